@@ -1,0 +1,1 @@
+@main struct Conductor { static func main() {} }

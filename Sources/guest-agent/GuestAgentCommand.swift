@@ -1,0 +1,1 @@
+@main struct GuestAgentCommand { static func main() {} }
