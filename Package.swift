@@ -129,6 +129,9 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ], swiftSettings: strict),
+
+        // One test target a room.
+        .testTarget(name: "NotificationsTests", dependencies: ["Notifications"], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

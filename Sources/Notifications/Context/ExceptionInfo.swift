@@ -1,0 +1,39 @@
+/// Why an operation failed: the three values of Python's `sys.exc_info()`, as text.
+public struct ExceptionInfo: Sendable, Hashable {
+    /// The name of the error's type.
+    public var etype: String
+    /// The error's text.
+    public var value: String
+    /// The trace, outermost call first, one element a line or entry; empty when there is none.
+    public var trace: [String]
+
+    /// An error of this type, text and trace.
+    public init(etype: String, value: String, trace: [String] = []) {
+        self.etype = etype
+        self.value = value
+        self.trace = trace
+    }
+
+    /// The `exception` field of an error event: the trace as Python's `traceback.format_exception` lists it, its last
+    /// entry naming the type and the text, so that the field can be understood alone.
+    package var formatted: [String] {
+        let summary = self.value.isEmpty ? self.etype : "\(self.etype): \(self.value)"
+        if let last = self.trace.last, last.hasPrefix(self.etype) { return self.trace }
+        return self.trace + [summary]
+    }
+}
+
+/// How an operation ended.
+public enum OperationOutcome: Sendable, Hashable {
+    /// It succeeded; the payload holds the end fields.
+    case end(payload: JSONObject)
+    /// It failed; the payload holds what identifiers are known.
+    case error(ExceptionInfo, payload: JSONObject)
+
+    /// The fields that the operation itself added.
+    package var payload: JSONObject {
+        switch self {
+        case .end(let payload), .error(_, let payload): payload
+        }
+    }
+}

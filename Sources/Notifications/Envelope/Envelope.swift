@@ -1,0 +1,65 @@
+/// The two forms of a notification on oslo.messaging's wire.
+public enum Envelope: String, Sendable, Hashable, CaseIterable {
+    /// The `messaging` driver's: the message object itself.
+    case messaging
+    /// The `messagingv2` driver's: the message object as a JSON string inside `oslo.message`.
+    case messagingv2
+
+    /// The body of one message, in ASCII.
+    ///
+    /// - Parameters:
+    ///   - notification: what to send.
+    ///   - uniqueID: new for each send: an oslo consumer never acknowledges the second of two sends with one id.
+    package func encode(_ notification: Notification, uniqueID: UniqueID = UniqueID()) -> [UInt8] {
+        var message = JSONWriter()
+        message.write(notification, uniqueID: uniqueID)
+        switch self {
+        case .messaging: return message.bytes
+        case .messagingv2:
+            var envelope = JSONWriter(capacity: message.bytes.count + message.bytes.count / 4 + 64)
+            envelope.raw("{\"oslo.version\":\"2.0\",\"oslo.message\":")
+            envelope.writeQuoted(message.bytes)
+            envelope.raw("}")
+            return envelope.bytes
+        }
+    }
+}
+
+/// The identifier of one send: 32 lower-case hexadecimal digits.
+package struct UniqueID: Sendable, Hashable, CustomStringConvertible {
+    /// The digits.
+    package let description: String
+
+    /// A new random identifier.
+    package init() {
+        var generator = SystemRandomNumberGenerator()
+        self.description = generator.next().hexadecimal + generator.next().hexadecimal
+    }
+}
+
+extension JSONWriter {
+    /// Writes oslo.messaging's message object, its members in oslo's order.
+    fileprivate mutating func write(_ notification: Notification, uniqueID: UniqueID) {
+        self.raw("{\"message_id\":")
+        self.write(notification.messageID.description)
+        self.raw(",\"publisher_id\":")
+        self.write(notification.publisherID)
+        self.raw(",\"event_type\":")
+        self.write(notification.eventType)
+        self.raw(",\"priority\":")
+        self.write(notification.priority.wireName)
+        self.raw(",\"payload\":")
+        self.write(notification.payload)
+        self.raw(",\"timestamp\":")
+        self.write(notification.timestamp.description)
+        self.raw(",\"_unique_id\":")
+        self.write(uniqueID.description)
+        for member in notification.context.members {
+            self.raw(",")
+            self.write("_context_" + member.name)
+            self.raw(":")
+            self.write(member.value)
+        }
+        self.raw("}")
+    }
+}

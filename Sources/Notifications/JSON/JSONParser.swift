@@ -1,0 +1,283 @@
+/// Why a text is not the JSON we take.
+public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// What is wrong, as a clause: "a string is not closed".
+    public let reason: String
+    /// Where, in bytes from the start of the text.
+    public let offset: Int
+
+    /// One sentence with the reason and the place.
+    public var description: String { "\(self.reason) at byte \(self.offset)" }
+}
+
+/// A strict parser of RFC 8259 JSON for texts that an attacker may have written.
+///
+/// It refuses invalid UTF-8, duplicate names (two readers could take different ones) and nesting past a limit. A lone
+/// UTF-16 surrogate, which Python writes for undecodable bytes in an exception's text, becomes U+FFFD: refusing it
+/// would lose the report of a failure.
+package struct JSONParser {
+    private var index = 0
+    private let maximumDepth: Int
+    /// Objects of more members than this look for duplicates in a set.
+    private static let linearDuplicateSearch = 16
+
+    /// Parses a whole text: one value and nothing after it but white space.
+    ///
+    /// - Parameters:
+    ///   - bytes: the text, in UTF-8.
+    ///   - maximumDepth: how many arrays and objects may stand inside one another.
+    package static func parse(_ bytes: Span<UInt8>, maximumDepth: Int = 32) throws(JSONError) -> JSONValue {
+        var parser = JSONParser(maximumDepth: maximumDepth)
+        let value = try parser.value(bytes, depth: 0)
+        parser.skipWhitespace(bytes)
+        guard parser.index == bytes.count else { throw parser.error("more text follows the value") }
+        return value
+    }
+
+    /// Parses a whole text.
+    package static func parse(_ text: String, maximumDepth: Int = 32) throws(JSONError) -> JSONValue {
+        try self.parse(Array(text.utf8).span, maximumDepth: maximumDepth)
+    }
+
+    private init(maximumDepth: Int) { self.maximumDepth = maximumDepth }
+
+    private func error(_ reason: String, at offset: Int? = nil) -> JSONError {
+        JSONError(reason: reason, offset: offset ?? self.index)
+    }
+
+    private mutating func skipWhitespace(_ bytes: Span<UInt8>) {
+        while self.index < bytes.count {
+            switch bytes[self.index] {
+            case UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\n"), UInt8(ascii: "\r"): self.index += 1
+            default: return
+            }
+        }
+    }
+
+    private mutating func value(_ bytes: Span<UInt8>, depth: Int) throws(JSONError) -> JSONValue {
+        self.skipWhitespace(bytes)
+        guard self.index < bytes.count else { throw self.error("the text ends where a value should begin") }
+        switch bytes[self.index] {
+        case UInt8(ascii: "{"): return .object(try self.object(bytes, depth: depth + 1))
+        case UInt8(ascii: "["): return .array(try self.array(bytes, depth: depth + 1))
+        case UInt8(ascii: "\""): return .string(try self.string(bytes))
+        case UInt8(ascii: "t"):
+            try self.word("true", bytes)
+            return .bool(true)
+        case UInt8(ascii: "f"):
+            try self.word("false", bytes)
+            return .bool(false)
+        case UInt8(ascii: "n"):
+            try self.word("null", bytes)
+            return .null
+        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return .number(try self.number(bytes))
+        default: throw self.error("no JSON value begins so")
+        }
+    }
+
+    private mutating func word(_ word: StaticString, _ bytes: Span<UInt8>) throws(JSONError) {
+        let text = word.description.utf8
+        guard self.index + text.count <= bytes.count else { throw self.error("no JSON value begins so") }
+        for (offset, byte) in text.enumerated() where bytes[self.index + offset] != byte {
+            throw self.error("no JSON value begins so")
+        }
+        self.index += text.count
+    }
+
+    private mutating func array(_ bytes: Span<UInt8>, depth: Int) throws(JSONError) -> [JSONValue] {
+        guard depth <= self.maximumDepth else { throw self.error("nested deeper than \(self.maximumDepth)") }
+        self.index += 1
+        var elements: [JSONValue] = []
+        if try self.closes(UInt8(ascii: "]"), bytes) { return elements }
+        while true {
+            elements.append(try self.value(bytes, depth: depth))
+            if try self.separator(or: UInt8(ascii: "]"), bytes) { return elements }
+        }
+    }
+
+    private mutating func object(_ bytes: Span<UInt8>, depth: Int) throws(JSONError) -> JSONObject {
+        guard depth <= self.maximumDepth else { throw self.error("nested deeper than \(self.maximumDepth)") }
+        self.index += 1
+        var members: [JSONObject.Member] = []
+        var names: Set<String> = []
+        if try self.closes(UInt8(ascii: "}"), bytes) { return JSONObject() }
+        while true {
+            self.skipWhitespace(bytes)
+            let start = self.index
+            guard start < bytes.count, bytes[start] == UInt8(ascii: "\"") else {
+                throw self.error("a member's name should stand here")
+            }
+            let name = try self.string(bytes)
+            let isNew: Bool
+            if members.count < Self.linearDuplicateSearch {
+                isNew = !members.contains { $0.name == name }
+            } else {
+                if names.isEmpty { names = Set(members.map(\.name)) }
+                isNew = names.insert(name).inserted
+            }
+            guard isNew else { throw self.error("a member's name stands twice in one object", at: start) }
+            self.skipWhitespace(bytes)
+            guard self.index < bytes.count, bytes[self.index] == UInt8(ascii: ":") else {
+                throw self.error("a colon should follow a member's name")
+            }
+            self.index += 1
+            members.append(.init(name: name, value: try self.value(bytes, depth: depth)))
+            if try self.separator(or: UInt8(ascii: "}"), bytes) { return JSONObject(unique: members) }
+        }
+    }
+
+    /// Takes the closing byte of an empty container, if it stands here.
+    private mutating func closes(_ close: UInt8, _ bytes: Span<UInt8>) throws(JSONError) -> Bool {
+        self.skipWhitespace(bytes)
+        guard self.index < bytes.count else { throw self.error("an array or object is not closed") }
+        guard bytes[self.index] == close else { return false }
+        self.index += 1
+        return true
+    }
+
+    /// Takes a comma (false) or the closing byte (true).
+    private mutating func separator(or close: UInt8, _ bytes: Span<UInt8>) throws(JSONError) -> Bool {
+        self.skipWhitespace(bytes)
+        guard self.index < bytes.count else { throw self.error("an array or object is not closed") }
+        let byte = bytes[self.index]
+        guard byte == close || byte == UInt8(ascii: ",") else {
+            throw self.error("a comma or the end of the array or object should stand here")
+        }
+        self.index += 1
+        return byte == close
+    }
+
+    private mutating func number(_ bytes: Span<UInt8>) throws(JSONError) -> JSONNumber {
+        let start = self.index
+        if bytes[self.index] == UInt8(ascii: "-") { self.index += 1 }
+        let firstDigit = self.index
+        guard self.digits(bytes) > 0 else { throw self.error("a digit should stand here") }
+        if bytes[firstDigit] == UInt8(ascii: "0"), self.index - firstDigit > 1 {
+            throw self.error("a number has a leading zero", at: firstDigit)
+        }
+        if self.index < bytes.count, bytes[self.index] == UInt8(ascii: ".") {
+            self.index += 1
+            guard self.digits(bytes) > 0 else { throw self.error("a digit should stand here") }
+        }
+        if self.index < bytes.count, bytes[self.index] | 0x20 == UInt8(ascii: "e") {
+            self.index += 1
+            if self.index < bytes.count,
+                bytes[self.index] == UInt8(ascii: "+") || bytes[self.index] == UInt8(ascii: "-")
+            {
+                self.index += 1
+            }
+            guard self.digits(bytes) > 0 else { throw self.error("a digit should stand here") }
+        }
+        return JSONNumber(validated: try self.text(bytes, start, self.index))
+    }
+
+    private mutating func digits(_ bytes: Span<UInt8>) -> Int {
+        let start = self.index
+        while self.index < bytes.count, bytes[self.index] >= UInt8(ascii: "0"), bytes[self.index] <= UInt8(ascii: "9") {
+            self.index += 1
+        }
+        return self.index - start
+    }
+
+    private func text(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) throws(JSONError) -> String {
+        do {
+            return String(copying: try UTF8Span(validating: bytes.extracting(start..<end)))
+        } catch {
+            throw self.error("a string is not valid UTF-8", at: start)
+        }
+    }
+
+    private mutating func string(_ bytes: Span<UInt8>) throws(JSONError) -> String {
+        self.index += 1
+        let start = self.index
+        while self.index < bytes.count {
+            switch bytes[self.index] {
+            case UInt8(ascii: "\""):
+                let value = try self.text(bytes, start, self.index)
+                self.index += 1
+                return value
+            case UInt8(ascii: "\\"): return try self.escapedString(bytes, from: start)
+            case 0..<0x20: throw self.error("a control character stands unescaped in a string")
+            default: self.index += 1
+            }
+        }
+        throw self.error("a string is not closed")
+    }
+
+    /// The rest of a string in which an escape was met; `index` stands on the first backslash.
+    private mutating func escapedString(_ bytes: Span<UInt8>, from start: Int) throws(JSONError) -> String {
+        var unescaped: [UInt8] = []
+        unescaped.reserveCapacity((self.index - start) * 2)
+        for offset in start..<self.index { unescaped.append(bytes[offset]) }
+        while self.index < bytes.count {
+            let byte = bytes[self.index]
+            switch byte {
+            case UInt8(ascii: "\""):
+                self.index += 1
+                let string: String
+                do {
+                    string = String(copying: try UTF8Span(validating: unescaped.span))
+                } catch {
+                    throw self.error("a string is not valid UTF-8", at: start)
+                }
+                return string
+            case UInt8(ascii: "\\"):
+                self.index += 1
+                unescaped.append(contentsOf: Array(String(try self.escape(bytes)).utf8))
+            case 0..<0x20: throw self.error("a control character stands unescaped in a string")
+            default:
+                unescaped.append(byte)
+                self.index += 1
+            }
+        }
+        throw self.error("a string is not closed")
+    }
+
+    private mutating func escape(_ bytes: Span<UInt8>) throws(JSONError) -> Unicode.Scalar {
+        guard self.index < bytes.count else { throw self.error("a string is not closed") }
+        let byte = bytes[self.index]
+        self.index += 1
+        switch byte {
+        case UInt8(ascii: "\""): return "\""
+        case UInt8(ascii: "\\"): return "\\"
+        case UInt8(ascii: "/"): return "/"
+        case UInt8(ascii: "b"): return "\u{8}"
+        case UInt8(ascii: "f"): return "\u{C}"
+        case UInt8(ascii: "n"): return "\n"
+        case UInt8(ascii: "r"): return "\r"
+        case UInt8(ascii: "t"): return "\t"
+        case UInt8(ascii: "u"): return try self.unicodeEscape(bytes)
+        default: throw self.error("no such escape in JSON", at: self.index - 1)
+        }
+    }
+
+    private mutating func unicodeEscape(_ bytes: Span<UInt8>) throws(JSONError) -> Unicode.Scalar {
+        let unit = try self.fourHexDigits(bytes)
+        guard UTF16.isLeadSurrogate(unit) else { return Unicode.Scalar(unit) ?? "\u{FFFD}" }
+        guard self.index + 1 < bytes.count, bytes[self.index] == UInt8(ascii: "\\"),
+            bytes[self.index + 1] == UInt8(ascii: "u")
+        else { return "\u{FFFD}" }
+        let afterLead = self.index
+        self.index += 2
+        let trail = try self.fourHexDigits(bytes)
+        guard UTF16.isTrailSurrogate(trail) else {
+            // The second escape stands for itself: read it again.
+            self.index = afterLead
+            return "\u{FFFD}"
+        }
+        return UTF16.decode(UTF16.EncodedScalar([unit, trail]))
+    }
+
+    private mutating func fourHexDigits(_ bytes: Span<UInt8>) throws(JSONError) -> UInt16 {
+        guard self.index + 4 <= bytes.count else { throw self.error("four hexadecimal digits should follow \\u") }
+        var unit: UInt16 = 0
+        for _ in 0..<4 {
+            guard let digit = Character(Unicode.Scalar(bytes[self.index])).hexDigitValue, bytes[self.index] < 0x80
+            else {
+                throw self.error("four hexadecimal digits should follow \\u")
+            }
+            unit = unit << 4 | UInt16(digit)
+            self.index += 1
+        }
+        return unit
+    }
+}

@@ -1,0 +1,104 @@
+/// Writes compact JSON in pure ASCII, as Python's `json.dumps` escapes it.
+///
+/// oslo.messaging puts nothing but ASCII on the wire; a consumer that never met anything else is met with the same.
+package struct JSONWriter {
+    /// What was written so far.
+    package private(set) var bytes: [UInt8]
+
+    /// - Parameter capacity: how many bytes to make room for.
+    package init(capacity: Int = 1024) {
+        self.bytes = []
+        self.bytes.reserveCapacity(capacity)
+    }
+
+    /// The JSON text of one value.
+    package static func encode(_ value: JSONValue) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.write(value)
+        return writer.bytes
+    }
+
+    /// Writes a value.
+    package mutating func write(_ value: JSONValue) {
+        switch value {
+        case .null: self.raw("null")
+        case .bool(let value): self.raw(value ? "true" : "false")
+        case .number(let number): self.bytes.append(contentsOf: number.literal.utf8)
+        case .string(let string): self.write(string)
+        case .array(let elements):
+            self.bytes.append(UInt8(ascii: "["))
+            for (index, element) in elements.enumerated() {
+                if index > 0 { self.bytes.append(UInt8(ascii: ",")) }
+                self.write(element)
+            }
+            self.bytes.append(UInt8(ascii: "]"))
+        case .object(let object): self.write(object)
+        }
+    }
+
+    /// Writes an object.
+    package mutating func write(_ object: JSONObject) {
+        self.bytes.append(UInt8(ascii: "{"))
+        for (index, member) in object.members.enumerated() {
+            if index > 0 { self.bytes.append(UInt8(ascii: ",")) }
+            self.write(member.name)
+            self.bytes.append(UInt8(ascii: ":"))
+            self.write(member.value)
+        }
+        self.bytes.append(UInt8(ascii: "}"))
+    }
+
+    /// Writes a string, quoted and escaped.
+    package mutating func write(_ string: String) {
+        self.bytes.append(UInt8(ascii: "\""))
+        if string.utf8.allSatisfy({ $0 < 0x80 }) {
+            for byte in string.utf8 { self.escape(byte) }
+        } else {
+            for scalar in string.unicodeScalars {
+                if scalar.isASCII {
+                    self.escape(UInt8(truncatingIfNeeded: scalar.value))
+                } else {
+                    for unit in UTF16.encode(scalar) ?? .init() { self.unicodeEscape(unit) }
+                }
+            }
+        }
+        self.bytes.append(UInt8(ascii: "\""))
+    }
+
+    /// Writes JSON text as a JSON string: what oslo's envelope holds.
+    ///
+    /// - Parameter text: ASCII, as this type writes it.
+    package mutating func writeQuoted(_ text: [UInt8]) {
+        self.bytes.reserveCapacity(self.bytes.count + text.count + text.count / 4)
+        self.bytes.append(UInt8(ascii: "\""))
+        for byte in text { self.escape(byte) }
+        self.bytes.append(UInt8(ascii: "\""))
+    }
+
+    /// Writes bytes as they are; the caller sees to it that they are JSON.
+    package mutating func raw(_ text: StaticString) {
+        unsafe self.bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    private mutating func escape(_ byte: UInt8) {
+        switch byte {
+        case UInt8(ascii: "\""): self.raw("\\\"")
+        case UInt8(ascii: "\\"): self.raw("\\\\")
+        case 0x20...0x7F: self.bytes.append(byte)
+        case 0x08: self.raw("\\b")
+        case 0x09: self.raw("\\t")
+        case 0x0A: self.raw("\\n")
+        case 0x0C: self.raw("\\f")
+        case 0x0D: self.raw("\\r")
+        default: self.unicodeEscape(UInt16(byte))
+        }
+    }
+
+    private mutating func unicodeEscape(_ unit: UInt16) {
+        self.raw("\\u")
+        for shift in stride(from: 12, through: 0, by: -4) {
+            let digit = UInt8(truncatingIfNeeded: unit >> UInt16(shift)) & 0xF
+            self.bytes.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+        }
+    }
+}

@@ -1,0 +1,105 @@
+import FoundationEssentials
+
+/// A moment to the microsecond, in UTC, in oslo.messaging's form: `2015-06-28 05:54:57.725572`.
+///
+/// It is parsed and written here, byte by byte, since a timestamp that does not parse makes Ceilometer drop the event
+/// or requeue it for ever.
+public struct NotificationTimestamp: Sendable, Hashable, CustomStringConvertible {
+    /// Microseconds since 1970-01-01 00:00:00 UTC.
+    public let microsecondsSinceEpoch: Int64
+
+    /// - Parameter microsecondsSinceEpoch: microseconds since 1970-01-01 00:00:00 UTC.
+    public init(microsecondsSinceEpoch: Int64) { self.microsecondsSinceEpoch = microsecondsSinceEpoch }
+
+    /// The system clock's time.
+    public static func now() -> NotificationTimestamp {
+        NotificationTimestamp(microsecondsSinceEpoch: Int64((Date().timeIntervalSince1970 * 1_000_000).rounded()))
+    }
+
+    /// Reads `YYYY-MM-DD HH:MM:SS[.ffffff]`; `T` may stand for the space and a `Z` at the end, years 1970 to 9999.
+    ///
+    /// - Returns: nil for any other text, and for a day or time that does not exist.
+    public init?(_ text: String) {
+        var digits = Array(text.utf8)[...]
+        func number(_ count: Int) -> Int64? {
+            guard digits.count >= count else { return nil }
+            var value: Int64 = 0
+            for byte in digits.prefix(count) {
+                guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") else { return nil }
+                value = value * 10 + Int64(byte - UInt8(ascii: "0"))
+            }
+            digits = digits.dropFirst(count)
+            return value
+        }
+        func take(_ bytes: Unicode.Scalar...) -> Bool {
+            guard let first = digits.first, bytes.contains(where: { UInt8(ascii: $0) == first }) else { return false }
+            digits = digits.dropFirst()
+            return true
+        }
+        guard let year = number(4), year >= 1970, take("-"), let month = number(2), (1...12).contains(month), take("-"),
+            let day = number(2), (1...Self.daysInMonth(month, year)).contains(day), take(" ", "T"),
+            let hour = number(2), hour < 24, take(":"), let minute = number(2), minute < 60, take(":"),
+            let second = number(2), second < 60
+        else { return nil }
+        var fraction: Int64 = 0
+        if take(".") {
+            let length = digits.prefix { $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }.count
+            guard (1...6).contains(length), let value = number(length) else { return nil }
+            fraction = (length..<6).reduce(value) { scaled, _ in scaled * 10 }
+        }
+        _ = take("Z")
+        guard digits.isEmpty else { return nil }
+        let seconds = ((Self.days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second
+        self.microsecondsSinceEpoch = seconds * 1_000_000 + fraction
+    }
+
+    /// oslo.messaging's form; as in Python's `str(datetime)`, a fraction of nought is left out.
+    public var description: String {
+        let (seconds, microseconds) = Self.floorDivide(self.microsecondsSinceEpoch, 1_000_000)
+        let (days, secondOfDay) = Self.floorDivide(seconds, 86_400)
+        let (year, month, day) = Self.date(days)
+        var text = "\(Self.pad(year, 4))-\(Self.pad(month, 2))-\(Self.pad(day, 2)) "
+        text +=
+            "\(Self.pad(secondOfDay / 3600, 2)):\(Self.pad(secondOfDay / 60 % 60, 2)):\(Self.pad(secondOfDay % 60, 2))"
+        if microseconds != 0 { text += ".\(Self.pad(microseconds, 6))" }
+        return text
+    }
+
+    private static func pad(_ value: Int64, _ width: Int) -> String {
+        let digits = String(value)
+        return String(repeating: "0", count: max(0, width - digits.count)) + digits
+    }
+
+    private static func floorDivide(_ value: Int64, _ divisor: Int64) -> (quotient: Int64, remainder: Int64) {
+        let (quotient, remainder) = value.quotientAndRemainder(dividingBy: divisor)
+        return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)
+    }
+
+    private static func daysInMonth(_ month: Int64, _ year: Int64) -> Int64 {
+        switch month {
+        case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
+        case 4, 6, 9, 11: 30
+        default: 31
+        }
+    }
+
+    /// Days since the epoch of a Gregorian date. Years are counted from March, so that the leap day is a year's last.
+    private static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
+        let marchYear = month > 2 ? year : year - 1
+        let marchMonth = (month + 9) % 12
+        let dayOfYear = (153 * marchMonth + 2) / 5 + day - 1
+        let leapDays = marchYear / 4 - marchYear / 100 + marchYear / 400
+        return marchYear * 365 + leapDays + dayOfYear - 719_468
+    }
+
+    /// The Gregorian date of a number of days since the epoch.
+    private static func date(_ daysSinceEpoch: Int64) -> (year: Int64, month: Int64, day: Int64) {
+        let (era, dayOfEra) = Self.floorDivide(daysSinceEpoch + 719_468, 146_097)
+        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let marchMonth = (5 * dayOfYear + 2) / 153
+        let month = marchMonth < 10 ? marchMonth + 3 : marchMonth - 9
+        let year = era * 400 + yearOfEra + (month <= 2 ? 1 : 0)
+        return (year, month, dayOfYear - (153 * marchMonth + 2) / 5 + 1)
+    }
+}

@@ -1,0 +1,89 @@
+import Notifications
+import Testing
+
+@Suite struct JSONParserTests {
+    private func roundTrip(_ text: String) throws -> String {
+        String(decoding: JSONWriter.encode(try JSONParser.parse(text)), as: UTF8.self)
+    }
+
+    @Test(arguments: [
+        #"{"b":1,"a":[true,false,null],"c":{}}"#, "[]", "0", "-0.50", "1e9", "12345678901234567890.10", #""""#,
+        #"["\"\\\b\f\n\r\t\u0001"]"#, #""\u00fc\u4e2d\ud83d\ude00""#,
+    ])
+    func keepsOrderNumbersAndEscapes(text: String) throws {
+        #expect(try self.roundTrip(text) == text)
+    }
+
+    @Test func writesASCIIOnly() throws {
+        #expect(try self.roundTrip("\"ü中😀\u{7f}\"") == #""\u00fc\u4e2d\ud83d\ude00"# + "\u{7f}\"")
+        #expect(try self.roundTrip(" [ 1 ,\t2\r\n] ") == "[1,2]")
+    }
+
+    @Test(arguments: [
+        ("", "ends"), ("[", "closed"), ("[1", "closed"), ("[1,]", "begins"), ("{", "closed"), (#"{"a"}"#, "colon"),
+        (#"{"a":1,}"#, "name"), (#"{a:1}"#, "name"), ("01", "leading zero"), ("1.", "digit"), ("-", "digit"),
+        ("1e", "digit"), ("nul", "begins"), ("truefalse", "follows"), ("[1] x", "follows"), (#""\x""#, "escape"),
+        (#""\u12g4""#, "hexadecimal"), (#""abc"#, "closed"), (#""\"#, "closed"), ("\"a\nb\"", "control"),
+        ("NaN", "begins"),
+        (#"{"a":1,"a":2}"#, "twice"), ("\u{FEFF}1", "begins"),
+    ])
+    func refusesWhatIsNotJSON(text: String, reason: String) {
+        let error = #expect(throws: JSONError.self) { try JSONParser.parse(text) }
+        #expect(error?.reason.contains(reason) == true, "\(String(describing: error))")
+    }
+
+    @Test func refusesADuplicateNameInALargeObject() {
+        let members = (0..<100).map { "\"k\($0)\":0" } + ["\"k3\":1"]
+        let error = #expect(throws: JSONError.self) {
+            try JSONParser.parse("{" + members.joined(separator: ",") + "}")
+        }
+        #expect(error?.reason.contains("twice") == true)
+    }
+
+    @Test(arguments: [
+        [UInt8(ascii: "\""), 0xFF, UInt8(ascii: "\"")], [UInt8(ascii: "\""), 0xC0, 0x80, UInt8(ascii: "\"")],
+        [UInt8(ascii: "\""), 0xED, 0xA0, 0x80, UInt8(ascii: "\"")],
+        [UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "n"), 0xFF, UInt8(ascii: "\"")],
+    ])
+    func refusesInvalidUTF8(bytes: [UInt8]) {
+        let error = #expect(throws: JSONError.self) { try JSONParser.parse(bytes.span) }
+        #expect(error?.reason.contains("UTF-8") == true)
+    }
+
+    @Test func boundsNesting() throws {
+        func nested(_ depth: Int) -> String {
+            String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
+        }
+        _ = try JSONParser.parse(nested(32))
+        #expect(throws: JSONError.self) { try JSONParser.parse(nested(33)) }
+        #expect(throws: JSONError.self) { try JSONParser.parse(String(repeating: "{\"a\":", count: 200_000)) }
+    }
+
+    @Test func readsALoneSurrogateAsReplacementCharacter() throws {
+        #expect(try JSONParser.parse(#""\udc80""#) == "\u{FFFD}")
+        #expect(try JSONParser.parse(#""\ud83dx""#) == "\u{FFFD}x")
+        #expect(try JSONParser.parse(#""\ud83d\u0041""#) == "\u{FFFD}A")
+        #expect(try JSONParser.parse(#""\ud83d\ud83d\ude00""#) == "\u{FFFD}😀")
+    }
+
+    /// Every prefix and every one-byte change of a message is parsed or refused, never worse.
+    @Test func survivesMutations() throws {
+        let text = Array(#"{"a":[1.5e-3,"x\u00fc\n",{"b":null}],"c":true}"#.utf8)
+        var parsed = 0
+        for length in 0..<text.count {
+            #expect(throws: JSONError.self) { try JSONParser.parse(Array(text.prefix(length)).span) }
+        }
+        for index in text.indices {
+            for byte in UInt8.min...UInt8.max {
+                var mutated = text
+                mutated[index] = byte
+                if let value = try? JSONParser.parse(mutated.span) {
+                    // What is taken can be written and read again as the same value.
+                    #expect(try JSONParser.parse(JSONWriter.encode(value).span) == value)
+                    parsed += 1
+                }
+            }
+        }
+        #expect(parsed > text.count)
+    }
+}

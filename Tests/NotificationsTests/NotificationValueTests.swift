@@ -1,0 +1,91 @@
+import Notifications
+import Testing
+
+@Suite struct NotificationTimestampTests {
+    @Test(arguments: [
+        ("1970-01-01 00:00:00", 0), ("2015-06-28 05:54:57.725572", 1_435_470_897_725_572),
+        ("2000-02-29 23:59:59.000001", 951_868_799_000_001), ("2100-03-01 00:00:00", 4_107_542_400_000_000),
+        ("9999-12-31 23:59:59.999999", 253_402_300_799_999_999),
+    ])
+    func readsAndWrites(text: String, microseconds: Int64) {
+        #expect(NotificationTimestamp(text)?.microsecondsSinceEpoch == microseconds)
+        #expect(NotificationTimestamp(microsecondsSinceEpoch: microseconds).description == text)
+    }
+
+    @Test func takesISO8601() {
+        #expect(NotificationTimestamp("2015-06-28T05:54:57.5Z")?.description == "2015-06-28 05:54:57.500000")
+    }
+
+    @Test(arguments: [
+        "", "2015-06-28", "2015-13-01 00:00:00", "2015-02-29 00:00:00", "2015-06-28 24:00:00", "2015-06-28 05:54:60",
+        "2015-06-28 05:54:57.", "2015-06-28 05:54:57.1234567", "2015-06-28 05:54:57+01:00", " 2015-06-28 05:54:57",
+        "1969-12-31 23:59:59", "２015-06-28 05:54:57",
+    ])
+    func refuses(text: String) { #expect(NotificationTimestamp(text) == nil) }
+
+    /// Each day of four centuries goes to text and back, and the text of the next day is greater.
+    @Test func everyDayRoundTrips() {
+        var previous = ""
+        for day in Int64(0)..<146_097 {
+            let timestamp = NotificationTimestamp(microsecondsSinceEpoch: day * 86_400_000_000)
+            let text = timestamp.description
+            guard text > previous, NotificationTimestamp(text) == timestamp else {
+                Issue.record("day \(day) became \(text) after \(previous)")
+                return
+            }
+            previous = text
+        }
+    }
+}
+
+@Suite struct MessageIDTests {
+    @Test func newOnesAreDistinctVersion4UUIDs() {
+        let ids = (0..<1000).map { _ in MessageID().description }
+        #expect(Set(ids).count == ids.count)
+        for id in ids {
+            let characters = Array(id)
+            #expect(MessageID(id) != nil)
+            #expect(characters[14] == "4" && "89ab".contains(characters[19]))
+        }
+    }
+
+    @Test(arguments: [
+        "", "7f8ff6b6-2f1f-40db-ae6f-c92cbc9e282", "7f8ff6b62f1f40dbae6fc92cbc9e2827",
+        "7f8ff6b6-2f1f-40db-ae6f-c92cbc9e282g",
+    ])
+    func refuses(text: String) { #expect(MessageID(text) == nil) }
+
+    @Test func lowersCapitals() {
+        #expect(
+            MessageID("7F8FF6B6-2F1F-40DB-AE6F-C92CBC9E2827")?.description == "7f8ff6b6-2f1f-40db-ae6f-c92cbc9e2827")
+    }
+}
+
+@Suite struct NotificationContextTests {
+    @Test func keepsEveryField() throws {
+        let text = #"""
+            {"operation":"user_create","request_id":"req-1","tenant_id":"t","user_id":"u","client_ip":"10.0.0.1","server_ip":"10.0.0.2:8779","server_type":"api","payload":{"instance_id":"i","username":"ü"},"traceparent":"00-a-b-01","token":"x.y.z"}
+            """#
+        let context = try NotificationContext(json: Array(text.utf8))
+        #expect(try NotificationContext(context.json) == context)
+        #expect(context.payload["username"] == "ü")
+    }
+
+    @Test(arguments: [
+        (#"{"request_id":"r","tenant_id":"t","client_ip":"c"}"#, "operation", "is missing"),
+        (
+            #"{"operation":"o","request_id":7,"tenant_id":"t","client_ip":"c"}"#, "request_id",
+            "must be a string, not a number"
+        ),
+        (#"{"operation":"o","request_id":"","tenant_id":"t","client_ip":"c"}"#, "request_id", "must not be empty"),
+        (#"{"operation":"o","request_id":"r","tenant_id":null,"client_ip":"c"}"#, "tenant_id", "is missing"),
+        (
+            #"{"operation":"o","request_id":"r","tenant_id":"t","client_ip":"c","payload":[]}"#, "payload",
+            "must be an object, not an array"
+        ),
+        ("[]", "context", "must be a JSON object"),
+    ])
+    func namesTheField(text: String, field: String, problem: String) {
+        #expect(throws: FieldError(field: field, problem: problem)) { try NotificationContext(json: Array(text.utf8)) }
+    }
+}
