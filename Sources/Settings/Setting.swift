@@ -15,13 +15,13 @@ package struct Setting: Sendable {
         case integer(ClosedRange<Int>)
         /// `true` or `false`.
         case boolean
-        /// Any number of texts, none of them empty.
+        /// Any number of texts, none of them empty. In the environment and in flags: at least one, with commas between.
         case strings
         /// A length of time, as a number of seconds in the range; fractions are allowed.
         case seconds(ClosedRange<Double>)
         /// One of the named values.
         case choice([String])
-        /// Any number of the named values.
+        /// Any number of the named values, written as ``strings`` are.
         case choices([String])
     }
 
