@@ -132,6 +132,7 @@ let package = Package(
 
         // One test target a room.
         .testTarget(name: "NotificationsTests", dependencies: ["Notifications"], swiftSettings: settings),
+        .testTarget(name: "SettingsTests", dependencies: ["Settings"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,187 @@
+/// One thing an operator can set: its name, what values it takes, and what holds when nobody sets it.
+///
+/// Settings are made with the functions named after their kind, so that a default always fits its kind:
+///
+/// ```swift
+/// Setting.integer("listen.port", 1...65535, default: 8790, help: "TCP port guests connect to.")
+/// Setting.secret("transport.url", redact: TransportURL.redacted, required: true, help: "The broker's URL.")
+/// ```
+package struct Setting: Sendable {
+    /// What values a setting takes.
+    package enum Kind: Sendable, Equatable {
+        /// Text that is not empty.
+        case string
+        /// A whole number in the range.
+        case integer(ClosedRange<Int>)
+        /// `true` or `false`.
+        case boolean
+        /// Any number of texts, none of them empty. In the environment and in flags: at least one, with commas between.
+        case strings
+        /// A length of time, as a number of seconds in the range; fractions are allowed.
+        case seconds(ClosedRange<Double>)
+        /// One of the named values.
+        case choice([String])
+        /// Any number of the named values, written as ``strings`` are.
+        case choices([String])
+    }
+
+    /// A value that fits a kind.
+    package enum Value: Sendable, Equatable {
+        /// The value of a string or of a choice.
+        case string(String)
+        /// The value of an integer.
+        case integer(Int)
+        /// The value of a boolean.
+        case boolean(Bool)
+        /// The value of a list of strings or of choices.
+        case strings([String])
+        /// The value of a length of time.
+        case seconds(Double)
+    }
+
+    /// Who may see a setting's value.
+    package enum Secrecy: Sendable {
+        /// Anyone; the value appears in descriptions.
+        case open
+        /// Nobody; descriptions show `***`.
+        case hidden
+        /// Nobody sees all of it; descriptions show what the function leaves of it.
+        case redacted(@Sendable (String) -> String)
+    }
+
+    /// The dotted name, for example `tls.guest_ca`: where the setting stands in the file.
+    package let name: String
+    /// What values the setting takes.
+    package let kind: Kind
+    /// The value when nobody sets one; without it the setting is required or stays unset.
+    package let defaultValue: Value?
+    /// Whether a program cannot start without a value.
+    package let isRequired: Bool
+    /// Who may see the value.
+    package let secrecy: Secrecy
+    /// One line for the operator: what the setting does.
+    package let help: String
+
+    /// Whether the value must stay out of logs, errors and descriptions.
+    package var isSecret: Bool {
+        if case .open = secrecy { false } else { true }
+    }
+
+    /// The name's segments, as they nest in the file.
+    package var path: [String] {
+        name.split(separator: ".").map(String.init)
+    }
+
+    /// The command line option that sets this setting: `--tls-guest-ca` for `tls.guest_ca`.
+    package var flag: String {
+        "--" + name.map { $0 == "." || $0 == "_" ? "-" : String($0) }.joined()
+    }
+
+    /// Returns the value as an operator may see it: secrets replaced, odd characters quoted.
+    func shown(_ value: Value) -> String {
+        switch (secrecy, value) {
+        case (.open, _): value.description
+        case (.redacted(let redact), .string(let text)): Value.string(redact(text)).description
+        case (.hidden, _), (.redacted, _): "***"
+        }
+    }
+}
+
+// MARK: - One function for each kind
+
+extension Setting {
+    /// A text.
+    package static func string(
+        _ name: String, default value: String? = nil, required: Bool = false, help: String
+    ) -> Setting {
+        Setting(
+            name: name, kind: .string, defaultValue: value.map(Value.string), isRequired: required, secrecy: .open,
+            help: help)
+    }
+
+    /// A text nobody may see. With `redact`, descriptions show what that function leaves of it, else `***`.
+    package static func secret(
+        _ name: String, redact: (@Sendable (String) -> String)? = nil, required: Bool = false, help: String
+    ) -> Setting {
+        Setting(
+            name: name, kind: .string, defaultValue: nil, isRequired: required,
+            secrecy: redact.map(Secrecy.redacted) ?? .hidden, help: help)
+    }
+
+    /// A whole number.
+    package static func integer(
+        _ name: String, _ range: ClosedRange<Int>, default value: Int? = nil, required: Bool = false, help: String
+    ) -> Setting {
+        Setting(
+            name: name, kind: .integer(range), defaultValue: value.map(Value.integer), isRequired: required,
+            secrecy: .open, help: help)
+    }
+
+    /// A yes or no.
+    package static func boolean(
+        _ name: String, default value: Bool? = nil, required: Bool = false, help: String
+    ) -> Setting {
+        Setting(
+            name: name, kind: .boolean, defaultValue: value.map(Value.boolean), isRequired: required, secrecy: .open,
+            help: help)
+    }
+
+    /// A list of texts.
+    package static func strings(
+        _ name: String, default value: [String]? = nil, required: Bool = false, help: String
+    ) -> Setting {
+        Setting(
+            name: name, kind: .strings, defaultValue: value.map(Value.strings), isRequired: required, secrecy: .open,
+            help: help)
+    }
+
+    /// A length of time in seconds.
+    package static func seconds(
+        _ name: String, _ range: ClosedRange<Double>, default value: Double? = nil, required: Bool = false,
+        help: String
+    ) -> Setting {
+        Setting(
+            name: name, kind: .seconds(range), defaultValue: value.map(Value.seconds), isRequired: required,
+            secrecy: .open, help: help)
+    }
+
+    /// One of the named values.
+    package static func choice(
+        _ name: String, among choices: [String], default value: String? = nil, required: Bool = false, help: String
+    ) -> Setting {
+        Setting(
+            name: name, kind: .choice(choices), defaultValue: value.map(Value.string), isRequired: required,
+            secrecy: .open, help: help)
+    }
+
+    /// A list of the named values.
+    package static func choices(
+        _ name: String, among choices: [String], default value: [String]? = nil, required: Bool = false, help: String
+    ) -> Setting {
+        Setting(
+            name: name, kind: .choices(choices), defaultValue: value.map(Value.strings), isRequired: required,
+            secrecy: .open, help: help)
+    }
+}
+
+// MARK: - Descriptions
+
+extension Setting.Value: CustomStringConvertible {
+    /// The value as it would stand in the file. It is the value itself: show a secret through its setting only.
+    package var description: String {
+        switch self {
+        case .string(let text): Self.quotedIfOdd(text)
+        case .integer(let number): String(number)
+        case .boolean(let answer): String(answer)
+        case .strings(let texts): "[" + texts.map(Self.quotedIfOdd).joined(separator: ", ") + "]"
+        case .seconds(let number): Int(exactly: number).map(String.init) ?? String(number)
+        }
+    }
+
+    private static func quotedIfOdd(_ text: String) -> String {
+        let plain = text.unicodeScalars.allSatisfy { scalar in
+            scalar.properties.isAlphabetic || "0123456789-_./:@*+=?&%~".unicodeScalars.contains(scalar)
+        }
+        return plain && !text.isEmpty ? text : text.debugDescription
+    }
+}

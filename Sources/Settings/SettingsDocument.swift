@@ -1,0 +1,156 @@
+import Foundation
+import Yams
+
+/// The text of a settings file, read once and within bounds, and its YAML tree.
+struct SettingsDocument {
+    /// The largest file accepted. A real one has a few kilobytes.
+    static let sizeLimit = 1 << 20
+
+    /// The most aliases the YAML parser gets to see. Settings need none; see ``checkAliases(in:path:)``.
+    static let aliasLimit = 16
+
+    /// The path as the operator gave it.
+    let path: String
+
+    /// The top-level mapping; `nil` if the file holds nothing but comments.
+    let root: Node.Mapping?
+
+    // Nodes hold their anchors weakly; the parser keeps them alive, and we want to see them.
+    private let parser: Parser?
+
+    /// Reads and parses the file.
+    init(path: String) throws(SettingsError) {
+        self.path = path
+        let bytes = try Self.read(path)
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            let line = 1 + bytes.prefix(Self.lengthOfValidUTF8(bytes)).count { $0 == UInt8(ascii: "\n") }
+            throw Self.notYAML(path, line, "is not UTF-8 text; save it as UTF-8")
+        }
+        try Self.checkAliases(in: text, path: path)
+        do {
+            // Without resolver rules: tags are resolved by regular expressions we have no use for.
+            let parser = try Parser(yaml: text, resolver: .basic, encoding: .utf8)
+            self.parser = parser
+            switch try parser.singleRoot() {
+            case .mapping(let mapping): root = mapping
+            case .scalar(let scalar) where scalar.isNothing: root = nil
+            case nil: root = nil
+            case .some(let node):
+                throw Self.notYAML(
+                    path, node.mark?.line, "must hold sections and settings, such as \"listen:\", at the top level")
+            }
+        } catch let error as SettingsError {
+            throw error
+        } catch {
+            throw Self.refusal(of: error, path: path)
+        }
+    }
+
+    // MARK: - Reading
+
+    private static func read(_ path: String) throws(SettingsError) -> [UInt8] {
+        func unreadable(_ what: String) -> SettingsError {
+            SettingsError(.init(.unreadableFile, "The settings file \(path) \(what)."))
+        }
+        let resolved = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
+        do {
+            // Checked before opening: to open a named pipe waits for its writer.
+            switch try FileManager.default.attributesOfItem(atPath: resolved)[.type] as? FileAttributeType {
+            case .typeRegular: break
+            case .typeDirectory: throw unreadable("is a directory; give the path of a file")
+            default: throw unreadable("is not a regular file; give the path of a file")
+            }
+            let handle = try FileHandle(forReadingFrom: URL(fileURLWithPath: resolved))
+            defer { try? handle.close() }
+            let data = try handle.read(upToCount: sizeLimit + 1) ?? Data()
+            guard data.count <= sizeLimit else {
+                throw unreadable("is larger than \(sizeLimit) bytes; check that it is the right file")
+            }
+            return Array(data)
+        } catch let error as SettingsError {
+            throw error
+        } catch CocoaError.fileReadNoSuchFile, CocoaError.fileNoSuchFile {
+            throw unreadable("does not exist; create it or give another path")
+        } catch CocoaError.fileReadNoPermission {
+            throw unreadable("may not be read by this user; change its owner or mode")
+        } catch {
+            throw unreadable("cannot be read; check the path and the disk")
+        }
+    }
+
+    private static func lengthOfValidUTF8(_ bytes: [UInt8]) -> Int {
+        var (valid, end) = (0, bytes.count)
+        // Bisection over prefixes; a cut inside a character moves the answer by three bytes at most, never a line.
+        while valid < end {
+            let middle = (valid + end + 1) / 2
+            let isValid = (0...3).contains { middle >= $0 && isUTF8(bytes.prefix(middle - $0)) }
+            if isValid { valid = middle } else { end = middle - 1 }
+        }
+        return valid
+    }
+
+    private static func isUTF8(_ bytes: ArraySlice<UInt8>) -> Bool {
+        String(validating: bytes, as: UTF8.self) != nil
+    }
+
+    // MARK: - Parsing
+
+    // Aliases of aliases make a tree exponentially larger than its text, and Yams hashes whole trees when they stand
+    // as keys. We refuse anchors and aliases in any case, but can tell them only once Yams is done; sixteen of them
+    // cannot yet do harm.
+    private static func checkAliases(in text: String, path: String) throws(SettingsError) {
+        var count = 0
+        var line = 1
+        var isComment = false
+        var isTokenStart = true
+        var isStar = false
+        for byte in text.utf8 {
+            let isSpace = byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t")
+            let isBreak = byte == UInt8(ascii: "\n") || byte == UInt8(ascii: "\r")
+            if isBreak { isComment = false }
+            if isStar, !isComment, !isSpace, !isBreak { count += 1 }
+            guard count <= aliasLimit else {
+                throw SettingsError(
+                    .init(
+                        .unsupportedYAML, line: line,
+                        "\(path):\(line): settings files may not use YAML aliases; write each value out."))
+            }
+            isStar = isTokenStart && byte == UInt8(ascii: "*")
+            if isTokenStart, byte == UInt8(ascii: "#") { isComment = true }
+            isTokenStart = isSpace || isBreak || "[]{},:?-".utf8.contains(byte)
+            if byte == UInt8(ascii: "\n") { line += 1 }
+        }
+    }
+
+    private static func refusal(of error: any Error, path: String) -> SettingsError {
+        // Only these parts of a YamlError are shown: its description quotes the file, secrets and all.
+        switch error as? YamlError {
+        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+            .composer(_, let problem, let mark, _):
+            return notYAML(path, mark.line, "is not valid YAML: \(problem)")
+        case .reader(let problem, let offset, _, let yaml):
+            let line = offset.map { 1 + yaml.prefix($0).count(where: \.isNewline) }
+            return notYAML(path, line, "is not valid YAML: \(problem)")
+        case .duplicatedKeysInMapping(let duplicates, let context):
+            let names = duplicates.map(SettingsFile.shownKey).joined(separator: ", ")
+            return SettingsError(
+                .init(
+                    .duplicateName, line: context.mark.line,
+                    "\(path):\(context.mark.line): \(names) stands more than once in the same section; keep one."))
+        default:
+            return notYAML(path, nil, "is not valid YAML; check it with a YAML tool")
+        }
+    }
+
+    private static func notYAML(_ path: String, _ line: Int?, _ what: String) -> SettingsError {
+        let place = line.map { "\(path):\($0)" } ?? path
+        return SettingsError(.init(.notYAML, line: line, "\(place): the settings file \(what)."))
+    }
+}
+
+extension Node.Scalar {
+    /// Whether the scalar is YAML's null: nothing at all, `~` or `null`, without quotes.
+    var isNothing: Bool {
+        style == .plain && ["", "~", "null", "Null", "NULL"].contains(string)
+    }
+}

@@ -1,0 +1,178 @@
+import Yams
+
+/// The values a settings file gives, checked against the schema.
+struct SettingsFile {
+    /// A value and the line its key stands on.
+    struct Entry: Equatable {
+        var value: Setting.Value
+        var line: Int
+    }
+
+    /// The values, by setting name.
+    private(set) var entries: [String: Entry] = [:]
+
+    /// What is wrong in the file, in the order of its lines.
+    private(set) var problems: [SettingsError.Problem] = []
+
+    private let schema: SettingsSchema
+    private let path: String
+
+    /// Checks the document.
+    init(_ document: SettingsDocument, schema: SettingsSchema) {
+        self.schema = schema
+        path = document.path
+        guard let root = document.root else { return }
+        if let refusal = Self.unsupportedPart(of: .mapping(root)) {
+            refuse(.unsupportedYAML, root.mark?.line ?? 1, refusal)
+        }
+        check(root, in: [])
+    }
+
+    // Goes no deeper than the schema's sections do, however deep the file is.
+    private mutating func check(_ mapping: Node.Mapping, in section: [String]) {
+        for (key, value) in mapping {
+            let line = key.mark?.line ?? value.mark?.line ?? 1
+            guard let segment = key.scalar?.string, !segment.isEmpty else {
+                refuse(.wrongShape, line, "\(Self.place(section)) has a key that is not a name; give a setting's name")
+                continue
+            }
+            if let refusal = Self.unsupportedPart(of: key) ?? (segment == "<<" ? "merge keys (<<)" : nil) {
+                refuse(.unsupportedYAML, line, refusal)
+                continue
+            }
+            let path = section + [segment]
+            let name = path.joined(separator: ".")
+            if segment.contains(".") {
+                refuseDotted(name, line)
+            } else if let setting = schema.setting(named: name) {
+                checkValue(value, of: setting, line)
+            } else if schema.isSection(name) {
+                checkSection(value, path, line)
+            } else {
+                let hint = SpellingSuggestion.hint(for: name, among: schema.knownNames)
+                refuse(.unknownName, line, "\(Self.shownKey(name)) is no setting; remove or correct it\(hint)")
+            }
+        }
+    }
+
+    private mutating func refuseDotted(_ name: String, _ line: Int) {
+        guard let setting = schema.setting(named: name) else {
+            let hint = SpellingSuggestion.hint(for: name, among: schema.knownNames)
+            refuse(.unknownName, line, "\(Self.shownKey(name)) is no setting; remove or correct it\(hint)")
+            return
+        }
+        let braces = String(repeating: " }", count: setting.path.count - 1)
+        let nested = setting.path.joined(separator: ": { ") + ": …" + braces
+        refuse(.wrongShape, line, "\(name) is written with dots; write it nested, as in \(nested)", setting: name)
+    }
+
+    private mutating func checkSection(_ value: Node, _ path: [String], _ line: Int) {
+        if let refusal = Self.unsupportedPart(of: value) {
+            refuse(.unsupportedYAML, line, refusal)
+        } else if let mapping = value.mapping {
+            check(mapping, in: path)
+        } else if value.scalar?.isNothing != true {
+            // A section whose settings are all commented out reads as nothing, and is fine.
+            let name = path.joined(separator: ".")
+            refuse(.wrongShape, line, "\(name) is a section; put its settings under it, indented")
+        }
+    }
+
+    private mutating func checkValue(_ node: Node, of setting: Setting, _ line: Int) {
+        let text = SettingText(kind: setting.kind)
+        let name = setting.name
+        if let refusal = Self.unsupportedPart(of: node) {
+            return refuse(.unsupportedYAML, line, refusal, setting: name)
+        }
+        do throws(SettingText.Refusal) {
+            switch node {
+            case .scalar(let scalar) where scalar.isNothing:
+                refuse(.wrongShape, line, "\(name) has no value; give it one or remove the line", setting: name)
+            case .scalar(let scalar) where !text.isList:
+                entries[name] = Entry(value: try text.value(of: scalar.string), line: line)
+            case .sequence(let sequence) where text.isList:
+                guard let items = items(of: sequence, name) else { return }
+                entries[name] = Entry(value: try text.value(ofItems: items), line: line)
+            case .scalar, .sequence, .mapping, .alias:
+                let hint = text.isList ? ", written as [a, b] or as lines that start with \"- \"" : ""
+                refuse(
+                    .wrongShape, line, "\(name) must be \(text.expectation)\(hint), not \(Self.shape(node))",
+                    setting: name)
+            }
+        } catch {
+            let (code, message) = error.problem
+            refuse(code, line, "\(name) \(message)", setting: name)
+        }
+    }
+
+    private mutating func items(of sequence: Node.Sequence, _ name: String) -> [String]? {
+        var items: [String] = []
+        for node in sequence {
+            let line = node.mark?.line ?? sequence.mark?.line ?? 1
+            if let refusal = Self.unsupportedPart(of: node) {
+                refuse(.unsupportedYAML, line, refusal, setting: name)
+                return nil
+            }
+            guard let scalar = node.scalar, !scalar.isNothing else {
+                refuse(.wrongShape, line, "\(name) has an item that is not a text; correct or remove it", setting: name)
+                return nil
+            }
+            items.append(scalar.string)
+        }
+        return items
+    }
+
+    private mutating func refuse(
+        _ code: SettingsError.Code, _ line: Int, _ message: String, setting: String? = nil
+    ) {
+        let message =
+            code == .unsupportedYAML ? "settings files may not use YAML \(message); write the value out" : message
+        problems.append(.init(code, setting: setting, line: line, "\(path):\(line): \(message)."))
+    }
+
+    // MARK: - Words
+
+    /// A key as it may be shown: only what could be a mistyped name, for anything else may be a misplaced secret.
+    static func shownKey(_ key: String) -> String {
+        let isName = key.utf8.allSatisfy { byte in
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20) || "0123456789_-.".utf8.contains(byte)
+        }
+        return isName && key.utf8.count <= 64 ? key : "a key that could not be a setting's name"
+    }
+
+    private static func unsupportedPart(of node: Node) -> String? {
+        if node.anchor != nil { return "anchors (&) and aliases (*)" }
+        let tag: Tag? =
+            switch node {
+            case .scalar(let scalar): scalar.tag
+            case .mapping(let mapping): mapping.tag
+            case .sequence(let sequence): sequence.tag
+            case .alias: nil
+            }
+        // Quoted text and hashed nodes carry the plain tags without having been written with them.
+        let plain = ["", "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"]
+        return tag.map { plain.contains($0.description) ? nil : "tags (!)" } ?? nil
+    }
+
+    private static func shape(_ node: Node) -> String {
+        switch node {
+        case .mapping: "a section"
+        case .sequence: "a list"
+        case .scalar, .alias: "a single value"
+        }
+    }
+
+    private static func place(_ section: [String]) -> String {
+        section.isEmpty ? "The top level" : section.joined(separator: ".")
+    }
+}
+
+extension SettingText.Refusal {
+    /// The refusal as a problem's code and the words that follow the name.
+    var problem: (code: SettingsError.Code, message: String) {
+        switch self {
+        case .malformed(let message): (.malformedValue, message)
+        case .outOfRange(let message): (.valueOutOfRange, message)
+        }
+    }
+}

@@ -1,0 +1,103 @@
+/// All settings of one program, in the order in which descriptions list them.
+package struct SettingsSchema: Sendable {
+    /// What the program's environment variables start with, without the last underscore: `CONDUCTOR`.
+    package let environmentPrefix: String
+
+    /// The settings.
+    package let settings: [Setting]
+
+    /// Environment variables that start with the prefix and are none of this program's settings. A name that ends in
+    /// `_` stands for all that start so: `CONDUCTOR_TEST_`.
+    package let ignoredEnvironment: [String]
+
+    private let settingsByName: [String: Setting]
+    private let sections: Set<String>
+
+    /// Makes a schema. A name declared twice is a defect; see ``defects()``.
+    package init(environmentPrefix: String, settings: [Setting], ignoredEnvironment: [String] = []) {
+        self.environmentPrefix = environmentPrefix
+        self.settings = settings
+        self.ignoredEnvironment = ignoredEnvironment
+        settingsByName = Dictionary(settings.map { ($0.name, $0) }) { first, _ in first }
+        sections = Set(
+            settings.flatMap { setting in
+                let path = setting.path
+                return (1..<max(1, path.count)).map { path.prefix($0).joined(separator: ".") }
+            })
+    }
+
+    /// The setting of that name.
+    package func setting(named name: String) -> Setting? {
+        settingsByName[name]
+    }
+
+    /// The environment variable that sets the setting: `CONDUCTOR_TLS_GUEST_CA` for `tls.guest_ca`.
+    package func environmentVariable(for setting: Setting) -> String {
+        environmentPrefix + "_" + setting.path.joined(separator: "_").uppercased()
+    }
+
+    /// Whether some setting's name goes on after this name and a dot.
+    func isSection(_ name: String) -> Bool {
+        sections.contains(name)
+    }
+
+    /// Every name that may stand in the file.
+    var knownNames: [String] {
+        settings.map(\.name) + sections.sorted()
+    }
+
+    /// Whether the variable is among those the schema lists as none of the program's settings.
+    func ignoresEnvironmentVariable(_ variable: String) -> Bool {
+        ignoredEnvironment.contains { $0.hasSuffix("_") ? variable.hasPrefix($0) : variable == $0 }
+    }
+
+    /// What is wrong with the schema itself, one sentence each; a program's tests should find nothing here.
+    package func defects() -> [String] {
+        var defects: [String] = []
+        var owners: [String: String] = [:]
+        for setting in settings {
+            let variable = environmentVariable(for: setting)
+            if let owner = owners.updateValue(setting.name, forKey: variable) {
+                defects.append("\(owner) and \(setting.name) share the variable \(variable).")
+            }
+            let isName = setting.path.allSatisfy { segment in
+                segment.utf8.allSatisfy { "abcdefghijklmnopqrstuvwxyz0123456789_".utf8.contains($0) }
+            }
+            if !isName || setting.path.joined(separator: ".") != setting.name || setting.path.isEmpty {
+                defects.append("\(setting.name) is not made of snake_case segments and dots.")
+            }
+            if isSection(setting.name) {
+                defects.append("\(setting.name) is a setting and a section of others.")
+            }
+            if let value = setting.defaultValue {
+                if setting.isRequired {
+                    defects.append("\(setting.name) is required and has a default.")
+                }
+                if (try? SettingText(kind: setting.kind).checked(value)) == nil {
+                    defects.append("The default of \(setting.name) is not allowed by its kind.")
+                }
+            }
+        }
+        return defects
+    }
+
+    /// A Markdown table of the settings, for the operator's manual.
+    package func documentation() -> String {
+        let rows = settings.map { setting in
+            let value = SettingText(kind: setting.kind).expectation
+            let fallback =
+                setting.defaultValue.map { "`\(setting.shown($0))`" } ?? (setting.isRequired ? "required" : "not set")
+            let cells = [
+                "`\(setting.name)`", "`\(environmentVariable(for: setting))`", value, fallback,
+                setting.help + (setting.isSecret ? " Secret." : ""),
+            ]
+            return "| " + cells.map(Self.escaped).joined(separator: " | ") + " |"
+        }
+        let head = ["| Setting | Environment variable | Value | Default | Meaning |", "|---|---|---|---|---|"]
+        return (head + rows).joined(separator: "\n") + "\n"
+    }
+
+    private static func escaped(_ cell: String) -> String {
+        cell.map { $0 == "|" ? "\\|" : $0.isNewline ? " " : String($0) }.joined()
+    }
+}

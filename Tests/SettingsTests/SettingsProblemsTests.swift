@@ -1,0 +1,111 @@
+import Testing
+
+@testable import Settings
+
+@Suite("Mistakes in the environment and on the command line, and all mistakes together")
+struct SettingsProblemsTests {
+    @Test("A malformed variable is refused by its name, even when a flag would win")
+    func malformedVariable() async throws {
+        let problems = try await SettingsFixture.problems(
+            environment: ["CONDUCTOR_LISTEN_PORT": "abc"], flags: [(name: "listen.port", value: "1")])
+        #expect(
+            problems.map(\.message) == [
+                "listen.port, set by the environment variable CONDUCTOR_LISTEN_PORT, must be a whole number from 1 to 65535."
+            ])
+        #expect(problems.map(\.code) == [.malformedValue])
+    }
+
+    @Test(
+        "Texts of the wrong form are refused",
+        arguments: [
+            ("LISTEN_PORT", " 1"), ("LISTEN_PORT", "+1"), ("LISTEN_PORT", "-"), ("LISTEN_PORT", ""),
+            ("LISTEN_PORT", "١"),
+            ("TLS_REQUIRED", "on"), ("TLS_REQUIRED", ""), ("RPC_TIMEOUT", "inf"), ("RPC_TIMEOUT", "0x1p3"),
+            ("RPC_TIMEOUT", "-1"), ("RPC_TIMEOUT", "1e400"), ("CLUSTER_HOSTS", "a,,b"), ("CLUSTER_HOSTS", ""),
+            ("CLUSTER_HOSTS", "a, "),
+            ("LISTEN_HOST", ""), ("LOG_LEVEL", "INFO"), ("NOTIFY_DRIVERS", "messaging;messagingv2"),
+        ])
+    func refusedTexts(_ name: String, _ text: String) async throws {
+        let problems = try await SettingsFixture.problems(environment: ["CONDUCTOR_\(name)": text])
+        #expect(problems.count == 1)
+        #expect(problems.first?.message.contains("CONDUCTOR_\(name), must be ") == true)
+    }
+
+    @Test("An unknown variable with the program's prefix is refused, others are left alone")
+    func unknownVariables() async throws {
+        let problems = try await SettingsFixture.problems(
+            environment: [
+                "CONDUCTOR_LISTEN_PROT": "1", "CONDUCTOR_TEST_BROKER": "x", "CONDUCTOR_HOME": "x",
+                "CONDUCTOR_HOMES": "x",
+                "CONDUCTORS": "x", "GUEST_AGENT_X": "x", "PATH": "x", "conductor_listen_port": "x",
+            ])
+        #expect(
+            problems.map(\.message) == [
+                "The environment variable CONDUCTOR_HOMES sets no setting; unset or correct it.",
+                "The environment variable CONDUCTOR_LISTEN_PROT sets no setting; unset or correct it "
+                    + "(did you mean CONDUCTOR_LISTEN_PORT?).",
+            ])
+    }
+
+    @Test("Flags are refused when malformed, unknown or given twice")
+    func flags() async throws {
+        let problems = try await SettingsFixture.problems(
+            flags: [
+                (name: "listen.port", value: "0"), (name: "listen.prot", value: "1"), (name: "rpc.timeout", value: "1"),
+                (name: "rpc.timeout", value: "2"),
+            ])
+        #expect(
+            problems.map(\.message) == [
+                "listen.port, set by the flag --listen-port, must be a whole number from 1 to 65535, but is outside of it.",
+                "The command line sets listen.prot, which is no setting; correct it (did you mean listen.port?).",
+                "The flag --rpc-timeout is given more than once; give it once.",
+            ])
+        #expect(problems.map(\.code) == [.valueOutOfRange, .unknownName, .duplicateName])
+    }
+
+    @Test("Missing settings say every way to set them")
+    func missing() async throws {
+        let problems = try await SettingsFixture.problems("conductor:\n  port: 1\n", schema: SettingsFixture.required)
+        #expect(
+            problems.map(\.message) == [
+                "conductor.host is required and has no value; set it in the file, by the environment variable "
+                    + "GUEST_AGENT_CONDUCTOR_HOST or by the flag --conductor-host."
+            ])
+        #expect(problems.map(\.code) == [.missingValue])
+        let settings = try await SettingsFixture.load(
+            environment: ["GUEST_AGENT_CONDUCTOR_HOST": "h", "GUEST_AGENT_CONDUCTOR_PORT": "1"],
+            schema: SettingsFixture.required)
+        #expect(try settings.string("conductor.host") == "h")
+    }
+
+    @Test("All problems are reported together, in order")
+    func together() async throws {
+        let file = """
+            listen:
+              prot: 1
+              port: abc
+            tls: [a]
+            rpc: {timeout: 0}
+            """
+        let problems = try await SettingsFixture.problems(
+            file, environment: ["CONDUCTOR_LOG_LEVEL": "loud"], flags: [(name: "tls.required", value: "maybe")])
+        #expect(
+            problems.map(\.code) == [
+                .unknownName, .malformedValue, .wrongShape, .valueOutOfRange, .malformedValue, .malformedValue,
+            ])
+        #expect(problems.map(\.line) == [2, 3, 4, 5, nil, nil])
+        let error = try #require(problems.first.map { SettingsError($0, problems.dropFirst()) })
+        #expect(error.description.split(separator: "\n").count == 6)
+        #expect(error.code == .unknownName)
+    }
+
+    @Test("A malformed required setting is not reported as missing as well, nor any while the file is unread")
+    func noFalseMissing() async throws {
+        let malformed = try await SettingsFixture.problems(
+            "conductor: {host: a, port: x}", schema: SettingsFixture.required)
+        #expect(malformed.map(\.code) == [.malformedValue])
+        let unread = try await SettingsFixture.problems(
+            "conductor: [", environment: ["GUEST_AGENT_CONDUCTOR_PROT": "1"], schema: SettingsFixture.required)
+        #expect(unread.map(\.code) == [.notYAML, .unknownName])
+    }
+}
