@@ -1,6 +1,124 @@
 #ifndef C_CONDUCTOR_OPENSSL_SHIM_H
 #define C_CONDUCTOR_OPENSSL_SHIM_H
 
+// Only what Swift cannot say itself: function-like macros, variadic functions, 64-bit option bits and typed stacks.
+// Everything else is called under its own name.
+
+#include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/buffer.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
+
+#if OPENSSL_VERSION_NUMBER < 0x30000000L
+#error "OpenSSL 3.0 or newer is needed"
+#endif
+
+// MARK: context
+
+// No resumption (a ticket would outlive a revoked certificate), no renegotiation, no compression, no early data.
+static inline void conductor_ssl_ctx_harden(SSL_CTX *ctx) {
+    SSL_CTX_clear_options(ctx, SSL_OP_LEGACY_SERVER_CONNECT | SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION |
+                                   SSL_OP_IGNORE_UNEXPECTED_EOF);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+                                 SSL_OP_CIPHER_SERVER_PREFERENCE);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_num_tickets(ctx, 0);
+    SSL_CTX_set_max_early_data(ctx, 0);
+    SSL_CTX_set_recv_max_early_data(ctx, 0);
+    // A write's bytes may move between two tries; an idle connection gives its record buffers back (34 KiB).
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+}
+
+static inline int conductor_ssl_ctx_set_min_version(SSL_CTX *ctx, int version) {
+    return (int)SSL_CTX_set_min_proto_version(ctx, version);
+}
+
+static inline int conductor_ssl_ctx_add_chain_certificate(SSL_CTX *ctx, X509 *certificate) {
+    return (int)SSL_CTX_add1_chain_cert(ctx, certificate);
+}
+
+// MARK: connection
+
+static inline int conductor_ssl_set_sni(SSL *ssl, const char *name) {
+    return (int)SSL_set_tlsext_host_name(ssl, name);
+}
+
+// MARK: memory BIOs
+
+// Gives back what a burst left behind: a memory BIO only ever grows, and it lives as long as its connection.
+static inline void conductor_bio_trim(BIO *bio, size_t limit) {
+    BUF_MEM *memory = NULL;
+    if (BIO_ctrl_pending(bio) != 0 || BIO_get_mem_ptr(bio, &memory) <= 0 || memory == NULL || memory->max <= limit) {
+        return;
+    }
+    BUF_MEM *fresh = BUF_MEM_new();
+    if (fresh != NULL) {
+        BIO_set_mem_buf(bio, fresh, BIO_CLOSE);
+    }
+}
+
+static inline long conductor_bio_memory(BIO *bio, char **bytes) {
+    return BIO_get_mem_data(bio, bytes);
+}
+
+// MARK: keys and certificates
+
+// Refuses to answer, where OpenSSL would ask for a passphrase on the terminal and block a daemon.
+static inline int conductor_no_passphrase(char *buffer, int size, int writing, void *context) {
+    (void)buffer, (void)size, (void)writing, (void)context;
+    return -1;
+}
+
+static inline EVP_PKEY *conductor_new_p256_key(void) {
+    return EVP_EC_gen("P-256");
+}
+
+static inline X509_EXTENSION *conductor_new_extension(X509 *issuer, X509 *subject, int nid, const char *value) {
+    X509V3_CTX context;
+    X509V3_set_ctx(&context, issuer, subject, NULL, NULL, 0);
+    X509V3_set_ctx_nodb(&context);
+    return X509V3_EXT_conf_nid(NULL, &context, nid, value);
+}
+
+static inline int conductor_general_names_count(const GENERAL_NAMES *names) {
+    return sk_GENERAL_NAME_num(names);
+}
+
+static inline const GENERAL_NAME *conductor_general_names_at(const GENERAL_NAMES *names, int index) {
+    return sk_GENERAL_NAME_value(names, index);
+}
+
+// Takes the name, also when it fails.
+static inline int conductor_general_names_push(GENERAL_NAMES *names, GENERAL_NAME *name) {
+    if (sk_GENERAL_NAME_push(names, name) > 0) {
+        return 1;
+    }
+    GENERAL_NAME_free(name);
+    return 0;
+}
+
+// `type` is GEN_DNS, GEN_URI (IA5 text) or GEN_IPADD (4 or 16 octets).
+static inline GENERAL_NAME *conductor_general_name_new(int type, const unsigned char *bytes, int length) {
+    GENERAL_NAME *name = GENERAL_NAME_new();
+    ASN1_STRING *value = ASN1_STRING_type_new(type == GEN_IPADD ? V_ASN1_OCTET_STRING : V_ASN1_IA5STRING);
+    if (name == NULL || value == NULL || ASN1_STRING_set(value, bytes, length) != 1) {
+        GENERAL_NAME_free(name);
+        ASN1_STRING_free(value);
+        return NULL;
+    }
+    GENERAL_NAME_set0_value(name, type, value);
+    return name;
+}
+
+static inline void conductor_openssl_free(void *memory) {
+    OPENSSL_free(memory);
+}
 
 #endif

@@ -1,0 +1,122 @@
+import CConductorOpenSSL
+
+/// A small certificate authority: makes itself, servers and clients (EC P-256, SHA-256).
+///
+/// For installations that have none of their own, and for tests. It keeps no list of what it has issued.
+package struct CertificateAuthority: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible,
+    CustomReflectable
+{
+    /// The authority's certificate: what peers need as a trust root.
+    package let certificatePEM: String
+    /// The authority's private key, not encrypted. Secret: who has it can be anybody.
+    package let privateKeyPEM: String
+
+    /// The certificate; never the key.
+    package var description: String { self.certificatePEM }
+    /// The same as ``description``.
+    package var debugDescription: String { self.description }
+    /// The certificate only, so that `dump` cannot print the key.
+    package var customMirror: Mirror { Mirror(self, children: ["certificatePEM": self.certificatePEM]) }
+
+    /// Makes a new self-signed authority, which can sign servers and clients but no further authority.
+    ///
+    /// Throws `.certificateNotIssued` if the name is empty, has control characters or more than 64 characters, or the
+    /// validity ends before it begins.
+    package static func create(
+        commonName: String, validity: CertificateValidity
+    ) throws(TLSError) -> CertificateAuthority {
+        let builder = try CertificateBuilder(commonName: commonName, validity: validity)
+        try builder.add(NID_basic_constraints, "critical,CA:TRUE,pathlen:0")
+        try builder.add(NID_key_usage, "critical,keyCertSign,cRLSign")
+        try builder.add(NID_subject_key_identifier, "hash")
+        let issued = try builder.selfSigned()
+        return CertificateAuthority(trusted: issued)
+    }
+
+    /// Takes up an authority that was made before.
+    ///
+    /// Throws `.malformedPEM`, `.keyMismatch`, or `.invalidConfiguration` if the certificate may not sign others.
+    package init(certificatePEM: String, privateKeyPEM: String) throws(TLSError) {
+        self.certificatePEM = certificatePEM
+        self.privateKeyPEM = privateKeyPEM
+        try self.withHandles { (certificate, key) throws(TLSError) in
+            guard X509_check_private_key(certificate, key) == 1 else {
+                OpenSSLErrorStack.clear()
+                throw TLSError(.keyMismatch, "the authority's private key does not belong to its certificate")
+            }
+            guard X509_check_ca(certificate) == 1 else {
+                throw TLSError(
+                    .invalidConfiguration,
+                    "the authority's certificate may not sign others (no basicConstraints CA:TRUE)")
+            }
+        }
+    }
+
+    private init(trusted issued: IssuedCertificate) {
+        self.certificatePEM = issued.certificatePEM
+        self.privateKeyPEM = issued.privateKeyPEM
+    }
+
+    /// Makes a server's certificate (serverAuth) with a new key.
+    ///
+    /// DNS names may begin with `*.`; IP addresses are IPv4 or IPv6 literals; at least one of either is needed. Throws
+    /// `.certificateNotIssued`, naming the value that is not acceptable.
+    package func issueServer(
+        commonName: String,
+        dnsNames: [String] = [],
+        ipAddresses: [String] = [],
+        validity: CertificateValidity
+    ) throws(TLSError) -> IssuedCertificate {
+        guard !dnsNames.isEmpty || !ipAddresses.isEmpty else {
+            throw TLSError(
+                .certificateNotIssued,
+                "a server needs a DNS name or an IP address; clients do not look at the common name")
+        }
+        var names: [AlternativeName] = []
+        for name in dnsNames { names.append(try .dns(name)) }
+        for address in ipAddresses { names.append(try .ip(address)) }
+        return try self.issue(commonName, names, usage: "serverAuth", validity)
+    }
+
+    /// Makes a client's certificate (clientAuth) with a new key.
+    ///
+    /// The URIs are who the client is to a server that looks at them: absolute, printable ASCII. Throws
+    /// `.certificateNotIssued`, naming the value that is not acceptable.
+    package func issueClient(
+        commonName: String,
+        uris: [String] = [],
+        validity: CertificateValidity
+    ) throws(TLSError) -> IssuedCertificate {
+        var names: [AlternativeName] = []
+        for uri in uris { names.append(try .uri(uri)) }
+        return try self.issue(commonName, names, usage: "clientAuth", validity)
+    }
+
+    private func issue(
+        _ commonName: String, _ names: [AlternativeName], usage: StaticString, _ validity: CertificateValidity
+    ) throws(TLSError) -> IssuedCertificate {
+        let builder = try CertificateBuilder(commonName: commonName, validity: validity)
+        return try self.withHandles { (certificate, key) throws(TLSError) in
+            try builder.setIssuer(certificate)
+            try builder.add(NID_basic_constraints, "critical,CA:FALSE")
+            try builder.add(NID_key_usage, "critical,digitalSignature")
+            try builder.add(NID_ext_key_usage, usage)
+            try builder.add(NID_subject_key_identifier, "hash")
+            try builder.add(NID_authority_key_identifier, "keyid:always", issuer: certificate)
+            try builder.add(names)
+            return try builder.signed(by: key)
+        }
+    }
+
+    private func withHandles<Result>(
+        _ body: (_ certificate: OpaquePointer, _ key: OpaquePointer) throws(TLSError) -> Result
+    ) throws(TLSError) -> Result {
+        let certificateDocument = try PEMDocument("the authority's certificate", .pem(self.certificatePEM))
+        let keyDocument = try PEMDocument("the authority's private key", .pem(self.privateKeyPEM))
+        let certificates = try certificateDocument.certificates()
+        defer { PEMDocument.free(certificates) }
+        let key = try keyDocument.privateKey()
+        defer { EVP_PKEY_free(key) }
+        return try body(certificates[0], key)
+    }
+}

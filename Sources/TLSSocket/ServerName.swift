@@ -1,0 +1,64 @@
+import CConductorOpenSSL
+import Glibc
+
+/// The name that a client expects in the server's certificate.
+enum ServerName: Hashable {
+    case dns(String)
+    case ip(String)
+
+    /// Throws `.invalidConfiguration` for text that cannot be a host: it would never match, or match something else.
+    init(_ text: String) throws(TLSError) {
+        var name = Substring(text)
+        // "[::1]" is how a URL writes it.
+        if name.first == "[", name.last == "]" { name = name.dropFirst().dropLast() }
+        if name.contains(":") {
+            // A zone ("%eth0") is this machine's affair, no certificate has one.
+            if let zone = name.firstIndex(of: "%") { name = name[..<zone] }
+        }
+        if Self.isIPAddress(String(name)) {
+            self = .ip(String(name))
+            return
+        }
+        // The dot of a fully qualified name is neither in SNI nor in certificates.
+        if name.last == "." { name = name.dropLast() }
+        let allowed = name.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"):
+                true
+            default:
+                false
+            }
+        }
+        guard allowed, (1...253).contains(name.utf8.count), name.first != "." else {
+            throw TLSError(
+                .invalidConfiguration,
+                "serverName: not a DNS name or an IP address; give the name that the server's certificate holds"
+                    + " (an international name in its xn-- form)")
+        }
+        self = .dns(String(name))
+    }
+
+    private static func isIPAddress(_ text: String) -> Bool {
+        var address = in6_addr()
+        return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1
+    }
+
+    /// Makes the handshake check the certificate for this name.
+    func install(in ssl: OpaquePointer) throws(TLSError) {
+        let parameters = SSL_get0_param(ssl)
+        switch self {
+        case .ip(let address):
+            guard X509_VERIFY_PARAM_set1_ip_asc(parameters, address) == 1 else {
+                throw TLSError.internalFailure("set the expected IP address")
+            }
+        case .dns(let name):
+            // As in RFC 9525: the subject's common name is no host name, "*" stands for a whole label.
+            X509_VERIFY_PARAM_set_hostflags(
+                parameters, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT))
+            guard SSL_set1_host(ssl, name) == 1, conductor_ssl_set_sni(ssl, name) == 1 else {
+                throw TLSError.internalFailure("set the expected host name")
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+/// A version of the TLS protocol.
+package enum TLSVersion: String, Sendable, Hashable, CaseIterable {
+    /// TLS 1.2, only with ECDHE and an AEAD cipher.
+    case tls12 = "1.2"
+    /// TLS 1.3.
+    case tls13 = "1.3"
+}
+
+/// Which end of the connection this is.
+package enum TLSRole: Sendable, Hashable {
+    /// Accepts connections, and requires a certificate of every client.
+    case server
+    /// Opens connections, and checks the server's certificate and name.
+    case client
+}
+
+/// Where PEM text comes from.
+///
+/// Its description never shows the text, which may be a private key.
+package enum TLSSource: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible,
+    CustomReflectable
+{
+    /// The path of a file, read when the ``TLSContext`` is made.
+    case file(String)
+    /// The PEM text itself.
+    case pem(String)
+
+    /// The path, or a word for text that was given inline.
+    package var description: String {
+        switch self {
+        case .file(let path): "file \(path)"
+        case .pem: "inline PEM"
+        }
+    }
+
+    /// The same as ``description``.
+    package var debugDescription: String { self.description }
+
+    /// Shows no children, so that `dump` cannot print a key either.
+    package var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+/// What a ``TLSContext`` is made from.
+///
+/// Authentication is always mutual: a server requires a client certificate, a client checks the server's certificate and
+/// name. There is no way to switch that off.
+package struct TLSConfiguration: Sendable, Hashable {
+    /// Which end of the connection this is.
+    package var role: TLSRole
+    /// This side's certificate, followed by the intermediates up to, and not including, the root.
+    package var certificateChain: TLSSource
+    /// The private key of the certificate, not encrypted.
+    package var privateKey: TLSSource
+    /// The certificate authorities that peers may come from. Only these are trusted, never the system's.
+    package var trustRoots: TLSSource
+    /// The oldest version to accept.
+    package var minimumVersion: TLSVersion
+    /// The names of protocols for ALPN, most wanted first, 1 to 255 bytes each. Empty switches ALPN off.
+    ///
+    /// A server refuses a client that offers other protocols only, and accepts one that offers none at all.
+    package var applicationProtocols: [String]
+
+    /// Describes one side of a connection; nothing is read before a ``TLSContext`` is made.
+    package init(
+        role: TLSRole,
+        certificateChain: TLSSource,
+        privateKey: TLSSource,
+        trustRoots: TLSSource,
+        minimumVersion: TLSVersion = .tls13,
+        applicationProtocols: [String] = ["conductor-rpc/1"]
+    ) {
+        self.role = role
+        self.certificateChain = certificateChain
+        self.privateKey = privateKey
+        self.trustRoots = trustRoots
+        self.minimumVersion = minimumVersion
+        self.applicationProtocols = applicationProtocols
+    }
+}

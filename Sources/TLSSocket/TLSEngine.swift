@@ -1,0 +1,215 @@
+import CConductorOpenSSL
+package import NIOCore
+
+/// One TLS connection with no network: an OpenSSL `SSL` between two memory BIOs.
+///
+/// Ciphertext from the peer goes in with ``feed(_:)``; ciphertext for the peer comes out of ``takeCiphertext(allocator:)``,
+/// which must be asked after every other call, also one that failed: an alert may wait there. The engine belongs to one
+/// event loop (or one test) at a time and is not Sendable.
+package final class TLSEngine {
+    /// How a step ended.
+    package enum Outcome: Sendable {
+        /// It is done.
+        case complete
+        /// It needs bytes from the peer first.
+        case incomplete
+        /// It will never be done; only ``takeCiphertext(allocator:)`` is of use now.
+        case failed(TLSError)
+    }
+
+    /// How a read ended.
+    package enum ReadOutcome: Sendable {
+        /// So many bytes of plaintext were appended (at least one); there may be more.
+        case bytes(Int)
+        /// All that has arrived is read.
+        case incomplete
+        /// The peer has sent close_notify: there will be no more.
+        case closed
+        /// It will never be possible to read again.
+        case failed(TLSError)
+    }
+
+    /// The peer's certificate, as soon as the handshake is complete.
+    package private(set) var peerCertificate: PeerCertificate?
+
+    let context: TLSContext
+    /// What the first bytes from the peer were: tells a peer that does not speak TLS from one that speaks it badly.
+    private(set) var firstBytes: [UInt8] = []
+    /// Depth and subject of the certificate that verification stopped at.
+    var refusedCertificate: (depth: Int32, subject: String?)?
+
+    private let ssl: OpaquePointer
+    // Owned by the SSL.
+    private let inbound: OpaquePointer
+    private let outbound: OpaquePointer
+
+    /// Above this, a drained BIO gives its memory back; a full record fits below.
+    private static let keptBufferBytes = 24 * 1024
+
+    /// Makes one connection's state.
+    ///
+    /// `serverName` is the DNS name or IP address that the server's certificate must hold; a client needs one, a server
+    /// has no use for it. Throws `.invalidConfiguration` or `.internalFailure`.
+    package init(context: TLSContext, serverName: String?) throws(TLSError) {
+        let isServer = context.configuration.role == .server
+        let name: ServerName?
+        switch (isServer, serverName) {
+        case (true, _): name = nil
+        case (false, let text?): name = try ServerName(text)
+        case (false, nil):
+            throw TLSError(
+                .invalidConfiguration, "serverName: a client must say which name the server's certificate should hold")
+        }
+        OpenSSLErrorStack.clear()
+        guard let ssl = SSL_new(context.pointer) else { throw TLSError.internalFailure("make a connection's state") }
+        guard let inbound = BIO_new(BIO_s_mem()), let outbound = BIO_new(BIO_s_mem()) else {
+            SSL_free(ssl)
+            throw TLSError.internalFailure("make a connection's buffers")
+        }
+        SSL_set_bio(ssl, inbound, outbound)
+        self.ssl = ssl
+        self.inbound = inbound
+        self.outbound = outbound
+        self.context = context
+        // Unretained: the SSL dies with this object, and calls back only while one of the methods below runs.
+        SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(self).toOpaque())
+        try name?.install(in: ssl)
+        if isServer { SSL_set_accept_state(ssl) } else { SSL_set_connect_state(ssl) }
+    }
+
+    deinit {
+        SSL_free(self.ssl)
+    }
+
+    /// The protocol that ALPN agreed on; nil if the client offered none.
+    package var negotiatedProtocol: String? {
+        var name: UnsafePointer<UInt8>?
+        var length: UInt32 = 0
+        SSL_get0_alpn_selected(self.ssl, &name, &length)
+        guard let name, length > 0 else { return nil }
+        return String(decoding: UnsafeBufferPointer(start: name, count: Int(length)), as: UTF8.self)
+    }
+
+    /// The version that was agreed on; nil before the handshake is complete.
+    package var version: TLSVersion? {
+        guard SSL_is_init_finished(self.ssl) == 1 else { return nil }
+        switch SSL_version(self.ssl) {
+        case TLS1_3_VERSION: return .tls13
+        case TLS1_2_VERSION: return .tls12
+        default: return nil
+        }
+    }
+
+    /// Takes the next step of the handshake. A client must call it once before anything has been fed.
+    package func handshake() -> Outcome {
+        OpenSSLErrorStack.clear()
+        let result = SSL_do_handshake(self.ssl)
+        guard result == 1 else {
+            switch SSL_get_error(self.ssl, result) {
+            case SSL_ERROR_WANT_READ: return .incomplete
+            default: return .failed(self.handshakeFailure(OpenSSLErrorStack.take()))
+            }
+        }
+        return self.checkPeer()
+    }
+
+    /// OpenSSL has verified already; look again, so that a mistake in the settings cannot let anybody in.
+    private func checkPeer() -> Outcome {
+        guard self.verifyResult == X509_V_OK, let x509 = SSL_get1_peer_certificate(self.ssl) else {
+            return .failed(TLSError(.verificationFailed, "the peer has no certificate that was verified"))
+        }
+        defer { X509_free(x509) }
+        guard let certificate = PeerCertificate(x509: x509) else {
+            return .failed(TLSError(.verificationFailed, "the peer's certificate cannot be read"))
+        }
+        self.peerCertificate = certificate
+        return .complete
+    }
+
+    var verifyResult: Int32 { Int32(SSL_get_verify_result(self.ssl)) }
+
+    /// Takes ciphertext that came from the peer. Throws `.internalFailure` when memory runs out.
+    package func feed(_ ciphertext: ByteBuffer) throws(TLSError) {
+        OpenSSLErrorStack.clear()
+        if self.firstBytes.count < 5 {
+            self.firstBytes.append(contentsOf: ciphertext.readableBytesView.prefix(5 - self.firstBytes.count))
+        }
+        let fed = ciphertext.withUnsafeReadableBytes { bytes in
+            guard !bytes.isEmpty else { return true }
+            var count = 0
+            return BIO_write_ex(self.inbound, bytes.baseAddress, bytes.count, &count) == 1 && count == bytes.count
+        }
+        guard fed else { throw TLSError.internalFailure("take \(ciphertext.readableBytes) bytes from the peer") }
+    }
+
+    /// Decrypts one record, or as much of it as is left, to the end of `plaintext`. Call it until it is `.incomplete`.
+    package func read(into plaintext: inout ByteBuffer) -> ReadOutcome {
+        let undecrypted = BIO_ctrl_pending(self.inbound)
+        if undecrypted == 0, SSL_has_pending(self.ssl) == 0 {
+            conductor_bio_trim(self.inbound, Self.keptBufferBytes)
+            return SSL_get_shutdown(self.ssl) & SSL_RECEIVED_SHUTDOWN != 0 ? .closed : .incomplete
+        }
+        OpenSSLErrorStack.clear()
+        // Plaintext is shorter than what it came in, so an empty buffer is allocated once for all records.
+        let expected = max(undecrypted + Int(SSL_pending(self.ssl)), 1)
+        var result: Int32 = 0
+        let count = plaintext.writeWithUnsafeMutableBytes(minimumWritableBytes: expected) { space in
+            var count = 0
+            result = SSL_read_ex(self.ssl, space.baseAddress, space.count, &count)
+            return result == 1 ? count : 0
+        }
+        if result == 1 { return .bytes(count) }
+        switch SSL_get_error(self.ssl, result) {
+        case SSL_ERROR_WANT_READ:
+            conductor_bio_trim(self.inbound, Self.keptBufferBytes)
+            return .incomplete
+        case SSL_ERROR_ZERO_RETURN:
+            return .closed
+        default:
+            return .failed(self.connectionFailure(OpenSSLErrorStack.take()))
+        }
+    }
+
+    /// Encrypts all of the bytes, in as few records as possible. Only after the handshake. An empty buffer is no record.
+    package func write(_ plaintext: ByteBuffer) -> Outcome {
+        guard plaintext.readableBytes > 0 else { return .complete }
+        OpenSSLErrorStack.clear()
+        guard SSL_is_init_finished(self.ssl) == 1 else {
+            // SSL_write would start a handshake of its own.
+            return .failed(TLSError(.connectionFailed, "data was written before the TLS handshake had completed"))
+        }
+        let written = plaintext.withUnsafeReadableBytes { bytes in
+            var count = 0
+            // A memory BIO takes everything, so this writes all or fails.
+            return SSL_write_ex(self.ssl, bytes.baseAddress, bytes.count, &count) == 1 && count == bytes.count
+        }
+        guard written else { return .failed(self.connectionFailure(OpenSSLErrorStack.take())) }
+        return .complete
+    }
+
+    /// Says close_notify, once. Complete when the peer has said it too; until then go on feeding and reading.
+    package func shutdown() -> Outcome {
+        let state = SSL_get_shutdown(self.ssl)
+        if state & SSL_SENT_SHUTDOWN == 0 {
+            OpenSSLErrorStack.clear()
+            guard SSL_shutdown(self.ssl) >= 0 else { return .failed(self.connectionFailure(OpenSSLErrorStack.take())) }
+        }
+        return state & SSL_RECEIVED_SHUTDOWN != 0 ? .complete : .incomplete
+    }
+
+    /// All the ciphertext that waits for the peer; nil if there is none.
+    package func takeCiphertext(allocator: ByteBufferAllocator = ByteBufferAllocator()) -> ByteBuffer? {
+        let pending = BIO_ctrl_pending(self.outbound)
+        guard pending > 0 else { return nil }
+        var ciphertext = allocator.buffer(capacity: pending)
+        ciphertext.writeWithUnsafeMutableBytes(minimumWritableBytes: pending) { space in
+            var count = 0
+            return BIO_read_ex(self.outbound, space.baseAddress, pending, &count) == 1 ? count : 0
+        }
+        conductor_bio_trim(self.outbound, Self.keptBufferBytes)
+        return ciphertext
+    }
+}
+
+@available(*, unavailable)
+extension TLSEngine: Sendable {}

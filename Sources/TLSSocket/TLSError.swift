@@ -1,0 +1,68 @@
+/// What went wrong in this room: a ``code`` to switch on, a ``message`` for a person.
+///
+/// The message says what happened, to which file or field, and what to do. It never holds key material. Text that came
+/// from a peer (a certificate's subject) is escaped and shortened before it gets in.
+package struct TLSError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// What kind of failure it is. More may be added: match the ones that you handle, and have a default.
+    package struct Code: Sendable, Hashable, CustomStringConvertible {
+        /// The name of the code, stable enough for a metric's label.
+        package let description: String
+
+        private init(_ description: String) {
+            self.description = description
+        }
+
+        /// A file of the configuration does not exist.
+        package static let fileNotFound = Code("file_not_found")
+        /// A file of the configuration exists, and could not be read (permissions, a directory, an I/O error).
+        package static let fileUnreadable = Code("file_unreadable")
+        /// The bytes are not the PEM block that was expected there.
+        package static let malformedPEM = Code("malformed_pem")
+        /// The private key does not belong to the certificate.
+        package static let keyMismatch = Code("key_mismatch")
+        /// A value of the configuration cannot work; the message names it.
+        package static let invalidConfiguration = Code("invalid_configuration")
+        /// A certificate could not be made from what was asked for.
+        package static let certificateNotIssued = Code("certificate_not_issued")
+        /// The handshake failed on this side, for a reason other than the ones below.
+        package static let handshakeFailed = Code("handshake_failed")
+        /// The handshake did not finish before its deadline.
+        package static let handshakeTimedOut = Code("handshake_timed_out")
+        /// The peer's certificate was missing or was refused; the message names the reason.
+        package static let verificationFailed = Code("verification_failed")
+        /// The peer does not speak TLS at all.
+        package static let notTLS = Code("not_tls")
+        /// The peer ended the connection with an alert. With TLS 1.3 a client can get this after its handshake has
+        /// completed: the server looks at the client's certificate last.
+        package static let refusedByPeer = Code("refused_by_peer")
+        /// The connection ended without close_notify: what was received may have been cut short.
+        package static let truncated = Code("truncated")
+        /// A record after the handshake could not be read or written.
+        package static let connectionFailed = Code("connection_failed")
+        /// Too much was written before the handshake had completed.
+        package static let writeQueueFull = Code("write_queue_full")
+        /// The connection was closed before this could be done.
+        package static let closed = Code("closed")
+        /// OpenSSL failed inside, most likely out of memory.
+        package static let internalFailure = Code("internal_failure")
+    }
+
+    /// What kind of failure it is.
+    package let code: Code
+    /// One or two sentences for a person.
+    package let message: String
+    /// OpenSSL's own words, oldest first, for a bug report. Often empty.
+    package let openSSLErrors: [String]
+
+    init(_ code: Code, _ message: String, openSSLErrors: [String] = []) {
+        self.code = code
+        self.message = message
+        self.openSSLErrors = openSSLErrors
+    }
+
+    /// `code: message [OpenSSL: …]`.
+    package var description: String {
+        let openSSL = self.openSSLErrors.isEmpty ? "" : " [OpenSSL: \(self.openSSLErrors.joined(separator: "; "))]"
+        return "\(self.code): \(self.message)\(openSSL)"
+    }
+}

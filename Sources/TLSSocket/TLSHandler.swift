@@ -1,0 +1,292 @@
+package import NIOCore
+import NIOTLS
+
+/// Turns a channel's bytes into TLS and back.
+///
+/// Plaintext is above it, ciphertext below. Fires `TLSUserEvent.handshakeCompleted(negotiatedProtocol:)` once, with
+/// ``peerCertificate`` set before. Every failure is one ``TLSError`` through `errorCaught`, after which the handler closes
+/// the channel (the alert that tells the peer why goes out first).
+///
+/// - Writes before the handshake has completed are kept, up to ``maximumEarlyBytes``; past that the write fails and the
+///   connection is closed.
+/// - `close(mode: .all)` flushes, says close_notify, and waits for the peer's answer up to the shutdown timeout; what
+///   arrives meanwhile is still delivered. Half-closure is not supported.
+/// - The end of the connection without close_notify is `.truncated`, unless this side has begun to close.
+/// - It never reads for itself, except to get on with the handshake and the shutdown, and when a read that was asked for
+///   has yielded no plaintext.
+///
+/// Belongs to its channel's event loop and is not Sendable.
+package final class TLSHandler: ChannelDuplexHandler {
+    package typealias InboundIn = ByteBuffer
+    package typealias InboundOut = ByteBuffer
+    package typealias OutboundIn = ByteBuffer
+    package typealias OutboundOut = ByteBuffer
+
+    /// How many bytes may be written before the handshake has completed: 1 MiB. Each write counts for 64 bytes at least.
+    package static let maximumEarlyBytes = 1 << 20
+
+    enum State {
+        /// Waiting for the channel to become active.
+        case idle
+        case handshaking
+        case active
+        /// close_notify is said, the peer's is awaited.
+        case closing
+        /// The last bytes (an alert, an answer to close_notify) are on their way; then the channel is closed.
+        case finishing
+        case closed
+    }
+
+    struct PendingWrite {
+        let bytes: ByteBuffer
+        let promise: EventLoopPromise<Void>?
+    }
+
+    let engine: TLSEngine
+    let handshakeTimeout: TimeAmount
+    let shutdownTimeout: TimeAmount
+    /// Always set before anything is called that may call back into this handler.
+    var state = State.idle
+    var pendingWrites = MarkedCircularBuffer<PendingWrite>(initialCapacity: 0)
+    var earlyBytes = 0
+    /// Of the handshake or of the shutdown; there is never more than one.
+    var deadline: Scheduled<Void>?
+    var closePromise: EventLoopPromise<Void>?
+    private var deliveredPlaintext = false
+    /// Somebody above has asked for data and has not got any yet.
+    private var readWanted = false
+
+    /// The peer's verified certificate; nil before `handshakeCompleted`.
+    package var peerCertificate: PeerCertificate? { self.engine.peerCertificate }
+    /// The version that was agreed on; nil before `handshakeCompleted`.
+    package var negotiatedVersion: TLSVersion? { self.engine.version }
+
+    /// Makes the handler of one connection; it starts when it is added to an active channel, or when that becomes active.
+    ///
+    /// `serverName` is required for a client context and ignored for a server's. Throws `.invalidConfiguration` if it is
+    /// missing or cannot be a host, and `.internalFailure` when memory runs out.
+    package init(
+        context: TLSContext,
+        serverName: String?,
+        handshakeTimeout: TimeAmount = .seconds(10),
+        shutdownTimeout: TimeAmount = .seconds(5)
+    ) throws(TLSError) {
+        self.engine = try TLSEngine(context: context, serverName: serverName)
+        self.handshakeTimeout = handshakeTimeout
+        self.shutdownTimeout = shutdownTimeout
+    }
+
+    package func handlerAdded(context: ChannelHandlerContext) {
+        if context.channel.isActive { self.start(context: context) }
+    }
+
+    package func handlerRemoved(context: ChannelHandlerContext) {
+        self.state = .closed
+        self.cancelDeadline()
+        let promise = self.takeClosePromise()
+        self.failWrites(Self.closedError)
+        promise?.succeed()
+    }
+
+    package func channelActive(context: ChannelHandlerContext) {
+        // First the news, then the handshake, which may close the channel again.
+        context.fireChannelActive()
+        self.start(context: context)
+    }
+
+    package func channelInactive(context: ChannelHandlerContext) {
+        let previous = self.state
+        self.state = .closed
+        self.cancelDeadline()
+        let promise = self.takeClosePromise()
+        let error: TLSError?
+        switch previous {
+        case .handshaking: error = self.endOfHandshake
+        case .active: error = Self.truncatedError
+        case .idle, .closing, .finishing, .closed: error = nil
+        }
+        if let error { context.fireErrorCaught(error) }
+        self.failWrites(error ?? Self.closedError)
+        promise?.succeed()
+        context.fireChannelInactive()
+    }
+
+    /// With half-closure allowed on the channel, the end of input comes as an event, and the channel stays open.
+    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard case .some(.inputClosed) = event as? ChannelEvent else {
+            context.fireUserInboundEventTriggered(event)
+            return
+        }
+        switch self.state {
+        case .handshaking: self.fail(context: context, self.endOfHandshake)
+        case .active: self.fail(context: context, Self.truncatedError)
+        case .closing:
+            self.state = .finishing
+            self.finish(context: context)
+        case .idle, .finishing, .closed: break
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch self.state {
+        case .idle, .finishing, .closed: return
+        case .handshaking, .active, .closing: break
+        }
+        do {
+            try self.engine.feed(self.unwrapInboundIn(data))
+        } catch {
+            self.fail(context: context, error)
+            return
+        }
+        if self.state == .handshaking {
+            self.stepHandshake(context: context)
+        } else {
+            self.decrypt(context: context)
+        }
+    }
+
+    package func channelReadComplete(context: ChannelHandlerContext) {
+        if self.deliveredPlaintext {
+            self.deliveredPlaintext = false
+            context.fireChannelReadComplete()
+        }
+        switch self.state {
+        case .handshaking, .closing:
+            context.read()
+        case .active:
+            // The read that was asked for went into a record that is not whole yet. With autoRead off nobody would ask
+            // again, for want of an answer.
+            if self.readWanted { context.read() }
+        case .idle, .finishing, .closed:
+            break
+        }
+    }
+
+    package func read(context: ChannelHandlerContext) {
+        self.readWanted = true
+        context.read()
+    }
+
+    // MARK: handshake
+
+    private func start(context: ChannelHandlerContext) {
+        guard self.state == .idle else { return }
+        self.state = .handshaking
+        self.scheduleDeadline(context: context, in: self.handshakeTimeout)
+        self.stepHandshake(context: context)
+        if self.state == .handshaking { context.read() }
+    }
+
+    private func stepHandshake(context: ChannelHandlerContext) {
+        switch self.engine.handshake() {
+        case .incomplete:
+            self.writeCiphertext(context: context, promise: nil)
+        case .failed(let error):
+            self.fail(context: context, error)
+        case .complete:
+            self.state = .active
+            self.cancelDeadline()
+            self.writeCiphertext(context: context, promise: nil)
+            guard self.state == .active else { return }
+            let name = self.engine.negotiatedProtocol
+            context.fireUserInboundEventTriggered(TLSUserEvent.handshakeCompleted(negotiatedProtocol: name))
+            // Data may have come along with the last flight. Reading first lets answers join the writes that waited.
+            self.decrypt(context: context)
+            self.encryptMarkedWrites(context: context)
+        }
+    }
+
+    // MARK: data
+
+    /// Delivers all the plaintext that has arrived as one buffer, then deals with what ended the reading.
+    private func decrypt(context: ChannelHandlerContext) {
+        guard self.state == .active || self.state == .closing else { return }
+        var plaintext = ByteBuffer()
+        var outcome = self.engine.read(into: &plaintext)
+        while case .bytes = outcome {
+            outcome = self.engine.read(into: &plaintext)
+        }
+        // An answer to a key update, for example.
+        self.writeCiphertext(context: context, promise: nil)
+        if plaintext.readableBytes > 0 {
+            self.deliveredPlaintext = true
+            self.readWanted = false
+            context.fireChannelRead(self.wrapInboundOut(plaintext))
+        }
+        switch outcome {
+        case .bytes, .incomplete: break
+        case .closed: self.peerClosed(context: context)
+        case .failed(let error): self.fail(context: context, error)
+        }
+    }
+
+    package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        let bytes = self.unwrapOutboundIn(data)
+        switch self.state {
+        case .closing, .finishing, .closed:
+            promise?.fail(Self.closedError)
+            return
+        case .active:
+            break
+        case .idle, .handshaking:
+            // The channel's writability knows nothing of this queue.
+            self.earlyBytes += max(bytes.readableBytes, 64)
+            guard self.earlyBytes <= Self.maximumEarlyBytes else {
+                let error = TLSError(
+                    .writeQueueFull,
+                    "more than \(Self.maximumEarlyBytes) bytes were written before the TLS handshake completed;"
+                        + " wait for handshakeCompleted")
+                self.fail(context: context, error)
+                promise?.fail(error)
+                return
+            }
+        }
+        self.pendingWrites.append(PendingWrite(bytes: bytes, promise: promise))
+    }
+
+    package func flush(context: ChannelHandlerContext) {
+        self.pendingWrites.mark()
+        if self.state == .active { self.encryptMarkedWrites(context: context) }
+    }
+
+    /// Encrypts everything up to the mark and hands it on as one buffer, with one promise for all.
+    func encryptMarkedWrites(context: ChannelHandlerContext) {
+        guard self.state == .active, self.pendingWrites.hasMark else { return }
+        var promises: [EventLoopPromise<Void>] = []
+        var packer = RecordPacker(engine: self.engine)
+        var failure: TLSError?
+        while failure == nil, self.pendingWrites.hasMark {
+            let write = self.pendingWrites.removeFirst()
+            if let promise = write.promise { promises.append(promise) }
+            failure = packer.add(write.bytes, isLast: !self.pendingWrites.hasMark)
+        }
+        if let failure {
+            self.fail(context: context, failure)
+            for promise in promises { promise.fail(failure) }
+            return
+        }
+        self.writeCiphertext(context: context, promise: self.combine(promises, on: context.eventLoop))
+    }
+
+    private func combine(_ promises: [EventLoopPromise<Void>], on eventLoop: any EventLoop) -> EventLoopPromise<Void>? {
+        guard promises.count > 1 else { return promises.first }
+        let all = eventLoop.makePromise(of: Void.self)
+        all.futureResult.whenComplete { result in
+            for promise in promises { promise.completeWith(result) }
+        }
+        return all
+    }
+
+    func writeCiphertext(context: ChannelHandlerContext, promise: EventLoopPromise<Void>?) {
+        if let ciphertext = self.engine.takeCiphertext(allocator: context.channel.allocator) {
+            context.writeAndFlush(self.wrapOutboundOut(ciphertext), promise: promise)
+        } else if let promise {
+            // An empty write keeps its place behind those that are still on their way.
+            context.writeAndFlush(self.wrapOutboundOut(ByteBuffer()), promise: promise)
+        }
+    }
+}
+
+@available(*, unavailable)
+extension TLSHandler: Sendable {}
