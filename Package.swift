@@ -142,6 +142,23 @@ let package = Package(
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOTLS", package: "swift-nio"),
+        // Tests. BrokerTesting is what several of them need to meet a real broker.
+        .target(
+            name: "BrokerTesting",
+            dependencies: [
+                "CConductorRabbitMQ",
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ], path: "Tests/BrokerTesting", swiftSettings: settings),
+        .testTarget(
+            name: "RabbitMQTests",
+            dependencies: [
+                "BrokerTesting", "RabbitMQ",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
             ], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]

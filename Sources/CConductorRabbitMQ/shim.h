@@ -2,5 +2,81 @@
 #define C_CONDUCTOR_RABBITMQ_SHIM_H
 
 #include <amqp.h>
+#include <amqp_framing.h>
+#include <amqp_ssl_socket.h>
+#include <amqp_tcp_socket.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+// amqp_ssl_socket_get_context hands out an SSL_CTX *, and these three calls on it are all that is needed of OpenSSL
+// here. They are declared rather than included so that this module does not carry a second copy of OpenSSL's headers.
+struct ssl_ctx_st;
+struct X509_VERIFY_PARAM_st;
+int SSL_CTX_set_default_verify_paths(struct ssl_ctx_st *context);
+struct X509_VERIFY_PARAM_st *SSL_CTX_get0_param(struct ssl_ctx_st *context);
+int X509_VERIFY_PARAM_set1_ip_asc(struct X509_VERIFY_PARAM_st *parameters, const char *address);
+
+// A GNU extension, hidden from Swift. The name has at most 15 bytes.
+int pthread_setname_np(pthread_t thread, const char *name);
+static inline void conductor_name_thread(pthread_t thread, const char *name) { pthread_setname_np(thread, name); }
+
+// Trust the CAs of the system. Returns 0 when OpenSSL refuses.
+static inline int conductor_amqp_trust_system(amqp_socket_t *socket) {
+    return SSL_CTX_set_default_verify_paths((struct ssl_ctx_st *)amqp_ssl_socket_get_context(socket)) == 1;
+}
+
+// Have OpenSSL itself hold the certificate against an IP address: librabbitmq compares DNS names only, and would refuse
+// every certificate for a host that is given by address. Returns 0 when `host` is not an address.
+static inline int conductor_amqp_expect_address(amqp_socket_t *socket, const char *host) {
+    struct ssl_ctx_st *context = (struct ssl_ctx_st *)amqp_ssl_socket_get_context(socket);
+    return X509_VERIFY_PARAM_set1_ip_asc(SSL_CTX_get0_param(context), host) == 1;
+}
+
+// PLAIN login (amqp_login_with_properties is variadic, which Swift cannot call). Announces that we understand
+// connection.blocked, and a name by which the operator finds us in the broker's list of connections.
+static inline amqp_rpc_reply_t conductor_amqp_login(amqp_connection_state_t state, const char *vhost, int heartbeat,
+                                                    const char *user, const char *password, const char *product,
+                                                    const char *connection_name) {
+    amqp_table_entry_t capabilities[1];
+    memset(capabilities, 0, sizeof(capabilities));
+    capabilities[0].key = amqp_cstring_bytes("connection.blocked");
+    capabilities[0].value.kind = AMQP_FIELD_KIND_BOOLEAN;
+    capabilities[0].value.value.boolean = 1;
+
+    amqp_table_entry_t entries[3];
+    memset(entries, 0, sizeof(entries));
+    entries[0].key = amqp_cstring_bytes("product");
+    entries[0].value.kind = AMQP_FIELD_KIND_UTF8;
+    entries[0].value.value.bytes = amqp_cstring_bytes(product);
+    entries[1].key = amqp_cstring_bytes("connection_name");
+    entries[1].value.kind = AMQP_FIELD_KIND_UTF8;
+    entries[1].value.value.bytes = amqp_cstring_bytes(connection_name);
+    entries[2].key = amqp_cstring_bytes("capabilities");
+    entries[2].value.kind = AMQP_FIELD_KIND_TABLE;
+    entries[2].value.value.table.num_entries = 1;
+    entries[2].value.value.table.entries = capabilities;
+
+    amqp_table_t properties;
+    properties.num_entries = 3;
+    properties.entries = entries;
+    // 128 KiB frames are the library's and the broker's own default; 2 channels are used.
+    return amqp_login_with_properties(state, vhost, 16, 131072, heartbeat, &properties, AMQP_SASL_METHOD_PLAIN, user,
+                                      password);
+}
+
+// x-queue-type=quorum as a table for queue.declare. `entry` is the caller's storage and must outlive the table.
+static inline amqp_table_t conductor_amqp_quorum_arguments(amqp_table_entry_t *entry) {
+    memset(entry, 0, sizeof(*entry));
+    entry->key = amqp_cstring_bytes("x-queue-type");
+    entry->value.kind = AMQP_FIELD_KIND_UTF8;
+    entry->value.value.bytes = amqp_cstring_bytes("quorum");
+    amqp_table_t table;
+    table.num_entries = 1;
+    table.entries = entry;
+    return table;
+}
 
 #endif

@@ -1,0 +1,76 @@
+internal import CConductorRabbitMQ
+internal import Glibc
+
+extension BrokerConnection {
+    /// Connects, logs in and opens both channels. Blocks, for at most about twice the configured connect timeout (and for
+    /// as long as the resolver takes, which cannot be bounded).
+    static func open(
+        _ host: TransportURL.Host, configuration: PublisherConfiguration, watchdog: Watchdog
+    ) throws(BrokerError) -> BrokerConnection {
+        let connection = try BrokerConnection(host: host, configuration: configuration, watchdog: watchdog)
+        try connection.openSocket()
+        try connection.logIn()
+        amqp_channel_open(connection.state, Self.topology)
+        try connection.requireReply()
+        try connection.openPublishingChannel()
+        return connection
+    }
+
+    private func openSocket() throws(BrokerError) {
+        let tls = self.configuration.transportURL.tls
+        // Set before the socket is made: the defaults of all these are "for ever".
+        var timeout = self.configuration.connectTimeout.timeval
+        var rpcTimeout = min(self.configuration.rpcTimeout, self.configuration.publishTimeout / 2).timeval
+        amqp_set_handshake_timeout(self.state, &timeout)
+        amqp_set_rpc_timeout(self.state, &rpcTimeout)
+        guard let socket = try tls.map(self.makeTLSSocket) ?? amqp_tcp_socket_new(self.state) else {
+            throw BrokerError("there is not enough memory")
+        }
+        let status = amqp_socket_open_noblock(socket, self.host.name, Int32(self.host.port), &timeout)
+        guard status == AMQP_STATUS_OK.rawValue else {
+            throw BrokerError(opening: self.host, tls: tls, status: status)
+        }
+        _ = fcntl(self.descriptor, F_SETFD, FD_CLOEXEC)
+        self.watch()
+    }
+
+    private func makeTLSSocket(_ tls: TransportURL.TLS) throws(BrokerError) -> OpaquePointer? {
+        // OpenSSL 3 needs no initialisation, and the library's would undo, at its end, what the process's other user of
+        // OpenSSL relies upon.
+        amqp_set_initialize_ssl_library(0)
+        guard let socket = amqp_ssl_socket_new(self.state) else { return nil }
+        if let file = tls.caFile {
+            guard amqp_ssl_socket_set_cacert(socket, file) == AMQP_STATUS_OK.rawValue else {
+                throw BrokerError("ssl_ca_file \(file) cannot be read, or holds no certificate in PEM form")
+            }
+        } else if conductor_amqp_trust_system(socket) == 0 {
+            throw BrokerError("the CAs of this system cannot be loaded; name the broker's CA with ssl_ca_file")
+        }
+        if let file = tls.certificateFile {
+            let keyFile = tls.keyFile ?? file
+            guard amqp_ssl_socket_set_key(socket, file, keyFile) == AMQP_STATUS_OK.rawValue else {
+                throw BrokerError(
+                    "ssl_cert_file \(file) or ssl_key_file \(keyFile) cannot be read, or they do not belong together")
+            }
+        }
+        guard amqp_ssl_socket_set_ssl_versions(socket, AMQP_TLSv1_2, AMQP_TLSvLATEST) == AMQP_STATUS_OK.rawValue else {
+            throw BrokerError("TLS 1.2 is not available")
+        }
+        amqp_ssl_socket_set_verify_peer(socket, 1)
+        let isAddress = tls.verifiesHostname && conductor_amqp_expect_address(socket, self.host.name) != 0
+        amqp_ssl_socket_set_verify_hostname(socket, tls.verifiesHostname && !isAddress ? 1 : 0)
+        return socket
+    }
+
+    private func logIn() throws(BrokerError) {
+        let url = self.configuration.transportURL
+        let reply = conductor_amqp_login(
+            self.state, url.virtualHost, Int32(clamping: self.configuration.heartbeatSeconds), self.host.user,
+            self.host.password.revealed, "conductor-notification-relay", self.configuration.connectionName)
+        guard reply.reply_type != AMQP_RESPONSE_NORMAL else { return }
+        if let refusal = Self.serverReply(reply) {
+            throw BrokerError(login: refusal, host: self.host, virtualHost: url.virtualHost)
+        }
+        throw BrokerError(login: reply.library_error, tls: url.tls)
+    }
+}

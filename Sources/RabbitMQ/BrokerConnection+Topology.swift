@@ -1,0 +1,85 @@
+internal import CConductorRabbitMQ
+
+extension BrokerConnection {
+    /// An exchange or a queue that exists with other flags than those asked for.
+    struct Mismatch: Sendable, Hashable {
+        enum Kind: String, Sendable { case exchange, queue }
+        var kind: Kind
+        var name: String
+        /// What the broker said: it names the flag and both values.
+        var reply: BrokerReply
+    }
+
+    enum Declaration {
+        /// Messages can be sent to the queue; `mismatches` exist already and are used as they are.
+        case ready(mismatches: [Mismatch])
+        case refused(BrokerReply)
+    }
+
+    /// Declares the exchange (once a connection) and a queue, and binds the queue with its own name, as oslo does.
+    func declare(_ queue: String) throws(BrokerError) -> Declaration {
+        var mismatches: [Mismatch] = []
+        // A second round when somebody deletes one of them in between.
+        for isLast in [false, true] {
+            mismatches = []
+            var refusal = try self.declareExchange(&mismatches)
+            if refusal == nil { refusal = try self.declareQueue(queue, &mismatches) }
+            if let refusal {
+                guard refusal.code == BrokerReply.notFound, !isLast else { return .refused(refusal) }
+                continue
+            }
+            _ = Self.withBytes(queue) { name in
+                amqp_queue_bind(self.state, Self.topology, name, self.exchange, name, amqp_empty_table)
+            }
+            guard case .refused(let refusal) = try self.reply(on: Self.topology) else { break }
+            self.exchangeIsReady = false
+            guard refusal.code == BrokerReply.notFound, !isLast else { return .refused(refusal) }
+        }
+        return .ready(mismatches: mismatches)
+    }
+
+    private func declareExchange(_ mismatches: inout [Mismatch]) throws(BrokerError) -> BrokerReply? {
+        guard !self.exchangeIsReady else { return nil }
+        let durable: amqp_boolean_t = self.configuration.isDurable ? 1 : 0
+        let refusal = try self.declareOrFind { passive in
+            amqp_exchange_declare(
+                self.state, Self.topology, self.exchange, Self.constant("topic"), passive, durable, 0, 0,
+                amqp_empty_table)
+        } mismatch: { reply in
+            mismatches.append(Mismatch(kind: .exchange, name: self.configuration.exchange, reply: reply))
+        }
+        self.exchangeIsReady = refusal == nil
+        return refusal
+    }
+
+    private func declareQueue(_ queue: String, _ mismatches: inout [Mismatch]) throws(BrokerError) -> BrokerReply? {
+        let durable: amqp_boolean_t = self.configuration.isDurable ? 1 : 0
+        var entry = amqp_table_entry_t()
+        return try self.declareOrFind { passive in
+            _ = withUnsafeMutablePointer(to: &entry) { entry in
+                let arguments =
+                    self.configuration.queueType == .quorum ? conductor_amqp_quorum_arguments(entry) : amqp_empty_table
+                return Self.withBytes(queue) { name in
+                    amqp_queue_declare(self.state, Self.topology, name, passive, durable, 0, 0, arguments)
+                }
+            }
+        } mismatch: { reply in
+            mismatches.append(Mismatch(kind: .queue, name: queue, reply: reply))
+        }
+    }
+
+    /// Declares; where that is refused because it exists with other flags, makes sure that it exists.
+    private func declareOrFind(
+        _ declare: (_ passive: amqp_boolean_t) -> Void, mismatch: (BrokerReply) -> Void
+    ) throws(BrokerError) -> BrokerReply? {
+        declare(0)
+        guard case .refused(let refusal) = try self.reply(on: Self.topology) else { return nil }
+        guard refusal.code == BrokerReply.preconditionFailed else { return refusal }
+        declare(1)
+        if case .refused(let second) = try self.reply(on: Self.topology) {
+            return second
+        }
+        mismatch(refusal)
+        return nil
+    }
+}

@@ -1,0 +1,277 @@
+internal import CConductorRabbitMQ
+internal import Glibc
+
+/// One connection to one broker: the only type that calls librabbitmq.
+///
+/// Channel 1 publishes, in confirm mode; channel 2 declares, so that a refused declaration, which closes its channel, takes
+/// no unconfirmed message with it.
+///
+/// Not Sendable: librabbitmq wants all calls on one thread. After a call has thrown, the connection is to be dropped and
+/// nothing else called (a polite close on a broken connection can wait for ever in librabbitmq 0.11).
+final class BrokerConnection {
+    /// What the broker says of its own accord.
+    enum Event {
+        case confirmed(tag: UInt64, multiple: Bool, positively: Bool)
+        case returned(queue: String, body: [UInt8], reason: String)
+        case blocked(reason: String)
+        case unblocked
+        /// The publishing channel is closed and was answered; ``reopenPublishingChannel()`` comes next.
+        case channelClosed(BrokerReply)
+    }
+
+    static let publishing: amqp_channel_t = 1
+    static let topology: amqp_channel_t = 2
+
+    let host: TransportURL.Host
+    let configuration: PublisherConfiguration
+    let state: amqp_connection_state_t
+    let exchange: amqp_bytes_t
+    /// Whether the exchange was declared on this connection and, as far as is known, still exists.
+    var exchangeIsReady = false
+    private let watchdog: Watchdog
+    private var properties = amqp_basic_properties_t()
+    private var incomingReturn: IncomingReturn?
+
+    private struct IncomingReturn {
+        var queue: String
+        var reason: String
+        var missing: Int?
+        var body: [UInt8] = []
+    }
+
+    /// The socket, for `poll`.
+    var descriptor: Int32 { amqp_get_sockfd(self.state) }
+
+    /// A handle that is not connected yet; ``open(_:configuration:watchdog:)`` makes a connection of it.
+    init(
+        host: TransportURL.Host, configuration: PublisherConfiguration, watchdog: Watchdog
+    ) throws(BrokerError) {
+        guard let state = amqp_new_connection() else { throw BrokerError("there is not enough memory") }
+        self.state = state
+        self.host = host
+        self.configuration = configuration
+        self.watchdog = watchdog
+        self.exchange = configuration.exchange.withCString { amqp_bytes_malloc_dup(amqp_cstring_bytes($0)) }
+        self.properties._flags = [
+            AMQP_BASIC_CONTENT_TYPE_FLAG, AMQP_BASIC_CONTENT_ENCODING_FLAG, AMQP_BASIC_HEADERS_FLAG,
+            AMQP_BASIC_DELIVERY_MODE_FLAG, AMQP_BASIC_PRIORITY_FLAG,
+        ].reduce(0) { $0 | amqp_flags_t($1) }
+        self.properties.content_type = Self.constant("application/json")
+        self.properties.content_encoding = Self.constant("utf-8")
+        self.properties.headers = amqp_empty_table
+        self.properties.delivery_mode = 2
+        self.properties.priority = 0
+    }
+
+    deinit {
+        self.watchdog.release()
+        // Closes the socket, and says nothing to the broker.
+        amqp_destroy_connection(self.state)
+        amqp_bytes_free(self.exchange)
+    }
+
+    // MARK: Publishing
+
+    /// Sends a mandatory message; its delivery tag is one more than that of the one before.
+    func publish(_ message: OutgoingMessage) throws(BrokerError) {
+        var properties = self.properties
+        let status = Self.withBytes(message.queue) { key in
+            message.body.withUnsafeBytes { body in
+                self.watchdog.guarding {
+                    amqp_basic_publish(
+                        self.state, Self.publishing, self.exchange, key, 1, 0, &properties,
+                        amqp_bytes_t(len: body.count, bytes: UnsafeMutableRawPointer(mutating: body.baseAddress)))
+                }
+            }
+        }
+        guard status == AMQP_STATUS_OK.rawValue else { throw BrokerError(lost: status) }
+    }
+
+    /// While corked, the kernel sends full packets only. Three small writes a message otherwise make as many packets.
+    func cork(_ isCorked: Bool) {
+        var value: Int32 = isCorked ? 1 : 0
+        _ = setsockopt(
+            self.descriptor, Int32(IPPROTO_TCP), TCP_CORK, &value, socklen_t(MemoryLayout<Int32>.size))
+    }
+
+    func reopenPublishingChannel() throws(BrokerError) {
+        self.exchangeIsReady = false
+        self.incomingReturn = nil
+        try self.openPublishingChannel()
+    }
+
+    func openPublishingChannel() throws(BrokerError) {
+        amqp_channel_open(self.state, Self.publishing)
+        try self.requireReply()
+        amqp_confirm_select(self.state, Self.publishing)
+        try self.requireReply()
+    }
+
+    // MARK: Reading
+
+    /// Whether frames wait inside the library, where `poll` does not see them.
+    var hasBufferedInput: Bool {
+        amqp_frames_enqueued(self.state) != 0 || amqp_data_in_buffer(self.state) != 0
+    }
+
+    /// Reads all that has arrived, without waiting, and sends a heartbeat if one is due.
+    func drain(_ handle: (Event) -> Void) throws(BrokerError) {
+        while true {
+            // A frame that is not zeroed may keep the type of the one before when the library returns early.
+            var frame = amqp_frame_t()
+            var noTime = timeval(tv_sec: 0, tv_usec: 0)
+            let status = self.watchdog.guarding { amqp_simple_wait_frame_noblock(self.state, &frame, &noTime) }
+            if status == AMQP_STATUS_TIMEOUT.rawValue { break }
+            guard status == AMQP_STATUS_OK.rawValue else { throw BrokerError(lost: status) }
+            if let event = try self.event(of: frame) { handle(event) }
+        }
+        // What was decoded has been copied.
+        amqp_maybe_release_buffers(self.state)
+    }
+
+    private func event(of frame: amqp_frame_t) throws(BrokerError) -> Event? {
+        switch Int32(frame.frame_type) {
+        case AMQP_FRAME_METHOD:
+            return try self.event(of: frame.payload.method, channel: frame.channel)
+        case AMQP_FRAME_HEADER:
+            self.incomingReturn?.missing = Int(clamping: frame.payload.properties.body_size)
+            return self.takeReturnIfComplete()
+        case AMQP_FRAME_BODY:
+            let fragment = frame.payload.body_fragment
+            self.incomingReturn?.body.append(
+                contentsOf: UnsafeRawBufferPointer(start: fragment.bytes, count: fragment.len))
+            self.incomingReturn?.missing? -= fragment.len
+            return self.takeReturnIfComplete()
+        default:
+            return nil
+        }
+    }
+
+    private func takeReturnIfComplete() -> Event? {
+        guard let complete = self.incomingReturn, let missing = complete.missing, missing <= 0 else { return nil }
+        self.incomingReturn = nil
+        return .returned(queue: complete.queue, body: complete.body, reason: complete.reason)
+    }
+
+    private func event(of method: amqp_method_t, channel: amqp_channel_t) throws(BrokerError) -> Event? {
+        guard let decoded = method.decoded else { return nil }
+        switch method.id {
+        case AMQP_BASIC_ACK_METHOD:
+            let ack = decoded.load(as: amqp_basic_ack_t.self)
+            return .confirmed(tag: ack.delivery_tag, multiple: ack.multiple != 0, positively: true)
+        case AMQP_BASIC_NACK_METHOD:
+            let nack = decoded.load(as: amqp_basic_nack_t.self)
+            return .confirmed(tag: nack.delivery_tag, multiple: nack.multiple != 0, positively: false)
+        case AMQP_BASIC_RETURN_METHOD:
+            let returned = decoded.load(as: amqp_basic_return_t.self)
+            self.incomingReturn = IncomingReturn(
+                queue: Self.string(returned.routing_key),
+                reason: "\(returned.reply_code) \(Self.string(returned.reply_text))")
+            return nil
+        case AMQP_CONNECTION_BLOCKED_METHOD:
+            return .blocked(reason: Self.string(decoded.load(as: amqp_connection_blocked_t.self).reason))
+        case AMQP_CONNECTION_UNBLOCKED_METHOD:
+            return .unblocked
+        case AMQP_CHANNEL_CLOSE_METHOD:
+            let close = decoded.load(as: amqp_channel_close_t.self)
+            let reply = BrokerReply(code: close.reply_code, text: Self.string(close.reply_text))
+            try self.confirmChannelClosed(channel)
+            guard channel == Self.publishing else {
+                amqp_channel_open(self.state, channel)
+                try self.requireReply()
+                return nil
+            }
+            return .channelClosed(reply)
+        case AMQP_CONNECTION_CLOSE_METHOD:
+            let close = decoded.load(as: amqp_connection_close_t.self)
+            let reply = BrokerReply(code: close.reply_code, text: Self.string(close.reply_text))
+            var closeOK = amqp_connection_close_ok_t()
+            _ = self.watchdog.guarding { amqp_send_method(self.state, 0, AMQP_CONNECTION_CLOSE_OK_METHOD, &closeOK) }
+            throw BrokerError(closed: reply)
+        default:
+            return nil
+        }
+    }
+
+    /// Lets the watchdog end calls that get stuck, from now on.
+    func watch() {
+        self.watchdog.watch(self.descriptor)
+    }
+
+    // MARK: Closing
+
+    /// Says good-bye, waiting for the answer no longer than for any other. Only on a connection that works.
+    func close() {
+        _ = amqp_connection_close(self.state, AMQP_REPLY_SUCCESS)
+    }
+
+    // MARK: Requests
+
+    /// What came of a request on a channel.
+    enum Reply {
+        case ok
+        /// The broker refused it and closed the channel, which is open again.
+        case refused(BrokerReply)
+    }
+
+    /// The outcome of the request that was just made on `channel`.
+    func reply(on channel: amqp_channel_t) throws(BrokerError) -> Reply {
+        let reply = amqp_get_rpc_reply(self.state)
+        guard reply.reply_type != AMQP_RESPONSE_NORMAL else { return .ok }
+        guard let refusal = Self.serverReply(reply) else { throw BrokerError(lost: reply.library_error) }
+        guard reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD else { throw BrokerError(closed: refusal) }
+        try self.confirmChannelClosed(channel)
+        amqp_channel_open(self.state, channel)
+        try self.requireReply()
+        return .refused(refusal)
+    }
+
+    /// The request that was just made must have succeeded.
+    func requireReply() throws(BrokerError) {
+        let reply = amqp_get_rpc_reply(self.state)
+        guard reply.reply_type != AMQP_RESPONSE_NORMAL else { return }
+        if let refusal = Self.serverReply(reply) { throw BrokerError(closed: refusal) }
+        throw BrokerError(lost: reply.library_error)
+    }
+
+    /// What the broker said, if it was the broker that said no. Copied, as it lives in the library's pool.
+    static func serverReply(_ reply: amqp_rpc_reply_t) -> BrokerReply? {
+        guard reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION, let decoded = reply.reply.decoded else { return nil }
+        switch reply.reply.id {
+        case AMQP_CHANNEL_CLOSE_METHOD:
+            let close = decoded.load(as: amqp_channel_close_t.self)
+            return BrokerReply(code: close.reply_code, text: Self.string(close.reply_text))
+        case AMQP_CONNECTION_CLOSE_METHOD:
+            let close = decoded.load(as: amqp_connection_close_t.self)
+            return BrokerReply(code: close.reply_code, text: Self.string(close.reply_text))
+        default:
+            return nil
+        }
+    }
+
+    private func confirmChannelClosed(_ channel: amqp_channel_t) throws(BrokerError) {
+        var closeOK = amqp_channel_close_ok_t()
+        let status = self.watchdog.guarding {
+            amqp_send_method(self.state, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &closeOK)
+        }
+        guard status == AMQP_STATUS_OK.rawValue else { throw BrokerError(lost: status) }
+    }
+
+    // MARK: Bytes
+
+    static func constant(_ text: StaticString) -> amqp_bytes_t {
+        amqp_bytes_t(len: text.utf8CodeUnitCount, bytes: UnsafeMutableRawPointer(mutating: text.utf8Start))
+    }
+
+    /// The bytes are valid within the closure only.
+    static func withBytes<T>(_ text: String, _ body: (amqp_bytes_t) -> T) -> T {
+        var text = text
+        return text.withUTF8 {
+            body(amqp_bytes_t(len: $0.count, bytes: UnsafeMutableRawPointer(mutating: $0.baseAddress)))
+        }
+    }
+
+    static func string(_ bytes: amqp_bytes_t) -> String {
+        String(decoding: UnsafeRawBufferPointer(start: bytes.bytes, count: bytes.len), as: UTF8.self)
+    }
+}

@@ -1,0 +1,104 @@
+internal import CConductorRabbitMQ
+
+/// What a broker said when it closed a channel or a connection.
+struct BrokerReply: Sendable, Hashable {
+    var code: UInt16
+    var text: String
+
+    static let accessRefused: UInt16 = 403
+    static let notFound: UInt16 = 404
+    static let preconditionFailed: UInt16 = 406
+    static let notAllowed: UInt16 = 530
+
+    /// M of "message size N is larger than configured max size M", with which a broker refuses a message.
+    var messageSizeLimit: Int? {
+        guard self.code == Self.preconditionFailed, self.text.contains("message size ") else { return nil }
+        let words = self.text.split { !$0.isNumber && !$0.isLetter }
+        guard let size = words.lastIndex(of: "size"), words.indices.contains(size + 1) else { return nil }
+        return Int(words[size + 1])
+    }
+}
+
+/// A connection that cannot be made, or that has ended. The description is a sentence for the operator.
+struct BrokerError: Error, Sendable, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) {
+        self.description = description
+    }
+
+    /// The connection ended in a call that returned `status`.
+    init(lost status: Int32) {
+        switch status {
+        case AMQP_STATUS_HEARTBEAT_TIMEOUT.rawValue:
+            self.init("the broker sent no heartbeat for two intervals")
+        case AMQP_STATUS_CONNECTION_CLOSED.rawValue, AMQP_STATUS_SOCKET_CLOSED.rawValue:
+            self.init("the connection was closed")
+        case AMQP_STATUS_TIMEOUT.rawValue:
+            self.init("the broker did not answer in time")
+        default:
+            self.init(Self.text(status))
+        }
+    }
+
+    /// The broker said good-bye.
+    init(closed reply: BrokerReply) {
+        self.init("the broker closed the connection: \(reply.code) \(reply.text)")
+    }
+
+    static func text(_ status: Int32) -> String {
+        String(cString: amqp_error_string2(status))
+    }
+}
+
+extension BrokerError {
+    /// The connection to `host` could not be opened.
+    init(opening host: TransportURL.Host, tls: TransportURL.TLS?, status: Int32) {
+        let trusted = tls?.caFile.map { "the CAs in ssl_ca_file \($0)" } ?? "the CAs of this system (no ssl_ca_file is given)"
+        switch status {
+        case AMQP_STATUS_HOSTNAME_RESOLUTION_FAILED.rawValue:
+            self.init("the host name \(host.name) cannot be resolved")
+        case AMQP_STATUS_TIMEOUT.rawValue:
+            self.init("nothing answered in time")
+        case AMQP_STATUS_SSL_HOSTNAME_VERIFY_FAILED.rawValue:
+            self.init("the broker's certificate does not name the host \(host.name)")
+        case AMQP_STATUS_SSL_PEER_VERIFY_FAILED.rawValue:
+            self.init("the broker's certificate does not name \(host.name), or is not signed by one of \(trusted)")
+        case AMQP_STATUS_SSL_CONNECTION_FAILED.rawValue, AMQP_STATUS_SSL_ERROR.rawValue:
+            self.init(
+                "the TLS handshake failed: is this the broker's TLS port, is its certificate signed by one of \(trusted), "
+                    + "and does it ask for a certificate of ours (ssl_cert_file)?")
+        case AMQP_STATUS_SOCKET_ERROR.rawValue, AMQP_STATUS_TCP_ERROR.rawValue:
+            self.init("the connection was refused, or the host cannot be reached")
+        default:
+            self.init(Self.text(status))
+        }
+    }
+
+    /// The broker closed the connection during the login.
+    init(login reply: BrokerReply, host: TransportURL.Host, virtualHost: String) {
+        switch reply.code {
+        case BrokerReply.accessRefused:
+            self.init("the broker refused the login of user \(host.user): the user or the password is wrong (\(reply.text))")
+        case BrokerReply.notAllowed:
+            self.init(
+                "the broker does not let user \(host.user) into the virtual host \(virtualHost): it does not exist, or the "
+                    + "user has no permission for it (\(reply.text))")
+        default:
+            self.init("the broker refused the connection: \(reply.code) \(reply.text)")
+        }
+    }
+
+    /// The login failed without a word from the broker.
+    init(login status: Int32, tls: TransportURL.TLS?) {
+        switch status {
+        case AMQP_STATUS_CONNECTION_CLOSED.rawValue, AMQP_STATUS_SOCKET_CLOSED.rawValue, AMQP_STATUS_SOCKET_ERROR.rawValue:
+            self.init(
+                tls == nil
+                    ? "the connection was closed during the login: is this an AMQP port, and not its TLS port (ssl=1)?"
+                    : "the connection was closed during the login: is this a broker's port, and our certificate accepted?")
+        default:
+            self.init(lost: status)
+        }
+    }
+}

@@ -1,0 +1,52 @@
+internal import CConductorRabbitMQ
+internal import Glibc
+
+/// A thread for work that blocks, which neither the cooperative pool nor an event loop may be used for.
+struct DedicatedThread {
+    private let thread: pthread_t
+
+    private final class Body: Sendable {
+        let run: @Sendable () -> Void
+        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+    }
+
+    /// - Parameter name: At most 15 bytes; shown by `top -H` and debuggers.
+    static func start(name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) -> DedicatedThread {
+        let argument = Unmanaged.passRetained(Body(body))
+        var thread = pthread_t()
+        let code = pthread_create(
+            &thread, nil,
+            { argument in
+                if let argument { Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run() }
+                return nil
+            }, argument.toOpaque())
+        guard code == 0 else {
+            argument.release()
+            throw SystemError("pthread_create", code)
+        }
+        conductor_name_thread(thread, name)
+        return DedicatedThread(thread: thread)
+    }
+
+    /// Blocks until the thread has ended. To be called once.
+    func join() {
+        pthread_join(self.thread, nil)
+    }
+
+    /// Runs `body` on a thread of its own and returns when that thread has ended, without blocking the caller's.
+    static func run(name: String, _ body: @escaping @Sendable () -> Void) async throws {
+        let thread = try await withCheckedThrowingContinuation {
+            (continuation: CheckedContinuation<DedicatedThread, any Error>) in
+            do {
+                _ = try DedicatedThread.start(name: name) {
+                    body()
+                    continuation.resume(returning: DedicatedThread(thread: pthread_self()))
+                }
+            } catch {
+                continuation.resume(throwing: error)
+            }
+        }
+        // Its last act was to resume us: this waits for some instructions at the most.
+        thread.join()
+    }
+}

@@ -1,0 +1,82 @@
+/// Why a message was not confirmed by the broker. The description is a sentence for the operator, without secrets.
+///
+/// With a retryable error the message may still have reached its queue (the broker's answer may be what got lost): whoever
+/// sends it again must accept that it can arrive twice.
+package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The kind of failure.
+    package struct Code: Sendable, Hashable, CustomStringConvertible {
+        private enum Value: String {
+            case notConnected, connectionLost, channelClosed, blocked, inboxFull, timedOut, shuttingDown, accessRefused
+            case returned, nacked, tooLarge, invalidQueue
+        }
+        private let value: Value
+
+        /// There is no connection to a broker at the moment; nothing was sent.
+        package static let notConnected = Code(value: .notConnected)
+        /// The connection ended before the broker confirmed.
+        package static let connectionLost = Code(value: .connectionLost)
+        /// The broker closed the channel, because of another message or a deleted exchange, before it confirmed.
+        package static let channelClosed = Code(value: .channelClosed)
+        /// A memory or disk alarm of the broker: it takes no messages.
+        package static let blocked = Code(value: .blocked)
+        /// More messages wait for the broker than the configuration allows; nothing was sent.
+        package static let inboxFull = Code(value: .inboxFull)
+        /// The broker did not confirm within the publish timeout.
+        package static let timedOut = Code(value: .timedOut)
+        /// The publisher stops, or has stopped.
+        package static let shuttingDown = Code(value: .shuttingDown)
+        /// The broker does not let us declare or bind the queue or its exchange.
+        package static let accessRefused = Code(value: .accessRefused)
+        /// The broker had no queue for it. The queue is declared and bound again before the next message to it.
+        package static let returned = Code(value: .returned)
+        /// The broker refused it: the queue is full, or its node failed.
+        package static let nacked = Code(value: .nacked)
+        /// The body is larger than ``PublishError/limit``. Never retryable.
+        package static let tooLarge = Code(value: .tooLarge)
+        /// The queue's name is empty or longer than 255 bytes. Never retryable.
+        package static let invalidQueue = Code(value: .invalidQueue)
+
+        package var description: String { self.value.rawValue }
+    }
+
+    package let code: Code
+    package let description: String
+    /// With ``Code/tooLarge``: the largest body, in bytes, that the broker takes.
+    package let limit: Int?
+
+    init(_ code: Code, _ description: String, limit: Int? = nil) {
+        self.code = code
+        self.description = description
+        self.limit = limit
+    }
+
+    /// Whether the same message can succeed later.
+    package var isRetryable: Bool {
+        self.code != .tooLarge && self.code != .invalidQueue
+    }
+
+    /// Whether the broker as a whole (and not this message or its queue) is out of reach at the moment.
+    package var isUnavailable: Bool {
+        switch self.code {
+        case .notConnected, .connectionLost, .channelClosed, .blocked, .inboxFull, .timedOut, .shuttingDown: true
+        default: false
+        }
+    }
+
+    static func tooLarge(limit: Int) -> PublishError {
+        PublishError(
+            .tooLarge, "the message is larger than the \(limit) bytes that the broker takes (its max_message_size)",
+            limit: limit)
+    }
+
+    static func blocked(_ reason: String) -> PublishError {
+        PublishError(.blocked, "the broker takes no messages at the moment (\(reason)); free memory or disk on it")
+    }
+
+    static let invalidQueue = PublishError(.invalidQueue, "a queue's name must have 1 to 255 bytes")
+    static let inboxFull = PublishError(
+        .inboxFull, "too many messages wait for the broker's confirmation; it is slower than its publishers")
+    static let shuttingDown = PublishError(.shuttingDown, "the publisher is shutting down")
+    static let timedOut = PublishError(.timedOut, "the broker did not confirm the message in time")
+    static let nacked = PublishError(.nacked, "the broker refused the message (basic.nack): the queue may be full")
+}

@@ -1,0 +1,92 @@
+/// Tells the sender of a message what became of it. Called once.
+package typealias PublishCompletion = @Sendable (Result<Void, PublishError>) -> Void
+
+/// Where senders, on any thread, meet the publisher's thread. A value; ``Publisher`` keeps it behind a lock.
+struct PublisherInbox {
+    typealias Item = PublisherStateMachine<PublishCompletion>.Item
+
+    enum Offer {
+        /// Taken; the thread is to be woken if there is something to wake it with.
+        case taken(WakeUp?)
+        case refused(PublishError)
+    }
+
+    /// How to stop, the later being the more urgent.
+    enum Stop: Int {
+        /// Wait for outstanding confirms first.
+        case draining
+        case atOnce
+    }
+
+    private let capacity: Int
+    private let byteCapacity: Int
+    private var items: [Item] = []
+    private var bytes = 0
+    /// Taken out, but still waiting for room in the window: they count towards the capacity.
+    private var heldCount = 0
+    private var heldBytes = 0
+    private var hasBegun = false
+    private var wake: WakeUp?
+    /// nil while messages are taken.
+    var refusal: PublishError? = PublishError(.notConnected, "the publisher does not run yet")
+    var sizeLimit: Int?
+    private(set) var stop: Stop?
+    var status = PublisherStatus()
+
+    init(capacity: Int, byteCapacity: Int) {
+        self.capacity = capacity
+        self.byteCapacity = byteCapacity
+    }
+
+    /// False when it has begun before.
+    mutating func begin(_ wake: WakeUp) -> Bool {
+        guard !self.hasBegun else { return false }
+        self.hasBegun = true
+        self.wake = wake
+        return true
+    }
+
+    /// Nobody reads any more.
+    mutating func end() {
+        self.wake = nil
+        self.refusal = .shuttingDown
+        self.status.host = nil
+        self.status.blocked = false
+    }
+
+    mutating func requestStop(_ stop: Stop) -> WakeUp? {
+        if stop.rawValue > self.stop?.rawValue ?? -1 { self.stop = stop }
+        return self.wake
+    }
+
+    /// - Parameter timeout: Counted from now; the time is read here so that deadlines are in the order of the messages.
+    mutating func offer(
+        _ message: OutgoingMessage, timeout: Duration, completion: @escaping PublishCompletion
+    ) -> Offer {
+        if let refusal = self.refusal { return .refused(refusal) }
+        let size = message.body.count
+        if let limit = self.sizeLimit, size > limit { return .refused(.tooLarge(limit: limit)) }
+        guard self.items.count + self.heldCount < self.capacity,
+            // One message always fits, however small the inbox.
+            self.bytes + self.heldBytes + size <= self.byteCapacity || self.items.count + self.heldCount == 0
+        else { return .refused(.inboxFull) }
+        let wasEmpty = self.items.isEmpty
+        self.items.append(Item(message: message, completion: completion, deadline: .now + timeout))
+        self.bytes += size
+        return .taken(wasEmpty ? self.wake : nil)
+    }
+
+    /// Takes everything, unless what was taken before still waits.
+    mutating func take(stillHeld count: Int, bytes: Int, into batch: inout [Item]) {
+        if count == 0 {
+            swap(&self.items, &batch)
+            self.heldCount = batch.count
+            self.heldBytes = self.bytes
+            self.bytes = 0
+        } else {
+            self.heldCount = count
+            self.heldBytes = bytes
+        }
+        self.status.inbox = self.items.count + self.heldCount
+    }
+}

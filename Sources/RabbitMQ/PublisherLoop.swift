@@ -1,0 +1,273 @@
+internal import Logging
+internal import NIOConcurrencyHelpers
+
+/// The publisher's thread: connects, serves the connection, connects again.
+///
+/// Decides nothing about messages; that is ``PublisherStateMachine``'s.
+final class PublisherLoop {
+    typealias Machine = PublisherStateMachine<PublishCompletion>
+
+    /// Messages sent between two looks at what the broker says. A look costs two system calls.
+    private static let batch = 256
+
+    private let configuration: PublisherConfiguration
+    private let inbox: NIOLockedValueBox<PublisherInbox>
+    private let wake: WakeUp
+    private let watchdog: Watchdog
+    private var report: PublisherReport
+    private var machine: Machine
+    private var backoff: ReconnectBackoff
+    private var generator = SystemRandomNumberGenerator()
+    private var outcomes: [Machine.Outcome] = []
+    private var taken: [PublisherInbox.Item] = []
+    /// A broker closed the channel: it is reopened when what came before has been dealt with.
+    private var channelIsClosed = false
+    private var declarationBackoff: ReconnectBackoff
+
+    init(
+        configuration: PublisherConfiguration, logger: Logger, inbox: NIOLockedValueBox<PublisherInbox>, wake: WakeUp,
+        watchdog: Watchdog
+    ) {
+        self.configuration = configuration
+        self.inbox = inbox
+        self.wake = wake
+        self.watchdog = watchdog
+        self.report = PublisherReport(configuration: configuration, logger: logger)
+        self.machine = Machine(window: configuration.window)
+        self.backoff = ReconnectBackoff(configuration.backoff)
+        self.declarationBackoff = ReconnectBackoff(configuration.backoff)
+    }
+
+    private var stop: PublisherInbox.Stop? { self.inbox.withLockedValue { $0.stop } }
+
+    /// Returns when a stop was requested and everything in hand has been answered.
+    func run() {
+        self.refuse(PublishError(.notConnected, "no connection to RabbitMQ has been made yet"))
+        let hosts = self.configuration.transportURL.hosts
+        // As oslo does, so that many publishers spread over the brokers of a cluster.
+        var index = Int.random(in: hosts.indices, using: &self.generator)
+        var failuresInARow = 0
+        while self.stop == nil {
+            let host = hosts[index]
+            index = (index + 1) % hosts.count
+            do {
+                let connection = try BrokerConnection.open(
+                    host, configuration: self.configuration, watchdog: self.watchdog)
+                self.serve(connection)
+                failuresInARow = 0
+            } catch {
+                self.report.cannotConnect(host, error)
+                self.refuse(
+                    PublishError(.notConnected, "there is no connection to RabbitMQ at \(host.address): \(error)"))
+                failuresInARow += 1
+                if failuresInARow < hosts.count { continue }
+                failuresInARow = 0
+            }
+            guard self.stop == nil else { break }
+            self.wake.wait(timeout: self.backoff.next(using: &self.generator))
+        }
+        self.refuse(.shuttingDown)
+        self.outcomes += self.machine.closed(now: .now)
+        self.takeInbox()
+        self.deliver()
+    }
+
+    // MARK: One connection
+
+    private func serve(_ connection: BrokerConnection) {
+        let began = ContinuousClock.now
+        self.channelIsClosed = false
+        self.machine.connected()
+        do {
+            try self.declareAtStart(connection)
+            self.inbox.withLockedValue {
+                $0.refusal = nil
+                $0.sizeLimit = nil
+                $0.status.host = connection.host.address
+                $0.status.connections += 1
+            }
+            self.report.connected(connection.host)
+            while try self.turn(connection) {}
+            if self.machine.blockedReason == nil { connection.close() }
+            self.refuse(.shuttingDown)
+            self.outcomes += self.machine.closed(now: .now)
+            self.report.closed(connection.host)
+        } catch {
+            let lost = PublishError(
+                .connectionLost, "the connection to RabbitMQ at \(connection.host.address) was lost: \(error)")
+            // In this order: once nothing more can come in, all that did is answered.
+            self.refuse(self.stop == nil ? lost.asNotConnected : .shuttingDown)
+            self.report.lost(connection.host, error)
+            self.outcomes += self.machine.lost(lost, now: .now)
+            self.takeInbox()
+        }
+        if self.machine.confirmedCount > 0 || ContinuousClock.now - began > self.configuration.backoff.maximum {
+            self.backoff.reset()
+        }
+        self.deliver()
+    }
+
+    private func declareAtStart(_ connection: BrokerConnection) throws(BrokerError) {
+        for queue in self.configuration.declareAtStart {
+            try self.declare(queue, connection)
+        }
+    }
+
+    /// Reads, publishes, answers, sleeps. False when the connection is no longer needed.
+    private func turn(_ connection: BrokerConnection) throws(BrokerError) -> Bool {
+        try self.read(connection)
+        self.takeInbox()
+        let isSleepy = try self.publishBatch(connection)
+        let now = ContinuousClock.now
+        if let stop = self.stop {
+            self.inbox.withLockedValue { $0.refusal = .shuttingDown }
+            self.machine.shutdown(until: stop == .draining ? now + self.configuration.drainTimeout : now)
+            if stop == .atOnce { return false }
+        }
+        let (action, expired) = self.machine.tick(now: now)
+        self.outcomes += expired
+        self.deliver()
+        switch action {
+        case .none: break
+        case .close: return false
+        case .dropConnection:
+            let seconds = self.configuration.publishTimeout.wholeMilliseconds / 1000
+            throw BrokerError("the broker did not confirm a message within \(seconds) seconds")
+        }
+        if isSleepy, !connection.hasBufferedInput {
+            self.wake.wait(alsoFor: connection.descriptor, timeout: self.untilNextDuty(now))
+        }
+        return true
+    }
+
+    /// Heartbeats happen inside library calls only, so one is made at least twice an interval.
+    private func untilNextDuty(_ now: ContinuousClock.Instant) -> Duration {
+        let heartbeat: Duration =
+            self.configuration.heartbeatSeconds > 0
+            ? .milliseconds(self.configuration.heartbeatSeconds * 500) : .seconds(60)
+        guard let deadline = self.machine.nextDeadline else { return heartbeat }
+        return max(.zero, min(heartbeat, deadline - now))
+    }
+
+    private func read(_ connection: BrokerConnection) throws(BrokerError) {
+        var protocolError = false
+        try connection.drain { event in
+            switch event {
+            case .confirmed(let tag, let multiple, let positively):
+                if let settled = self.machine.acknowledged(tag: tag, multiple: multiple, positively: positively) {
+                    self.outcomes += settled
+                } else {
+                    protocolError = true
+                }
+            case .returned(let queue, let body, let reason):
+                if !self.machine.returned(queue: queue, body: body, reason: reason) { protocolError = true }
+                self.report.returned(queue, reason)
+                connection.exchangeIsReady = false
+            case .blocked(let reason):
+                self.outcomes += self.machine.blocked(reason)
+                self.inbox.withLockedValue {
+                    $0.refusal = .blocked(reason)
+                    $0.status.blocked = true
+                }
+                self.report.blocked(connection.host, reason)
+            case .unblocked:
+                self.machine.unblocked()
+                self.inbox.withLockedValue {
+                    $0.refusal = $0.stop == nil ? nil : .shuttingDown
+                    $0.status.blocked = false
+                }
+                self.report.unblocked(connection.host)
+            case .channelClosed(let reply):
+                self.channelClosed(reply)
+            }
+        }
+        guard !protocolError else { throw BrokerError("the broker confirmed or returned a message that was never sent") }
+        if self.channelIsClosed {
+            self.channelIsClosed = false
+            try connection.reopenPublishingChannel()
+        }
+    }
+
+    private func channelClosed(_ reply: BrokerReply) {
+        self.channelIsClosed = true
+        let limit = reply.messageSizeLimit
+        self.report.channelClosed(reply, sizeLimit: limit)
+        let error = PublishError(
+            .channelClosed, "the broker closed the channel before it confirmed the message: \(reply.code) \(reply.text)")
+        self.outcomes += self.machine.channelClosed(error, sizeLimit: limit, now: .now)
+        if let limit { self.inbox.withLockedValue { $0.sizeLimit = limit } }
+    }
+
+    /// Sends what waits, up to a batch. True when nothing more can be sent before something happens.
+    private func publishBatch(_ connection: BrokerConnection) throws(BrokerError) -> Bool {
+        let isMany = self.machine.waitingCount > 1
+        if isMany { connection.cork(true) }
+        defer { if isMany { connection.cork(false) } }
+        let now = ContinuousClock.now
+        for _ in 0..<Self.batch {
+            switch self.machine.next(now: now) {
+            case .publish(let message):
+                try connection.publish(message)
+            case .settle(let outcome):
+                self.outcomes.append(outcome)
+            case .declare(let queue):
+                if isMany { connection.cork(false) }
+                try self.declare(queue, connection)
+                if isMany { connection.cork(true) }
+            case .none:
+                // What came while these waited is taken in the next turn, before any sleep.
+                return !self.takeInbox()
+            }
+        }
+        return false
+    }
+
+    private func declare(_ queue: String, _ connection: BrokerConnection) throws(BrokerError) {
+        switch try connection.declare(queue) {
+        case .ready(let mismatches):
+            for mismatch in mismatches { self.report.mismatch(mismatch) }
+            self.report.declared(queue)
+            self.machine.declared(queue)
+        case .refused(let reply):
+            let delay = self.declarationBackoff.next(using: &self.generator)
+            let error = self.report.declarationRefused(queue, reply, user: connection.host.user)
+            self.machine.declarationRefused(queue, error: error, until: .now + delay)
+        }
+    }
+
+    // MARK: Senders
+
+    private func refuse(_ error: PublishError) {
+        self.inbox.withLockedValue {
+            $0.refusal = error
+            $0.status.host = nil
+            $0.status.blocked = false
+        }
+    }
+
+    /// Takes what senders left, if what was taken before has been sent. True when there was something.
+    @discardableResult
+    private func takeInbox() -> Bool {
+        self.inbox.withLockedValue {
+            $0.take(stillHeld: self.machine.waitingCount, bytes: self.machine.waitingBytes, into: &self.taken)
+            $0.status.unconfirmed = self.machine.unconfirmedCount
+        }
+        guard !self.taken.isEmpty else { return false }
+        self.outcomes += self.machine.enqueue(self.taken)
+        self.taken.removeAll(keepingCapacity: true)
+        return true
+    }
+
+    /// Answers senders. They may publish again from within.
+    private func deliver() {
+        guard !self.outcomes.isEmpty else { return }
+        var outcomes: [Machine.Outcome] = []
+        swap(&outcomes, &self.outcomes)
+        for outcome in outcomes { outcome.completion(outcome.result) }
+        if self.outcomes.isEmpty {
+            // The storage is used again, so that a steady flow of messages allocates none.
+            outcomes.removeAll(keepingCapacity: true)
+            swap(&outcomes, &self.outcomes)
+        }
+    }
+}

@@ -1,0 +1,120 @@
+internal import Logging
+
+/// What the publisher logs: one line for each change of state, and not one for each attempt.
+struct PublisherReport {
+    private let configuration: PublisherConfiguration
+    private var logger: Logger
+    /// Host and reason of the failures logged since the latest connection.
+    private var failures: Set<String> = []
+    private var mismatches: Set<String> = []
+    private var refusedQueues: Set<String> = []
+
+    init(configuration: PublisherConfiguration, logger: Logger) {
+        self.configuration = configuration
+        self.logger = logger
+        let ignored = configuration.transportURL.ignoredOptions
+        if !ignored.isEmpty {
+            logger.notice(
+                "Options in messaging.transport_url that only oslo.messaging uses have no effect here",
+                metadata: ["options": "\(ignored.joined(separator: ", "))"])
+        }
+    }
+
+    mutating func connected(_ host: TransportURL.Host) {
+        self.failures = []
+        self.logger.info(
+            "Connected to RabbitMQ",
+            metadata: ["rabbitmq.host": "\(host.address)", "exchange": "\(self.configuration.exchange)"])
+    }
+
+    func closed(_ host: TransportURL.Host) {
+        self.logger.info("Disconnected from RabbitMQ", metadata: ["rabbitmq.host": "\(host.address)"])
+    }
+
+    mutating func cannotConnect(_ host: TransportURL.Host, _ error: BrokerError) {
+        let isNew = self.failures.insert("\(host.address) \(error)").inserted
+        self.logger.log(
+            level: isNew ? .warning : .debug,
+            "Cannot connect to RabbitMQ; trying again until it works",
+            metadata: [
+                "rabbitmq.host": "\(host.address)", "reason": "\(error)", "setting": "messaging.transport_url",
+            ])
+    }
+
+    func lost(_ host: TransportURL.Host, _ error: BrokerError) {
+        self.logger.warning(
+            "Lost the connection to RabbitMQ; connecting again",
+            metadata: ["rabbitmq.host": "\(host.address)", "reason": "\(error)"])
+    }
+
+    func blocked(_ host: TransportURL.Host, _ reason: String) {
+        self.logger.warning(
+            "RabbitMQ takes no messages: an alarm is set; free memory or disk on the broker",
+            metadata: ["rabbitmq.host": "\(host.address)", "reason": "\(reason)"])
+    }
+
+    func unblocked(_ host: TransportURL.Host) {
+        self.logger.info("RabbitMQ takes messages again", metadata: ["rabbitmq.host": "\(host.address)"])
+    }
+
+    func returned(_ queue: String, _ reason: String) {
+        self.logger.debug(
+            "RabbitMQ returned a message; its queue is declared again",
+            metadata: ["queue": "\(queue)", "reason": "\(reason)"])
+    }
+
+    func channelClosed(_ reply: BrokerReply, sizeLimit: Int?) {
+        self.logger.warning(
+            sizeLimit == nil
+                ? "RabbitMQ closed the channel; opening it again"
+                : "RabbitMQ refused a message as too large; larger ones are refused here from now on",
+            metadata: ["exchange": "\(self.configuration.exchange)", "reason": "\(reply.code) \(reply.text)"])
+    }
+
+    mutating func mismatch(_ mismatch: BrokerConnection.Mismatch) {
+        guard self.mismatches.insert("\(mismatch.kind.rawValue) \(mismatch.name)").inserted else { return }
+        let asked =
+            mismatch.kind == .exchange
+            ? "topic, durable=\(self.configuration.isDurable)"
+            : "queue_type=\(self.configuration.queueType.rawValue), durable=\(self.configuration.isDurable)"
+        self.logger.warning(
+            "Exists in RabbitMQ with other flags, and is used as it is; set the setting to what the other services use",
+            metadata: [
+                "\(mismatch.kind.rawValue)": "\(mismatch.name)",
+                "asked": "\(asked)",
+                "reason": "\(mismatch.reply.code) \(mismatch.reply.text)",
+                "setting": mismatch.kind == .exchange
+                    ? "messaging.durable" : "messaging.durable or messaging.queue_type",
+            ])
+    }
+
+    mutating func declared(_ queue: String) {
+        if self.refusedQueues.remove(queue) != nil {
+            self.logger.info("The queue can be used now", metadata: ["queue": "\(queue)"])
+        }
+    }
+
+    /// - Returns: What senders to the queue are told.
+    mutating func declarationRefused(_ queue: String, _ reply: BrokerReply, user: String) -> PublishError {
+        let isNew = self.refusedQueues.insert(queue).inserted
+        let remedy =
+            reply.code == BrokerReply.accessRefused
+            ? "give user \(user) the permissions configure, write and read on the exchange "
+                + "\(self.configuration.exchange) and the queue \(queue) in the virtual host "
+                + "\(self.configuration.transportURL.virtualHost)"
+            : "make the exchange \(self.configuration.exchange) and the queue \(queue) usable"
+        self.logger.log(
+            level: isNew ? .error : .debug,
+            "RabbitMQ does not let us use a queue; trying again until it works",
+            metadata: ["queue": "\(queue)", "reason": "\(reply.code) \(reply.text)", "remedy": "\(remedy)"])
+        return PublishError(
+            .accessRefused, "RabbitMQ does not let us use the queue \(queue): \(reply.code) \(reply.text); \(remedy)")
+    }
+}
+
+extension PublishError {
+    /// The reason of a loss, for messages that come after it.
+    var asNotConnected: PublishError {
+        PublishError(.notConnected, self.description)
+    }
+}

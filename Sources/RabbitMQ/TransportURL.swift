@@ -1,0 +1,113 @@
+/// Where the brokers are and how to log in: oslo.messaging's `transport_url`.
+///
+/// `rabbit://user:password@host:port,user2:password2@host2:port2/vhost?ssl=1&ssl_ca_file=/etc/ca.pem`
+///
+/// As in oslo: each host has its own credentials, and one without any logs in as `guest`; no path and an empty path mean
+/// the virtual host `/`, `/foo` means `foo` and `//foo` means `/foo`; no host at all means `localhost`. User, password and
+/// virtual host are percent-decoded. `amqp` and `amqps` are taken as other names for `rabbit` and `rabbit` with `ssl=1`.
+///
+/// Unlike oslo: the default port under TLS is 5671 (oslo: 5672), TLS without `ssl_ca_file` trusts the system's CAs (oslo:
+/// everybody), and the certificate must name the host unless `ssl_enforce_hostname_verification=false`.
+///
+/// Nothing that prints a `TransportURL` prints a password.
+package struct TransportURL: Sendable, Hashable {
+    /// One broker.
+    package struct Host: Sendable, Hashable {
+        /// DNS name or IP address, the latter without brackets.
+        package var name: String
+        package var port: UInt16
+        package var user: String
+        package var password: Password
+
+        package init(name: String, port: UInt16, user: String, password: Password) {
+            self.name = name
+            self.port = port
+            self.user = user
+            self.password = password
+        }
+
+        /// `host:port`, an IPv6 address in brackets. For logs and messages.
+        package var address: String {
+            self.name.contains(":") ? "[\(self.name)]:\(self.port)" : "\(self.name):\(self.port)"
+        }
+    }
+
+    /// How to speak TLS to the brokers (1.2 or newer; the broker is always authenticated).
+    package struct TLS: Sendable, Hashable {
+        /// PEM file with the CAs to trust; nil means those of the system.
+        package var caFile: String?
+        /// PEM file with our certificate chain, when the broker wants one.
+        package var certificateFile: String?
+        /// PEM file with the key of `certificateFile`; nil means that the key is in the same file.
+        package var keyFile: String?
+        /// Whether the certificate must name the host.
+        package var verifiesHostname: Bool
+
+        package init(
+            caFile: String? = nil, certificateFile: String? = nil, keyFile: String? = nil, verifiesHostname: Bool = true
+        ) {
+            self.caFile = caFile
+            self.certificateFile = certificateFile
+            self.keyFile = keyFile
+            self.verifiesHostname = verifiesHostname
+        }
+    }
+
+    /// Never empty. Tried in turn.
+    package let hosts: [Host]
+    package let virtualHost: String
+    /// nil means that the connection is not encrypted.
+    package let tls: TLS?
+    /// Names of options in the query that oslo knows and this program has no use for.
+    package let ignoredOptions: [String]
+
+    /// - Parameter string: The URL, as an oslo service has it in `transport_url`.
+    /// - Throws: ``TransportURLError``, which says what is wrong and never quotes what could be a part of a password.
+    package init(_ string: String) throws(TransportURLError) {
+        let parts = try TransportURLParts(string)
+        let options = try TransportURLOptions(query: parts.query)
+        self.tls = try options.tls(impliedByScheme: parts.scheme == .amqps)
+        self.ignoredOptions = options.ignored
+        self.virtualHost = try parts.virtualHost()
+        self.hosts = try parts.hosts(defaultPort: self.tls == nil ? 5672 : 5671)
+    }
+}
+
+extension TransportURL: CustomStringConvertible, CustomDebugStringConvertible {
+    /// The URL as it was understood, with `***` for each password.
+    package var description: String {
+        let hosts = self.hosts.map { "\($0.user):***@\($0.address)" }.joined(separator: ",")
+        let path = self.virtualHost == "/" ? "" : self.virtualHost
+        return "rabbit://\(hosts)/\(path)\(self.tls == nil ? "" : "?ssl=1")"
+    }
+
+    package var debugDescription: String { self.description }
+}
+
+/// Why a transport URL cannot be used. The description is a sentence for the operator.
+package struct TransportURLError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// What is wrong, for the program; ``TransportURLError/description`` says it for the reader.
+    package struct Code: Sendable, Hashable {
+        private enum Value { case syntax, scheme, host, port, credentials, virtualHost, option }
+        private let value: Value
+
+        /// Not a URL at all, or with characters that must be percent-encoded.
+        package static let syntax = Code(value: .syntax)
+        /// Another transport than RabbitMQ.
+        package static let scheme = Code(value: .scheme)
+        package static let host = Code(value: .host)
+        package static let port = Code(value: .port)
+        package static let credentials = Code(value: .credentials)
+        package static let virtualHost = Code(value: .virtualHost)
+        /// An option in the query.
+        package static let option = Code(value: .option)
+    }
+
+    package let code: Code
+    package let description: String
+
+    init(_ code: Code, _ description: String) {
+        self.code = code
+        self.description = "messaging.transport_url: " + description
+    }
+}

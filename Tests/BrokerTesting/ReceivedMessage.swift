@@ -1,0 +1,22 @@
+/// A message as a consumer of the broker finds it.
+package struct ReceivedMessage: Sendable, Hashable {
+    /// The AMQP properties that a message can carry, nil for those that it does not.
+    package struct Properties: Sendable, Hashable {
+        package var contentType: String?
+        package var contentEncoding: String?
+        /// Names of the headers; empty and nil differ on the wire.
+        package var headers: [String]?
+        package var deliveryMode: UInt8?
+        package var priority: UInt8?
+        /// Of the other properties those that are present: `message_id`, `timestamp` …
+        package var others: [String] = []
+
+        package init() {}
+    }
+
+    package var exchange: String
+    package var routingKey: String
+    package var redelivered: Bool
+    package var properties: Properties
+    package var body: [UInt8]
+}

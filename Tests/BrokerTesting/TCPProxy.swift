@@ -1,0 +1,106 @@
+internal import NIOConcurrencyHelpers
+internal import NIOCore
+internal import NIOPosix
+
+/// A TCP proxy on 127.0.0.1 that can turn into a black hole: connections stay, and nothing gets through.
+package final class TCPProxy: Sendable {
+    /// What happens to bytes from either side.
+    package enum Mode: Sendable {
+        case forward
+        /// Read and thrown away: a peer that has vanished behind a firewall.
+        case swallow
+        /// Not read any more: a peer that hangs. Its sender blocks when the socket buffers are full.
+        case stall
+    }
+
+    private struct State {
+        var mode = Mode.forward
+        var channels: [ObjectIdentifier: any Channel] = [:]
+    }
+
+    private let state = NIOLockedValueBox(State())
+    private let targetPort: Int
+    private let server = NIOLockedValueBox<(any Channel)?>(nil)
+
+    private init(targetPort: UInt16) {
+        self.targetPort = Int(targetPort)
+    }
+
+    /// The port that the proxy listens on.
+    package var port: Int { self.server.withLockedValue { $0?.localAddress?.port } ?? 0 }
+
+    package static func with<Result>(
+        targetPort: UInt16, _ body: (TCPProxy) async throws -> Result
+    ) async throws -> Result {
+        let proxy = TCPProxy(targetPort: targetPort)
+        let server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .childChannelOption(.autoRead, value: false)
+            .childChannelInitializer { proxy.accept($0) }
+            .bind(host: "127.0.0.1", port: 0).get()
+        proxy.server.withLockedValue { $0 = server }
+        do {
+            let result = try await body(proxy)
+            try await proxy.close(server)
+            return result
+        } catch {
+            try? await proxy.close(server)
+            throw error
+        }
+    }
+
+    /// Holds for present and future connections. Bytes that were swallowed or stalled may be lost for good: after a change
+    /// back, only new connections are sound.
+    package func set(_ mode: Mode) {
+        let channels = self.state.withLockedValue {
+            $0.mode = mode
+            return Array($0.channels.values)
+        }
+        for channel in channels { channel.setOption(.autoRead, value: mode != .stall).whenComplete { _ in } }
+    }
+
+    private func close(_ server: any Channel) async throws {
+        try await server.close()
+        for channel in self.state.withLockedValue({ Array($0.channels.values) }) { channel.close(promise: nil) }
+    }
+
+    private func accept(_ inbound: any Channel) -> EventLoopFuture<Void> {
+        ClientBootstrap(group: inbound.eventLoop)
+            .channelOption(.autoRead, value: false)
+            .connect(host: "127.0.0.1", port: self.targetPort)
+            .flatMapThrowing { outbound in
+                try inbound.pipeline.syncOperations.addHandler(Forwarder(self, to: outbound))
+                try outbound.pipeline.syncOperations.addHandler(Forwarder(self, to: inbound))
+                let reads = self.state.withLockedValue { $0.mode != .stall }
+                for channel in [inbound, outbound] {
+                    let id = ObjectIdentifier(channel)
+                    self.state.withLockedValue { $0.channels[id] = channel }
+                    channel.closeFuture.whenComplete { _ in self.state.withLockedValue { $0.channels[id] = nil } }
+                    channel.setOption(.autoRead, value: reads).whenComplete { _ in }
+                }
+            }
+    }
+
+    private final class Forwarder: ChannelInboundHandler {
+        typealias InboundIn = ByteBuffer
+        private let proxy: TCPProxy
+        private let peer: any Channel
+
+        init(_ proxy: TCPProxy, to peer: any Channel) {
+            self.proxy = proxy
+            self.peer = peer
+        }
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            guard self.proxy.state.withLockedValue({ $0.mode == .forward }) else { return }
+            self.peer.writeAndFlush(self.unwrapInboundIn(data), promise: nil)
+        }
+
+        func channelInactive(context: ChannelHandlerContext) {
+            self.peer.close(promise: nil)
+        }
+
+        func errorCaught(context: ChannelHandlerContext, error: any Error) {
+            context.close(promise: nil)
+        }
+    }
+}
