@@ -1,1 +1,116 @@
-// placeholder
+public import Logging
+import NIOConcurrencyHelpers
+@_exported public import Notifications
+import RabbitMQ
+public import ServiceLifecycle
+
+/// Sends notifications through every driver it was given, and keeps the drivers' connections.
+public final class Notifier: Service {
+    /// The drivers, in the order they were named.
+    public let drivers: [any NotificationDriver]
+    private let connections: [any Service]
+
+    /// A notifier over drivers of the caller's own.
+    public init(drivers: [any NotificationDriver]) {
+        self.drivers = drivers
+        self.connections = drivers.map(DriverConnection.init)
+    }
+
+    /// A notifier over drivers chosen by name; `messaging` and `messagingv2` share one connection.
+    ///
+    /// - Parameters:
+    ///   - names: the drivers; one named twice counts once.
+    ///   - messaging: the broker, which only the messaging drivers need.
+    ///   - logger: told of what happens to the connection.
+    /// - Throws: ``DriverError`` when a messaging driver is named and no broker is, or its transport URL is wrong.
+    public init(names: [DriverName], messaging: MessagingDriver.Configuration? = nil, logger: Logger) throws {
+        var drivers: [any NotificationDriver] = []
+        var connections: [any Service] = []
+        var publisher: Publisher?
+        for (index, name) in names.enumerated() where names.firstIndex(of: name) == index {
+            switch name {
+            case .log: drivers.append(LogDriver())
+            case .noop: drivers.append(NoopDriver())
+            case .test: drivers.append(TestDriver())
+            case .messaging, .messagingv2:
+                guard let messaging else {
+                    throw DriverError(.refused, driver: name.rawValue, reason: "it needs a transport URL")
+                }
+                let shared: Publisher
+                if let publisher {
+                    shared = publisher
+                } else {
+                    shared = Publisher(configuration: try PublisherConfiguration(messaging), logger: logger)
+                    publisher = shared
+                    connections.append(shared)
+                }
+                drivers.append(
+                    MessagingDriver(
+                        envelope: name == .messaging ? .messaging : .messagingv2, topic: messaging.topic,
+                        publisher: shared))
+            }
+        }
+        self.drivers = drivers
+        self.connections = connections
+    }
+
+    /// Sends a notification through every driver, without blocking.
+    ///
+    /// - Parameters:
+    ///   - notification: what to send.
+    ///   - completion: called exactly once, on any thread: with success when every driver vouches for the
+    ///     notification, else with the error of one that does not. A retryable error comes first: sending again repeats
+    ///     the notification, under its own message id, at the drivers that had taken it.
+    public func emit(
+        _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
+    ) {
+        guard let first = self.drivers.first else {
+            completion(.success(()))
+            return
+        }
+        guard self.drivers.count > 1 else {
+            first.emit(notification, completion: completion)
+            return
+        }
+        let gathering = NIOLockedValueBox((waiting: self.drivers.count, errors: [DriverError]()))
+        for driver in self.drivers {
+            driver.emit(notification) { result in
+                let errors = gathering.withLockedValue { gathering -> [DriverError]? in
+                    gathering.waiting -= 1
+                    if case .failure(let error) = result { gathering.errors.append(error) }
+                    return gathering.waiting == 0 ? gathering.errors : nil
+                }
+                guard let errors else { return }
+                let worst = errors.first { $0.isRetryable } ?? errors.first
+                completion(worst.map { .failure($0) } ?? .success(()))
+            }
+        }
+    }
+
+    /// Sends a notification and waits until every driver vouches for it.
+    public func emit(_ notification: NotificationMessage) async throws(DriverError) {
+        let result = await withCheckedContinuation { continuation in
+            self.emit(notification) { continuation.resume(returning: $0) }
+        }
+        try result.get()
+    }
+
+    /// Keeps the drivers' connections until the task is cancelled or a graceful shutdown begins; then each drains.
+    public func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for connection in self.connections {
+                group.addTask { try await connection.run() }
+            }
+            // Drivers without connections return at once; the notifier must not, or its service group would end.
+            group.addTask { try? await gracefulShutdown() }
+            try await group.waitForAll()
+        }
+    }
+}
+
+/// A driver as a service.
+private struct DriverConnection: Service {
+    let driver: any NotificationDriver
+
+    func run() async throws { try await self.driver.run() }
+}

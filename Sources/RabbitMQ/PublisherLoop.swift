@@ -181,7 +181,9 @@ final class PublisherLoop {
                 self.channelClosed(reply)
             }
         }
-        guard !protocolError else { throw BrokerError("the broker confirmed or returned a message that was never sent") }
+        guard !protocolError else {
+            throw BrokerError("the broker confirmed or returned a message that was never sent")
+        }
         if self.channelIsClosed {
             self.channelIsClosed = false
             try connection.reopenPublishingChannel()
@@ -193,7 +195,8 @@ final class PublisherLoop {
         let limit = reply.messageSizeLimit
         self.report.channelClosed(reply, sizeLimit: limit)
         let error = PublishError(
-            .channelClosed, "the broker closed the channel before it confirmed the message: \(reply.code) \(reply.text)")
+            .channelClosed, "the broker closed the channel before it confirmed the message: \(reply.code) \(reply.text)"
+        )
         self.outcomes += self.machine.channelClosed(error, sizeLimit: limit, now: .now)
         if let limit { self.inbox.withLockedValue { $0.sizeLimit = limit } }
     }

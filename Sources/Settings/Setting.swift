@@ -4,7 +4,7 @@
 ///
 /// ```swift
 /// Setting.integer("listen.port", 1...65535, default: 8790, help: "TCP port guests connect to.")
-/// Setting.secret("transport.url", redact: TransportURL.redacted, required: true, help: "The broker's URL.")
+/// Setting.secret("transport.url", redact: { _ in "rabbit://***" }, required: true, help: "The broker's URL.")
 /// ```
 package struct Setting: Sendable {
     /// What values a setting takes.
@@ -72,10 +72,8 @@ package struct Setting: Sendable {
         name.split(separator: ".").map(String.init)
     }
 
-    /// The command line option that sets this setting: `--tls-guest-ca` for `tls.guest_ca`.
-    package var flag: String {
-        "--" + name.map { $0 == "." || $0 == "_" ? "-" : String($0) }.joined()
-    }
+    /// The command line option that sets this setting, without its value: `--set tls.guest_ca`.
+    package var flag: String { "--set \(self.name)" }
 
     /// Returns the value as an operator may see it: secrets replaced, odd characters quoted.
     func shown(_ value: Value) -> String {

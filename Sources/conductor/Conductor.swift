@@ -1,1 +1,12 @@
-@main struct Conductor { static func main() {} }
+import ArgumentParser
+
+/// The conductor: takes the outcomes that guests report over mutual TLS, and publishes them on the control plane's
+/// notification queues.
+@main
+struct Conductor: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "conductor",
+        abstract: "Relays operation outcomes from database guests to the control plane's notification queues.",
+        version: "0.1.0",
+        subcommands: [Serve.self, CheckConfig.self, Certificates.self])
+}

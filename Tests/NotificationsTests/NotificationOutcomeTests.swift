@@ -14,9 +14,9 @@ private func context(_ operation: String, _ payload: JSONObject) -> Notification
 
 private func notification(
     _ outcome: OperationOutcome, _ context: NotificationContext
-) throws -> Notification {
+) throws -> NotificationMessage {
     let operation = try #require(Catalogue.dbaas[context.operation])
-    return try Notification(
+    return try NotificationMessage(
         of: outcome, context: context, operation: operation, catalogue: .dbaas, origin: origin, messageID: messageID,
         timestamp: timestamp)
 }
@@ -66,7 +66,7 @@ private func notification(
 }
 
 @Suite struct EnvelopeTests {
-    private let sample = Notification(
+    private let sample = NotificationMessage(
         messageID: messageID, publisherID: "conductor.c", eventType: "dbaas.user_create.end", priority: .info,
         payload: ["username": "J\"ü"], timestamp: timestamp, context: ["request_id": "req-1", "user": nil])
     private static let inner =

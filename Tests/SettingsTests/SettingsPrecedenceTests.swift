@@ -102,7 +102,7 @@ struct SettingsPrecedenceTests {
             lines == [
                 "listen.host     = 0.0.0.0    # default",
                 "listen.port     = 1    # file.yaml:2",
-                "tls.guest_ca    = ca    # flag --tls-guest-ca",
+                "tls.guest_ca    = ca    # flag --set tls.guest_ca",
                 "tls.required    = true    # default",
                 "cluster.hosts   = [one, \"the other\"]    # environment CONDUCTOR_CLUSTER_HOSTS",
                 "rpc.timeout     = 30    # default",

@@ -56,9 +56,9 @@ struct SettingsProblemsTests {
             ])
         #expect(
             problems.map(\.message) == [
-                "listen.port, set by the flag --listen-port, must be a whole number from 1 to 65535, but is outside of it.",
+                "listen.port, set by the flag --set listen.port, must be a whole number from 1 to 65535, but is outside of it.",
                 "The command line sets listen.prot, which is no setting; correct it (did you mean listen.port?).",
-                "The flag --rpc-timeout is given more than once; give it once.",
+                "The flag --set rpc.timeout is given more than once; give it once.",
             ])
         #expect(problems.map(\.code) == [.valueOutOfRange, .unknownName, .duplicateName])
     }
@@ -69,7 +69,7 @@ struct SettingsProblemsTests {
         #expect(
             problems.map(\.message) == [
                 "conductor.host is required and has no value; set it in the file, by the environment variable "
-                    + "GUEST_AGENT_CONDUCTOR_HOST or by the flag --conductor-host."
+                    + "GUEST_AGENT_CONDUCTOR_HOST or by the flag --set conductor.host."
             ])
         #expect(problems.map(\.code) == [.missingValue])
         let settings = try await SettingsFixture.load(

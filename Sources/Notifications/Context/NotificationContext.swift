@@ -66,7 +66,7 @@ public struct NotificationContext: Sendable, Hashable {
     ///
     /// - Throws: ``JSONError`` when the text is not JSON, ``FieldError`` when it is not a context.
     public init(json text: [UInt8]) throws {
-        guard case .object(let object) = try JSONParser.parse(text.span) else {
+        guard case .object(let object) = try JSONValue(json: text) else {
             throw FieldError(field: "context", problem: "must be a JSON object")
         }
         try self.init(object)

@@ -10,7 +10,7 @@ public enum Envelope: String, Sendable, Hashable, CaseIterable {
     /// - Parameters:
     ///   - notification: what to send.
     ///   - uniqueID: new for each send: an oslo consumer never acknowledges the second of two sends with one id.
-    package func encode(_ notification: Notification, uniqueID: UniqueID = UniqueID()) -> [UInt8] {
+    package func encode(_ notification: NotificationMessage, uniqueID: UniqueID = UniqueID()) -> [UInt8] {
         var message = JSONWriter()
         message.write(notification, uniqueID: uniqueID)
         switch self {
@@ -39,7 +39,7 @@ package struct UniqueID: Sendable, Hashable, CustomStringConvertible {
 
 extension JSONWriter {
     /// Writes oslo.messaging's message object, its members in oslo's order.
-    fileprivate mutating func write(_ notification: Notification, uniqueID: UniqueID) {
+    fileprivate mutating func write(_ notification: NotificationMessage, uniqueID: UniqueID) {
         self.raw("{\"message_id\":")
         self.write(notification.messageID.description)
         self.raw(",\"publisher_id\":")

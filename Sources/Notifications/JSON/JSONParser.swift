@@ -281,3 +281,8 @@ package struct JSONParser {
         return unit
     }
 }
+
+extension JSONValue {
+    /// Reads JSON text in UTF-8: one value, nested 32 deep at most, with no name twice in an object.
+    public init(json text: [UInt8]) throws(JSONError) { self = try JSONParser.parse(text.span) }
+}

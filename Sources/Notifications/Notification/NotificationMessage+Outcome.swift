@@ -15,7 +15,7 @@ package struct NotificationOrigin: Sendable, Hashable {
     }
 }
 
-extension Notification {
+extension NotificationMessage {
     /// The notification that an operation ended.
     ///
     /// The payload holds the base fields, the event's own fields, and what identifies the operation's subject; what

@@ -1,5 +1,5 @@
 /// One notification, as it is published: oslo.messaging's message object without what is new for each send.
-public struct Notification: Sendable, Hashable {
+public struct NotificationMessage: Sendable, Hashable {
     /// Made once, where the outcome arose, and kept for the notification's life: what a consumer tells repeats by.
     public let messageID: MessageID
     /// Who publishes: `<service>.<host>`.

@@ -1,0 +1,123 @@
+package import NIOCore
+import NIOPosix
+import Notifications
+package import TLSSocket
+
+/// A guest's connection to a conductor: pipelines calls, in any order from any thread.
+package final class ConductorConnection: Sendable {
+    /// Limits and deadlines of a connection.
+    package struct Configuration: Sendable {
+        /// The longest line, in bytes without its end; a longer request is refused here, as the conductor would.
+        package var maximumLineLength = RPCProtocol.defaultMaximumLineLength
+        /// How long to wait for TCP, and again for TLS.
+        package var connectTimeout = TimeAmount.seconds(10)
+        /// How long a call may be unanswered before the connection counts as dead and is closed.
+        package var answerTimeout = TimeAmount.seconds(60)
+
+        /// The defaults.
+        package init() {}
+    }
+
+    private let channel: any Channel
+    private let outbox: CallOutbox
+    private let configuration: Configuration
+    private let sendCalls: @Sendable () -> Void
+
+    /// Completes when the connection is closed, whoever closed it.
+    package var closeFuture: EventLoopFuture<Void> { self.channel.closeFuture }
+
+    /// Connects, and returns when both sides have proved who they are.
+    ///
+    /// - Parameters:
+    ///   - host: a DNS name or an IP address, which the conductor's certificate must name.
+    ///   - port: the TCP port.
+    ///   - tls: this side's certificate and the authorities it trusts.
+    ///   - group: where the connection gets its event loop.
+    ///   - configuration: limits and deadlines.
+    /// - Throws: ``RPCCallError/connectionLost(_:)`` with the reason, or NIO's error when TCP does not connect.
+    package static func connect(
+        host: String, port: Int, tls: TLSContext, group: any EventLoopGroup,
+        configuration: Configuration = Configuration()
+    ) async throws -> ConductorConnection {
+        let outbox = CallOutbox()
+        let eventLoop = group.next()
+        let handshake = eventLoop.makePromise(of: Void.self)
+        let bootstrap = ClientBootstrap(group: eventLoop)
+            .connectTimeout(configuration.connectTimeout)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandlers(
+                        TLSHandler(
+                            context: tls, serverName: host, handshakeTimeout: configuration.connectTimeout),
+                        RPCClientHandler(outbox: outbox, configuration: configuration, handshake: handshake))
+                }
+            }
+        let channel: any Channel
+        do {
+            channel = try await bootstrap.connect(host: host, port: port).get()
+        } catch {
+            handshake.fail(error)
+            throw error
+        }
+        do {
+            try await handshake.futureResult.get()
+            return try await ConductorConnection(channel, outbox, configuration)
+        } catch {
+            channel.close(promise: nil)
+            throw error
+        }
+    }
+
+    /// - Parameters:
+    ///   - channel: a channel whose pipeline ends in an ``RPCClientHandler`` over the same outbox.
+    ///   - outbox: the outbox.
+    ///   - configuration: limits.
+    init(_ channel: any Channel, _ outbox: CallOutbox, _ configuration: Configuration) async throws {
+        self.channel = channel
+        self.outbox = outbox
+        self.configuration = configuration
+        self.sendCalls = try await channel.eventLoop.submit {
+            let context = try channel.pipeline.syncOperations.context(handlerType: RPCClientHandler.self)
+            let bound = NIOLoopBound(context, eventLoop: channel.eventLoop)
+            return { @Sendable in
+                let context = bound.value
+                guard let handler = context.handler as? RPCClientHandler else { return }
+                handler.sendCalls(context: context)
+            }
+        }.get()
+    }
+
+    /// Sends a call.
+    ///
+    /// - Important: calls are not held back here: the caller bounds how many it has in flight.
+    package func call(_ call: RPCCall, completion: @escaping RPCCompletion) {
+        guard let id = self.outbox.nextID() else {
+            completion(.failure(.connectionLost(self.outbox.closeReason)))
+            return
+        }
+        let line = RPCRequest(id: .number(.init(id)), call: call).line
+        let limit = self.configuration.maximumLineLength
+        guard line.count - 1 <= limit else {
+            let message = "The request is a line of \(line.count - 1) bytes; \(limit) are taken."
+            completion(.failure(.refused(RPCError(.tooLarge, message, limitBytes: limit))))
+            return
+        }
+        let (isTaken, isFirst) = self.outbox.append(.init(id: id, line: line, completion: completion))
+        if isFirst { self.channel.eventLoop.execute(self.sendCalls) }
+        if !isTaken { completion(.failure(.connectionLost(self.outbox.closeReason))) }
+    }
+
+    /// Sends a call and waits for its reply.
+    package func call(_ call: RPCCall) async throws -> RPCReply {
+        try await withCheckedThrowingContinuation { continuation in
+            self.call(call) { continuation.resume(with: $0) }
+        }
+    }
+
+    /// Closes the connection; calls in flight fail as lost.
+    package func close() async {
+        self.channel.close(promise: nil)
+        _ = try? await self.channel.closeFuture.get()
+    }
+}

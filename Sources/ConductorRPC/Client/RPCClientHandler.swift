@@ -1,0 +1,133 @@
+import NIOCore
+import NIOTLS
+
+/// The client's end of one connection: writes calls in batches, and ties answers to them.
+final class RPCClientHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private let outbox: CallOutbox
+    private let timeout: TimeAmount
+    private var state: ClientConnectionStateMachine<RPCCompletion>
+    private var splitter: LineSplitter
+    private var handshake: EventLoopPromise<Void>?
+    private var overdueCheck: RepeatedTask?
+    private var failure: String?
+
+    /// - Parameters:
+    ///   - outbox: where calls come from.
+    ///   - configuration: limits and deadlines.
+    ///   - handshake: succeeded when TLS is established, failed when the connection ends before.
+    init(outbox: CallOutbox, configuration: ConductorConnection.Configuration, handshake: EventLoopPromise<Void>) {
+        self.outbox = outbox
+        self.timeout = configuration.answerTimeout
+        self.state = ClientConnectionStateMachine(timeout: configuration.answerTimeout)
+        self.splitter = LineSplitter(maximumLength: configuration.maximumLineLength)
+        self.handshake = handshake
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case TLSUserEvent.handshakeCompleted(let negotiated) = event {
+            if negotiated == RPCProtocol.applicationProtocol {
+                self.takeHandshake()?.succeed()
+                self.startOverdueCheck(context: context)
+            } else {
+                self.failure = "the peer does not speak \(RPCProtocol.applicationProtocol)"
+                context.close(promise: nil)
+            }
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    /// A conductor that no longer answers (a black hole does not close) must not hold an outcome for ever.
+    private func startOverdueCheck(context: ChannelHandlerContext) {
+        let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
+        let interval = TimeAmount.nanoseconds(max(self.timeout.nanoseconds / 4, 1_000_000))
+        self.overdueCheck = context.eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
+            let (handler, context) = bound.value
+            guard handler.state.isOverdue(now: .now()) else { return }
+            handler.failure = "no answer came within \(handler.timeout.nanoseconds / 1_000_000) ms"
+            // The peer is silent: waiting for its close_notify would be waiting for nothing.
+            context.channel.close(promise: nil)
+        }
+    }
+
+    /// Sends what has gathered in the outbox. Called on the event loop.
+    func sendCalls(context: ChannelHandlerContext) {
+        let calls = self.outbox.take()
+        guard !calls.isEmpty else { return }
+        var buffer = context.channel.allocator.buffer(capacity: calls.reduce(0) { $0 + $1.line.count })
+        let now = NIODeadline.now()
+        for call in calls {
+            // The line's end does not count.
+            let length = call.line.count - 1
+            if self.state.sent(id: call.id, lineLength: length, completion: call.completion, now: now) {
+                buffer.writeBytes(call.line)
+            } else {
+                call.completion(.failure(.connectionLost(self.outbox.closeReason)))
+            }
+        }
+        if buffer.readableBytes > 0 { context.writeAndFlush(Self.wrapOutboundOut(buffer), promise: nil) }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        self.splitter.append(Self.unwrapInboundIn(data))
+        while let frame = self.splitter.next() {
+            guard case .line(let line) = frame else {
+                self.fail("the conductor sent a line longer than this side takes", context: context)
+                return
+            }
+            do {
+                self.take(try RPCResponse(line: line))
+            } catch {
+                self.fail("the conductor sent what is no answer: \(error)", context: context)
+                return
+            }
+        }
+    }
+
+    private func take(_ response: RPCResponse) {
+        switch self.state.answered(response.id, result: response.result) {
+        case .complete(let completion): completion(response.result.mapError { .refused($0) })
+        case .refuse(let completions):
+            for completion in completions { completion(response.result.mapError { .refused($0) }) }
+        case .ignore: break
+        }
+    }
+
+    private func fail(_ reason: String, context: ChannelHandlerContext) {
+        self.failure = reason
+        context.close(promise: nil)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        self.failure = self.failure ?? "\(error)"
+        context.close(promise: nil)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        self.end()
+        context.fireChannelInactive()
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) { self.end() }
+
+    private func end() {
+        let reason = self.failure ?? "the conductor closed it"
+        self.overdueCheck?.cancel()
+        self.overdueCheck = nil
+        let unsent = self.outbox.close(reason: reason)
+        let unanswered = self.state.closed()
+        self.takeHandshake()?.fail(RPCCallError.connectionLost(reason))
+        for completion in unanswered + unsent.map(\.completion) { completion(.failure(.connectionLost(reason))) }
+    }
+
+    private func takeHandshake() -> EventLoopPromise<Void>? {
+        defer { self.handshake = nil }
+        return self.handshake
+    }
+}
+
+/// Bound to its connection's event loop.
+@available(*, unavailable)
+extension RPCClientHandler: Sendable {}

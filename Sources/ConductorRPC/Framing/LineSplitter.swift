@@ -1,0 +1,87 @@
+package import NIOCore
+
+/// Cuts a stream of bytes into lines, with a hard limit on a line's length.
+///
+/// A plain value rather than a NIO decoder: its owner takes lines one by one, and can leave the rest lying while its
+/// window is full. It holds at most one line's limit and the last read.
+package struct LineSplitter {
+    /// What stands next in the stream.
+    package enum Frame: Equatable {
+        /// A line, without its `\n`.
+        case line(ByteBuffer)
+        /// A line went past the limit; the rest of it is skipped as it arrives.
+        case tooLong
+    }
+
+    private let maximumLength: Int
+    private var buffer = ByteBuffer()
+    /// Readable bytes that are known to hold no line end.
+    private var scanned = 0
+    /// Whether the rest of a line that was too long is being skipped.
+    private var isSkipping = false
+
+    /// - Parameter maximumLength: the longest line, in bytes without its end.
+    package init(maximumLength: Int) { self.maximumLength = maximumLength }
+
+    /// Bytes that wait to be cut.
+    package var bufferedBytes: Int { self.buffer.readableBytes }
+
+    /// Takes more of the stream.
+    package mutating func append(_ bytes: ByteBuffer) {
+        if self.buffer.readableBytes == 0 {
+            // The common case, a read that ends with a line's end: nothing is copied or kept.
+            self.buffer = bytes
+        } else {
+            self.buffer.writeImmutableBuffer(bytes)
+        }
+    }
+
+    /// The next line, or nil until more of the stream is here.
+    package mutating func next() -> Frame? {
+        while true {
+            let view = self.buffer.readableBytesView
+            let end = view.dropFirst(self.scanned).firstIndex(of: UInt8(ascii: "\n"))
+            guard let end else {
+                self.scanned = view.count
+                if self.isSkipping {
+                    self.clear()
+                    return nil
+                }
+                guard view.count > self.maximumLength else {
+                    self.reclaim()
+                    return nil
+                }
+                self.isSkipping = true
+                self.clear()
+                return .tooLong
+            }
+            let length = end - view.startIndex
+            self.scanned = 0
+            if self.isSkipping {
+                self.isSkipping = false
+                self.buffer.moveReaderIndex(forwardBy: length + 1)
+                continue
+            }
+            guard length <= self.maximumLength, let line = self.buffer.readSlice(length: length) else {
+                self.buffer.moveReaderIndex(forwardBy: length + 1)
+                return .tooLong
+            }
+            self.buffer.moveReaderIndex(forwardBy: 1)
+            return .line(line)
+        }
+    }
+
+    private mutating func clear() {
+        self.buffer = ByteBuffer()
+        self.scanned = 0
+    }
+
+    /// Gives back memory: a quiet connection holds none.
+    private mutating func reclaim() {
+        if self.buffer.readableBytes == 0 {
+            self.buffer = ByteBuffer()
+        } else {
+            self.buffer.discardReadBytes()
+        }
+    }
+}

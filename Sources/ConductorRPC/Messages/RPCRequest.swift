@@ -1,0 +1,136 @@
+package import NIOCore
+package import Notifications
+
+/// The identifier that ties an answer to its request: whatever string or number the peer chose, given back as it was.
+package enum RPCID: Sendable, Hashable {
+    /// A string.
+    case string(String)
+    /// A number, in the peer's own spelling.
+    case number(JSONNumber)
+    /// Of an answer to something that had no readable id.
+    case null
+
+    var json: JSONValue {
+        switch self {
+        case .string(let string): .string(string)
+        case .number(let number): .number(number)
+        case .null: .null
+        }
+    }
+}
+
+/// What a peer asks for.
+package enum RPCCall: Sendable, Hashable {
+    /// Whether anybody is there: `ping`.
+    case ping
+    /// To publish an outcome: `notify_end` or `notify_exc_info`.
+    case notify(OutcomeReport)
+}
+
+/// One request line.
+package struct RPCRequest: Sendable, Hashable {
+    /// The request's id; nil for a JSON-RPC notification, which gets no answer.
+    package var id: RPCID?
+    /// What is asked for.
+    package var call: RPCCall
+
+    /// A request of this id and call.
+    package init(id: RPCID?, call: RPCCall) {
+        self.id = id
+        self.call = call
+    }
+}
+
+/// A line that is no good request, and the id to answer it under; nil where it was a JSON-RPC notification.
+package struct RPCRequestError: Error, Sendable, Hashable {
+    /// The id to answer under.
+    package let id: RPCID?
+    /// What is wrong.
+    package let error: RPCError
+}
+
+extension RPCRequest {
+    /// Reads a request line.
+    ///
+    /// - Parameter line: one line, without its end.
+    /// - Throws: ``RPCRequestError`` with the id that the answer goes under.
+    package init(line: ByteBuffer) throws(RPCRequestError) {
+        let value: JSONValue
+        do {
+            value = try JSONParser.parse(
+                Array(line.readableBytesView).span, maximumDepth: RPCProtocol.maximumDepth)
+        } catch {
+            throw RPCRequestError(id: .null, error: RPCError(.parse, "The line is not JSON: \(error)."))
+        }
+        guard case .object(let object) = value else {
+            let message = "A request must be a JSON object, not \(value.kind); batches are not taken, send a line each."
+            throw RPCRequestError(id: .null, error: RPCError(.invalidRequest, message))
+        }
+        let id: RPCID?
+        switch object["id"] {
+        case nil: id = nil
+        case .string(let string)?: id = .string(string)
+        case .number(let number)?: id = .number(number)
+        case .null?: id = .null
+        default:
+            let error = RPCError(.invalidRequest, "id must be a string or a number.", field: "id")
+            throw RPCRequestError(id: .null, error: error)
+        }
+        guard object["jsonrpc"] == "2.0" else {
+            let error = RPCError(.invalidRequest, "jsonrpc must be \"2.0\".", field: "jsonrpc")
+            throw RPCRequestError(id: id ?? .null, error: error)
+        }
+        guard case .string(let method)? = object["method"] else {
+            let error = RPCError(.invalidRequest, "method must be a string.", field: "method")
+            throw RPCRequestError(id: id ?? .null, error: error)
+        }
+        do {
+            self.init(id: id, call: try Self.call(method, object["params"]))
+        } catch {
+            throw RPCRequestError(id: id, error: error)
+        }
+    }
+
+    private static func call(_ method: String, _ params: JSONValue?) throws(RPCError) -> RPCCall {
+        switch method {
+        case "ping": return .ping
+        case "notify_exc_info", "notify_end": break
+        default:
+            throw RPCError(
+                .unknownMethod, "There is no such method; there are ping, notify_end and notify_exc_info.",
+                field: "method")
+        }
+        let report: OutcomeReport
+        do {
+            switch params {
+            case .object(let object)?: report = try OutcomeReport(object, path: "params")
+            case nil, .null?: throw FieldError(field: "params", problem: "is missing")
+            case let other?: throw FieldError(field: "params", problem: "must be an object, not \(other.kind)")
+            }
+            if method == "notify_end", case .error = report.outcome {
+                throw FieldError(field: "params.etype", problem: "has no place in notify_end; call notify_exc_info")
+            }
+        } catch let error as FieldError {
+            throw RPCError(error)
+        } catch {
+            throw RPCError(.internal, "The parameters could not be read.")
+        }
+        return .notify(report)
+    }
+
+    /// The request as a line, its end included.
+    package var line: [UInt8] {
+        var object: JSONObject = ["jsonrpc": "2.0"]
+        if let id = self.id { object.append("id", id.json) }
+        switch self.call {
+        case .ping: object.append("method", "ping")
+        case .notify(let report):
+            switch report.outcome {
+            case .end: object.append("method", "notify_end")
+            case .error: object.append("method", "notify_exc_info")
+            }
+            object.append("params", .object(report.json))
+        }
+        return JSONWriter.encode(.object(object)) + [UInt8(ascii: "\n")]
+    }
+}

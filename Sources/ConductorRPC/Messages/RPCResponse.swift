@@ -1,0 +1,87 @@
+package import NIOCore
+package import Notifications
+
+/// What became of an outcome.
+package enum Disposition: String, Sendable, Hashable {
+    /// Every message of it was confirmed by the broker.
+    case published
+    /// This message id had been confirmed before.
+    case duplicate
+}
+
+/// What a conductor answers when all went well.
+package enum RPCReply: Sendable, Hashable {
+    /// To `ping`: the conductor's version.
+    case pong(version: String)
+    /// To `notify_end` and `notify_exc_info`.
+    case taken(MessageID, Disposition)
+}
+
+/// What a conductor answers.
+package typealias RPCResult = Result<RPCReply, RPCError>
+
+/// One answer line.
+package struct RPCResponse: Sendable, Hashable {
+    /// The request's id; null where it could not be read.
+    package var id: RPCID
+    /// The answer.
+    package var result: RPCResult
+
+    /// An answer to the request with this id.
+    package init(id: RPCID, result: RPCResult) {
+        self.id = id
+        self.result = result
+    }
+
+    /// Appends the answer as a line, its end included.
+    package func write(to writer: inout JSONWriter) {
+        var object: JSONObject = ["jsonrpc": "2.0", "id": self.id.json]
+        switch self.result {
+        case .success(.pong(let version)):
+            object.append("result", ["version": .string(version)])
+        case .success(.taken(let messageID, let disposition)):
+            object.append(
+                "result",
+                [
+                    "message_id": .string(messageID.description), "disposition": .string(disposition.rawValue),
+                ])
+        case .failure(let error): object.append("error", .object(error.json))
+        }
+        writer.write(object)
+        writer.raw("\n")
+    }
+
+    /// Reads an answer line.
+    ///
+    /// - Throws: ``JSONError`` or ``FieldError`` when the line is no answer of this protocol.
+    package init(line: ByteBuffer) throws {
+        let value = try JSONParser.parse(
+            Array(line.readableBytesView).span, maximumDepth: RPCProtocol.maximumDepth)
+        guard case .object(let object) = value else {
+            throw FieldError(field: "response", problem: "must be an object, not \(value.kind)")
+        }
+        switch object["id"] {
+        case .string(let string)?: self.id = .string(string)
+        case .number(let number)?: self.id = .number(number)
+        case nil, .null?: self.id = .null
+        default: throw FieldError(field: "id", problem: "must be a string or a number")
+        }
+        let fields = JSONFields(object)
+        if let error = try fields.optionalObject("error") {
+            self.result = .failure(try RPCError(error))
+            return
+        }
+        let result = JSONFields(try fields.object("result"), path: "result")
+        if let version = try result.optionalString("version") {
+            self.result = .success(.pong(version: version))
+            return
+        }
+        guard let messageID = MessageID(try result.string("message_id")) else {
+            throw result.error("message_id", "must be a UUID")
+        }
+        guard let disposition = Disposition(rawValue: try result.string("disposition")) else {
+            throw result.error("disposition", "must be published or duplicate")
+        }
+        self.result = .success(.taken(messageID, disposition))
+    }
+}

@@ -1,0 +1,13 @@
+/// The fixed facts of the wire (Docs/protocol.md).
+package enum RPCProtocol {
+    /// The protocol's name in TLS's ALPN.
+    package static let applicationProtocol = "conductor-rpc/1"
+    /// The port that a conductor listens on unless told otherwise.
+    package static let defaultPort = 8790
+    /// The longest line taken by default, in bytes without its end.
+    package static let defaultMaximumLineLength = 1 << 20
+    /// How deep the JSON of a line may nest.
+    package static let maximumDepth = 32
+    /// The version that `ping` answers.
+    package static let version = "0.1.0"
+}

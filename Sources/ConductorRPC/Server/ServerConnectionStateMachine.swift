@@ -1,0 +1,85 @@
+/// Decides when a server's connection takes requests, reads, and closes. It holds no I/O.
+struct ServerConnectionStateMachine {
+    /// What to do after an event.
+    enum Action: Equatable {
+        /// Nothing.
+        case none
+        /// Take the requests that lie in the buffer, and pass on a read that was held back.
+        case resume
+        /// Close the connection: all that was taken is answered.
+        case close
+    }
+
+    private enum State {
+        case open
+        /// No more requests are taken; the connection closes when all that were taken are answered.
+        case draining
+        case closed
+    }
+
+    private let window: Int
+    private var state = State.open
+    private var isWritable = true
+    private var heldRead = false
+    /// Requests that were taken and not yet answered.
+    private(set) var inFlight = 0
+
+    /// - Parameter window: how many requests may be in flight.
+    init(window: Int) { self.window = window }
+
+    /// Whether a request may be taken now. A peer that does not read its answers is not read either: its answers
+    /// would pile up here.
+    var takesRequests: Bool {
+        guard case .open = self.state else { return false }
+        return self.inFlight < self.window && self.isWritable
+    }
+
+    /// A request was taken.
+    mutating func taken() { self.inFlight += 1 }
+
+    /// Requests were answered.
+    mutating func answered(_ count: Int) -> Action {
+        self.inFlight -= count
+        switch self.state {
+        case .open: return self.takesRequests ? .resume : .none
+        case .draining: return self.inFlight == 0 ? self.close() : .none
+        case .closed: return .none
+        }
+    }
+
+    /// The peer takes answers again, or no longer.
+    mutating func writabilityChanged(_ isWritable: Bool) -> Action {
+        self.isWritable = isWritable
+        return self.takesRequests ? .resume : .none
+    }
+
+    /// A read is wanted.
+    ///
+    /// - Returns: whether to pass it on; otherwise it is held until the next ``Action/resume``.
+    mutating func readRequested() -> Bool {
+        self.heldRead = !self.takesRequests
+        return !self.heldRead
+    }
+
+    /// - Returns: whether a read was held back and should be passed on now.
+    mutating func takeHeldRead() -> Bool {
+        guard self.heldRead, self.takesRequests else { return false }
+        self.heldRead = false
+        return true
+    }
+
+    /// The server stops: nothing new is taken.
+    mutating func drain() -> Action {
+        guard case .open = self.state else { return .none }
+        self.state = .draining
+        return self.inFlight == 0 ? self.close() : .none
+    }
+
+    /// The connection is gone.
+    mutating func closed() { self.state = .closed }
+
+    private mutating func close() -> Action {
+        self.state = .closed
+        return .close
+    }
+}

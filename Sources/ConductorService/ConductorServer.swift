@@ -1,0 +1,136 @@
+package import ConductorRPC
+package import Logging
+import NIOConcurrencyHelpers
+package import NIOCore
+import NIOExtras
+import NIOPosix
+import ServiceLifecycle
+package import TLSSocket
+
+/// Listens for guests, and serves each connection with TLS, framing and a request handler.
+package final class ConductorServer: Service {
+    /// Where to listen, and each connection's limits.
+    package struct Configuration: Sendable {
+        /// An IP address or a name that stands for one of this machine's.
+        package var host: String
+        /// The TCP port; 0 lets the system choose.
+        package var port: Int
+        /// How long a TLS handshake may take.
+        package var handshakeTimeout = TimeAmount.seconds(10)
+        /// Each connection's limits.
+        package var connection = RPCServerHandler.Configuration()
+
+        /// The defaults, for this address.
+        package init(host: String, port: Int) {
+            self.host = host
+            self.port = port
+        }
+    }
+
+    private let configuration: Configuration
+    private let tls: TLSContext
+    private let requestHandler: any RPCRequestHandler
+    private let logger: Logger
+    private let onListening: @Sendable (SocketAddress) -> Void
+
+    /// - Parameters:
+    ///   - configuration: where to listen, and limits.
+    ///   - tls: the conductor's certificate, and the authorities that guests must come from.
+    ///   - requestHandler: carries requests out.
+    ///   - logger: told when the server listens, and of connections at debug level.
+    ///   - onListening: called with the address once the server listens.
+    package init(
+        configuration: Configuration, tls: TLSContext, requestHandler: any RPCRequestHandler, logger: Logger,
+        onListening: @escaping @Sendable (SocketAddress) -> Void = { _ in }
+    ) {
+        self.configuration = configuration
+        self.tls = tls
+        self.requestHandler = requestHandler
+        self.logger = logger
+        self.onListening = onListening
+    }
+
+    /// Serves until the task is cancelled or a graceful shutdown begins; then it takes no more connections or
+    /// requests, answers what it has taken (each connection for its drain timeout at most), and returns.
+    ///
+    /// - Throws: ``ConductorServerError`` when it cannot listen.
+    package func run() async throws {
+        let group = MultiThreadedEventLoopGroup.singleton
+        let quiescing = ServerQuiescingHelper(group: group)
+        let channel: any Channel
+        do {
+            channel = try await self.bootstrap(group, quiescing).bind(
+                host: self.configuration.host, port: self.configuration.port
+            ).get()
+        } catch {
+            throw ConductorServerError(host: self.configuration.host, port: self.configuration.port, error)
+        }
+        let drained = channel.eventLoop.makePromise(of: Void.self)
+        if let address = channel.localAddress {
+            self.logger.info("Listening for guests", metadata: ["address": "\(address.hostAndPort ?? "unknown")"])
+            self.onListening(address)
+        }
+        let hasBegun = NIOLockedValueBox(false)
+        let shutDown: @Sendable () -> Void = {
+            // A graceful shutdown may be followed by a cancellation; the helper takes one call.
+            let isFirst = hasBegun.withLockedValue { hasBegun in
+                defer { hasBegun = true }
+                return !hasBegun
+            }
+            guard isFirst else { return }
+            self.logger.info("Draining: requests that were taken are answered, no more are taken")
+            quiescing.initiateShutdown(promise: drained)
+        }
+        await withTaskCancellationHandler {
+            // Ends when the drain has: a graceful shutdown or a cancellation begins it.
+            try? await withGracefulShutdownHandler {
+                try await drained.futureResult.get()
+            } onGracefulShutdown: {
+                shutDown()
+            }
+        } onCancel: {
+            shutDown()
+        }
+    }
+
+    private func bootstrap(_ group: any EventLoopGroup, _ quiescing: ServerQuiescingHelper) -> ServerBootstrap {
+        let configuration = self.configuration
+        let (tls, requestHandler, logger) = (self.tls, self.requestHandler, self.logger)
+        return ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 1024)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(
+                        quiescing.makeServerChannelHandler(channel: channel))
+                }
+            }
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandlers(
+                        TLSHandler(
+                            context: tls, serverName: nil, handshakeTimeout: configuration.handshakeTimeout),
+                        RPCServerHandler(
+                            configuration: configuration.connection, requestHandler: requestHandler, logger: logger))
+                }
+            }
+    }
+}
+
+/// Why a server cannot listen.
+package struct ConductorServerError: Error, Sendable, CustomStringConvertible {
+    /// One sentence that names the setting and says what to do.
+    package let description: String
+
+    init(host: String, port: Int, _ error: any Error) {
+        let reason: String
+        switch (error as? IOError)?.errnoCode {
+        case EADDRINUSE: reason = "another program listens there; choose another listen.port or stop it"
+        case EACCES: reason = "this user may not listen there; choose a listen.port above 1023"
+        case EADDRNOTAVAIL: reason = "this machine has no such address; correct listen.host"
+        default: reason = "\(error); check listen.host and listen.port"
+        }
+        self.description = "Cannot listen on \(host), listen.port \(port): \(reason)."
+    }
+}

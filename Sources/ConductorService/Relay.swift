@@ -1,0 +1,97 @@
+package import ConductorRPC
+package import Logging
+package import Notifications
+package import Notifier
+
+/// Turns what a guest reports into a notification, and answers once every driver vouches for it.
+package struct Relay: RPCRequestHandler {
+    private let notifier: Notifier
+    private let catalogue: Catalogue
+    private let publisherID: String
+    private let logger: Logger
+
+    /// What the relay says of itself in `server_type`.
+    package static let serverType = "conductor"
+
+    /// - Parameters:
+    ///   - notifier: where notifications go.
+    ///   - catalogue: the operations that may be reported.
+    ///   - publisherID: `<service>.<host>`.
+    ///   - logger: told what goes wrong behind the relay; guests are told less.
+    package init(notifier: Notifier, catalogue: Catalogue, publisherID: String, logger: Logger) {
+        self.notifier = notifier
+        self.catalogue = catalogue
+        self.publisherID = publisherID
+        self.logger = logger
+    }
+
+    package func handle(_ call: RPCCall, from peer: RPCPeer, completion: @escaping @Sendable (RPCResult) -> Void) {
+        guard peer.certificate != nil else {
+            completion(.failure(RPCError(.unauthenticated, "The connection proved no identity.")))
+            return
+        }
+        switch call {
+        case .ping: completion(.success(.pong(version: RPCProtocol.version)))
+        case .notify(let report): self.relay(report, from: peer, completion: completion)
+        }
+    }
+
+    private func relay(
+        _ report: OutcomeReport, from peer: RPCPeer, completion: @escaping @Sendable (RPCResult) -> Void
+    ) {
+        let notification: NotificationMessage
+        do throws(RPCError) {
+            notification = try self.notification(of: report, from: peer)
+        } catch {
+            completion(.failure(error))
+            return
+        }
+        self.notifier.emit(notification) { [logger] result in
+            switch result {
+            case .success: completion(.success(.taken(report.messageID, .published)))
+            case .failure(let error):
+                logger.debug(
+                    "A notification was not published",
+                    metadata: ["message_id": "\(report.messageID)", "error": "\(error)"])
+                completion(.failure(RPCError(error)))
+            }
+        }
+    }
+
+    private func notification(of report: OutcomeReport, from peer: RPCPeer) throws(RPCError) -> NotificationMessage {
+        guard let operation = self.catalogue[report.context.operation] else {
+            throw RPCError(
+                .unknownEvent, "The catalogue has no operation of this name; Docs/events.md lists them.",
+                field: "params.context.operation")
+        }
+        let origin = NotificationOrigin(
+            publisherID: self.publisherID, serverType: Self.serverType, serverIP: peer.localAddress)
+        do {
+            return try NotificationMessage(
+                of: report.outcome, context: report.context, operation: operation, catalogue: self.catalogue,
+                origin: origin, messageID: report.messageID, timestamp: report.timestamp)
+        } catch {
+            throw RPCError(FieldError(field: "params.\(error.field)", problem: error.problem))
+        }
+    }
+}
+
+extension RPCError {
+    /// What a guest is told of a driver's failure: enough to act on, nothing of the control plane's insides.
+    fileprivate init(_ error: DriverError) {
+        switch error.code {
+        case .tooLarge:
+            let limit = error.limitBytes
+            let size = limit.map { " (\($0) bytes)" } ?? ""
+            self.init(.tooLarge, "The notification is larger than the broker takes\(size).", limitBytes: limit)
+        case .unavailable:
+            self.init(
+                .brokerUnavailable, "The broker has not confirmed the notification; send it again later.",
+                retryAfterMilliseconds: 1000)
+        default:
+            self.init(
+                .internal, "The conductor cannot publish this notification; its operator finds why in its log.",
+                retryAfterMilliseconds: 60_000)
+        }
+    }
+}

@@ -1,0 +1,44 @@
+import NIOConcurrencyHelpers
+
+/// Wakes one waiting task. Signals that come while nobody waits are remembered as one.
+final class Signal: Sendable {
+    private enum State {
+        case idle
+        case signalled
+        case waiting(CheckedContinuation<Void, Never>)
+    }
+
+    private let state = NIOLockedValueBox(State.idle)
+
+    /// Wakes the waiting task, or the next one to wait.
+    func signal() {
+        let waiting = self.state.withLockedValue { state -> CheckedContinuation<Void, Never>? in
+            if case .waiting(let continuation) = state {
+                state = .idle
+                return continuation
+            }
+            state = .signalled
+            return nil
+        }
+        waiting?.resume()
+    }
+
+    /// Returns at the next signal, or when the task is cancelled. One task waits at a time.
+    func wait() async {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isSignalled = self.state.withLockedValue { state in
+                    if case .signalled = state {
+                        state = .idle
+                        return true
+                    }
+                    state = .waiting(continuation)
+                    return false
+                }
+                if isSignalled { continuation.resume() }
+            }
+        } onCancel: {
+            self.signal()
+        }
+    }
+}

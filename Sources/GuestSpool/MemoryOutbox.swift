@@ -1,0 +1,104 @@
+import DequeModule
+import NIOConcurrencyHelpers
+public import Notifications
+
+/// An outbox in memory: outcomes that wait in it are lost when the process ends.
+public final class MemoryOutbox: Outbox {
+    fileprivate struct State {
+        var running: Set<MessageID> = []
+        var waiting: Deque<OutboxEntry> = []
+        var setAside: Deque<(entry: OutboxEntry, reason: String)> = []
+        var lastSequence: Int64 = 0
+        var counts = OutboxCounts()
+    }
+
+    private let capacity: Int
+    private let state = NIOLockedValueBox(State())
+    /// How many outcomes that were set aside are kept with their reason; of older ones only the count is.
+    private static let setAsideCapacity = 1000
+
+    /// - Parameter capacity: how many operations may run or wait for delivery, together.
+    public init(capacity: Int = 100_000) { self.capacity = capacity }
+
+    /// Notes the operation.
+    public func begin(_ operation: BegunOperation) async throws {
+        try self.state.withLockedValue { state in
+            guard state.running.count + state.waiting.count < self.capacity else {
+                throw OutboxError(
+                    .full,
+                    "The outbox is full: \(self.capacity) operations run or wait for a conductor. Is one reachable?")
+            }
+            state.running.insert(operation.messageID)
+            state.counts.begun += 1
+        }
+    }
+
+    /// Takes the outcome.
+    public func finish(_ report: OutcomeReport) async throws {
+        try self.state.withLockedValue { state in
+            guard state.running.remove(report.messageID) != nil else {
+                throw OutboxError(.notBegun, "The operation of message \(report.messageID) is not running.")
+            }
+            state.lastSequence += 1
+            state.waiting.append(OutboxEntry(sequence: state.lastSequence, report: report))
+        }
+    }
+
+    /// Outcomes that wait, oldest first.
+    public func entries(after sequence: Int64, limit: Int) async throws -> [OutboxEntry] {
+        self.state.withLockedValue { state in
+            Array(state.waiting[state.index(of: sequence + 1)...].prefix(limit))
+        }
+    }
+
+    /// Forgets outcomes.
+    public func remove(_ sequences: [Int64]) async throws {
+        self.state.withLockedValue { state in
+            for sequence in sequences where state.take(sequence) != nil { state.counts.delivered += 1 }
+        }
+    }
+
+    /// Keeps an outcome with the reason why no conductor takes it.
+    public func setAside(_ sequence: Int64, reason: String) async throws {
+        self.state.withLockedValue { state in
+            guard let entry = state.take(sequence) else { return }
+            state.counts.setAside += 1
+            if state.setAside.count == Self.setAsideCapacity { state.setAside.removeFirst() }
+            state.setAside.append((entry, reason))
+        }
+    }
+
+    /// What happened so far.
+    public func counts() async throws -> OutboxCounts {
+        self.state.withLockedValue { state in
+            var counts = state.counts
+            counts.running = state.running.count
+            counts.waiting = state.waiting.count
+            return counts
+        }
+    }
+
+    /// The latest outcomes that were set aside, oldest first, each with the reason.
+    public var setAside: [(report: OutcomeReport, reason: String)] {
+        self.state.withLockedValue { state in state.setAside.map { ($0.entry.report, $0.reason) } }
+    }
+}
+
+extension MemoryOutbox.State {
+    /// Where the entry of this sequence, or the first later one, stands: entries are sorted.
+    fileprivate func index(of sequence: Int64) -> Int {
+        var low = 0
+        var high = self.waiting.count
+        while low < high {
+            let middle = (low + high) / 2
+            if self.waiting[middle].sequence < sequence { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    fileprivate mutating func take(_ sequence: Int64) -> OutboxEntry? {
+        let index = self.index(of: sequence)
+        guard index < self.waiting.count, self.waiting[index].sequence == sequence else { return nil }
+        return self.waiting.remove(at: index)
+    }
+}

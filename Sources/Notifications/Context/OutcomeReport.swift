@@ -1,0 +1,102 @@
+/// An operation's outcome, as a guest hands it to the conductor and keeps it until the conductor has answered.
+public struct OutcomeReport: Sendable, Hashable {
+    /// The context the operation ran under.
+    public var context: NotificationContext
+    /// How it ended.
+    public var outcome: OperationOutcome
+    /// The identifier that the outcome keeps for life, however often it is sent.
+    public var messageID: MessageID
+    /// When the operation ended.
+    public var timestamp: NotificationTimestamp
+
+    /// The report of an outcome that arises now.
+    public init(
+        context: NotificationContext, outcome: OperationOutcome, messageID: MessageID = MessageID(),
+        timestamp: NotificationTimestamp = .now()
+    ) {
+        self.context = context
+        self.outcome = outcome
+        self.messageID = messageID
+        self.timestamp = timestamp
+    }
+}
+
+/// The JSON form: the parameters of `notify_end` and `notify_exc_info`.
+extension OutcomeReport {
+    /// Reads a report. `etype`, `value` and `trace` that are all null or missing mean success, as `sys.exc_info()`
+    /// means it; a missing `message_id` is minted, a missing `timestamp` is now.
+    ///
+    /// - Parameters:
+    ///   - object: the parameters.
+    ///   - path: where the object stands in its message, for errors.
+    /// - Throws: ``FieldError`` naming the first field that is missing or mistyped.
+    package init(_ object: JSONObject, path: String) throws(FieldError) {
+        let fields = JSONFields(object, path: path)
+        self.context = try NotificationContext(fields.object("context"), path: fields.path(of: "context"))
+        let payload = try fields.optionalObject("payload") ?? JSONObject()
+        if let exception = try ExceptionInfo(fields) {
+            self.outcome = .error(exception, payload: payload)
+        } else {
+            self.outcome = .end(payload: payload)
+        }
+        if let text = try fields.optionalString("message_id") {
+            guard let messageID = MessageID(text) else { throw fields.error("message_id", "must be a UUID") }
+            self.messageID = messageID
+        } else {
+            self.messageID = MessageID()
+        }
+        if let text = try fields.optionalString("timestamp") {
+            guard let timestamp = NotificationTimestamp(text) else {
+                throw fields.error("timestamp", "must be a UTC time such as 2015-06-28 05:54:57.725572")
+            }
+            self.timestamp = timestamp
+        } else {
+            self.timestamp = .now()
+        }
+    }
+
+    /// The parameters.
+    package var json: JSONObject {
+        var object = JSONObject()
+        object.append("context", .object(self.context.json))
+        if case .error(let exception, _) = self.outcome {
+            object.append("etype", .string(exception.etype))
+            object.append("value", .string(exception.value))
+            object.append("trace", .array(exception.trace.map { .string($0) }))
+        }
+        object.append("payload", .object(self.outcome.payload))
+        object.append("message_id", .string(self.messageID.description))
+        object.append("timestamp", .string(self.timestamp.description))
+        return object
+    }
+}
+
+extension ExceptionInfo {
+    /// Reads `etype`, `value` and `trace` of a message's parameters; nil when there is none of them.
+    fileprivate init?(_ fields: JSONFields) throws(FieldError) {
+        let value = try fields.optionalString("value")
+        let trace: [String]
+        switch fields.value("trace") {
+        case nil: trace = []
+        case .string(let text)?: trace = text.isEmpty ? [] : [text]
+        case .array(let elements)?:
+            var lines: [String] = []
+            for element in elements {
+                guard case .string(let line) = element else {
+                    throw fields.mismatch("trace", "a list of strings only", element)
+                }
+                lines.append(line)
+            }
+            trace = lines
+        case let other?: throw fields.mismatch("trace", "a string or a list of strings", other)
+        }
+        guard let etype = try fields.optionalString("etype") else {
+            guard value == nil, trace.isEmpty else {
+                throw fields.error("etype", "is missing, though value or trace tell of an error")
+            }
+            return nil
+        }
+        guard !etype.isEmpty else { throw fields.error("etype", "must not be empty") }
+        self.init(etype: etype, value: value ?? "", trace: trace)
+    }
+}

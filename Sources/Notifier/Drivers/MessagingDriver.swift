@@ -1,0 +1,112 @@
+public import Logging
+public import Notifications
+package import RabbitMQ
+
+/// The `messaging` and `messagingv2` drivers: RabbitMQ, exactly as oslo.messaging publishes.
+///
+/// A notification of priority `info` goes to the queue `<topic>.info`, through the exchange, persistent and mandatory;
+/// the driver vouches for it when the broker has confirmed it.
+public final class MessagingDriver: NotificationDriver {
+    /// What the driver needs to know of the broker and its consumers.
+    public struct Configuration: Sendable {
+        /// The kind of queues that are declared.
+        public enum QueueType: String, Sendable, Hashable, CaseIterable {
+            /// A queue on one node.
+            case classic
+            /// A queue replicated by the broker's cluster; it and the exchange are durable.
+            case quorum
+        }
+
+        /// oslo.messaging's transport URL: `rabbit://user:password@host:port,host2:port2/vhost?ssl=1`. A secret.
+        public var transportURL: String
+        /// oslo's `control_exchange`.
+        public var exchange = "trove"
+        /// The first part of the queues' names; oslo's `topics`.
+        public var topic = "notification"
+        /// Whether exchange and queues are declared durable; oslo's `amqp_durable_queues`.
+        public var isDurable = false
+        /// The kind of queues that are declared; oslo's `rabbit_quorum_queue`.
+        public var queueType = QueueType.classic
+        /// How long a notification may be unconfirmed before it counts as not published.
+        public var publishTimeout = Duration.seconds(30)
+
+        /// A transport URL as it may be shown: its passwords hidden, and all of it when it cannot be read.
+        public static func redacted(_ transportURL: String) -> String {
+            (try? TransportURL(transportURL))?.description ?? "***"
+        }
+
+        /// The defaults, for this transport URL.
+        public init(transportURL: String) { self.transportURL = transportURL }
+    }
+
+    /// `messaging` or `messagingv2`.
+    public let name: String
+    private let envelope: Envelope
+    private let topic: String
+    private let publisher: Publisher
+
+    /// - Parameters:
+    ///   - envelope: which of the two drivers.
+    ///   - topic: the first part of the queues' names.
+    ///   - publisher: the connection; several drivers may share one, which one of them runs.
+    package init(envelope: Envelope, topic: String, publisher: Publisher) {
+        self.name = envelope.rawValue
+        self.envelope = envelope
+        self.topic = topic
+        self.publisher = publisher
+    }
+
+    /// A driver with a connection of its own.
+    ///
+    /// - Throws: ``DriverError`` that says what is wrong with the transport URL.
+    public convenience init(envelope: Envelope, configuration: Configuration, logger: Logger) throws {
+        self.init(
+            envelope: envelope, topic: configuration.topic,
+            publisher: try Publisher(configuration: .init(configuration), logger: logger))
+    }
+
+    /// Publishes the notification.
+    public func emit(
+        _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
+    ) {
+        let message = OutgoingMessage(
+            queue: "\(self.topic).\(notification.priority.rawValue)", body: self.envelope.encode(notification))
+        self.publisher.publish(message) { [name] result in
+            completion(result.mapError { DriverError($0, driver: name) })
+        }
+    }
+
+    /// Keeps the connection to the broker.
+    public func run() async throws { try await self.publisher.run() }
+}
+
+extension PublisherConfiguration {
+    /// - Throws: ``DriverError`` that says what is wrong with the transport URL.
+    package init(_ configuration: MessagingDriver.Configuration) throws(DriverError) {
+        do {
+            self.init(transportURL: try TransportURL(configuration.transportURL), exchange: configuration.exchange)
+        } catch {
+            throw DriverError(.refused, driver: DriverName.messaging.rawValue, reason: error.description)
+        }
+        self.durable = configuration.isDurable
+        switch configuration.queueType {
+        case .classic: self.queueType = .classic
+        case .quorum: self.queueType = .quorum
+        }
+        self.publishTimeout = configuration.publishTimeout
+        // Declared before the first notification, so that none is lost while no consumer has declared them yet.
+        self.declareAtStart = [NotificationPriority.info, .error].map { "\(configuration.topic).\($0.rawValue)" }
+    }
+}
+
+extension DriverError {
+    fileprivate init(_ error: PublishError, driver: String) {
+        let code: Code
+        switch error.code {
+        case .tooLarge: code = .tooLarge
+        case _ where error.isRetryable: code = .unavailable
+        default: code = .refused
+        }
+        self.init(code, driver: driver, reason: error.description, limitBytes: error.limit)
+    }
+}

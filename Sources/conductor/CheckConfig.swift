@@ -1,0 +1,25 @@
+import ArgumentParser
+import Logging
+import Notifier
+import Settings
+import TLSSocket
+
+/// `conductor check-config`: says what `serve` would run with, or what is wrong.
+struct CheckConfig: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Prints the effective settings and where each comes from, or everything that is wrong with them.",
+        discussion: "Reads the certificate files too. Secrets are not shown.")
+
+    @OptionGroup var options: ConfigurationOptions
+
+    func run() async throws {
+        try await ConductorExit.mapErrors {
+            let settings = try await self.options.load()
+            print(settings.describe())
+            _ = try TLSContext(configuration: TLSConfiguration(settings))
+            _ = try Notifier(
+                names: try settings.drivers(), messaging: MessagingDriver.Configuration(settings),
+                logger: .init(label: "conductor"))
+        }
+    }
+}

@@ -1,0 +1,45 @@
+import ArgumentParser
+import ConductorService
+import Foundation
+import Notifier
+import Settings
+import TLSSocket
+
+/// How the program ends: 0 when all went well, 64 for wrong arguments, 78 for a configuration that cannot be used, 1 for
+/// anything else (Docs/operations.md).
+enum ConductorExit {
+    /// `EX_CONFIG` of sysexits.h.
+    static let configuration = ExitCode(78)
+
+    /// Runs the body, and turns what a user can mend into a sentence on standard error and an exit code.
+    static func mapErrors(_ body: () async throws -> Void) async throws {
+        do {
+            try await body()
+        } catch {
+            throw Self.exit(for: error)
+        }
+    }
+
+    /// Runs the body, and turns what a user can mend into a sentence on standard error and an exit code.
+    static func mapErrors(_ body: () throws -> Void) throws {
+        do {
+            try body()
+        } catch {
+            throw Self.exit(for: error)
+        }
+    }
+
+    private static func exit(for error: any Error) -> any Error {
+        let message: String
+        switch error {
+        case let error as SettingsError: message = error.description
+        case let error as TLSError: message = error.description
+        // Only a broker's address can keep the drivers from being made.
+        case let error as DriverError: message = "messaging.transport_url: \(error.description)."
+        case let error as ConductorServerError: message = error.description
+        default: return error
+        }
+        FileHandle.standardError.write(Data("conductor: \(message)\n".utf8))
+        return Self.configuration
+    }
+}

@@ -1,0 +1,94 @@
+import ConductorRPC
+import ConductorService
+import Foundation
+import NIOCore
+import Notifier
+import Settings
+import TLSSocket
+
+/// The settings of `conductor serve`, and what is made of them.
+enum ConductorSettings {
+    static let schema = SettingsSchema(
+        environmentPrefix: "CONDUCTOR",
+        settings: [
+            .string("listen.host", default: "0.0.0.0", help: "The address that guests connect to."),
+            .integer("listen.port", 0...65535, default: 8790, help: "Its TCP port; 0 lets the system choose one."),
+            .string("tls.certificate", required: true, help: "PEM file: the conductor's certificate and its chain."),
+            .string("tls.key", required: true, help: "PEM file: the certificate's private key."),
+            .string(
+                "tls.guest_ca", required: true, help: "PEM file: the authorities that guests' certificates come from."),
+            .choice("tls.minimum_version", among: ["1.2", "1.3"], default: "1.3", help: "The oldest TLS to accept."),
+            .choices(
+                "drivers", among: DriverName.allCases.map(\.rawValue), required: true,
+                help: "Where notifications go: `messagingv2` for RabbitMQ with oslo's envelope."),
+            .secret(
+                "messaging.transport_url", redact: MessagingDriver.Configuration.redacted,
+                help: "RabbitMQ: rabbit://user:password@host:port,host2:port/vhost?ssl=1"),
+            .string("messaging.exchange", default: "trove", help: "The topic exchange; oslo's control_exchange."),
+            .string(
+                "messaging.topic", default: "notification", help: "Queues are named <topic>.<priority>; oslo's topics."),
+            .boolean("messaging.durable", default: false, help: "Declare durable; oslo's amqp_durable_queues."),
+            .choice(
+                "messaging.queue_type", among: MessagingDriver.Configuration.QueueType.allCases.map(\.rawValue),
+                default: "classic", help: "The kind of queue to declare; oslo's rabbit_quorum_queue."),
+            .seconds(
+                "messaging.publish_timeout", 1...3600, default: 30,
+                help: "How long the broker may take to confirm a notification."),
+            .string(
+                "publisher.host", help: "The host in publisher_id, conductor.<host>; this machine's name by default."),
+            .integer(
+                "limits.line_bytes", 1024...(64 << 20), default: 1 << 20, help: "The longest request, in bytes."),
+            .integer(
+                "limits.window", 1...100_000, default: 1000, help: "Requests of one connection in flight at once."),
+            .seconds("limits.handshake_timeout", 0.1...600, default: 10, help: "How long a TLS handshake may take."),
+            .seconds("drain_timeout", 0...3600, default: 20, help: "How long to answer what was taken, when stopping."),
+            .choice(
+                "log.level", among: ["debug", "info", "warning", "error"], default: "info",
+                help: "What is logged, on standard error."),
+        ],
+        // A Kubernetes service named conductor puts the latter ones into its neighbours' environment.
+        ignoredEnvironment: ["CONDUCTOR_TEST_", "CONDUCTOR_SERVICE_", "CONDUCTOR_PORT_", "CONDUCTOR_PORT"])
+}
+
+extension ConductorServer.Configuration {
+    init(_ settings: Settings) throws {
+        self.init(host: try settings.string("listen.host"), port: try settings.integer("listen.port"))
+        self.handshakeTimeout = .nanoseconds(Int64(try settings.seconds("limits.handshake_timeout") * 1e9))
+        self.connection.maximumLineLength = try settings.integer("limits.line_bytes")
+        self.connection.window = try settings.integer("limits.window")
+        self.connection.drainTimeout = .nanoseconds(Int64(try settings.seconds("drain_timeout") * 1e9))
+    }
+}
+
+extension TLSConfiguration {
+    init(_ settings: Settings) throws {
+        self.init(
+            role: .server, certificateChain: .file(try settings.string("tls.certificate")),
+            privateKey: .file(try settings.string("tls.key")),
+            trustRoots: .file(try settings.string("tls.guest_ca")),
+            minimumVersion: try settings.string("tls.minimum_version") == "1.2" ? .tls12 : .tls13)
+    }
+}
+
+extension MessagingDriver.Configuration {
+    /// - Returns: nil when no transport URL is set.
+    init?(_ settings: Settings) throws {
+        guard let transportURL = try settings.optionalString("messaging.transport_url") else { return nil }
+        self.init(transportURL: transportURL)
+        self.exchange = try settings.string("messaging.exchange")
+        self.topic = try settings.string("messaging.topic")
+        self.isDurable = try settings.boolean("messaging.durable")
+        self.queueType = QueueType(rawValue: try settings.string("messaging.queue_type")) ?? .classic
+        self.publishTimeout = try settings.duration("messaging.publish_timeout")
+    }
+}
+
+extension Settings {
+    /// The drivers by name.
+    func drivers() throws -> [DriverName] { try self.strings("drivers").compactMap(DriverName.init) }
+
+    /// Who the notifications say they come from.
+    func publisherID() throws -> String {
+        "\(Relay.serverType).\(try self.optionalString("publisher.host") ?? ProcessInfo.processInfo.hostName)"
+    }
+}

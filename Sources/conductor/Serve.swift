@@ -1,0 +1,41 @@
+import ArgumentParser
+import ConductorService
+import Logging
+import Notifications
+import Notifier
+import ServiceLifecycle
+import Settings
+import TLSSocket
+import UnixSignals
+
+/// `conductor serve`: runs until it is told to stop.
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Runs the conductor until SIGTERM or SIGINT, then answers what it has taken and ends.")
+
+    @OptionGroup var options: ConfigurationOptions
+
+    func run() async throws {
+        try await ConductorExit.mapErrors {
+            let settings = try await self.options.load()
+            var logger = Logger(label: "conductor") { StreamLogHandler.standardError(label: $0) }
+            logger.logLevel = Logger.Level(rawValue: try settings.string("log.level")) ?? .info
+
+            let tls = try TLSContext(configuration: TLSConfiguration(settings))
+            let notifier = try Notifier(
+                names: try settings.drivers(), messaging: MessagingDriver.Configuration(settings), logger: logger)
+            let relay = Relay(
+                notifier: notifier, catalogue: .dbaas, publisherID: try settings.publisherID(), logger: logger)
+            let server = ConductorServer(
+                configuration: try ConductorServer.Configuration(settings), tls: tls, requestHandler: relay,
+                logger: logger)
+
+            // Stopped in the opposite order: the broker's connection outlives the guests'.
+            let group = ServiceGroup(
+                configuration: .init(
+                    services: [.init(service: notifier), .init(service: server)],
+                    gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+            try await group.run()
+        }
+    }
+}

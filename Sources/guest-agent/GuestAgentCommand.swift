@@ -1,1 +1,0 @@
-@main struct GuestAgentCommand { static func main() {} }

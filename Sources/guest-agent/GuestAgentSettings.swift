@@ -1,0 +1,50 @@
+import GuestAgent
+import Settings
+
+/// The settings of `guest-agent`, and what is made of them.
+enum GuestAgentSettings {
+    static let schema = SettingsSchema(
+        environmentPrefix: "GUEST_AGENT",
+        settings: [
+            .strings("conductors", required: true, help: "The conductors, host:port each, tried in turn."),
+            .string("tls.certificate", required: true, help: "PEM file: this guest's certificate and its chain."),
+            .string("tls.key", required: true, help: "PEM file: the certificate's private key."),
+            .string(
+                "tls.ca", required: true, help: "PEM file: the authorities that conductors' certificates come from."),
+            .integer("delivery.window", 1...10_000, default: 256, help: "Outcomes in flight at once."),
+            .seconds("delivery.connect_timeout", 0.1...600, default: 10, help: "How long to wait for a connection."),
+            .seconds(
+                "delivery.answer_timeout", 0.1...3600, default: 60,
+                help: "How long a conductor may take to answer before its connection counts as dead."),
+            .seconds("delivery.maximum_backoff", 0.2...3600, default: 30, help: "The longest pause between attempts."),
+            .seconds(
+                "delivery.drain_timeout", 0...86_400, default: 30,
+                help: "How long to go on delivering once the command has ended."),
+            .choice(
+                "log.level", among: ["debug", "info", "warning", "error"], default: "warning",
+                help: "What is logged, on standard error."),
+        ],
+        ignoredEnvironment: ["GUEST_AGENT_TEST_", CommandRun.fieldsVariable])
+}
+
+extension GuestAgent.Configuration {
+    init(_ settings: Settings) throws {
+        var conductors: [ConductorAddress] = []
+        for text in try settings.strings("conductors") {
+            guard let address = ConductorAddress(text) else {
+                throw GuestAgentError(
+                    .invalidConfiguration,
+                    "conductors: entry \(conductors.count + 1) is no address; write host:port or [ipv6]:port.")
+            }
+            conductors.append(address)
+        }
+        self.init(
+            conductors: conductors, certificateFile: try settings.string("tls.certificate"),
+            keyFile: try settings.string("tls.key"), caFile: try settings.string("tls.ca"))
+        self.window = try settings.integer("delivery.window")
+        self.connectTimeout = try settings.duration("delivery.connect_timeout")
+        self.answerTimeout = try settings.duration("delivery.answer_timeout")
+        self.maximumBackoff = try settings.duration("delivery.maximum_backoff")
+        self.drainTimeout = try settings.duration("delivery.drain_timeout")
+    }
+}

@@ -1,0 +1,106 @@
+import NIOCore
+import Notifications
+import Testing
+
+@testable import ConductorRPC
+
+@Suite struct ServerConnectionStateMachineTests {
+    @Test func aFullWindowHoldsReads() {
+        var state = ServerConnectionStateMachine(window: 2)
+        #expect(state.readRequested() == true)
+        state.taken()
+        #expect(state.takesRequests)
+        state.taken()
+        #expect(!state.takesRequests)
+        #expect(state.readRequested() == false)
+        #expect(state.takeHeldRead() == false)
+        #expect(state.answered(1) == .resume)
+        #expect(state.takeHeldRead() == true)
+        #expect(state.takeHeldRead() == false)
+    }
+
+    @Test func aPeerThatDoesNotReadIsNotRead() {
+        var state = ServerConnectionStateMachine(window: 2)
+        #expect(state.writabilityChanged(false) == .none)
+        #expect(!state.takesRequests)
+        #expect(state.readRequested() == false)
+        #expect(state.writabilityChanged(true) == .resume)
+        #expect(state.takeHeldRead() == true)
+    }
+
+    @Test func drainingWaitsForAnswersAndTakesNothing() {
+        var state = ServerConnectionStateMachine(window: 2)
+        state.taken()
+        state.taken()
+        #expect(state.drain() == .none)
+        #expect(!state.takesRequests)
+        #expect(state.readRequested() == false)
+        #expect(state.answered(1) == .none)
+        #expect(state.answered(1) == .close)
+        #expect(state.drain() == .none)
+        var idle = ServerConnectionStateMachine(window: 2)
+        #expect(idle.drain() == .close)
+        #expect(idle.drain() == .none)
+    }
+
+    @Test func answersAfterTheEndDoNothing() {
+        var state = ServerConnectionStateMachine(window: 2)
+        state.taken()
+        state.closed()
+        #expect(state.answered(1) == .none)
+        #expect(state.drain() == .none)
+    }
+}
+
+@Suite struct ClientConnectionStateMachineTests {
+    private let reply = RPCResult.success(.pong(version: "1"))
+    private let start = NIODeadline.uptimeNanoseconds(0)
+
+    private func machine(sending lengths: [Int]) -> ClientConnectionStateMachine<String> {
+        var state = ClientConnectionStateMachine<String>(timeout: .seconds(1))
+        for (id, length) in lengths.enumerated() {
+            #expect(state.sent(id: id, lineLength: length, completion: "call \(id)", now: self.start) == true)
+        }
+        return state
+    }
+
+    @Test func answersInAnyOrderMeetTheirCalls() {
+        var state = self.machine(sending: [1, 1, 1])
+        for id in [2, 0, 1] {
+            guard case .complete("call \(id)") = state.answered(.number(.init(id)), result: self.reply) else {
+                Issue.record("answer \(id) met another call")
+                return
+            }
+        }
+        guard case .ignore = state.answered(.number(.init(1)), result: self.reply) else {
+            Issue.record("a second answer was taken")
+            return
+        }
+        #expect(state.inFlight == 0)
+    }
+
+    @Test func aLineThatTheConductorSkippedIsFoundByItsLength() {
+        var state = self.machine(sending: [10, 50, 20])
+        let error = RPCError(.tooLarge, "m", limitBytes: 30)
+        guard case .refuse(["call 1"]) = state.answered(.null, result: .failure(error)) else {
+            Issue.record("the wrong calls were refused")
+            return
+        }
+        #expect(state.inFlight == 2)
+    }
+
+    @Test func theOldestUnansweredCallMakesTheConnectionOverdue() {
+        var state = self.machine(sending: [1])
+        #expect(!state.isOverdue(now: self.start + .milliseconds(999)))
+        #expect(state.isOverdue(now: self.start + .seconds(1)))
+        _ = state.answered(.number(.init(0)), result: self.reply)
+        #expect(!state.isOverdue(now: self.start + .seconds(9)))
+    }
+
+    @Test func closingFailsEveryCallOnce() {
+        var state = self.machine(sending: [1, 1])
+        #expect(state.closed().sorted() == ["call 0", "call 1"])
+        #expect(state.closed() == [])
+        #expect(state.sent(id: 9, lineLength: 1, completion: "late", now: self.start) == false)
+    }
+}

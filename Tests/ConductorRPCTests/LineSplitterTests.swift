@@ -1,0 +1,48 @@
+import ConductorRPC
+import NIOCore
+import Testing
+
+@Suite struct LineSplitterTests {
+    private func frames(_ chunks: [String], limit: Int = 10) -> [String] {
+        var splitter = LineSplitter(maximumLength: limit)
+        var frames: [String] = []
+        for chunk in chunks {
+            splitter.append(ByteBuffer(string: chunk))
+            while let frame = splitter.next() {
+                switch frame {
+                case .line(let line): frames.append(String(buffer: line))
+                case .tooLong: frames.append("<too long>")
+                }
+            }
+        }
+        return frames
+    }
+
+    @Test func cutsLinesWhereverTheChunksEnd() {
+        let stream = "one\ntwo\n\nthree\n"
+        for length in 1...stream.count {
+            let characters = Array(stream)
+            let chunks = stride(from: 0, to: characters.count, by: length).map {
+                String(characters[$0..<min($0 + length, characters.count)])
+            }
+            #expect(self.frames(chunks) == ["one", "two", "", "three"])
+        }
+    }
+
+    @Test func aLineOfTheLimitPassesAndOneByteMoreDoesNot() {
+        #expect(self.frames(["0123456789\n01234567890\nok\n"]) == ["0123456789", "<too long>", "ok"])
+        #expect(self.frames(["0123456789", "\n"]) == ["0123456789"])
+    }
+
+    @Test func anEndlessLineIsReportedOnceAndSkipped() {
+        let endless = Array(repeating: "xxxxxxxx", count: 1000)
+        #expect(self.frames(endless) == ["<too long>"])
+        #expect(self.frames(endless + ["x\nok\n"]) == ["<too long>", "ok"])
+        var splitter = LineSplitter(maximumLength: 10)
+        for chunk in endless {
+            splitter.append(ByteBuffer(string: chunk))
+            while splitter.next() != nil {}
+            #expect(splitter.bufferedBytes <= 10)
+        }
+    }
+}

@@ -1,0 +1,133 @@
+import ConductorRPC
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOEmbedded
+import NIOExtras
+import Notifications
+import Testing
+
+/// Keeps every completion until the test calls it.
+private final class HeldRequests: RPCRequestHandler {
+    let completions = NIOLockedValueBox<[@Sendable (RPCResult) -> Void]>([])
+
+    func handle(_ call: RPCCall, from peer: RPCPeer, completion: @escaping @Sendable (RPCResult) -> Void) {
+        self.completions.withLockedValue { $0.append(completion) }
+    }
+
+    var count: Int { self.completions.withLockedValue { $0.count } }
+
+    func answerFirst() {
+        let completion = self.completions.withLockedValue { $0.isEmpty ? nil : $0.removeFirst() }
+        completion?(.success(.pong(version: "t")))
+    }
+}
+
+@Suite struct RPCServerHandlerTests {
+    private let requests = HeldRequests()
+
+    private func channel(window: Int = 3, maximumLineLength: Int = 200) throws -> EmbeddedChannel {
+        var configuration = RPCServerHandler.Configuration()
+        configuration.window = window
+        configuration.maximumLineLength = maximumLineLength
+        configuration.drainTimeout = .seconds(5)
+        let handler = RPCServerHandler(
+            configuration: configuration, requestHandler: self.requests, logger: Logger(label: "test"))
+        let channel = EmbeddedChannel(handler: handler)
+        try channel.connect(to: SocketAddress(ipAddress: "192.0.2.1", port: 1)).wait()
+        return channel
+    }
+
+    private func ping(_ id: Int) -> ByteBuffer {
+        ByteBuffer(string: #"{"jsonrpc":"2.0","id":\#(id),"method":"ping"}"# + "\n")
+    }
+
+    private func answers(_ channel: EmbeddedChannel) throws -> [String] {
+        channel.embeddedEventLoop.run()
+        var lines: [String] = []
+        while let buffer = try channel.readOutbound(as: ByteBuffer.self) {
+            lines += String(buffer: buffer).split(separator: "\n").map(String.init)
+        }
+        return lines
+    }
+
+    @Test func answersGatheredTogetherAreOneWrite() throws {
+        let channel = try self.channel()
+        for id in 1...3 { try channel.writeInbound(self.ping(id)) }
+        for _ in 1...3 { self.requests.answerFirst() }
+        channel.embeddedEventLoop.run()
+        let written = try #require(try channel.readOutbound(as: ByteBuffer.self))
+        #expect(String(buffer: written).split(separator: "\n").count == 3)
+        #expect(try channel.readOutbound(as: ByteBuffer.self) == nil)
+        _ = try channel.finish()
+    }
+
+    @Test func theWindowBoundsWhatIsInFlight() throws {
+        let channel = try self.channel(window: 2)
+        var burst = ByteBuffer()
+        for id in 1...5 { burst.writeImmutableBuffer(self.ping(id)) }
+        try channel.writeInbound(burst)
+        #expect(self.requests.count == 2)
+        self.requests.answerFirst()
+        #expect(try self.answers(channel).count == 1)
+        #expect(self.requests.count == 2)
+        for _ in 1...4 {
+            self.requests.answerFirst()
+            #expect(try self.answers(channel).count == 1)
+        }
+        #expect(self.requests.count == 0)
+        _ = try channel.finish()
+    }
+
+    @Test func badLinesAreAnsweredAndTheConnectionLivesOn() throws {
+        let channel = try self.channel()
+        try channel.writeInbound(ByteBuffer(string: "hello\r\n\r\n \n" + String(repeating: "x", count: 300)))
+        try channel.writeInbound(ByteBuffer(bytes: [0x22, 0xFF, 0x22, 0x0A]))
+        let answers = try self.answers(channel)
+        #expect(answers.count == 2)
+        #expect(answers[0].contains("-32700"))
+        #expect(answers[1].contains(#""limit_bytes":200"#))
+        // The invalid UTF-8 was the end of the endless line; a line of its own is answered too.
+        try channel.writeInbound(ByteBuffer(bytes: [0x22, 0xFF, 0x22, 0x0A]))
+        #expect(try self.answers(channel).first?.contains("UTF-8") == true)
+        try channel.writeInbound(self.ping(9))
+        self.requests.answerFirst()
+        #expect(try self.answers(channel).first?.contains(#""id":9"#) == true)
+        _ = try channel.finish()
+    }
+
+    @Test func aNotificationWithoutIDGetsNoAnswerButItsPlaceBack() throws {
+        let channel = try self.channel(window: 1)
+        try channel.writeInbound(ByteBuffer(string: #"{"jsonrpc":"2.0","method":"ping"}"# + "\n"))
+        try channel.writeInbound(self.ping(1))
+        #expect(self.requests.count == 1)
+        self.requests.answerFirst()
+        #expect(try self.answers(channel).isEmpty)
+        self.requests.answerFirst()
+        #expect(try self.answers(channel).count == 1)
+        _ = try channel.finish()
+    }
+
+    @Test func drainingAnswersWhatWasTakenThenCloses() throws {
+        let channel = try self.channel()
+        try channel.writeInbound(self.ping(1))
+        channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+        try channel.writeInbound(self.ping(2))
+        #expect(self.requests.count == 1)
+        #expect(channel.isActive)
+        self.requests.answerFirst()
+        #expect(try self.answers(channel).count == 1)
+        #expect(!channel.isActive)
+    }
+
+    @Test func drainingEndsByItsDeadline() throws {
+        let channel = try self.channel()
+        try channel.writeInbound(self.ping(1))
+        channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+        channel.embeddedEventLoop.advanceTime(by: .seconds(6))
+        #expect(!channel.isActive)
+        // A late answer finds nobody and harms nothing.
+        self.requests.answerFirst()
+        channel.embeddedEventLoop.run()
+    }
+}

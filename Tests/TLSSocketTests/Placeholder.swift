@@ -1,0 +1,1 @@
+// The tests arrive with the next merge.
