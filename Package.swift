@@ -163,6 +163,45 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOTLS", package: "swift-nio"),
             ], swiftSettings: settings),
+        .testTarget(
+            name: "ConductorServiceTests",
+            dependencies: [
+                "BrokerTesting", "ConductorRPC", "ConductorService", "GuestAgent", "GuestSpool", "Notifications",
+                "Notifier", "RabbitMQ", "RelayTesting", "TLSSocket",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ], swiftSettings: settings),
+        .testTarget(
+            name: "GuestAgentTests",
+            dependencies: [
+                "ConductorRPC", "ConductorService", "GuestSpool", "Notifier", "RelayTesting",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                "GuestAgent",
+            ], swiftSettings: settings),
+        .testTarget(name: "GuestSpoolTests", dependencies: ["GuestSpool", "Notifications"], swiftSettings: settings),
+        .testTarget(
+            name: "NotifierTests",
+            dependencies: [
+                "BrokerTesting", "Notifications", "Notifier", "RabbitMQ", "RelayTesting",
+                .product(name: "Logging", package: "swift-log"),
+            ], swiftSettings: settings),
+        // What several test targets need to meet a running conductor.
+        .target(
+            name: "RelayTesting",
+            dependencies: [
+                "ConductorRPC", "ConductorService", "Notifications", "Notifier", "TLSSocket",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ], path: "Tests/RelayTesting", swiftSettings: settings),
         // What several test targets need to meet a real broker.
         .target(
             name: "BrokerTesting",
