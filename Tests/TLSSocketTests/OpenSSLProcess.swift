@@ -1,78 +1,114 @@
 import Foundation
+import Glibc
 import NIOConcurrencyHelpers
 
 @testable import TLSSocket
 
 /// The `openssl` program as a peer that somebody else has written.
 ///
-/// Its output arrives as a stream of chunks; `finish` ends it by its process id, and waits for that.
+/// A thread of its own reads what it prints and waits for its end. (Foundation's Process now and then lost the end of the
+/// output here.)
 final class OpenSSLProcess: Sendable {
-    private let process: Process
-    private let input: FileHandle
-    private let output: AsyncStream<String>
-    private let collected = NIOLockedValueBox("")
-    private let exit: AsyncStream<Int32>
+    private struct State {
+        var output = ""
+        /// Nil once the process has been waited for: the number may be somebody else's then.
+        var pid: pid_t?
+        var input: Int32?
+    }
 
-    /// Standard error goes into the same stream as standard output.
+    private let state: NIOLockedValueBox<State>
+    private let changes: AsyncStream<Void>
+
+    /// Standard error goes where standard output goes.
     init(_ arguments: [String]) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["openssl"] + arguments
-        let input = Pipe()
-        let output = Pipe()
-        process.standardInput = input
-        process.standardOutput = output
-        process.standardError = output
-        let (exit, exitContinuation) = AsyncStream<Int32>.makeStream()
-        process.terminationHandler = {
-            exitContinuation.yield($0.terminationStatus)
-            exitContinuation.finish()
+        let (inputRead, inputWrite) = try Self.pipe()
+        let (outputRead, outputWrite) = try Self.pipe()
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, inputRead, 0)
+        posix_spawn_file_actions_adddup2(&actions, outputWrite, 1)
+        posix_spawn_file_actions_adddup2(&actions, outputWrite, 2)
+        var argv = (["openssl"] + arguments).map { strdup($0) } + [nil]
+        defer { for argument in argv { free(argument) } }
+        var pid: pid_t = 0
+        let result = posix_spawnp(&pid, "openssl", &actions, nil, &argv, environ)
+        close(inputRead)
+        close(outputWrite)
+        guard result == 0 else {
+            close(inputWrite)
+            close(outputRead)
+            throw Unexpected()
         }
-        let (chunks, continuation) = AsyncStream<String>.makeStream()
-        output.fileHandleForReading.readabilityHandler = { handle in
-            let data = handle.availableData
-            if data.isEmpty {
-                handle.readabilityHandler = nil
-                continuation.finish()
-            } else {
-                continuation.yield(String(decoding: data, as: UTF8.self))
+        let child = pid
+        let state = NIOLockedValueBox(State(pid: child, input: inputWrite))
+        let (changes, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        self.state = state
+        self.changes = changes
+        Thread.detachNewThread {
+            var chunk = [UInt8](repeating: 0, count: 65_536)
+            while true {
+                let count = read(outputRead, &chunk, chunk.count)
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else { break }
+                let text = String(decoding: chunk[..<count], as: UTF8.self)
+                state.withLockedValue { $0.output += text }
+                continuation.yield()
             }
+            close(outputRead)
+            // Not reaped yet, so that its number stays its own until nobody can signal it any more.
+            var info = siginfo_t()
+            while waitid(P_PID, id_t(child), &info, WEXITED | WNOWAIT) != 0, errno == EINTR {}
+            state.withLockedValue { $0.pid = nil }
+            waitpid(child, nil, 0)
+            continuation.finish()
         }
-        try process.run()
-        self.process = process
-        self.input = input.fileHandleForWriting
-        self.output = chunks
-        self.exit = exit
     }
 
     func send(_ text: String) throws {
-        try self.input.write(contentsOf: Data(text.utf8))
+        let bytes = Array(text.utf8)
+        let written = self.state.withLockedValue { $0.input.map { write($0, bytes, bytes.count) } }
+        guard written == bytes.count else { throw Unexpected() }
     }
 
-    func closeInput() throws {
-        try self.input.close()
-    }
-
-    /// All that has been printed, once that contains `text`; or all there is, when the output ends without.
-    func outputUntil(_ text: String) async -> String {
-        if self.collected.withLockedValue({ $0.contains(text) }) { return self.collected.withLockedValue { $0 } }
-        for await chunk in self.output {
-            let all = self.collected.withLockedValue {
-                $0 += chunk
-                return $0
-            }
-            if all.contains(text) { return all }
+    func closeInput() {
+        self.state.withLockedValue { state in
+            if let input = state.input { close(input) }
+            state.input = nil
         }
-        return self.collected.withLockedValue { $0 }
     }
 
-    /// Ends the process if it has not ended by itself, and tells everything that it has printed.
-    @discardableResult
-    func finish() async -> String {
-        try? self.input.close()
-        if self.process.isRunning { self.process.terminate() }
-        for await _ in self.exit {}
-        return await self.outputUntil("\u{0}")
+    /// All that has been printed, once that contains `text`; or all there is, when the process ends without.
+    func outputUntil(_ text: String) async -> String {
+        var changes = self.changes.makeAsyncIterator()
+        while true {
+            let output = self.state.withLockedValue { $0.output }
+            if output.contains(text) { return output }
+            guard await changes.next() != nil else { return self.state.withLockedValue { $0.output } }
+        }
+    }
+
+    /// Waits for the process to end by itself, and tells everything that it has printed.
+    func outputUntilExit() async -> String {
+        for await _ in self.changes {}
+        return self.state.withLockedValue { $0.output }
+    }
+
+    /// Ends the process if it has not ended by itself.
+    func finish() async {
+        self.closeInput()
+        self.state.withLockedValue { state in
+            if let pid = state.pid { _ = kill(pid, SIGTERM) }
+        }
+        _ = await self.outputUntilExit()
+    }
+
+    /// A pair of sockets, because they can be made so that no other child inherits them (pipe2 is not visible here).
+    private static func pipe() throws -> (read: Int32, write: Int32) {
+        var descriptors: [Int32] = [0, 0]
+        let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        guard socketpair(AF_UNIX, type, 0, &descriptors) == 0 else { throw Unexpected() }
+        return (descriptors[0], descriptors[1])
     }
 }
 
