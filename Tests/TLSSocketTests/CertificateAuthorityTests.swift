@@ -1,3 +1,4 @@
+import CConductorOpenSSL
 import Testing
 
 @testable import TLSSocket
@@ -69,5 +70,33 @@ struct CertificateAuthorityTests {
         try pair.handshake()
         #expect(pair.server.peerCertificate?.uris == ["conductor:a,URI:conductor:b"])
         #expect(pair.server.peerCertificate?.commonName == "x,CN=y")
+    }
+
+    @Test func aNameWithANULInItIsNoName() throws {
+        // Other software signs such certificates; what stands before the NUL must not count.
+        let identities = try TestIdentities()
+        let builder = try CertificateBuilder(commonName: "forger", validity: .days(1))
+        let authority = try PEMDocument("authority", .pem(identities.authority.certificatePEM)).certificates()
+        defer { PEMDocument.free(authority) }
+        let key = try PEMDocument("key", .pem(identities.authority.privateKeyPEM)).privateKey()
+        defer { EVP_PKEY_free(key) }
+        try builder.setIssuer(authority[0])
+        try builder.add([
+            AlternativeName(type: GEN_URI, octets: Array("conductor:tenant/t1\0.evil".utf8)),
+            AlternativeName(type: GEN_URI, octets: Array("conductor:mine".utf8)),
+            AlternativeName(type: GEN_DNS, octets: Array("localhost\0.evil.test".utf8)),
+        ])
+        let forged = try builder.signed(by: key)
+        let pair = try EnginePair(
+            client: identities.clientConfiguration(identity: forged), server: identities.serverConfiguration())
+        try pair.handshake()
+        #expect(pair.serverError == nil)
+        #expect(pair.server.peerCertificate?.uris == ["conductor:mine"])
+        #expect(pair.server.peerCertificate?.dnsNames.isEmpty == true)
+
+        let server = try EnginePair(
+            client: identities.clientConfiguration(), server: identities.serverConfiguration(identity: forged))
+        try server.handshake()
+        #expect(server.clientError?.code == .verificationFailed)
     }
 }

@@ -29,6 +29,19 @@ final class ChannelPair {
         try self.server.pipeline.syncOperations.addHandlers([self.serverTLS, self.serverLog])
     }
 
+    deinit {
+        for channel in [self.client, self.server] {
+            Self.tearDown(channel)
+        }
+    }
+
+    /// A channel that stays open, or whose event loop does not get to removing the handlers, is a cycle of references.
+    static func tearDown(_ channel: EmbeddedChannel) {
+        channel.close(promise: nil)
+        channel.embeddedEventLoop.advanceTime(by: .seconds(10))
+        channel.embeddedEventLoop.run()
+    }
+
     func connect() throws {
         let address = try SocketAddress(unixDomainSocketPath: "/nowhere")
         self.server.connect(to: address, promise: nil)
@@ -53,14 +66,6 @@ final class ChannelPair {
             guard try Self.carry(self.server, self.client) || moved else { return }
         }
         throw Unexpected()
-    }
-
-    /// Closes both, with no regard for each other: a channel that stays open is a cycle of references.
-    func tearDown() {
-        for channel in [self.client, self.server] {
-            channel.close(promise: nil)
-            channel.embeddedEventLoop.advanceTime(by: .seconds(10))
-        }
     }
 
     @discardableResult

@@ -15,7 +15,6 @@ struct TLSHandlerTests {
     }
 
     @Test func theHandshakeIsAnnouncedOnceAndWithThePeer() throws {
-        defer { self.pair.tearDown() }
         try self.pair.connect()
         try self.pair.pump()
         #expect(self.pair.serverLog.events == ["active", "handshake conductor-rpc/1"])
@@ -33,12 +32,11 @@ struct TLSHandlerTests {
             context: TLSContext(configuration: identities.clientConfiguration()), serverName: "localhost")
         try channel.pipeline.syncOperations.addHandler(handler)
         #expect(try channel.readOutbound(as: ByteBuffer.self) != nil)
-        channel.close(promise: nil)
+        ChannelPair.tearDown(channel)
         #expect(!channel.isActive)
     }
 
     @Test func promisesCompleteInOrderAlsoOfEmptyWrites() throws {
-        defer { self.pair.tearDown() }
         try self.pair.establish()
         var order: [Int] = []
         let sizes = [10, 0, 20_000, 0, 3, 0]
@@ -56,7 +54,6 @@ struct TLSHandlerTests {
     }
 
     @Test func anEmptyWriteAloneCompletesBehindTheOnesBefore() throws {
-        defer { self.pair.tearDown() }
         let counter = OutboundCounter()
         try self.pair.client.pipeline.syncOperations.addHandler(counter, position: .first)
         try self.pair.establish()
@@ -73,7 +70,6 @@ struct TLSHandlerTests {
     }
 
     @Test func oneFlushIsOneWriteOfFullRecords() throws {
-        defer { self.pair.tearDown() }
         let counter = OutboundCounter()
         try self.pair.client.pipeline.syncOperations.addHandler(counter, position: .first)
         try self.pair.establish()
@@ -95,7 +91,6 @@ struct TLSHandlerTests {
     }
 
     @Test func megabytesGoBothWays() throws {
-        defer { self.pair.tearDown() }
         try self.pair.establish()
         let bytes = ByteBuffer(bytes: (0..<3_000_000).lazy.map { UInt8(truncatingIfNeeded: $0 &* 7) })
         self.pair.client.writeAndFlush(bytes, promise: nil)
@@ -106,7 +101,6 @@ struct TLSHandlerTests {
     }
 
     @Test func writesBeforeTheHandshakeWaitForIt() throws {
-        defer { self.pair.tearDown() }
         let client = self.pair.client
         var done = false
         let promise = client.eventLoop.makePromise(of: Void.self)
@@ -125,7 +119,6 @@ struct TLSHandlerTests {
     }
 
     @Test func writesBeforeTheHandshakeAreBounded() throws {
-        defer { self.pair.tearDown() }
         let client = self.pair.client
         try self.pair.connect()
         var outcomes: [String] = []
@@ -142,7 +135,6 @@ struct TLSHandlerTests {
     }
 
     @Test func withoutAutoReadNothingStallsAndNothingIsReadUnasked() throws {
-        defer { self.pair.tearDown() }
         let counter = OutboundCounter()
         let server = self.pair.server
         try server.pipeline.syncOperations.addHandler(counter, position: .first)
@@ -175,7 +167,6 @@ struct TLSHandlerTests {
     }
 
     @Test func aStaleErrorOfTheThreadDoesNotBreakHealthyConnections() throws {
-        defer { self.pair.tearDown() }
         func pollute() { #expect(BIO_new_file("/nonexistent/file.pem", "r") == nil) }
         pollute()
         try self.pair.establish()
