@@ -6,8 +6,8 @@ import NIOConcurrencyHelpers
 
 /// The `openssl` program as a peer that somebody else has written.
 ///
-/// A thread of its own reads what it prints and waits for its end. (Foundation's Process now and then lost the end of the
-/// output here.)
+/// A thread of its own reads what it prints and waits for its end. (With Foundation's Process the tests hung in
+/// two runs of two after the child had ended; which part of it hangs was not found out.)
 final class OpenSSLProcess: Sendable {
     private struct State {
         var output = ""
