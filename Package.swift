@@ -156,7 +156,7 @@ let package = Package(
         .testTarget(
             name: "TLSSocketTests",
             dependencies: [
-                "TLSSocket",
+                "CConductorOpenSSL", "TLSSocket",
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
