@@ -80,22 +80,30 @@ import Testing
 }
 
 @Suite struct BackoffTests {
-    /// Answers the same number always: 0 is the lowest random value, the maximum the highest.
-    private struct Fixed: RandomNumberGenerator {
-        var value: UInt64
-        func next() -> UInt64 { self.value }
+    /// The pauses after so many failures in a row, from many backoffs.
+    private func waits(after failures: Int) -> [Duration] {
+        (0..<2000).map { _ in
+            var backoff = Backoff(minimum: .seconds(1), maximum: .seconds(8))
+            for _ in 0..<failures { _ = backoff.next() }
+            return backoff.next()
+        }
     }
 
-    @Test func growsToItsMaximumAndStartsAgain() {
+    @Test(arguments: [(0, 1), (1, 2), (2, 4), (3, 8), (4, 8), (100, 8)])
+    func pausesSpreadUpToABoundThatDoublesToTheMaximum(failures: Int, bound: Int) throws {
+        let waits = self.waits(after: failures)
+        let (low, high) = (try #require(waits.min()), try #require(waits.max()))
+        #expect(low >= .milliseconds(500))
+        #expect(high <= .seconds(bound))
+        // Of 2000 random times one is within a tenth of the bound, but for odds of 1 to 10^91.
+        #expect(high > .milliseconds(900 * bound))
+    }
+
+    @Test func aSuccessStartsAgain() {
         var backoff = Backoff(minimum: .seconds(1), maximum: .seconds(8))
-        var highest = Fixed(value: .max)
-        let waits = (0..<40).map { _ in backoff.next(using: &highest) }
-        #expect(waits.allSatisfy { $0 <= .seconds(8) })
-        #expect(waits[0] > .milliseconds(900) && waits[1] > .milliseconds(1900) && waits[39] > .milliseconds(7900))
+        for _ in 0..<10 { _ = backoff.next() }
         backoff.reset()
-        #expect(backoff.next(using: &highest) <= .seconds(1))
-        var lowest = Fixed(value: 0)
-        #expect(backoff.next(using: &lowest) == .milliseconds(500))
+        #expect(backoff.next() <= .seconds(1))
     }
 }
 
