@@ -54,7 +54,8 @@ struct BrokerError: Error, Sendable, CustomStringConvertible {
 extension BrokerError {
     /// The connection to `host` could not be opened.
     init(opening host: TransportURL.Host, tls: TransportURL.TLS?, status: Int32) {
-        let trusted = tls?.caFile.map { "the CAs in ssl_ca_file \($0)" } ?? "the CAs of this system (no ssl_ca_file is given)"
+        let trusted =
+            tls?.caFile.map { "the CAs in ssl_ca_file \($0)" } ?? "the CAs of this system (no ssl_ca_file is given)"
         switch status {
         case AMQP_STATUS_HOSTNAME_RESOLUTION_FAILED.rawValue:
             self.init("the host name \(host.name) cannot be resolved")
@@ -79,7 +80,8 @@ extension BrokerError {
     init(login reply: BrokerReply, host: TransportURL.Host, virtualHost: String) {
         switch reply.code {
         case BrokerReply.accessRefused:
-            self.init("the broker refused the login of user \(host.user): the user or the password is wrong (\(reply.text))")
+            self.init(
+                "the broker refused the login of user \(host.user): the user or the password is wrong (\(reply.text))")
         case BrokerReply.notAllowed:
             self.init(
                 "the broker does not let user \(host.user) into the virtual host \(virtualHost): it does not exist, or the "
@@ -92,11 +94,13 @@ extension BrokerError {
     /// The login failed without a word from the broker.
     init(login status: Int32, tls: TransportURL.TLS?) {
         switch status {
-        case AMQP_STATUS_CONNECTION_CLOSED.rawValue, AMQP_STATUS_SOCKET_CLOSED.rawValue, AMQP_STATUS_SOCKET_ERROR.rawValue:
+        case AMQP_STATUS_CONNECTION_CLOSED.rawValue, AMQP_STATUS_SOCKET_CLOSED.rawValue,
+            AMQP_STATUS_SOCKET_ERROR.rawValue:
             self.init(
                 tls == nil
                     ? "the connection was closed during the login: is this an AMQP port, and not its TLS port (ssl=1)?"
-                    : "the connection was closed during the login: is this a broker's port, and our certificate accepted?")
+                    : "the connection was closed during the login: is this a broker's port, and our certificate accepted?"
+            )
         default:
             self.init(lost: status)
         }

@@ -1,5 +1,5 @@
-internal import NIOConcurrencyHelpers
 package import Logging
+internal import NIOConcurrencyHelpers
 internal import ServiceLifecycle
 
 /// Publishes messages to RabbitMQ, persistent and mandatory, and tells of each whether the broker has confirmed it.

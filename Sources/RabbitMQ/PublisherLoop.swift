@@ -88,9 +88,13 @@ final class PublisherLoop {
             }
             self.report.connected(connection.host)
             while try self.turn(connection) {}
-            if self.machine.blockedReason == nil { connection.close() }
             self.refuse(.shuttingDown)
+            // A broker that has an alarm, or did not confirm all, would let us wait for its good-bye as well.
+            let isPolite = self.machine.blockedReason == nil && self.machine.unconfirmedCount == 0
             self.outcomes += self.machine.closed(now: .now)
+            self.takeInbox()
+            self.deliver()
+            if isPolite { connection.close() }
             self.report.closed(connection.host)
         } catch {
             let lost = PublishError(
@@ -181,7 +185,9 @@ final class PublisherLoop {
                 self.channelClosed(reply)
             }
         }
-        guard !protocolError else { throw BrokerError("the broker confirmed or returned a message that was never sent") }
+        guard !protocolError else {
+            throw BrokerError("the broker confirmed or returned a message that was never sent")
+        }
         if self.channelIsClosed {
             self.channelIsClosed = false
             try connection.reopenPublishingChannel()
@@ -193,7 +199,8 @@ final class PublisherLoop {
         let limit = reply.messageSizeLimit
         self.report.channelClosed(reply, sizeLimit: limit)
         let error = PublishError(
-            .channelClosed, "the broker closed the channel before it confirmed the message: \(reply.code) \(reply.text)")
+            .channelClosed, "the broker closed the channel before it confirmed the message: \(reply.code) \(reply.text)"
+        )
         self.outcomes += self.machine.channelClosed(error, sizeLimit: limit, now: .now)
         if let limit { self.inbox.withLockedValue { $0.sizeLimit = limit } }
     }

@@ -154,7 +154,9 @@ struct PublisherStateMachine<Completion> {
         switch self.state {
         case .open: break
         case .disconnected:
-            return items.map { Outcome($0.completion, PublishError(.notConnected, "there is no connection to a broker")) }
+            return items.map {
+                Outcome($0.completion, PublishError(.notConnected, "there is no connection to a broker"))
+            }
         case .draining, .closed:
             return items.map { Outcome($0.completion, .shuttingDown) }
         }

@@ -12,7 +12,8 @@ struct TransportURLOptions {
     /// What oslo.messaging 18 takes in the URL and this program does not need.
     private static let known: Set<String> = [
         "amqp_auto_delete", "amqp_durable_queues", "conn_pool_min_size", "conn_pool_ttl", "direct_mandatory_flag",
-        "enable_cancel_on_failover", "heartbeat_in_pthread", "heartbeat_rate", "heartbeat_timeout_threshold", "hostname",
+        "enable_cancel_on_failover", "heartbeat_in_pthread", "heartbeat_rate", "heartbeat_timeout_threshold",
+        "hostname",
         "kombu_compression", "kombu_failover_strategy", "kombu_missing_consumer_retry_timeout", "kombu_reconnect_delay",
         "kombu_reconnect_splay", "processname", "rabbit_ha_queues", "rabbit_interval_max", "rabbit_login_method",
         "rabbit_qos_prefetch_count", "rabbit_quorum_delivery_limit", "rabbit_quorum_max_memory_bytes",
@@ -41,7 +42,8 @@ struct TransportURLOptions {
             } else {
                 // Not quoted: it may be the tail of a password with an unencoded ?.
                 throw TransportURLError(
-                    .option, "has an option after the ? that oslo.messaging does not know; used here are "
+                    .option,
+                    "has an option after the ? that oslo.messaging does not know; used here are "
                         + "\(Self.used.sorted().joined(separator: ", ")) \(TransportURLParts.encodingHint)")
             }
         }
@@ -53,7 +55,8 @@ struct TransportURLOptions {
         let asked = try self.boolean("ssl")
         guard asked ?? impliedByScheme else {
             if impliedByScheme {
-                throw TransportURLError(.option, "says amqps and ssl=0 at once; use amqp:// for an unencrypted connection")
+                throw TransportURLError(
+                    .option, "says amqps and ssl=0 at once; use amqp:// for an unencrypted connection")
             }
             if let name = self.values.keys.sorted().first(where: { $0.hasPrefix("ssl_") }) {
                 throw TransportURLError(.option, "has \(name), but the connection is not encrypted; add ssl=1")

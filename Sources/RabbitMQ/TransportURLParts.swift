@@ -41,7 +41,8 @@ struct TransportURLParts {
         self.query = rest[queryStart...].dropFirst()
         guard !self.path.utf8.contains(UInt8(ascii: "@")), !self.query.utf8.contains(UInt8(ascii: "@")) else {
             throw TransportURLError(
-                .syntax, "has an @ after the first / or ?; if it is not the end of a password, write %40 "
+                .syntax,
+                "has an @ after the first / or ?; if it is not the end of a password, write %40 "
                     + Self.encodingHint)
         }
     }

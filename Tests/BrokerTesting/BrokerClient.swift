@@ -111,7 +111,9 @@ private final class Connection {
             amqp_socket_open_noblock(socket, "127.0.0.1", Int32(broker.port), &timeout) == AMQP_STATUS_OK.rawValue
         else { throw TestBrokerError("cannot connect to the test broker on port \(broker.port)") }
         let login = conductor_amqp_login(state, "/", 0, broker.user, broker.password, "tests", "tests")
-        guard login.reply_type == AMQP_RESPONSE_NORMAL else { throw TestBrokerError("cannot log in to the test broker") }
+        guard login.reply_type == AMQP_RESPONSE_NORMAL else {
+            throw TestBrokerError("cannot log in to the test broker")
+        }
         amqp_channel_open(state, 1)
         try self.check("channel.open")
     }

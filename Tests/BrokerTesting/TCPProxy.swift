@@ -96,6 +96,8 @@ package final class TCPProxy: Sendable {
         }
 
         func channelInactive(context: ChannelHandlerContext) {
+            // A black hole swallows the end of a connection as well.
+            guard self.proxy.state.withLockedValue({ $0.mode == .forward }) else { return }
             self.peer.close(promise: nil)
         }
 

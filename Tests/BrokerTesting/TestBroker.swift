@@ -20,7 +20,9 @@ package struct TestBroker: Sendable {
     package init(directory: URL) throws {
         self.directory = directory
         var environment: [String: String] = [:]
-        for line in try String(contentsOf: directory.appendingPathComponent("env"), encoding: .utf8).split(separator: "\n") {
+        for line in try String(contentsOf: directory.appendingPathComponent("env"), encoding: .utf8).split(
+            separator: "\n")
+        {
             let halves = line.split(separator: "=", maxSplits: 1)
             guard halves.count == 2 else { continue }
             environment[String(halves[0])] = halves[1].trimmingCharacters(in: CharacterSet(charactersIn: "'"))
@@ -81,7 +83,8 @@ package struct TestBroker: Sendable {
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = handle
         process.standardError = handle
-        let status = try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Int32, any Error>) in
+        let status = try await withCheckedThrowingContinuation {
+            (continuation: CheckedContinuation<Int32, any Error>) in
             process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
             do {
                 try process.run()
@@ -112,7 +115,8 @@ package struct TestBrokerError: Error, CustomStringConvertible {
 package func withPrivateBroker<Result>(
     tls: Bool = false, maxMessageSize: Int? = nil, _ body: (TestBroker) async throws -> Result
 ) async throws -> Result {
-    let directory = FileManager.default.temporaryDirectory.appendingPathComponent("broker-\(UUID().uuidString.prefix(8))")
+    let directory = FileManager.default.temporaryDirectory.appendingPathComponent(
+        "broker-\(UUID().uuidString.prefix(8))")
     var arguments = ["start", directory.path]
     if tls { arguments.append("--tls") }
     if let maxMessageSize { arguments += ["--max-message-size", String(maxMessageSize)] }

@@ -47,7 +47,8 @@ struct PublisherConnectionTests {
 
     @Test("10,000 messages over TLS, with a client certificate")
     func pipelinedTLS() async throws {
-        let url = self.broker.tlsURL + "&ssl_cert_file=\(self.broker.clientCertificateFile)"
+        let url =
+            self.broker.tlsURL + "&ssl_cert_file=\(self.broker.clientCertificateFile)"
             + "&ssl_key_file=\(self.broker.clientKeyFile)"
         let messages = numbered(10_000, queue: self.names.info, size: 1024)
         let results = try await withConnectedPublisher(self.configuration(url)) { publisher, _ in
@@ -63,7 +64,10 @@ struct PublisherConnectionTests {
         arguments: [
             ("amqps://conductor:secret-word@localhost:TLS/", "ssl_ca_file"),
             ("amqps://conductor:secret-word@localhost:TLS/?ssl_ca_file=/nonexistent.pem", "/nonexistent.pem"),
-            ("amqps://conductor:secret-word@localhost:TLS/?ssl_ca_file=CA&ssl_cert_file=/nonexistent.pem", "ssl_cert_file"),
+            (
+                "amqps://conductor:secret-word@localhost:TLS/?ssl_ca_file=CA&ssl_cert_file=/nonexistent.pem",
+                "ssl_cert_file"
+            ),
             ("amqps://conductor:secret-word@localhost:PORT/?ssl_ca_file=CA", "TLS"),
             ("rabbit://conductor:secret-word@localhost:TLS/", "ssl=1"),
         ])
@@ -160,7 +164,8 @@ struct PublisherConnectionTests {
     func secondHost() async throws {
         // Bound and closed again: nothing listens there.
         let dead = try await TCPProxy.with(targetPort: 1) { $0.port }
-        let url = "rabbit://nobody:wrong@127.0.0.1:\(dead),\(self.broker.user):\(self.broker.password)"
+        let url =
+            "rabbit://nobody:wrong@127.0.0.1:\(dead),\(self.broker.user):\(self.broker.password)"
             + "@127.0.0.1:\(self.broker.port)/"
         let (message, port) = (self.message(), self.broker.port)
         for _ in 0..<4 {
@@ -222,6 +227,7 @@ struct PublisherConnectionTests {
             let (names, configured) = (self.names, configuration)
             let confirmed = try await withConnectedPublisher(configured) { publisher, log in
                 let messages = numbered(5000, queue: names.info, size: 1024)
+                try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("first".utf8)))
                 async let first = publisher.publishAll(messages)
                 try await broker.kill()
                 let results = await first
@@ -287,19 +293,20 @@ struct PublisherConnectionTests {
         let (names, broker) = (self.names, self.broker)
         try await TCPProxy.with(targetPort: broker.port) { proxy in
             var configuration = try self.configuration(broker.url(port: proxy.port))
-            configuration.publishTimeout = .seconds(2)
+            configuration.publishTimeout = .seconds(4)
             let configured = configuration
+            // Enough to fill all socket buffers, so that the library hangs in a write when nothing is read.
+            let messages = numbered(500, queue: names.info, size: stalls ? 100_000 : 100)
             try await withConnectedPublisher(configured) { publisher, log in
                 try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("before".utf8)))
                 proxy.set(stalls ? .stall : .swallow)
                 let began = ContinuousClock.now
-                // Enough to fill all socket buffers, so that the library hangs in a write when nothing is read.
-                let results = await publisher.publishAll(numbered(500, queue: names.info, size: stalls ? 100_000 : 100))
+                let results = await publisher.publishAll(messages)
                 let took = ContinuousClock.now - began
                 #expect(results.allSatisfy { $0.error?.isRetryable == true })
                 let codes = Set(results.compactMap { $0.error?.code })
                 #expect(codes.isSubset(of: [.timedOut, .connectionLost, .notConnected]), "\(codes)")
-                #expect(took < .milliseconds(2500), "\(took)")
+                #expect(took < .seconds(5), "\(took)")
                 proxy.set(.forward)
                 await log.next("Connected to RabbitMQ")
                 try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("after".utf8)))
@@ -316,7 +323,7 @@ struct PublisherConnectionTests {
         let (names, broker) = (self.names, self.broker)
         try await TCPProxy.with(targetPort: broker.port) { proxy in
             var configuration = try self.configuration(broker.url(port: proxy.port))
-            configuration.heartbeatSeconds = 1
+            configuration.heartbeatSeconds = 2
             let configured = configuration
             try await withConnectedPublisher(configured) { publisher, log in
                 try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("1".utf8)))
@@ -325,7 +332,6 @@ struct PublisherConnectionTests {
                 #expect(entry.metadata["reason"]?.contains("heartbeat") == true, "\(entry)")
                 proxy.set(.forward)
                 await log.next("Connected to RabbitMQ")
-                #expect(log.count("Lost") == 1)
             }
         }
         try await self.cleanUp()

@@ -75,7 +75,9 @@ struct PublisherPartsTests {
         inbox.refusal = nil
         var wakes = 0
         for _ in 0..<5 {
-            if case .taken(_?) = inbox.offer(OutgoingMessage(queue: "q", body: []), timeout: .seconds(1), completion: { _ in }) {
+            if case .taken(_?) = inbox.offer(
+                OutgoingMessage(queue: "q", body: []), timeout: .seconds(1), completion: { _ in })
+            {
                 wakes += 1
             }
         }

@@ -53,7 +53,8 @@ struct TransportURLTests {
         #expect(try TransportURL("rabbit://h?ssl=true").hosts[0].port == 5671)
         #expect(try TransportURL("RABBIT://h?ssl=on").tls == .init())
         #expect(try TransportURL("rabbit://h:1?ssl=false").tls == nil)
-        #expect(try TransportURL("rabbit://h?ssl=1&ssl_enforce_hostname_verification=no").tls?.verifiesHostname == false)
+        #expect(
+            try TransportURL("rabbit://h?ssl=1&ssl_enforce_hostname_verification=no").tls?.verifiesHostname == false)
     }
 
     @Test("options that only oslo uses are told, not refused")
@@ -146,7 +147,8 @@ struct TransportURLTests {
         var generator = SeededGenerator(seed: seed)
         let pieces = [
             "rabbit", "amqps", "://", ":", "/", "?", "#", "@", ",", "[", "]", "%", "%4", "%41", "%FF", "%00", "&", "=",
-            "ssl", "ssl=1", "ssl_ca_file", "5672", "99999999999999999999", "-1", "+5", "host", "::1", "\u{0}", "\u{301}",
+            "ssl", "ssl=1", "ssl_ca_file", "5672", "99999999999999999999", "-1", "+5", "host", "::1", "\u{0}",
+            "\u{301}",
             "é", "🐰", "\r\n", " ", "user:pw@", String(repeating: "x", count: 300),
         ]
         for _ in 0..<500 {
