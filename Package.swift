@@ -156,7 +156,7 @@ let package = Package(
         .testTarget(
             name: "TLSSocketTests",
             dependencies: [
-                "CConductorOpenSSL", "TLSSocket",
+                "CConductorOpenSSL", "ProcessTesting", "TLSSocket",
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
@@ -167,11 +167,12 @@ let package = Package(
             name: "ConductorServiceTests",
             dependencies: [
                 "BrokerTesting", "ConductorRPC", "ConductorService", "GuestAgent", "GuestSpool", "Notifications",
-                "Notifier", "RabbitMQ", "RelayTesting", "TLSSocket",
+                "Notifier", "ProcessTesting", "RabbitMQ", "RelayTesting", "TLSSocket",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ], swiftSettings: settings),
         .testTarget(
             name: "GuestAgentTests",
@@ -191,6 +192,11 @@ let package = Package(
                 "BrokerTesting", "Notifications", "Notifier", "RabbitMQ", "RelayTesting",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),
+        // Programs that tests run and talk to.
+        .target(
+            name: "ProcessTesting",
+            dependencies: [.product(name: "NIOConcurrencyHelpers", package: "swift-nio")],
+            path: "Tests/ProcessTesting", swiftSettings: settings),
         // What several test targets need to meet a running conductor.
         .target(
             name: "RelayTesting",

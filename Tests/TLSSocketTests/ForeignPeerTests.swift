@@ -1,6 +1,7 @@
 import NIOCore
 import NIOPosix
 import NIOTLS
+import ProcessTesting
 import Testing
 
 @testable import TLSSocket
@@ -20,7 +21,7 @@ struct ForeignPeerTests {
 
     @Test func sClientWithACertificateIsServed() async throws {
         try await self.withServer { port, outcomes in
-            let peer = try OpenSSLProcess(self.sClient(port, ["-alpn", "conductor-rpc/1"], identity: "client"))
+            let peer = try TestProcess("openssl", self.sClient(port, ["-alpn", "conductor-rpc/1"], identity: "client"))
             try peer.send("hello\n")
             let output = await peer.outputUntil("echo: hello")
             #expect(output.contains("echo: hello"))
@@ -36,7 +37,7 @@ struct ForeignPeerTests {
 
     @Test func sClientWithoutALPNIsServed() async throws {
         try await self.withServer { port, outcomes in
-            let peer = try OpenSSLProcess(self.sClient(port, identity: "client"))
+            let peer = try TestProcess("openssl", self.sClient(port, identity: "client"))
             try peer.send("hello\n")
             #expect(await peer.outputUntil("echo: hello").contains("echo: hello"))
             peer.closeInput()
@@ -90,7 +91,7 @@ struct ForeignPeerTests {
         var configuration = self.identities.serverConfiguration()
         configuration.minimumVersion = .tls12
         try await self.withServer(configuration) { port, outcomes in
-            let peer = try OpenSSLProcess(self.sClient(port, ["-tls1_2"], identity: "client"))
+            let peer = try TestProcess("openssl", self.sClient(port, ["-tls1_2"], identity: "client"))
             try peer.send("hello\n")
             let output = await peer.outputUntil("echo: hello")
             #expect(output.contains("echo: hello"))
@@ -166,7 +167,7 @@ struct ForeignPeerTests {
         _ arguments: [String], identity: String?, _ configuration: TLSConfiguration? = nil
     ) async throws -> (outcome: ConnectionOutcome?, output: String) {
         try await self.withServer(configuration) { port, outcomes in
-            let peer = try OpenSSLProcess(self.sClient(port, arguments, identity: identity))
+            let peer = try TestProcess("openssl", self.sClient(port, arguments, identity: identity))
             let outcome = await outcomes.next()
             // The client ends by itself: it was told why.
             let output = await peer.outputUntilExit()
@@ -205,7 +206,8 @@ struct ForeignPeerTests {
     private func connectToSServer(
         _ arguments: [String], identity: String, _ configuration: TLSConfiguration? = nil
     ) async throws -> ConnectionOutcome {
-        let peer = try OpenSSLProcess(
+        let peer = try TestProcess(
+            "openssl",
             [
                 "s_server", "-accept", "127.0.0.1:0", "-naccept", "1", "-rev", "-Verify", "1", "-verify_return_error",
                 "-CAfile", self.files.path("ca.pem"), "-cert", self.files.path("\(identity).pem"),

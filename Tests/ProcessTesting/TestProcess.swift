@@ -2,13 +2,11 @@ import Foundation
 import Glibc
 import NIOConcurrencyHelpers
 
-@testable import TLSSocket
-
-/// The `openssl` program as a peer that somebody else has written.
+/// A program that a test runs and talks to, such as `openssl` as a peer that somebody else has written.
 ///
 /// A thread of its own reads what it prints and waits for its end. (With Foundation's Process the tests hung in
 /// two runs of two after the child had ended; which part of it hangs was not found out.)
-final class OpenSSLProcess: Sendable {
+package final class TestProcess: Sendable {
     private struct State {
         var output = ""
         /// Nil once the process has been waited for: the number may be somebody else's then.
@@ -19,8 +17,8 @@ final class OpenSSLProcess: Sendable {
     private let state: NIOLockedValueBox<State>
     private let changes: AsyncStream<Void>
 
-    /// Standard error goes where standard output goes.
-    init(_ arguments: [String]) throws {
+    /// Starts the program, looked up in `PATH`; its standard error goes where its standard output goes.
+    package init(_ program: String, _ arguments: [String]) throws {
         let (inputRead, inputWrite) = try Self.pipe()
         let (outputRead, outputWrite) = try Self.pipe()
         var actions = posix_spawn_file_actions_t()
@@ -29,16 +27,16 @@ final class OpenSSLProcess: Sendable {
         posix_spawn_file_actions_adddup2(&actions, inputRead, 0)
         posix_spawn_file_actions_adddup2(&actions, outputWrite, 1)
         posix_spawn_file_actions_adddup2(&actions, outputWrite, 2)
-        var argv = (["openssl"] + arguments).map { strdup($0) } + [nil]
+        var argv = ([program] + arguments).map { strdup($0) } + [nil]
         defer { for argument in argv { free(argument) } }
         var pid: pid_t = 0
-        let result = posix_spawnp(&pid, "openssl", &actions, nil, &argv, environ)
+        let result = posix_spawnp(&pid, program, &actions, nil, &argv, environ)
         close(inputRead)
         close(outputWrite)
         guard result == 0 else {
             close(inputWrite)
             close(outputRead)
-            throw Unexpected()
+            throw TestProcessError()
         }
         let child = pid
         let state = NIOLockedValueBox(State(pid: child, input: inputWrite))
@@ -65,13 +63,13 @@ final class OpenSSLProcess: Sendable {
         }
     }
 
-    func send(_ text: String) throws {
+    package func send(_ text: String) throws {
         let bytes = Array(text.utf8)
         let written = self.state.withLockedValue { $0.input.map { write($0, bytes, bytes.count) } }
-        guard written == bytes.count else { throw Unexpected() }
+        guard written == bytes.count else { throw TestProcessError() }
     }
 
-    func closeInput() {
+    package func closeInput() {
         self.state.withLockedValue { state in
             if let input = state.input { close(input) }
             state.input = nil
@@ -79,7 +77,7 @@ final class OpenSSLProcess: Sendable {
     }
 
     /// All that has been printed, once that contains `text`; or all there is, when the process ends without.
-    func outputUntil(_ text: String) async -> String {
+    package func outputUntil(_ text: String) async -> String {
         var changes = self.changes.makeAsyncIterator()
         while true {
             let output = self.state.withLockedValue { $0.output }
@@ -89,13 +87,13 @@ final class OpenSSLProcess: Sendable {
     }
 
     /// Waits for the process to end by itself, and tells everything that it has printed.
-    func outputUntilExit() async -> String {
+    package func outputUntilExit() async -> String {
         for await _ in self.changes {}
         return self.state.withLockedValue { $0.output }
     }
 
     /// Ends the process if it has not ended by itself.
-    func finish() async {
+    package func finish() async {
         self.closeInput()
         self.state.withLockedValue { state in
             if let pid = state.pid { _ = kill(pid, SIGTERM) }
@@ -107,37 +105,13 @@ final class OpenSSLProcess: Sendable {
     private static func pipe() throws -> (read: Int32, write: Int32) {
         var descriptors: [Int32] = [0, 0]
         let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-        guard socketpair(AF_UNIX, type, 0, &descriptors) == 0 else { throw Unexpected() }
+        guard socketpair(AF_UNIX, type, 0, &descriptors) == 0 else { throw TestProcessError() }
         return (descriptors[0], descriptors[1])
     }
 }
 
-/// Certificates as files for the `openssl` program, in a directory of their own.
-final class IdentityFiles {
-    let directory: URL
-
-    init(_ identities: TestIdentities) throws {
-        self.directory = FileManager.default.temporaryDirectory.appendingPathComponent("tls-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: self.directory, withIntermediateDirectories: true)
-        try self.write("ca.pem", identities.authority.certificatePEM)
-        try self.write("server", identities.server)
-        try self.write("client", identities.client)
-    }
-
-    deinit {
-        try? FileManager.default.removeItem(at: self.directory)
-    }
-
-    func path(_ name: String) -> String {
-        self.directory.appendingPathComponent(name).path
-    }
-
-    func write(_ name: String, _ identity: IssuedCertificate) throws {
-        try self.write("\(name).pem", identity.certificatePEM)
-        try self.write("\(name).key", identity.privateKeyPEM)
-    }
-
-    private func write(_ name: String, _ text: String) throws {
-        try Data(text.utf8).write(to: self.directory.appendingPathComponent(name))
-    }
+/// A system call that failed.
+struct TestProcessError: Error {
+    /// Its reason.
+    let number = errno
 }
