@@ -23,7 +23,7 @@ enum ConductorSettings {
                 help: "Where notifications go: `messagingv2` for RabbitMQ with oslo's envelope."),
             .secret(
                 "messaging.transport_url", redact: MessagingDriver.Configuration.redacted,
-                help: "RabbitMQ: rabbit://user:password@host:port,host2:port/vhost?ssl=1"),
+                help: "RabbitMQ: rabbit://user:password@host:port,host2:port/vhost?ssl=1."),
             .string("messaging.exchange", default: "trove", help: "The topic exchange; oslo's control_exchange."),
             .string(
                 "messaging.topic", default: "notification", help: "Queues are named <topic>.<priority>; oslo's topics."),

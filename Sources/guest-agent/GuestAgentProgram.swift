@@ -7,5 +7,5 @@ struct GuestAgentProgram: AsyncParsableCommand {
         commandName: "guest-agent",
         abstract: "Tells the control plane how operations in this guest end.",
         version: "0.1.0",
-        subcommands: [Exec.self])
+        subcommands: [Exec.self, ListSettings.self])
 }

@@ -1,0 +1,10 @@
+import ArgumentParser
+import Settings
+
+/// `conductor settings`: every setting there is.
+struct ListSettings: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "settings", abstract: "Lists every setting, its kind and its default, as a Markdown table.")
+
+    func run() { print(ConductorSettings.schema.documentation()) }
+}
