@@ -1,4 +1,4 @@
-public import GuestSpool
+@_exported public import GuestSpool
 public import Logging
 @_exported public import Notifications
 import ServiceContextModule

@@ -1,0 +1,32 @@
+import ConductorRPC
+import Foundation
+import Testing
+
+/// Docs/protocol.md says what the code does.
+@Suite struct ProtocolDocumentTests {
+    private let document: String
+
+    init() throws {
+        let file = URL(fileURLWithPath: #filePath).appending(path: "../../../Docs/protocol.md").standardizedFileURL
+        self.document = try String(contentsOf: file, encoding: .utf8)
+    }
+
+    @Test(arguments: RPCError.Code.all)
+    func everyErrorCodeIsListed(code: RPCError.Code) {
+        #expect(self.document.contains("| \(code.number) | `\(code.reason)` | \(code.isRetryable ? "yes" : "no") |"))
+    }
+
+    @Test func noErrorCodeIsListedThatDoesNotExist() {
+        let rows = self.document.split(separator: "\n").filter { $0.hasPrefix("| -32") }
+        #expect(rows.count == RPCError.Code.all.count)
+    }
+
+    @Test func numbersAreTheCodesOwn() {
+        #expect(self.document.contains("`\(RPCProtocol.applicationProtocol)`"))
+        #expect(self.document.contains("port \(RPCProtocol.defaultPort)"))
+        #expect(self.document.contains("\"version\": \"\(RPCProtocol.version)\""))
+        #expect(self.document.contains("stand \(RPCProtocol.maximumDepth) deep"))
+        #expect(RPCProtocol.defaultMaximumLineLength == 1 << 20)
+        #expect(RPCServerHandler.Configuration().window == 1000)
+    }
+}
