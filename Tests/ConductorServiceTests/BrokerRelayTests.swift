@@ -6,6 +6,7 @@ import GuestAgent
 import GuestSpool
 import Logging
 import NIOConcurrencyHelpers
+import NIOCore
 import Notifications
 import Notifier
 import ProcessTesting
@@ -131,13 +132,19 @@ import Testing
     @Test func twoHundredConnectionsAtOnce() async throws {
         let broker = try TestBroker.shared()
         let topic = UniqueTopic()
-        try await withConductor(try self.notifier(broker.url, topic)) { conductor in
+        // A slow machine needs its time for so many handshakes at once.
+        try await withConductor(try self.notifier(broker.url, topic)) {
+            $0.handshakeTimeout = .seconds(120)
+        } _: { conductor in
+            var patient = ConductorConnection.Configuration()
+            patient.connectTimeout = .seconds(120)
+            let configuration = patient
             let first = try await conductor.connect()
             try await self.published(first)
             let mismatches = try await withThrowingTaskGroup(of: Int.self) { group in
                 for connectionNumber in 0..<200 {
                     group.addTask {
-                        let connection = try await conductor.connect()
+                        let connection = try await conductor.connect(configuration)
                         let reports = (0..<10).map { SampleReport.end(dbname: "c\(connectionNumber)-\($0)") }
                         let mismatches = try await self.call(reports, over: connection)
                         await connection.close()

@@ -41,7 +41,7 @@ package final class ConductorConnection: Sendable {
     ) async throws -> ConductorConnection {
         let outbox = CallOutbox()
         let eventLoop = group.next()
-        let handshake = eventLoop.makePromise(of: Void.self)
+        let handshake = eventLoop.makePromise(of: (@Sendable () -> Void).self)
         let bootstrap = ClientBootstrap(group: eventLoop)
             .connectTimeout(configuration.connectTimeout)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -61,31 +61,22 @@ package final class ConductorConnection: Sendable {
             throw error
         }
         do {
-            try await handshake.futureResult.get()
-            return try await ConductorConnection(channel, outbox, configuration)
+            let sendCalls = try await handshake.futureResult.get()
+            return ConductorConnection(channel, outbox, configuration, sendCalls: sendCalls)
         } catch {
             channel.close(promise: nil)
             throw error
         }
     }
 
-    /// - Parameters:
-    ///   - channel: a channel whose pipeline ends in an ``RPCClientHandler`` over the same outbox.
-    ///   - outbox: the outbox.
-    ///   - configuration: limits.
-    init(_ channel: any Channel, _ outbox: CallOutbox, _ configuration: Configuration) async throws {
+    private init(
+        _ channel: any Channel, _ outbox: CallOutbox, _ configuration: Configuration,
+        sendCalls: @escaping @Sendable () -> Void
+    ) {
         self.channel = channel
         self.outbox = outbox
         self.configuration = configuration
-        self.sendCalls = try await channel.eventLoop.submit {
-            let context = try channel.pipeline.syncOperations.context(handlerType: RPCClientHandler.self)
-            let bound = NIOLoopBound(context, eventLoop: channel.eventLoop)
-            return { @Sendable in
-                let context = bound.value
-                guard let handler = context.handler as? RPCClientHandler else { return }
-                handler.sendCalls(context: context)
-            }
-        }.get()
+        self.sendCalls = sendCalls
     }
 
     /// Sends a call.

@@ -10,15 +10,19 @@ final class RPCClientHandler: ChannelInboundHandler {
     private let timeout: TimeAmount
     private var state: ClientConnectionStateMachine<RPCCompletion>
     private var splitter: LineSplitter
-    private var handshake: EventLoopPromise<Void>?
+    private var handshake: EventLoopPromise<@Sendable () -> Void>?
     private var overdueCheck: RepeatedTask?
     private var failure: String?
 
     /// - Parameters:
     ///   - outbox: where calls come from.
     ///   - configuration: limits and deadlines.
-    ///   - handshake: succeeded when TLS is established, failed when the connection ends before.
-    init(outbox: CallOutbox, configuration: ConductorConnection.Configuration, handshake: EventLoopPromise<Void>) {
+    ///   - handshake: succeeded when TLS is established, with what is to be run on the event loop when calls wait in
+    ///     the outbox; failed when the connection ends before.
+    init(
+        outbox: CallOutbox, configuration: ConductorConnection.Configuration,
+        handshake: EventLoopPromise<@Sendable () -> Void>
+    ) {
         self.outbox = outbox
         self.timeout = configuration.answerTimeout
         self.state = ClientConnectionStateMachine(timeout: configuration.answerTimeout)
@@ -29,7 +33,8 @@ final class RPCClientHandler: ChannelInboundHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if case TLSUserEvent.handshakeCompleted(let negotiated) = event {
             if negotiated == RPCProtocol.applicationProtocol {
-                self.takeHandshake()?.succeed()
+                let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
+                self.takeHandshake()?.succeed { bound.value.handler.sendCalls(context: bound.value.context) }
                 self.startOverdueCheck(context: context)
             } else {
                 self.failure = "the peer does not speak \(RPCProtocol.applicationProtocol)"
@@ -52,8 +57,7 @@ final class RPCClientHandler: ChannelInboundHandler {
         }
     }
 
-    /// Sends what has gathered in the outbox. Called on the event loop.
-    func sendCalls(context: ChannelHandlerContext) {
+    private func sendCalls(context: ChannelHandlerContext) {
         let calls = self.outbox.take()
         guard !calls.isEmpty else { return }
         var buffer = context.channel.allocator.buffer(capacity: calls.reduce(0) { $0 + $1.line.count })
@@ -122,7 +126,7 @@ final class RPCClientHandler: ChannelInboundHandler {
         for completion in unanswered + unsent.map(\.completion) { completion(.failure(.connectionLost(reason))) }
     }
 
-    private func takeHandshake() -> EventLoopPromise<Void>? {
+    private func takeHandshake() -> EventLoopPromise<@Sendable () -> Void>? {
         defer { self.handshake = nil }
         return self.handshake
     }
