@@ -156,13 +156,58 @@ let package = Package(
         .testTarget(
             name: "TLSSocketTests",
             dependencies: [
-                "TLSSocket",
+                "CConductorOpenSSL", "ProcessTesting", "TLSSocket",
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOTLS", package: "swift-nio"),
             ], swiftSettings: settings),
+        .testTarget(
+            name: "ConductorServiceTests",
+            dependencies: [
+                "BrokerTesting", "ConductorRPC", "ConductorService", "GuestAgent", "GuestSpool", "Notifications",
+                "Notifier", "ProcessTesting", "RabbitMQ", "RelayTesting", "TLSSocket",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ], swiftSettings: settings),
+        .testTarget(
+            name: "GuestAgentTests",
+            dependencies: [
+                "ConductorRPC", "ConductorService", "GuestSpool", "Notifier", "RelayTesting",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                "GuestAgent",
+            ], swiftSettings: settings),
+        .testTarget(name: "GuestSpoolTests", dependencies: ["GuestSpool", "Notifications"], swiftSettings: settings),
+        .testTarget(
+            name: "NotifierTests",
+            dependencies: [
+                "BrokerTesting", "Notifications", "Notifier", "RabbitMQ", "RelayTesting",
+                .product(name: "Logging", package: "swift-log"),
+            ], swiftSettings: settings),
+        // Programs that tests run and talk to.
+        .target(
+            name: "ProcessTesting",
+            dependencies: [.product(name: "NIOConcurrencyHelpers", package: "swift-nio")],
+            path: "Tests/ProcessTesting", swiftSettings: settings),
+        // What several test targets need to meet a running conductor.
+        .target(
+            name: "RelayTesting",
+            dependencies: [
+                "ConductorRPC", "ConductorService", "Notifications", "Notifier", "TLSSocket",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ], path: "Tests/RelayTesting", swiftSettings: settings),
         // What several test targets need to meet a real broker.
         .target(
             name: "BrokerTesting",

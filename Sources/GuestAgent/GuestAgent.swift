@@ -77,6 +77,7 @@ public final class GuestAgent: Service {
     /// - Returns: what the operation returned.
     /// - Throws: what the operation threw; or an ``OutboxError`` before it began, when there is no room for its
     ///   outcome, so that no operation runs whose outcome could not be told.
+    @discardableResult
     public func withNotification<Success>(
         _ context: NotificationContext?, isolation: isolated (any Actor)? = #isolation, fileID: String = #fileID,
         line: Int = #line, operation: () async throws -> Success

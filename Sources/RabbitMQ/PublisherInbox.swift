@@ -52,6 +52,8 @@ struct PublisherInbox {
         self.refusal = .shuttingDown
         self.status.host = nil
         self.status.blocked = false
+        self.status.unconfirmed = 0
+        self.status.inbox = 0
     }
 
     mutating func requestStop(_ stop: Stop) -> WakeUp? {

@@ -88,9 +88,13 @@ final class PublisherLoop {
             }
             self.report.connected(connection.host)
             while try self.turn(connection) {}
-            if self.machine.blockedReason == nil { connection.close() }
             self.refuse(.shuttingDown)
+            // A broker that has an alarm, or did not confirm all, would let us wait for its good-bye as well.
+            let isPolite = self.machine.blockedReason == nil && self.machine.unconfirmedCount == 0
             self.outcomes += self.machine.closed(now: .now)
+            self.takeInbox()
+            self.deliver()
+            if isPolite { connection.close() }
             self.report.closed(connection.host)
         } catch {
             let lost = PublishError(

@@ -32,6 +32,8 @@ struct PublisherReport {
     }
 
     mutating func cannotConnect(_ host: TransportURL.Host, _ error: BrokerError) {
+        // Bounded, whatever brokers may say.
+        if self.failures.count >= 100 { self.failures.removeAll() }
         let isNew = self.failures.insert("\(host.address) \(error)").inserted
         self.logger.log(
             level: isNew ? .warning : .debug,

@@ -19,6 +19,20 @@ package struct PeerCertificate: Sendable, Hashable {
     /// SHA-256 of the whole certificate in lower-case hexadecimal: 64 digits.
     package let sha256: String
 
+    /// A certificate of these values: for tests of what is done with one.
+    package init(
+        commonName: String?, uris: [String], dnsNames: [String], serialNumber: String, notBefore: Int64,
+        notAfter: Int64, sha256: String
+    ) {
+        self.commonName = commonName
+        self.uris = uris
+        self.dnsNames = dnsNames
+        self.serialNumber = serialNumber
+        self.notBefore = notBefore
+        self.notAfter = notAfter
+        self.sha256 = sha256
+    }
+
     /// Nil if the dates are not readable, which no certificate that has been verified can have.
     init?(x509: OpaquePointer) {
         guard let notBefore = Self.seconds(X509_get0_notBefore(x509)),

@@ -147,10 +147,7 @@ package final class TLSHandler: ChannelDuplexHandler {
     }
 
     package func channelReadComplete(context: ChannelHandlerContext) {
-        if self.deliveredPlaintext {
-            self.deliveredPlaintext = false
-            context.fireChannelReadComplete()
-        }
+        self.completeDelivery(context: context)
         switch self.state {
         case .handshaking, .closing:
             context.read()
@@ -215,10 +212,22 @@ package final class TLSHandler: ChannelDuplexHandler {
             context.fireChannelRead(self.wrapInboundOut(plaintext))
         }
         switch outcome {
-        case .bytes, .incomplete: break
-        case .closed: self.peerClosed(context: context)
-        case .failed(let error): self.fail(context: context, error)
+        case .bytes, .incomplete:
+            break
+        case .closed:
+            self.completeDelivery(context: context)
+            self.peerClosed(context: context)
+        case .failed(let error):
+            self.completeDelivery(context: context)
+            self.fail(context: context, error)
         }
+    }
+
+    /// Must come before the channel closes: handlers above flush their answers when a batch of reads is complete.
+    private func completeDelivery(context: ChannelHandlerContext) {
+        guard self.deliveredPlaintext else { return }
+        self.deliveredPlaintext = false
+        context.fireChannelReadComplete()
     }
 
     package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {

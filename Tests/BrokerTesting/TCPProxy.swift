@@ -2,7 +2,7 @@ internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import NIOPosix
 
-/// A TCP proxy on 127.0.0.1 that can turn into a black hole: connections stay, and nothing gets through.
+/// A TCP proxy on the loopback that can turn into a black hole: connections stay, and nothing gets through.
 package final class TCPProxy: Sendable {
     /// What happens to bytes from either side.
     package enum Mode: Sendable {
@@ -30,13 +30,13 @@ package final class TCPProxy: Sendable {
     package var port: Int { self.server.withLockedValue { $0?.localAddress?.port } ?? 0 }
 
     package static func with<Result>(
-        targetPort: UInt16, _ body: (TCPProxy) async throws -> Result
+        host: String = "127.0.0.1", targetPort: UInt16, _ body: (TCPProxy) async throws -> Result
     ) async throws -> Result {
         let proxy = TCPProxy(targetPort: targetPort)
         let server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelOption(.autoRead, value: false)
             .childChannelInitializer { proxy.accept($0) }
-            .bind(host: "127.0.0.1", port: 0).get()
+            .bind(host: host, port: 0).get()
         proxy.server.withLockedValue { $0 = server }
         do {
             let result = try await body(proxy)
@@ -96,6 +96,8 @@ package final class TCPProxy: Sendable {
         }
 
         func channelInactive(context: ChannelHandlerContext) {
+            // A black hole swallows the end of a connection as well.
+            guard self.proxy.state.withLockedValue({ $0.mode == .forward }) else { return }
             self.peer.close(promise: nil)
         }
 

@@ -55,20 +55,25 @@ final class DeliveryLoop: Sendable {
         var turn = 0
         var failures = 0
         while !Task.isCancelled {
-            // Without outcomes there is no need of a conductor; with some, the connection is kept.
+            // The connection is made and kept before there is anything to send, so that the first outcome need not wait.
             if self.isStopping.withLockedValue({ $0 }), try await self.isDrained(&machine) { return }
             let address = self.configuration.conductors[turn % self.configuration.conductors.count]
             do {
                 let connection = try await self.connect(to: address)
                 failures = 0
                 self.logger.info("Connected to a conductor", metadata: ["conductor": "\(address)"])
-                let end = try await self.deliver(over: connection, &machine, connected: { connectBackoff.reset() })
+                var isUseful = false
+                let end = try await self.deliver(over: connection, &machine, onDelivery: { isUseful = true })
                 await connection.close()
                 switch end {
                 case .drained: return
-                case .lost: self.logger.info("The connection ended", metadata: ["conductor": "\(address)"])
+                case .lost:
+                    self.logger.info("The connection ended", metadata: ["conductor": "\(address)"])
+                    // A conductor that takes connections and nothing else is as good as down.
+                    if !isUseful { turn += 1 }
                 case .changeConductor: turn += 1
                 }
+                if isUseful { connectBackoff.reset() }
             } catch let error as CancellationError {
                 throw error
             } catch {
@@ -117,7 +122,7 @@ final class DeliveryLoop: Sendable {
     }
 
     private func deliver(
-        over connection: ConductorConnection, _ machine: inout DeliveryStateMachine, connected: () -> Void
+        over connection: ConductorConnection, _ machine: inout DeliveryStateMachine, onDelivery: () -> Void
     ) async throws -> ConnectionEnd {
         let isLost = NIOLockedValueBox(false)
         connection.closeFuture.whenComplete { [wakeUp] _ in
@@ -126,10 +131,10 @@ final class DeliveryLoop: Sendable {
         }
         while true {
             try Task.checkCancellation()
-            let end = try await self.settleAnswers(&machine, connected)
+            let end = try await self.settleAnswers(&machine, onDelivery)
             if isLost.withLockedValue({ $0 }) {
                 // The calls of a lost connection were all answered before it counted as lost.
-                _ = try await self.settleAnswers(&machine, connected)
+                _ = try await self.settleAnswers(&machine, onDelivery)
                 return .lost
             }
             if let end { return end }
@@ -155,7 +160,7 @@ final class DeliveryLoop: Sendable {
     }
 
     private func settleAnswers(
-        _ machine: inout DeliveryStateMachine, _ connected: () -> Void
+        _ machine: inout DeliveryStateMachine, _ onDelivery: () -> Void
     ) async throws -> ConnectionEnd? {
         let answers = self.answers.withLockedValue { answers in
             defer { answers = [] }
@@ -168,7 +173,7 @@ final class DeliveryLoop: Sendable {
             switch machine.answered(answer.sequence, answer.result, now: .now) {
             case .remove(let sequence):
                 delivered.append(sequence)
-                connected()
+                onDelivery()
             case .setAside(let sequence, let reason):
                 self.logger.error(
                     "An outcome was refused for good and set aside", metadata: ["reason": "\(reason)"])

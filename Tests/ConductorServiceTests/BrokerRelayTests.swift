@@ -1,0 +1,220 @@
+import BrokerTesting
+import ConductorRPC
+import ConductorService
+import Foundation
+import GuestAgent
+import GuestSpool
+import Logging
+import NIOConcurrencyHelpers
+import Notifications
+import Notifier
+import ProcessTesting
+import RabbitMQ
+import RelayTesting
+import Testing
+
+/// The conductor over a real RabbitMQ node.
+@Suite(.timeLimit(.minutes(5))) struct BrokerRelayTests {
+    private let logger: Logger = {
+        var logger = Logger(label: "conductor") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = .critical
+        return logger
+    }()
+
+    private func notifier(
+        _ url: String, _ topic: UniqueTopic, driver: DriverName = .messagingv2
+    ) throws -> Notifier {
+        var messaging = MessagingDriver.Configuration(transportURL: url)
+        messaging.exchange = topic.exchange
+        messaging.topic = topic.topic
+        return try Notifier(names: [driver], messaging: messaging, logger: self.logger)
+    }
+
+    /// Returns once the conductor publishes: a guest's first call is answered so.
+    private func published(_ connection: ConductorConnection) async throws {
+        while true {
+            do {
+                _ = try await connection.call(.notify(SampleReport.end()))
+                return
+            } catch RPCCallError.refused(let error) where error.code == .brokerUnavailable {
+                await Task.yield()
+            }
+        }
+    }
+
+    @Test func aLineTypedIntoOpenSSLIsAnsweredOnlyOnceTheBrokerHasConfirmed() async throws {
+        let broker = try TestBroker.shared()
+        let topic = UniqueTopic()
+        let client = BrokerClient(broker)
+        try await TCPProxy.with(targetPort: UInt16(broker.port)) { proxy in
+            let url = broker.url(port: proxy.port)
+            try await withConductor(try self.notifier(url, topic)) { conductor in
+                let connection = try await conductor.connect()
+                try await self.published(connection)
+
+                let certificates = conductor.certificates
+                let terminal = try TestProcess(
+                    "openssl",
+                    [
+                        "s_client", "-quiet", "-connect", "127.0.0.1:\(conductor.port)", "-CAfile",
+                        certificates.path("ca.pem"), "-cert", certificates.path("guest.pem"), "-key",
+                        certificates.path("guest.key"),
+                    ])
+                // From here on the broker hears nothing and says nothing.
+                proxy.set(.stall)
+                let messageID = MessageID()
+                try terminal.send(SampleReport.line(id: 1, messageID: messageID) + "\n")
+                try terminal.send(#"{"jsonrpc":"2.0","id":2,"method":"ping"}"# + "\n")
+                let before = await terminal.outputUntil(#""id":2"#)
+                #expect(!before.contains(#""id":1"#), "answered before the broker could confirm")
+                #expect(try await client.count(topic.info) == 1)
+
+                proxy.set(.forward)
+                let after = await terminal.outputUntil(#""id":1"#)
+                #expect(after.contains(#""disposition":"published""#))
+                #expect(after.contains(messageID.description))
+                #expect(try await client.count(topic.info) == 2)
+                await terminal.finish()
+                await connection.close()
+            }
+        }
+    }
+
+    @Test func withTheBrokerStoppedTheCallIsRetryableAndTheAgentsRetryKeepsItsMessageID() async throws {
+        try await withPrivateBroker { broker in
+            let topic = UniqueTopic()
+            try await withConductor(try self.notifier(broker.url, topic)) { conductor in
+                let connection = try await conductor.connect()
+                try await self.published(connection)
+                try await broker.stop()
+
+                let report = SampleReport.end()
+                let refusal = await #expect(throws: RPCCallError.self) { try await connection.call(.notify(report)) }
+                guard case .refused(let error)? = refusal else {
+                    Issue.record("\(String(describing: refusal))")
+                    return
+                }
+                #expect(error.code == .brokerUnavailable)
+                #expect(error.code.isRetryable && error.retryAfterMilliseconds != nil)
+
+                let outcome = try await GuestAgentRun.start(conductor, logger: self.logger)
+                try await outcome.agent.notify(.end(payload: [:]), context: SampleReport.context(dbname: "waiting"))
+                try await broker.restart()
+                try await outcome.drained()
+
+                let bodies = try await BrokerClient(broker).getAll(topic.info).map {
+                    String(decoding: $0.body, as: UTF8.self)
+                }
+                // The queue is not durable: what was in it went with the node. The retry is there, once.
+                let waiting = bodies.filter { $0.contains("waiting") }
+                #expect(waiting.count == 1)
+                #expect(try await outcome.agent.counts().delivered == 1)
+                await connection.close()
+            }
+        }
+    }
+
+    @Test func tenThousandPipelinedCallsAreEachAnsweredAndEachInTheQueueOnce() async throws {
+        let broker = try TestBroker.shared()
+        let topic = UniqueTopic()
+        try await withConductor(try self.notifier(broker.url, topic)) { conductor in
+            let connection = try await conductor.connect()
+            try await self.published(connection)
+            let reports = (0..<10_000).map { SampleReport.end(dbname: "db\($0)") }
+            let mismatches = try await self.call(reports, over: connection)
+            #expect(mismatches == 0)
+            #expect(try await BrokerClient(broker).count(topic.info) == 10_001)
+            await connection.close()
+        }
+    }
+
+    @Test func twoHundredConnectionsAtOnce() async throws {
+        let broker = try TestBroker.shared()
+        let topic = UniqueTopic()
+        try await withConductor(try self.notifier(broker.url, topic)) { conductor in
+            let first = try await conductor.connect()
+            try await self.published(first)
+            let mismatches = try await withThrowingTaskGroup(of: Int.self) { group in
+                for connectionNumber in 0..<200 {
+                    group.addTask {
+                        let connection = try await conductor.connect()
+                        let reports = (0..<10).map { SampleReport.end(dbname: "c\(connectionNumber)-\($0)") }
+                        let mismatches = try await self.call(reports, over: connection)
+                        await connection.close()
+                        return mismatches
+                    }
+                }
+                return try await group.reduce(0, +)
+            }
+            #expect(mismatches == 0)
+            let bodies = try await BrokerClient(broker).getAll(topic.info)
+            #expect(bodies.count == 2001)
+            #expect(Set(bodies.map(\.body)).count == 2001)
+            await first.close()
+        }
+    }
+
+    /// Sends all at once, and counts the answers that do not name their request's message.
+    private func call(_ reports: [OutcomeReport], over connection: ConductorConnection) async throws -> Int {
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            for report in reports {
+                group.addTask {
+                    try await connection.call(.notify(report)) == .taken(report.messageID, .published)
+                }
+            }
+            return try await group.reduce(0) { $0 + ($1 ? 0 : 1) }
+        }
+    }
+
+    @Test func aMessageLargerThanTheBrokerTakesIsRefusedAndTheRestLiveOn() async throws {
+        try await withPrivateBroker(maxMessageSize: 20_000) { broker in
+            let topic = UniqueTopic()
+            try await withConductor(try self.notifier(broker.url, topic)) { conductor in
+                let connection = try await conductor.connect()
+                try await self.published(connection)
+                for _ in 1...2 {
+                    let large = SampleReport.end(dbname: String(repeating: "x", count: 30_000))
+                    let refusal = await #expect(throws: RPCCallError.self) { try await connection.call(.notify(large)) }
+                    guard case .refused(let error)? = refusal else {
+                        Issue.record("\(String(describing: refusal))")
+                        return
+                    }
+                    #expect(error.code == .tooLarge)
+                    #expect(error.limitBytes == 20_000)
+                    try await self.published(connection)
+                }
+                await connection.close()
+            }
+        }
+    }
+
+    @Test(arguments: [DriverName.messaging, .messagingv2])
+    func publishesErrorsToTheErrorQueue(driver: DriverName) async throws {
+        let broker = try TestBroker.shared()
+        let topic = UniqueTopic()
+        try await withConductor(try self.notifier(broker.url, topic, driver: driver)) { conductor in
+            let connection = try await conductor.connect()
+            try await self.published(connection)
+            let report = OutcomeReport(
+                context: SampleReport.context(),
+                outcome: .error(ExceptionInfo(etype: "DiskFull", value: "no space"), payload: [:]))
+            #expect(try await connection.call(.notify(report)) == .taken(report.messageID, .published))
+            let message = try #require(try await BrokerClient(broker).get(topic.error))
+            #expect(message.properties.contentType == "application/json")
+            #expect(message.properties.contentEncoding == "utf-8")
+            #expect(message.properties.deliveryMode == 2)
+            #expect(message.properties.headers == [])
+            #expect(message.properties.others.isEmpty)
+            var body = try #require(try JSONValue(json: message.body).object)
+            if driver == .messagingv2 {
+                #expect(body["oslo.version"] == "2.0")
+                let inner = try #require(body["oslo.message"]?.string)
+                body = try #require(try JSONValue(json: Array(inner.utf8)).object)
+            }
+            #expect(body["event_type"] == "dbaas.database_create.error")
+            #expect(body["priority"] == "ERROR")
+            #expect(body["payload"]?.object?["message"] == "no space")
+            await connection.close()
+        }
+    }
+}

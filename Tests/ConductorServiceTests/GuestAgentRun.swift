@@ -1,0 +1,31 @@
+import GuestAgent
+import Logging
+import RelayTesting
+import ServiceLifecycle
+
+/// An agent that runs beside a test.
+struct GuestAgentRun {
+    let agent: GuestAgent
+    private let group: ServiceGroup
+    private let task: Task<Void, any Error>
+
+    /// Starts an agent that knows the conductor.
+    static func start(_ conductor: RunningConductor, logger: Logger) async throws -> GuestAgentRun {
+        let certificates = conductor.certificates
+        var configuration = GuestAgent.Configuration(
+            conductors: [ConductorAddress(host: "127.0.0.1", port: conductor.port)],
+            certificateFile: certificates.path("guest.pem"), keyFile: certificates.path("guest.key"),
+            caFile: certificates.path("ca.pem"))
+        configuration.maximumBackoff = .milliseconds(200)
+        configuration.drainTimeout = .seconds(120)
+        let agent = try GuestAgent(configuration: configuration, logger: logger)
+        let group = ServiceGroup(configuration: .init(services: [.init(service: agent)], logger: logger))
+        return GuestAgentRun(agent: agent, group: group, task: Task { try await group.run() })
+    }
+
+    /// Lets the agent deliver what waits, and waits for that.
+    func drained() async throws {
+        await self.group.triggerGracefulShutdown()
+        try await self.task.value
+    }
+}

@@ -1,0 +1,94 @@
+import ConductorRPC
+import ConductorService
+import Logging
+import Notifications
+import Notifier
+import RelayTesting
+import TLSSocket
+import Testing
+
+/// The relay alone: what a call becomes, and what an answer says.
+@Suite struct RelayTests {
+    private static let certificate = PeerCertificate(
+        commonName: "inst-1", uris: ["spiffe://conductor.test/instance/inst-1"], dnsNames: [], serialNumber: "01",
+        notBefore: 0, notAfter: .max, sha256: "")
+
+    private func answer(
+        _ call: RPCCall, driver: any NotificationDriver = TestDriver(), authenticated: Bool = true
+    ) async throws -> RPCResult {
+        let relay = Relay(
+            notifier: Notifier(drivers: [driver]), catalogue: .dbaas, publisherID: "conductor.control-1",
+            logger: Logger(label: "test"))
+        let peer = RPCPeer(
+            certificate: authenticated ? Self.certificate : nil, remoteAddress: "192.0.2.9:5",
+            localAddress: "192.0.2.1:8790")
+        return await withCheckedContinuation { continuation in
+            relay.handle(call, from: peer) { continuation.resume(returning: $0) }
+        }
+    }
+
+    @Test func publishesWhatTheGuestReports() async throws {
+        let driver = TestDriver()
+        let report = SampleReport.end()
+        let answer = try await self.answer(.notify(report), driver: driver)
+        #expect(answer == .success(.taken(report.messageID, .published)))
+        let notification = try #require(driver.notifications.first)
+        #expect(driver.notifications.count == 1)
+        #expect(notification.messageID == report.messageID)
+        #expect(notification.publisherID == "conductor.control-1")
+        #expect(notification.timestamp == report.timestamp)
+        #expect(notification.payload["server_ip"] == "192.0.2.1:8790")
+        #expect(notification.payload["server_type"] == "conductor")
+        #expect(notification.context["request_id"] == "req-1")
+    }
+
+    @Test func refusesWhatTheCatalogueDoesNotHave() async throws {
+        var report = SampleReport.end()
+        report.context.operation = "trove.common.notification.DBaaSInstanceCreate"
+        guard case .failure(let error) = try await self.answer(.notify(report)) else {
+            Issue.record("it was taken")
+            return
+        }
+        #expect(error.code == .unknownEvent)
+        #expect(error.field == "params.context.operation")
+    }
+
+    @Test func namesTheFieldThatIsWrong() async throws {
+        var report = SampleReport.end()
+        report.context.operation = "backup_create"
+        guard case .failure(let error) = try await self.answer(.notify(report)) else {
+            Issue.record("it was taken")
+            return
+        }
+        #expect(error.code == .invalidParameters)
+        #expect(error.field == "params.payload.backup_id")
+    }
+
+    @Test func refusesAPeerWithoutIdentity() async throws {
+        for call in [RPCCall.ping, .notify(SampleReport.end())] {
+            guard case .failure(let error) = try await self.answer(call, authenticated: false) else {
+                Issue.record("\(call) was answered")
+                continue
+            }
+            #expect(error.code == .unauthenticated)
+        }
+    }
+
+    @Test(arguments: [
+        (DriverError.Code.unavailable, RPCError.Code.brokerUnavailable), (.tooLarge, .tooLarge), (.refused, .internal),
+    ])
+    func tellsTheGuestWhatToDoAndNothingOfTheInside(driverCode: DriverError.Code, code: RPCError.Code) async throws {
+        let driver = HeldDriver()
+        async let answer = self.answer(.notify(SampleReport.end()), driver: driver)
+        await driver.received(1)
+        driver.release(
+            .failure(DriverError(driverCode, driver: "held", reason: "rabbit.internal:5672 refused", limitBytes: 9)))
+        guard case .failure(let error) = try await answer else {
+            Issue.record("it counted as published")
+            return
+        }
+        #expect(error.code == code)
+        #expect(!error.message.contains("rabbit.internal"))
+        #expect(error.limitBytes == (driverCode == .tooLarge ? 9 : nil))
+    }
+}

@@ -1,0 +1,119 @@
+import ConductorRPC
+import GuestSpool
+import RelayTesting
+import Testing
+
+@testable import GuestAgent
+
+@Suite struct DeliveryStateMachineTests {
+    private let now = ContinuousClock.now
+    private let published = Result<RPCReply, RPCCallError>.success(.taken(.init(), .published))
+
+    private func machine(window: Int = 4, entries: Int) -> DeliveryStateMachine {
+        var machine = DeliveryStateMachine(
+            window: window, backoff: Backoff(minimum: .seconds(1), maximum: .seconds(8)))
+        machine.read((1...entries).map { OutboxEntry(sequence: Int64($0), report: SampleReport.end()) })
+        return machine
+    }
+
+    private func refused(_ code: RPCError.Code, retryAfter: Int? = nil) -> Result<RPCReply, RPCCallError> {
+        .failure(.refused(RPCError(code, "m", retryAfterMilliseconds: retryAfter)))
+    }
+
+    @Test func whatIsReadIsSentOnceAndForgottenWhenAnswered() {
+        var machine = self.machine(entries: 3)
+        #expect(machine.room == 1)
+        #expect(machine.cursor == 3)
+        #expect(machine.takeToSend(now: self.now).map(\.sequence) == [1, 2, 3])
+        #expect(machine.takeToSend(now: self.now) == [])
+        for sequence in [2, 1, 3] as [Int64] {
+            #expect(machine.answered(sequence, self.published, now: self.now) == .remove(sequence))
+        }
+        #expect(machine.answered(1, self.published, now: self.now) == .ignore)
+        #expect(machine.isIdle)
+        #expect(machine.room == 4)
+    }
+
+    @Test func aFinalRefusalIsSetAsideAndTheNextGoOn() {
+        var machine = self.machine(entries: 2)
+        _ = machine.takeToSend(now: self.now)
+        #expect(
+            machine.answered(1, self.refused(.unknownEvent), now: self.now)
+                == .setAside(1, reason: "m (unknown_event)"))
+        #expect(machine.pauseEnd == nil)
+        #expect(machine.answered(2, self.published, now: self.now) == .remove(2))
+    }
+
+    @Test func aRetryableRefusalPausesAsLongAsAskedAndKeepsTheOrder() throws {
+        var machine = self.machine(entries: 3)
+        _ = machine.takeToSend(now: self.now)
+        for sequence in [3, 1, 2] as [Int64] {
+            #expect(
+                machine.answered(sequence, self.refused(.brokerUnavailable, retryAfter: 5000), now: self.now) == .retry)
+        }
+        let end = try #require(machine.pauseEnd)
+        #expect(end >= self.now + .seconds(5))
+        #expect(machine.takeToSend(now: end - .milliseconds(1)) == [])
+        #expect(machine.takeToSend(now: end).map(\.sequence) == [1, 2, 3])
+    }
+
+    @Test func afterSeveralRefusalsInARowAnotherConductorIsTried() {
+        var machine = self.machine(entries: 1)
+        var now = self.now
+        var actions: [DeliveryStateMachine.AnswerAction] = []
+        for _ in 1...4 {
+            now = machine.pauseEnd ?? now
+            _ = machine.takeToSend(now: now)
+            actions.append(machine.answered(1, self.refused(.brokerUnavailable), now: now))
+        }
+        #expect(actions == [.retry, .retry, .retryElsewhere, .retry])
+    }
+
+    @Test func aLostConnectionSendsAgainAtOnce() {
+        var machine = self.machine(entries: 2)
+        _ = machine.takeToSend(now: self.now)
+        #expect(machine.answered(2, .failure(.connectionLost("gone")), now: self.now) == .retry)
+        #expect(machine.answered(1, .failure(.connectionLost("gone")), now: self.now) == .retry)
+        #expect(machine.room == 2)
+        #expect(machine.takeToSend(now: self.now).map(\.sequence) == [1, 2])
+    }
+}
+
+@Suite struct BackoffTests {
+    /// The pauses after so many failures in a row, from many backoffs.
+    private func waits(after failures: Int) -> [Duration] {
+        (0..<2000).map { _ in
+            var backoff = Backoff(minimum: .seconds(1), maximum: .seconds(8))
+            for _ in 0..<failures { _ = backoff.next() }
+            return backoff.next()
+        }
+    }
+
+    @Test(arguments: [(0, 1), (1, 2), (2, 4), (3, 8), (4, 8), (100, 8)])
+    func pausesSpreadUpToABoundThatDoublesToTheMaximum(failures: Int, bound: Int) throws {
+        let waits = self.waits(after: failures)
+        let (low, high) = (try #require(waits.min()), try #require(waits.max()))
+        #expect(low >= .milliseconds(500))
+        #expect(high <= .seconds(bound))
+        // Of 2000 random times one is within a tenth of the bound, but for odds of 1 to 10^91.
+        #expect(high > .milliseconds(900 * bound))
+    }
+
+    @Test func aSuccessStartsAgain() {
+        var backoff = Backoff(minimum: .seconds(1), maximum: .seconds(8))
+        for _ in 0..<10 { _ = backoff.next() }
+        backoff.reset()
+        #expect(backoff.next() <= .seconds(1))
+    }
+}
+
+@Suite struct ConductorAddressTests {
+    @Test(arguments: [
+        ("conductor.example", "conductor.example:8790"), ("h:1", "h:1"), ("[::1]", "[::1]:8790"),
+        ("[2001:db8::1]:99", "[2001:db8::1]:99"), ("192.0.2.1:65535", "192.0.2.1:65535"),
+    ])
+    func reads(text: String, address: String) { #expect(ConductorAddress(text)?.description == address) }
+
+    @Test(arguments: ["", ":1", "h:", "h:0", "h:65536", "h:x", "[::1", "[]:1", "[::1]x", "h:1:2", "a b:1", "é:1"])
+    func refuses(text: String) { #expect(ConductorAddress(text) == nil) }
+}

@@ -1,0 +1,198 @@
+import ConductorRPC
+import ConductorService
+import GuestAgent
+import GuestSpool
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+import Notifier
+import RelayTesting
+import ServiceLifecycle
+import Testing
+
+/// Refuses the first notifications as unavailable, then takes all.
+private final class RecoveringDriver: NotificationDriver {
+    let name = "recovering"
+    let taken = TestDriver()
+    private let refusals: NIOLockedValueBox<Int>
+    let refusedIDs = NIOLockedValueBox<Set<MessageID>>([])
+
+    init(refusals: Int) { self.refusals = NIOLockedValueBox(refusals) }
+
+    func emit(_ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void)
+    {
+        let refuses = self.refusals.withLockedValue { refusals in
+            refusals -= 1
+            return refusals >= 0
+        }
+        guard refuses else {
+            self.taken.emit(notification, completion: completion)
+            return
+        }
+        _ = self.refusedIDs.withLockedValue { $0.insert(notification.messageID) }
+        completion(.failure(DriverError(.unavailable, driver: self.name, reason: "not yet")))
+    }
+}
+
+/// An agent and a conductor, over real sockets.
+@Suite(.timeLimit(.minutes(2))) struct DeliveryTests {
+    private let logger: Logger = {
+        var logger = Logger(label: "agent") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = .critical
+        return logger
+    }()
+
+    /// Runs an agent while `body` runs, then lets it drain.
+    private func run(
+        _ agent: GuestAgent, _ body: () async throws -> Void
+    ) async throws {
+        let group = ServiceGroup(configuration: .init(services: [.init(service: agent)], logger: self.logger))
+        async let running: Void = group.run()
+        try await body()
+        await group.triggerGracefulShutdown()
+        try await running
+    }
+
+    @Test func outcomesReachTheConductorAndLeaveTheOutbox() async throws {
+        let driver = TestDriver()
+        try await withConductor(Notifier(drivers: [driver])) { conductor in
+            let agent = try GuestAgent(
+                configuration: .test(ports: [conductor.port], certificates: conductor.certificates),
+                logger: self.logger)
+            try await self.run(agent) {
+                for index in 0..<500 {
+                    try await agent.withNotification(SampleReport.context(dbname: "db\(index)")) {}
+                }
+            }
+            let counts = try await agent.counts()
+            #expect((counts.begun, counts.delivered, counts.waiting) == (500, 500, 0))
+        }
+        #expect(driver.notifications.count == 500)
+        #expect(driver.notifications.map { $0.payload["dbname"] } == (0..<500).map { .string("db\($0)") })
+    }
+
+    @Test func whatArisesBeforeTheAgentRunsIsDelivered() async throws {
+        let driver = TestDriver()
+        try await withConductor(Notifier(drivers: [driver])) { conductor in
+            let agent = try GuestAgent(
+                configuration: .test(ports: [conductor.port], certificates: conductor.certificates),
+                logger: self.logger)
+            try await agent.notify(.end(payload: [:]), context: SampleReport.context())
+            try await self.run(agent) {}
+        }
+        #expect(driver.notifications.count == 1)
+    }
+
+    @Test func aConductorThatIsDownIsPassedOver() async throws {
+        let driver = TestDriver()
+        try await withConductor(Notifier(drivers: [driver])) { conductor in
+            // Nothing listens on port 1.
+            let agent = try GuestAgent(
+                configuration: .test(ports: [1, conductor.port], certificates: conductor.certificates),
+                logger: self.logger)
+            try await self.run(agent) { try await agent.withNotification(SampleReport.context()) {} }
+            #expect(try await agent.counts().delivered == 1)
+        }
+        #expect(driver.notifications.count == 1)
+    }
+
+    @Test func aConductorWithoutItsBrokerIsPassedOver() async throws {
+        let (dead, alive) = (RecoveringDriver(refusals: .max), TestDriver())
+        let certificates = try TestCertificates()
+        try await withConductor(Notifier(drivers: [dead]), certificates: certificates) { first in
+            try await withConductor(Notifier(drivers: [alive]), certificates: certificates) { second in
+                var configuration = GuestAgent.Configuration.test(
+                    ports: [first.port, second.port], certificates: certificates)
+                configuration.drainTimeout = .seconds(60)
+                let agent = try GuestAgent(configuration: configuration, logger: self.logger)
+                try await self.run(agent) { try await agent.withNotification(SampleReport.context()) {} }
+            }
+        }
+        #expect(alive.notifications.map(\.messageID) == Array(dead.refusedIDs.withLockedValue { $0 }))
+    }
+
+    @Test func aRetryKeepsTheMessageID() async throws {
+        let driver = RecoveringDriver(refusals: 2)
+        try await withConductor(Notifier(drivers: [driver])) { conductor in
+            let agent = try GuestAgent(
+                configuration: .test(ports: [conductor.port], certificates: conductor.certificates),
+                logger: self.logger)
+            try await self.run(agent) { try await agent.withNotification(SampleReport.context()) {} }
+        }
+        #expect(driver.taken.notifications.map(\.messageID) == Array(driver.refusedIDs.withLockedValue { $0 }))
+    }
+
+    @Test func whatIsRefusedForGoodIsSetAsideAndTheNextGoesThrough() async throws {
+        let driver = TestDriver()
+        let outbox = MemoryOutbox()
+        try await withConductor(Notifier(drivers: [driver])) { conductor in
+            let agent = try GuestAgent(
+                configuration: .test(ports: [conductor.port], certificates: conductor.certificates), outbox: outbox,
+                logger: self.logger)
+            try await self.run(agent) {
+                var context = SampleReport.context()
+                context.operation = "no_such_operation"
+                try await agent.withNotification(context) {}
+                context.payload["dbname"] = .string(String(repeating: "x", count: 2 << 20))
+                try await agent.withNotification(context) {}
+                try await agent.withNotification(SampleReport.context()) {}
+            }
+            let counts = try await agent.counts()
+            #expect((counts.delivered, counts.setAside, counts.waiting) == (1, 2, 0))
+        }
+        #expect(outbox.setAside.map(\.reason).map { $0.contains("unknown_event") } == [true, false])
+        #expect(outbox.setAside.last?.reason.contains("too_large") == true)
+        #expect(driver.notifications.count == 1)
+    }
+
+    @Test func aConductorThatNeverAnswersIsLeft() async throws {
+        let (silent, alive) = (HeldDriver(), TestDriver())
+        let certificates = try TestCertificates()
+        try await withConductor(Notifier(drivers: [silent]), certificates: certificates) {
+            $0.connection.drainTimeout = .milliseconds(10)
+        } _: { first in
+            try await withConductor(Notifier(drivers: [alive]), certificates: certificates) { second in
+                var configuration = GuestAgent.Configuration.test(
+                    ports: [first.port, second.port], certificates: certificates)
+                configuration.answerTimeout = .milliseconds(200)
+                let agent = try GuestAgent(configuration: configuration, logger: self.logger)
+                try await self.run(agent) { try await agent.withNotification(SampleReport.context()) {} }
+                #expect(try await agent.counts().delivered == 1)
+            }
+        }
+        silent.release()
+    }
+
+    @Test func anAgentThatCannotDeliverStopsAfterItsDrainTimeout() async throws {
+        let certificates = try TestCertificates()
+        var configuration = GuestAgent.Configuration.test(ports: [1], certificates: certificates)
+        configuration.drainTimeout = .milliseconds(100)
+        let agent = try GuestAgent(configuration: configuration, logger: self.logger)
+        try await self.run(agent) { try await agent.withNotification(SampleReport.context()) {} }
+        #expect(try await agent.counts().waiting == 1)
+    }
+
+    @Test func outcomesOutliveAConductorsRestart() async throws {
+        let driver = TestDriver()
+        let certificates = try TestCertificates()
+        let agentBox = NIOLockedValueBox<GuestAgent?>(nil)
+        let port = try await withConductor(Notifier(drivers: [driver]), certificates: certificates) { conductor in
+            let agent = try GuestAgent(
+                configuration: .test(ports: [conductor.port], certificates: certificates), logger: self.logger)
+            agentBox.withLockedValue { $0 = agent }
+            try await agent.notify(.end(payload: [:]), context: SampleReport.context(dbname: "before"))
+            return conductor.port
+        }
+        let agent = try #require(agentBox.withLockedValue { $0 })
+        let group = ServiceGroup(configuration: .init(services: [.init(service: agent)], logger: self.logger))
+        async let running: Void = group.run()
+        try await agent.notify(.end(payload: [:]), context: SampleReport.context(dbname: "between"))
+        try await withConductor(Notifier(drivers: [driver]), certificates: certificates, port: port) { _ in
+            try await agent.notify(.end(payload: [:]), context: SampleReport.context(dbname: "after"))
+            await group.triggerGracefulShutdown()
+            while try await agent.counts().waiting > 0 { await Task.yield() }
+        }
+        try await running
+        #expect(driver.notifications.map { $0.payload["dbname"] } == ["before", "between", "after"])
+    }
+}

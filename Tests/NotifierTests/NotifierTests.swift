@@ -1,0 +1,79 @@
+import Foundation
+import Logging
+import Notifications
+import Notifier
+import RelayTesting
+import Testing
+
+@Suite struct NotifierTests {
+    private let notification = NotificationMessage(
+        messageID: MessageID(), publisherID: "conductor.c", eventType: "dbaas.user_create.end", priority: .info,
+        payload: ["username": "ü"], timestamp: .now())
+
+    @Test func everyDriverGetsEveryNotification() async throws {
+        let (one, two) = (TestDriver(), TestDriver())
+        try await Notifier(drivers: [one, NoopDriver(), two]).emit(self.notification)
+        #expect(one.notifications == [self.notification])
+        #expect(two.notifications == [self.notification])
+    }
+
+    @Test func withoutDriversThereIsNothingToWaitFor() async throws {
+        try await Notifier(drivers: []).emit(self.notification)
+    }
+
+    @Test func oneFailingDriverFailsTheNotificationAndARetryableErrorComesFirst() async throws {
+        let refuse = DriverError(.refused, driver: "a", reason: "no")
+        let busy = DriverError(.unavailable, driver: "b", reason: "later")
+        let (a, b) = (HeldDriver(), HeldDriver())
+        let notifier = Notifier(drivers: [a, b, NoopDriver()])
+        let outcome = Task { try await notifier.emit(self.notification) }
+        await a.received(1)
+        await b.received(1)
+        a.release(.failure(refuse))
+        b.release(.failure(busy))
+        let error = await #expect(throws: DriverError.self) { try await outcome.value }
+        #expect(error == busy)
+    }
+
+    @Test func driversAreChosenByNameEachOnce() throws {
+        let notifier = try Notifier(names: [.log, .noop, .log, .test], logger: Logger(label: "test"))
+        #expect(notifier.drivers.map(\.name) == ["log", "noop", "test"])
+    }
+
+    @Test func messagingNeedsATransportURL() {
+        #expect(throws: DriverError.self) { try Notifier(names: [.messagingv2], logger: Logger(label: "test")) }
+        let error = #expect(throws: DriverError.self) {
+            try Notifier(
+                names: [.messaging], messaging: .init(transportURL: "http://u:hunter2@h/"),
+                logger: Logger(label: "test"))
+        }
+        #expect(error?.description.contains("hunter2") == false)
+    }
+
+    @Test func aFullTestDriverSaysSo() async throws {
+        let driver = TestDriver(capacity: 1)
+        try await driver.emit(self.notification)
+        let error = await #expect(throws: DriverError.self) { try await driver.emit(self.notification) }
+        #expect(error?.isRetryable == true)
+    }
+
+    @Test func theLogDriverWritesALineOfJSON() async throws {
+        let pipe = Pipe()
+        try await LogDriver(output: pipe.fileHandleForWriting).emit(self.notification)
+        try pipe.fileHandleForWriting.close()
+        let line = try #require(try pipe.fileHandleForReading.readToEnd())
+        #expect(line.last == UInt8(ascii: "\n"))
+        let object = try #require(try JSONValue(json: Array(line.dropLast())).object)
+        #expect(object["event_type"] == "dbaas.user_create.end")
+        #expect(object["payload"] == ["username": "ü"])
+    }
+
+    @Test func theLogDriverSaysWhenNobodyReads() async throws {
+        let pipe = Pipe()
+        try pipe.fileHandleForWriting.close()
+        let error = await #expect(throws: DriverError.self) {
+            try await LogDriver(output: pipe.fileHandleForWriting).emit(self.notification)
+        }
+        #expect(error?.isRetryable == true)
+    }
+}

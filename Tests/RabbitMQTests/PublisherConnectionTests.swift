@@ -1,0 +1,353 @@
+import BrokerTesting
+import Foundation
+import Logging
+import NIOConcurrencyHelpers
+import Testing
+
+@testable import RabbitMQ
+
+@Suite("Publisher and connections that fail", .timeLimit(.minutes(5)))
+struct PublisherConnectionTests {
+    let broker: TestBroker
+    let client: BrokerClient
+    let names = UniqueTopic()
+
+    init() throws {
+        self.broker = try TestBroker.shared()
+        self.client = BrokerClient(self.broker)
+    }
+
+    private func configuration(_ url: String) throws -> PublisherConfiguration {
+        try quickConfiguration(url, exchange: self.names.exchange)
+    }
+
+    private func message(_ text: String = "{}") -> OutgoingMessage {
+        OutgoingMessage(queue: self.names.info, body: Array(text.utf8))
+    }
+
+    private func cleanUp() async throws {
+        try await self.client.deleteQueue(self.names.info)
+        try await self.client.deleteExchange(self.names.exchange)
+    }
+
+    // MARK: TLS
+
+    @Test("publishes over TLS, the host given by name and by address")
+    func tls() async throws {
+        for host in ["localhost", "127.0.0.1"] {
+            let url = self.broker.tlsURL.replacingOccurrences(of: "@localhost:", with: "@\(host):")
+            let message = self.message(host)
+            try await withConnectedPublisher(self.configuration(url)) { publisher, _ in
+                try await publisher.publish(message)
+            }
+        }
+        #expect(try await self.client.count(self.names.info) == 2)
+        try await self.cleanUp()
+    }
+
+    @Test("10,000 messages over TLS, with a client certificate")
+    func pipelinedTLS() async throws {
+        let url =
+            self.broker.tlsURL + "&ssl_cert_file=\(self.broker.clientCertificateFile)"
+            + "&ssl_key_file=\(self.broker.clientKeyFile)"
+        let messages = numbered(10_000, queue: self.names.info, size: 1024)
+        let results = try await withConnectedPublisher(self.configuration(url)) { publisher, _ in
+            await publisher.publishAll(messages)
+        }
+        #expect(results.allSatisfy { $0.error == nil })
+        #expect(try await self.client.count(self.names.info) == messages.count)
+        try await self.cleanUp()
+    }
+
+    @Test(
+        "TLS that cannot be trusted is not used, and the reason names what to look at",
+        arguments: [
+            ("amqps://conductor:secret-word@localhost:TLS/", "ssl_ca_file"),
+            ("amqps://conductor:secret-word@localhost:TLS/?ssl_ca_file=/nonexistent.pem", "/nonexistent.pem"),
+            (
+                "amqps://conductor:secret-word@localhost:TLS/?ssl_ca_file=CA&ssl_cert_file=/nonexistent.pem",
+                "ssl_cert_file"
+            ),
+            ("amqps://conductor:secret-word@localhost:PORT/?ssl_ca_file=CA", "TLS"),
+            ("rabbit://conductor:secret-word@localhost:TLS/", "ssl=1"),
+        ])
+    func untrustedTLS(template: String, hint: String) async throws {
+        let url = template.replacingOccurrences(of: "TLS/", with: "\(self.broker.tlsPort)/")
+            .replacingOccurrences(of: "PORT", with: "\(self.broker.port)")
+            .replacingOccurrences(of: "CA", with: self.broker.caFile)
+        try await self.expectCannotConnect(url, hint: hint)
+    }
+
+    @Test("a certificate that does not name the host is refused, unless the URL says not to look")
+    func otherHost() async throws {
+        let (broker, message) = (self.broker, self.message())
+        // The certificate names localhost and 127.0.0.1.
+        try await TCPProxy.with(host: "127.0.0.2", targetPort: broker.tlsPort) { proxy in
+            let url = "amqps://\(broker.user):\(broker.password)@127.0.0.2:\(proxy.port)/?ssl_ca_file=\(broker.caFile)"
+            try await self.expectCannotConnect(url, hint: "does not name 127.0.0.2")
+            try await withConnectedPublisher(
+                self.configuration(url + "&ssl_enforce_hostname_verification=false")
+            ) { publisher, _ in
+                try await publisher.publish(message)
+            }
+        }
+        try await self.cleanUp()
+    }
+
+    private func expectCannotConnect(_ url: String, hint: String) async throws {
+        let message = self.message()
+        try await withPublisher(self.configuration(url)) { publisher, log in
+            let entry = await log.next("Cannot connect to RabbitMQ")
+            #expect(entry.level == .warning)
+            #expect(entry.metadata["reason"]?.contains(hint) == true, "\(entry)")
+            #expect(entry.metadata["setting"] == "messaging.transport_url")
+            let error = try await publisher.failure(message)
+            #expect(error.code == .notConnected)
+            #expect(error.isRetryable)
+            #expect(!"\(log.entries) \(error)".contains("secret-word"))
+        }
+    }
+
+    // MARK: Login and hosts
+
+    @Test("a wrong password is said clearly, once, without the password, and tried again")
+    func wrongPassword() async throws {
+        let message = self.message()
+        let url = "rabbit://\(self.broker.user):secret-word@127.0.0.1:\(self.broker.port)/"
+        try await withPublisher(self.configuration(url)) { publisher, log in
+            for _ in 0..<3 { await log.next("Cannot connect to RabbitMQ") }
+            let entries = log.entries
+            #expect(entries.count { $0.level == .warning } == 1)
+            #expect(entries.first?.metadata["reason"]?.contains("the user or the password is wrong") == true)
+            let error = try await publisher.failure(message)
+            #expect(error.code == .notConnected)
+            #expect(error.description.contains("password is wrong"))
+            #expect(!"\(entries) \(error)".contains("secret-word"))
+        }
+    }
+
+    @Test("an unknown virtual host is said clearly")
+    func unknownVirtualHost() async throws {
+        let url = self.broker.url + "no-such-vhost"
+        try await withPublisher(self.configuration(url)) { _, log in
+            let entry = await log.next("Cannot connect to RabbitMQ")
+            #expect(entry.metadata["reason"]?.contains("virtual host no-such-vhost") == true, "\(entry)")
+        }
+    }
+
+    @Test("a user without permission: said with the permission's name, and works once it is given")
+    func noPermission() async throws {
+        let user = "user-\(self.names.topic)"
+        try await self.broker.control("add_user", user, "secret-word")
+        try await self.broker.control("set_permissions", user, "", "", "")
+        let url = "rabbit://\(user):secret-word@127.0.0.1:\(self.broker.port)/"
+        var configuration = try self.configuration(url)
+        configuration.declareAtStart = [self.names.info]
+        let (broker, message) = (self.broker, self.message())
+        try await withConnectedPublisher(configuration) { publisher, log in
+            let error = try await publisher.failure(message)
+            #expect(error.code == .accessRefused)
+            #expect(error.isRetryable)
+            #expect(error.description.contains("permissions configure, write and read"))
+            #expect(log.entries.count { $0.level == .error } == 1)
+            try await broker.control("set_permissions", user, ".*", ".*", ".*")
+            try await publisher.publishRetrying(message)
+            await log.next("The queue can be used now")
+            #expect(!"\(log.entries) \(error)".contains("secret-word"))
+        }
+        try await self.broker.control("delete_user", user)
+        #expect(try await self.client.count(self.names.info) == 1)
+        try await self.cleanUp()
+    }
+
+    @Test("of two hosts the one that can be reached is used, and its own credentials")
+    func secondHost() async throws {
+        // Bound and closed again: nothing listens there.
+        let dead = try await TCPProxy.with(targetPort: 1) { $0.port }
+        let url =
+            "rabbit://nobody:wrong@127.0.0.1:\(dead),\(self.broker.user):\(self.broker.password)"
+            + "@127.0.0.1:\(self.broker.port)/"
+        let (message, port) = (self.message(), self.broker.port)
+        for _ in 0..<4 {
+            try await withConnectedPublisher(self.configuration(url)) { publisher, _ in
+                #expect(publisher.status.host == "127.0.0.1:\(port)")
+                try await publisher.publish(message)
+            }
+        }
+        try await self.cleanUp()
+    }
+
+    @Test("before run() a message is refused as not connected")
+    func beforeRun() async throws {
+        let publisher = Publisher(configuration: try self.configuration(self.broker.url), logger: LogRecorder().logger)
+        #expect(try await publisher.failure(self.message()).code == .notConnected)
+        #expect(publisher.status == PublisherStatus())
+    }
+
+    // MARK: Brokers that end
+
+    @Test("a broker that is stopped, killed and started again: refused meanwhile, then works, and nothing is lost")
+    func brokerRestarts() async throws {
+        try await withPrivateBroker { broker in
+            var configuration = try self.configuration(broker.url)
+            configuration.durable = true
+            let (names, configured) = (self.names, configuration)
+            try await withConnectedPublisher(configured) { publisher, log in
+                try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("1".utf8)))
+                try await broker.stop()
+                let entry = await log.next("Lost the connection to RabbitMQ")
+                #expect(entry.metadata["reason"]?.contains("320") == true, "\(entry)")
+                let error = try await publisher.failure(OutgoingMessage(queue: names.info, body: []))
+                #expect(error.code == .notConnected)
+                #expect(publisher.status.host == nil)
+                try await broker.restart()
+                await log.next("Connected to RabbitMQ")
+                try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("2".utf8)))
+                try await broker.kill()
+                await log.next("Lost the connection to RabbitMQ")
+                try await broker.restart()
+                await log.next("Connected to RabbitMQ")
+                try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("3".utf8)))
+                #expect(publisher.status.connections == 3)
+                // One line for each change, however many attempts there were.
+                #expect(log.count("Lost the connection") == 2)
+                #expect(log.count("Connected") == 3)
+                #expect(log.count("Cannot connect") <= 8, "\(log.entries.filter { $0.level >= .info })")
+            }
+            let bodies = try await BrokerClient(broker).getAll(names.info).map(\.body)
+            #expect(bodies == ["1", "2", "3"].map { Array($0.utf8) })
+        }
+    }
+
+    @Test("killing the broker under load answers every message, and what was confirmed is there afterwards")
+    func killedUnderLoad() async throws {
+        try await withPrivateBroker { broker in
+            var configuration = try self.configuration(broker.url)
+            configuration.durable = true
+            let (names, configured) = (self.names, configuration)
+            let confirmed = try await withConnectedPublisher(configured) { publisher, log in
+                let messages = numbered(5000, queue: names.info, size: 1024)
+                try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("first".utf8)))
+                async let first = publisher.publishAll(messages)
+                try await broker.kill()
+                let results = await first
+                #expect(results.count == messages.count)
+                #expect(results.allSatisfy { $0.error?.isRetryable ?? true })
+                try await broker.restart()
+                await log.next("Connected to RabbitMQ")
+                return zip(messages, results).filter { $0.1.error == nil }.map(\.0.body)
+            }
+            let there = Set(try await BrokerClient(broker).getAll(names.info).map(\.body))
+            #expect(there.isSuperset(of: confirmed))
+        }
+    }
+
+    @Test("an alarm of the broker refuses messages as blocked, and ends")
+    func memoryAlarm() async throws {
+        try await withPrivateBroker { broker in
+            let names = self.names
+            try await withConnectedPublisher(self.configuration(broker.url)) { publisher, log in
+                try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("1".utf8)))
+                try await broker.control("set_vm_memory_high_watermark", "0.0000001")
+                // The broker says that it is blocked when it is sent something.
+                publisher.publish(OutgoingMessage(queue: names.info, body: Array("2".utf8))) { _ in }
+                let entry = await log.next("RabbitMQ takes no messages")
+                #expect(entry.metadata["reason"]?.contains("memory") == true)
+                let error = try await publisher.failure(OutgoingMessage(queue: names.info, body: Array("3".utf8)))
+                #expect(error.code == .blocked)
+                #expect(error.isRetryable)
+                #expect(publisher.status.blocked)
+                #expect(!publisher.status.isAvailable)
+                try await broker.control("set_vm_memory_high_watermark", "0.4")
+                await log.next("RabbitMQ takes messages again")
+                try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("3".utf8)))
+                #expect(publisher.status.connections == 1)
+            }
+        }
+    }
+
+    @Test("an alarm does not keep the publisher from ending, nor a message from being answered in time")
+    func blockedForGood() async throws {
+        try await withPrivateBroker { broker in
+            var configuration = try self.configuration(broker.url)
+            configuration.publishTimeout = .seconds(2)
+            configuration.drainTimeout = .milliseconds(200)
+            let (names, configured) = (self.names, configuration)
+            try await withConnectedPublisher(configured) { publisher, log in
+                try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("1".utf8)))
+                try await broker.control("set_vm_memory_high_watermark", "0.0000001")
+                let began = ContinuousClock.now
+                let results = await publisher.publishAll(numbered(3000, queue: names.info, size: 1024))
+                #expect(ContinuousClock.now - began < .seconds(4))
+                #expect(results.contains { $0.error?.code == .blocked })
+                #expect(results.allSatisfy { $0.error?.isRetryable ?? true })
+                #expect(log.count("RabbitMQ takes no messages") == 1)
+            }
+        }
+    }
+
+    // MARK: Brokers that fall silent
+
+    @Test("a broker that falls silent: answered in time, and the next connection works", arguments: [false, true])
+    func blackHole(stalls: Bool) async throws {
+        let (names, broker) = (self.names, self.broker)
+        try await TCPProxy.with(targetPort: broker.port) { proxy in
+            var configuration = try self.configuration(broker.url(port: proxy.port))
+            configuration.publishTimeout = .seconds(4)
+            let configured = configuration
+            // Enough to fill all socket buffers, so that the library hangs in a write when nothing is read.
+            let messages = numbered(500, queue: names.info, size: stalls ? 100_000 : 100)
+            try await withConnectedPublisher(configured) { publisher, log in
+                try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("before".utf8)))
+                proxy.set(stalls ? .stall : .swallow)
+                let began = ContinuousClock.now
+                let results = await publisher.publishAll(messages)
+                let took = ContinuousClock.now - began
+                #expect(results.allSatisfy { $0.error?.isRetryable == true })
+                let codes = Set(results.compactMap { $0.error?.code })
+                #expect(codes.isSubset(of: [.timedOut, .connectionLost, .notConnected]), "\(codes)")
+                #expect(took < .seconds(5), "\(took)")
+                proxy.set(.forward)
+                await log.next("Connected to RabbitMQ")
+                try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("after".utf8)))
+            }
+        }
+        let bodies = try await self.client.getAll(names.info).map(\.body)
+        #expect(bodies.first == Array("before".utf8))
+        #expect(bodies.last == Array("after".utf8))
+        try await self.cleanUp()
+    }
+
+    @Test("an idle connection lives on heartbeats, and a silent one ends by them")
+    func heartbeats() async throws {
+        let (names, broker) = (self.names, self.broker)
+        try await TCPProxy.with(targetPort: broker.port) { proxy in
+            var configuration = try self.configuration(broker.url(port: proxy.port))
+            configuration.heartbeatSeconds = 2
+            let configured = configuration
+            try await withConnectedPublisher(configured) { publisher, log in
+                try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("1".utf8)))
+                proxy.set(.swallow)
+                let entry = await log.next("Lost the connection to RabbitMQ")
+                #expect(entry.metadata["reason"]?.contains("heartbeat") == true, "\(entry)")
+                proxy.set(.forward)
+                await log.next("Connected to RabbitMQ")
+            }
+        }
+        try await self.cleanUp()
+    }
+
+    @Test("a port that takes connections and says nothing is left within the connect timeout")
+    func silentPort() async throws {
+        try await TCPProxy.with(targetPort: self.broker.port) { proxy in
+            proxy.set(.stall)
+            var configuration = try self.configuration(self.broker.url(port: proxy.port))
+            configuration.connectTimeout = .milliseconds(300)
+            let configured = configuration
+            try await withPublisher(configured) { _, log in
+                let entry = await log.next("Cannot connect to RabbitMQ")
+                #expect(entry.metadata["reason"]?.contains("in time") == true, "\(entry)")
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+import Glibc
+import NIOConcurrencyHelpers
+import Testing
+
+@testable import RabbitMQ
+
+@Suite("Parts of the publisher")
+struct PublisherPartsTests {
+    @Test("the back-off doubles up to its bound, with full jitter, and begins anew after a reset")
+    func backoff() {
+        var generator = SeededGenerator(seed: 7)
+        let configuration = PublisherConfiguration.Backoff(minimum: .milliseconds(100), maximum: .seconds(1))
+        for _ in 0..<50 {
+            var backoff = ReconnectBackoff(configuration)
+            for bound in [100, 200, 400, 800, 1000, 1000] {
+                let delay = backoff.next(using: &generator)
+                #expect(delay >= .zero && delay <= .milliseconds(bound))
+            }
+            backoff.reset()
+            #expect(backoff.next(using: &generator) <= .milliseconds(100))
+        }
+    }
+
+    @Test(
+        "the broker's size limit is read from what it says",
+        arguments: [
+            (406, "PRECONDITION_FAILED - message size 300000 is larger than configured max size 262144", 262144),
+            (406, "PRECONDITION_FAILED - message size 300000 larger than max size 134217728", 134_217_728),
+            (406, "PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'max size 5'", nil),
+            (404, "NOT_FOUND - message size 3 max size 5", nil),
+            (406, "PRECONDITION_FAILED - message size", nil),
+            (406, "PRECONDITION_FAILED - message size 5 is larger than max size 99999999999999999999999", nil),
+        ] as [(UInt16, String, Int?)])
+    func sizeLimit(code: UInt16, text: String, limit: Int?) {
+        #expect(BrokerReply(code: code, text: text).messageSizeLimit == limit)
+    }
+
+    @Test("an inbox is bounded by count and by bytes, and always takes one")
+    func inbox() throws {
+        var inbox = PublisherInbox(capacity: 3, byteCapacity: 100)
+        inbox.refusal = nil
+        func offer(_ size: Int) -> PublishError.Code? {
+            let message = OutgoingMessage(queue: "q", body: Array(repeating: 0, count: size))
+            let offer = inbox.offer(message, timeout: .seconds(1)) { _ in }
+            if case .refused(let error) = offer { return error.code }
+            return nil
+        }
+        #expect(offer(500) == nil)
+        #expect(offer(1) == .inboxFull)
+        var taken: [PublisherInbox.Item] = []
+        inbox.take(stillHeld: 0, bytes: 0, into: &taken)
+        #expect(taken.count == 1)
+        // Taken, but not sent: still counted.
+        #expect(offer(1) == .inboxFull)
+        taken = []
+        inbox.take(stillHeld: 0, bytes: 0, into: &taken)
+        #expect(taken.isEmpty)
+        for _ in 0..<3 { #expect(offer(1) == nil) }
+        #expect(offer(1) == .inboxFull)
+        inbox.take(stillHeld: 2, bytes: 2, into: &taken)
+        #expect(taken.isEmpty)
+        #expect(inbox.status.inbox == 5)
+        inbox.sizeLimit = 10
+        #expect(offer(11) == .tooLarge)
+        inbox.end()
+        #expect(offer(1) == .shuttingDown)
+    }
+
+    @Test("only the first message into an empty inbox wakes the thread")
+    func wakesOnce() throws {
+        var inbox = PublisherInbox(capacity: 10, byteCapacity: 100)
+        let wake = try WakeUp()
+        #expect(inbox.begin(wake) == true)
+        #expect(inbox.begin(wake) == false)
+        inbox.refusal = nil
+        var wakes = 0
+        for _ in 0..<5 {
+            if case .taken(_?) = inbox.offer(
+                OutgoingMessage(queue: "q", body: []), timeout: .seconds(1), completion: { _ in })
+            {
+                wakes += 1
+            }
+        }
+        #expect(wakes == 1)
+    }
+
+    @Test("durations become C's units")
+    func durations() {
+        #expect(Duration.milliseconds(1500).wholeMilliseconds == 1500)
+        #expect(Duration.microseconds(-1500).wholeMilliseconds == -1)
+        #expect(Duration.seconds(Int64.max).wholeMilliseconds == 2_000_000_000)
+        #expect(Duration.milliseconds(1500).timeval.tv_sec == 1)
+        #expect(Duration.milliseconds(1500).timeval.tv_usec == 500_000)
+        #expect(Duration.seconds(-5).timeval.tv_sec == 0)
+    }
+
+    @Test("a dedicated thread runs its body, and ends before run() returns")
+    func thread() async throws {
+        let ran = NIOLockedValueBox(0)
+        for _ in 0..<20 {
+            try await DedicatedThread.run(name: "test") { ran.withLockedValue { $0 += 1 } }
+        }
+        #expect(ran.withLockedValue { $0 } == 20)
+    }
+}

@@ -1,0 +1,148 @@
+import Testing
+
+@testable import RabbitMQ
+
+/// SplitMix64: the same sequence for the same seed, on every machine.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { self.state = seed }
+
+    mutating func next() -> UInt64 {
+        self.state &+= 0x9E37_79B9_7F4A_7C15
+        var z = self.state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
+
+/// Plays a broker that does anything a broker may do, in any order, and counts the answers.
+@Suite("PublisherStateMachine under random events")
+struct PublisherStateMachineRandomTests {
+    private struct Play {
+        var generator: SeededGenerator
+        var machine: PublisherStateMachine<Int>
+        var now = ContinuousClock.now
+        var nextID = 0
+        var answers: [Int: Int] = [:]
+        /// Ids sent on the present channel, by tag - 1.
+        var sent: [(id: Int, message: OutgoingMessage)] = []
+        var settledTags: Set<Int> = []
+        var confirmedByBroker: Set<Int> = []
+        let window: Int
+
+        init(seed: UInt64) {
+            self.generator = SeededGenerator(seed: seed)
+            self.window = Int.random(in: 1...20, using: &self.generator)
+            self.machine = PublisherStateMachine(window: self.window)
+        }
+
+        mutating func count(_ outcomes: [PublisherStateMachine<Int>.Outcome]) {
+            for outcome in outcomes {
+                self.answers[outcome.completion, default: 0] += 1
+                if outcome.result.error == nil {
+                    #expect(self.confirmedByBroker.contains(outcome.completion), "confirmed, but not by the broker")
+                }
+            }
+        }
+
+        mutating func newChannel() {
+            self.sent = []
+            self.settledTags = []
+        }
+
+        mutating func step() {
+            switch Int.random(in: 0..<100, using: &self.generator) {
+            case 0..<35:
+                let items = (0..<Int.random(in: 1...5, using: &self.generator)).map { _ in
+                    self.nextID += 1
+                    return PublisherStateMachine<Int>.Item(
+                        message: OutgoingMessage(queue: "q\(self.nextID % 3)", body: Array("\(self.nextID)".utf8)),
+                        completion: self.nextID,
+                        deadline: self.now + .milliseconds(Int.random(in: 1...2000, using: &self.generator)))
+                }
+                self.count(self.machine.enqueue(items))
+            case 35..<65:
+                switch self.machine.next(now: self.now) {
+                case .publish(let message):
+                    self.sent.append((Int(String(decoding: message.body, as: UTF8.self)) ?? 0, message))
+                case .declare(let queue):
+                    if Bool.random(using: &self.generator) {
+                        self.machine.declared(queue)
+                    } else {
+                        self.machine.declarationRefused(
+                            queue, error: PublishError(.accessRefused, ""), until: self.now + .milliseconds(50))
+                    }
+                case .settle(let outcome): self.count([outcome])
+                case .none: break
+                }
+            case 65..<85:
+                self.confirm()
+            case 85..<88:
+                let open = self.sent.indices.filter { !self.settledTags.contains($0 + 1) }
+                if let index = open.randomElement(using: &self.generator) {
+                    _ = self.machine.returned(
+                        queue: self.sent[index].message.queue, body: self.sent[index].message.body, reason: "312")
+                }
+            case 88: self.count(self.machine.blocked("alarm"))
+            case 89..<92: self.machine.unblocked()
+            case 92:
+                self.count(
+                    self.machine.channelClosed(
+                        PublishError(.channelClosed, ""),
+                        sizeLimit: Bool.random(using: &self.generator) ? 3 : nil, now: self.now))
+                self.newChannel()
+            case 93: self.lose()
+            case 94..<96: self.machine.connected()
+            default:
+                self.now += .milliseconds(Int.random(in: 0...200, using: &self.generator))
+                let (action, outcomes) = self.machine.tick(now: self.now)
+                self.count(outcomes)
+                if case .dropConnection = action { self.lose() }
+            }
+            #expect(self.machine.unconfirmedCount <= self.window)
+        }
+
+        private mutating func lose() {
+            self.count(self.machine.lost(PublishError(.connectionLost, ""), now: self.now))
+            self.newChannel()
+        }
+
+        private mutating func confirm() {
+            guard !self.sent.isEmpty else { return }
+            let tag = Int.random(in: 1...self.sent.count, using: &self.generator)
+            let multiple = Bool.random(using: &self.generator)
+            let tags = (multiple ? Array(1...tag) : [tag]).filter { !self.settledTags.contains($0) }
+            for tag in tags {
+                self.settledTags.insert(tag)
+                self.confirmedByBroker.insert(self.sent[tag - 1].id)
+            }
+            let outcomes = self.machine.acknowledged(
+                tag: UInt64(tag), multiple: multiple, positively: Int.random(in: 0..<5, using: &self.generator) > 0)
+            guard let outcomes else {
+                Issue.record("a good confirm was taken for a bad one")
+                return
+            }
+            #expect(outcomes.count <= tags.count)
+            self.count(outcomes)
+        }
+    }
+
+    @Test("every message is answered exactly once", arguments: UInt64(1)...200)
+    func exactlyOnce(seed: UInt64) {
+        var play = Play(seed: seed)
+        play.machine.connected()
+        for _ in 0..<1000 { play.step() }
+        if Bool.random(using: &play.generator) {
+            play.machine.shutdown(until: play.now + .seconds(1))
+            for _ in 0..<50 { play.step() }
+        }
+        play.count(play.machine.closed(now: play.now))
+        #expect(play.answers.count == play.nextID)
+        #expect(play.answers.values.allSatisfy { $0 == 1 })
+        #expect(play.machine.waitingCount == 0)
+        #expect(play.machine.waitingBytes == 0)
+        #expect(play.machine.unconfirmedCount == 0)
+    }
+}

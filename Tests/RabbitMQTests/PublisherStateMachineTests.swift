@@ -1,0 +1,349 @@
+import Testing
+
+@testable import RabbitMQ
+
+@Suite("PublisherStateMachine")
+struct PublisherStateMachineTests {
+    private typealias Machine = PublisherStateMachine<Int>
+    private let start = ContinuousClock.now
+
+    private func item(_ id: Int, queue: String = "q", size: Int = 4, within: Duration = .seconds(30)) -> Machine.Item {
+        var body = Array("\(id)".utf8)
+        while body.count < size { body.append(32) }
+        return .init(message: OutgoingMessage(queue: queue, body: body), completion: id, deadline: self.start + within)
+    }
+
+    /// Open, with these messages sent as tags 1, 2, …
+    private func sending(_ count: Int, window: Int = 100) -> Machine {
+        var machine = Machine(window: window)
+        machine.connected()
+        machine.declared("q")
+        #expect(machine.enqueue((1...max(count, 1)).prefix(count).map { self.item($0) }).isEmpty)
+        for _ in 0..<min(count, window) {
+            guard case .publish = machine.next(now: self.start) else {
+                Issue.record("not published")
+                return machine
+            }
+        }
+        return machine
+    }
+
+    private func codes(_ outcomes: [Machine.Outcome]) -> [Int: PublishError.Code?] {
+        Dictionary(outcomes.map { ($0.completion, $0.result.error?.code) }) { _, _ in
+            Issue.record("answered twice")
+            return nil
+        }
+    }
+
+    private func confirm(
+        _ machine: inout Machine, tag: UInt64, multiple: Bool, positively: Bool
+    ) throws -> [Machine.Outcome] {
+        let outcomes = machine.acknowledged(tag: tag, multiple: multiple, positively: positively)
+        return try #require(outcomes)
+    }
+
+    @Test("single confirms, also out of order, answer their own message")
+    func singleAcks() throws {
+        var machine = self.sending(3)
+        #expect(self.codes(try self.confirm(&machine, tag: 2, multiple: false, positively: true)) == [2: nil])
+        #expect(machine.unconfirmedCount == 2)
+        #expect(self.codes(try self.confirm(&machine, tag: 1, multiple: false, positively: true)) == [1: nil])
+        #expect(self.codes(try self.confirm(&machine, tag: 3, multiple: false, positively: true)) == [3: nil])
+        #expect(machine.unconfirmedCount == 0)
+        #expect(machine.nextDeadline == nil)
+        #expect(machine.confirmedCount == 3)
+    }
+
+    @Test("a multiple confirm answers all up to it, except those answered before; 0 means all")
+    func multipleAcks() throws {
+        var machine = self.sending(5)
+        _ = machine.acknowledged(tag: 2, multiple: false, positively: true)
+        let three = try self.confirm(&machine, tag: 3, multiple: true, positively: true)
+        #expect(three.map(\.completion) == [1, 3])
+        let rest = try self.confirm(&machine, tag: 0, multiple: true, positively: true)
+        #expect(rest.map(\.completion) == [4, 5])
+        // Tags go on counting.
+        _ = machine.enqueue([self.item(6)])
+        _ = machine.next(now: self.start)
+        #expect(try self.confirm(&machine, tag: 6, multiple: false, positively: true).map(\.completion) == [6])
+    }
+
+    @Test("a confirm that comes twice answers once")
+    func repeatedAck() throws {
+        var machine = self.sending(2)
+        _ = machine.acknowledged(tag: 1, multiple: false, positively: true)
+        #expect(try self.confirm(&machine, tag: 1, multiple: false, positively: true).isEmpty)
+        #expect(try self.confirm(&machine, tag: 1, multiple: true, positively: true).isEmpty)
+        #expect(machine.unconfirmedCount == 1)
+    }
+
+    @Test("a confirm of what was never sent is a protocol error", arguments: [false, true])
+    func unknownTag(multiple: Bool) {
+        var machine = self.sending(2)
+        #expect(machine.acknowledged(tag: 3, multiple: multiple, positively: true) == nil)
+        #expect(machine.acknowledged(tag: .max, multiple: multiple, positively: true) == nil)
+        if !multiple { #expect(machine.acknowledged(tag: 0, multiple: false, positively: true) == nil) }
+        #expect(machine.unconfirmedCount == 2)
+    }
+
+    @Test("nack is retryable")
+    func nack() throws {
+        var machine = self.sending(2)
+        let outcomes = try self.confirm(&machine, tag: 2, multiple: true, positively: false)
+        #expect(self.codes(outcomes) == [1: .nacked, 2: .nacked])
+        #expect(outcomes.allSatisfy { $0.result.error?.isRetryable == true })
+    }
+
+    @Test("a return makes the following confirm a failure, and the queue is declared again")
+    func returnThenAck() throws {
+        var machine = self.sending(3)
+        #expect(machine.returned(queue: "q", body: Array("2   ".utf8), reason: "312 NO_ROUTE") == true)
+        let outcomes = try self.confirm(&machine, tag: 3, multiple: true, positively: true)
+        #expect(self.codes(outcomes) == [1: nil, 2: .returned, 3: nil])
+        _ = machine.enqueue([self.item(4)])
+        guard case .declare("q") = machine.next(now: self.start) else {
+            Issue.record("not declared again")
+            return
+        }
+        machine.declared("q")
+        guard case .publish = machine.next(now: self.start) else {
+            Issue.record("not published after the declaration")
+            return
+        }
+    }
+
+    @Test("a late return of a message sent before the latest declaration does not cause another")
+    func lateReturn() {
+        var machine = self.sending(3)
+        #expect(machine.returned(queue: "q", body: Array("1   ".utf8), reason: "") == true)
+        machine.declared("q")
+        #expect(machine.returned(queue: "q", body: Array("2   ".utf8), reason: "") == true)
+        _ = machine.enqueue([self.item(4)])
+        guard case .publish = machine.next(now: self.start) else {
+            Issue.record("declared once more than needed")
+            return
+        }
+    }
+
+    @Test("two returns of equal bodies are two messages; one of an unknown body is none")
+    func equalReturns() throws {
+        var machine = Machine(window: 10)
+        machine.connected()
+        machine.declared("q")
+        var twin = self.item(1)
+        twin.completion = 2
+        _ = machine.enqueue([self.item(1), twin])
+        _ = machine.next(now: self.start)
+        _ = machine.next(now: self.start)
+        #expect(machine.returned(queue: "q", body: self.item(1).message.body, reason: "") == true)
+        #expect(machine.returned(queue: "q", body: self.item(1).message.body, reason: "") == true)
+        #expect(machine.returned(queue: "q", body: self.item(1).message.body, reason: "") == false)
+        #expect(machine.returned(queue: "other", body: self.item(1).message.body, reason: "") == false)
+        let outcomes = try self.confirm(&machine, tag: 2, multiple: true, positively: true)
+        #expect(self.codes(outcomes) == [1: .returned, 2: .returned])
+    }
+
+    @Test("no more than the window are unconfirmed")
+    func window() throws {
+        var machine = self.sending(5, window: 3)
+        #expect(machine.unconfirmedCount == 3)
+        #expect(machine.waitingCount == 2)
+        #expect(machine.waitingBytes == 8)
+        guard case .none = machine.next(now: self.start) else {
+            Issue.record("published beyond the window")
+            return
+        }
+        // Out of order: the slot of tag 1 is still in use, so there is no room yet.
+        _ = machine.acknowledged(tag: 1, multiple: false, positively: true)
+        guard case .publish = machine.next(now: self.start) else {
+            Issue.record("did not use the room")
+            return
+        }
+    }
+
+    @Test("not connected: refused at once")
+    func notConnected() {
+        var machine = Machine(window: 1)
+        #expect(self.codes(machine.enqueue([self.item(1)])) == [1: .notConnected])
+        guard case .none = machine.next(now: self.start) else {
+            Issue.record("something to do without a connection")
+            return
+        }
+    }
+
+    @Test("a lost connection answers everything in hand, the expired as timed out")
+    func lost() {
+        var machine = self.sending(2, window: 2)
+        _ = machine.enqueue([self.item(3), self.item(4, within: .seconds(90))])
+        let error = PublishError(.connectionLost, "gone")
+        #expect(
+            self.codes(machine.lost(error, now: self.start))
+                == [1: .connectionLost, 2: .connectionLost, 3: .connectionLost, 4: .connectionLost])
+        #expect(machine.waitingBytes == 0)
+        #expect(!machine.isOpen)
+        machine.connected()
+        // Tags and declarations belong to a connection.
+        _ = machine.enqueue([self.item(5)])
+        guard case .declare("q") = machine.next(now: self.start) else {
+            Issue.record("a declaration outlived its connection")
+            return
+        }
+    }
+
+    @Test("a closed channel fails what is unconfirmed, keeps what waits, and counts tags from 1 again")
+    func channelClosed() throws {
+        var machine = self.sending(3, window: 2)
+        let error = PublishError(.channelClosed, "404")
+        #expect(
+            self.codes(machine.channelClosed(error, sizeLimit: nil, now: self.start))
+                == [1: .channelClosed, 2: .channelClosed])
+        #expect(machine.waitingCount == 1)
+        machine.declared("q")
+        _ = machine.next(now: self.start)
+        #expect(try self.confirm(&machine, tag: 1, multiple: false, positively: true).map(\.completion) == [3])
+    }
+
+    @Test("a broker's size limit fails what is larger for good, and is remembered for the connection")
+    func sizeLimit() {
+        var machine = Machine(window: 10)
+        machine.connected()
+        machine.declared("q")
+        _ = machine.enqueue([self.item(1, size: 10), self.item(2, size: 101), self.item(3, size: 100)])
+        for _ in 0..<3 { _ = machine.next(now: self.start) }
+        let outcomes = machine.channelClosed(PublishError(.channelClosed, "406"), sizeLimit: 100, now: self.start)
+        #expect(self.codes(outcomes) == [1: .channelClosed, 2: .tooLarge, 3: .channelClosed])
+        #expect(outcomes.first { $0.completion == 2 }?.result.error?.limit == 100)
+        _ = machine.enqueue([self.item(4, size: 101)])
+        guard case .settle(let outcome) = machine.next(now: self.start) else {
+            Issue.record("sent although too large")
+            return
+        }
+        #expect(outcome.result.error?.code == .tooLarge)
+        _ = machine.lost(PublishError(.connectionLost, ""), now: self.start)
+        machine.connected()
+        #expect(machine.sizeLimit == nil)
+    }
+
+    @Test("blocked: what waits and what comes is refused, what was sent may be confirmed or expires")
+    func blocked() throws {
+        var machine = self.sending(3, window: 2)
+        #expect(self.codes(machine.blocked("low on memory")) == [3: .blocked])
+        #expect(self.codes(machine.enqueue([self.item(4)])) == [4: .blocked])
+        #expect(try self.confirm(&machine, tag: 1, multiple: false, positively: true).count == 1)
+        let (action, expired) = machine.tick(now: self.start + .seconds(31))
+        guard case .none = action else {
+            Issue.record("left a broker that had said it would be silent")
+            return
+        }
+        #expect(self.codes(expired) == [2: .blocked])
+        #expect(machine.nextDeadline == nil)
+        machine.unblocked()
+        // Its confirm comes after all, and answers nobody.
+        #expect(try self.confirm(&machine, tag: 2, multiple: false, positively: true).isEmpty)
+        #expect(machine.enqueue([self.item(5)]).isEmpty)
+        guard case .publish = machine.next(now: self.start) else {
+            Issue.record("still blocked")
+            return
+        }
+    }
+
+    @Test("a window full of answered slots that are never confirmed ends the connection")
+    func deadAfterAlarm() {
+        var machine = self.sending(2, window: 2)
+        _ = machine.blocked("disk")
+        _ = machine.tick(now: self.start + .seconds(31))
+        machine.unblocked()
+        _ = machine.enqueue([self.item(3, within: .seconds(60))])
+        guard case .dropConnection = machine.tick(now: self.start + .seconds(60)).action else {
+            Issue.record("waits for ever")
+            return
+        }
+        let error = PublishError(.connectionLost, "")
+        #expect(self.codes(machine.lost(error, now: self.start + .seconds(60))) == [3: .connectionLost])
+    }
+
+    @Test("a broker that does not confirm in time is left, and the expired message timed out")
+    func deadline() {
+        var machine = self.sending(1)
+        _ = machine.enqueue([self.item(2, within: .seconds(40))])
+        _ = machine.next(now: self.start)
+        #expect(machine.nextDeadline == self.start + .seconds(30))
+        guard case .none = machine.tick(now: self.start + .seconds(29)).action else {
+            Issue.record("too early")
+            return
+        }
+        guard case .dropConnection = machine.tick(now: self.start + .seconds(30)).action else {
+            Issue.record("too late")
+            return
+        }
+        let error = PublishError(.connectionLost, "silent")
+        #expect(self.codes(machine.lost(error, now: self.start + .seconds(30))) == [1: .timedOut, 2: .connectionLost])
+    }
+
+    @Test("a refused declaration answers its messages until it is time to try again")
+    func declarationRefused() {
+        var machine = Machine(window: 10)
+        machine.connected()
+        machine.declared("other")
+        _ = machine.enqueue([self.item(1), self.item(2), self.item(3, queue: "other"), self.item(4)])
+        guard case .declare("q") = machine.next(now: self.start) else {
+            Issue.record("not declared")
+            return
+        }
+        machine.declarationRefused("q", error: PublishError(.accessRefused, "403"), until: self.start + .seconds(1))
+        for id in [1, 2] {
+            guard case .settle(let outcome) = machine.next(now: self.start) else {
+                Issue.record("not answered")
+                return
+            }
+            #expect(outcome.completion == id)
+            #expect(outcome.result.error?.code == .accessRefused)
+        }
+        guard case .publish(let message) = machine.next(now: self.start) else {
+            Issue.record("another queue was held up")
+            return
+        }
+        #expect(message.queue == "other")
+        guard case .declare("q") = machine.next(now: self.start + .seconds(1)) else {
+            Issue.record("not tried again")
+            return
+        }
+    }
+
+    @Test("a drain sends what waits, closes when all is confirmed, and takes nothing more")
+    func drain() {
+        var machine = self.sending(2, window: 1)
+        machine.shutdown(until: self.start + .seconds(10))
+        #expect(self.codes(machine.enqueue([self.item(3)])) == [3: .shuttingDown])
+        _ = machine.acknowledged(tag: 1, multiple: false, positively: true)
+        guard case .none = machine.tick(now: self.start).action, case .publish = machine.next(now: self.start) else {
+            Issue.record("what waited was not sent")
+            return
+        }
+        _ = machine.acknowledged(tag: 2, multiple: false, positively: true)
+        guard case .close = machine.tick(now: self.start).action else {
+            Issue.record("does not close")
+            return
+        }
+        #expect(machine.closed(now: self.start).isEmpty)
+    }
+
+    @Test("a drain ends at its bound, or with the connection")
+    func drainEnds() {
+        var machine = self.sending(2)
+        machine.shutdown(until: self.start + .seconds(10))
+        #expect(machine.nextDeadline == self.start + .seconds(10))
+        guard case .close = machine.tick(now: self.start + .seconds(10)).action else {
+            Issue.record("does not close")
+            return
+        }
+        #expect(self.codes(machine.closed(now: self.start)) == [1: .shuttingDown, 2: .shuttingDown])
+
+        var other = self.sending(1)
+        other.shutdown(until: self.start + .seconds(10))
+        #expect(self.codes(other.lost(PublishError(.connectionLost, ""), now: self.start)) == [1: .connectionLost])
+        other.connected()
+        #expect(!other.isOpen)
+        #expect(self.codes(other.enqueue([self.item(2)])) == [2: .shuttingDown])
+    }
+}

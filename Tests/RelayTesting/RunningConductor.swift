@@ -1,0 +1,75 @@
+package import ConductorRPC
+package import ConductorService
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+import Notifications
+package import Notifier
+import ServiceLifecycle
+package import TLSSocket
+
+/// A conductor in this process, on a port that the system chose.
+package struct RunningConductor: Sendable {
+    /// The port it listens on, on 127.0.0.1.
+    package let port: Int
+    /// The certificates that it and its guests have.
+    package let certificates: TestCertificates
+    fileprivate let group: ServiceGroup
+
+    /// Lets it drain and end.
+    package func stop() async { await self.group.triggerGracefulShutdown() }
+
+    /// A guest's connection to it.
+    package func connect(
+        _ configuration: ConductorConnection.Configuration = .init()
+    ) async throws -> ConductorConnection {
+        try await ConductorConnection.connect(
+            host: "127.0.0.1", port: self.port, tls: self.certificates.client(), group: TestEventLoops.group,
+            configuration: configuration)
+    }
+}
+
+/// Runs a conductor over a notifier while `body` runs; ends with the error of whichever fails.
+package func withConductor<Result>(
+    _ notifier: Notifier, certificates: TestCertificates? = nil, minimumVersion: TLSVersion = .tls13, port: Int = 0,
+    configure: (inout ConductorServer.Configuration) -> Void = { _ in },
+    _ body: (RunningConductor) async throws -> Result
+) async throws -> Result {
+    let certificates = try certificates ?? TestCertificates()
+    var logger = Logger(label: "conductor") { StreamLogHandler.standardError(label: $0) }
+    logger.logLevel = .error
+    var configuration = ConductorServer.Configuration(host: "127.0.0.1", port: port)
+    configure(&configuration)
+    let (addresses, listening) = AsyncStream.makeStream(of: SocketAddress.self)
+    let server = ConductorServer(
+        configuration: configuration, tls: try certificates.server(minimumVersion: minimumVersion),
+        requestHandler: Relay(
+            notifier: notifier, catalogue: .dbaas, publisherID: "conductor.test", logger: logger),
+        logger: logger, onListening: { listening.yield($0) })
+    let group = ServiceGroup(
+        configuration: .init(services: [.init(service: notifier), .init(service: server)], logger: logger))
+    return try await withThrowingTaskGroup(of: Void.self) { tasks in
+        tasks.addTask {
+            defer { listening.finish() }
+            try await group.run()
+        }
+        guard let port = await addresses.first(where: { _ in true })?.port else {
+            try await tasks.waitForAll()
+            throw TestConductorError(description: "the conductor ended before it listened")
+        }
+        do {
+            let result = try await body(RunningConductor(port: port, certificates: certificates, group: group))
+            await group.triggerGracefulShutdown()
+            try await tasks.waitForAll()
+            return result
+        } catch {
+            await group.triggerGracefulShutdown()
+            throw error
+        }
+    }
+}
+
+/// What went wrong with a conductor under test.
+package struct TestConductorError: Error, CustomStringConvertible {
+    package let description: String
+}

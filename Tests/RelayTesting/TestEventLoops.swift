@@ -1,0 +1,8 @@
+package import NIOCore
+import NIOPosix
+
+/// The event loops that tests use: the process's own.
+package enum TestEventLoops {
+    /// The group.
+    package static var group: any EventLoopGroup { MultiThreadedEventLoopGroup.singleton }
+}

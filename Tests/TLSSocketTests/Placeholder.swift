@@ -1,1 +1,0 @@
-// The tests arrive with the next merge.
