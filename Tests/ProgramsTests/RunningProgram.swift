@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Subprocess
 import SystemPackage
 
@@ -47,6 +48,9 @@ struct Program: Sendable {
     static let conductor = Program(built: "conductor")
     static let guestAgent = Program(built: "guest-agent")
 
+    /// To write to a program that has ended is to fail the test, not to be ended ourselves. Programs do not inherit it.
+    private static let ignoresBrokenPipes: Void = { _ = signal(SIGPIPE, SIG_IGN) }()
+
     /// Its name, or its path.
     let path: String
 
@@ -69,6 +73,7 @@ struct Program: Sendable {
         _ arguments: [String], environment: [String: String] = [:], standardOutput: FileDescriptor? = nil,
         during body: (RunningProgram) async throws -> Void = { _ in }
     ) async throws -> ProgramEnd {
+        Self.ignoresBrokenPipes
         var variables = Environment.inherit
         for (name, value) in environment {
             variables = variables.updating([Environment.Key(stringLiteral: name): value])
