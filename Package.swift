@@ -129,7 +129,7 @@ let package = Package(
         .executableTarget(
             name: "guest-agent",
             dependencies: [
-                "GuestAgent", "GuestSpool", "Settings",
+                "GuestAgent", "GuestSpool", "Settings", "TLSSocket",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
@@ -226,6 +226,15 @@ let package = Package(
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
+            ], swiftSettings: settings),
+        // The programs as processes; the dependency on them sees to it that they are built.
+        .testTarget(
+            name: "ProgramsTests",
+            dependencies: [
+                "BrokerTesting", "conductor", "guest-agent",
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
             ], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]

@@ -16,7 +16,7 @@ struct CheckConfig: AsyncParsableCommand {
         try await ConductorExit.mapErrors {
             let settings = try await self.options.load()
             print(settings.describe())
-            _ = try TLSContext(configuration: TLSConfiguration(settings))
+            _ = try TLSContext(settings)
             _ = try Notifier(
                 names: try settings.drivers(), messaging: MessagingDriver.Configuration(settings),
                 logger: .init(label: "conductor"))

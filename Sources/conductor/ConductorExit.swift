@@ -33,9 +33,11 @@ enum ConductorExit {
         let message: String
         switch error {
         case let error as SettingsError: message = error.description
-        case let error as TLSError: message = error.description
-        // Only a broker's address can keep the drivers from being made.
-        case let error as DriverError: message = "messaging.transport_url: \(error.description)."
+        case let error as ConfigurationFileError: message = error.description
+        // Only a broker's address can keep the drivers from being made; why it cannot be read names the setting already.
+        case let error as DriverError:
+            let setting = "messaging.transport_url: "
+            message = (error.reason.hasPrefix(setting) ? error.reason : "\(setting)\(error.description)") + "."
         case let error as ConductorServerError: message = error.description
         default: return error
         }

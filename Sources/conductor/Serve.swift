@@ -1,5 +1,6 @@
 import ArgumentParser
 import ConductorService
+import Glibc
 import Logging
 import Notifications
 import Notifier
@@ -16,12 +17,14 @@ struct Serve: AsyncParsableCommand {
     @OptionGroup var options: ConfigurationOptions
 
     func run() async throws {
+        // A reader of our output that goes away must not end us: the write fails then, and says so to the guest.
+        _ = signal(SIGPIPE, SIG_IGN)
         try await ConductorExit.mapErrors {
             let settings = try await self.options.load()
             var logger = Logger(label: "conductor") { StreamLogHandler.standardError(label: $0) }
             logger.logLevel = Logger.Level(rawValue: try settings.string("log.level")) ?? .info
 
-            let tls = try TLSContext(configuration: TLSConfiguration(settings))
+            let tls = try TLSContext(settings)
             let notifier = try Notifier(
                 names: try settings.drivers(), messaging: MessagingDriver.Configuration(settings), logger: logger)
             let relay = Relay(

@@ -1,3 +1,4 @@
+import Foundation
 import GuestAgent
 import Subprocess
 
@@ -30,7 +31,10 @@ struct CommandFailure: ExceptionInfoProviding, CustomStringConvertible {
     }
 
     init(program: String, _ error: any Error) {
-        let isMissing = (error as? SubprocessError)?.code == .executableNotFound
+        // The subprocess library says "not found" of a file that may not be executed too.
+        let isMissing =
+            (error as? SubprocessError)?.code == .executableNotFound
+            && !(program.contains("/") && FileManager.default.fileExists(atPath: program))
         self.exitStatus = isMissing ? 127 : 126
         self.description = isMissing ? "\(program) was not found" : "\(program) could not be run: \(error)"
         self.exceptionInfo = ExceptionInfo(

@@ -1,11 +1,13 @@
 import ArgumentParser
 import Foundation
+import Glibc
 import GuestAgent
 import GuestSpool
 import Logging
 import ServiceLifecycle
 import Settings
 import Subprocess
+import TLSSocket
 import UnixSignals
 
 /// `guest-agent exec`: runs a command as the operation, and tells a conductor how it ended.
@@ -40,6 +42,9 @@ struct Exec: AsyncParsableCommand {
     }
 
     func run() async throws {
+        // A reader of our output that goes away must not end us before the outcome is told. The command does not inherit
+        // it: the subprocess library gives it the default of every signal.
+        _ = signal(SIGPIPE, SIG_IGN)
         let (agent, context, logger) = try await self.prepare()
         let command = CommandRun(command: self.command)
         // Trapped before anything starts, so that no signal meets the default and ends us without a word.
@@ -81,14 +86,25 @@ struct Exec: AsyncParsableCommand {
             var logger = Logger(label: "guest-agent") { StreamLogHandler.standardError(label: $0) }
             logger.logLevel = Logger.Level(rawValue: try settings.string("log.level")) ?? .warning
             let context = try self.readContext()
-            let agent = try GuestAgent(configuration: .init(settings), logger: logger)
-            return (agent, context, logger)
+            return (try Self.agent(settings, logger), context, logger)
         } catch let error as ValidationError {
             throw error
         } catch {
             Self.say("\(error)")
             // EX_CONFIG of sysexits.h.
             throw ExitCode(78)
+        }
+    }
+
+    /// - Throws: ``GuestAgentError`` that names the settings of a certificate or key that cannot be used.
+    private static func agent(_ settings: Settings, _ logger: Logger) throws -> GuestAgent {
+        do {
+            return try GuestAgent(configuration: .init(settings), logger: logger)
+        } catch let error as TLSError {
+            let files = ["tls.key", "tls.certificate", "tls.ca"]
+            let concerned = try files.filter { error.message.contains("(file \(try settings.string($0)))") }
+            let names = (concerned.isEmpty ? files : concerned).joined(separator: ", ")
+            throw GuestAgentError(.invalidConfiguration, "\(names): \(error.message).")
         }
     }
 

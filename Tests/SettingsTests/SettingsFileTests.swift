@@ -185,18 +185,4 @@ struct SettingsFileTests {
             #expect(try settings.integer("listen.port") == 7)
         }
     }
-
-    @Test("A file this user may not read is refused", .enabled(if: NSUserName() != "root"))
-    func forbidden() async throws {
-        try await SettingsFixture.withFolder { folder in
-            let file = folder.appending(path: "a.yaml").path
-            #expect(
-                FileManager.default.createFile(atPath: file, contents: Data(), attributes: [.posixPermissions: 0]))
-            let error = await #expect(throws: SettingsError.self) {
-                try await Settings.load(schema: SettingsFixture.schema, file: file, environment: [:])
-            }
-            #expect(error?.code == .unreadableFile)
-            #expect(error?.description.contains("may not be read by this user") == true)
-        }
-    }
 }

@@ -1,0 +1,166 @@
+import Foundation
+import Subprocess
+import Testing
+
+@Suite("conductor: settings that cannot be used", .timeLimit(.minutes(2)))
+struct ConductorConfigurationTests {
+    /// Runs `serve`, which must end with 78, and returns the one sentence it says.
+    private func sentence(
+        _ file: String, _ set: [String] = [], command: String = "serve"
+    ) async throws -> String {
+        let end = try await Program.conductor.run([command, "--config", file] + set.flatMap { ["--set", $0] })
+        #expect(end.status == .exited(78))
+        #expect(end.standardError.count == 1, "\(end.errorText)")
+        #expect(end.errorText.hasPrefix("conductor: "))
+        #expect(end.errorText.hasSuffix("."))
+        #expect(!end.errorText.contains("hunter2"))
+        return String(end.errorText.dropFirst("conductor: ".count))
+    }
+
+    @Test("A missing file is named")
+    func missingFile() async throws {
+        try await RelayFixture.with { relay in
+            let path = relay.path("none.yaml")
+            let sentence = try await self.sentence(path)
+            #expect(sentence.hasPrefix("The settings file \(path) does not exist"))
+        }
+    }
+
+    @Test("A settings file that its permissions keep from this user is named")
+    func forbiddenFile() async throws {
+        try await RelayFixture.with { relay in
+            let file = try relay.conductorFile()
+            try FileManager.default.setAttributes([.posixPermissions: 0], ofItemAtPath: file)
+            let end = try await Unprivileged.program(Program.conductor, in: relay).run(
+                Unprivileged.arguments(Program.conductor, ["check-config", "--config", file]))
+            #expect(end.status == .exited(78), "\(end.errorText)")
+            #expect(
+                end.errorText
+                    == "conductor: The settings file \(file) may not be read by this user; change its owner or mode.")
+        }
+    }
+
+    @Test("An unknown key and a malformed value are named with their line")
+    func lines() async throws {
+        try await RelayFixture.with { relay in
+            let unknown = try relay.conductorFile(more: "listne: {port: 1}")
+            let line = try String(contentsOfFile: unknown, encoding: .utf8).split(
+                separator: "\n", omittingEmptySubsequences: false
+            ).firstIndex { $0.hasPrefix("listne") }.map { $0 + 1 }
+            let sentence = try await self.sentence(unknown)
+            #expect(sentence.contains("\(unknown):\(try #require(line))") && sentence.contains("listne"))
+
+            let malformed = try relay.write(
+                String(contentsOfFile: try relay.conductorFile(), encoding: .utf8).replacing(
+                    "port: 0", with: "port: x"),
+                to: "malformed.yaml")
+            let other = try await self.sentence(malformed)
+            #expect(other.contains("\(malformed):1") && other.contains("listen.port"))
+        }
+    }
+
+    @Test("A required setting that is missing is named", arguments: ["key", "certificate", "guest_ca"])
+    func missingValue(_ key: String) async throws {
+        try await RelayFixture.with { relay in
+            let text = try String(contentsOfFile: try relay.conductorFile(), encoding: .utf8)
+            let file = try relay.write(
+                text.split(separator: "\n").filter { !$0.hasPrefix("  \(key):") }.joined(separator: "\n"), to: "a.yaml")
+            let sentence = try await self.sentence(file)
+            #expect(sentence.contains("tls.\(key)"))
+        }
+    }
+
+    @Test("A port that is taken is named by its setting")
+    func portTaken() async throws {
+        try await RelayFixture.with { relay in
+            try await relay.withConductor { conductor in
+                let file = try relay.conductorFile()
+                let end = try await Program.conductor.run([
+                    "serve", "--config", file, "--set", "listen.port=\(conductor.port)",
+                ])
+                #expect(end.status == .exited(78))
+                #expect(end.standardError.last?.contains("listen.port \(conductor.port)") == true, "\(end.errorText)")
+                #expect(end.standardError.filter { $0.hasPrefix("conductor: ") }.count == 1)
+            }
+        }
+    }
+
+    @Test(
+        "A certificate or key file that cannot be used is named by its setting", arguments: ["serve", "check-config"])
+    func files(_ command: String) async throws {
+        try await RelayFixture.with { relay in
+            let file = try relay.conductorFile()
+            for setting in ["tls.key", "tls.certificate", "tls.guest_ca"] {
+                let missing = relay.path("missing.pem")
+                let sentence = try await self.sentence(file, ["\(setting)=\(missing)"], command: command)
+                #expect(sentence.hasPrefix("\(setting): ") && sentence.contains("\(missing)) does not exist"))
+                // Not even the superuser reads a directory.
+                let unreadable = try await self.sentence(
+                    file, ["\(setting)=\(relay.directory.path)"], command: command)
+                #expect(unreadable.hasPrefix("\(setting): ") && unreadable.contains("cannot be read"))
+            }
+            let mismatch = try await self.sentence(file, ["tls.key=\(relay.path("tls/ca.key"))"], command: command)
+            #expect(mismatch.hasPrefix("tls.key, tls.certificate: ") && mismatch.contains("does not belong"))
+        }
+    }
+
+    @Test("A key that its permissions keep from this user is named by its setting")
+    func forbiddenKey() async throws {
+        try await RelayFixture.with { relay in
+            let key = relay.path("tls/conductor.key")
+            try FileManager.default.setAttributes([.posixPermissions: 0], ofItemAtPath: key)
+            let file = try relay.conductorFile()
+            let end = try await Unprivileged.program(Program.conductor, in: relay).run(
+                Unprivileged.arguments(Program.conductor, ["serve", "--config", file]))
+            #expect(end.status == .exited(78), "\(end.errorText)")
+            #expect(end.errorText.contains("tls.key: ") && end.errorText.contains("Permission denied"))
+        }
+    }
+
+    @Test(
+        "A transport URL that cannot be used is named by its setting, and its password is not shown",
+        arguments: [
+            "rabbit://user:hunter2@127.0.0.1:99999/", "kafka://user:hunter2@localhost/", "hunter2",
+            "rabbit://user:hunter2@host:5672/?ssl=maybe",
+        ])
+    func transportURL(_ url: String) async throws {
+        try await RelayFixture.with { relay in
+            let file = try relay.conductorFile(drivers: "messagingv2")
+            for command in ["serve", "check-config"] {
+                let sentence = try await self.sentence(file, ["messaging.transport_url=\(url)"], command: command)
+                #expect(sentence.hasPrefix("messaging.transport_url: "))
+                #expect(sentence.split(separator: "messaging.transport_url").count == 1, "\(sentence)")
+            }
+        }
+    }
+
+    @Test("A messaging driver without a transport URL asks for it")
+    func noTransportURL() async throws {
+        try await RelayFixture.with { relay in
+            let sentence = try await self.sentence(try relay.conductorFile(drivers: "messaging"))
+            #expect(sentence.hasPrefix("messaging.transport_url: "))
+        }
+    }
+
+    @Test("check-config prints the effective values, with secrets hidden")
+    func checkConfig() async throws {
+        try await RelayFixture.with { relay in
+            let file = try relay.conductorFile(
+                drivers: "messagingv2", more: #"messaging: {transport_url: "rabbit://user:hunter2@10.0.0.1:5673/"}"#)
+            let end = try await Program.conductor.run(
+                ["check-config", "--config", file, "--set", "limits.window=7"],
+                environment: ["CONDUCTOR_MESSAGING_TOPIC": "events"])
+            #expect(end.status == .exited(0))
+            #expect(end.standardError.isEmpty)
+            for (setting, value, origin) in [
+                ("listen.host", "127.0.0.1", "\(file):1"), ("messaging.exchange", "trove", "default"),
+                ("messaging.topic", "events", "CONDUCTOR_MESSAGING_TOPIC"), ("limits.window", "7", "--set"),
+                ("messaging.transport_url", "rabbit://user:***@10.0.0.1:5673/", file),
+            ] {
+                let line = end.standardOutput.first { $0.hasPrefix("\(setting) ") }
+                #expect(line?.contains("= \(value)  ") == true && line?.contains(origin) == true, "\(line ?? setting)")
+            }
+            #expect(!end.standardOutput.joined().contains("hunter2"))
+        }
+    }
+}

@@ -1,0 +1,106 @@
+import Foundation
+import Glibc
+import Subprocess
+import SystemPackage
+import Testing
+
+@Suite("conductor serve", .timeLimit(.minutes(2)))
+struct ConductorServeTests {
+    private static let call = #"""
+        {"jsonrpc":"2.0","id":1,"method":"notify_end","params":{"context":{"operation":"database_create",\#
+        "request_id":"r","tenant_id":"t","client_ip":"10.0.0.9","payload":{"instance_id":"guest-1","dbname":"d"}}}}
+        """#
+
+    /// A guest in the form of `openssl s_client`, connected while the body runs.
+    private func withGuest(
+        _ relay: RelayFixture, port: String, _ body: (RunningProgram) async throws -> Void
+    ) async throws {
+        let arguments = [
+            "s_client", "-connect", "127.0.0.1:\(port)", "-quiet", "-verify_return_error", "-alpn", "conductor-rpc/1",
+            "-CAfile", relay.path("tls/ca.pem"), "-cert", relay.path("tls/guest-guest-1.pem"), "-key",
+            relay.path("tls/guest-guest-1.key"),
+        ]
+        _ = try await Program("openssl").run(arguments) { guest in
+            try await guest.write(#"{"jsonrpc":"2.0","id":0,"method":"ping"}"#)
+            try await guest.standardOutput.line(containing: #""id":0"#)
+            try await body(guest)
+            // It may wait for the conductor to close; the test does not.
+            try? guest.send(.terminate)
+        }
+    }
+
+    @Test("An unreachable broker at start: it runs, says so, answers that the call can be repeated, and ends at once")
+    func unreachableBroker() async throws {
+        try await RelayFixture.with { relay in
+            let broker = try ReservedPort()
+            let messaging = """
+                messaging:
+                  transport_url: "rabbit://user:hunter2@127.0.0.1:\(broker.number)/"
+                  publish_timeout: 1
+                """
+            let clock = ContinuousClock()
+            var stopped = clock.now
+            let end = try await relay.withConductor(drivers: "messagingv2", more: messaging) { conductor in
+                try await conductor.program.standardError.line(containing: "messaging.transport_url")
+                try await self.withGuest(relay, port: conductor.port) { guest in
+                    try await guest.write(Self.call)
+                    let answer = try await guest.standardOutput.line(containing: #""id":1"#)
+                    #expect(answer.contains(#""reason":"broker_unavailable""#) && answer.contains(#""retryable":true"#))
+                }
+                stopped = clock.now
+            }
+            #expect(clock.now - stopped < .seconds(5))
+            #expect(!end.errorText.contains("hunter2"))
+        }
+    }
+
+    @Test(
+        "SIGTERM while guests are connected ends it at once, with status 0", arguments: [Signal.terminate, .interrupt])
+    func termination(_ signal: Signal) async throws {
+        try await RelayFixture.with { relay in
+            let clock = ContinuousClock()
+            let file = try relay.conductorFile()
+            var stopped = clock.now
+            let end = try await Program.conductor.run(["serve", "--config", file]) { program in
+                let conductor = try await relay.listening(program)
+                try await self.withGuest(relay, port: conductor.port) { _ in
+                    try await self.withGuest(relay, port: conductor.port) { guest in
+                        stopped = clock.now
+                        try program.send(signal)
+                        // The guests are told: their connection ends, and with it the client.
+                        try await guest.standardError.end()
+                    }
+                }
+            }
+            #expect(end.status == .exited(0), "\(end.errorText)")
+            // Its drain timeout is 20 seconds; nothing was in flight.
+            #expect(clock.now - stopped < .seconds(10))
+        }
+    }
+
+    @Test("A reader of standard output that went away is a retryable failure, not the end")
+    func closedStandardOutput() async throws {
+        try await RelayFixture.with { relay in
+            // Made close-on-exec at once (which pipe() cannot do), else a process that another test starts at this
+            // moment would keep the reading end open.
+            var ends: [Int32] = [0, 0]
+            try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends) == 0)
+            try FileDescriptor(rawValue: ends[0]).close()
+            let file = try relay.conductorFile()
+            let end = try await Program.conductor.run(
+                ["serve", "--config", file], standardOutput: FileDescriptor(rawValue: ends[1])
+            ) { program in
+                let conductor = try await relay.listening(program)
+                for _ in 1...2 {
+                    try await self.withGuest(relay, port: conductor.port) { guest in
+                        try await guest.write(Self.call)
+                        let answer = try await guest.standardOutput.line(containing: #""id":1"#)
+                        #expect(answer.contains(#""retryable":true"#))
+                    }
+                }
+                try program.send(.terminate)
+            }
+            #expect(end.status == .exited(0), "\(end.errorText)")
+        }
+    }
+}

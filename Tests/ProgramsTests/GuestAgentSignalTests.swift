@@ -1,0 +1,118 @@
+import Foundation
+import Subprocess
+import Testing
+
+@Suite("guest-agent exec: signals and deliveries that fail", .timeLimit(.minutes(2)))
+struct GuestAgentSignalTests {
+    @Test(
+        "A signal to the agent reaches the command, and the outcome is still delivered",
+        arguments: [(Signal.terminate, "TERM"), (.interrupt, "INT"), (.terminalClosed, "HUP")])
+    func passedOn(_ signal: Signal, _ name: String) async throws {
+        try await RelayFixture.with { relay in
+            try await relay.withConductor { conductor in
+                let command = "trap 'echo caught \(name) >&2; kill $!; exit 5' \(name); sleep 60 & echo ready; wait"
+                let end = try await relay.exec(["sh", "-c", command], ports: [conductor.port]) { agent in
+                    try await agent.standardOutput.line(containing: "ready")
+                    try agent.send(signal)
+                }
+                #expect(end.status == .exited(5), "\(end.errorText)")
+                let notification = try await conductor.notification(of: "dbaas.database_create.error")
+                #expect(notification.message == "caught \(name)")
+            }
+        }
+    }
+
+    @Test("A command that traps nothing is ended by the signal, as without the agent")
+    func defaultAction() async throws {
+        try await RelayFixture.with { relay in
+            try await relay.withConductor { conductor in
+                let end = try await relay.exec(["sh", "-c", "echo ready; exec sleep 60"], ports: [conductor.port]) {
+                    try await $0.standardOutput.line(containing: "ready")
+                    try $0.send(.terminate)
+                }
+                #expect(end.status == .exited(128 + 15), "\(end.errorText)")
+                let notification = try await conductor.notification(of: "dbaas.database_create.error")
+                #expect(notification.exception.last?.hasPrefix("CommandKilled") == true)
+            }
+        }
+    }
+
+    @Test("The command starts with no signal ignored or blocked")
+    func inherited() async throws {
+        try await RelayFixture.with { relay in
+            try await relay.withConductor { conductor in
+                let end = try await relay.exec(
+                    ["grep", "-E", "^Sig(Ign|Blk)", "/proc/self/status"], ports: [conductor.port])
+                try #require(end.standardOutput.count == 2)
+                for line in end.standardOutput {
+                    let mask = try #require(UInt64(line.split(separator: "\t").last ?? "", radix: 16))
+                    // 1 to 31; those above are real-time signals, of which the C library keeps some to itself.
+                    #expect(mask & 0x7FFF_FFFF == 0, "\(line)")
+                }
+            }
+        }
+    }
+
+    @Test("A reader of standard error that went away does not keep the outcome from being told")
+    func closedStandardError() async throws {
+        try await RelayFixture.with { relay in
+            try await relay.withConductor { conductor in
+                let (file, context) = (try relay.guestFile(ports: [conductor.port]), try relay.contextFile())
+                // The shell waits for the reader of its pipe to end before it starts the agent.
+                let script = """
+                    mkfifo "$1"; exec 3<>"$1"; exec 4>"$1"; exec 3<&-; shift; exec "$@" 2>&4
+                    """
+                let end = try await Program("sh").run([
+                    "-c", script, "sh", relay.path("fifo"), Program.guestAgent.path, "exec", "--config", file,
+                    "--context", context, "--", "sh", "-c", "echo lost >&2; exit 3",
+                ])
+                #expect(end.status == .exited(3), "\(end.errorText)")
+                let notification = try await conductor.notification(of: "dbaas.database_create.error")
+                #expect(notification.message == "lost")
+            }
+        }
+    }
+
+    @Test("Without a conductor the command's status is kept, and the loss is told after the drain timeout")
+    func unreachable() async throws {
+        try await RelayFixture.with { relay in
+            let port = try ReservedPort()
+            for status in [0, 4] as [Int32] {
+                let end = try await relay.exec(["sh", "-c", "exit \(status)"], ports: [port.number], drainTimeout: 0.5)
+                #expect(end.status == .exited(status), "\(end.errorText)")
+                #expect(end.errorText.contains("The outcome was NOT delivered"))
+                #expect(end.errorText.contains("127.0.0.1:\(port.number)"), "\(end.errorText)")
+            }
+        }
+    }
+
+    @Test("A second signal, once the command has ended, ends the wait for a conductor")
+    func impatient() async throws {
+        try await RelayFixture.with { relay in
+            let port = try ReservedPort()
+            let environment = ["GUEST_AGENT_LOG_LEVEL": "debug"]
+            let end = try await relay.exec(
+                ["true"], ports: [port.number], drainTimeout: 3600, environment: environment
+            ) { agent in
+                // Said once the command has ended.
+                try await agent.standardError.line(containing: "graceful shutdown")
+                try agent.send(.terminate)
+            }
+            #expect(end.status == .exited(0), "\(end.errorText)")
+            #expect(end.errorText.contains("The outcome was NOT delivered"), "\(end.errorText)")
+        }
+    }
+
+    @Test("The second conductor is used when the first is down")
+    func secondConductor() async throws {
+        try await RelayFixture.with { relay in
+            let down = try ReservedPort()
+            try await relay.withConductor { conductor in
+                let end = try await relay.exec(["true"], ports: [down.number, conductor.port])
+                #expect(end.status == .exited(0), "\(end.errorText)")
+                #expect(!end.errorText.contains("NOT delivered"), "\(end.errorText)")
+                #expect(try conductor.notifications().map(\.eventType) == ["dbaas.database_create.end"])
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+import BrokerTesting
+import Foundation
+import Subprocess
+import Testing
+
+/// The real oslo.messaging reads what a command in a guest led to, and what it writes itself is compared with ours.
+@Suite("oslo.messaging", .timeLimit(.minutes(3)))
+struct OsloCompatibilityTests {
+    private struct MissingPython: Error, CustomStringConvertible {
+        let description =
+            "CONDUCTOR_TEST_PYTHON is not set: these tests need a Python with oslo.messaging, which Tests/run "
+            + "installs; or make one as Tests/Compatibility/README.md says and set the variable to it"
+    }
+
+    /// Runs one of the scripts of Tests/Compatibility.
+    private func script(
+        _ name: String, _ arguments: [String], during body: (RunningProgram) async throws -> Void = { _ in }
+    ) async throws -> ProgramEnd {
+        guard let python = ProcessInfo.processInfo.environment["CONDUCTOR_TEST_PYTHON"], !python.isEmpty else {
+            throw MissingPython()
+        }
+        let script = URL(filePath: #filePath).deletingLastPathComponent()
+            .appending(path: "../Compatibility/\(name).py").standardizedFileURL
+        return try await Program(python).run(["-W", "ignore", script.path] + arguments, during: body)
+    }
+
+    private func messaging(_ broker: TestBroker, _ names: UniqueTopic) -> String {
+        "messaging: {transport_url: \"\(broker.url)\", exchange: \(names.exchange), topic: \(names.topic)}"
+    }
+
+    @Test("A real listener receives an end and an error", arguments: ["messaging", "messagingv2"])
+    func received(_ driver: String) async throws {
+        let broker = try TestBroker.shared()
+        let names = UniqueTopic()
+        let options = [
+            "--url", broker.url, "--exchange", names.exchange, "--topic", names.topic, "--count", "2", "--timeout",
+            "90",
+        ]
+        try await RelayFixture.with { relay in
+            var serverIP = ""
+            let end = try await self.script("oslo_listener", options) { listener in
+                try await listener.standardOutput.line(containing: "READY")
+                try await relay.withConductor(drivers: driver, more: self.messaging(broker, names)) { conductor in
+                    serverIP = "127.0.0.1:\(conductor.port)"
+                    let good = try await relay.exec(["true"], ports: [conductor.port])
+                    #expect(good.status == .exited(0), "\(good.errorText)")
+                    let bad = try await relay.exec(
+                        ["sh", "-c", "echo 'no räum' >&2; exit 3"], ports: [conductor.port])
+                    #expect(bad.status == .exited(3), "\(bad.errorText)")
+                }
+            }
+            #expect(end.status == .exited(0), "\(end.errorText)")
+            // The two priorities are two queues, and oslo may hand them out in any order.
+            let received = try end.standardOutput.filter { $0 != "READY" }.map { try Notification($0) }
+            try #require(received.count == 2)
+            let (info, error) = (
+                try #require(received.first { $0.priority == "info" }),
+                try #require(received.first { $0.priority == "error" })
+            )
+            for notification in [info, error] {
+                #expect(notification.object["publisher_id"] as? String == "conductor.edge-1")
+                let context = try #require(notification.object["ctxt"] as? [String: Any])
+                #expect(context["request_id"] as? String == "req-1")
+                #expect(context["project_id"] as? String == "tenant-1")
+                #expect(context["user"] as? String == "user-1")
+                let metadata = try #require(notification.object["metadata"] as? [String: String])
+                #expect(Set(metadata.keys) == ["message_id", "timestamp"])
+                #expect(UUID(uuidString: metadata["message_id"] ?? "") != nil)
+                #expect(metadata["timestamp"]?.wholeMatch(of: /\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{6})?/) != nil)
+            }
+            let base: NSDictionary = [
+                "tenant_id": "tenant-1", "user_id": "user-1", "client_ip": "10.1.2.3", "request_id": "req-1",
+                "server_type": "conductor", "server_ip": serverIP, "instance_id": "guest-1", "dbname": "shop",
+            ]
+            #expect(info.eventType == "dbaas.database_create.end")
+            #expect(info.payload as NSDictionary == base)
+            #expect(error.eventType == "dbaas.database_create.error")
+            #expect(error.message == "no räum")
+            #expect(error.exception.last == "CommandFailed: no räum")
+            let rest = error.payload.filter { !["message", "exception"].contains($0.key) }
+            #expect(rest as NSDictionary == base)
+        }
+    }
+
+    @Test(
+        "On the wire ours has the properties, members and order of oslo's own", arguments: ["messaging", "messagingv2"])
+    func sameShape(_ driver: String) async throws {
+        let broker = try TestBroker.shared()
+        let (ours, theirs) = (UniqueTopic(), UniqueTopic())
+        try await RelayFixture.with { relay in
+            try await relay.withConductor(drivers: driver, more: self.messaging(broker, ours)) { conductor in
+                let end = try await relay.exec(["true"], ports: [conductor.port])
+                #expect(end.status == .exited(0))
+            }
+        }
+        let sent = try await self.script(
+            "oslo_notifier",
+            [
+                "--url", broker.url, "--exchange", theirs.exchange, "--topic", theirs.topic, "--driver", driver,
+                "--event-type", "dbaas.database_create.end", "--payload", #"{"instance_id": "guest-1"}"#, "--context",
+                #"{"project_id": "tenant-1", "user_id": "user-1"}"#,
+            ])
+        #expect(sent.status == .exited(0), "\(sent.errorText)")
+        let client = BrokerClient(broker)
+        let our = try #require(try await client.get(ours.info))
+        let their = try #require(try await client.get(theirs.info))
+        #expect(our.properties == their.properties)
+        #expect(our.body.allSatisfy { $0 < 0x80 })
+        #expect(self.members(our.body) == self.members(their.body))
+        let (mine, oslo) = (try Notification(body: our.body), try Notification(body: their.body))
+        func isContext(_ name: String) -> Bool { name.hasPrefix("_context_") }
+        #expect(Set(mine.object.keys.filter { !isContext($0) }) == Set(oslo.object.keys.filter { !isContext($0) }))
+        #expect(Set(mine.object.keys).isSubset(of: oslo.object.keys), "a context key that oslo does not know")
+        for name in ["_context_project_id", "_context_project", "_context_user", "event_type", "priority"] {
+            #expect(mine.object[name] as? String == oslo.object[name] as? String, "\(name)")
+        }
+        #expect((mine.object["_unique_id"] as? String)?.wholeMatch(of: /[0-9a-f]{32}/) != nil)
+    }
+
+    /// Which of the members that every message has stand in the text, in the order in which they stand there.
+    private func members(_ body: [UInt8]) -> [String] {
+        let text = String(decoding: body, as: UTF8.self)
+        let names = [
+            "oslo.version", "oslo.message", "message_id", "publisher_id", "event_type", "priority", "payload",
+            "timestamp", "_unique_id",
+        ]
+        return names.compactMap { name in
+            // With the backslash of a quote inside a string, the envelope's inner object is found as well.
+            text.firstRange(of: "\(name)\\\":") ?? text.firstRange(of: "\(name)\":")
+        }.sorted { $0.lowerBound < $1.lowerBound }.map { String(text[$0]) }
+    }
+}

@@ -1,0 +1,123 @@
+import Foundation
+import Subprocess
+import Testing
+
+/// A directory with certificates, in which a test configures and runs conductors and guest agents.
+struct RelayFixture: Sendable {
+    /// The directory; removed when the test ends.
+    let directory: URL
+
+    /// A conductor that serves.
+    struct Conductor: Sendable {
+        /// The process.
+        let program: RunningProgram
+        /// The port it listens on, at 127.0.0.1.
+        let port: String
+
+        /// The notifications that its `log` driver has written.
+        func notifications() throws -> [Notification] {
+            try self.program.standardOutput.all.map { try Notification($0) }
+        }
+
+        /// Waits for a notification of this event.
+        func notification(of eventType: String) async throws -> Notification {
+            try Notification(await self.program.standardOutput.line(containing: "\"event_type\":\"\(eventType)\""))
+        }
+    }
+
+    /// Runs the body with a fixture of its own.
+    @discardableResult
+    static func with<Result>(_ body: (RelayFixture) async throws -> Result) async throws -> Result {
+        let directory = FileManager.default.temporaryDirectory.appending(path: "programs-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let fixture = RelayFixture(directory: directory)
+        for arguments in [["init"], ["guest", "guest-1"]] {
+            let end = try await Program.conductor.run(
+                ["certificates"] + arguments + ["--directory", fixture.path("tls")])
+            try #require(end.status == .exited(0), "\(end.errorText)")
+        }
+        return try await body(fixture)
+    }
+
+    /// The path of a file in the directory.
+    func path(_ name: String) -> String { self.directory.appending(path: name).path }
+
+    /// Writes a file, and returns its path.
+    func write(_ text: String, to name: String) throws -> String {
+        try Data(text.utf8).write(to: self.directory.appending(path: name))
+        return self.path(name)
+    }
+
+    /// A conductor's settings: the `log` driver, a port that the system chooses.
+    func conductorFile(drivers: String = "log", more: String = "") throws -> String {
+        try self.write(
+            """
+            listen: {host: 127.0.0.1, port: 0}
+            tls:
+              certificate: \(self.path("tls/conductor.pem"))
+              key: \(self.path("tls/conductor.key"))
+              guest_ca: \(self.path("tls/ca.pem"))
+            drivers: [\(drivers)]
+            publisher: {host: edge-1}
+            \(more)
+
+            """, to: "conductor-\(UUID().uuidString).yaml")
+    }
+
+    /// Serves while the body runs, then sends SIGTERM and requires exit status 0.
+    @discardableResult
+    func withConductor(
+        drivers: String = "log", more: String = "", _ body: (Conductor) async throws -> Void
+    ) async throws -> ProgramEnd {
+        let file = try self.conductorFile(drivers: drivers, more: more)
+        let end = try await Program.conductor.run(["serve", "--config", file]) { program in
+            try await body(try await self.listening(program))
+            try program.send(.terminate)
+        }
+        #expect(end.status == .exited(0), "\(end.errorText)")
+        return end
+    }
+
+    /// Waits until a conductor listens.
+    func listening(_ program: RunningProgram) async throws -> Conductor {
+        let line = try await program.standardError.line(containing: "Listening for guests")
+        let port = try #require(line.firstMatch(of: /address=127\.0\.0\.1:(\d+)/)?.output.1)
+        return Conductor(program: program, port: String(port))
+    }
+
+    /// A guest's settings.
+    func guestFile(ports: [String], drainTimeout: Double = 30) throws -> String {
+        try self.write(
+            """
+            conductors: [\(ports.map { "\"127.0.0.1:\($0)\"" }.joined(separator: ", "))]
+            tls:
+              certificate: \(self.path("tls/guest-guest-1.pem"))
+              key: \(self.path("tls/guest-guest-1.key"))
+              ca: \(self.path("tls/ca.pem"))
+            delivery: {drain_timeout: \(drainTimeout)}
+
+            """, to: "guest-\(UUID().uuidString).yaml")
+    }
+
+    /// What the control plane would have sent with a call: `database_create`, or another operation.
+    func contextFile(operation: String = "database_create", payload: String? = nil) throws -> String {
+        try self.write(
+            """
+            {"operation": "\(operation)", "request_id": "req-1", "tenant_id": "tenant-1", "user_id": "user-1",
+             "client_ip": "10.1.2.3", "payload": \(payload ?? #"{"instance_id": "guest-1", "dbname": "shop"}"#)}
+
+            """, to: "context-\(UUID().uuidString).json")
+    }
+
+    /// Runs a command under `guest-agent exec`.
+    func exec(
+        _ command: [String], ports: [String], drainTimeout: Double = 30, context: String? = nil,
+        environment: [String: String] = [:], during body: (RunningProgram) async throws -> Void = { _ in }
+    ) async throws -> ProgramEnd {
+        let context = try context ?? self.contextFile()
+        let file = try self.guestFile(ports: ports, drainTimeout: drainTimeout)
+        return try await Program.guestAgent.run(
+            ["exec", "--config", file, "--context", context, "--"] + command, environment: environment, during: body)
+    }
+}
