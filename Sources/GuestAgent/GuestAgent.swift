@@ -76,7 +76,8 @@ public final class GuestAgent: Service {
     ///   - operation: the work.
     /// - Returns: what the operation returned.
     /// - Throws: what the operation threw; or an ``OutboxError`` before it began, when there is no room for its
-    ///   outcome, so that no operation runs whose outcome could not be told.
+    ///   outcome, so that no operation runs whose outcome could not be told; or what the outbox throws when the
+    ///   operation succeeded and its end could not be kept.
     @discardableResult
     public func withNotification<Success>(
         _ context: NotificationContext?, isolation: isolated (any Actor)? = #isolation, fileID: String = #fileID,
@@ -122,7 +123,9 @@ public final class GuestAgent: Service {
     private func finish(
         _ outcome: OperationOutcome, context: NotificationContext, messageID: MessageID
     ) async throws {
-        try await self.outbox.finish(OutcomeReport(context: context, outcome: outcome, messageID: messageID))
+        let report = OutcomeReport(context: context, outcome: outcome, messageID: messageID)
+        // A task of its own: that the operation was cancelled must not cancel the outbox's write, or its outcome is lost.
+        try await Task { try await self.outbox.finish(report) }.value
         self.delivery.outcomeArrived()
     }
 }

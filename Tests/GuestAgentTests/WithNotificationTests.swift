@@ -79,6 +79,20 @@ private struct DiskFull: Error, CustomStringConvertible {
         #expect(exception.etype == "CancellationError")
     }
 
+    @Test func anOutboxThatHeedsCancellationGetsTheOutcomeOfACancelledOperation() async throws {
+        let agent = try GuestAgent(
+            configuration: .test(ports: [1], certificates: self.certificates),
+            outbox: FaultyOutbox(over: self.outbox), logger: Logger(label: "test"))
+        let task = Task {
+            try await agent.withNotification(SampleReport.context()) {
+                withUnsafeCurrentTask { $0?.cancel() }
+                try Task.checkCancellation()
+            }
+        }
+        await #expect(throws: CancellationError.self) { try await task.value }
+        #expect(try await self.reports().count == 1)
+    }
+
     @Test func withoutAContextNothingIsNotified() async throws {
         let value = try await self.agent.withNotification(nil) { OperationNotification.current == nil }
         #expect(value)
