@@ -152,8 +152,9 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         self.state.taken(bytes: bytes)
         do throws(RPCRequestError) {
             let request = try RPCRequest(line: line)
-            self.requestHandler.handle(request.call, from: self.peer) { result in
-                outbox.append(.init(id: request.id, result: result, requestBytes: bytes))
+            // The id alone: while it is in flight a request must not keep its JSON, which is many times its line.
+            self.requestHandler.handle(request.call, from: self.peer) { [id = request.id] result in
+                outbox.append(.init(id: id, result: result, requestBytes: bytes))
             }
         } catch {
             self.logger.debug(
