@@ -139,6 +139,41 @@ private struct DiskFull: Error, CustomStringConvertible {
         #expect(ExceptionInfo(Python()) == Python().exceptionInfo)
     }
 
+    @Test(arguments: ["window", "minimumBackoff", "maximumBackoff", "answerTimeout", "connectTimeout"])
+    func aConfigurationThatCannotWorkIsRefusedByName(field: String) {
+        var configuration = GuestAgent.Configuration.test(ports: [1], certificates: self.certificates)
+        switch field {
+        case "window": configuration.window = 0
+        case "minimumBackoff": configuration.minimumBackoff = .zero
+        case "maximumBackoff": configuration.maximumBackoff = .milliseconds(1)
+        case "answerTimeout": configuration.answerTimeout = .zero
+        default: configuration.connectTimeout = .zero
+        }
+        let error = #expect(throws: GuestAgentError.self) {
+            try GuestAgent(configuration: configuration, logger: Logger(label: "test"))
+        }
+        #expect(error?.description.hasPrefix(field) == true)
+    }
+
+    @Test func anAgentRunsOnceAtATime() async throws {
+        let ended = AsyncStream.makeStream(of: (any Error)?.self)
+        let runs = (1...2).map { _ in
+            Task {
+                do {
+                    try await self.agent.run()
+                    ended.continuation.yield(nil)
+                } catch {
+                    ended.continuation.yield(error)
+                }
+            }
+        }
+        // The other goes on until it is cancelled.
+        let first = await ended.stream.first { _ in true }
+        #expect((first as? GuestAgentError)?.code == .alreadyRunning)
+        for run in runs { run.cancel() }
+        for run in runs { await run.value }
+    }
+
     @Test func aConfigurationWithoutConductorsIsRefused() {
         #expect(throws: GuestAgentError.self) {
             try GuestAgent(
