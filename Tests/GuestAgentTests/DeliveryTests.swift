@@ -245,12 +245,13 @@ private final class RecoveringDriver: NotificationDriver {
         let driver = TestDriver()
         let certificates = try TestCertificates()
         let agentBox = NIOLockedValueBox<GuestAgent?>(nil)
-        let port = try await withConductor(Notifier(drivers: [driver]), certificates: certificates) { conductor in
+        // Below the ports that the system chooses from: one of those may be another test's before the restart.
+        let port = Int.random(in: 27_000..<32_000)
+        try await withConductor(Notifier(drivers: [driver]), certificates: certificates, port: port) { conductor in
             let agent = try GuestAgent(
                 configuration: .test(ports: [conductor.port], certificates: certificates), logger: self.logger)
             agentBox.withLockedValue { $0 = agent }
             try await agent.notify(.end(payload: [:]), context: SampleReport.context(dbname: "before"))
-            return conductor.port
         }
         let agent = try #require(agentBox.withLockedValue { $0 })
         let group = ServiceGroup(configuration: .init(services: [.init(service: agent)], logger: self.logger))
