@@ -178,7 +178,7 @@ let package = Package(
         .testTarget(
             name: "GuestAgentTests",
             dependencies: [
-                "ConductorRPC", "ConductorService", "GuestSpool", "Notifier", "RelayTesting",
+                "ConductorRPC", "ConductorService", "GuestSpool", "Notifier", "RelayTesting", "TLSSocket",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),

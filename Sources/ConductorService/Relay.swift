@@ -46,13 +46,14 @@ package struct Relay: RPCRequestHandler {
             completion(.failure(error))
             return
         }
-        self.notifier.emit(notification) { [logger] result in
+        // Of the report only what is needed: what the guest said besides it must not lie here until the broker confirms.
+        self.notifier.emit(notification) { [logger, messageID = report.messageID] result in
             switch result {
-            case .success: completion(.success(.taken(report.messageID, .published)))
+            case .success: completion(.success(.taken(messageID, .published)))
             case .failure(let error):
                 logger.debug(
                     "A notification was not published",
-                    metadata: ["message_id": "\(report.messageID)", "error": "\(error)"])
+                    metadata: ["message_id": "\(messageID)", "error": "\(error)"])
                 completion(.failure(RPCError(error)))
             }
         }

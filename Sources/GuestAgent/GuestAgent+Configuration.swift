@@ -34,6 +34,18 @@ extension GuestAgent {
             self.keyFile = keyFile
             self.caFile = caFile
         }
+
+        /// What makes these values unusable, in a sentence; nil when nothing does.
+        var problem: String? {
+            if self.window < 1 { return "window must be at least 1." }
+            if self.maximumLineLength < 1 { return "maximumLineLength must be at least 1." }
+            // Without a pause or a deadline the agent would do nothing but connect.
+            if self.minimumBackoff <= .zero { return "minimumBackoff must be longer than nothing." }
+            if self.maximumBackoff < self.minimumBackoff { return "maximumBackoff must not be below minimumBackoff." }
+            if self.connectTimeout <= .zero { return "connectTimeout must be longer than nothing." }
+            if self.answerTimeout <= .zero { return "answerTimeout must be longer than nothing." }
+            return nil
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 @_exported public import GuestSpool
 public import Logging
+import NIOConcurrencyHelpers
 @_exported public import Notifications
 import ServiceContextModule
 public import ServiceLifecycle
@@ -14,20 +15,19 @@ public final class GuestAgent: Service {
     private let outbox: any Outbox
     private let logger: Logger
     private let delivery: DeliveryLoop
+    private let isRunning = NIOLockedValueBox(false)
 
     /// - Parameters:
     ///   - configuration: conductors, certificates, limits.
     ///   - outbox: where outcomes wait. The default is in memory: what waits is lost when the process dies.
     ///   - logger: told of connections, and of outcomes that are refused for good.
-    /// - Throws: ``GuestAgentError`` when there is no conductor, or an error that names the certificate, key or CA file
+    /// - Throws: ``GuestAgentError`` when there is no conductor or a limit makes no sense, or an error that names the certificate, key or CA file
     ///   that cannot be used.
     public init(configuration: Configuration, outbox: any Outbox = MemoryOutbox(), logger: Logger) throws {
         guard !configuration.conductors.isEmpty else {
             throw GuestAgentError(.invalidConfiguration, "conductors is empty: name at least one.")
         }
-        guard configuration.window > 0 else {
-            throw GuestAgentError(.invalidConfiguration, "window must be at least 1.")
-        }
+        if let problem = configuration.problem { throw GuestAgentError(.invalidConfiguration, problem) }
         self.configuration = configuration
         self.outbox = outbox
         self.logger = logger
@@ -38,7 +38,15 @@ public final class GuestAgent: Service {
 
     /// Delivers outcomes until the task is cancelled or a graceful shutdown begins; then what waits is delivered, for
     /// as long as the drain timeout allows.
+    ///
+    /// - Throws: ``GuestAgentError`` when it runs already: two at once would take each other's answers.
     public func run() async throws {
+        let isFirst = self.isRunning.withLockedValue { isRunning in
+            defer { isRunning = true }
+            return !isRunning
+        }
+        guard isFirst else { throw GuestAgentError(.alreadyRunning, "The guest agent runs already; run it once.") }
+        defer { self.isRunning.withLockedValue { $0 = false } }
         let drainTimeout = self.configuration.drainTimeout
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.delivery.run() }
@@ -76,7 +84,8 @@ public final class GuestAgent: Service {
     ///   - operation: the work.
     /// - Returns: what the operation returned.
     /// - Throws: what the operation threw; or an ``OutboxError`` before it began, when there is no room for its
-    ///   outcome, so that no operation runs whose outcome could not be told.
+    ///   outcome, so that no operation runs whose outcome could not be told; or what the outbox throws when the
+    ///   operation succeeded and its end could not be kept.
     @discardableResult
     public func withNotification<Success>(
         _ context: NotificationContext?, isolation: isolated (any Actor)? = #isolation, fileID: String = #fileID,
@@ -122,12 +131,14 @@ public final class GuestAgent: Service {
     private func finish(
         _ outcome: OperationOutcome, context: NotificationContext, messageID: MessageID
     ) async throws {
-        try await self.outbox.finish(OutcomeReport(context: context, outcome: outcome, messageID: messageID))
+        let report = OutcomeReport(context: context, outcome: outcome, messageID: messageID)
+        // A task of its own: that the operation was cancelled must not cancel the outbox's write, or its outcome is lost.
+        try await Task { try await self.outbox.finish(report) }.value
         self.delivery.outcomeArrived()
     }
 }
 
-/// Why a guest agent cannot be made.
+/// Why a guest agent cannot be made or run.
 public struct GuestAgentError: Error, Sendable, Hashable, CustomStringConvertible {
     /// What kind of failure.
     public struct Code: Sendable, Hashable {
@@ -135,6 +146,8 @@ public struct GuestAgentError: Error, Sendable, Hashable, CustomStringConvertibl
 
         /// A value of the configuration cannot be used.
         public static let invalidConfiguration = Code(value: "invalid configuration")
+        /// The agent runs already.
+        public static let alreadyRunning = Code(value: "already running")
     }
 
     /// What kind of failure.

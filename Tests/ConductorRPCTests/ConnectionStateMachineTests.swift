@@ -89,6 +89,21 @@ import Testing
         #expect(state.inFlight == 2)
     }
 
+    @Test func anErrorWithoutIDMeetsTheOnlyCallThereIs() {
+        var state = self.machine(sending: [1, 1])
+        let error = RPCResult.failure(RPCError(.parse, "m"))
+        guard case .ignore = state.answered(.null, result: error) else {
+            Issue.record("one of two calls was picked")
+            return
+        }
+        _ = state.answered(.number(.init(0)), result: self.reply)
+        guard case .refuse(["call 1"]) = state.answered(.null, result: error) else {
+            Issue.record("the call was not refused")
+            return
+        }
+        #expect(state.inFlight == 0)
+    }
+
     @Test func theOldestUnansweredCallMakesTheConnectionOverdue() {
         var state = self.machine(sending: [1])
         #expect(!state.isOverdue(now: self.start + .milliseconds(999)))

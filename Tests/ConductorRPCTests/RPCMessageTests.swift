@@ -30,6 +30,21 @@ private let context =
         #expect(report.timestamp.description == "2015-06-28 05:54:57")
     }
 
+    /// Swift's == would sort each of these runs of combining marks, in quadratic time: minutes a comparison.
+    @Test(.timeLimit(.minutes(1)))
+    func textThatIsDearToCompareIsRefusedAtOnce() throws {
+        let marks = "a" + String(repeating: "\u{301}", count: 125_000) + String(repeating: "\u{323}", count: 125_000)
+        let tail = #""jsonrpc":"2.0","id":1,"method":"notify_end","params":{"context":\#(context)}}"#
+        #expect(throws: Never.self) { try self.read("{\"\(marks)\":1," + tail) }
+        #expect(throws: RPCRequestError.self) { try self.read(#"{"jsonrpc":"\#(marks)","method":"ping"}"#) }
+        let unknown = #expect(throws: RPCRequestError.self) {
+            try self.read(#"{"jsonrpc":"2.0","id":1,"method":"\#(marks)"}"#)
+        }
+        #expect(unknown?.error.code == .unknownMethod)
+        #expect(Catalogue.dbaas[marks] == nil)
+        #expect(ExceptionInfo(etype: "Error", value: "", trace: [marks]).formatted == [marks, "Error"])
+    }
+
     @Test(arguments: [#""etype":null,"value":null,"trace":null"#, #""message_id":null"#])
     func allNullsMeanSuccess(members: String) throws {
         let request = try self.read(

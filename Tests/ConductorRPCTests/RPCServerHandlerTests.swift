@@ -1,4 +1,3 @@
-import ConductorRPC
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
@@ -6,6 +5,8 @@ import NIOEmbedded
 import NIOExtras
 import Notifications
 import Testing
+
+@testable import ConductorRPC
 
 /// Keeps every completion until the test calls it.
 private final class HeldRequests: RPCRequestHandler {
@@ -26,9 +27,12 @@ private final class HeldRequests: RPCRequestHandler {
 @Suite struct RPCServerHandlerTests {
     private let requests = HeldRequests()
 
-    private func channel(window: Int = 3, maximumLineLength: Int = 200) throws -> EmbeddedChannel {
+    private func channel(window: Int = 3, windowBytes: Int = .max, maximumLineLength: Int = 200) throws
+        -> EmbeddedChannel
+    {
         var configuration = RPCServerHandler.Configuration()
         configuration.window = window
+        configuration.windowBytes = windowBytes
         configuration.maximumLineLength = maximumLineLength
         configuration.drainTimeout = .seconds(5)
         let handler = RPCServerHandler(
@@ -77,6 +81,33 @@ private final class HeldRequests: RPCRequestHandler {
         }
         #expect(self.requests.count == 0)
         _ = try channel.finish()
+    }
+
+    @Test func theBytesInFlightAreBoundedToo() throws {
+        let length = self.ping(1).readableBytes
+        let channel = try self.channel(window: 100, windowBytes: length)
+        var burst = ByteBuffer()
+        for id in 1...5 { burst.writeImmutableBuffer(self.ping(id)) }
+        try channel.writeInbound(burst)
+        #expect(self.requests.count == 2)
+        for _ in 1...5 {
+            self.requests.answerFirst()
+            #expect(try self.answers(channel).count == 1)
+        }
+        #expect(self.requests.count == 0)
+        _ = try channel.finish()
+    }
+
+    @Test func nothingIsKeptOfWhatArrivesWhileTheConnectionCloses() throws {
+        let channel = try self.channel()
+        let handler = try channel.pipeline.syncOperations.handler(type: RPCServerHandler.self)
+        try channel.writeInbound(self.ping(1))
+        channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+        for _ in 1...10 { try channel.writeInbound(ByteBuffer(repeating: 0x20, count: 100_000)) }
+        #expect(handler.bufferedBytes == 0)
+        self.requests.answerFirst()
+        _ = try self.answers(channel)
+        _ = try? channel.finish()
     }
 
     @Test func badLinesAreAnsweredAndTheConnectionLivesOn() throws {

@@ -57,6 +57,16 @@ import Testing
         #expect(machine.takeToSend(now: end).map(\.sequence) == [1, 2, 3])
     }
 
+    @Test func noConductorSilencesAGuestForLong() throws {
+        var machine = self.machine(entries: 1)
+        _ = machine.takeToSend(now: self.now)
+        _ = machine.answered(1, self.refused(.rateLimited, retryAfter: .max), now: self.now)
+        #expect(try #require(machine.pauseEnd) <= self.now + .seconds(300))
+        // What one conductor asked for is nothing to the next.
+        machine.conductorChanged()
+        #expect(machine.takeToSend(now: self.now).count == 1)
+    }
+
     @Test func afterSeveralRefusalsInARowAnotherConductorIsTried() {
         var machine = self.machine(entries: 1)
         var now = self.now

@@ -5,6 +5,8 @@ import GuestSpool
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
+import NIOPosix
+import Notifications
 import Notifier
 import RelayTesting
 import ServiceLifecycle
@@ -174,16 +176,84 @@ private final class RecoveringDriver: NotificationDriver {
         #expect(try await agent.counts().waiting == 1)
     }
 
+    @Test func anAgentWithNothingToDeliverStopsAtOnceWhileItConnects() async throws {
+        let certificates = try TestCertificates()
+        // Takes connections and never speaks.
+        let silent = try await ServerBootstrap(group: TestEventLoops.group).bind(host: "127.0.0.1", port: 0).get()
+        let port = try #require(silent.localAddress?.port)
+        let agent = try GuestAgent(
+            configuration: .test(ports: [port], certificates: certificates), logger: self.logger)
+        let time = try await ContinuousClock().measure {
+            try await self.run(agent) { try await Task.sleep(for: .milliseconds(200)) }
+        }
+        #expect(time < .seconds(5))
+        try await silent.close()
+    }
+
+    @Test func anAgentOutOfTimeLeavesNoConnectionBehind() async throws {
+        let driver = HeldDriver()
+        let time = try await ContinuousClock().measure {
+            try await withConductor(Notifier(drivers: [driver])) { conductor in
+                var configuration = GuestAgent.Configuration.test(
+                    ports: [conductor.port], certificates: conductor.certificates)
+                configuration.drainTimeout = .milliseconds(50)
+                let agent = try GuestAgent(configuration: configuration, logger: self.logger)
+                try await self.run(agent) {
+                    try await agent.withNotification(SampleReport.context()) {}
+                    await driver.received(1)
+                }
+            }
+        }
+        // The conductor would wait 20 s for a connection with a request in flight.
+        #expect(time < .seconds(10))
+        driver.release()
+    }
+
+    @Test func anOutboxThatFailsOnceLosesNothing() async throws {
+        let driver = TestDriver()
+        let outbox = FaultyOutbox(over: MemoryOutbox(), failingRemovals: 1)
+        try await withConductor(Notifier(drivers: [driver])) { conductor in
+            let agent = try GuestAgent(
+                configuration: .test(ports: [conductor.port], certificates: conductor.certificates), outbox: outbox,
+                logger: self.logger)
+            try await self.run(agent) { try await agent.withNotification(SampleReport.context()) {} }
+            let counts = try await agent.counts()
+            #expect((counts.delivered, counts.waiting) == (1, 0))
+        }
+        // Sent twice, as the same.
+        #expect(driver.notifications.count == 2)
+        #expect(Set(driver.notifications.map(\.messageID)).count == 1)
+    }
+
+    @Test func anOutcomeTooDeepForTheWireIsSetAside() async throws {
+        let driver = TestDriver()
+        let outbox = MemoryOutbox()
+        try await withConductor(Notifier(drivers: [driver])) { conductor in
+            let agent = try GuestAgent(
+                configuration: .test(ports: [conductor.port], certificates: conductor.certificates), outbox: outbox,
+                logger: self.logger)
+            try await self.run(agent) {
+                let deep = (1...31).reduce(JSONValue.null) { value, _ in .array([value]) }
+                try await agent.notify(.end(payload: ["deep": deep]), context: SampleReport.context())
+                try await agent.notify(.end(payload: [:]), context: SampleReport.context())
+            }
+            let counts = try await agent.counts()
+            #expect((counts.delivered, counts.setAside, counts.waiting) == (1, 1, 0))
+        }
+        #expect(outbox.setAside.first?.reason.contains("deeper") == true)
+    }
+
     @Test func outcomesOutliveAConductorsRestart() async throws {
         let driver = TestDriver()
         let certificates = try TestCertificates()
         let agentBox = NIOLockedValueBox<GuestAgent?>(nil)
-        let port = try await withConductor(Notifier(drivers: [driver]), certificates: certificates) { conductor in
+        // Below the ports that the system chooses from: one of those may be another test's before the restart.
+        let port = Int.random(in: 27_000..<32_000)
+        try await withConductor(Notifier(drivers: [driver]), certificates: certificates, port: port) { conductor in
             let agent = try GuestAgent(
                 configuration: .test(ports: [conductor.port], certificates: certificates), logger: self.logger)
             agentBox.withLockedValue { $0 = agent }
             try await agent.notify(.end(payload: [:]), context: SampleReport.context(dbname: "before"))
-            return conductor.port
         }
         let agent = try #require(agentBox.withLockedValue { $0 })
         let group = ServiceGroup(configuration: .init(services: [.init(service: agent)], logger: self.logger))

@@ -79,6 +79,20 @@ private struct DiskFull: Error, CustomStringConvertible {
         #expect(exception.etype == "CancellationError")
     }
 
+    @Test func anOutboxThatHeedsCancellationGetsTheOutcomeOfACancelledOperation() async throws {
+        let agent = try GuestAgent(
+            configuration: .test(ports: [1], certificates: self.certificates),
+            outbox: FaultyOutbox(over: self.outbox), logger: Logger(label: "test"))
+        let task = Task {
+            try await agent.withNotification(SampleReport.context()) {
+                withUnsafeCurrentTask { $0?.cancel() }
+                try Task.checkCancellation()
+            }
+        }
+        await #expect(throws: CancellationError.self) { try await task.value }
+        #expect(try await self.reports().count == 1)
+    }
+
     @Test func withoutAContextNothingIsNotified() async throws {
         let value = try await self.agent.withNotification(nil) { OperationNotification.current == nil }
         #expect(value)
@@ -123,6 +137,41 @@ private struct DiskFull: Error, CustomStringConvertible {
             var exceptionInfo: ExceptionInfo { ExceptionInfo(etype: "ValueError", value: "x", trace: ["Traceback"]) }
         }
         #expect(ExceptionInfo(Python()) == Python().exceptionInfo)
+    }
+
+    @Test(arguments: ["window", "minimumBackoff", "maximumBackoff", "answerTimeout", "connectTimeout"])
+    func aConfigurationThatCannotWorkIsRefusedByName(field: String) {
+        var configuration = GuestAgent.Configuration.test(ports: [1], certificates: self.certificates)
+        switch field {
+        case "window": configuration.window = 0
+        case "minimumBackoff": configuration.minimumBackoff = .zero
+        case "maximumBackoff": configuration.maximumBackoff = .milliseconds(1)
+        case "answerTimeout": configuration.answerTimeout = .zero
+        default: configuration.connectTimeout = .zero
+        }
+        let error = #expect(throws: GuestAgentError.self) {
+            try GuestAgent(configuration: configuration, logger: Logger(label: "test"))
+        }
+        #expect(error?.description.hasPrefix(field) == true)
+    }
+
+    @Test func anAgentRunsOnceAtATime() async throws {
+        let ended = AsyncStream.makeStream(of: (any Error)?.self)
+        let runs = (1...2).map { _ in
+            Task {
+                do {
+                    try await self.agent.run()
+                    ended.continuation.yield(nil)
+                } catch {
+                    ended.continuation.yield(error)
+                }
+            }
+        }
+        // The other goes on until it is cancelled.
+        let first = await ended.stream.first { _ in true }
+        #expect((first as? GuestAgentError)?.code == .alreadyRunning)
+        for run in runs { run.cancel() }
+        for run in runs { await run.value }
     }
 
     @Test func aConfigurationWithoutConductorsIsRefused() {

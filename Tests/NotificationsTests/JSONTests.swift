@@ -24,12 +24,20 @@ import Testing
         (#"{"a":1,}"#, "name"), (#"{a:1}"#, "name"), ("01", "leading zero"), ("1.", "digit"), ("-", "digit"),
         ("1e", "digit"), ("nul", "begins"), ("truefalse", "follows"), ("[1] x", "follows"), (#""\x""#, "escape"),
         (#""\u12g4""#, "hexadecimal"), (#""abc"#, "closed"), (#""\"#, "closed"), ("\"a\nb\"", "control"),
-        ("NaN", "begins"),
+        ("NaN", "begins"), ("-" + String(repeating: "1", count: 512), "longer"),
         (#"{"a":1,"a":2}"#, "twice"), ("\u{FEFF}1", "begins"),
     ])
     func refusesWhatIsNotJSON(text: String, reason: String) {
         let error = #expect(throws: JSONError.self) { try JSONParser.parse(text) }
         #expect(error?.reason.contains(reason) == true, "\(String(describing: error))")
+    }
+
+    @Test(arguments: [0, 40]) func namesAreComparedByTheirBytes(others: Int) throws {
+        // Canonically equivalent, so that Swift's == takes them for one; every other reader takes them for two.
+        let members = ["\"\u{E9}\":1", "\"e\u{301}\":2"] + (0..<others).map { "\"k\($0)\":0" }
+        let object = try JSONParser.parse("{" + members.joined(separator: ",") + "}").object
+        #expect(object?["\u{E9}"] == 1)
+        #expect(object?["e\u{301}"] == 2)
     }
 
     @Test func refusesADuplicateNameInALargeObject() {

@@ -15,7 +15,7 @@ struct ClientConnectionStateMachine<Completion> {
     enum AnswerAction {
         /// One request is answered.
         case complete(Completion)
-        /// A line was too long for the conductor: these requests can never be taken.
+        /// The conductor could not read the id, but these requests must be meant: they can never be taken.
         case refuse([Completion])
         /// Nobody waits for the answer.
         case ignore
@@ -54,6 +54,10 @@ struct ClientConnectionStateMachine<Completion> {
             let tooLong = self.pending.filter { $0.value.lineLength > limit }
             for id in tooLong.keys { self.pending[id] = nil }
             return .refuse(tooLong.values.map(\.completion))
+        case (.null, .failure(let error)) where !error.code.isRetryable && self.pending.count == 1:
+            // It can only be about the one request there is. Unanswered, that would be sent again for ever.
+            defer { self.pending = [:] }
+            return .refuse(self.pending.values.map(\.completion))
         default: return .ignore
         }
     }

@@ -1,5 +1,5 @@
 package import NIOCore
-import NIOPosix
+package import NIOPosix
 import Notifications
 package import TLSSocket
 
@@ -34,39 +34,41 @@ package final class ConductorConnection: Sendable {
     ///   - tls: this side's certificate and the authorities it trusts.
     ///   - group: where the connection gets its event loop.
     ///   - configuration: limits and deadlines.
-    /// - Throws: ``RPCCallError/connectionLost(_:)`` with the reason, or NIO's error when TCP does not connect.
+    ///   - resolver: finds the host's addresses; nil for the system's.
+    /// - Throws: ``RPCCallError/connectionLost(_:)`` with the reason, NIO's error when TCP does not connect, or a
+    ///   `CancellationError` at once when the task is cancelled.
     package static func connect(
         host: String, port: Int, tls: TLSContext, group: any EventLoopGroup,
-        configuration: Configuration = Configuration()
+        configuration: Configuration = Configuration(), resolver: (any Resolver & Sendable)? = nil
     ) async throws -> ConductorConnection {
         let outbox = CallOutbox()
         let eventLoop = group.next()
         let handshake = eventLoop.makePromise(of: (@Sendable () -> Void).self)
-        let bootstrap = ClientBootstrap(group: eventLoop)
+        let opening = ClientBootstrap(group: eventLoop)
+            .resolver(resolver)
             .connectTimeout(configuration.connectTimeout)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandlers(
-                        TLSHandler(
-                            context: tls, serverName: host, handshakeTimeout: configuration.connectTimeout),
-                        RPCClientHandler(outbox: outbox, configuration: configuration, handshake: handshake))
-                }
+            .connect(host: host, port: port)
+            // Not in the channel's initializer: of a name with several addresses several channels are tried, and the end
+            // of one that failed must not end the connection.
+            .flatMapThrowing { channel in
+                try channel.pipeline.syncOperations.addHandlers(
+                    TLSHandler(context: tls, serverName: host, handshakeTimeout: configuration.connectTimeout),
+                    RPCClientHandler(outbox: outbox, configuration: configuration, handshake: handshake))
+                return channel
             }
-        let channel: any Channel
-        do {
-            channel = try await bootstrap.connect(host: host, port: port).get()
-        } catch {
-            handshake.fail(error)
-            throw error
+        opening.whenFailure { handshake.fail($0) }
+        opening.whenSuccess { channel in
+            // Also after a cancellation: by then nobody else knows of the channel.
+            handshake.futureResult.whenFailure { _ in channel.close(promise: nil) }
         }
-        do {
-            let sendCalls = try await handshake.futureResult.get()
-            return ConductorConnection(channel, outbox, configuration, sendCalls: sendCalls)
-        } catch {
-            channel.close(promise: nil)
-            throw error
+        let sendCalls = try await withTaskCancellationHandler {
+            try await handshake.futureResult.get()
+        } onCancel: {
+            // Of several results a promise takes the first.
+            handshake.fail(CancellationError())
         }
+        return ConductorConnection(try await opening.get(), outbox, configuration, sendCalls: sendCalls)
     }
 
     private init(
@@ -87,7 +89,14 @@ package final class ConductorConnection: Sendable {
             completion(.failure(.connectionLost(self.outbox.closeReason)))
             return
         }
-        let line = RPCRequest(id: .number(.init(id)), call: call).line
+        let json = RPCRequest(id: .number(.init(id)), call: call).json
+        guard !JSONValue.object(json).nests(deeperThan: RPCProtocol.maximumDepth) else {
+            // The conductor would not get as far as the id, and its answer could not be tied to this call.
+            let message = "The request nests deeper than \(RPCProtocol.maximumDepth)."
+            completion(.failure(.refused(RPCError(.invalidRequest, message))))
+            return
+        }
+        let line = RPCRequest.line(of: json)
         let limit = self.configuration.maximumLineLength
         guard line.count - 1 <= limit else {
             let message = "The request is a line of \(line.count - 1) bytes; \(limit) are taken."
@@ -106,9 +115,12 @@ package final class ConductorConnection: Sendable {
         }
     }
 
+    /// Begins to close the connection and does not wait for its end; calls in flight fail as lost.
+    package func beginClosing() { self.channel.close(promise: nil) }
+
     /// Closes the connection; calls in flight fail as lost.
     package func close() async {
-        self.channel.close(promise: nil)
+        self.beginClosing()
         _ = try? await self.channel.closeFuture.get()
     }
 }

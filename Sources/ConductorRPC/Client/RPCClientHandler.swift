@@ -52,8 +52,8 @@ final class RPCClientHandler: ChannelInboundHandler {
             let (handler, context) = bound.value
             guard handler.state.isOverdue(now: .now()) else { return }
             handler.failure = "no answer came within \(handler.timeout.nanoseconds / 1_000_000) ms"
-            // The peer is silent: waiting for its close_notify would be waiting for nothing.
-            context.channel.close(promise: nil)
+            // TLS gives even a silent peer its shutdown timeout to say good-bye; only then are the calls lost.
+            context.close(promise: nil)
         }
     }
 

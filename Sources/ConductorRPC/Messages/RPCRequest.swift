@@ -76,7 +76,7 @@ extension RPCRequest {
             let error = RPCError(.invalidRequest, "id must be a string or a number.", field: "id")
             throw RPCRequestError(id: .null, error: error)
         }
-        guard object["jsonrpc"] == "2.0" else {
+        guard object["jsonrpc"]?.string?.hasSameBytes(as: "2.0") == true else {
             let error = RPCError(.invalidRequest, "jsonrpc must be \"2.0\".", field: "jsonrpc")
             throw RPCRequestError(id: id ?? .null, error: error)
         }
@@ -91,8 +91,11 @@ extension RPCRequest {
         }
     }
 
+    /// No method's name is longer; see `String.hasSameBytes(as:)` for why a peer's text is not simply compared.
+    private static let longestMethod = 32
+
     private static func call(_ method: String, _ params: JSONValue?) throws(RPCError) -> RPCCall {
-        switch method {
+        switch method.utf8.count <= Self.longestMethod ? method : "" {
         case "ping": return .ping
         case "notify_exc_info", "notify_end": break
         default:
@@ -119,7 +122,12 @@ extension RPCRequest {
     }
 
     /// The request as a line, its end included.
-    package var line: [UInt8] {
+    package var line: [UInt8] { Self.line(of: self.json) }
+
+    static func line(of json: JSONObject) -> [UInt8] { JSONWriter.encode(.object(json)) + [UInt8(ascii: "\n")] }
+
+    /// The request as a JSON object.
+    var json: JSONObject {
         var object: JSONObject = ["jsonrpc": "2.0"]
         if let id = self.id { object.append("id", id.json) }
         switch self.call {
@@ -131,6 +139,6 @@ extension RPCRequest {
             }
             object.append("params", .object(report.json))
         }
-        return JSONWriter.encode(.object(object)) + [UInt8(ascii: "\n")]
+        return object
     }
 }

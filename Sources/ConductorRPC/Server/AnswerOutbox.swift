@@ -12,6 +12,8 @@ final class AnswerOutbox: Sendable {
     struct Answer: Sendable {
         var id: RPCID?
         var result: RPCResult
+        /// The length of the request, whose place in the window the answer gives back.
+        var requestBytes = 0
     }
 
     private let state = NIOLockedValueBox(State())

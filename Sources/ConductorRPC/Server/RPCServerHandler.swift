@@ -17,6 +17,10 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         package var maximumLineLength = RPCProtocol.defaultMaximumLineLength
         /// How many requests of one connection may be in flight; past that it is not read.
         package var window = 1000
+        /// Past how many bytes of requests in flight a connection is not read. While the broker stands still, this is
+        /// what one guest can make the conductor hold (times what JSON takes in memory), not a window full of the
+        /// longest lines.
+        package var windowBytes = 4 << 20
         /// How long a connection may take to answer what it has taken once the server stops.
         package var drainTimeout = TimeAmount.seconds(20)
 
@@ -44,8 +48,12 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         self.requestHandler = requestHandler
         self.logger = logger
         self.splitter = LineSplitter(maximumLength: configuration.maximumLineLength)
-        self.state = ServerConnectionStateMachine(window: configuration.window)
+        self.state = ServerConnectionStateMachine(
+            window: configuration.window, windowBytes: configuration.windowBytes)
     }
+
+    /// Bytes that were read and not yet taken as requests.
+    var bufferedBytes: Int { self.splitter.bufferedBytes }
 
     // MARK: Coming and going
 
@@ -109,6 +117,8 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        // While TLS says good-bye it goes on reading: what a peer floods us with then must not pile up.
+        guard self.state.keepsInput else { return }
         self.splitter.append(Self.unwrapInboundIn(data))
         self.takeRequests()
     }
@@ -138,17 +148,19 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     }
 
     private func take(_ line: ByteBuffer, _ outbox: AnswerOutbox) {
-        self.state.taken()
+        let bytes = line.readableBytes
+        self.state.taken(bytes: bytes)
         do throws(RPCRequestError) {
             let request = try RPCRequest(line: line)
-            self.requestHandler.handle(request.call, from: self.peer) { result in
-                outbox.append(.init(id: request.id, result: result))
+            // The id alone: while it is in flight a request must not keep its JSON, which is many times its line.
+            self.requestHandler.handle(request.call, from: self.peer) { [id = request.id] result in
+                outbox.append(.init(id: id, result: result, requestBytes: bytes))
             }
         } catch {
             self.logger.debug(
                 "A request was refused",
                 metadata: ["peer": "\(self.peer.remoteAddress)", "error": "\(error.error)"])
-            outbox.append(.init(id: error.id, result: .failure(error.error)))
+            outbox.append(.init(id: error.id, result: .failure(error.error), requestBytes: bytes))
         }
     }
 
@@ -164,7 +176,9 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         if !writer.bytes.isEmpty {
             context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer(bytes: writer.bytes)), promise: nil)
         }
-        self.perform(self.state.answered(answers.count), context: context)
+        self.perform(
+            self.state.answered(
+                answers.count, bytes: answers.reduce(0) { $0 + $1.requestBytes }), context: context)
     }
 
     private func perform(_ action: ServerConnectionStateMachine.Action, context: ChannelHandlerContext) {

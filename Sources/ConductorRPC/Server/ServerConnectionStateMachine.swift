@@ -18,28 +18,45 @@ struct ServerConnectionStateMachine {
     }
 
     private let window: Int
+    private let windowBytes: Int
     private var state = State.open
     private var isWritable = true
     private var heldRead = false
     /// Requests that were taken and not yet answered.
     private(set) var inFlight = 0
+    private var inFlightBytes = 0
 
-    /// - Parameter window: how many requests may be in flight.
-    init(window: Int) { self.window = window }
+    /// - Parameters:
+    ///   - window: how many requests may be in flight.
+    ///   - windowBytes: past how many bytes of requests in flight no more are taken.
+    init(window: Int, windowBytes: Int = .max) {
+        self.window = window
+        self.windowBytes = windowBytes
+    }
+
+    /// Whether what arrives is worth keeping: once the connection drains or closes nothing more will be taken.
+    var keepsInput: Bool {
+        guard case .open = self.state else { return false }
+        return true
+    }
 
     /// Whether a request may be taken now. A peer that does not read its answers is not read either: its answers
     /// would pile up here.
     var takesRequests: Bool {
         guard case .open = self.state else { return false }
-        return self.inFlight < self.window && self.isWritable
+        return self.inFlight < self.window && self.inFlightBytes < self.windowBytes && self.isWritable
     }
 
-    /// A request was taken.
-    mutating func taken() { self.inFlight += 1 }
+    /// A request of this length was taken.
+    mutating func taken(bytes: Int = 0) {
+        self.inFlight += 1
+        self.inFlightBytes += bytes
+    }
 
-    /// Requests were answered.
-    mutating func answered(_ count: Int) -> Action {
+    /// Requests of these bytes together were answered.
+    mutating func answered(_ count: Int, bytes: Int = 0) -> Action {
         self.inFlight -= count
+        self.inFlightBytes -= bytes
         switch self.state {
         case .open: return self.takesRequests ? .resume : .none
         case .draining: return self.inFlight == 0 ? self.close() : .none

@@ -56,22 +56,22 @@ final class DeliveryLoop: Sendable {
         var failures = 0
         while !Task.isCancelled {
             // The connection is made and kept before there is anything to send, so that the first outcome need not wait.
-            if self.isStopping.withLockedValue({ $0 }), try await self.isDrained(&machine) { return }
             let address = self.configuration.conductors[turn % self.configuration.conductors.count]
             do {
-                let connection = try await self.connect(to: address)
+                guard let connection = try await self.connectUnlessDrained(to: address, machine) else { return }
                 failures = 0
                 self.logger.info("Connected to a conductor", metadata: ["conductor": "\(address)"])
                 var isUseful = false
-                let end = try await self.deliver(over: connection, &machine, onDelivery: { isUseful = true })
-                await connection.close()
+                let end = try await self.use(connection, &machine, backoff, onDelivery: { isUseful = true })
                 switch end {
                 case .drained: return
                 case .lost:
                     self.logger.info("The connection ended", metadata: ["conductor": "\(address)"])
                     // A conductor that takes connections and nothing else is as good as down.
                     if !isUseful { turn += 1 }
-                case .changeConductor: turn += 1
+                case .changeConductor:
+                    turn += 1
+                    machine.conductorChanged()
                 }
                 if isUseful { connectBackoff.reset() }
             } catch let error as CancellationError {
@@ -90,6 +90,30 @@ final class DeliveryLoop: Sendable {
         }
     }
 
+    /// Connects; or returns nil as soon as the agent stops with nothing to deliver. A conductor that takes connections
+    /// and never speaks must not hold up the end of a guest that has nothing to tell it.
+    private func connectUnlessDrained(
+        to address: ConductorAddress, _ machine: DeliveryStateMachine
+    ) async throws -> ConductorConnection? {
+        try await withThrowingTaskGroup(of: ConductorConnection?.self) { group in
+            group.addTask {
+                while !Task.isCancelled {
+                    if self.isStopping.withLockedValue({ $0 }), try await self.isDrained(machine) { return nil }
+                    await self.wakeUp.wait()
+                }
+                throw CancellationError()
+            }
+            group.addTask { try await self.connect(to: address) }
+            let first = try await group.next() ?? nil
+            group.cancelAll()
+            // Should both have ended at once, nobody else would close the connection.
+            while let second = await group.nextResult() {
+                if case .success(let connection?) = second { connection.beginClosing() }
+            }
+            return first
+        }
+    }
+
     private func connect(to address: ConductorAddress) async throws -> ConductorConnection {
         var configuration = ConductorConnection.Configuration()
         configuration.answerTimeout = .nanoseconds(self.configuration.answerTimeout.nanoseconds)
@@ -99,7 +123,31 @@ final class DeliveryLoop: Sendable {
             host: address.host, port: address.port, tls: self.tls, group: self.group, configuration: configuration)
     }
 
-    private func isDrained(_ machine: inout DeliveryStateMachine) async throws -> Bool {
+    /// Delivers over the connection, and closes it whatever happens.
+    private func use(
+        _ connection: ConductorConnection, _ machine: inout DeliveryStateMachine, _ backoff: Backoff,
+        onDelivery: () -> Void
+    ) async throws -> ConnectionEnd {
+        do {
+            let end = try await self.deliver(over: connection, &machine, onDelivery: onDelivery)
+            await connection.close()
+            return end
+        } catch let error as CancellationError {
+            // The time is up: nobody waits for the conductor's good-bye.
+            connection.beginClosing()
+            throw error
+        } catch {
+            self.logger.error(
+                "The outbox failed; what waits in it is read and sent again", metadata: ["error": "\(error)"])
+            await connection.close()
+            // Answers may have been lost between here and the outbox. Sent again, they are answered again.
+            self.answers.withLockedValue { $0 = [] }
+            machine = DeliveryStateMachine(window: self.configuration.window, backoff: backoff)
+            return .lost
+        }
+    }
+
+    private func isDrained(_ machine: DeliveryStateMachine) async throws -> Bool {
         guard machine.isIdle else { return false }
         return try await self.outbox.entries(after: machine.cursor, limit: 1).isEmpty
     }
@@ -142,7 +190,7 @@ final class DeliveryLoop: Sendable {
                 machine.read(try await self.outbox.entries(after: machine.cursor, limit: machine.room))
             }
             for entry in machine.takeToSend(now: .now) { self.send(entry, over: connection) }
-            if machine.isIdle, self.isStopping.withLockedValue({ $0 }), try await self.isDrained(&machine) {
+            if machine.isIdle, self.isStopping.withLockedValue({ $0 }), try await self.isDrained(machine) {
                 return .drained
             }
             await self.wait(until: machine.pauseEnd)

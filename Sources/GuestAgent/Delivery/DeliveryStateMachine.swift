@@ -19,6 +19,8 @@ struct DeliveryStateMachine {
 
     /// After so many retryable refusals in a row another conductor is tried.
     private static let refusalsBeforeChange = 3
+    /// No conductor can silence a guest for longer.
+    private static let longestAskedPause = Duration.seconds(300)
 
     private let window: Int
     private var backoff: Backoff
@@ -75,7 +77,7 @@ struct DeliveryStateMachine {
             // Answers to one burst are one refusal: the pause that the first began is still running.
             if let pauseEnd, pauseEnd > now { return .retry }
             self.refusals += 1
-            let asked = Duration.milliseconds(error.retryAfterMilliseconds ?? 0)
+            let asked = min(.milliseconds(error.retryAfterMilliseconds ?? 0), Self.longestAskedPause)
             self.pauseEnd = now + max(self.backoff.next(), asked)
             guard self.refusals >= Self.refusalsBeforeChange else { return .retry }
             self.refusals = 0
@@ -85,6 +87,9 @@ struct DeliveryStateMachine {
             return .retry
         }
     }
+
+    /// The next conductor need not wait for what the last one asked for.
+    mutating func conductorChanged() { self.pauseEnd = nil }
 
     /// Outcomes are sent again in the order they arose.
     private mutating func retry(_ entry: OutboxEntry) {

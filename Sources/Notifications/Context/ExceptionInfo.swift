@@ -18,7 +18,7 @@ public struct ExceptionInfo: Sendable, Hashable {
     /// entry naming the type and the text, so that the field can be understood alone.
     package var formatted: [String] {
         let summary = self.value.isEmpty ? self.etype : "\(self.etype): \(self.value)"
-        if let last = self.trace.last, last.hasPrefix(self.etype) { return self.trace }
+        if let last = self.trace.last, last.utf8.starts(with: self.etype.utf8) { return self.trace }
         return self.trace + [summary]
     }
 }

@@ -1,6 +1,7 @@
 /// A JSON object that keeps its members in order.
 ///
-/// Look-ups walk the members: the objects of a notification are small, and the parser bounds what arrives.
+/// Look-ups walk the members: the objects of a notification are small, and the parser bounds what arrives. Names are
+/// compared byte by byte.
 public struct JSONObject: Sendable, Hashable {
     /// One name and its value.
     public struct Member: Sendable, Hashable {
@@ -27,9 +28,9 @@ public struct JSONObject: Sendable, Hashable {
 
     /// The value of the member with this name. Setting it to nil removes the member; setting a new one appends it.
     public subscript(name: String) -> JSONValue? {
-        get { self.members.first { $0.name == name }?.value }
+        get { self.members.first { $0.name.hasSameBytes(as: name) }?.value }
         set {
-            let index = self.members.firstIndex { $0.name == name }
+            let index = self.members.firstIndex { $0.name.hasSameBytes(as: name) }
             switch (index, newValue) {
             case (let index?, let value?): self.members[index].value = value
             case (let index?, nil): self.members.remove(at: index)

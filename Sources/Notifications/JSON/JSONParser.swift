@@ -11,14 +11,17 @@ public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
 
 /// A strict parser of RFC 8259 JSON for texts that an attacker may have written.
 ///
-/// It refuses invalid UTF-8, duplicate names (two readers could take different ones) and nesting past a limit. A lone
-/// UTF-16 surrogate, which Python writes for undecodable bytes in an exception's text, becomes U+FFFD: refusing it
+/// It refuses invalid UTF-8, duplicate names (two readers could take different ones), nesting past a limit and numbers
+/// of more than 512 bytes. A lone UTF-16 surrogate, which Python writes for undecodable bytes in an exception's text, becomes U+FFFD: refusing it
 /// would lose the report of a failure.
 package struct JSONParser {
     private var index = 0
     private let maximumDepth: Int
     /// Objects of more members than this look for duplicates in a set.
     private static let linearDuplicateSearch = 16
+    /// Numbers are passed on as they are written, and Python refuses to read whole numbers of more than 4300 digits (640
+    /// where its limit is set lowest): such a notification would stop the consumer that meets it.
+    private static let longestNumber = 512
 
     /// Parses a whole text: one value and nothing after it but white space.
     ///
@@ -98,7 +101,7 @@ package struct JSONParser {
         guard depth <= self.maximumDepth else { throw self.error("nested deeper than \(self.maximumDepth)") }
         self.index += 1
         var members: [JSONObject.Member] = []
-        var names: Set<String> = []
+        var names: Set<ByteString> = []
         if try self.closes(UInt8(ascii: "}"), bytes) { return JSONObject() }
         while true {
             self.skipWhitespace(bytes)
@@ -109,10 +112,10 @@ package struct JSONParser {
             let name = try self.string(bytes)
             let isNew: Bool
             if members.count < Self.linearDuplicateSearch {
-                isNew = !members.contains { $0.name == name }
+                isNew = !members.contains { $0.name.hasSameBytes(as: name) }
             } else {
-                if names.isEmpty { names = Set(members.map(\.name)) }
-                isNew = names.insert(name).inserted
+                if names.isEmpty { names = Set(members.map { ByteString($0.name) }) }
+                isNew = names.insert(ByteString(name)).inserted
             }
             guard isNew else { throw self.error("a member's name stands twice in one object", at: start) }
             self.skipWhitespace(bytes)
@@ -166,6 +169,9 @@ package struct JSONParser {
                 self.index += 1
             }
             guard self.digits(bytes) > 0 else { throw self.error("a digit should stand here") }
+        }
+        guard self.index - start <= Self.longestNumber else {
+            throw self.error("a number is longer than \(Self.longestNumber) bytes", at: start)
         }
         return JSONNumber(validated: try self.text(bytes, start, self.index))
     }
@@ -222,7 +228,7 @@ package struct JSONParser {
                 return string
             case UInt8(ascii: "\\"):
                 self.index += 1
-                unescaped.append(contentsOf: Array(String(try self.escape(bytes)).utf8))
+                if let encoded = UTF8.encode(try self.escape(bytes)) { unescaped.append(contentsOf: encoded) }
             case 0..<0x20: throw self.error("a control character stands unescaped in a string")
             default:
                 unescaped.append(byte)

@@ -43,6 +43,15 @@ public enum JSONValue: Sendable, Hashable {
     /// Whether this is `null`.
     public var isNull: Bool { self == .null }
 
+    /// Whether more than so many arrays and objects stand inside one another here.
+    package func nests(deeperThan limit: Int) -> Bool {
+        switch self {
+        case .null, .bool, .number, .string: false
+        case .array(let elements): limit == 0 || elements.contains { $0.nests(deeperThan: limit - 1) }
+        case .object(let object): limit == 0 || object.members.contains { $0.value.nests(deeperThan: limit - 1) }
+        }
+    }
+
     /// What this is, in the words an error message uses: "a string", "an object" …
     package var kind: String {
         switch self {

@@ -1,0 +1,25 @@
+extension String {
+    /// Whether both are the same bytes in UTF-8: what `==` must not be asked of text that a stranger wrote.
+    ///
+    /// Swift's `==` and `hash(into:)` put Unicode text into canonical order first, which takes time quadratic in the
+    /// length of a run of combining marks: one comparison with a line of 1 MiB would hold an event loop for minutes. It
+    /// also takes canonically equivalent names for one, where every other reader of the JSON takes them for two.
+    package func hasSameBytes(as other: String) -> Bool {
+        self.utf8.count == other.utf8.count && self.utf8.elementsEqual(other.utf8)
+    }
+}
+
+/// A string that is compared and hashed by its bytes (``Swift/String/hasSameBytes(as:)`` says why).
+struct ByteString: Hashable {
+    private let string: String
+
+    init(_ string: String) { self.string = string }
+
+    static func == (left: ByteString, right: ByteString) -> Bool { left.string.hasSameBytes(as: right.string) }
+
+    func hash(into hasher: inout Hasher) {
+        for byte in self.string.utf8 { hasher.combine(byte) }
+        // Ends the string, so that the next value hashed cannot run into it.
+        hasher.combine(0xFF as UInt8)
+    }
+}

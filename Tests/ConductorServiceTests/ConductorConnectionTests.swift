@@ -1,0 +1,58 @@
+import ConductorRPC
+import NIOCore
+import NIOPosix
+import Notifier
+import RelayTesting
+import Testing
+
+/// A name with an IPv6 address that nothing listens on, and the address of the conductor.
+private final class TwoAddresses: Resolver, Sendable {
+    private let port: Int
+
+    init(port: Int) { self.port = port }
+
+    private func addresses(_ address: String, _ port: Int) -> EventLoopFuture<[SocketAddress]> {
+        TestEventLoops.group.next().makeCompletedFuture { [try SocketAddress(ipAddress: address, port: port)] }
+    }
+
+    func initiateAAAAQuery(host: String, port: Int) -> EventLoopFuture<[SocketAddress]> { self.addresses("::1", 1) }
+
+    func initiateAQuery(host: String, port: Int) -> EventLoopFuture<[SocketAddress]> {
+        self.addresses("127.0.0.1", self.port)
+    }
+
+    func cancelQueries() {}
+}
+
+/// How a guest's connection comes about.
+@Suite(.timeLimit(.minutes(1))) struct ConductorConnectionTests {
+    @Test func aDeadAddressOfANameDoesNotSpoilTheLivingOne() async throws {
+        try await withConductor(Notifier(drivers: [TestDriver()])) { conductor in
+            let connection = try await ConductorConnection.connect(
+                host: "localhost", port: conductor.port, tls: conductor.certificates.client(),
+                group: TestEventLoops.group, resolver: TwoAddresses(port: conductor.port))
+            guard case .pong = try await connection.call(.ping) else {
+                Issue.record("ping was not answered")
+                return
+            }
+            await connection.close()
+        }
+    }
+
+    @Test func aCancelledConnectEndsAtOnce() async throws {
+        let certificates = try TestCertificates()
+        let silent = try await ServerBootstrap(group: TestEventLoops.group).bind(host: "127.0.0.1", port: 0).get()
+        let port = try #require(silent.localAddress?.port)
+        let task = Task {
+            try await ConductorConnection.connect(
+                host: "127.0.0.1", port: port, tls: certificates.client(), group: TestEventLoops.group)
+        }
+        try await Task.sleep(for: .milliseconds(100))
+        let time = await ContinuousClock().measure {
+            task.cancel()
+            await #expect(throws: CancellationError.self) { _ = try await task.value }
+        }
+        #expect(time < .seconds(5))
+        try await silent.close()
+    }
+}
