@@ -34,7 +34,8 @@ public final class Notifier: Service {
             case .test: drivers.append(TestDriver())
             case .messaging, .messagingv2:
                 guard let messaging else {
-                    throw DriverError(.refused, driver: name.rawValue, reason: "it needs a transport URL")
+                    throw DriverError(
+                        .refused, driver: name.rawValue, reason: "it needs a transport URL, and none is set")
                 }
                 let shared: Publisher
                 if let publisher {

@@ -39,7 +39,11 @@ enum ConductorSettings {
             .integer(
                 "limits.line_bytes", 1024...(64 << 20), default: 1 << 20, help: "The longest request, in bytes."),
             .integer(
-                "limits.window", 1...100_000, default: 1000, help: "Requests of one connection in flight at once."),
+                "limits.window", 1...100_000, default: 1000,
+                help: "Requests of one connection in flight at once; past that it is not read."),
+            .integer(
+                "limits.window_bytes", 1024...(1 << 30), default: 4 << 20,
+                help: "Bytes of one connection's requests in flight; past that it is not read."),
             .seconds("limits.handshake_timeout", 0.1...600, default: 10, help: "How long a TLS handshake may take."),
             .seconds("drain_timeout", 0...3600, default: 20, help: "How long to answer what was taken, when stopping."),
             .choice(
@@ -56,6 +60,7 @@ extension ConductorServer.Configuration {
         self.handshakeTimeout = .nanoseconds(Int64(try settings.seconds("limits.handshake_timeout") * 1e9))
         self.connection.maximumLineLength = try settings.integer("limits.line_bytes")
         self.connection.window = try settings.integer("limits.window")
+        self.connection.windowBytes = try settings.integer("limits.window_bytes")
         self.connection.drainTimeout = .nanoseconds(Int64(try settings.seconds("drain_timeout") * 1e9))
     }
 }

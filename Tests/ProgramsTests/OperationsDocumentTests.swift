@@ -1,0 +1,14 @@
+import Foundation
+import Testing
+
+/// Docs/operations.md lists the settings that there are.
+@Suite(.timeLimit(.minutes(1))) struct OperationsDocumentTests {
+    @Test(arguments: [Program.conductor, Program.guestAgent])
+    func everySettingIsListed(program: Program) async throws {
+        let file = URL(fileURLWithPath: #filePath).appending(path: "../../../Docs/operations.md").standardizedFileURL
+        let document = try String(contentsOf: file, encoding: .utf8)
+        let table = try await program.run(["settings"]).standardOutput.joined(separator: "\n")
+        #expect(table.contains("| `tls.key` |"))
+        #expect(document.contains(table.trimmingCharacters(in: .newlines)), "replace the table by:\n\(table)")
+    }
+}
