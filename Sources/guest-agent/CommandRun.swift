@@ -7,7 +7,7 @@ import UnixSignals
 
 /// Runs one command as the operation, with our standard input and output, and its standard error passed on.
 final class CommandRun: Sendable {
-    /// Names the file that a command may write its end fields to, as a JSON object.
+    /// Names the file that a command may write fields of its end or error event to, as a JSON object.
     static let fieldsVariable = "GUEST_AGENT_END_FIELDS"
     /// A file of end fields longer than this is not read.
     private static let fieldsLimit = 64 << 10
@@ -41,7 +41,7 @@ final class CommandRun: Sendable {
         return send != nil
     }
 
-    /// Runs the command to its end, and reads its end fields into the current operation's notification.
+    /// Runs the command to its end, and reads the fields it left into the current operation's notification.
     ///
     /// - Throws: ``CommandFailure`` when it did not end with exit status 0.
     func run() async throws {
@@ -60,8 +60,10 @@ final class CommandRun: Sendable {
             outcome = .failure(error)
         }
         let lines = await standardError.finish()
+        // An error event has fields too, such as the id of an instance that came half-way.
+        self.readFields(fieldsFile)
         switch outcome {
-        case .success(.exited(0)): self.readFields(fieldsFile)
+        case .success(.exited(0)): break
         case .success(let status): throw CommandFailure(program: program, status: status, lastLines: lines)
         case .failure(let error): throw CommandFailure(program: program, error)
         }

@@ -131,6 +131,22 @@ struct GuestAgentExecTests {
         }
     }
 
+    @Test("A command that fails says fields of its error event in the same file")
+    func errorFields() async throws {
+        try await RelayFixture.with { relay in
+            let context = try relay.contextFile(
+                operation: "instance_create",
+                payload: #"{"name": "n", "flavor": "1", "datastore": "mysql", "datastore_version": "8"}"#)
+            try await relay.withConductor { conductor in
+                let command = #"echo '{"instance_id": "half-made"}' >"$GUEST_AGENT_END_FIELDS"; exit 4"#
+                let end = try await relay.exec(["sh", "-c", command], ports: [conductor.port], context: context)
+                #expect(end.status == .exited(4), "\(end.errorText)")
+                let notification = try await conductor.notification(of: "dbaas.instance_create.error")
+                #expect(notification.payload["instance_id"] as? String == "half-made")
+            }
+        }
+    }
+
     @Test(
         "A context that cannot be used ends with 78, and the command is not run",
         arguments: ["{", "[]", #"{"operation": "database_create"}"#, nil])
