@@ -34,7 +34,7 @@ public final class Notifier: Service {
             case .test: drivers.append(TestDriver())
             case .messaging, .messagingv2:
                 guard let messaging else {
-                    throw DriverError(.refused, driver: name.rawValue, reason: "it needs a transport URL")
+                    throw DriverError(.refused, driver: name.rawValue, reason: "it needs messaging.transport_url")
                 }
                 let shared: Publisher
                 if let publisher {

@@ -34,8 +34,8 @@ enum ConductorExit {
         switch error {
         case let error as SettingsError: message = error.description
         case let error as TLSError: message = error.description
-        // Only a broker's address can keep the drivers from being made.
-        case let error as DriverError: message = "messaging.transport_url: \(error.description)."
+        // Only the messaging settings can keep the drivers from being made; the reason names which.
+        case let error as DriverError: message = "\(error.description)."
         case let error as ConductorServerError: message = error.description
         default: return error
         }
