@@ -46,13 +46,15 @@ package struct Relay: RPCRequestHandler {
             completion(.failure(error))
             return
         }
-        self.notifier.emit(notification) { [logger] result in
+        // The report itself is let go of: what waits for a slow broker is kept once.
+        self.notifier.emit(notification) { [logger, messageID = report.messageID] result in
             switch result {
-            case .success: completion(.success(.taken(report.messageID, .published)))
+            case .success: completion(.success(.taken(messageID, .published)))
             case .failure(let error):
-                logger.debug(
-                    "A notification was not published",
-                    metadata: ["message_id": "\(report.messageID)", "error": "\(error)"])
+                // What is refused for good is the operator's to mend, and the guest is told to ask for this line.
+                logger.log(
+                    level: error.code == .refused ? .error : .debug, "A notification was not published",
+                    metadata: ["message_id": "\(messageID)", "error": "\(error)"])
                 completion(.failure(RPCError(error)))
             }
         }
