@@ -51,8 +51,9 @@ package struct Relay: RPCRequestHandler {
             switch result {
             case .success: completion(.success(.taken(messageID, .published)))
             case .failure(let error):
-                logger.debug(
-                    "A notification was not published",
+                // What is refused for good is the operator's to mend, and the guest is told to ask for this line.
+                logger.log(
+                    level: error.code == .refused ? .error : .debug, "A notification was not published",
                     metadata: ["message_id": "\(messageID)", "error": "\(error)"])
                 completion(.failure(RPCError(error)))
             }

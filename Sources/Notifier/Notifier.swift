@@ -35,7 +35,8 @@ public final class Notifier: Service {
             case .messaging, .messagingv2:
                 guard let messaging else {
                     throw DriverError(
-                        .refused, driver: name.rawValue, reason: "it needs a transport URL, and none is set")
+                        .refused, driver: name.rawValue,
+                        reason: "messaging.transport_url: it is not set, and this driver needs a broker")
                 }
                 let shared: Publisher
                 if let publisher {

@@ -2,15 +2,15 @@ internal import CConductorRabbitMQ
 internal import Glibc
 
 extension BrokerConnection {
-    /// Connects, logs in and opens both channels. Blocks, for at most about twice the configured connect timeout (and for
-    /// as long as the resolver takes, which cannot be bounded).
+    /// Connects, logs in and opens both channels. Blocks, for at most twice the configured connect timeout and three times
+    /// that of a request (and for as long as the resolver takes, which cannot be bounded).
     static func open(
         _ host: TransportURL.Host, configuration: PublisherConfiguration, watchdog: Watchdog
     ) throws(BrokerError) -> BrokerConnection {
         let connection = try BrokerConnection(host: host, configuration: configuration, watchdog: watchdog)
         try connection.openSocket()
         try connection.logIn()
-        amqp_channel_open(connection.state, Self.topology)
+        connection.request { amqp_channel_open(connection.state, Self.topology) }
         try connection.requireReply()
         try connection.openPublishingChannel()
         return connection
@@ -31,7 +31,7 @@ extension BrokerConnection {
             throw BrokerError(opening: self.host, tls: tls, status: status)
         }
         _ = fcntl(self.descriptor, F_SETFD, FD_CLOEXEC)
-        self.watch()
+        try self.watch()
     }
 
     private func makeTLSSocket(_ tls: TransportURL.TLS) throws(BrokerError) -> OpaquePointer? {

@@ -28,8 +28,10 @@ extension BrokerConnection {
                 guard refusal.code == BrokerReply.notFound, !isLast else { return .refused(refusal) }
                 continue
             }
-            _ = Self.withBytes(queue) { name in
-                amqp_queue_bind(self.state, Self.topology, name, self.exchange, name, amqp_empty_table)
+            self.request {
+                _ = Self.withBytes(queue) { name in
+                    amqp_queue_bind(self.state, Self.topology, name, self.exchange, name, amqp_empty_table)
+                }
             }
             guard case .refused(let refusal) = try self.reply(on: Self.topology) else { break }
             self.exchangeIsReady = false
@@ -72,10 +74,10 @@ extension BrokerConnection {
     private func declareOrFind(
         _ declare: (_ passive: amqp_boolean_t) -> Void, mismatch: (BrokerReply) -> Void
     ) throws(BrokerError) -> BrokerReply? {
-        declare(0)
+        self.request { declare(0) }
         guard case .refused(let refusal) = try self.reply(on: Self.topology) else { return nil }
         guard refusal.code == BrokerReply.preconditionFailed else { return refusal }
-        declare(1)
+        self.request { declare(1) }
         if case .refused(let second) = try self.reply(on: Self.topology) {
             return second
         }

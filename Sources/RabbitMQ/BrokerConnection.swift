@@ -42,6 +42,9 @@ final class BrokerConnection {
     /// The socket, for `poll`.
     var descriptor: Int32 { amqp_get_sockfd(self.state) }
 
+    /// The heartbeat that was agreed upon: ours, or the broker's where that is shorter. 0 means none.
+    var heartbeatSeconds: Int { Int(amqp_get_heartbeat(self.state)) }
+
     /// A handle that is not connected yet; ``open(_:configuration:watchdog:)`` makes a connection of it.
     init(
         host: TransportURL.Host, configuration: PublisherConfiguration, watchdog: Watchdog
@@ -101,9 +104,9 @@ final class BrokerConnection {
     }
 
     func openPublishingChannel() throws(BrokerError) {
-        amqp_channel_open(self.state, Self.publishing)
+        self.request { amqp_channel_open(self.state, Self.publishing) }
         try self.requireReply()
-        amqp_confirm_select(self.state, Self.publishing)
+        self.request { amqp_confirm_select(self.state, Self.publishing) }
         try self.requireReply()
     }
 
@@ -177,7 +180,7 @@ final class BrokerConnection {
             let reply = BrokerReply(code: close.reply_code, text: Self.string(close.reply_text))
             try self.confirmChannelClosed(channel)
             guard channel == Self.publishing else {
-                amqp_channel_open(self.state, channel)
+                self.request { amqp_channel_open(self.state, channel) }
                 try self.requireReply()
                 return nil
             }
@@ -194,15 +197,23 @@ final class BrokerConnection {
     }
 
     /// Lets the watchdog end calls that get stuck, from now on.
-    func watch() {
-        self.watchdog.watch(self.descriptor)
+    func watch() throws(BrokerError) {
+        guard self.watchdog.watch(self.descriptor) else {
+            // A connection that nobody guards can hang for ever.
+            throw BrokerError("the process has no file descriptor left; raise its limit (LimitNOFILE, ulimit -n)")
+        }
+    }
+
+    /// Makes one request. librabbitmq bounds the wait for its answer, but not the sending of it.
+    func request(_ call: () -> Void) {
+        self.watchdog.guarding(call)
     }
 
     // MARK: Closing
 
     /// Says good-bye, waiting for the answer no longer than for any other. Only on a connection that works.
     func close() {
-        _ = amqp_connection_close(self.state, AMQP_REPLY_SUCCESS)
+        self.request { _ = amqp_connection_close(self.state, AMQP_REPLY_SUCCESS) }
     }
 
     // MARK: Requests
@@ -221,7 +232,7 @@ final class BrokerConnection {
         guard let refusal = Self.serverReply(reply) else { throw BrokerError(lost: reply.library_error) }
         guard reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD else { throw BrokerError(closed: refusal) }
         try self.confirmChannelClosed(channel)
-        amqp_channel_open(self.state, channel)
+        self.request { amqp_channel_open(self.state, channel) }
         try self.requireReply()
         return .refused(refusal)
     }

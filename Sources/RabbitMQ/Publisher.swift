@@ -88,9 +88,12 @@ package final class Publisher: Service, Sendable {
                 }
             } onGracefulShutdown: {
                 self.stop(.draining)
+                // The thread may be stuck in a call and see none of this.
+                watchdog.hurry(configuration.drainTimeout)
             }
         } onCancel: {
             self.stop(.atOnce)
+            watchdog.hurry(.milliseconds(100))
         }
     }
 

@@ -47,6 +47,8 @@ package struct PublisherConfiguration: Sendable {
 
     /// The most messages sent and not yet confirmed.
     package var window = 1000
+    /// The same in bytes of their bodies, which are kept until then.
+    package var windowBytes = 64 * 1024 * 1024
     /// The most messages that wait for room in the window.
     package var inboxCapacity = 10_000
     /// The same in bytes of their bodies.

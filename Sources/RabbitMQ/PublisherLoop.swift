@@ -9,6 +9,8 @@ final class PublisherLoop {
 
     /// Messages sent between two looks at what the broker says. A look costs two system calls.
     private static let batch = 256
+    /// The same in time: to a broker that reads slowly, a batch of large messages can take longer than any deadline.
+    private static let batchTime = Duration.milliseconds(100)
 
     private let configuration: PublisherConfiguration
     private let inbox: NIOLockedValueBox<PublisherInbox>
@@ -33,7 +35,7 @@ final class PublisherLoop {
         self.wake = wake
         self.watchdog = watchdog
         self.report = PublisherReport(configuration: configuration, logger: logger)
-        self.machine = Machine(window: configuration.window)
+        self.machine = Machine(window: configuration.window, byteWindow: configuration.windowBytes)
         self.backoff = ReconnectBackoff(configuration.backoff)
         self.declarationBackoff = ReconnectBackoff(configuration.backoff)
     }
@@ -119,10 +121,12 @@ final class PublisherLoop {
 
     /// Reads, publishes, answers, sleeps. False when the connection is no longer needed.
     private func turn(_ connection: BrokerConnection) throws(BrokerError) -> Bool {
+        // Before reading: what is overdue at this time was not confirmed by anything that had arrived. A later time would
+        // count as silence how long our own sending took, with the confirms unread.
+        let now = ContinuousClock.now
         try self.read(connection)
         self.takeInbox()
         let isSleepy = try self.publishBatch(connection)
-        let now = ContinuousClock.now
         if let stop = self.stop {
             self.inbox.withLockedValue { $0.refusal = .shuttingDown }
             self.machine.shutdown(until: stop == .draining ? now + self.configuration.drainTimeout : now)
@@ -139,16 +143,15 @@ final class PublisherLoop {
             throw BrokerError("the broker did not confirm a message within \(seconds) seconds")
         }
         if isSleepy, !connection.hasBufferedInput {
-            self.wake.wait(alsoFor: connection.descriptor, timeout: self.untilNextDuty(now))
+            self.wake.wait(alsoFor: connection.descriptor, timeout: self.untilNextDuty(.now, connection))
         }
         return true
     }
 
     /// Heartbeats happen inside library calls only, so one is made at least twice an interval.
-    private func untilNextDuty(_ now: ContinuousClock.Instant) -> Duration {
-        let heartbeat: Duration =
-            self.configuration.heartbeatSeconds > 0
-            ? .milliseconds(self.configuration.heartbeatSeconds * 500) : .seconds(60)
+    private func untilNextDuty(_ now: ContinuousClock.Instant, _ connection: BrokerConnection) -> Duration {
+        let seconds = connection.heartbeatSeconds
+        let heartbeat: Duration = seconds > 0 ? .milliseconds(seconds * 500) : .seconds(60)
         guard let deadline = self.machine.nextDeadline else { return heartbeat }
         return max(.zero, min(heartbeat, deadline - now))
     }
@@ -215,6 +218,7 @@ final class PublisherLoop {
             switch self.machine.next(now: now) {
             case .publish(let message):
                 try connection.publish(message)
+                if ContinuousClock.now - now > Self.batchTime { return false }
             case .settle(let outcome):
                 self.outcomes.append(outcome)
             case .declare(let queue):
@@ -235,6 +239,7 @@ final class PublisherLoop {
             for mismatch in mismatches { self.report.mismatch(mismatch) }
             self.report.declared(queue)
             self.machine.declared(queue)
+            self.declarationBackoff.reset()
         case .refused(let reply):
             let delay = self.declarationBackoff.next(using: &self.generator)
             let error = self.report.declarationRefused(queue, reply, user: connection.host.user)

@@ -62,10 +62,13 @@ struct PublisherStateMachine<Completion> {
     }
 
     private let window: Int
+    private let byteWindow: Int
     private var state = State.disconnected
     private var waiting = Deque<Item>()
     private var unconfirmed = Deque<Unconfirmed>()
     private var unanswered = 0
+    /// Bytes of the bodies in `unconfirmed`.
+    private var unconfirmedBytes = 0
     /// The delivery tag of the first of `unconfirmed`.
     private var firstTag: UInt64 = 1
     private var queues: [String: QueueState] = [:]
@@ -76,8 +79,9 @@ struct PublisherStateMachine<Completion> {
     /// Messages confirmed on this connection.
     private(set) var confirmedCount = 0
 
-    init(window: Int) {
+    init(window: Int, byteWindow: Int = .max) {
         self.window = max(1, window)
+        self.byteWindow = byteWindow
     }
 
     var waitingCount: Int { self.waiting.count }
@@ -88,7 +92,9 @@ struct PublisherStateMachine<Completion> {
         if case .open = self.state { true } else { false }
     }
     /// Whether `unconfirmed` is at its bound: messages wait for confirms, not for the driver.
-    private var windowIsFull: Bool { self.unconfirmed.count >= self.window }
+    private var windowIsFull: Bool {
+        self.unconfirmed.count >= self.window || self.unconfirmedBytes >= self.byteWindow
+    }
     private var nextTag: UInt64 { self.firstTag + UInt64(self.unconfirmed.count) }
 
     /// When ``tick(now:)`` has something to do, if no other event comes first.
@@ -185,6 +191,7 @@ struct PublisherStateMachine<Completion> {
             self.unconfirmed.append(
                 Unconfirmed(message: item.message, completion: item.completion, deadline: item.deadline))
             self.unanswered += 1
+            self.unconfirmedBytes += item.message.body.count
             return .publish(item.message)
         case .refused(let error, let until) where now < until:
             return .settle(Outcome(self.popWaiting().completion, error))
@@ -213,6 +220,7 @@ struct PublisherStateMachine<Completion> {
         if multiple {
             while self.firstTag <= upTo, let slot = self.unconfirmed.popFirst() {
                 self.firstTag += 1
+                self.unconfirmedBytes -= slot.message.body.count
                 self.settle(slot, positively: positively, into: &outcomes)
             }
         } else if upTo >= self.firstTag {
@@ -220,6 +228,9 @@ struct PublisherStateMachine<Completion> {
             self.settle(self.unconfirmed[index], positively: positively, into: &outcomes)
             self.unconfirmed[index].completion = nil
             self.unconfirmed[index].isSettled = true
+            // Needed no more, and the slot may stay for long behind one that is not confirmed.
+            self.unconfirmedBytes -= self.unconfirmed[index].message.body.count
+            self.unconfirmed[index].message.body = []
             while self.unconfirmed.first?.isSettled == true {
                 self.unconfirmed.removeFirst()
                 self.firstTag += 1
@@ -341,6 +352,7 @@ struct PublisherStateMachine<Completion> {
     private mutating func resetChannel() {
         self.unconfirmed.removeAll(keepingCapacity: true)
         self.unanswered = 0
+        self.unconfirmedBytes = 0
         self.firstTag = 1
         self.queues.removeAll(keepingCapacity: true)
     }

@@ -12,15 +12,16 @@ final class Watchdog: Sendable {
         /// Odd while the guarded thread is inside a call; each call has its own number.
         var call: UInt64 = 0
         var ended = false
+        /// How long one call may take.
+        var limit: Duration
     }
 
-    private let state = NIOLockedValueBox(State())
+    private let state: NIOLockedValueBox<State>
     private let wake: WakeUp
-    private let limit: Duration
 
     /// - Parameter limit: How long one call may take. The watchdog acts up to an eighth of that later.
     init(limit: Duration) throws(SystemError) {
-        self.limit = limit
+        self.state = NIOLockedValueBox(State(limit: limit))
         self.wake = try WakeUp()
     }
 
@@ -28,12 +29,21 @@ final class Watchdog: Sendable {
         self.state.withLockedValue { Self.close(&$0) }
     }
 
-    /// Guards the connection with this descriptor from now on, until ``release()``.
-    func watch(_ descriptor: Int32) {
-        self.state.withLockedValue {
+    /// Guards the connection with this descriptor from now on, until ``release()``. False when there is no descriptor left
+    /// to do so.
+    func watch(_ descriptor: Int32) -> Bool {
+        let isWatching = self.state.withLockedValue {
             Self.close(&$0)
             $0.descriptor = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+            return $0.descriptor >= 0
         }
+        self.wake.signal()
+        return isWatching
+    }
+
+    /// Lets no call, the present one included, take longer than this from now on: somebody waits for the end.
+    func hurry(_ limit: Duration) {
+        self.state.withLockedValue { $0.limit = min($0.limit, limit) }
         self.wake.signal()
     }
 
@@ -58,18 +68,20 @@ final class Watchdog: Sendable {
         var seenCall: UInt64 = 0
         var seenSince = ContinuousClock.now
         while true {
-            let (call, isWatching, ended) = self.state.withLockedValue { ($0.call, $0.descriptor >= 0, $0.ended) }
+            let (call, isWatching, ended, limit) = self.state.withLockedValue {
+                ($0.call, $0.descriptor >= 0, $0.ended, $0.limit)
+            }
             if ended { return }
             let now = ContinuousClock.now
             if call != seenCall {
                 seenCall = call
                 seenSince = now
-            } else if call % 2 == 1, now - seenSince >= self.limit {
+            } else if call % 2 == 1, now - seenSince >= limit {
                 self.state.withLockedValue {
                     if $0.call == call, $0.descriptor >= 0 { _ = shutdown($0.descriptor, Int32(SHUT_RDWR)) }
                 }
             }
-            self.wake.wait(timeout: isWatching ? self.limit / 8 : nil)
+            self.wake.wait(timeout: isWatching ? max(limit / 8, .milliseconds(10)) : nil)
         }
     }
 

@@ -34,10 +34,8 @@ enum ConductorExit {
         switch error {
         case let error as SettingsError: message = error.description
         case let error as ConfigurationFileError: message = error.description
-        // Only a broker's address can keep the drivers from being made; why it cannot be read names the setting already.
-        case let error as DriverError:
-            let setting = "messaging.transport_url: "
-            message = (error.reason.hasPrefix(setting) ? error.reason : "\(setting)\(error.description)") + "."
+        // Only the messaging settings can keep the drivers from being made; the reason begins with the setting's name.
+        case let error as DriverError: message = "\(error.reason)."
         case let error as ConductorServerError: message = error.description
         default: return error
         }

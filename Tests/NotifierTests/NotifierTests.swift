@@ -68,6 +68,36 @@ import Testing
         #expect(object["payload"] == ["username": "ü"])
     }
 
+    @Test func theLogDriverStartsANewLineAfterOneThatWasTorn() async throws {
+        let pipe = Pipe()
+        let descriptor = pipe.fileHandleForWriting.fileDescriptor
+        #expect(fcntl(descriptor, F_SETFL, O_NONBLOCK) == 0)
+        let driver = LogDriver(output: pipe.fileHandleForWriting)
+        let large = NotificationMessage(
+            messageID: MessageID(), publisherID: "conductor.c", eventType: "dbaas.user_create.end", priority: .info,
+            payload: ["username": .string(String(repeating: "u", count: 1 << 20))], timestamp: .now())
+        // The pipe takes a part of the line and no more.
+        let error = await #expect(throws: DriverError.self) { try await driver.emit(large) }
+        #expect(error?.isRetryable == true)
+        // Not read(upToCount:), which would wait for all of it.
+        #expect(!pipe.fileHandleForReading.availableData.isEmpty)
+        try await driver.emit(self.notification)
+        try pipe.fileHandleForWriting.close()
+        let rest = try #require(try pipe.fileHandleForReading.readToEnd())
+        let last = try #require(rest.split(separator: UInt8(ascii: "\n")).last)
+        #expect(try JSONValue(json: Array(last)).object?["payload"] == ["username": "ü"])
+    }
+
+    @Test(arguments: ["exchange", "topic"]) func namesThatAMQPCannotCarryAreRefused(setting: String) {
+        var messaging = MessagingDriver.Configuration(transportURL: "rabbit://h/")
+        let name = String(repeating: "x", count: 256)
+        if setting == "topic" { messaging.topic = name } else { messaging.exchange = name }
+        let error = #expect(throws: DriverError.self) {
+            try Notifier(names: [.messaging], messaging: messaging, logger: Logger(label: "test"))
+        }
+        #expect(error?.description.contains("messaging.\(setting)") == true)
+    }
+
     @Test func theLogDriverSaysWhenNobodyReads() async throws {
         let pipe = Pipe()
         try pipe.fileHandleForWriting.close()

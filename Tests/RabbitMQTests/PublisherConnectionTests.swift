@@ -318,6 +318,32 @@ struct PublisherConnectionTests {
         try await self.cleanUp()
     }
 
+    @Test("shutdown does not wait for a call that is stuck, however long a publish may take")
+    func stuckAtShutdown() async throws {
+        let (names, broker) = (self.names, self.broker)
+        try await TCPProxy.with(targetPort: broker.port) { proxy in
+            var configuration = try self.configuration(broker.url(port: proxy.port))
+            configuration.publishTimeout = .seconds(60)
+            configuration.drainTimeout = .seconds(1)
+            let configured = configuration
+            let answered = NIOLockedValueBox(0)
+            let messages = numbered(500, queue: names.info, size: 100_000)
+            let began = try await withConnectedPublisher(configured) { publisher, _ in
+                try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("before".utf8)))
+                proxy.set(.stall)
+                for message in messages {
+                    publisher.publish(message) { _ in answered.withLockedValue { $0 += 1 } }
+                }
+                // Until the socket buffers are full and the library hangs in a write.
+                try await Task.sleep(for: .seconds(1))
+                return ContinuousClock.now
+            }
+            #expect(ContinuousClock.now - began < .seconds(5))
+            #expect(answered.withLockedValue { $0 } == messages.count)
+        }
+        try await self.cleanUp()
+    }
+
     @Test("an idle connection lives on heartbeats, and a silent one ends by them")
     func heartbeats() async throws {
         let (names, broker) = (self.names, self.broker)

@@ -68,6 +68,29 @@ struct PublisherStateMachineTests {
         #expect(try self.confirm(&machine, tag: 6, multiple: false, positively: true).map(\.completion) == [6])
     }
 
+    @Test("the window is bounded in bytes too, and what is confirmed out of order makes room")
+    func windowInBytes() throws {
+        var machine = Machine(window: 100, byteWindow: 25)
+        machine.connected()
+        machine.declared("q")
+        _ = machine.enqueue((1...6).map { self.item($0, size: 10) })
+        func send() -> Int {
+            var count = 0
+            while case .publish = machine.next(now: self.start) { count += 1 }
+            return count
+        }
+        #expect(send() == 3)
+        _ = try self.confirm(&machine, tag: 2, multiple: false, positively: true)
+        #expect(send() == 1)
+        _ = try self.confirm(&machine, tag: 4, multiple: true, positively: true)
+        #expect(send() == 2)
+        _ = machine.lost(.timedOut, now: self.start)
+        machine.connected()
+        machine.declared("q")
+        _ = machine.enqueue([self.item(7, size: 100), self.item(8)])
+        #expect(send() == 1)
+    }
+
     @Test("a confirm that comes twice answers once")
     func repeatedAck() throws {
         var machine = self.sending(2)

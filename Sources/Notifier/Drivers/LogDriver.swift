@@ -13,6 +13,8 @@ public final class LogDriver: NotificationDriver {
     private let capacity: Int
     private let queue = DispatchQueue(label: "notifier.log")
     private let waiting = NIOLockedValueBox(0)
+    /// Whether a write failed, and may have left a part of a line.
+    private let isTorn = NIOLockedValueBox(false)
 
     /// - Parameters:
     ///   - output: where the lines go.
@@ -37,12 +39,16 @@ public final class LogDriver: NotificationDriver {
             return
         }
         self.queue.async {
-            let line = Envelope.messaging.encode(notification) + [UInt8(ascii: "\n")]
+            var line = Envelope.messaging.encode(notification) + [UInt8(ascii: "\n")]
+            // Behind the torn part this line could not be read, though we vouched for it.
+            if self.isTorn.withLockedValue({ $0 }) { line.insert(UInt8(ascii: "\n"), at: 0) }
             let result: Result<Void, DriverError>
             do {
                 try self.output.write(contentsOf: Data(line))
+                self.isTorn.withLockedValue { $0 = false }
                 result = .success(())
             } catch {
+                self.isTorn.withLockedValue { $0 = true }
                 let reason = "standard output takes no more lines: \(error.localizedDescription)"
                 result = .failure(DriverError(.unavailable, driver: self.name, reason: reason))
             }

@@ -83,6 +83,16 @@ public final class MessagingDriver: NotificationDriver {
 extension PublisherConfiguration {
     /// - Throws: ``DriverError`` that says what is wrong with the transport URL.
     package init(_ configuration: MessagingDriver.Configuration) throws(DriverError) {
+        // AMQP carries 255 bytes. librabbitmq would send a broken frame, and the broker hang up, again and again.
+        let longest = NotificationPriority.allCases.map(\.rawValue.utf8.count).max() ?? 0
+        for (name, text, limit) in [
+            ("messaging.exchange", configuration.exchange, 255),
+            ("messaging.topic", configuration.topic, 255 - longest - 1),
+        ] where !(1...limit).contains(text.utf8.count) || text.utf8.contains(0) {
+            throw DriverError(
+                .refused, driver: DriverName.messaging.rawValue,
+                reason: "\(name) must have 1 to \(limit) bytes, and no NUL")
+        }
         do {
             self.init(transportURL: try TransportURL(configuration.transportURL), exchange: configuration.exchange)
         } catch {
