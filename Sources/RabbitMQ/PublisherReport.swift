@@ -6,6 +6,8 @@ struct PublisherReport {
     private var logger: Logger
     /// Host and reason of the failures logged since the latest connection.
     private var failures: Set<String> = []
+    /// Reasons for which the broker closed the channel that were logged since the latest connection.
+    private var closures: Set<String> = []
     private var mismatches: Set<String> = []
     private var refusedQueues: Set<String> = []
 
@@ -22,6 +24,7 @@ struct PublisherReport {
 
     mutating func connected(_ host: TransportURL.Host) {
         self.failures = []
+        self.closures = []
         self.logger.info(
             "Connected to RabbitMQ",
             metadata: ["rabbitmq.host": "\(host.address)", "exchange": "\(self.configuration.exchange)"])
@@ -65,8 +68,12 @@ struct PublisherReport {
             metadata: ["queue": "\(queue)", "reason": "\(reason)"])
     }
 
-    func channelClosed(_ reply: BrokerReply, sizeLimit: Int?) {
-        self.logger.warning(
+    mutating func channelClosed(_ reply: BrokerReply, sizeLimit: Int?) {
+        // A user without the permission to write has the channel closed by every message. Bounded, whatever it says.
+        if self.closures.count >= 100 { self.closures.removeAll() }
+        let isNew = self.closures.insert("\(reply.code) \(reply.text)").inserted
+        self.logger.log(
+            level: isNew ? .warning : .debug,
             sizeLimit == nil
                 ? "RabbitMQ closed the channel; opening it again"
                 : "RabbitMQ refused a message as too large; larger ones are refused here from now on",
@@ -79,14 +86,20 @@ struct PublisherReport {
             mismatch.kind == .exchange
             ? "topic, durable=\(self.configuration.isDurable)"
             : "queue_type=\(self.configuration.queueType.rawValue), durable=\(self.configuration.isDurable)"
+        // Another type of exchange is another setting's matter: the name is that of somebody else's exchange.
+        let isOtherType = mismatch.kind == .exchange && mismatch.reply.text.contains("arg 'type'")
+        let setting: String
+        switch mismatch.kind {
+        case .exchange: setting = isOtherType ? "messaging.exchange" : "messaging.durable"
+        case .queue: setting = "messaging.durable or messaging.queue_type"
+        }
         self.logger.warning(
             "Exists in RabbitMQ with other flags, and is used as it is; set the setting to what the other services use",
             metadata: [
                 "\(mismatch.kind.rawValue)": "\(mismatch.name)",
                 "asked": "\(asked)",
                 "reason": "\(mismatch.reply.code) \(mismatch.reply.text)",
-                "setting": mismatch.kind == .exchange
-                    ? "messaging.durable" : "messaging.durable or messaging.queue_type",
+                "setting": "\(setting)",
             ])
     }
 

@@ -50,6 +50,15 @@ import Testing
         #expect(error?.description.contains("hunter2") == false)
     }
 
+    @Test func aConfigurationShowsNoPassword() {
+        let configuration = MessagingDriver.Configuration(transportURL: "rabbit://u:hunter2@h:5672/v")
+        var dumped = ""
+        dump(configuration, to: &dumped)
+        for text in ["\(configuration)", String(reflecting: configuration), dumped] {
+            #expect(text.contains("***") && !text.contains("hunter2"), "\(text)")
+        }
+    }
+
     @Test func aFullTestDriverSaysSo() async throws {
         let driver = TestDriver(capacity: 1)
         try await driver.emit(self.notification)

@@ -128,6 +128,20 @@ struct PublisherIntegrationTests {
         try await self.cleanUp(names.info)
     }
 
+    @Test("an exchange of another type is used, and the warning names the setting of its name")
+    func otherType() async throws {
+        try await self.client.declareExchange(self.names.exchange, type: "direct", durable: false)
+        let names = self.names
+        let log = try await withConnectedPublisher(self.configuration()) { publisher, log in
+            try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("{}".utf8)))
+            return log
+        }
+        let warning = log.entries.first { $0.message.hasPrefix("Exists in RabbitMQ") }
+        #expect(warning?.metadata["setting"] == "messaging.exchange", "\(log.entries)")
+        #expect(try await self.client.count(names.info) == 1)
+        try await self.cleanUp(names.info)
+    }
+
     @Test("asking for a quorum queue where a classic one is, uses the classic one")
     func classicInsteadOfQuorum() async throws {
         try await self.client.declareQueue(self.names.info, durable: false)

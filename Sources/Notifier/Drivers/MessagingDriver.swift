@@ -120,3 +120,14 @@ extension DriverError {
         self.init(code, driver: driver, reason: error.description, limitBytes: error.limit)
     }
 }
+
+/// Shown without the password that the transport URL holds.
+extension MessagingDriver.Configuration: CustomStringConvertible, CustomReflectable {
+    /// The transport URL without its passwords, the exchange and the topic.
+    public var description: String {
+        "\(Self.redacted(self.transportURL)), exchange \(self.exchange), topic \(self.topic)"
+    }
+
+    /// Shows what ``description`` shows, so that `dump` cannot print the password either.
+    public var customMirror: Mirror { Mirror(self, children: ["description": self.description]) }
+}
