@@ -69,7 +69,6 @@ let package = Package(
             name: "ConductorRPC",
             dependencies: [
                 "Notifications", "TLSSocket",
-                .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),

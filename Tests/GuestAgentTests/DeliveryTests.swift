@@ -178,16 +178,14 @@ private final class RecoveringDriver: NotificationDriver {
 
     @Test func anAgentWithNothingToDeliverStopsAtOnceWhileItConnects() async throws {
         let certificates = try TestCertificates()
-        // Takes connections and never speaks.
-        let silent = try await ServerBootstrap(group: TestEventLoops.group).bind(host: "127.0.0.1", port: 0).get()
-        let port = try #require(silent.localAddress?.port)
-        let agent = try GuestAgent(
-            configuration: .test(ports: [port], certificates: certificates), logger: self.logger)
-        let time = try await ContinuousClock().measure {
-            try await self.run(agent) { try await Task.sleep(for: .milliseconds(200)) }
+        try await SilentServer.with { silent in
+            let agent = try GuestAgent(
+                configuration: .test(ports: [silent.port], certificates: certificates), logger: self.logger)
+            let time = try await ContinuousClock().measure {
+                try await self.run(agent) { await silent.wasSpokenTo() }
+            }
+            #expect(time < .seconds(5))
         }
-        #expect(time < .seconds(5))
-        try await silent.close()
     }
 
     @Test func anAgentOutOfTimeLeavesNoConnectionBehind() async throws {
