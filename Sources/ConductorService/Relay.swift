@@ -6,8 +6,9 @@ package import Notifier
 /// Turns what a guest reports into a notification, and answers once every driver vouches for it.
 package struct Relay: RPCRequestHandler {
     private let notifier: Notifier
-    private let catalogue: Catalogue
+    private let catalogues: Catalogues
     private let publisherID: String
+    private let counters: RelayCounters
     private let logger: Logger
 
     /// What the relay says of itself in `server_type`.
@@ -15,13 +16,18 @@ package struct Relay: RPCRequestHandler {
 
     /// - Parameters:
     ///   - notifier: where notifications go.
-    ///   - catalogue: the operations that may be reported.
+    ///   - catalogues: the operations that may be reported.
     ///   - publisherID: `<service>.<host>`.
+    ///   - counters: where the relay counts what it does.
     ///   - logger: told what goes wrong behind the relay; guests are told less.
-    package init(notifier: Notifier, catalogue: Catalogue, publisherID: String, logger: Logger) {
+    package init(
+        notifier: Notifier, catalogues: Catalogues, publisherID: String, counters: RelayCounters = RelayCounters(),
+        logger: Logger
+    ) {
         self.notifier = notifier
-        self.catalogue = catalogue
+        self.catalogues = catalogues
         self.publisherID = publisherID
+        self.counters = counters
         self.logger = logger
     }
 
@@ -39,11 +45,16 @@ package struct Relay: RPCRequestHandler {
     private func relay(
         _ report: OutcomeReport, from peer: RPCPeer, completion: @escaping @Sendable (RPCResult) -> Void
     ) {
-        let notification: NotificationMessage
+        let notification: NotificationMessage?
         do throws(RPCError) {
             notification = try self.notification(of: report, from: peer)
         } catch {
             completion(.failure(error))
+            return
+        }
+        guard let notification else {
+            self.counters.disabled()
+            completion(.success(.taken(report.messageID, .disabled)))
             return
         }
         // Of the report only what is needed: what the guest said besides it must not lie here until the broker confirms.
@@ -60,21 +71,34 @@ package struct Relay: RPCRequestHandler {
         }
     }
 
-    private func notification(of report: OutcomeReport, from peer: RPCPeer) throws(RPCError) -> NotificationMessage {
-        guard let operation = self.catalogue[report.context.operation] else {
+    /// - Returns: nil when the operator has switched the event off.
+    private func notification(of report: OutcomeReport, from peer: RPCPeer) throws(RPCError) -> NotificationMessage? {
+        guard let operation = self.catalogues.operation(report.context.operation) else {
             throw RPCError(
-                .unknownEvent, "The catalogue has no operation of this name; Docs/events.md lists them.",
+                .unknownEvent, "The catalogues have no operation of this name; Docs/events.md lists them.",
                 field: "params.context.operation")
         }
         let origin = NotificationOrigin(
             publisherID: self.publisherID, serverType: Self.serverType, serverIP: peer.localAddress)
+        let notification: CheckedNotification
         do {
-            return try NotificationMessage(
-                of: report.outcome, context: report.context, operation: operation, catalogue: self.catalogue,
-                origin: origin, messageID: report.messageID, timestamp: report.timestamp)
+            notification = try operation.notification(
+                of: report.outcome, context: report.context, origin: origin, messageID: report.messageID,
+                timestamp: report.timestamp)
         } catch {
             throw RPCError(FieldError(field: "params.\(error.field)", problem: error.problem))
         }
+        if !notification.undeclaredFields.isEmpty {
+            self.counters.dropped(notification.undeclaredFields.count, of: operation.definition.key)
+            self.logger.debug(
+                "Fields that the event does not declare were left out",
+                metadata: [
+                    "event_type": "\(notification.message.eventType)",
+                    "fields":
+                        "\(notification.undeclaredFields.prefix(8).map { String($0.prefix(64)).debugDescription })",
+                ])
+        }
+        return operation.isPublished(report.outcome.phase) ? notification.message : nil
     }
 }
 

@@ -41,7 +41,7 @@ private let context =
             try self.read(#"{"jsonrpc":"2.0","id":1,"method":"\#(marks)"}"#)
         }
         #expect(unknown?.error.code == .unknownMethod)
-        #expect(Catalogue.dbaas[marks] == nil)
+        #expect(Catalogues.builtIn.operation(marks) == nil)
         #expect(ExceptionInfo(etype: "Error", value: "", trace: [marks]).formatted == [marks, "Error"])
     }
 

@@ -17,7 +17,7 @@ import Testing
         _ call: RPCCall, driver: any NotificationDriver = TestDriver(), authenticated: Bool = true
     ) async throws -> RPCResult {
         let relay = Relay(
-            notifier: Notifier(drivers: [driver]), catalogue: .dbaas, publisherID: "conductor.control-1",
+            notifier: Notifier(drivers: [driver]), catalogues: .builtIn, publisherID: "conductor.control-1",
             logger: Logger(label: "test"))
         let peer = RPCPeer(
             certificate: authenticated ? Self.certificate : nil, remoteAddress: "192.0.2.9:5",

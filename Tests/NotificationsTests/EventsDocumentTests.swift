@@ -10,7 +10,7 @@ import Testing
             Catalogue.dbaas.operations.contains { line.hasPrefix("| `\($0.key)` |") }
         }
         let expected = Catalogue.dbaas.operations.map { operation in
-            let fields = operation.end.filter(\.isRequired).map { "`\($0.name)` " }.joined(separator: ", ")
+            let fields = operation.end.fields.filter(\.isRequired).map { "`\($0.name)` " }.joined(separator: ", ")
             return "| `\(operation.key)` | \(fields)|"
         }
         #expect(rows.map(String.init) == expected)

@@ -15,10 +15,10 @@ private func context(_ operation: String, _ payload: JSONObject) -> Notification
 private func notification(
     _ outcome: OperationOutcome, _ context: NotificationContext
 ) throws -> NotificationMessage {
-    let operation = try #require(Catalogue.dbaas[context.operation])
-    return try NotificationMessage(
-        of: outcome, context: context, operation: operation, catalogue: .dbaas, origin: origin, messageID: messageID,
-        timestamp: timestamp)
+    let operation = try #require(Catalogues.builtIn.operation(context.operation))
+    return try operation.notification(
+        of: outcome, context: context, origin: origin, messageID: messageID, timestamp: timestamp
+    ).message
 }
 
 @Suite struct NotificationOutcomeTests {
@@ -60,7 +60,7 @@ private func notification(
             try notification(.end(payload: ["instance_id": [:]]), context("instance_create", ["name": "n"]))
         }
         #expect(throws: FieldError(field: "context.payload.dbname", problem: "must be a string, not an array")) {
-            try notification(.end(payload: [:]), context("database_create", ["instance_id": "i", "dbname": []]))
+            try notification(.end(payload: [:]), context("database_delete", ["instance_id": "i", "dbname": []]))
         }
     }
 }

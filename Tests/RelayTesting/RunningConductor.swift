@@ -44,7 +44,7 @@ package func withConductor<Result>(
     let server = ConductorServer(
         configuration: configuration, tls: try certificates.server(minimumVersion: minimumVersion),
         requestHandler: Relay(
-            notifier: notifier, catalogue: .dbaas, publisherID: "conductor.test", logger: logger),
+            notifier: notifier, catalogues: .builtIn, publisherID: "conductor.test", logger: logger),
         logger: logger, onListening: { listening.yield($0) })
     let group = ServiceGroup(
         configuration: .init(services: [.init(service: notifier), .init(service: server)], logger: logger))

@@ -7,6 +7,8 @@ package enum Disposition: String, Sendable, Hashable {
     case published
     /// This message id had been confirmed before.
     case duplicate
+    /// It was right, and is not published: the conductor's operator has switched its event off.
+    case disabled
 }
 
 /// What a conductor answers when all went well.
@@ -80,7 +82,7 @@ package struct RPCResponse: Sendable, Hashable {
             throw result.error("message_id", "must be a UUID")
         }
         guard let disposition = Disposition(rawValue: try result.string("disposition")) else {
-            throw result.error("disposition", "must be published or duplicate")
+            throw result.error("disposition", "must be published, duplicate or disabled")
         }
         self.result = .success(.taken(messageID, disposition))
     }

@@ -1,38 +1,45 @@
-/// The closed list of operations whose outcome may be reported.
+/// The events of one service: operations, each with a start, an end and an error event, and events of their own.
 ///
-/// Closed on purpose: a guest names an operation, and what is not in the table is refused, where real Trove imports
+/// Closed on purpose: a guest names an operation, and what is not in a catalogue is refused, where real Trove imports
 /// whatever class the guest names.
-public struct Catalogue: Sendable {
-    /// The first part of every event type, such as `dbaas`.
+public struct Catalogue: Sendable, Hashable {
+    /// The service: the first part of its operations' event types, such as `dbaas`.
     public let service: String
-    /// The operations, in the documents' order.
-    public let operations: [OperationDefinition]
-    private let byKey: [String: OperationDefinition]
-    private let longestKey: Int
-
-    /// Start fields that say what an operation was about. They ride along in its end and error events, so that each
+    /// What the service is and which document says so; one sentence.
+    public let description: String
+    /// The fields that every event of an operation has.
+    public let baseFields: [FieldDefinition]
+    /// The start fields that say what an operation was about. They ride along in its end and error events, so that each
     /// can be understood alone.
-    package static let identifiers: Set<String> = [
-        "instance_id", "cluster_id", "backup_id", "configuration_id", "dbname", "username", "database",
-    ]
+    public let identifiers: [String]
+    /// The operations, in the documents' order. Only these can be reported by a guest.
+    public let operations: [OperationDefinition]
+    /// Events that stand alone, in the documents' order. A control plane publishes them, a guest cannot.
+    public let events: [EventDefinition]
 
-    /// A catalogue of these operations; of two with one key the later one stands.
-    package init(service: String, operations: [OperationDefinition]) {
+    /// A catalogue of these operations and events.
+    public init(
+        service: String, description: String, baseFields: [FieldDefinition] = Catalogue.defaultBaseFields,
+        identifiers: [String] = [], operations: [OperationDefinition] = [], events: [EventDefinition] = []
+    ) {
         self.service = service
+        self.description = description
+        self.baseFields = baseFields
+        self.identifiers = identifiers
         self.operations = operations
-        self.byKey = Dictionary(operations.map { ($0.key, $0) }, uniquingKeysWith: { $1 })
-        self.longestKey = operations.map(\.key.utf8.count).max() ?? 0
+        self.events = events
     }
 
-    /// The operation with this key.
-    public subscript(key: String) -> OperationDefinition? {
-        // Hashing a guest's text can cost far more than its length says (``Swift/String/hasSameBytes(as:)``).
-        guard key.utf8.count <= self.longestKey else { return nil }
-        return self.byKey[key]
-    }
+    /// Every event: the operations' in their order, then those that stand alone.
+    public var allEvents: [EventDefinition] { self.operations.flatMap(\.events) + self.events }
 
-    /// The event type of one phase of an operation, such as `dbaas.database_create.end`.
-    public func eventType(_ operation: OperationDefinition, _ phase: OperationPhase) -> String {
-        "\(self.service).\(operation.key).\(phase.rawValue)"
-    }
+    /// What is known of every request, and so told in every event of an operation.
+    public static let defaultBaseFields: [FieldDefinition] = [
+        .required("tenant_id", "Tenant (project) on whose behalf the operation runs"),
+        .optional("user_id", "User who asked for it"),
+        .required("client_ip", "Address of the client that called the API"),
+        .required("server_ip", "Address of the service that publishes"),
+        .required("server_type", "Kind of the service that publishes: api, task or conductor"),
+        .required("request_id", "Identifier that ties start, end and error together"),
+    ]
 }

@@ -30,6 +30,14 @@ public enum OperationOutcome: Sendable, Hashable {
     /// It failed; the payload holds what identifiers are known.
     case error(ExceptionInfo, payload: JSONObject)
 
+    /// Which of the operation's events tells of it.
+    package var phase: OperationPhase {
+        switch self {
+        case .end: .end
+        case .error: .error
+        }
+    }
+
     /// The fields that the operation itself added.
     package var payload: JSONObject {
         switch self {

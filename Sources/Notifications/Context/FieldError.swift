@@ -13,6 +13,9 @@ public struct FieldError: Error, Sendable, Hashable, CustomStringConvertible {
         self.problem = problem
     }
 
+    /// The path of a member of the object at this path.
+    package static func join(_ path: String, _ name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
+
     /// One sentence that names the field.
     public var description: String { "\(self.field) \(self.problem)" }
 }
@@ -32,7 +35,7 @@ package struct JSONFields {
     }
 
     /// The path of a member, for an error of the caller's own.
-    package func path(of name: String) -> String { self.path.isEmpty ? name : "\(self.path).\(name)" }
+    package func path(of name: String) -> String { FieldError.join(self.path, name) }
 
     /// The member, or nil where it is missing or null: a peer that fills every key sends null for "none".
     package func value(_ name: String) -> JSONValue? {

@@ -15,6 +15,9 @@ struct ByteString: Hashable {
 
     init(_ string: String) { self.string = string }
 
+    /// How many bytes it has.
+    var byteCount: Int { self.string.utf8.count }
+
     static func == (left: ByteString, right: ByteString) -> Bool { left.string.hasSameBytes(as: right.string) }
 
     func hash(into hasher: inout Hasher) {

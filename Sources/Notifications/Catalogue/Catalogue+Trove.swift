@@ -1,0 +1,82 @@
+extension Catalogue {
+    /// Trove's status notifications (ceilometer-integration specification, 1.2.1): what a control plane says of its
+    /// instances and quotas. No guest can report them.
+    public static let trove = Catalogue(
+        service: "trove",
+        description: "Trove's status notifications (ceilometer-integration specification, 1.2.1).",
+        events: [
+            EventDefinition(
+                eventType: "trove.instance.create", fields: Self.statusFields + Self.resourceFields,
+                description: "An instance was created."),
+            EventDefinition(
+                eventType: "trove.instance.delete",
+                fields: Self.statusFields + Self.resourceFields + [
+                    .required("deleted_at", "When the deletion was complete", .timestamp)
+                ],
+                description: "An instance was deleted."),
+            EventDefinition(
+                eventType: "trove.instance.modify_volume",
+                fields: Self.statusFields + Self.resourceFields + [
+                    .required("old_volume_size", "Size of the volume before, in GB", .integer),
+                    .required("modify_at", "When the resize was complete", .timestamp),
+                ],
+                description: "An instance's volume was resized."),
+            EventDefinition(
+                eventType: "trove.instance.modify_flavor",
+                fields: Self.statusFields + Self.resourceFields + [
+                    .required("old_instance_size", "Memory of the instance before, in MB", .integer),
+                    .required("modify_at", "When the resize was complete", .timestamp),
+                ],
+                description: "An instance got another flavor."),
+            EventDefinition(
+                eventType: "trove.instance.exists",
+                fields: Self.statusFields + [
+                    .required("display_name", "Name of the instance"),
+                    .required("audit_period_beginning", "Beginning of the period reported on", .timestamp),
+                    .required("audit_period_ending", "End of the period reported on", .timestamp),
+                    .optional("cluster_id", "Cluster that the instance belongs to"),
+                    // Not the specification's: meters of size need them in the periodic event.
+                    .optional("instance_size", "Memory of the instance, in MB", .integer),
+                    .optional("volume_size", "Size of the volume, in GB", .integer),
+                ],
+                description: "An instance existed during a period; told periodically, for each instance."),
+            EventDefinition(
+                eventType: "dbaas.quotas", alternateEventType: "dbaas.quota",
+                fields: [
+                    .required("resource", "Name of the resource: instances, volumes or backups"),
+                    .required("in_use", "How many are in use", .integer),
+                    .required("reserved", "How many are reserved", .integer),
+                    .required("limit", "How many are allowed", .integer),
+                    .required("updated", "When the resource was last allocated", .timestamp, nullable: true),
+                    // Not the specification's: without it nobody could tell whose quota it is.
+                    .optional("tenant_id", "Tenant (project) that the quota is for"),
+                ],
+                description: "A tenant's quota of a resource, and what is used of it; told periodically."),
+        ])
+
+    private static let statusFields: [FieldDefinition] = [
+        .required("tenant_id", "Tenant (project) that the instance belongs to"),
+        .required("user_id", "User who invoked the action"),
+        .required("instance_id", "Id of the instance"),
+        .required("instance_name", "Name of the instance"),
+        .required("instance_type", "Name of the instance's flavor"),
+        .required("instance_type_id", "Id of the instance's flavor"),
+        .required("nova_instance_id", "Id of the compute instance beneath", nullable: true),
+        .required("service_id", "Notification service id of the datastore"),
+        .required("state", "State of the instance"),
+        .required("state_description", "Description of the state"),
+        .required("created_at", "When the instance was created", .timestamp),
+        .required("launched_at", "When it was launched, or last changed its size", .timestamp),
+        .required("region", "Region of the instance"),
+        .optional("resource_id", "The instance's id once more; Ceilometer takes it from instance_id"),
+    ]
+
+    private static let resourceFields: [FieldDefinition] = [
+        .required("name", "Name of the instance"),
+        .required("availability_zone", "Availability zone of the instance", nullable: true),
+        .required("instance_size", "Memory of the instance, in MB", .integer),
+        .optional("volume_size", "Size of the volume, in GB, where there are volumes", .integer),
+        .optional("nova_volume_id", "Id of the volume, where there are volumes"),
+        .optional("cluster_id", "Cluster that the instance belongs to"),
+    ]
+}

@@ -1,0 +1,128 @@
+/// One field of an event's payload.
+public struct FieldDefinition: Sendable, Hashable {
+    /// What a field may hold.
+    public enum Kind: String, Sendable, Hashable, CaseIterable {
+        /// Text; a number is taken too, as flavor ids come as either.
+        case text
+        /// A whole number, or its digits as text.
+        case integer
+        /// A number, or its digits as text.
+        case number
+        /// True or false.
+        case boolean
+        /// A list of texts, or one text.
+        case texts
+        /// A moment in UTC, as text: `2015-06-28T05:54:52Z`, or any other form that ``NotificationTimestamp`` reads.
+        case timestamp
+        /// Anything.
+        case any
+    }
+
+    /// The name on the wire.
+    public let name: String
+    /// What it may hold.
+    public let kind: Kind
+    /// Whether an event without it is refused.
+    public let isRequired: Bool
+    /// Whether null counts as a value: a backup without a parent says `parent_id: null`.
+    public let isNullable: Bool
+    /// The name that real Trove gives the field, where it is not the documents'. A value under either name is taken; it
+    /// is published under the documents' name, and under the other one too if it came so.
+    public let alternateName: String?
+    /// What it means.
+    public let description: String
+
+    /// - Parameters:
+    ///   - name: the name on the wire.
+    ///   - kind: what it may hold.
+    ///   - isRequired: whether an event without it is refused.
+    ///   - isNullable: whether null counts as a value.
+    ///   - alternateName: another name under which it may come.
+    ///   - description: what it means, in a few words.
+    public init(
+        name: String, kind: Kind, isRequired: Bool, isNullable: Bool = false, alternateName: String? = nil,
+        description: String
+    ) {
+        self.name = name
+        self.kind = kind
+        self.isRequired = isRequired
+        self.isNullable = isNullable
+        self.alternateName = alternateName
+        self.description = description
+    }
+
+    /// A field that must be there.
+    package static func required(
+        _ name: String, _ description: String, _ kind: Kind = .text, nullable isNullable: Bool = false,
+        alternate: String? = nil
+    ) -> FieldDefinition {
+        FieldDefinition(
+            name: name, kind: kind, isRequired: true, isNullable: isNullable, alternateName: alternate,
+            description: description)
+    }
+
+    /// A field that may be there.
+    package static func optional(
+        _ name: String, _ description: String, _ kind: Kind = .text, alternate: String? = nil
+    ) -> FieldDefinition {
+        FieldDefinition(
+            name: name, kind: kind, isRequired: false, isNullable: true, alternateName: alternate,
+            description: description)
+    }
+
+    /// Whether the field goes by this name.
+    func isNamed(_ name: String) -> Bool {
+        self.name.hasSameBytes(as: name) || self.alternateName.map { $0.hasSameBytes(as: name) } ?? false
+    }
+
+    /// The field's value in an object, and the name it stands under there.
+    func find(in object: JSONObject) -> (name: String, value: JSONValue)? {
+        if let value = object[self.name] { return (self.name, value) }
+        guard let alternateName, let value = object[alternateName] else { return nil }
+        return (alternateName, value)
+    }
+
+    /// - Parameter path: the path of the object that the value stands in.
+    /// - Throws: ``FieldError`` when the field may not hold the value.
+    func check(_ value: JSONValue, name: String, path: String) throws(FieldError) {
+        if value.isNull, self.isRequired, !self.isNullable {
+            throw FieldError(field: FieldError.join(path, name), problem: "must be \(self.kind.expectation), not null")
+        }
+        guard value.isNull || self.kind.accepts(value) else {
+            throw FieldError(
+                field: FieldError.join(path, name), problem: "must be \(self.kind.expectation), not \(value.kind)")
+        }
+    }
+}
+
+extension FieldDefinition.Kind {
+    /// Whether a field of this kind may hold this value, which is not null.
+    func accepts(_ value: JSONValue) -> Bool {
+        switch (self, value) {
+        case (.any, _): true
+        case (.text, .string), (.text, .number): true
+        case (.integer, .number): value.integer != nil
+        case (.integer, .string(let digits)): digits.utf8.count <= 20 && Int(digits) != nil
+        case (.number, .number): true
+        case (.number, .string(let digits)): digits.utf8.count <= 64 && Double(digits)?.isFinite == true
+        case (.boolean, .bool): true
+        case (.texts, .string): true
+        case (.texts, .array(let elements)): elements.allSatisfy { $0.string != nil }
+        case (.timestamp, .string(let text)): NotificationTimestamp(text) != nil
+        default: false
+        }
+    }
+
+    /// What a field of this kind holds, in an error's words.
+    public var expectation: String {
+        switch self {
+        case .text: "a string"
+        case .integer: "a whole number"
+        case .number: "a number"
+        case .boolean: "true or false"
+        case .texts: "a string or a list of strings"
+        case .timestamp: "a UTC time such as 2015-06-28T05:54:52Z"
+        case .any: "anything"
+        }
+    }
+}

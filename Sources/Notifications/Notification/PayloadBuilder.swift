@@ -1,0 +1,58 @@
+/// Where a payload's values come from.
+struct PayloadSource {
+    /// The values, by name.
+    let values: JSONObject
+    /// Where they stand in the message, for errors.
+    let path: String
+}
+
+/// Puts a payload together from declared fields.
+struct PayloadBuilder {
+    /// The payload so far.
+    private(set) var payload = JSONObject()
+
+    /// An empty payload.
+    init() { self.payload.reserveCapacity(16) }
+
+    /// A payload with an operation's base fields. `server_type` and `server_ip` are the publisher's own.
+    init(base: [FieldDefinition], context: NotificationContext, origin: NotificationOrigin) {
+        self.init()
+        for field in base {
+            switch field.name {
+            case "tenant_id": self.payload.append(field.name, .string(context.tenantID))
+            case "user_id": if let userID = context.userID { self.payload.append(field.name, .string(userID)) }
+            case "client_ip": self.payload.append(field.name, .string(context.clientIP))
+            case "server_ip": self.payload.append(field.name, .string(origin.serverIP))
+            case "server_type": self.payload.append(field.name, .string(origin.serverType))
+            case "request_id": self.payload.append(field.name, .string(context.requestID))
+            default: break
+            }
+        }
+    }
+
+    /// Takes each field from the first source that has it.
+    ///
+    /// - Throws: ``FieldError`` naming a required field that no source has, or a value of the wrong type.
+    mutating func take(_ fields: [FieldDefinition], from sources: [PayloadSource]) throws(FieldError) {
+        for field in fields {
+            guard try !self.take(field, from: sources), field.isRequired else { continue }
+            throw FieldError(field: FieldError.join(sources.first?.path ?? "", field.name), problem: "is missing")
+        }
+    }
+
+    /// Takes those of the fields that are not in the payload and that a source has.
+    mutating func takeIfPresent(_ fields: [FieldDefinition], from sources: [PayloadSource]) throws(FieldError) {
+        for field in fields where self.payload[field.name] == nil { _ = try self.take(field, from: sources) }
+    }
+
+    private mutating func take(_ field: FieldDefinition, from sources: [PayloadSource]) throws(FieldError) -> Bool {
+        for source in sources {
+            guard let (name, value) = field.find(in: source.values) else { continue }
+            try field.check(value, name: name, path: source.path)
+            self.payload[field.name] = value
+            if name != field.name { self.payload[name] = value }
+            return true
+        }
+        return false
+    }
+}
