@@ -14,11 +14,12 @@ import Testing
         notBefore: 0, notAfter: .max, sha256: "")
 
     private func answer(
-        _ call: RPCCall, driver: any NotificationDriver = TestDriver(), authenticated: Bool = true
+        _ call: RPCCall, driver: any NotificationDriver = TestDriver(), authenticated: Bool = true,
+        catalogues: Catalogues = .builtIn, counters: RelayCounters = RelayCounters()
     ) async throws -> RPCResult {
         let relay = Relay(
-            notifier: Notifier(drivers: [driver]), catalogues: .builtIn, publisherID: "conductor.control-1",
-            logger: Logger(label: "test"))
+            notifier: Notifier(drivers: [driver]), catalogues: catalogues, publisherID: "conductor.control-1",
+            counters: counters, logger: Logger(label: "test"))
         let peer = RPCPeer(
             certificate: authenticated ? Self.certificate : nil, remoteAddress: "192.0.2.9:5",
             localAddress: "192.0.2.1:8790")
@@ -62,6 +63,37 @@ import Testing
         }
         #expect(error.code == .invalidParameters)
         #expect(error.field == "params.payload.backup_id")
+    }
+
+    @Test func leavesOutAndCountsWhatTheEventDoesNotDeclare() async throws {
+        let (driver, counters) = (TestDriver(), RelayCounters())
+        var report = SampleReport.end()
+        report.outcome = .end(payload: ["colour": "red", "size": 3])
+        report.context.payload["shape"] = "round"
+        let answer = try await self.answer(.notify(report), driver: driver, counters: counters)
+        #expect(answer == .success(.taken(report.messageID, .published)))
+        let payload = try #require(driver.notifications.first?.payload)
+        #expect(Set(payload.members.map(\.name)).isDisjoint(with: ["colour", "size", "shape"]))
+        #expect(counters.counts.undeclaredFields == ["database_create": 3])
+    }
+
+    @Test func anEventThatIsSwitchedOffIsAnsweredDisabled() async throws {
+        let (driver, counters) = (TestDriver(), RelayCounters())
+        let quiet = try Catalogues([.dbaas], switchedOff: ["dbaas.database_create.end"])
+        let report = SampleReport.end()
+        let answer = try await self.answer(.notify(report), driver: driver, catalogues: quiet, counters: counters)
+        #expect(answer == .success(.taken(report.messageID, .disabled)))
+        #expect(driver.notifications.isEmpty)
+        #expect(counters.counts.disabled == 1)
+        // Off or not, what is wrong is refused.
+        var wrong = report
+        wrong.context.payload = ["instance_id": [:], "dbname": "shop"]
+        guard case .failure(let error) = try await self.answer(.notify(wrong), driver: driver, catalogues: quiet)
+        else {
+            Issue.record("it was taken")
+            return
+        }
+        #expect(error.field == "params.context.payload.instance_id")
     }
 
     @Test func refusesAPeerWithoutIdentity() async throws {
