@@ -26,6 +26,17 @@ package struct SettingsSchema: Sendable {
             })
     }
 
+    /// The same settings, none of them required: for a command that needs a few of a program's settings.
+    package var withoutRequirements: SettingsSchema {
+        let settings = self.settings.map { setting in
+            Setting(
+                name: setting.name, kind: setting.kind, defaultValue: setting.defaultValue, isRequired: false,
+                secrecy: setting.secrecy, help: setting.help)
+        }
+        return SettingsSchema(
+            environmentPrefix: self.environmentPrefix, settings: settings, ignoredEnvironment: self.ignoredEnvironment)
+    }
+
     /// The setting of that name.
     package func setting(named name: String) -> Setting? {
         settingsByName[name]
