@@ -26,15 +26,16 @@ package struct SettingsSchema: Sendable {
             })
     }
 
-    /// The same settings, none of them required: for a command that needs a few of a program's settings.
-    package var withoutRequirements: SettingsSchema {
-        let settings = self.settings.map { setting in
-            Setting(
-                name: setting.name, kind: setting.kind, defaultValue: setting.defaultValue, isRequired: false,
-                secrecy: setting.secrecy, help: setting.help)
-        }
-        return SettingsSchema(
-            environmentPrefix: self.environmentPrefix, settings: settings, ignoredEnvironment: self.ignoredEnvironment)
+    /// The same settings for a command that needs less: of those that are required only the named ones still are.
+    package func requiring(only names: Set<String>) -> SettingsSchema {
+        SettingsSchema(
+            environmentPrefix: self.environmentPrefix,
+            settings: self.settings.map { setting in
+                Setting(
+                    name: setting.name, kind: setting.kind, defaultValue: setting.defaultValue,
+                    isRequired: setting.isRequired && names.contains(setting.name), secrecy: setting.secrecy,
+                    help: setting.help)
+            }, ignoredEnvironment: self.ignoredEnvironment)
     }
 
     /// The setting of that name.

@@ -22,7 +22,7 @@ package struct SpellingSuggestion {
         self.name = name
     }
 
-    /// The words to put at the end of a message: ` (did you mean listen.port?)`, or nothing.
+    /// The words to put at the end of a message: ` (did you mean "listen.port"?)`, or nothing.
     package static func hint(for mistyped: String, among known: some Sequence<String>) -> String {
         SpellingSuggestion(for: mistyped, among: known).map { " (did you mean \($0.name)?)" } ?? ""
     }

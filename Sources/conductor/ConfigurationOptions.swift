@@ -14,7 +14,7 @@ struct ConfigurationOptions: ParsableArguments {
 
     /// The settings: from the flags, else the environment, else the file, else the defaults.
     ///
-    /// - Parameter schema: what may be set, and must be.
+    /// - Parameter schema: with what the command cannot do without.
     func load(_ schema: SettingsSchema = ConductorSettings.schema) async throws -> Settings {
         try await Settings.load(
             schema: schema, file: self.config, environment: ProcessInfo.processInfo.environment,

@@ -30,7 +30,7 @@ struct Events: AsyncParsableCommand {
 
     func run() async throws {
         try await ConductorExit.mapErrors {
-            let settings = try await self.options.load(ConductorSettings.schema.withoutRequirements)
+            let settings = try await self.options.load(ConductorSettings.schema.requiring(only: []))
             let document = CatalogueDocument(
                 try settings.catalogues(), topic: try settings.string("messaging.topic"))
             switch self.form {
