@@ -24,12 +24,12 @@ struct Serve: AsyncParsableCommand {
             var logger = Logger(label: "conductor") { StreamLogHandler.standardError(label: $0) }
             logger.logLevel = Logger.Level(rawValue: try settings.string("log.level")) ?? .info
 
-            let catalogues = try settings.catalogues()
             let tls = try TLSContext(settings)
             let notifier = try Notifier(
                 names: try settings.drivers(), messaging: MessagingDriver.Configuration(settings), logger: logger)
             let relay = Relay(
-                notifier: notifier, catalogues: catalogues, publisherID: try settings.publisherID(), logger: logger)
+                notifier: notifier, catalogues: try settings.catalogues(), publisherID: try settings.publisherID(),
+                logger: logger)
             let server = ConductorServer(
                 configuration: try ConductorServer.Configuration(settings), tls: tls, requestHandler: relay,
                 logger: logger)
