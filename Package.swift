@@ -66,6 +66,10 @@ let package = Package(
                 .product(name: "Yams", package: "Yams"),
             ], swiftSettings: strict),
         .target(
+            name: "CatalogueFiles",
+            dependencies: ["Notifications", "Settings", .product(name: "Yams", package: "Yams")],
+            swiftSettings: strict),
+        .target(
             name: "ConductorRPC",
             dependencies: [
                 "Notifications", "TLSSocket",
@@ -118,7 +122,8 @@ let package = Package(
         .executableTarget(
             name: "conductor",
             dependencies: [
-                "ConductorRPC", "ConductorService", "Notifications", "Notifier", "Settings", "TLSSocket",
+                "CatalogueFiles", "ConductorRPC", "ConductorService", "Notifications", "Notifier", "Settings",
+                "TLSSocket",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -151,6 +156,8 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: settings),
         .testTarget(name: "NotificationsTests", dependencies: ["Notifications"], swiftSettings: settings),
+        .testTarget(
+            name: "CatalogueFilesTests", dependencies: ["CatalogueFiles", "Notifications"], swiftSettings: strict),
         .testTarget(name: "SettingsTests", dependencies: ["Settings"], swiftSettings: strict),
         .testTarget(
             name: "TLSSocketTests",

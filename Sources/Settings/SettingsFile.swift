@@ -18,11 +18,11 @@ struct SettingsFile {
     private let path: String
 
     /// Checks the document.
-    init(_ document: SettingsDocument, schema: SettingsSchema) {
+    init(_ document: YAMLDocument, schema: SettingsSchema) {
         self.schema = schema
         path = document.path
         guard let root = document.root else { return }
-        if let refusal = Self.unsupportedPart(of: .mapping(root)) {
+        if let refusal = Node.mapping(root).unsupportedPart {
             refuse(.unsupportedYAML, root.mark?.line ?? 1, refusal)
         }
         check(root, in: [])
@@ -36,7 +36,7 @@ struct SettingsFile {
                 refuse(.wrongShape, line, "\(Self.place(section)) has a key that is not a name; give a setting's name")
                 continue
             }
-            if let refusal = Self.unsupportedPart(of: key) ?? (segment == "<<" ? "merge keys (<<)" : nil) {
+            if let refusal = key.unsupportedPart ?? (segment == "<<" ? "merge keys (<<)" : nil) {
                 refuse(.unsupportedYAML, line, refusal)
                 continue
             }
@@ -50,7 +50,7 @@ struct SettingsFile {
                 checkSection(value, path, line)
             } else {
                 let hint = SpellingSuggestion.hint(for: name, among: schema.knownNames)
-                refuse(.unknownName, line, "\(Self.shownKey(name)) is no setting; remove or correct it\(hint)")
+                refuse(.unknownName, line, "\(YAMLDocument.shownKey(name)) is no setting; remove or correct it\(hint)")
             }
         }
     }
@@ -58,7 +58,7 @@ struct SettingsFile {
     private mutating func refuseDotted(_ name: String, _ line: Int) {
         guard let setting = schema.setting(named: name) else {
             let hint = SpellingSuggestion.hint(for: name, among: schema.knownNames)
-            refuse(.unknownName, line, "\(Self.shownKey(name)) is no setting; remove or correct it\(hint)")
+            refuse(.unknownName, line, "\(YAMLDocument.shownKey(name)) is no setting; remove or correct it\(hint)")
             return
         }
         let braces = String(repeating: " }", count: setting.path.count - 1)
@@ -67,7 +67,7 @@ struct SettingsFile {
     }
 
     private mutating func checkSection(_ value: Node, _ path: [String], _ line: Int) {
-        if let refusal = Self.unsupportedPart(of: value) {
+        if let refusal = value.unsupportedPart {
             refuse(.unsupportedYAML, line, refusal)
         } else if let mapping = value.mapping {
             check(mapping, in: path)
@@ -81,7 +81,7 @@ struct SettingsFile {
     private mutating func checkValue(_ node: Node, of setting: Setting, _ line: Int) {
         let text = SettingText(kind: setting.kind)
         let name = setting.name
-        if let refusal = Self.unsupportedPart(of: node) {
+        if let refusal = node.unsupportedPart {
             return refuse(.unsupportedYAML, line, refusal, setting: name)
         }
         do throws(SettingText.Refusal) {
@@ -96,7 +96,7 @@ struct SettingsFile {
             case .scalar, .sequence, .mapping, .alias:
                 let hint = text.isList ? ", written as [a, b] or as lines that start with \"- \"" : ""
                 refuse(
-                    .wrongShape, line, "\(name) must be \(text.expectation)\(hint), not \(Self.shape(node))",
+                    .wrongShape, line, "\(name) must be \(text.expectation)\(hint), not \(node.shape)",
                     setting: name)
             }
         } catch {
@@ -109,7 +109,7 @@ struct SettingsFile {
         var items: [String] = []
         for node in sequence {
             let line = node.mark?.line ?? sequence.mark?.line ?? 1
-            if let refusal = Self.unsupportedPart(of: node) {
+            if let refusal = node.unsupportedPart {
                 refuse(.unsupportedYAML, line, refusal, setting: name)
                 return nil
             }
@@ -128,38 +128,6 @@ struct SettingsFile {
         let message =
             code == .unsupportedYAML ? "settings files may not use YAML \(message); write the value out" : message
         problems.append(.init(code, setting: setting, line: line, "\(path):\(line): \(message)."))
-    }
-
-    // MARK: - Words
-
-    /// A key as it may be shown: only what could be a mistyped name, for anything else may be a misplaced secret.
-    static func shownKey(_ key: String) -> String {
-        let isName = key.utf8.allSatisfy { byte in
-            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20) || "0123456789_-.".utf8.contains(byte)
-        }
-        return isName && key.utf8.count <= 64 ? key : "a key that could not be a setting's name"
-    }
-
-    private static func unsupportedPart(of node: Node) -> String? {
-        if node.anchor != nil { return "anchors (&) and aliases (*)" }
-        let tag: Tag? =
-            switch node {
-            case .scalar(let scalar): scalar.tag
-            case .mapping(let mapping): mapping.tag
-            case .sequence(let sequence): sequence.tag
-            case .alias: nil
-            }
-        // Quoted text and hashed nodes carry the plain tags without having been written with them.
-        let plain = ["", "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"]
-        return tag.map { plain.contains($0.description) ? nil : "tags (!)" } ?? nil
-    }
-
-    private static func shape(_ node: Node) -> String {
-        switch node {
-        case .mapping: "a section"
-        case .sequence: "a list"
-        case .scalar, .alias: "a single value"
-        }
     }
 
     private static func place(_ section: [String]) -> String {

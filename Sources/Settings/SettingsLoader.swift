@@ -20,7 +20,7 @@ struct SettingsLoader {
     mutating func readFile(_ path: String) {
         filePath = path
         do throws(SettingsError) {
-            let checked = SettingsFile(try SettingsDocument(path: path), schema: schema)
+            let checked = SettingsFile(try YAMLDocument(path: path, purpose: .settings), schema: schema)
             file = checked.entries
             problems += checked.problems
         } catch {
@@ -42,7 +42,7 @@ struct SettingsLoader {
                 problems.append(
                     .init(
                         .unknownName,
-                        "The environment variable \(SettingsFile.shownKey(name)) sets no setting; "
+                        "The environment variable \(YAMLDocument.shownKey(name)) sets no setting; "
                             + "unset or correct it\(hint)."))
                 continue
             }
@@ -60,7 +60,7 @@ struct SettingsLoader {
                 problems.append(
                     .init(
                         .unknownName,
-                        "The command line sets \(SettingsFile.shownKey(name)), which is no setting; correct it\(hint)."
+                        "The command line sets \(YAMLDocument.shownKey(name)), which is no setting; correct it\(hint)."
                     ))
                 continue
             }

@@ -8,7 +8,7 @@ import TLSSocket
 struct CheckConfig: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Prints the effective settings and where each comes from, or everything that is wrong with them.",
-        discussion: "Reads the certificate files too. Secrets are not shown.")
+        discussion: "Reads the certificate and catalogue files too. Secrets are not shown.")
 
     @OptionGroup var options: ConfigurationOptions
 
@@ -16,6 +16,7 @@ struct CheckConfig: AsyncParsableCommand {
         try await ConductorExit.mapErrors {
             let settings = try await self.options.load()
             print(settings.describe())
+            _ = try settings.catalogues()
             _ = try TLSContext(settings)
             _ = try Notifier(
                 names: try settings.drivers(), messaging: MessagingDriver.Configuration(settings),

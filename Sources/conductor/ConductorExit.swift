@@ -34,6 +34,7 @@ enum ConductorExit {
         switch error {
         case let error as SettingsError: message = error.description
         case let error as ConfigurationFileError: message = error.description
+        case let error as CatalogueSettingsError: message = error.description
         // Only the messaging settings can keep the drivers from being made; the reason begins with the setting's name.
         case let error as DriverError: message = "\(error.reason)."
         case let error as ConductorServerError: message = error.description

@@ -36,6 +36,10 @@ enum ConductorSettings {
                 help: "How long the broker may take to confirm a notification."),
             .string(
                 "publisher.host", help: "The host in publisher_id, conductor.<host>; this machine's name by default."),
+            .strings("catalogue.files", help: "YAML files with other services' operations and events."),
+            .strings(
+                "catalogue.enable", help: "Events to publish though off by default: types, or beginnings with a *."),
+            .strings("catalogue.disable", help: "Events not to publish, written likewise; stronger than enable."),
             .integer(
                 "limits.line_bytes", 1024...(64 << 20), default: 1 << 20, help: "The longest request, in bytes."),
             .integer(

@@ -34,6 +34,14 @@ import Testing
         #expect(machine.room == 4)
     }
 
+    @Test(arguments: [Disposition.published, .duplicate, .disabled])
+    func whateverTheDispositionTheOutcomeIsDelivered(disposition: Disposition) {
+        var machine = self.machine(entries: 1)
+        _ = machine.takeToSend(now: self.now)
+        #expect(machine.answered(1, .success(.taken(.init(), disposition)), now: self.now) == .remove(1))
+        #expect(machine.isIdle)
+    }
+
     @Test func aFinalRefusalIsSetAsideAndTheNextGoOn() {
         var machine = self.machine(entries: 2)
         _ = machine.takeToSend(now: self.now)

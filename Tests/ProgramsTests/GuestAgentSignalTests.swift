@@ -111,7 +111,8 @@ struct GuestAgentSignalTests {
                 let end = try await relay.exec(["true"], ports: [down.number, conductor.port])
                 #expect(end.status == .exited(0), "\(end.errorText)")
                 #expect(!end.errorText.contains("NOT delivered"), "\(end.errorText)")
-                #expect(try conductor.notifications().map(\.eventType) == ["dbaas.database_create.end"])
+                _ = try await conductor.notification(of: "dbaas.database_create.end")
+                #expect(try conductor.notifications().count == 1)
             }
         }
     }

@@ -6,41 +6,14 @@ import Testing
 /// The real oslo.messaging reads what a command in a guest led to, and what it writes itself is compared with ours.
 @Suite("oslo.messaging", .timeLimit(.minutes(3)))
 struct OsloCompatibilityTests {
-    private struct MissingPython: Error, CustomStringConvertible {
-        let description =
-            "CONDUCTOR_TEST_PYTHON is not set: these tests need a Python with oslo.messaging, which Tests/run "
-            + "installs; or make one as Tests/Compatibility/README.md says and set the variable to it"
-    }
-
-    /// Runs one of the scripts of Tests/Compatibility.
-    private func script(
-        _ name: String, _ arguments: [String], during body: (RunningProgram) async throws -> Void = { _ in }
-    ) async throws -> ProgramEnd {
-        guard let python = ProcessInfo.processInfo.environment["CONDUCTOR_TEST_PYTHON"], !python.isEmpty else {
-            throw MissingPython()
-        }
-        let script = URL(filePath: #filePath).deletingLastPathComponent()
-            .appending(path: "../Compatibility/\(name).py").standardizedFileURL
-        return try await Program(python).run(["-W", "ignore", script.path] + arguments, during: body)
-    }
-
-    private func messaging(_ broker: TestBroker, _ names: UniqueTopic) -> String {
-        "messaging: {transport_url: \"\(broker.url)\", exchange: \(names.exchange), topic: \(names.topic)}"
-    }
-
     @Test("A real listener receives an end and an error", arguments: ["messaging", "messagingv2"])
     func received(_ driver: String) async throws {
         let broker = try TestBroker.shared()
         let names = UniqueTopic()
-        let options = [
-            "--url", broker.url, "--exchange", names.exchange, "--topic", names.topic, "--count", "2", "--timeout",
-            "90",
-        ]
         try await RelayFixture.with { relay in
             var serverIP = ""
-            let end = try await self.script("oslo_listener", options) { listener in
-                try await listener.standardOutput.line(containing: "READY")
-                try await relay.withConductor(drivers: driver, more: self.messaging(broker, names)) { conductor in
+            let (end, received) = try await OsloScript.received(2, from: broker, names) {
+                try await relay.withConductor(drivers: driver, more: broker.messaging(names)) { conductor in
                     serverIP = "127.0.0.1:\(conductor.port)"
                     let good = try await relay.exec(["true"], ports: [conductor.port])
                     #expect(good.status == .exited(0), "\(good.errorText)")
@@ -51,7 +24,6 @@ struct OsloCompatibilityTests {
             }
             #expect(end.status == .exited(0), "\(end.errorText)")
             // The two priorities are two queues, and oslo may hand them out in any order.
-            let received = try end.standardOutput.filter { $0 != "READY" }.map { try Notification($0) }
             try #require(received.count == 2)
             let (info, error) = (
                 try #require(received.first { $0.priority == "info" }),
@@ -88,12 +60,12 @@ struct OsloCompatibilityTests {
         let broker = try TestBroker.shared()
         let (ours, theirs) = (UniqueTopic(), UniqueTopic())
         try await RelayFixture.with { relay in
-            try await relay.withConductor(drivers: driver, more: self.messaging(broker, ours)) { conductor in
+            try await relay.withConductor(drivers: driver, more: broker.messaging(ours)) { conductor in
                 let end = try await relay.exec(["true"], ports: [conductor.port])
                 #expect(end.status == .exited(0))
             }
         }
-        let sent = try await self.script(
+        let sent = try await OsloScript.run(
             "oslo_notifier",
             [
                 "--url", broker.url, "--exchange", theirs.exchange, "--topic", theirs.topic, "--driver", driver,

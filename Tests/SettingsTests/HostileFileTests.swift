@@ -45,7 +45,7 @@ struct HostileFileTests {
 
     @Test("A file over the limit is refused, one below it is read")
     func large() async throws {
-        let limit = SettingsDocument.sizeLimit
+        let limit = YAMLDocument.sizeLimit
         let full = "listen: {port: 5}\n" + String(repeating: "# padding\n", count: limit / 10 - 2)
         #expect(full.utf8.count <= limit)
         #expect(try await SettingsFixture.load(full).integer("listen.port") == 5)

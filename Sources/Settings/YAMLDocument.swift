@@ -1,32 +1,55 @@
 import Foundation
-import Yams
+package import Yams
 
-/// The text of a settings file, read once and within bounds, and its YAML tree.
-struct SettingsDocument {
-    /// The largest file accepted. A real one has a few kilobytes.
-    static let sizeLimit = 1 << 20
+/// The text of a YAML file that an operator wrote, read once and within bounds, and its tree.
+package struct YAMLDocument {
+    /// What a file is for, in the words of its errors.
+    package struct Purpose: Sendable {
+        /// What kind of file it is: `settings`.
+        package let kind: String
+        /// What stands at its top level: `sections and settings, such as "listen:"`.
+        package let contents: String
 
-    /// The most aliases the YAML parser gets to see. Settings need none; see ``checkAliases(in:path:)``.
+        /// - Parameters:
+        ///   - kind: what kind of file it is, in one word.
+        ///   - contents: what stands at its top level, in a few words.
+        package init(kind: String, contents: String) {
+            self.kind = kind
+            self.contents = contents
+        }
+
+        static let settings = Purpose(kind: "settings", contents: "sections and settings, such as \"listen:\",")
+    }
+
+    /// The largest file accepted, in bytes. A real one has a few kilobytes.
+    package static let sizeLimit = 1 << 20
+
+    /// The most aliases the YAML parser gets to see. Our files need none; see ``checkAliases(in:)``.
     static let aliasLimit = 16
 
     /// The path as the operator gave it.
-    let path: String
+    package let path: String
 
     /// The top-level mapping; `nil` if the file holds nothing but comments.
-    let root: Node.Mapping?
+    package let root: Node.Mapping?
+
+    private let purpose: Purpose
 
     // Nodes hold their anchors weakly; the parser keeps them alive, and we want to see them.
     private let parser: Parser?
 
     /// Reads and parses the file.
-    init(path: String) throws(SettingsError) {
+    ///
+    /// - Throws: ``SettingsError``, whose one problem names the file, the line where it is known, and what is wrong.
+    package init(path: String, purpose: Purpose) throws(SettingsError) {
         self.path = path
-        let bytes = try Self.read(path)
+        self.purpose = purpose
+        let bytes = try Self.read(path, purpose)
         guard let text = String(validating: bytes, as: UTF8.self) else {
             let line = 1 + bytes.prefix(Self.lengthOfValidUTF8(bytes)).count { $0 == UInt8(ascii: "\n") }
-            throw Self.notYAML(path, line, "is not UTF-8 text; save it as UTF-8")
+            throw Self.notYAML(path, purpose, line, "is not UTF-8 text; save it as UTF-8")
         }
-        try Self.checkAliases(in: text, path: path)
+        try Self.checkAliases(in: text, path, purpose)
         do {
             // Without resolver rules: tags are resolved by regular expressions we have no use for.
             let parser = try Parser(yaml: text, resolver: .basic, encoding: .utf8)
@@ -36,21 +59,20 @@ struct SettingsDocument {
             case .scalar(let scalar) where scalar.isNothing: root = nil
             case nil: root = nil
             case .some(let node):
-                throw Self.notYAML(
-                    path, node.mark?.line, "must hold sections and settings, such as \"listen:\", at the top level")
+                throw Self.notYAML(path, purpose, node.mark?.line, "must hold \(purpose.contents) at the top level")
             }
         } catch let error as SettingsError {
             throw error
         } catch {
-            throw Self.refusal(of: error, path: path)
+            throw Self.refusal(of: error, path, purpose)
         }
     }
 
     // MARK: - Reading
 
-    private static func read(_ path: String) throws(SettingsError) -> [UInt8] {
+    private static func read(_ path: String, _ purpose: Purpose) throws(SettingsError) -> [UInt8] {
         func unreadable(_ what: String) -> SettingsError {
-            SettingsError(.init(.unreadableFile, "The settings file \(path) \(what)."))
+            SettingsError(.init(.unreadableFile, "The \(purpose.kind) file \(path) \(what)."))
         }
         let resolved = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
         do {
@@ -98,7 +120,9 @@ struct SettingsDocument {
     // Aliases of aliases make a tree exponentially larger than its text, and Yams hashes whole trees when they stand
     // as keys. We refuse anchors and aliases in any case, but can tell them only once Yams is done; sixteen of them
     // cannot yet do harm.
-    private static func checkAliases(in text: String, path: String) throws(SettingsError) {
+    private static func checkAliases(
+        in text: String, _ path: String, _ purpose: Purpose
+    ) throws(SettingsError) {
         var count = 0
         var line = 1
         var isComment = false
@@ -113,7 +137,7 @@ struct SettingsDocument {
                 throw SettingsError(
                     .init(
                         .unsupportedYAML, line: line,
-                        "\(path):\(line): settings files may not use YAML aliases; write each value out."))
+                        "\(path):\(line): \(purpose.kind) files may not use YAML aliases; write each value out."))
             }
             isStar = isTokenStart && byte == UInt8(ascii: "*")
             if isTokenStart, byte == UInt8(ascii: "#") { isComment = true }
@@ -122,35 +146,73 @@ struct SettingsDocument {
         }
     }
 
-    private static func refusal(of error: any Error, path: String) -> SettingsError {
+    private static func refusal(of error: any Error, _ path: String, _ purpose: Purpose) -> SettingsError {
         // Only these parts of a YamlError are shown: its description quotes the file, secrets and all.
         switch error as? YamlError {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
             .composer(_, let problem, let mark, _):
-            return notYAML(path, mark.line, "is not valid YAML: \(problem)")
+            return notYAML(path, purpose, mark.line, "is not valid YAML: \(problem)")
         case .reader(let problem, let offset, _, let yaml):
             let line = offset.map { 1 + yaml.prefix($0).count(where: \.isNewline) }
-            return notYAML(path, line, "is not valid YAML: \(problem)")
+            return notYAML(path, purpose, line, "is not valid YAML: \(problem)")
         case .duplicatedKeysInMapping(let duplicates, let context):
-            let names = duplicates.map(SettingsFile.shownKey).joined(separator: ", ")
+            let names = duplicates.map(Self.shownKey).joined(separator: ", ")
             return SettingsError(
                 .init(
                     .duplicateName, line: context.mark.line,
                     "\(path):\(context.mark.line): \(names) stands more than once in the same section; keep one."))
         default:
-            return notYAML(path, nil, "is not valid YAML; check it with a YAML tool")
+            return notYAML(path, purpose, nil, "is not valid YAML; check it with a YAML tool")
         }
     }
 
-    private static func notYAML(_ path: String, _ line: Int?, _ what: String) -> SettingsError {
+    private static func notYAML(
+        _ path: String, _ purpose: Purpose, _ line: Int?, _ what: String
+    ) -> SettingsError {
         let place = line.map { "\(path):\($0)" } ?? path
-        return SettingsError(.init(.notYAML, line: line, "\(place): the settings file \(what)."))
+        return SettingsError(.init(.notYAML, line: line, "\(place): the \(purpose.kind) file \(what)."))
+    }
+
+    // MARK: - Words
+
+    /// A key as it may be shown: only what could be a mistyped name, for anything else may be a misplaced secret.
+    package static func shownKey(_ key: String) -> String {
+        let isName = key.utf8.allSatisfy { byte in
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20) || "0123456789_-.".utf8.contains(byte)
+        }
+        return isName && (1...64).contains(key.utf8.count) ? key : "a key that could not be a name"
+    }
+}
+
+extension Node {
+    /// What the node uses that our files may not, in an error's words: anchors, aliases, tags. `nil` if nothing.
+    package var unsupportedPart: String? {
+        if self.anchor != nil { return "anchors (&) and aliases (*)" }
+        let tag: Tag? =
+            switch self {
+            case .scalar(let scalar): scalar.tag
+            case .mapping(let mapping): mapping.tag
+            case .sequence(let sequence): sequence.tag
+            case .alias: nil
+            }
+        // Quoted text and hashed nodes carry the plain tags without having been written with them.
+        let plain = ["", "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"]
+        return tag.map { plain.contains($0.description) ? nil : "tags (!)" } ?? nil
+    }
+
+    /// The node's shape, in an error's words.
+    package var shape: String {
+        switch self {
+        case .mapping: "a section"
+        case .sequence: "a list"
+        case .scalar, .alias: "a single value"
+        }
     }
 }
 
 extension Node.Scalar {
     /// Whether the scalar is YAML's null: nothing at all, `~` or `null`, without quotes.
-    var isNothing: Bool {
+    package var isNothing: Bool {
         style == .plain && ["", "~", "null", "Null", "NULL"].contains(string)
     }
 }

@@ -1,0 +1,236 @@
+import Notifications
+import Settings
+import Yams
+
+/// Reads the tree of a catalogue file, and collects what is wrong in it.
+struct CatalogueReader {
+    /// What is wrong, in the file's order.
+    private(set) var problems: [String] = []
+    /// The first part of every event type.
+    private(set) var service = ""
+    /// What events may name: the base fields, and those of the file.
+    private(set) var fields: [String: FieldDefinition]
+    /// The event types so far.
+    var eventTypes: Set<String> = []
+    private let path: String
+
+    static let baseFields = Catalogue.defaultBaseFields
+    /// Past so many problems nothing is suggested any more: to look for a suggestion takes time.
+    private static let suggestionLimit = 20
+
+    /// - Parameter path: the path of the file, for errors.
+    init(path: String) {
+        self.path = path
+        self.fields = Dictionary(uniqueKeysWithValues: Self.baseFields.map { ($0.name, $0) })
+    }
+
+    /// The catalogue; nil, or incomplete, when there are problems.
+    mutating func catalogue(_ document: YAMLDocument) -> Catalogue? {
+        guard let root = document.root else {
+            self.problems.append("\(self.path): the catalogue file is empty; it must have a service.")
+            return nil
+        }
+        let top = self.entries(
+            of: FileEntry(place: "", key: "", line: root.mark?.line ?? 1, node: .mapping(root)),
+            keys: ["service", "description", "base_fields", "identifiers", "fields", "operations", "events"])
+        // Without it no event type can be told right from wrong.
+        guard let service = self.service(top["service"]) else { return nil }
+        self.service = service
+        let description = self.take(top["description"], FileEntry.text)
+        let baseFields = self.baseFields(top["base_fields"])
+        if let entry = top["fields"] { self.readFields(entry) }
+
+        var operations: [OperationDefinition] = []
+        for entry in top["operations"].map({ self.entries(of: $0) }) ?? [] {
+            if let operation = self.operation(entry) { operations.append(operation) }
+        }
+        var events: [EventDefinition] = []
+        for entry in top["events"].map({ self.entries(of: $0) }) ?? [] {
+            if let event = self.standaloneEvent(entry) { events.append(event) }
+        }
+        if self.problems.isEmpty, operations.isEmpty, events.isEmpty {
+            self.problems.append("\(self.path): the catalogue has neither operations nor events; declare some.")
+        }
+        return Catalogue(
+            service: service, description: description ?? "", baseFields: baseFields,
+            identifiers: self.identifiers(top["identifiers"], operations), operations: operations, events: events)
+    }
+
+    // MARK: - The top level
+
+    private mutating func service(_ entry: FileEntry?) -> String? {
+        guard let entry else {
+            self.problems.append("\(self.path): service is missing; say which service the events are of.")
+            return nil
+        }
+        guard let name = self.take(entry, FileEntry.text) else { return nil }
+        guard CatalogueName.isName(name) else {
+            self.refuse(entry.line, "service must be made of letters, digits, _ and -")
+            return nil
+        }
+        return name
+    }
+
+    private mutating func baseFields(_ entry: FileEntry?) -> [FieldDefinition] {
+        guard let entry else { return Self.baseFields }
+        var fields: [FieldDefinition] = []
+        for item in self.take(entry, FileEntry.texts) ?? [] {
+            let (name, line) = (item.text, item.line)
+            let shown = YAMLDocument.shownKey(name)
+            guard let field = Self.baseFields.first(where: { $0.name == name }) else {
+                let names = Self.baseFields.map(\.name)
+                self.refuse(
+                    line,
+                    "base_fields has \(shown), which is none of \(names.joined(separator: ", "))"
+                        + self.hint(for: name, among: names))
+                continue
+            }
+            guard !fields.contains(field) else {
+                self.refuse(line, "base_fields names \(shown) twice; name it once")
+                continue
+            }
+            fields.append(field)
+        }
+        return fields
+    }
+
+    private mutating func identifiers(_ entry: FileEntry?, _ operations: [OperationDefinition]) -> [String] {
+        guard let entry else { return [] }
+        let startFields = Set(operations.flatMap { $0.start?.fields ?? [] }.map(\.name))
+        var identifiers: [String] = []
+        var named: Set<String> = []
+        for item in self.take(entry, FileEntry.texts) ?? [] {
+            let (name, line) = (item.text, item.line)
+            let shown = YAMLDocument.shownKey(name)
+            if !named.insert(name).inserted {
+                self.refuse(line, "identifiers names \(shown) twice; name it once")
+            } else if startFields.contains(name) {
+                identifiers.append(name)
+            } else {
+                self.refuse(
+                    line,
+                    "identifiers has \(shown), which is no field of any operation's start"
+                        + self.hint(for: name, among: startFields.sorted()))
+            }
+        }
+        return identifiers
+    }
+
+    private mutating func readFields(_ entry: FileEntry) {
+        for entry in self.entries(of: entry) {
+            if Self.baseFields.contains(where: { $0.name == entry.key }) {
+                self.refuse(
+                    entry.line, "\(entry.place) is one of the base fields, which need no declaration; remove it")
+            } else {
+                // One that is declared wrongly is still declared, so that no event is blamed for naming it.
+                self.fields[entry.key] = self.field(entry) ?? .required(entry.key, "", .any)
+            }
+        }
+    }
+
+    private mutating func field(_ entry: FileEntry) -> FieldDefinition? {
+        guard CatalogueName.isName(entry.key) else {
+            self.refuse(entry.line, "\(entry.place) is no name of a field; use letters, digits, _ and -")
+            return nil
+        }
+        // A text alone describes a text.
+        guard entry.node.mapping != nil else {
+            return self.take(entry, FileEntry.text).map { .required(entry.key, $0) }
+        }
+        let parts = self.entries(of: entry, keys: ["type", "description", "nullable"])
+        let kind = self.choice(parts["type"], FieldDefinition.Kind.self)
+        let isNullable = self.take(parts["nullable"], FileEntry.boolean)
+        guard let description = parts["description"] else {
+            self.refuse(entry.line, "\(entry.place) has no description; say what the field means")
+            return nil
+        }
+        guard let text = self.take(description, FileEntry.text) else { return nil }
+        return .required(entry.key, text, kind ?? .text, nullable: isNullable ?? false)
+    }
+
+    // MARK: - Sections
+
+    /// The entries of a section, in the file's order.
+    mutating func entries(of section: FileEntry) -> [FileEntry] {
+        do {
+            try section.checkNode()
+        } catch {
+            self.refuse(error.line, error.message)
+            return []
+        }
+        guard let mapping = section.node.mapping else {
+            self.refuse(section.line, section.mismatch("a section").message)
+            return []
+        }
+        var entries: [FileEntry] = []
+        for (key, node) in mapping {
+            let line = key.mark?.line ?? section.line
+            guard let name = key.scalar?.string, !name.isEmpty else {
+                self.refuse(
+                    line, "\(section.place.isEmpty ? "the top level" : section.place) has a key that is no name")
+                continue
+            }
+            if let part = key.unsupportedPart ?? (name == "<<" ? "merge keys (<<)" : nil) {
+                self.refuse(line, FileEntry.unsupported(part))
+                continue
+            }
+            let place = (section.place.isEmpty ? "" : "\(section.place).") + YAMLDocument.shownKey(name)
+            entries.append(FileEntry(place: place, key: name, line: line, node: node))
+        }
+        return entries
+    }
+
+    /// The entries of a section by their keys. It may have no others than these.
+    mutating func entries(of section: FileEntry, keys: [String]) -> [String: FileEntry] {
+        var known: [String: FileEntry] = [:]
+        for entry in self.entries(of: section) {
+            if keys.contains(entry.key) {
+                known[entry.key] = entry
+            } else {
+                self.refuse(
+                    entry.line,
+                    "\(entry.place) is unknown; remove or correct it"
+                        + self.hint(for: entry.key, among: keys))
+            }
+        }
+        return known
+    }
+
+    // MARK: - Problems
+
+    /// The words to put at the end of a message: ` (did you mean disk_gb?)`, or nothing.
+    func hint(for name: String, among known: @autoclosure () -> [String]) -> String {
+        self.problems.count < Self.suggestionLimit ? SpellingSuggestion.hint(for: name, among: known()) : ""
+    }
+
+    /// The value that is read from the entry; nil where there is none, or a problem was found.
+    mutating func take<Value>(
+        _ entry: FileEntry?, _ read: (FileEntry) -> () throws(FileProblem) -> Value
+    ) -> Value? {
+        guard let entry else { return nil }
+        do throws(FileProblem) {
+            return try read(entry)()
+        } catch {
+            self.refuse(error.line, error.message)
+            return nil
+        }
+    }
+
+    /// The value whose raw value is the entry's text; nil where there is none, or a problem was found.
+    mutating func choice<Value: RawRepresentable<String> & CaseIterable>(
+        _ entry: FileEntry?, _: Value.Type
+    ) -> Value? {
+        guard let entry, let name = self.take(entry, FileEntry.text) else { return nil }
+        if let value = Value(rawValue: name) { return value }
+        let names = Value.allCases.map(\.rawValue)
+        self.refuse(
+            entry.line,
+            "\(entry.place) must be one of \(names.joined(separator: ", "))" + self.hint(for: name, among: names))
+        return nil
+    }
+
+    /// Something is wrong at a line; the message is a clause.
+    mutating func refuse(_ line: Int, _ message: String) {
+        self.problems.append("\(self.path):\(line): \(message).")
+    }
+}

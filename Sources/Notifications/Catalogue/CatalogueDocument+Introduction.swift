@@ -1,0 +1,74 @@
+extension CatalogueDocument {
+    /// What holds for every event. It is written here and read in Docs/events.md.
+    static let introduction = """
+        <!-- Written by `conductor events --markdown`: change CatalogueDocument+Introduction.swift or a catalogue. -->
+
+        # Events
+
+        An operation that a guest reports becomes one notification:
+
+        | outcome | event type | priority | queue |
+        |---|---|---|---|
+        | end | `<service>.<operation>.end` | INFO | `<topic>.info` |
+        | error | `<service>.<operation>.error` | ERROR | `<topic>.error` |
+
+        `<topic>` is `notification` unless `messaging.topic` says otherwise. Trove's service is `dbaas`; its names and fields
+        are those of its ceilometer-integration specification, appendix 1.10. Real Trove's own code sends errors to the info
+        queue; here they go where the specification has them.
+
+        The start event (INFO, `<topic>.info`) is the control plane's to publish, as are the notifications of status and
+        quotas at the end of this page: a guest reports outcomes only.
+
+        The catalogues below are closed: an operation that none of them has is refused (`unknown_event`). An operation's
+        heading is what a context calls it. Files can add other services' catalogues, and each event can be switched on and
+        off ([operations.md](operations.md)).
+
+        ## Payload
+
+        First come the base fields: `tenant_id`, `user_id` (when known), `client_ip`, `server_ip`, `server_type` and
+        `request_id`, or those of them that the catalogue wants. `server_type` is `conductor` and `server_ip` the conductor's
+        address as the guest reached it: a guest cannot choose them.
+
+        Then come the fields that the event declares, taken from what the operation said at its end or else from the context's
+        payload. A declared field that is required and missing, or of the wrong type, is refused by name. A field that is not
+        declared is left out; the conductor counts these, and names them in its log at level `debug`.
+
+        Last come the operation's identifiers as far as they are known: those fields of its start that say what it was about,
+        such as `instance_id` or `dbname`. They ride along ("along" in the tables), so that an end or an error can be
+        understood without its start.
+
+        An error has `message`, the error's text, and `exception`, a list of text: the trace, and last a line with the error's
+        type and text. The specification wants `instance_id` in `instance_create.error` too. Here it is optional, since a
+        creation that fails before there is an instance must be told of as well; the guest says it when it knows it.
+
+        | type | what a field may hold |
+        |---|---|
+        | text | a string; a number is taken too |
+        | integer, number | a number, or its digits as a string |
+        | boolean | true or false |
+        | texts | a list of strings, or one string |
+        | timestamp | a time in UTC, as a string such as `2015-06-28T05:54:52Z` |
+        | any | anything |
+
+        An optional field may be null. "or null" marks a field that must be there and may be null.
+
+        Real Trove spells some names otherwise than its specification: `flavor_id` for `flavor`, `dbaas.quota` for
+        `dbaas.quotas`. A field is taken under either name; under Trove's it is published under both. An event type is
+        published as it was asked for.
+
+        Some calls name several things at once: `databases.create` takes a list of databases. Each of them is an operation of
+        its own, with a start and an outcome of its own: "one operation for each value".
+
+        An operator can switch events off. An outcome whose event is off is checked like any other, then answered `disabled`
+        instead of `published`, counted, and not published; the guest forgets it.
+
+        ## The message
+
+        oslo.messaging's message object: `message_id`, `publisher_id` (`conductor.<host>`), `event_type`, `priority`, `payload`,
+        `timestamp`, `_unique_id`, then `_context_request_id`, `_context_user`, `_context_project_id` and `_context_project`. The
+        driver `messaging` sends it as it is, `messagingv2` in oslo's envelope 2.0. `message_id` stays the same however often a
+        notification is sent; `_unique_id` is new for each send, since an oslo consumer never acknowledges a second message with
+        one it has seen.
+
+        """
+}

@@ -1,0 +1,43 @@
+import ArgumentParser
+import Notifications
+import Settings
+
+/// `conductor events`: every event there is.
+struct Events: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Lists every event with its queue, and whether it is published.",
+        discussion: """
+            The built-in ones, and those of the files that catalogue.files names. Settings that only `serve` needs may \
+            be missing.
+            """)
+
+    /// The forms in which the events can be printed.
+    enum Form: String, EnumerableFlag {
+        case markdown
+        case json
+
+        static func help(for form: Form) -> ArgumentHelp? {
+            switch form {
+            case .markdown: "Print the whole manual of the events: Docs/events.md."
+            case .json: "Print one JSON object, for programs."
+            }
+        }
+    }
+
+    @Flag(exclusivity: .exclusive) var form: Form?
+
+    @OptionGroup var options: ConfigurationOptions
+
+    func run() async throws {
+        try await ConductorExit.mapErrors {
+            let settings = try await self.options.load(ConductorSettings.schema.requiring(only: []))
+            let document = CatalogueDocument(
+                try settings.catalogues(), topic: try settings.string("messaging.topic"))
+            switch self.form {
+            case nil: print(document.list(), terminator: "")
+            case .markdown: print(document.markdown(), terminator: "")
+            case .json: print(document.json())
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+import CatalogueFiles
+import Foundation
+import Notifications
+
+/// Shorter ways to read a catalogue from a file.
+enum CatalogueFixture {
+    /// The catalogue of a file with this text.
+    static func read(_ yaml: String) throws -> Catalogue { try self.read(Data(yaml.utf8)) }
+
+    /// The catalogue of a file with these bytes.
+    static func read(_ bytes: Data) throws -> Catalogue {
+        try self.withFile(bytes) { try Catalogue(file: $0) }
+    }
+
+    /// What is wrong with a file of this text, the file's path shortened to `file.yaml`; empty if nothing is.
+    static func problems(_ yaml: String) throws -> [String] { try self.problems(Data(yaml.utf8)) }
+
+    /// What is wrong with a file of these bytes.
+    static func problems(_ bytes: Data) throws -> [String] {
+        try self.withFile(bytes) { path in
+            do throws(CatalogueFileError) {
+                _ = try Catalogue(file: path)
+                return []
+            } catch {
+                return error.problems.map { $0.replacing(path, with: "file.yaml") }
+            }
+        }
+    }
+
+    private static func withFile<Result>(_ bytes: Data, _ body: (String) throws -> Result) throws -> Result {
+        let file = FileManager.default.temporaryDirectory.appending(path: "catalogue-\(UUID().uuidString).yaml")
+        try bytes.write(to: file)
+        defer { try? FileManager.default.removeItem(at: file) }
+        return try body(file.path)
+    }
+}

@@ -1,0 +1,94 @@
+import Foundation
+import Subprocess
+import Testing
+
+@Suite("conductor events", .timeLimit(.minutes(2)))
+struct EventsCommandTests {
+    private static let root = URL(fileURLWithPath: #filePath).appending(path: "../../..").standardizedFileURL
+    private static let magnetodb = Self.root.appending(path: "deploy/catalogues/magnetodb.yaml").path
+
+    @Test("Docs/events.md is what it prints")
+    func manual() async throws {
+        let end = try await Program.conductor.run(["events", "--markdown"])
+        #expect(end.status == .exited(0), "\(end.errorText)")
+        let manual = try String(contentsOf: Self.root.appending(path: "Docs/events.md"), encoding: .utf8)
+        #expect(manual == end.standardOutput.map { "\($0)\n" }.joined())
+    }
+
+    @Test("It lists the events of further catalogues, with the queues of the settings and what is on")
+    func list() async throws {
+        try await RelayFixture.with { relay in
+            let file = try relay.write(
+                "messaging: {topic: events}\ncatalogue: {files: [\(Self.magnetodb)], disable: [\"magnetodb.data.*\"]}\n",
+                to: "conductor.yaml")
+            let end = try await Program.conductor.run(["events", "--config", file])
+            #expect(end.status == .exited(0), "\(end.errorText)")
+            let lines = end.standardOutput.map { $0.split(separator: " ").map(String.init) }
+            #expect(lines.count == 120 + 21)
+            for line in [
+                ["dbaas.user_grant.error", "events.error", "on"], ["magnetodb.table.usage", "events.info", "off"],
+                ["magnetodb.data.putitem", "events.info", "off"], ["magnetodb.table.delete.end", "events.info", "on"],
+            ] {
+                #expect(lines.contains(line))
+            }
+        }
+    }
+
+    @Test("Further catalogues come after the built-in ones in the manual, and in the JSON")
+    func further() async throws {
+        let set = ["--set", "catalogue.files=\(Self.magnetodb)", "--set", "catalogue.enable=magnetodb.table.usage"]
+        let manual = try await Program.conductor.run(["events", "--markdown"] + set).standardOutput
+        let headings = manual.filter { $0.hasPrefix("## `") }
+        #expect(headings == ["## `dbaas`", "## `trove`", "## `magnetodb`"])
+        #expect(manual.contains("### `magnetodb.data.getitem`"))
+        let json = try await Program.conductor.run(["events", "--json"] + set).standardOutput
+        try #require(json.count == 1)
+        let object = try JSONSerialization.jsonObject(with: Data(json[0].utf8)) as? [String: [[String: Any]]]
+        let catalogue = try #require(object?["catalogues"]?.last)
+        #expect(catalogue["service"] as? String == "magnetodb")
+        let usage = (catalogue["events"] as? [[String: Any]])?.first
+        #expect(usage?["event_type"] as? String == "magnetodb.table.usage")
+        #expect(usage?["published"] as? Bool == true)
+    }
+
+    @Test("A catalogue that cannot be used ends each command with 78 and a sentence that names the setting")
+    func problems() async throws {
+        try await RelayFixture.with { relay in
+            let config = try relay.conductorFile()
+            let wrong = try relay.write("service: shop\nevents: {usage: [cuont]}\n", to: "wrong.yaml")
+            let dbaas = try relay.write("service: dbaas\nevents: {usage: []}\n", to: "dbaas.yaml")
+            let cases = [
+                (["catalogue.files=\(wrong)"], "catalogue.files: \(wrong):2: events.usage names cuont, which"),
+                (
+                    ["catalogue.files=\(relay.path("none"))"],
+                    "catalogue.files: The catalogue file \(relay.path("none"))"
+                ),
+                (["catalogue.files=\(dbaas)"], "catalogue.files: the service dbaas has two catalogues."),
+                (
+                    ["catalogue.files=\(Self.magnetodb)", "catalogue.files=\(Self.magnetodb)"],
+                    "catalogue.files: the service magnetodb has two catalogues."
+                ),
+                (["catalogue.enable=shop.*"], "catalogue.enable: no event is named by shop.*: "),
+                (["catalogue.disable=dbaas.database_crate.end"], "catalogue.disable: no event is named by "),
+            ]
+            for command in ["serve", "check-config", "events"] {
+                for (set, sentence) in cases {
+                    let end = try await Program.conductor.run(
+                        [command, "--config", config] + set.flatMap { ["--set", $0] })
+                    #expect(end.status == .exited(78), "\(command) \(set)")
+                    #expect(end.errorText.hasPrefix("conductor: \(sentence)"), "\(end.errorText)")
+                    #expect(end.standardError.count == 1)
+                }
+            }
+        }
+    }
+
+    @Test("A setting that is none is refused here too, and two forms at once are")
+    func arguments() async throws {
+        let unknown = try await Program.conductor.run(["events", "--set", "catalog.files=x"])
+        #expect(unknown.status == .exited(78))
+        #expect(unknown.errorText.contains("did you mean catalogue.files?"), "\(unknown.errorText)")
+        let both = try await Program.conductor.run(["events", "--json", "--markdown"])
+        #expect(both.status == .exited(64))
+    }
+}
