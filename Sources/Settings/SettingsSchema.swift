@@ -26,6 +26,18 @@ package struct SettingsSchema: Sendable {
             })
     }
 
+    /// The same settings for a command that needs less: of those that are required only the named ones still are.
+    package func requiring(only names: Set<String>) -> SettingsSchema {
+        SettingsSchema(
+            environmentPrefix: self.environmentPrefix,
+            settings: self.settings.map { setting in
+                Setting(
+                    name: setting.name, kind: setting.kind, defaultValue: setting.defaultValue,
+                    isRequired: setting.isRequired && names.contains(setting.name), secrecy: setting.secrecy,
+                    help: setting.help)
+            }, ignoredEnvironment: self.ignoredEnvironment)
+    }
+
     /// The setting of that name.
     package func setting(named name: String) -> Setting? {
         settingsByName[name]

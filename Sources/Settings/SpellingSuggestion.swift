@@ -1,12 +1,12 @@
 /// The known name a mistyped one most likely stands for.
-struct SpellingSuggestion {
+package struct SpellingSuggestion {
     /// The name to suggest.
-    let name: String
+    package let name: String
 
     /// Finds the known name nearest to the mistyped one; `nil` if none is near.
     ///
     /// A name that ends in the same segment counts as near: `port` at the top level most likely means `listen.port`.
-    init?(for mistyped: String, among known: some Sequence<String>) {
+    package init?(for mistyped: String, among known: some Sequence<String>) {
         // Longer input is no typing mistake, and the comparison costs the product of the lengths.
         guard !mistyped.isEmpty, mistyped.utf8.count <= 64 else { return nil }
         let allowed = max(1, min(3, mistyped.count / 3))
@@ -23,7 +23,7 @@ struct SpellingSuggestion {
     }
 
     /// The words to put at the end of a message: ` (did you mean "listen.port"?)`, or nothing.
-    static func hint(for mistyped: String, among known: some Sequence<String>) -> String {
+    package static func hint(for mistyped: String, among known: some Sequence<String>) -> String {
         SpellingSuggestion(for: mistyped, among: known).map { " (did you mean \($0.name)?)" } ?? ""
     }
 

@@ -13,9 +13,11 @@ struct ConfigurationOptions: ParsableArguments {
     var set: [String] = []
 
     /// The settings: from the flags, else the environment, else the file, else the defaults.
-    func load() async throws -> Settings {
+    ///
+    /// - Parameter schema: with what the command cannot do without.
+    func load(_ schema: SettingsSchema = ConductorSettings.schema) async throws -> Settings {
         try await Settings.load(
-            schema: ConductorSettings.schema, file: self.config, environment: ProcessInfo.processInfo.environment,
+            schema: schema, file: self.config, environment: ProcessInfo.processInfo.environment,
             overrides: try SettingOverrides(self.set).values)
     }
 }

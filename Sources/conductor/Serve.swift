@@ -28,7 +28,8 @@ struct Serve: AsyncParsableCommand {
             let notifier = try Notifier(
                 names: try settings.drivers(), messaging: MessagingDriver.Configuration(settings), logger: logger)
             let relay = Relay(
-                notifier: notifier, catalogues: .builtIn, publisherID: try settings.publisherID(), logger: logger)
+                notifier: notifier, catalogues: try settings.catalogues(), publisherID: try settings.publisherID(),
+                logger: logger)
             let server = ConductorServer(
                 configuration: try ConductorServer.Configuration(settings), tls: tls, requestHandler: relay,
                 logger: logger)
