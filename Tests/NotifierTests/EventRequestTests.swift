@@ -115,4 +115,14 @@ import Testing
             try self.events("dbaas.quotas", payload: payload) { $0.publisherID = "x.y" }.first?.message.publisherID
                 == "x.y")
     }
+
+    @Test func whatIsSwitchedOffIsMadeAndMarked() throws {
+        let catalogues = try Catalogues([.dbaas], switchedOff: ["dbaas.database_create.start"])
+        func isPublished(_ event: String) throws -> [Bool] {
+            try EventRequest(eventType: event, context: self.context, host: "h").events(in: catalogues)
+                .map(\.isPublished)
+        }
+        #expect(try isPublished("dbaas.database_create.start") == [false])
+        #expect(try isPublished("dbaas.database_create.end") == [true])
+    }
 }

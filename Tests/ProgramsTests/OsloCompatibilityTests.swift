@@ -13,7 +13,7 @@ struct OsloCompatibilityTests {
     }
 
     /// Runs one of the scripts of Tests/Compatibility.
-    private func script(
+    func script(
         _ name: String, _ arguments: [String], during body: (RunningProgram) async throws -> Void = { _ in }
     ) async throws -> ProgramEnd {
         guard let python = ProcessInfo.processInfo.environment["CONDUCTOR_TEST_PYTHON"], !python.isEmpty else {
@@ -24,7 +24,7 @@ struct OsloCompatibilityTests {
         return try await Program(python).run(["-W", "ignore", script.path] + arguments, during: body)
     }
 
-    private func messaging(_ broker: TestBroker, _ names: UniqueTopic) -> String {
+    func messaging(_ broker: TestBroker, _ names: UniqueTopic) -> String {
         "messaging: {transport_url: \"\(broker.url)\", exchange: \(names.exchange), topic: \(names.topic)}"
     }
 
