@@ -8,6 +8,24 @@ import Testing
 
 private struct DiskFull: Error {}
 
+/// Keeps what is logged, a line each.
+private struct LineRecorder: LogHandler {
+    let lines: NIOLockedValueBox<[String]>
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.debug
+
+    init(lines: NIOLockedValueBox<[String]>) { self.lines = lines }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { self.metadata[key] }
+        set { self.metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        self.lines.withLockedValue { $0.append("\(event.level) \(event.message) \(event.metadata ?? [:])") }
+    }
+}
+
 /// What a control plane's code calls.
 @Suite struct ControlPlaneNotifierTests {
     // MARK: One event for each
@@ -228,6 +246,19 @@ private struct DiskFull: Error {}
             try await api.notify(String(repeating: "x", count: 10_000), payload: [:])
         }
         #expect("\(String(describing: event))".utf8.count < 300)
+    }
+
+    @Test func whatIsLeftOutIsLoggedByNameWithoutItsValue() async throws {
+        let log = NIOLockedValueBox<[String]>([])
+        var logger = Logger(label: "test") { _ in LineRecorder(lines: log) }
+        logger.logLevel = .debug
+        let api = ControlPlaneNotifier.api(TestDriver(), logger: logger)
+        let notification = try await api.start(
+            "instance_restart", request: .sample, payload: ["instance_id": "i", "password": "hunter2"])
+        #expect(notification.undeclaredFields == ["password"])
+        let lines = log.withLockedValue { $0 }
+        #expect(lines.count == 1)
+        #expect(lines.first?.contains("password") == true && lines.first?.contains("hunter2") == false)
     }
 
     // MARK: Events that stand alone
