@@ -198,6 +198,7 @@ let package = Package(
             dependencies: [
                 "BrokerTesting", "Notifications", "Notifier", "RabbitMQ", "RelayTesting",
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
             ], swiftSettings: settings),
         // Programs that tests run and talk to.
         .target(

@@ -66,16 +66,24 @@ public final class Notifier: Service {
     public func emit(
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
-        guard let first = self.drivers.first else {
+        self.emit(notification, through: self.drivers, completion: completion)
+    }
+
+    /// Sends a notification through some of the drivers; every notification goes through here.
+    func emit(
+        _ notification: NotificationMessage, through drivers: [any NotificationDriver],
+        completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
+    ) {
+        guard let first = drivers.first else {
             completion(.success(()))
             return
         }
-        guard self.drivers.count > 1 else {
+        guard drivers.count > 1 else {
             first.emit(notification, completion: completion)
             return
         }
-        let gathering = NIOLockedValueBox((waiting: self.drivers.count, errors: [DriverError]()))
-        for driver in self.drivers {
+        let gathering = NIOLockedValueBox((waiting: drivers.count, errors: [DriverError]()))
+        for driver in drivers {
             driver.emit(notification) { result in
                 let errors = gathering.withLockedValue { gathering -> [DriverError]? in
                     gathering.waiting -= 1

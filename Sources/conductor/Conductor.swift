@@ -8,5 +8,8 @@ struct Conductor: AsyncParsableCommand {
         commandName: "conductor",
         abstract: "Relays operation outcomes from database guests to the control plane's notification queues.",
         version: "0.1.0",
-        subcommands: [Serve.self, CheckConfig.self, ListSettings.self, Events.self, Certificates.self])
+        subcommands: [
+            Serve.self, Notify.self, PrintContext.self, Events.self, CheckConfig.self, ListSettings.self,
+            Certificates.self,
+        ])
 }

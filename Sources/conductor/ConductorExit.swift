@@ -5,9 +5,14 @@ import Notifier
 import Settings
 import TLSSocket
 
-/// How the program ends: 0 when all went well, 64 for wrong arguments, 78 for a configuration that cannot be used, 1 for
-/// anything else (Docs/operations.md).
+/// How the program ends: 0 when all went well, 64 for wrong arguments, 65 for an event that cannot be made of what was
+/// given, 69 for one that could not be sent now, 78 for a configuration that cannot be used, 1 for anything else
+/// (Docs/operations.md).
 enum ConductorExit {
+    /// `EX_DATAERR` of sysexits.h.
+    static let data = ExitCode(65)
+    /// `EX_UNAVAILABLE` of sysexits.h.
+    static let unavailable = ExitCode(69)
     /// `EX_CONFIG` of sysexits.h.
     static let configuration = ExitCode(78)
 
@@ -29,9 +34,15 @@ enum ConductorExit {
         }
     }
 
+    /// Says something on standard error.
+    static func say(_ message: String) { FileHandle.standardError.write(Data("conductor: \(message)\n".utf8)) }
+
     private static func exit(for error: any Error) -> any Error {
         let message: String
+        var code = Self.configuration
         switch error {
+        case let error as EventDataError: (message, code) = (error.description, Self.data)
+        case let error as EventDeliveryError: (message, code) = (error.description, error.exitCode)
         case let error as SettingsError: message = error.description
         case let error as ConfigurationFileError: message = error.description
         case let error as CatalogueSettingsError: message = error.description
@@ -40,7 +51,7 @@ enum ConductorExit {
         case let error as ConductorServerError: message = error.description
         default: return error
         }
-        FileHandle.standardError.write(Data("conductor: \(message)\n".utf8))
-        return Self.configuration
+        Self.say(message)
+        return code
     }
 }

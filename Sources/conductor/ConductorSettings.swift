@@ -2,6 +2,7 @@ import ConductorRPC
 import ConductorService
 import Foundation
 import NIOCore
+import Notifications
 import Notifier
 import Settings
 import TLSSocket
@@ -56,6 +57,11 @@ enum ConductorSettings {
         ],
         // A Kubernetes service named conductor puts the latter ones into its neighbours' environment.
         ignoredEnvironment: ["CONDUCTOR_TEST_", "CONDUCTOR_SERVICE_", "CONDUCTOR_PORT_", "CONDUCTOR_PORT"])
+
+    /// What `notify` needs: it meets no guests, and so no certificates.
+    static let notifySchema = Self.schema.requiring(only: ["drivers"])
+    /// What `context` needs: nothing is sent.
+    static let contextSchema = Self.schema.requiring(only: [])
 }
 
 extension ConductorServer.Configuration {
@@ -97,7 +103,10 @@ extension Settings {
     func drivers() throws -> [DriverName] { try self.strings("drivers").compactMap(DriverName.init) }
 
     /// Who the notifications say they come from.
-    func publisherID() throws -> String {
-        "\(Relay.serverType).\(try self.optionalString("publisher.host") ?? ProcessInfo.processInfo.hostName)"
+    func publisherID() throws -> String { "\(Relay.serverType).\(try self.publisherHost())" }
+
+    /// The host in it.
+    func publisherHost() throws -> String {
+        try self.optionalString("publisher.host") ?? ProcessInfo.processInfo.hostName
     }
 }

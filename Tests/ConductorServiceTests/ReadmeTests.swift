@@ -1,6 +1,7 @@
 import Foundation
 import GuestAgent
 import Logging
+import NIOConcurrencyHelpers
 import Notifier
 import ProcessTesting
 import RelayTesting
@@ -17,10 +18,11 @@ import UnixSignals
         self.readme = try String(contentsOf: file, encoding: .utf8)
     }
 
-    private func block(_ language: String) throws -> String {
-        let start = try #require(self.readme.range(of: "```\(language)\n"))
-        let end = try #require(self.readme.range(of: "\n```", range: start.upperBound..<self.readme.endIndex))
-        return String(self.readme[start.upperBound..<end.lowerBound])
+    /// - Parameter number: which of the blocks in this language, from 0.
+    private func block(_ language: String, _ number: Int = 0) throws -> String {
+        let blocks = self.readme.components(separatedBy: "```\(language)\n").dropFirst()
+        let block = try #require(blocks.dropFirst(number).first)
+        return try #require(block.components(separatedBy: "\n```").first)
     }
 
     @Test func anotherLanguageIsAnswered() async throws {
@@ -77,6 +79,66 @@ import UnixSignals
         let replaced = ["conductors:", "certificateFile:"]
         for line in lines where !replaced.contains(where: line.hasPrefix) {
             #expect(source.contains(line), "the test's example lacks: \(line)")
+        }
+    }
+
+    private func resetStatus() async throws {}
+
+    private let contexts = NIOLockedValueBox<[JSONObject]>([])
+    private func callGuest(_ method: String, _ context: JSONObject) async throws {
+        self.contexts.withLockedValue { $0.append(context) }
+    }
+
+    /// The example's code, word for word but for the driver; the next test sees to that.
+    @Test func theControlPlanesExampleNotifies() async throws {
+        let driver = TestDriver()
+        let logger = Logger(label: "api")
+        let notifier = Notifier(drivers: [driver])
+        let services = ServiceGroup(services: [notifier], gracefulShutdownSignals: [.sigterm], logger: logger)
+        async let running: Void = services.run()
+
+        let api = ControlPlaneNotifier(
+            notifier,
+            origin: NotificationOrigin(publisherID: "api.control-1", serverType: "api", serverIP: "192.0.2.1:8779"),
+            logger: logger)
+        let request = APIRequest(tenantID: "tenant-1", userID: "user-1", clientIP: "198.51.100.7")
+
+        // Work done here: start, then end; or error, and what was thrown is thrown on.
+        try await api.withNotification("instance_reset_status", request: request, payload: ["instance_id": "i-1"]) {
+            _ in
+            try await resetStatus()
+        }
+        // A guest's work: start, and the guest tells the rest.
+        let notifications = try await api.startEach(
+            "database_create", request: request, payload: ["instance_id": "i-1", "dbname": ["shop", "stock"]])
+        for notification in notifications {
+            try await notification.handOn { context in try await callGuest("create_database", context.json) }
+        }
+
+        #expect(
+            driver.notifications.map(\.eventType) == [
+                "dbaas.instance_reset_status.start", "dbaas.instance_reset_status.end",
+                "dbaas.database_create.start", "dbaas.database_create.start",
+            ])
+        let guests = self.contexts.withLockedValue { $0 }
+        #expect(guests.map { $0["payload"]?.object?["dbname"] } == ["shop", "stock"])
+        #expect(throws: Never.self) { try guests.map { try NotificationContext($0) } }
+        // The notifier that the example makes, which lacks nothing but its broker.
+        _ = try Notifier(
+            names: [.messagingv2], messaging: .init(transportURL: "rabbit://trove:PASSWORD@rabbit-1/trove"),
+            logger: logger)
+        await services.triggerGracefulShutdown()
+        try await running
+    }
+
+    @Test func theControlPlanesExampleIsTheOneInTheReadme() throws {
+        let source = try String(contentsOf: URL(fileURLWithPath: #filePath), encoding: .utf8)
+        // However the lines are broken here.
+        func joined(_ text: String) -> String { text.split(whereSeparator: \.isWhitespace).joined(separator: " ") }
+        let test = joined(source)
+        let example = try self.block("swift", 1).replacing("let notifier = try Notifier(", with: "_ = try Notifier(")
+        for line in example.split(separator: "\n") {
+            #expect(test.contains(joined(String(line))), "the test's example lacks: \(line)")
         }
     }
 }

@@ -108,4 +108,15 @@ struct SettingsProblemsTests {
             "conductor: [", environment: ["GUEST_AGENT_CONDUCTOR_PROT": "1"], schema: SettingsFixture.required)
         #expect(unread.map(\.code) == [.notYAML, .unknownName])
     }
+
+    @Test("A command that needs less asks for less, and knows the same settings")
+    func requiringLess() async throws {
+        let schema = SettingsFixture.required.requiring(only: ["conductor.port"])
+        #expect(schema.defects().isEmpty)
+        let problems = try await SettingsFixture.problems(schema: schema)
+        #expect(problems.map(\.setting) == ["conductor.port"])
+        let settings = try await SettingsFixture.load(
+            flags: [(name: "conductor.port", value: "1"), (name: "conductor.host", value: "h")], schema: schema)
+        #expect(try settings.string("conductor.host") == "h")
+    }
 }

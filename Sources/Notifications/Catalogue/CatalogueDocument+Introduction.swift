@@ -5,10 +5,12 @@ extension CatalogueDocument {
 
         # Events
 
-        An operation that a guest reports becomes one notification:
+        An operation is told of up to twice: its start by the control plane that was asked for it, and its outcome by whoever
+        did the work.
 
-        | outcome | event type | priority | queue |
+        | phase | event type | priority | queue |
         |---|---|---|---|
+        | start | `<service>.<operation>.start` | INFO | `<topic>.info` |
         | end | `<service>.<operation>.end` | INFO | `<topic>.info` |
         | error | `<service>.<operation>.error` | ERROR | `<topic>.error` |
 
@@ -16,8 +18,8 @@ extension CatalogueDocument {
         are those of its ceilometer-integration specification, appendix 1.10. Real Trove's own code sends errors to the info
         queue; here they go where the specification has them.
 
-        The start event (INFO, `<topic>.info`) is the control plane's to publish, as are the notifications of status and
-        quotas at the end of this page: a guest reports outcomes only.
+        The start event is the control plane's to publish, as are the notifications of status and quotas at the end of this
+        page: a guest reports outcomes only.
 
         The catalogues below are closed: an operation that none of them has is refused (`unknown_event`). An operation's
         heading is what a context calls it. Files can add other services' catalogues, and each event can be switched on and
@@ -26,8 +28,9 @@ extension CatalogueDocument {
         ## Payload
 
         First come the base fields: `tenant_id`, `user_id` (when known), `client_ip`, `server_ip`, `server_type` and
-        `request_id`, or those of them that the catalogue wants. `server_type` is `conductor` and `server_ip` the conductor's
-        address as the guest reached it: a guest cannot choose them.
+        `request_id`, or those of them that the catalogue wants. `server_type` and `server_ip` are the publisher's own: of a
+        guest's report `conductor` and the conductor's address as the guest reached it, which a guest cannot choose; a control
+        plane says `api` or `task` and its address.
 
         Then come the fields that the event declares, taken from what the operation said at its end or else from the context's
         payload. A declared field that is required and missing, or of the wrong type, is refused by name. A field that is not
@@ -57,15 +60,16 @@ extension CatalogueDocument {
         published as it was asked for.
 
         Some calls name several things at once: `databases.create` takes a list of databases. Each of them is an operation of
-        its own, with a start and an outcome of its own: "one operation for each value".
+        its own, with a start and an outcome of its own: "one operation for each value". A control plane makes them with
+        `startEach` or `conductor notify`.
 
         An operator can switch events off. An outcome whose event is off is checked like any other, then answered `disabled`
         instead of `published`, counted, and not published; the guest forgets it.
 
         ## The message
 
-        oslo.messaging's message object: `message_id`, `publisher_id` (`conductor.<host>`), `event_type`, `priority`, `payload`,
-        `timestamp`, `_unique_id`, then `_context_request_id`, `_context_user`, `_context_project_id` and `_context_project`. The
+        oslo.messaging's message object: `message_id`, `publisher_id` (`conductor.<host>`; a control plane's own, such as
+        `api.<host>`), `event_type`, `priority`, `payload`, `timestamp`, `_unique_id`, then `_context_request_id`, `_context_user`, `_context_project_id` and `_context_project`. The
         driver `messaging` sends it as it is, `messagingv2` in oslo's envelope 2.0. `message_id` stays the same however often a
         notification is sent; `_unique_id` is new for each send, since an oslo consumer never acknowledges a second message with
         one it has seen.

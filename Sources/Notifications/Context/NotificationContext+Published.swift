@@ -1,6 +1,6 @@
 extension NotificationContext {
     /// What is published as `_context_…`, under the names that oslo.context gives them.
-    var publishedContext: JSONObject {
+    package var publishedContext: JSONObject {
         var object = JSONObject()
         object.append("request_id", .string(self.requestID))
         object.append("user", self.userID.map { .string($0) } ?? .null)

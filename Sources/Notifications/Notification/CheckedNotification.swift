@@ -92,11 +92,12 @@ extension Catalogues.Event {
     ///   - publisherID: `<service>.<host>` of who publishes.
     ///   - messageID: the notification's identifier.
     ///   - timestamp: when it happened.
-    ///   - context: what is published as `_context_…`.
+    ///   - context: what is published as `_context_…`; by default an operation's base fields say it, and an event that
+    ///     stands alone has none.
     /// - Throws: ``FieldError`` naming a required field that is missing, or one of the wrong type.
     package func notification(
         values: JSONObject, publisherID: String, messageID: MessageID = MessageID(),
-        timestamp: NotificationTimestamp = .now(), context: JSONObject = JSONObject()
+        timestamp: NotificationTimestamp = .now(), context: JSONObject? = nil
     ) throws(FieldError) -> CheckedNotification {
         let fields = (self.operation == nil ? [] : self.catalogue.baseFields) + self.definition.fields
         // The end of an operation can say more of its subject than it must.
@@ -109,9 +110,20 @@ extension Catalogues.Event {
         return CheckedNotification(
             message: NotificationMessage(
                 messageID: messageID, publisherID: publisherID, eventType: self.eventType,
-                priority: self.definition.priority, payload: payload.payload, timestamp: timestamp, context: context),
+                priority: self.definition.priority, payload: payload.payload, timestamp: timestamp,
+                context: context ?? self.context(of: payload.payload)),
             undeclaredFields: values.members.map(\.name).filter { name in
                 !(fields + identifiers).contains { $0.isNamed(name) }
             })
+    }
+
+    /// What an operation's base fields say of its request, in the form of a request's context.
+    private func context(of payload: JSONObject) -> JSONObject {
+        guard let operation, let requestID = payload["request_id"]?.string, let tenantID = payload["tenant_id"]?.string
+        else { return JSONObject() }
+        return NotificationContext(
+            operation: operation.definition.key, requestID: requestID, tenantID: tenantID,
+            userID: payload["user_id"]?.string, clientIP: ""
+        ).publishedContext
     }
 }

@@ -1,5 +1,3 @@
-public import Notifications
-
 extension ExceptionInfo {
     /// What `sys.exc_info()` would say of a Swift error.
     ///

@@ -1,0 +1,184 @@
+package import Notifications
+
+/// An event that a script asks to be sent, as it says it: the event's name, and its fields in one object, or in an
+/// operation's context and the rest in an object.
+package struct EventRequest: Sendable {
+    /// The event type.
+    package var eventType: String
+    /// The context of the operation that the event is of: it has the base fields and the start fields.
+    package var context: NotificationContext?
+    /// The fields, without a context all of them; with one those of the end or error.
+    package var payload: JSONObject?
+    /// What stands in `publisher_id`; by default the kind of service, a dot and the host.
+    package var publisherID: String?
+    /// The kind of service that says so, where neither payload nor context does.
+    package var serverType: String?
+    /// Its address, where neither payload nor context says it.
+    package var serverIP: String?
+    /// The host in a `publisher_id` that is not given.
+    package var host: String
+    /// When it happened.
+    package var timestamp: NotificationTimestamp
+    /// The events' identifiers, in order; new ones when there are none.
+    package var messageIDs: [MessageID]
+
+    /// One event, ready to be sent.
+    package struct Checked: Sendable {
+        /// What is sent.
+        package let message: NotificationMessage
+        /// The names of the fields that were left out.
+        package let undeclaredFields: [String]
+        /// False when an operator has switched the event off.
+        package let isPublished: Bool
+    }
+
+    /// An event of this type and host.
+    package init(
+        eventType: String, context: NotificationContext? = nil, payload: JSONObject? = nil, publisherID: String? = nil,
+        serverType: String? = nil, serverIP: String? = nil, host: String, timestamp: NotificationTimestamp = .now(),
+        messageIDs: [MessageID] = []
+    ) {
+        self.eventType = eventType
+        self.context = context
+        self.payload = payload
+        self.publisherID = publisherID
+        self.serverType = serverType
+        self.serverIP = serverIP
+        self.host = host
+        self.timestamp = timestamp
+        self.messageIDs = messageIDs
+    }
+
+    /// The events, one for each name where the documents want that.
+    ///
+    /// - Throws: ``UnknownEventError``; ``FieldError`` naming what is missing or mistyped.
+    package func events(in catalogues: Catalogues) throws -> [Checked] {
+        guard let event = catalogues.event(self.eventType) else {
+            throw UnknownEventError(self.eventType, isOperation: false)
+        }
+        let parts: [Part]
+        switch (event.operation, self.context) {
+        case (nil, nil): parts = [Part(payload: try self.requiredPayload())]
+        case (nil, .some): throw FieldError(field: "context", problem: "is of no use: \(self.eventType) has none")
+        case ((let operation, _)?, nil):
+            parts = try operation.payloads(of: try self.requiredPayload()).map { Part(payload: $0) }
+        case ((let operation, let phase)?, let context?):
+            parts = try self.parts(of: operation, phase, context, in: catalogues)
+        }
+        guard self.messageIDs.isEmpty || self.messageIDs.count == parts.count else {
+            throw FieldError(
+                field: "message-id", problem: "is given \(self.messageIDs.count) times, for \(parts.count) events")
+        }
+        return try parts.enumerated().map { index, part in
+            let messageID = self.messageIDs.isEmpty ? MessageID() : self.messageIDs[index]
+            let checked =
+                if let context = part.context {
+                    try self.notification(event, context, part.payload, messageID, catalogues)
+                } else {
+                    try self.notification(event, part.payload, messageID)
+                }
+            return Checked(
+                message: checked.message, undeclaredFields: checked.undeclaredFields, isPublished: event.isPublished)
+        }
+    }
+
+    /// What becomes one event.
+    private struct Part {
+        var context: NotificationContext?
+        var payload: JSONObject
+    }
+
+    private func requiredPayload() throws(FieldError) -> JSONObject {
+        guard let payload = self.payload else { throw FieldError(field: "payload", problem: "is missing") }
+        return payload
+    }
+
+    // MARK: Without a context
+
+    private func notification(
+        _ event: Catalogues.Event, _ payload: JSONObject, _ messageID: MessageID
+    ) throws(FieldError) -> CheckedNotification {
+        var values = payload
+        guard event.operation != nil else {
+            // The specification has the task manager publish them.
+            return try event.notification(
+                values: values, publisherID: self.publisherID ?? "taskmanager.\(self.host)", messageID: messageID,
+                timestamp: self.timestamp)
+        }
+        if values["server_type"] == nil { values["server_type"] = .string(self.serverType ?? "api") }
+        if let serverIP, values["server_ip"] == nil { values["server_ip"] = .string(serverIP) }
+        let serverType = values["server_type"]?.string ?? "api"
+        return try event.notification(
+            values: values, publisherID: self.publisherID ?? "\(serverType).\(self.host)", messageID: messageID,
+            timestamp: self.timestamp)
+    }
+
+    // MARK: With a context
+
+    private func parts(
+        of operation: OperationDefinition, _ phase: OperationPhase, _ context: NotificationContext,
+        in catalogues: Catalogues
+    ) throws -> [Part] {
+        guard let own = catalogues.operation(context.operation) else {
+            throw UnknownEventError(context.operation, isOperation: true)
+        }
+        // Not by the key alone: two services may have an operation of one name.
+        guard own.definition == operation else {
+            throw FieldError(
+                field: "context.operation", problem: "is \(own.definition.key), and \(self.eventType) is not its event")
+        }
+        guard phase != .start || self.payload == nil else {
+            throw FieldError(field: "payload", problem: "is of no use: the context has the fields of the start")
+        }
+        return try operation.payloads(of: context.payload, path: "context.payload").map { start in
+            var single = context
+            single.payload = start
+            return Part(context: single, payload: self.payload ?? JSONObject())
+        }
+    }
+
+    private func notification(
+        _ event: Catalogues.Event, _ context: NotificationContext, _ payload: JSONObject, _ messageID: MessageID,
+        _ catalogues: Catalogues
+    ) throws -> CheckedNotification {
+        guard let operation = catalogues.operation(context.operation), let phase = event.operation?.phase else {
+            throw UnknownEventError(context.operation, isOperation: true)
+        }
+        let serverType = self.serverType ?? context.serverType ?? "api"
+        guard let serverIP = self.serverIP ?? context.serverIP else {
+            throw FieldError(field: "server_ip", problem: "is missing: neither the context nor --server-ip says it")
+        }
+        let origin = NotificationOrigin(
+            publisherID: self.publisherID ?? "\(serverType).\(self.host)", serverType: serverType, serverIP: serverIP)
+        switch phase {
+        case .start:
+            let start = try operation.startNotification(
+                context: context, origin: origin, messageID: messageID, timestamp: self.timestamp)
+            guard let start else { throw UnknownEventError(self.eventType, isOperation: false) }
+            return start
+        case .end, .error:
+            return try operation.notification(
+                of: phase == .end ? .end(payload: payload) : Self.error(payload), context: context, origin: origin,
+                messageID: messageID, timestamp: self.timestamp)
+        }
+    }
+
+    /// The outcome that an error event's own fields tell of: `message`, and `exception` if the script has a trace.
+    private static func error(_ payload: JSONObject) throws(FieldError) -> OperationOutcome {
+        let fields = JSONFields(payload, path: "payload")
+        let message = try fields.string("message")
+        let trace: [String]
+        switch fields.value("exception") {
+        case nil: trace = [message]
+        case .string(let text)?: trace = [text]
+        case .array(let elements)? where elements.allSatisfy({ $0.string != nil }):
+            trace = elements.compactMap(\.string)
+        case let other?: throw fields.mismatch("exception", "a string or a list of strings", other)
+        }
+        var rest = payload
+        rest["message"] = nil
+        rest["exception"] = nil
+        // The trace ends in the error's type already, or has none: nothing is to be added to it.
+        return .error(ExceptionInfo(etype: "", value: message, trace: trace.isEmpty ? [message] : trace), payload: rest)
+    }
+}

@@ -1,0 +1,160 @@
+import ArgumentParser
+import Foundation
+import Glibc
+import Logging
+import Notifications
+import Notifier
+import Settings
+
+/// `conductor notify`: publishes one event, for scripts and cron.
+struct Notify: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Publishes an event of the catalogues, and returns when every driver vouches for it.",
+        discussion: """
+            The event's fields come from --payload; an operation's (dbaas.database_create.end) from --context too, and \
+            then --payload holds what its end adds, or an error's message and exception. Where a database, user or \
+            grant has an event of its own, its field may be a list.
+
+            Prints each event's message_id and type; with the log driver that driver's lines only. Exit status 65 if \
+            payload or context cannot be used, 69 if the broker has not confirmed in time.
+            """)
+
+    @OptionGroup var options: ConfigurationOptions
+
+    @Argument(help: ArgumentHelp("The event type, such as trove.instance.exists.", valueName: "event"))
+    var event: String
+
+    @Option(help: ArgumentHelp("A file with the fields as a JSON object; - is standard input.", valueName: "file"))
+    var payload: String?
+
+    @Option(help: ArgumentHelp("A file with the operation's context; - is standard input.", valueName: "file"))
+    var context: String?
+
+    @Option(help: ArgumentHelp("The kind of service, where nothing else says it; else api.", valueName: "type"))
+    var serverType: String?
+
+    @Option(
+        name: .customLong("server-ip"),
+        help: ArgumentHelp("The service's address, where nothing else says it.", valueName: "address"))
+    var serverIP: String?
+
+    @Option(
+        name: .customLong("publisher-id"),
+        help: ArgumentHelp(
+            "Who publishes; by default the kind of service (taskmanager if the event stands alone), a dot, the host.",
+            valueName: "service.host"))
+    var publisherID: String?
+
+    @Option(
+        name: .customLong("message-id"),
+        help: ArgumentHelp(
+            "The event's identifier, to send it again; once for each event.", valueName: "uuid"),
+        transform: { text in
+            guard let messageID = MessageID(text) else { throw ValidationError("\(text) is not a UUID.") }
+            return messageID
+        })
+    var messageIDs: [MessageID] = []
+
+    @Option(
+        help: ArgumentHelp("When it happened, in UTC; by default now.", valueName: "time"),
+        transform: { text in
+            guard let timestamp = NotificationTimestamp(text) else {
+                throw ValidationError("\(text) is not a time such as 2015-06-28T05:54:57Z.")
+            }
+            return timestamp
+        })
+    var timestamp: NotificationTimestamp?
+
+    func validate() throws {
+        guard self.payload != nil || self.context != nil else {
+            throw ValidationError("Give the event's fields with --payload, or its operation's context with --context.")
+        }
+        guard self.payload != "-" || self.context != "-" else {
+            throw ValidationError("Only one of --payload and --context can be standard input.")
+        }
+    }
+
+    func run() async throws {
+        // A reader of our output that goes away must not end us before the event is sent.
+        _ = signal(SIGPIPE, SIG_IGN)
+        try await ConductorExit.mapErrors {
+            let settings = try await self.options.load(ConductorSettings.notifySchema)
+            let catalogues = try settings.catalogues()
+            // Whoever mends a configuration is told of it before anything is read that may be standard input.
+            let names = try settings.drivers()
+            let notifier = try Notifier(
+                names: names, messaging: MessagingDriver.Configuration(settings), logger: try Self.logger(settings))
+            let request = try self.request(host: try settings.publisherHost())
+            let events = try EventDataError.describing(catalogues) { try request.events(in: catalogues) }
+            Self.warn(of: events)
+            try await Self.send(
+                events.filter(\.isPublished), through: notifier,
+                patience: try settings.duration("messaging.publish_timeout"), printing: !names.contains(.log))
+        }
+    }
+
+    /// What the options and their files say.
+    private func request(host: String) throws -> EventRequest {
+        let context = try self.context.map { path in
+            do {
+                return try NotificationContext(try EventFile(option: "--context", path: path).object(), path: "context")
+            } catch let error as FieldError {
+                throw EventDataError("\(error).")
+            }
+        }
+        return EventRequest(
+            eventType: self.event, context: context,
+            payload: try self.payload.map { try EventFile(option: "--payload", path: $0).object() },
+            publisherID: self.publisherID, serverType: self.serverType, serverIP: self.serverIP, host: host,
+            timestamp: self.timestamp ?? .now(), messageIDs: self.messageIDs)
+    }
+
+    /// At `info`, the default, a script hears of what went wrong only.
+    private static func logger(_ settings: Settings) throws -> Logger {
+        var logger = Logger(label: "conductor") { StreamLogHandler.standardError(label: $0) }
+        let level = Logger.Level(rawValue: try settings.string("log.level")) ?? .info
+        logger.logLevel = level == .info ? .warning : level
+        return logger
+    }
+
+    private static func warn(of events: [EventRequest.Checked]) {
+        guard let event = events.first else { return }
+        if !event.isPublished { ConductorExit.say("\(event.message.eventType) is switched off: nothing is sent.") }
+        ConductorExit.warn(undeclared: event.undeclaredFields, of: event.message.eventType)
+    }
+
+    /// Sends one after another; the first that a driver does not vouch for ends it.
+    private static func send(
+        _ events: [EventRequest.Checked], through notifier: Notifier, patience: Duration, printing: Bool
+    ) async throws {
+        guard !events.isEmpty else { return }
+        let connection = Task { try await notifier.run() }
+        var failure: EventDeliveryError?
+        for (index, event) in events.enumerated() {
+            do {
+                try await notifier.emit(event.message, patience: patience)
+            } catch {
+                failure = EventDeliveryError(error, events: events, sent: index)
+                break
+            }
+            if printing {
+                let line = "\(event.message.messageID) \(event.message.eventType)\n"
+                try? FileHandle.standardOutput.write(contentsOf: Data(line.utf8))
+            }
+        }
+        // All that was sent has been answered.
+        connection.cancel()
+        _ = await connection.result
+        if let failure { throw failure }
+    }
+}
+
+extension ConductorExit {
+    /// Names the fields that were left out of an event.
+    static func warn(undeclared names: [String], of event: String) {
+        guard !names.isEmpty else { return }
+        let shown = names.prefix(8).map { String($0.prefix(64)).debugDescription }.joined(separator: ", ")
+        let more = names.count > 8 ? " and \(names.count - 8) more" : ""
+        Self.say("\(event) does not declare \(shown)\(more): left out.")
+    }
+}

@@ -1,0 +1,87 @@
+import ArgumentParser
+import Foundation
+import Logging
+import Notifications
+import Notifier
+import Settings
+
+/// `conductor context`: prints the context of an operation, for `guest-agent exec --context`.
+struct PrintContext: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "context",
+        abstract: "Prints an operation's notification context as a line of JSON, for a guest.",
+        discussion: """
+            The start fields are checked against the catalogues. Where a database, user or grant is an operation of \
+            its own, its field may be a list, and each has its line. Nothing is sent: `conductor notify \
+            dbaas.OPERATION.start --context FILE` sends the start. Exit status 65 if the payload cannot be used.
+            """)
+
+    @OptionGroup var options: ConfigurationOptions
+
+    @Argument(help: ArgumentHelp("The operation, such as database_create.", valueName: "operation"))
+    var operation: String
+
+    @Option(
+        name: .customLong("request-id"),
+        help: ArgumentHelp("The request's identifier; by default a new one, req-UUID.", valueName: "id"))
+    var requestID: String?
+
+    @Option(help: ArgumentHelp("The tenant (project) on whose behalf it runs.", valueName: "id"))
+    var tenant: String
+
+    @Option(help: ArgumentHelp("The user who asked for it.", valueName: "id"))
+    var user: String?
+
+    @Option(
+        name: .customLong("client-ip"),
+        help: ArgumentHelp("The address of the client that called the API.", valueName: "address"))
+    var clientIP: String
+
+    @Option(
+        name: .customLong("server-ip"),
+        help: ArgumentHelp("The address of the service that it called.", valueName: "address"))
+    var serverIP: String?
+
+    @Option(help: ArgumentHelp("The kind of that service.", valueName: "type"))
+    var serverType = "api"
+
+    @Option(
+        help: ArgumentHelp("A file with the start fields as a JSON object; - is standard input.", valueName: "file"))
+    var payload: String?
+
+    func validate() throws {
+        for (option, value) in [
+            ("--request-id", self.requestID), ("--tenant", self.tenant), ("--client-ip", self.clientIP),
+        ] where value?.isEmpty == true {
+            throw ValidationError("\(option) must not be empty.")
+        }
+    }
+
+    func run() async throws {
+        try await ConductorExit.mapErrors {
+            let settings = try await self.options.load(ConductorSettings.contextSchema)
+            let catalogues = try settings.catalogues()
+            // Makes the objects, and sends nothing.
+            let notifier = ControlPlaneNotifier(
+                Notifier(drivers: []),
+                origin: NotificationOrigin(
+                    publisherID: "", serverType: self.serverType, serverIP: self.serverIP ?? ""),
+                catalogues: catalogues, logger: Logger(label: "conductor") { _ in SwiftLogNoOpLogHandler() })
+            let payload =
+                try self.payload.map { try EventFile(option: "--payload", path: $0).object() } ?? JSONObject()
+            let request = APIRequest(
+                requestID: self.requestID ?? APIRequest.newRequestID(), tenantID: self.tenant, userID: self.user,
+                clientIP: self.clientIP)
+            let notifications = try EventDataError.describing(catalogues) {
+                try notifier.notifications(self.operation, request: request, payload: payload)
+            }
+            ConductorExit.warn(undeclared: notifications.first?.undeclaredFields ?? [], of: self.operation)
+            for notification in notifications {
+                var context = notification.context
+                context.serverIP = self.serverIP
+                let line = JSONWriter.encode(.object(context.json)) + [UInt8(ascii: "\n")]
+                try FileHandle.standardOutput.write(contentsOf: Data(line))
+            }
+        }
+    }
+}

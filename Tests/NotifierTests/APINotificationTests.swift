@@ -1,0 +1,214 @@
+import Foundation
+import Logging
+import Notifications
+import Notifier
+import RelayTesting
+import Testing
+
+private struct DiskFull: Error, CustomStringConvertible {
+    var description: String { "no space left" }
+}
+
+/// One notification object: its start, its one outcome, its context.
+@Suite struct APINotificationTests {
+    private let base: JSONObject = [
+        "tenant_id": "tenant-1", "user_id": "user-1", "client_ip": "198.51.100.7", "server_ip": "192.0.2.1:8779",
+        "server_type": "api", "request_id": "req-1",
+    ]
+
+    private func base(_ more: JSONObject) -> JSONObject {
+        JSONObject((self.base.members + more.members).map { ($0.name, $0.value) })
+    }
+
+    @Test func startAndEndAreTwoEventsOfOneRequest() async throws {
+        let driver = TestDriver()
+        let notification = try await ControlPlaneNotifier.api(driver).start(
+            "configuration_create", request: .sample,
+            payload: ["name": "n", "datastore": "mysql", "datastore_version": "8"])
+        #expect(notification.isOpen)
+        try await notification.end(["configuration_id": "c-1"])
+        #expect(!notification.isOpen)
+
+        let (start, end) = (driver.notifications[0], driver.notifications[1])
+        #expect(driver.notifications.count == 2)
+        #expect(start.eventType == "dbaas.configuration_create.start" && end.eventType.hasSuffix("create.end"))
+        #expect(
+            start.payload == self.base(["name": "n", "datastore": "mysql", "datastore_version": "8"]))
+        #expect(end.payload == self.base(["configuration_id": "c-1"]))
+        #expect(start.messageID == notification.startMessageID && end.messageID == notification.outcomeMessageID)
+        #expect(start.messageID != end.messageID)
+        for message in [start, end] {
+            #expect(message.publisherID == "api.control-1" && message.priority == .info)
+            #expect(message.context["request_id"] == "req-1" && message.context["project_id"] == "tenant-1")
+        }
+    }
+
+    @Test func anErrorHasItsTextItsPlaceAndTheSubject() async throws {
+        let driver = TestDriver()
+        let notification = try await ControlPlaneNotifier.api(driver).start(
+            "instance_restart", request: .sample, payload: ["instance_id": "i-1"])
+        try await notification.error(DiskFull(), fileID: "API/Restart.swift", line: 7)
+        let error = try #require(driver.notifications.last)
+        #expect(error.eventType == "dbaas.instance_restart.error" && error.priority == .error)
+        #expect(
+            error.payload
+                == self.base([
+                    "message": "no space left",
+                    "exception": ["caught at API/Restart.swift:7", "DiskFull: no space left"], "instance_id": "i-1",
+                ]))
+    }
+
+    @Test func anErrorOfAnotherRuntimeIsToldAsItIs() async throws {
+        let driver = TestDriver()
+        let notification = try await ControlPlaneNotifier.api(driver).start(
+            "instance_create", request: .sample,
+            payload: ["name": "n", "flavor": "1", "datastore": "mysql", "datastore_version": "8"])
+        try await notification.error(
+            ExceptionInfo(etype: "ValueError", value: "x", trace: ["Traceback", "ValueError: x"]),
+            payload: ["instance_id": "half-made"])
+        let error = try #require(driver.notifications.last)
+        #expect(error.payload["exception"] == ["Traceback", "ValueError: x"])
+        #expect(error.payload["instance_id"] == "half-made")
+    }
+
+    @Test func aMissingStartFieldIsNamedAndNothingIsTold() async {
+        let driver = TestDriver()
+        let error = await #expect(throws: FieldError.self) {
+            try await ControlPlaneNotifier.api(driver).start("instance_resize_volume", request: .sample)
+        }
+        #expect(error == FieldError(field: "payload.instance_id", problem: "is missing"))
+        #expect(driver.notifications.isEmpty)
+    }
+
+    @Test func aMissingEndFieldDecidesNothing() async throws {
+        let driver = TestDriver()
+        let notification = try await ControlPlaneNotifier.api(driver).start(
+            "cluster_create", request: .sample,
+            payload: ["name": "n", "datastore": "mongodb", "datastore_version": "7"])
+        await #expect(throws: FieldError(field: "payload.cluster_id", problem: "is missing")) {
+            try await notification.end()
+        }
+        #expect(notification.isOpen)
+        notification.set("cluster_id", to: "earlier")
+        try await notification.end(["cluster_id": "c-1"])
+        #expect(driver.notifications.last?.payload["cluster_id"] == "c-1")
+    }
+
+    @Test func aSecondOutcomeIsRefused() async throws {
+        let driver = TestDriver()
+        let notification = try await ControlPlaneNotifier.api(driver).start(
+            "instance_restart", request: .sample, payload: ["instance_id": "i-1"])
+        try await notification.end()
+        for second in [{ try await notification.end() }, { try await notification.error(DiskFull()) }] {
+            let error = await #expect(throws: NotificationUseError.self) { try await second() }
+            #expect(error?.code == .outcomeDecided)
+        }
+        let error = #expect(throws: NotificationUseError.self) { try notification.handOn() }
+        #expect(error?.code == .outcomeDecided)
+        #expect(driver.notifications.count == 2)
+    }
+
+    @Test func anOutcomeIsToldByOneAtATime() async throws {
+        let driver = HeldDriver()
+        let notification = try ControlPlaneNotifier.api(driver).notification(
+            "instance_restart", request: .sample, payload: ["instance_id": "i-1"])
+        let end = Task { try await notification.end() }
+        await driver.received(1)
+        let error = await #expect(throws: NotificationUseError.self) { try await notification.end() }
+        #expect(error?.code == .beingTold)
+        driver.release()
+        try await end.value
+    }
+
+    @Test func anOutcomeKeepsItsMessageOverRetries() async throws {
+        let driver = ScriptedDriver([nil, .busy, .busy])
+        let notification = try await ControlPlaneNotifier.api(driver).start(
+            "instance_create", request: .sample,
+            payload: ["name": "n", "flavor": "1", "datastore": "mysql", "datastore_version": "8"])
+        for _ in 0..<2 {
+            let error = await #expect(throws: DriverError.self) { try await notification.end(["instance_id": "i-1"]) }
+            #expect(error == .busy)
+        }
+        // Decided, though nobody vouches for it yet.
+        let other = await #expect(throws: NotificationUseError.self) { try await notification.error(DiskFull()) }
+        #expect(other?.code == .outcomeDecided)
+        #expect(throws: NotificationUseError.self) { try notification.handOn() }
+        try await notification.end(["instance_id": "not looked at"])
+        let ends = driver.attempts.dropFirst()
+        #expect(ends.count == 3 && Set(ends).count == 1)
+        #expect(ends.first?.messageID == notification.outcomeMessageID)
+    }
+
+    @Test func anOutcomeThatIsTooLargeCanBeSaidShorter() async throws {
+        let driver = ScriptedDriver([nil, .tooLarge])
+        let notification = try await ControlPlaneNotifier.api(driver).start(
+            "instance_restart", request: .sample, payload: ["instance_id": "i-1"])
+        let long = ExceptionInfo(etype: "E", value: "long")
+        let error = await #expect(throws: DriverError.self) { try await notification.error(long) }
+        #expect(error == .tooLarge)
+        try await notification.error(ExceptionInfo(etype: "E", value: "short"))
+        #expect(driver.attempts.map { $0.payload["message"] } == [nil, "long", "short"])
+        #expect(driver.attempts[1].messageID == driver.attempts[2].messageID)
+    }
+
+    @Test func whoHandsTheContextOnTellsNoOutcome() async throws {
+        let driver = TestDriver()
+        let notification = try await ControlPlaneNotifier.api(driver).start(
+            "backup_create", request: .sample,
+            payload: [
+                "name": "b", "instance_id": "i-1", "description": nil, "parent_id": nil, "password": "hunter2",
+            ])
+        #expect(notification.undeclaredFields == ["password"])
+        let context = try notification.handOn()
+        #expect(context.operation == "backup_create" && context.requestID == "req-1")
+        #expect(context.serverIP == "192.0.2.1:8779" && context.serverType == "api")
+        #expect(context.payload == ["name": "b", "instance_id": "i-1", "description": nil, "parent_id": nil])
+        let error = await #expect(throws: NotificationUseError.self) {
+            try await notification.end(["backup_id": "b-1"])
+        }
+        #expect(error?.code == .handedOn)
+        #expect(driver.notifications.count == 1)
+
+        // The task manager, which has the context from the API.
+        let task = ControlPlaneNotifier(
+            Notifier(drivers: [driver]),
+            origin: NotificationOrigin(publisherID: "taskmanager.t", serverType: "task", serverIP: "192.0.2.2"),
+            logger: Logger(label: "test"))
+        let resumed = try task.notification(resuming: context)
+        try await resumed.start()
+        try await resumed.end(["backup_id": "b-1"])
+        #expect(driver.notifications.map(\.eventType) == ["dbaas.backup_create.start", "dbaas.backup_create.end"])
+        #expect(driver.notifications.last?.publisherID == "taskmanager.t")
+        #expect(driver.notifications.last?.payload["server_type"] == "task")
+    }
+
+    @Test func aCallThatFailsHandsNothingOn() async throws {
+        let driver = TestDriver()
+        let notification = try await ControlPlaneNotifier.api(driver).start(
+            "instance_restart", request: .sample, payload: ["instance_id": "i-1"])
+        await #expect(throws: DiskFull.self) { try await notification.handOn { _ in throw DiskFull() } }
+        let request = try await notification.handOn { $0.requestID }
+        #expect(request == "req-1")
+        let error = await #expect(throws: NotificationUseError.self) {
+            try await notification.handOn { _ in Issue.record("called") }
+        }
+        #expect(error?.code == .handedOn)
+    }
+
+    @Test func undeclaredFieldsAreNamedOnceAndNotTold() async throws {
+        let driver = TestDriver()
+        let notification = try await ControlPlaneNotifier.api(driver).start(
+            "instance_restart", request: .sample, payload: ["instance_id": "i-1", "colour": "red"])
+        try await notification.end(["colour": "blue", "size": 3])
+        #expect(notification.undeclaredFields == ["colour", "size"])
+        #expect(driver.notifications.allSatisfy { $0.payload["colour"] == nil && $0.payload["size"] == nil })
+    }
+
+    @Test func fieldsAreBounded() throws {
+        let notification = try ControlPlaneNotifier.api().notification(
+            "instance_restart", request: .sample, payload: ["instance_id": "i-1"])
+        for index in 0..<64 { #expect(notification.set("f\(index)", to: "x")) }
+        #expect(!notification.set("one more", to: nil))
+        #expect(notification.set("f3", to: "replaced"))
+    }
+}

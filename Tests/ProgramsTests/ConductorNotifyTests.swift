@@ -1,0 +1,221 @@
+import BrokerTesting
+import Foundation
+import Subprocess
+import Testing
+
+/// `conductor notify` and `conductor context`: what they print, and each exit code.
+@Suite("conductor: events from scripts", .timeLimit(.minutes(2)))
+struct ConductorNotifyTests {
+    private let quota = #"{"resource": "volumes", "in_use": 3, "reserved": 0, "limit": 10, "updated": null}"#
+    private let start = #"""
+        {"tenant_id": "t", "client_ip": "10.1.2.3", "server_ip": "192.0.2.1", "request_id": "r", "instance_id": "i",
+         "dbname": ["a", "b"]}
+        """#
+
+    /// Runs `notify`, its payload on standard input.
+    private func notify(
+        _ event: String, _ payload: String, drivers: String = "noop", _ more: [String] = []
+    ) async throws -> ProgramEnd {
+        try await Program.conductor.run(
+            ["notify", event, "--payload", "-", "--set", "drivers=\(drivers)"] + more
+        ) { program in try await program.write(payload) }
+    }
+
+    /// The one sentence of a failure.
+    private func sentence(_ end: ProgramEnd, _ status: Int32) throws -> String {
+        #expect(end.status == .exited(status), "\(end.errorText)")
+        #expect(end.standardOutput.isEmpty)
+        let sentence = try #require(end.standardError.first { $0.hasPrefix("conductor: ") }, "\(end.errorText)")
+        return String(sentence.dropFirst("conductor: ".count))
+    }
+
+    @Test("An event's identifier and type are printed, and it needs no certificates")
+    func printed() async throws {
+        let end = try await self.notify("dbaas.quotas", self.quota)
+        #expect(end.status == .exited(0), "\(end.errorText)")
+        #expect(end.standardError.isEmpty)
+        try #require(end.standardOutput.count == 1)
+        let words = end.standardOutput[0].split(separator: " ")
+        #expect(words.count == 2 && UUID(uuidString: String(words[0])) != nil && words[1] == "dbaas.quotas")
+    }
+
+    @Test("The log driver's lines are all that is printed; options fill in what the payload lacks")
+    func logged() async throws {
+        let ids = [UUID().uuidString.lowercased(), UUID().uuidString.lowercased()]
+        let end = try await self.notify(
+            "dbaas.database_create.start", self.start.replacing(#""server_ip": "192.0.2.1", "#, with: ""),
+            drivers: "log,noop",
+            [
+                "--server-ip", "192.0.2.9:8779", "--server-type", "task", "--set", "publisher.host=control-1",
+                "--message-id", ids[0], "--message-id", ids[1], "--timestamp", "2015-06-28T05:54:57.725572Z",
+            ])
+        #expect(end.status == .exited(0), "\(end.errorText)")
+        let events = try end.standardOutput.map { try Notification($0) }
+        #expect(events.map(\.messageID) == ids)
+        #expect(events.map { $0.payload["dbname"] as? String } == ["a", "b"])
+        for event in events {
+            #expect(event.payload["server_ip"] as? String == "192.0.2.9:8779")
+            #expect(event.payload["server_type"] as? String == "task")
+            #expect(event.object["publisher_id"] as? String == "task.control-1")
+            #expect(event.object["timestamp"] as? String == "2015-06-28 05:54:57.725572")
+        }
+    }
+
+    @Test("What stands alone is the task manager's; what is not declared is named and left out")
+    func standalone() async throws {
+        let end = try await self.notify(
+            "dbaas.quota", self.quota.dropLast() + #", "colour": "red"}"#, drivers: "log",
+            ["--set", "publisher.host=control-1"])
+        #expect(end.status == .exited(0))
+        #expect(end.standardError == [#"conductor: dbaas.quota does not declare "colour": left out."#])
+        let event = try Notification(try #require(end.standardOutput.first))
+        #expect(event.object["publisher_id"] as? String == "taskmanager.control-1")
+        #expect(event.eventType == "dbaas.quota" && event.payload["colour"] == nil)
+    }
+
+    @Test(
+        "Wrong arguments: 64",
+        arguments: [
+            ["notify", "dbaas.quotas"], ["notify", "--payload", "-"],
+            ["notify", "dbaas.quotas", "--payload", "-", "--context", "-"],
+            ["notify", "dbaas.quotas", "--payload", "-", "--message-id", "7"],
+            ["notify", "dbaas.quotas", "--payload", "-", "--timestamp", "yesterday"],
+            ["context", "instance_restart", "--client-ip", "x"], ["context", "instance_restart", "--tenant", "x"],
+            ["context", "instance_restart", "--tenant", "", "--client-ip", "x"],
+        ])
+    func arguments(_ arguments: [String]) async throws {
+        let end = try await Program.conductor.run(arguments)
+        #expect(end.status == .exited(64), "\(end.errorText)")
+        #expect(end.errorText.contains("Usage: conductor"))
+        #expect(end.standardOutput.isEmpty)
+    }
+
+    @Test(
+        "An event that cannot be made of what was given: 65, and what is wrong is named",
+        arguments: [
+            ("dbaas.quotas", "{", "--payload: standard input is not JSON"),
+            ("dbaas.quotas", "[1]", "--payload: standard input must hold one JSON object"),
+            ("dbaas.quotas", "", "--payload: standard input is not JSON"),
+            ("dbaas.quotas", #"{"a": 1, "a": 2}"#, "--payload: standard input is not JSON"),
+            ("dbaas.quotas", #"{"resource": "volumes"}"#, "payload.in_use is missing."),
+            ("dbaas.quotas", #"{"resource": {}}"#, "payload.resource must be a string, not an object."),
+            ("dbaas.quotsa", "{}", #"No catalogue has the event "dbaas.quotsa" (did you mean dbaas.quotas?)."#),
+            ("nonsense", "{}", #"No catalogue has the event "nonsense"."#),
+            ("dbaas.user_create.start", #"{"username": []}"#, "payload.username must not be an empty list."),
+            ("dbaas.user_create.start", #"{"username": ["u"]}"#, "payload.tenant_id is missing."),
+        ])
+    func data(_ event: String, _ payload: String, _ expected: String) async throws {
+        let sentence = try self.sentence(try await self.notify(event, payload), 65)
+        #expect(sentence.hasPrefix(expected), "\(sentence)")
+    }
+
+    @Test("A file that is not there, a context that is none, too few identifiers: 65")
+    func files() async throws {
+        let directory = FileManager.default.temporaryDirectory.appending(path: "notify-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let files = RelayFixture(directory: directory)
+        let noop = ["--set", "drivers=noop"]
+        let missing = files.path("none.json")
+        for (option, path) in [("--payload", missing), ("--context", missing), ("--payload", directory.path)] {
+            let end = try await Program.conductor.run(["notify", "dbaas.quotas", option, path] + noop)
+            #expect(try self.sentence(end, 65) == "\(option): \(path) cannot be read.")
+        }
+        let context = try files.write(#"{"operation": "database_create"}"#, to: "context.json")
+        let end = try await Program.conductor.run(["notify", "dbaas.database_create.end", "--context", context] + noop)
+        #expect(try self.sentence(end, 65) == "context.request_id is missing.")
+        let few = try await self.notify(
+            "dbaas.database_create.start", self.start, ["--message-id", UUID().uuidString])
+        #expect(try self.sentence(few, 65) == "message-id is given 1 times, for 2 events.")
+    }
+
+    @Test("A broker that is not there: 69 within the time limit, with the identifiers for another try")
+    func unavailable() async throws {
+        let port = try ReservedPort()
+        let messaging = [
+            "--set", "messaging.transport_url=rabbit://u:hunter2@127.0.0.1:\(port.number)/", "--set",
+            "messaging.publish_timeout=1",
+        ]
+        let end = try await self.notify("dbaas.database_create.start", self.start, drivers: "messagingv2", messaging)
+        let sentence = try self.sentence(end, 69)
+        #expect(sentence.contains("(0 of 2 were)") && !end.errorText.contains("hunter2"))
+        let ids = sentence.matches(of: /--message-id ([0-9a-f-]{36})/).map { String($0.output.1) }
+        try #require(ids.count == 2)
+
+        // The same again, once there is one.
+        let broker = try TestBroker.shared()
+        let names = UniqueTopic()
+        let again = try await self.notify(
+            "dbaas.database_create.start", self.start, drivers: "messagingv2",
+            ids.flatMap { ["--message-id", $0] } + [
+                "--set", "messaging.exchange=\(names.exchange)", "--set", "messaging.topic=\(names.topic)", "--set",
+                "messaging.transport_url=\(broker.url)",
+            ])
+        #expect(again.status == .exited(0), "\(again.errorText)")
+        #expect(again.standardOutput == ids.map { "\($0) dbaas.database_create.start" })
+        let received = try await BrokerClient(broker).getAll(names.info)
+        #expect(try received.map { try Notification(body: $0.body).messageID } == ids)
+    }
+
+    @Test("An event larger than the broker takes: 65")
+    func tooLarge() async throws {
+        try await withPrivateBroker(maxMessageSize: 20_000) { broker in
+            let payload = self.quota.replacing("volumes", with: String(repeating: "v", count: 30_000))
+            let end = try await self.notify(
+                "dbaas.quotas", payload, drivers: "messagingv2", ["--set", "messaging.transport_url=\(broker.url)"])
+            #expect(try self.sentence(end, 65).contains("larger than the 20000 bytes"), "\(end.errorText)")
+        }
+    }
+
+    @Test(
+        "A configuration that cannot be used: 78, before standard input is read",
+        arguments: [
+            ([], "drivers is required"), (["drivers=messagingv2"], "messaging.transport_url: it is not set"),
+            (["drivers=nope"], "drivers, set by the flag"),
+            (["drivers=noop", "listne.port=1"], "The command line sets"),
+            (["drivers=messaging", "messaging.transport_url=kafka://u:hunter2@h/"], "messaging.transport_url: "),
+        ] as [([String], String)])
+    func configuration(_ settings: [String], _ expected: String) async throws {
+        let arguments = ["notify", "dbaas.quotas", "--payload", "-"] + settings.flatMap { ["--set", $0] }
+        let end = try await Program.conductor.run(arguments) { program in
+            // Its input is open: it must not wait for it.
+            try await program.standardError.end()
+        }
+        #expect(try self.sentence(end, 78).hasPrefix(expected), "\(end.errorText)")
+        #expect(!end.errorText.contains("hunter2"))
+    }
+
+    @Test("A context is printed, checked, with nothing in it that is not declared")
+    func context() async throws {
+        let end = try await Program.conductor.run([
+            "context", "user_change_password", "--tenant", "t", "--client-ip", "10.1.2.3", "--payload", "-",
+        ]) { program in
+            try await program.write(#"{"instance_id": "i", "username": ["u", "v"], "password": "hunter2"}"#)
+        }
+        #expect(end.status == .exited(0), "\(end.errorText)")
+        #expect(end.standardError == [#"conductor: user_change_password does not declare "password": left out."#])
+        let contexts = try end.standardOutput.map { try Notification($0) }
+        #expect(contexts.map { $0.payload["username"] as? String } == ["u", "v"])
+        for context in contexts {
+            #expect(context.payload.count == 2 && context.object["operation"] as? String == "user_change_password")
+            #expect(context.object["server_ip"] == nil && context.object["user_id"] == nil)
+            let request = context.object["request_id"] as? String
+            #expect(request?.wholeMatch(of: /req-[0-9a-f-]{36}/) != nil)
+        }
+        #expect(contexts.first?.object["request_id"] as? String == contexts.last?.object["request_id"] as? String)
+    }
+
+    @Test(
+        "A context that cannot be made: 65",
+        arguments: [
+            ("instance_restrat", "{}", "(did you mean instance_restart?)"),
+            ("instance_restart", "{}", "payload.instance_id is missing."),
+            ("user_create", #"{"instance_id": "i", "username": ["u", 1]}"#, "payload.username[1] must be a string"),
+        ])
+    func noContext(_ operation: String, _ payload: String, _ expected: String) async throws {
+        let end = try await Program.conductor.run([
+            "context", operation, "--tenant", "t", "--client-ip", "c", "--payload", "-",
+        ]) { program in try await program.write(payload) }
+        #expect(try self.sentence(end, 65).contains(expected), "\(end.errorText)")
+    }
+}
