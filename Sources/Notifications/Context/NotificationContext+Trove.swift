@@ -16,7 +16,7 @@ extension NotificationContext {
     static func isWithoutNotification(_ object: JSONObject) -> Bool {
         let fields = JSONFields(object)
         return object["operation"] == nil && fields.value(Self.troveMember) == nil
-            && object["request_id"] != nil && object["user_identity"] != nil
+            && ["auth_token", "request_id", "user_identity"].allSatisfy { object[$0] != nil }
     }
 
     /// Reads a Trove context. Its token, its service catalogue and whatever else it has beyond the keys of ``requestContext``
@@ -36,7 +36,7 @@ extension NotificationContext {
         payload.reserveCapacity(notification.object.members.count)
         let ownNames = [Self.className, "request_id", "tenant_id", "user_id", "client_ip", "server_ip", "server_type"]
         for member in notification.object.members where !ownNames.contains(where: member.name.hasSameBytes) {
-            payload.append(member.name, member.value)
+            payload.append(member.name, Self.named(member.value))
         }
         func string(_ name: String, else other: String) throws(FieldError) -> String {
             if let string = try notification.optionalString(name) { return string }
@@ -50,5 +50,17 @@ extension NotificationContext {
             serverIP: try notification.optionalString("server_ip"),
             serverType: try notification.optionalString("server_type"),
             payload: payload, requestContext: fields.object)
+    }
+
+    /// The name of a user or database, where Trove put its guest model's whole state with the password in it: the
+    /// second start of `user_delete` does so.
+    private static func named(_ value: JSONValue) -> JSONValue {
+        switch value {
+        case .object(let model):
+            guard case .string(let name)? = model["_name"] else { return value }
+            return .string(name)
+        case .array(let models): return .array(models.map { self.named($0) })
+        default: return value
+        }
     }
 }
