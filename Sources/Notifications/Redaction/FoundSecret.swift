@@ -104,23 +104,3 @@ extension Span<UInt8> {
         return text.count == range.count && zip(text, range).allSatisfy { $0 == self[$1] }
     }
 }
-
-/// Which bytes a text has; capitals count as small letters, white space not at all.
-struct ByteSet: Sendable {
-    private var bits: SIMD4<UInt64> = .zero
-
-    init() {}
-
-    init(_ text: Span<UInt8>) {
-        for index in text.indices { self.insert(text[index]) }
-    }
-
-    mutating func insert(_ byte: UInt8) {
-        let byte = byte.lowered
-        self.bits[Int(byte >> 6)] |= 1 << UInt64(byte & 63)
-    }
-
-    func contains(_ byte: UInt8) -> Bool { self.bits[Int(byte >> 6)] & 1 << UInt64(byte & 63) != 0 }
-
-    func isSubset(of other: ByteSet) -> Bool { (self.bits & ~other.bits) == .zero }
-}
