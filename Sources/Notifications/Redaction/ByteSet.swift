@@ -1,7 +1,4 @@
 /// Which bytes a text has; capitals of ASCII count as small letters.
-///
-/// Four words and no SIMD vector: with a vector's alignment in a value that async functions hold, what was built with
-/// Swift 6.3.1 overran the heap.
 struct ByteSet: Sendable {
     private var (first, second, third, fourth): (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
 
