@@ -1,4 +1,5 @@
 import ConductorRPC
+public import Notifications
 import TLSSocket
 
 extension GuestAgent {
@@ -26,6 +27,8 @@ extension GuestAgent {
         public var maximumBackoff = Duration.seconds(30)
         /// How long to go on delivering once the agent is asked to stop.
         public var drainTimeout = Duration.seconds(30)
+        /// What is taken out of contexts' payloads and of outcomes before they enter the outbox.
+        public var redaction = Redaction.standard
 
         /// The defaults, for these conductors and files.
         public init(conductors: [ConductorAddress], certificateFile: String, keyFile: String, caFile: String) {

@@ -93,7 +93,8 @@ public final class GuestAgent: Service {
     ) async throws -> Success {
         guard let context else { return try await operation() }
         let messageID = MessageID()
-        try await self.outbox.begin(BegunOperation(messageID: messageID, context: context))
+        let kept = self.redacted(context)
+        try await self.outbox.begin(BegunOperation(messageID: messageID, context: kept))
         let notification = OperationNotification(context: context)
         var ambient = ServiceContext.current ?? .topLevel
         ambient.operationNotification = notification
@@ -104,14 +105,14 @@ public final class GuestAgent: Service {
             let exception = ExceptionInfo(error, fileID: fileID, line: line)
             do {
                 try await self.finish(
-                    .error(exception, payload: notification.payload), context: context, messageID: messageID)
+                    .error(exception, payload: notification.payload), context: kept, messageID: messageID)
             } catch let outboxError {
                 // The operation's own error is what its caller must see.
                 self.logger.critical("An outcome could not be kept", metadata: ["error": "\(outboxError)"])
             }
             throw error
         }
-        try await self.finish(.end(payload: notification.payload), context: context, messageID: messageID)
+        try await self.finish(.end(payload: notification.payload), context: kept, messageID: messageID)
         return success
     }
 
@@ -124,14 +125,23 @@ public final class GuestAgent: Service {
     public func notify(_ outcome: OperationOutcome, context: NotificationContext?) async throws {
         guard let context else { return }
         let messageID = MessageID()
-        try await self.outbox.begin(BegunOperation(messageID: messageID, context: context))
-        try await self.finish(outcome, context: context, messageID: messageID)
+        let kept = self.redacted(context)
+        try await self.outbox.begin(BegunOperation(messageID: messageID, context: kept))
+        try await self.finish(outcome, context: kept, messageID: messageID)
+    }
+
+    /// What may lie in the outbox, which may be a file, and leave this guest.
+    private func redacted(_ context: NotificationContext) -> NotificationContext {
+        var context = context
+        context.payload = self.configuration.redaction.redact(context.payload)
+        return context
     }
 
     private func finish(
         _ outcome: OperationOutcome, context: NotificationContext, messageID: MessageID
     ) async throws {
-        let report = OutcomeReport(context: context, outcome: outcome, messageID: messageID)
+        let report = OutcomeReport(
+            context: context, outcome: self.configuration.redaction.redact(outcome), messageID: messageID)
         // A task of its own: that the operation was cancelled must not cancel the outbox's write, or its outcome is lost.
         try await Task { try await self.outbox.finish(report) }.value
         self.delivery.outcomeArrived()

@@ -9,9 +9,11 @@ public final class Notifier: Service {
     /// The drivers, in the order they were named.
     public let drivers: [any NotificationDriver]
     private let connections: [any Service]
+    private let redaction: Redaction
 
-    /// A notifier over drivers of the caller's own.
-    public init(drivers: [any NotificationDriver]) {
+    /// A notifier over drivers of the caller's own, which see nothing that was not redacted.
+    public init(drivers: [any NotificationDriver], redaction: Redaction = .standard) {
+        self.redaction = redaction
         self.drivers = drivers
         self.connections = drivers.map(DriverConnection.init)
     }
@@ -21,9 +23,14 @@ public final class Notifier: Service {
     /// - Parameters:
     ///   - names: the drivers; one named twice counts once.
     ///   - messaging: the broker, which only the messaging drivers need.
+    ///   - redaction: what is taken out of every notification before a driver sees it.
     ///   - logger: told of what happens to the connection.
     /// - Throws: ``DriverError`` when a messaging driver is named and no broker is, or its transport URL is wrong.
-    public init(names: [DriverName], messaging: MessagingDriver.Configuration? = nil, logger: Logger) throws {
+    public init(
+        names: [DriverName], messaging: MessagingDriver.Configuration? = nil, redaction: Redaction = .standard,
+        logger: Logger
+    ) throws {
+        self.redaction = redaction
         var drivers: [any NotificationDriver] = []
         var connections: [any Service] = []
         var publisher: Publisher?
@@ -56,7 +63,7 @@ public final class Notifier: Service {
         self.connections = connections
     }
 
-    /// Sends a notification through every driver, without blocking.
+    /// Sends a notification, redacted, through every driver, without blocking.
     ///
     /// - Parameters:
     ///   - notification: what to send.
@@ -78,6 +85,7 @@ public final class Notifier: Service {
             completion(.success(()))
             return
         }
+        let notification = self.redaction.redact(notification)
         guard drivers.count > 1 else {
             first.emit(notification, completion: completion)
             return

@@ -20,7 +20,7 @@ struct CheckConfig: AsyncParsableCommand {
             _ = try TLSContext(settings)
             _ = try Notifier(
                 names: try settings.drivers(), messaging: MessagingDriver.Configuration(settings),
-                logger: .init(label: "conductor"))
+                redaction: Redaction(settings), logger: .init(label: "conductor"))
         }
     }
 }

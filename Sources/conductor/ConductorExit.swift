@@ -48,6 +48,7 @@ enum ConductorExit {
         case let error as CatalogueSettingsError: message = error.description
         // Only the messaging settings can keep the drivers from being made; the reason begins with the setting's name.
         case let error as DriverError: message = "\(error.reason)."
+        case let error as RedactionError: message = "redaction.\(error.part.rawValue)s: \(error)."
         case let error as ConductorServerError: message = error.description
         default: return error
         }

@@ -54,6 +54,10 @@ enum ConductorSettings {
             .choice(
                 "log.level", among: ["debug", "info", "warning", "error"], default: "info",
                 help: "What is logged, on standard error."),
+            .strings("redaction.fields", help: "Names of fields to redact besides the standard ones."),
+            .strings(
+                "redaction.patterns",
+                help: "Texts with a * for the secret to redact besides the standard ones, such as `unlock with *`."),
         ],
         // A Kubernetes service named conductor puts the latter ones into its neighbours' environment.
         ignoredEnvironment: ["CONDUCTOR_TEST_", "CONDUCTOR_SERVICE_", "CONDUCTOR_PORT_", "CONDUCTOR_PORT"])
@@ -95,6 +99,14 @@ extension MessagingDriver.Configuration {
         self.isDurable = try settings.boolean("messaging.durable")
         self.queueType = QueueType(rawValue: try settings.string("messaging.queue_type")) ?? .classic
         self.publishTimeout = try settings.duration("messaging.publish_timeout")
+    }
+}
+
+extension Redaction {
+    /// - Throws: ``RedactionError`` when a field or pattern cannot be used.
+    init(_ settings: Settings) throws {
+        try self.init(
+            fields: try settings.strings("redaction.fields"), patterns: try settings.strings("redaction.patterns"))
     }
 }
 

@@ -83,7 +83,8 @@ struct Notify: AsyncParsableCommand {
             // Whoever mends a configuration is told of it before anything is read that may be standard input.
             let names = try settings.drivers()
             let notifier = try Notifier(
-                names: names, messaging: MessagingDriver.Configuration(settings), logger: try Self.logger(settings))
+                names: names, messaging: MessagingDriver.Configuration(settings), redaction: Redaction(settings),
+                logger: try Self.logger(settings))
             let request = try self.request(host: try settings.publisherHost())
             let events = try EventDataError.describing(catalogues) { try request.events(in: catalogues) }
             Self.warn(of: events)

@@ -26,7 +26,8 @@ struct Serve: AsyncParsableCommand {
 
             let tls = try TLSContext(settings)
             let notifier = try Notifier(
-                names: try settings.drivers(), messaging: MessagingDriver.Configuration(settings), logger: logger)
+                names: try settings.drivers(), messaging: MessagingDriver.Configuration(settings),
+                redaction: Redaction(settings), logger: logger)
             let relay = Relay(
                 notifier: notifier, catalogues: try settings.catalogues(), publisherID: try settings.publisherID(),
                 logger: logger)

@@ -51,7 +51,8 @@ struct Exec: AsyncParsableCommand {
         let signals = await UnixSignalsSequence(
             trapping: .sigterm, .sigint, .sighup, .sigquit, .sigusr1, .sigusr2)
         let services = ServiceGroup(configuration: .init(services: [.init(service: agent)], logger: logger))
-        let delivery = Task { try await services.run() }
+        // Without a context there is nothing to deliver.
+        let delivery = Task { if context != nil { try await services.run() } }
         let forwarding = Task {
             // Once the command has ended a signal is for us, who wait for the conductor: we stop waiting.
             for await signal in signals where !command.send(Signal(rawValue: signal.rawValue)) { delivery.cancel() }
@@ -66,7 +67,7 @@ struct Exec: AsyncParsableCommand {
             // A command that ran has said itself what it had to say.
             if failure.exitStatus == 126 || failure.exitStatus == 127 { Self.say(failure.description) }
         }
-        await services.triggerGracefulShutdown()
+        if context != nil { await services.triggerGracefulShutdown() }
         do {
             try await delivery.value
         } catch {
@@ -78,7 +79,7 @@ struct Exec: AsyncParsableCommand {
     }
 
     /// Reads configuration and context; what cannot be used ends the program before the command is run.
-    private func prepare() async throws -> (GuestAgent, NotificationContext, Logger) {
+    private func prepare() async throws -> (GuestAgent, NotificationContext?, Logger) {
         do {
             let settings = try await Settings.load(
                 schema: GuestAgentSettings.schema, file: self.config, environment: ProcessInfo.processInfo.environment,
@@ -86,7 +87,9 @@ struct Exec: AsyncParsableCommand {
             var logger = Logger(label: "guest-agent") { StreamLogHandler.standardError(label: $0) }
             logger.logLevel = Logger.Level(rawValue: try settings.string("log.level")) ?? .warning
             let context = try self.readContext()
-            return (try Self.agent(settings, logger), context, logger)
+            let agent = try Self.agent(settings, logger)
+            if context == nil { Self.say("\(self.context) asks for no notification; the command's end is not told.") }
+            return (agent, context, logger)
         } catch let error as ValidationError {
             throw error
         } catch {
@@ -108,7 +111,8 @@ struct Exec: AsyncParsableCommand {
         }
     }
 
-    private func readContext() throws -> NotificationContext {
+    /// - Returns: nil for a context without a notification.
+    private func readContext() throws -> NotificationContext? {
         let data: Data
         do {
             data = try Data(contentsOf: URL(fileURLWithPath: self.context))
@@ -116,7 +120,7 @@ struct Exec: AsyncParsableCommand {
             throw GuestAgentError(.invalidConfiguration, "--context: \(self.context) cannot be read.")
         }
         do {
-            return try NotificationContext(json: Array(data))
+            return try NotificationContext.read(json: Array(data))
         } catch {
             throw GuestAgentError(.invalidConfiguration, "--context: \(self.context) holds no context: \(error).")
         }

@@ -23,6 +23,10 @@ enum GuestAgentSettings {
             .choice(
                 "log.level", among: ["debug", "info", "warning", "error"], default: "warning",
                 help: "What is logged, on standard error."),
+            .strings("redaction.fields", help: "Names of fields to redact besides the standard ones."),
+            .strings(
+                "redaction.patterns",
+                help: "Texts with a * for the secret to redact besides the standard ones, such as `unlock with *`."),
         ],
         ignoredEnvironment: ["GUEST_AGENT_TEST_", CommandRun.fieldsVariable])
 }
@@ -46,5 +50,11 @@ extension GuestAgent.Configuration {
         self.answerTimeout = try settings.duration("delivery.answer_timeout")
         self.maximumBackoff = try settings.duration("delivery.maximum_backoff")
         self.drainTimeout = try settings.duration("delivery.drain_timeout")
+        do {
+            self.redaction = try Redaction(
+                fields: try settings.strings("redaction.fields"), patterns: try settings.strings("redaction.patterns"))
+        } catch let error as RedactionError {
+            throw GuestAgentError(.invalidConfiguration, "redaction.\(error.part.rawValue)s: \(error).")
+        }
     }
 }

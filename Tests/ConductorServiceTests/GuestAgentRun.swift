@@ -10,7 +10,9 @@ struct GuestAgentRun {
     private let task: Task<Void, any Error>
 
     /// Starts an agent that knows the conductor.
-    static func start(_ conductor: RunningConductor, logger: Logger) async throws -> GuestAgentRun {
+    static func start(
+        _ conductor: RunningConductor, logger: Logger, redaction: Redaction = .standard
+    ) async throws -> GuestAgentRun {
         let certificates = conductor.certificates
         var configuration = GuestAgent.Configuration(
             conductors: [ConductorAddress(host: "127.0.0.1", port: conductor.port)],
@@ -18,6 +20,7 @@ struct GuestAgentRun {
             caFile: certificates.path("ca.pem"))
         configuration.maximumBackoff = .milliseconds(200)
         configuration.drainTimeout = .seconds(120)
+        configuration.redaction = redaction
         let agent = try GuestAgent(configuration: configuration, logger: logger)
         let group = ServiceGroup(configuration: .init(services: [.init(service: agent)], logger: logger))
         return GuestAgentRun(agent: agent, group: group, task: Task { try await group.run() })

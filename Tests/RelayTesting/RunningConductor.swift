@@ -1,6 +1,6 @@
 package import ConductorRPC
 package import ConductorService
-import Logging
+package import Logging
 import NIOConcurrencyHelpers
 import NIOCore
 import Notifications
@@ -32,12 +32,13 @@ package struct RunningConductor: Sendable {
 /// Runs a conductor over a notifier while `body` runs; ends with the error of whichever fails.
 package func withConductor<Result>(
     _ notifier: Notifier, certificates: TestCertificates? = nil, minimumVersion: TLSVersion = .tls13, port: Int = 0,
-    configure: (inout ConductorServer.Configuration) -> Void = { _ in },
+    logger conductorLogger: Logger? = nil, configure: (inout ConductorServer.Configuration) -> Void = { _ in },
     _ body: (RunningConductor) async throws -> Result
 ) async throws -> Result {
     let certificates = try certificates ?? TestCertificates()
     var logger = Logger(label: "conductor") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = .error
+    logger = conductorLogger ?? logger
     var configuration = ConductorServer.Configuration(host: "127.0.0.1", port: port)
     configure(&configuration)
     let (addresses, listening) = AsyncStream.makeStream(of: SocketAddress.self)

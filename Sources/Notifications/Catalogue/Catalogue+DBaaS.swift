@@ -189,7 +189,7 @@ extension Catalogue {
             start: [
                 .required("instance_id", "Instance that the user is on"),
                 .required("username", "User to take access from"),
-                .required("database", "Database to take access to"),
+                .required("database", "Database to take access to; real Trove names all that the user has", .texts),
             ]),
         .dbaas(
             "user_change_password", trove: "DBaaSUserChangePassword",

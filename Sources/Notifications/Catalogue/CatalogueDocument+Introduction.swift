@@ -69,8 +69,18 @@ extension CatalogueDocument {
         ## The message
 
         oslo.messaging's message object: `message_id`, `publisher_id` (`conductor.<host>`; a control plane's own, such as
-        `api.<host>`), `event_type`, `priority`, `payload`, `timestamp`, `_unique_id`, then `_context_request_id`, `_context_user`, `_context_project_id` and `_context_project`. The
-        driver `messaging` sends it as it is, `messagingv2` in oslo's envelope 2.0. `message_id` stays the same however often a
+        `api.<host>`), `event_type`, `priority`, `payload`, `timestamp`, `_unique_id`, then the request's context as
+        oslo.messaging's notifier publishes it, in its order and with its nulls: `_context_user`, `_context_project_id`,
+        `_context_system_scope`, `_context_project`, `_context_domain`, `_context_user_domain`, `_context_project_domain`,
+        `_context_is_admin`, `_context_read_only`, `_context_show_deleted`, `_context_auth_token`, `_context_request_id`,
+        `_context_global_request_id`, `_context_resource_uuid`, `_context_roles`, `_context_user_identity`,
+        `_context_is_admin_project`, and for a Trove context `_context_limit`, `_context_marker`, `_context_service_catalog`.
+        Scope, domains, roles, `is_admin` and `global_request_id` come from the context's `request_context`; `auth_token`,
+        `service_catalog`, `resource_uuid`, `limit` and `marker` are null, `read_only` and `show_deleted` false and
+        `is_admin_project` true, whatever it says: so oslo's `redacted_copy()` has it. An event that stands alone has none of
+        these.
+
+        The driver `messaging` sends it as it is, `messagingv2` in oslo's envelope 2.0. `message_id` stays the same however often a
         notification is sent; `_unique_id` is new for each send, since an oslo consumer never acknowledges a second message with
         one it has seen.
 

@@ -1,7 +1,7 @@
 /// What the control plane attaches to an asynchronous call, so that whoever ends the operation can say so.
 ///
 /// It travels from the control plane to the guest with the call, and from the guest to the conductor with the outcome.
-/// The notion is that of Trove's ceilometer-integration spec, 1.2.9.
+/// The notion is that of Trove's ceilometer-integration spec, 1.2.9. Real Trove's own contexts are read as well.
 public struct NotificationContext: Sendable, Hashable {
     /// The operation's key in the catalogue, such as `database_create`.
     public var operation: String
@@ -23,12 +23,23 @@ public struct NotificationContext: Sendable, Hashable {
     public var traceparent: String?
     /// The control plane's signature over the context, when it signs.
     public var token: String?
+    private var keptRequestContext: JSONObject?
+
+    /// What is known of the request besides: keys of oslo.context's `RequestContext.to_dict()` and `TroveContext`'s,
+    /// published as `_context_…` the way oslo.messaging does.
+    ///
+    /// Of what is set only the 20 known keys are kept, values that are neither scalars nor lists of texts become null,
+    /// and so do `auth_token` and `service_catalog`, always: a context holds no credentials.
+    public var requestContext: JSONObject? {
+        get { self.keptRequestContext }
+        set { self.keptRequestContext = newValue.map(RequestContext.kept) }
+    }
 
     /// A context of these values.
     public init(
         operation: String, requestID: String, tenantID: String, userID: String? = nil, clientIP: String,
         serverIP: String? = nil, serverType: String? = nil, payload: JSONObject = JSONObject(),
-        traceparent: String? = nil, token: String? = nil
+        traceparent: String? = nil, token: String? = nil, requestContext: JSONObject? = nil
     ) {
         self.operation = operation
         self.requestID = requestID
@@ -40,9 +51,11 @@ public struct NotificationContext: Sendable, Hashable {
         self.payload = payload
         self.traceparent = traceparent
         self.token = token
+        self.requestContext = requestContext
     }
 
-    /// Reads a context from its JSON form; members that are not a context's are passed over.
+    /// Reads a context from its JSON form, or from real Trove's: `TroveContext.to_dict()` with a `trove_notification`.
+    /// Members that are not a context's are passed over.
     ///
     /// - Parameters:
     ///   - object: the JSON object.
@@ -50,26 +63,42 @@ public struct NotificationContext: Sendable, Hashable {
     /// - Throws: ``FieldError`` naming the first field that is missing or of another type.
     public init(_ object: JSONObject, path: String = "") throws(FieldError) {
         let fields = JSONFields(object, path: path)
-        self.operation = try fields.string("operation")
-        self.requestID = try fields.string("request_id")
-        self.tenantID = try fields.string("tenant_id")
-        self.userID = try fields.optionalString("user_id")
-        self.clientIP = try fields.string("client_ip")
-        self.serverIP = try fields.optionalString("server_ip")
-        self.serverType = try fields.optionalString("server_type")
-        self.payload = try fields.optionalObject("payload") ?? JSONObject()
-        self.traceparent = try fields.optionalString("traceparent")
-        self.token = try fields.optionalString("token")
+        if fields.value("operation") == nil, let notification = try fields.optionalObject(Self.troveMember) {
+            try self.init(
+                trove: fields, notification: JSONFields(notification, path: fields.path(of: Self.troveMember)))
+            return
+        }
+        self.init(
+            operation: try fields.string("operation"), requestID: try fields.string("request_id"),
+            tenantID: try fields.string("tenant_id"), userID: try fields.optionalString("user_id"),
+            clientIP: try fields.string("client_ip"), serverIP: try fields.optionalString("server_ip"),
+            serverType: try fields.optionalString("server_type"),
+            payload: try fields.optionalObject("payload") ?? JSONObject(),
+            traceparent: try fields.optionalString("traceparent"), token: try fields.optionalString("token"),
+            requestContext: try fields.optionalObject("request_context"))
     }
 
     /// Reads a context from JSON text.
     ///
     /// - Throws: ``JSONError`` when the text is not JSON, ``FieldError`` when it is not a context.
-    public init(json text: [UInt8]) throws {
+    public init(json text: [UInt8]) throws { try self.init(Self.object(json: text)) }
+
+    /// Reads a context from JSON text that may as well be a context without a notification: one of a control plane that
+    /// does not ask for any, as plain Trove before it had notifications. It is known by the keys that oslo.context
+    /// gives every context, so that a context of ours with a misspelt member is still an error.
+    ///
+    /// - Returns: nil when nothing is to be notified.
+    /// - Throws: ``JSONError`` when the text is not JSON, ``FieldError`` when it is no context of either kind.
+    public static func read(json text: [UInt8]) throws -> NotificationContext? {
+        let object = try self.object(json: text)
+        return self.isWithoutNotification(object) ? nil : try NotificationContext(object)
+    }
+
+    private static func object(json text: [UInt8]) throws -> JSONObject {
         guard case .object(let object) = try JSONValue(json: text) else {
             throw FieldError(field: "context", problem: "must be a JSON object")
         }
-        try self.init(object)
+        return object
     }
 
     /// The context's JSON form, without the members it has no value for.
@@ -85,6 +114,7 @@ public struct NotificationContext: Sendable, Hashable {
         object.append("payload", .object(self.payload))
         if let traceparent { object.append("traceparent", .string(traceparent)) }
         if let token { object.append("token", .string(token)) }
+        if let requestContext { object.append("request_context", .object(requestContext)) }
         return object
     }
 }

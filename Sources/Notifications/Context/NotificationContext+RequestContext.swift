@@ -1,0 +1,74 @@
+/// What is known of a request besides its notification: the keys of oslo.context's `RequestContext.to_dict()`, and the
+/// three that `TroveContext` adds (oslo.context 6, Trove 26).
+enum RequestContext {
+    /// oslo's own keys, in oslo's order.
+    static let osloKeys = [
+        "user", "project_id", "system_scope", "project", "domain", "user_domain", "project_domain", "is_admin",
+        "read_only", "show_deleted", "auth_token", "request_id", "global_request_id", "resource_uuid", "roles",
+        "user_identity", "is_admin_project",
+    ]
+    /// What Trove's contexts have besides, in Trove's order.
+    static let troveKeys = ["limit", "marker", "service_catalog"]
+    /// Credentials: they are null in every context that this package holds.
+    private static let secretKeys = ["auth_token", "service_catalog"]
+
+    /// What is kept of a request's context: the known keys, in oslo's order, without credentials.
+    static func kept(of object: JSONObject) -> JSONObject {
+        var kept = JSONObject()
+        for key in self.osloKeys + self.troveKeys {
+            guard let value = object[key] else { continue }
+            kept.append(key, !self.secretKeys.contains(key) && self.isPlain(value) ? value : .null)
+        }
+        return kept
+    }
+
+    /// A scalar or a list of texts; anything else could hide what nobody has looked at.
+    private static func isPlain(_ value: JSONValue) -> Bool {
+        switch value {
+        case .null, .bool, .number, .string: true
+        case .array(let elements): elements.allSatisfy { $0.string != nil }
+        case .object: false
+        }
+    }
+}
+
+extension NotificationContext {
+    /// What is published as `_context_…`: what oslo.messaging's notifier makes of a request's context.
+    ///
+    /// It publishes `redacted_copy().to_dict()`: identity, scope and roles are copied, while everything else is what a
+    /// fresh context has. Who asked, for which project and under which request are this context's own fields, which
+    /// were checked, so that one message cannot name two users.
+    var publishedContext: JSONObject {
+        let request = self.requestContext ?? JSONObject()
+        func copied(_ key: String) -> JSONValue { request[key] ?? .null }
+        func identity(_ value: JSONValue) -> String { value.string.flatMap { $0.isEmpty ? nil : $0 } ?? "-" }
+
+        let user = self.userID.map { JSONValue.string($0) } ?? .null
+        let project = JSONValue.string(self.tenantID)
+        let (domain, userDomain, projectDomain) = (copied("domain"), copied("user_domain"), copied("project_domain"))
+        var object = JSONObject()
+        object.reserveCapacity(RequestContext.osloKeys.count + RequestContext.troveKeys.count)
+        object.append("user", user)
+        object.append("project_id", project)
+        object.append("system_scope", copied("system_scope"))
+        object.append("project", project)
+        object.append("domain", domain)
+        object.append("user_domain", userDomain)
+        object.append("project_domain", projectDomain)
+        object.append("is_admin", request["is_admin"] ?? false)
+        object.append("read_only", false)
+        object.append("show_deleted", false)
+        object.append("auth_token", .null)
+        object.append("request_id", .string(self.requestID))
+        object.append("global_request_id", copied("global_request_id"))
+        object.append("resource_uuid", .null)
+        object.append("roles", request["roles"].flatMap { $0.isNull ? nil : $0 } ?? [])
+        let identities = [user, project, domain, userDomain, projectDomain].map(identity)
+        object.append("user_identity", .string(identities.joined(separator: " ")))
+        object.append("is_admin_project", true)
+        if RequestContext.troveKeys.contains(where: { request[$0] != nil }) {
+            for key in RequestContext.troveKeys { object.append(key, .null) }
+        }
+        return object
+    }
+}

@@ -1,0 +1,28 @@
+/// A field name or a pattern that a ``Redaction`` cannot use.
+public struct RedactionError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// What cannot be used.
+    public enum Part: String, Sendable, Hashable {
+        /// The name of a field.
+        case field
+        /// A pattern for text.
+        case pattern
+    }
+
+    /// What cannot be used.
+    public let part: Part
+    /// The field's name or the pattern, as it was given.
+    public let text: String
+    /// What is wrong with it, as the rest of a sentence.
+    public let problem: String
+
+    init(_ part: Part, _ text: String, _ problem: String) {
+        self.part = part
+        self.text = text
+        self.problem = problem
+    }
+
+    /// One sentence that names the field or pattern; a long one is cut.
+    public var description: String {
+        "the \(self.part.rawValue) \(self.text.prefix(64).debugDescription) \(self.problem)"
+    }
+}

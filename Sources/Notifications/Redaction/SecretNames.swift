@@ -1,0 +1,94 @@
+/// Names whose values are secrets, in objects and in text that gives values names.
+struct SecretNames: Sendable {
+    /// In lower case, `_` for `-`.
+    private let names: [[UInt8]]
+    /// What the names end in: most names can be told from them by this.
+    private let lastBytes: ByteSet
+
+    init(_ names: [String]) {
+        self.names = names.map { $0.utf8.map(Self.normalized) }
+        var lastBytes = ByteSet()
+        for case let last? in self.names.map(\.last) { lastBytes.insert(last) }
+        self.lastBytes = lastBytes
+    }
+
+    private static func normalized(_ byte: UInt8) -> UInt8 {
+        byte == UInt8(ascii: "-") ? UInt8(ascii: "_") : byte.lowered
+    }
+
+    /// Whether a field of this name holds a secret: it is one of the names, or ends in one after a `_` or `-`.
+    func isSecret(field: String) -> Bool {
+        let bytes = field.utf8.span
+        return self.endsInName(bytes, before: bytes.count) { start in
+            start == 0 || Self.normalized(bytes[start - 1]) == UInt8(ascii: "_")
+        }
+    }
+
+    /// Whether one of the names stands before the index, and its beginning satisfies the condition.
+    private func endsInName(_ text: Span<UInt8>, before end: Int, where isStart: (Int) -> Bool) -> Bool {
+        guard end > 0, self.lastBytes.contains(Self.normalized(text[end - 1])) else { return false }
+        for name in self.names where name.count <= end {
+            let start = end - name.count
+            var isSame = true
+            for offset in name.indices where Self.normalized(text[start + offset]) != name[offset] {
+                isSame = false
+                break
+            }
+            if isSame, isStart(start) { return true }
+        }
+        return false
+    }
+
+    /// Appends where values of these names stand: `name=value`, `name: value`, `"name": "value"`, also within strings
+    /// that are escaped themselves.
+    func findAssignments(in text: Span<UInt8>, _ secrets: inout [Range<Int>]) {
+        var index = 0
+        while index < text.count {
+            let byte = text[index]
+            guard byte == UInt8(ascii: "=") || byte == UInt8(ascii: ":"),
+                self.isNamed(in: text, before: index, isColon: byte == UInt8(ascii: ":")),
+                let found = Self.value(in: text, behind: index)
+            else {
+                index += 1
+                continue
+            }
+            if !found.secret.isEmpty { secrets.append(found.secret) }
+            index = found.end
+        }
+    }
+
+    private func isNamed(in text: Span<UInt8>, before separator: Int, isColon: Bool) -> Bool {
+        var end = separator
+        while end > 0, text[end - 1].isBlank { end -= 1 }
+        // kwargs['password'] = …
+        if end > 1, text[end - 1] == UInt8(ascii: "]"), text[end - 2].isQuote { end -= 1 }
+        var isQuoted = false
+        if end > 0, text[end - 1].isQuote {
+            isQuoted = true
+            end -= 1
+            while end > 0, text[end - 1] == UInt8(ascii: "\\") { end -= 1 }
+        }
+        // `InvalidToken: no such user` names an error, and its text is not the token.
+        return self.endsInName(text, before: end) { start in
+            !isColon || isQuoted || start == 0 || !text[start - 1].isAlphanumeric
+        }
+    }
+
+    /// What stands behind `=`, `:`, `==`, `:=` or `=>`; nothing behind the `::` and `://` of other languages.
+    private static func value(in text: Span<UInt8>, behind separator: Int) -> FoundSecret? {
+        var start = separator + 1
+        if start < text.count {
+            let next = text[start]
+            if text[separator] == UInt8(ascii: ":"), next == UInt8(ascii: ":") || next == UInt8(ascii: "/") {
+                return nil
+            }
+            if next == UInt8(ascii: "=") || next == UInt8(ascii: ">") { start += 1 }
+        }
+        return FoundSecret(in: text, at: text.end(from: start) { $0.isBlank })
+    }
+}
+
+extension UInt8 {
+    /// White space within a line.
+    fileprivate var isBlank: Bool { self == 0x20 || self == 0x09 }
+}

@@ -1,0 +1,28 @@
+/// Passwords in URLs: `rabbit://user:password@host`.
+enum URLPasswords {
+    /// Appends where they stand: from the first colon to the last `@` of what follows a `://` without white space or
+    /// quotes. A URL of several hosts, and a password with a slash in it, so lose more than they must.
+    static func find(in text: Span<UInt8>, _ secrets: inout [Range<Int>]) {
+        var index = 0
+        while index + 2 < text.count {
+            guard text[index] == UInt8(ascii: ":"), text[index + 1] == UInt8(ascii: "/"),
+                text[index + 2] == UInt8(ascii: "/")
+            else {
+                index += 1
+                continue
+            }
+            let start = index + 3
+            index = start
+            var (colon, at): (Int?, Int?) = (nil, nil)
+            while index < text.count, !text[index].isSpace, !text[index].isQuote {
+                switch text[index] {
+                case UInt8(ascii: ":"): colon = colon ?? index
+                case UInt8(ascii: "@"): at = index
+                default: break
+                }
+                index += 1
+            }
+            if let colon, let at, colon + 1 < at { secrets.append(colon + 1..<at) }
+        }
+    }
+}

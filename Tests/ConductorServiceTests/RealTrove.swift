@@ -1,0 +1,62 @@
+import Foundation
+import Notifications
+import ProcessTesting
+import Testing
+
+/// The scripts of Tests/Compatibility: real Trove and real oslo.messaging.
+enum RealTrove {
+    /// One notification class of real Trove's, and a context that holds one.
+    struct Case: Sendable, CustomStringConvertible {
+        /// `DBaaSUserCreate`.
+        let className: String
+        /// Trove's name of the operation: `user_create`.
+        let eventType: String
+        /// `TroveContext.to_dict()`.
+        let context: JSONObject
+        /// What oslo.messaging's notifier publishes of the context.
+        let published: JSONObject
+        /// What Trove wants to be told at the end.
+        let requiredEndTraits: [String]
+
+        /// What Trove's call site said.
+        var payload: JSONObject { self.context["trove_notification"]?.object ?? [:] }
+        var description: String { self.className }
+    }
+
+    private struct MissingPython: Error, CustomStringConvertible {
+        let description =
+            "CONDUCTOR_TEST_PYTHON is not set: these tests need a Python with Trove and oslo.messaging, which "
+            + "Tests/run installs; or make one as Tests/Compatibility/README.md says and set the variable to it"
+    }
+
+    /// Starts a script.
+    static func script(_ name: String, _ arguments: [String]) throws -> TestProcess {
+        guard let python = ProcessInfo.processInfo.environment["CONDUCTOR_TEST_PYTHON"], !python.isEmpty else {
+            throw MissingPython()
+        }
+        let script = URL(filePath: #filePath).deletingLastPathComponent()
+            .appending(path: "../Compatibility/\(name).py").standardizedFileURL
+        return try TestProcess(python, ["-W", "ignore", script.path] + arguments)
+    }
+
+    /// The objects that a script printed, a line each.
+    static func objects(in output: String) throws -> [JSONObject] {
+        try output.split(separator: "\n").filter { $0.hasPrefix("{") }.map { line in
+            try #require(try JSONValue(json: Array(line.utf8)).object)
+        }
+    }
+
+    /// A context for every class that Trove has.
+    static func cases(secret: String) async throws -> [Case] {
+        let script = try Self.script("trove_contexts", ["--secret", secret])
+        let output = await script.outputUntilExit()
+        let cases = try Self.objects(in: output).map { line in
+            Case(
+                className: try #require(line["class"]?.string), eventType: try #require(line["event_type"]?.string),
+                context: try #require(line["context"]?.object), published: try #require(line["published"]?.object),
+                requiredEndTraits: try #require(line["required_end_traits"]?.array).compactMap(\.string))
+        }
+        try #require(cases.count == 38, "\(output.suffix(2000))")
+        return cases
+    }
+}
