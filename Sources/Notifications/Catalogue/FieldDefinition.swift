@@ -103,14 +103,21 @@ extension FieldDefinition.Kind {
         case (.text, .string), (.text, .number): true
         case (.integer, .number): value.integer != nil
         case (.integer, .string(let digits)): digits.utf8.count <= 20 && Int(digits) != nil
-        case (.number, .number): true
-        case (.number, .string(let digits)): digits.utf8.count <= 64 && Double(digits)?.isFinite == true
+        case (.number, .number(let number)): Double(number.literal)?.isFinite == true
+        case (.number, .string(let digits)): digits.utf8.count <= 64 && Self.isDecimal(digits)
         case (.boolean, .bool): true
         case (.texts, .string): true
         case (.texts, .array(let elements)): elements.allSatisfy { $0.string != nil }
         case (.timestamp, .string(let text)): NotificationTimestamp(text) != nil
         default: false
         }
+    }
+
+    /// Whether this is a number as JSON would write it, or with a plus sign before it. Swift reads more, hexadecimal
+    /// floats for one, at which other readers (Ceilometer's among them) fail.
+    private static func isDecimal(_ text: String) -> Bool {
+        guard text.utf8.allSatisfy({ "0123456789+-.eE".utf8.contains($0) }) else { return false }
+        return Double(text)?.isFinite == true
     }
 
     /// What a field of this kind holds, in an error's words.
