@@ -6,24 +6,6 @@ import Testing
 /// The real oslo.messaging reads what a command in a guest led to, and what it writes itself is compared with ours.
 @Suite("oslo.messaging", .timeLimit(.minutes(3)))
 struct OsloCompatibilityTests {
-    private struct MissingPython: Error, CustomStringConvertible {
-        let description =
-            "CONDUCTOR_TEST_PYTHON is not set: these tests need a Python with oslo.messaging, which Tests/run "
-            + "installs; or make one as Tests/Compatibility/README.md says and set the variable to it"
-    }
-
-    /// Runs one of the scripts of Tests/Compatibility.
-    private func script(
-        _ name: String, _ arguments: [String], during body: (RunningProgram) async throws -> Void = { _ in }
-    ) async throws -> ProgramEnd {
-        guard let python = ProcessInfo.processInfo.environment["CONDUCTOR_TEST_PYTHON"], !python.isEmpty else {
-            throw MissingPython()
-        }
-        let script = URL(filePath: #filePath).deletingLastPathComponent()
-            .appending(path: "../Compatibility/\(name).py").standardizedFileURL
-        return try await Program(python).run(["-W", "ignore", script.path] + arguments, during: body)
-    }
-
     private func messaging(_ broker: TestBroker, _ names: UniqueTopic) -> String {
         "messaging: {transport_url: \"\(broker.url)\", exchange: \(names.exchange), topic: \(names.topic)}"
     }
@@ -38,7 +20,7 @@ struct OsloCompatibilityTests {
         ]
         try await RelayFixture.with { relay in
             var serverIP = ""
-            let end = try await self.script("oslo_listener", options) { listener in
+            let end = try await Compatibility.run("oslo_listener", options) { listener in
                 try await listener.standardOutput.line(containing: "READY")
                 try await relay.withConductor(drivers: driver, more: self.messaging(broker, names)) { conductor in
                     serverIP = "127.0.0.1:\(conductor.port)"
@@ -93,7 +75,7 @@ struct OsloCompatibilityTests {
                 #expect(end.status == .exited(0))
             }
         }
-        let sent = try await self.script(
+        let sent = try await Compatibility.run(
             "oslo_notifier",
             [
                 "--url", broker.url, "--exchange", theirs.exchange, "--topic", theirs.topic, "--driver", driver,
