@@ -31,14 +31,14 @@ import Testing
         let text = try Catalogues([Catalogue(service: "shop", description: "", events: [event])])
             .ceilometerEventDefinitions
         for lines in [
-            "    \"on\":\n      fields: payload.on\n",
-            "    where:\n      fields: \"payload.'where'\"\n",
-            "    true_size:\n      fields: \"payload.'true_size'\"\n",
-            "    \"a b\":\n      fields: \"payload.'a b'\"\n",
-            "    \"it's\":\n      fields: \"payload.'it\\\\'s'\"\n",
-            "    \"say \\\"so\\\"\":\n      fields: \"payload.'say \\\"so\\\"'\"\n",
-            "    \"größe\":\n      fields: \"payload.'größe'\"\n",
-            "    ratio:\n      type: float\n      fields: payload.ratio\n",
+            "    \"on\": payload.on\n",
+            "    where: \"payload.'where'\"\n",
+            "    true_size: \"payload.'true_size'\"\n",
+            "    \"a b\": \"payload.'a b'\"\n",
+            "    \"it's\": \"payload.'it\\\\'s'\"\n",
+            "    \"say \\\"so\\\"\": \"payload.'say \\\"so\\\"'\"\n",
+            "    \"größe\": \"payload.'größe'\"\n",
+            "    ratio: {type: float, fields: payload.ratio}\n",
         ] {
             #expect(text.contains(lines))
         }

@@ -23,11 +23,11 @@ struct EventSample {
     ]
 
     /// A sample of every event under each of its names, in every form.
-    static func all() throws -> [EventSample] {
+    static func all(of catalogues: Catalogues = .builtIn) throws -> [EventSample] {
         try Form.allCases.flatMap { form in
-            try Catalogues.builtIn.catalogues.flatMap(\.allEvents).flatMap { event in
+            try catalogues.catalogues.flatMap(\.allEvents).flatMap { event in
                 try [event.eventType, event.alternateEventType].compactMap(\.self).map { eventType in
-                    try EventSample(eventType, form)
+                    try EventSample(try #require(catalogues.event(eventType)), form)
                 }
             }
         }
@@ -48,8 +48,7 @@ struct EventSample {
         }
     }
 
-    private init(_ eventType: String, _ form: Form) throws {
-        let event = try #require(Catalogues.builtIn.event(eventType))
+    private init(_ event: Catalogues.Event, _ form: Form) throws {
         var values = JSONObject()
         for (index, field) in Self.fields(of: event).enumerated() {
             switch form {
@@ -62,6 +61,20 @@ struct EventSample {
         try self.init(
             event: event, values: values, publisherID: "api.höst", messageID: MessageID(), timestamp: .now(),
             context: Self.context)
+    }
+
+    /// The sample as `oslo_listener.py` prints what it receives.
+    var line: String {
+        let line: JSONValue = [
+            "priority": .string(self.message.priority.rawValue), "ctxt": .object(self.message.context),
+            "publisher_id": .string(self.message.publisherID), "event_type": .string(self.message.eventType),
+            "payload": .object(self.message.payload),
+            "metadata": [
+                "message_id": .string(self.message.messageID.description),
+                "timestamp": .string(self.message.timestamp.description),
+            ],
+        ]
+        return String(decoding: JSONWriter.encode(line), as: UTF8.self)
     }
 
     private init(

@@ -2,7 +2,8 @@ extension Catalogues {
     /// Event definitions for Ceilometer, as YAML: which traits it makes of each event's fields.
     ///
     /// A list to append to the one that comes with Ceilometer, which takes a single file: of several definitions that
-    /// match an event the last one counts. Nothing in it refers to what stands before it.
+    /// match an event the last one counts. Nothing in it refers to anything else, and there are no anchors, of which YAML
+    /// allows each but once: a newer list can be appended to an older one.
     ///
     /// A trait has the type of its field, yet never one that could lose an event which the catalogue lets pass: an `int`
     /// that is no number, or a `datetime` that does not parse, makes Ceilometer drop the whole event. Whatever else a
@@ -14,27 +15,21 @@ extension Catalogues {
             # Written from the relay's catalogue, and a test sees to it that they are the same: change that instead.
 
             """
-        let services = self.catalogues.enumerated().map { index, catalogue in
-            (catalogue, anchor: "relay_traits_\(index + 1)")
-        }
         // What fits all events of a service comes first, since the last match counts.
-        for (catalogue, anchor) in services where !catalogue.operations.isEmpty {
-            text += "- event_type: \(YAMLText.scalar("\(catalogue.service).*"))\n  traits: &\(anchor)\n"
-            for trait in CeilometerTrait.traits(ofOperationsOf: catalogue) { text += trait.yaml }
+        for catalogue in self.catalogues where !catalogue.operations.isEmpty {
+            let traits = CeilometerTrait.traits(of: catalogue.baseFields, ofOperation: true)
+            text += CeilometerTraitSet(eventTypes: ["\(catalogue.service).*"], traits: traits).yaml
         }
-        for (catalogue, anchor) in services {
-            let base = CeilometerTrait.traits(ofOperationsOf: catalogue)
+        for catalogue in self.catalogues {
             var sets: [CeilometerTraitSet] = []
             for operation in catalogue.operations {
                 for event in operation.events {
                     let fields = catalogue.baseFields + event.fields + catalogue.identifiers(of: operation)
-                    let own = CeilometerTrait.traits(of: fields, ofOperation: true).filter { !base.contains($0) }
-                    CeilometerTraitSet.add(event, own, anchor: anchor, to: &sets)
+                    CeilometerTraitSet.add(event, CeilometerTrait.traits(of: fields, ofOperation: true), to: &sets)
                 }
             }
             for event in catalogue.events {
-                let own = CeilometerTrait.traits(of: event.fields, ofOperation: false)
-                CeilometerTraitSet.add(event, own, anchor: nil, to: &sets)
+                CeilometerTraitSet.add(event, CeilometerTrait.traits(of: event.fields, ofOperation: false), to: &sets)
             }
             for set in sets { text += set.yaml }
         }
@@ -63,11 +58,6 @@ private struct CeilometerTrait: Equatable {
     private static let fallBacks = [
         "tenant_id": "ctxt.project_id", "user_id": "ctxt.user", "request_id": "ctxt.request_id",
     ]
-
-    /// The traits of every operation's events.
-    static func traits(ofOperationsOf catalogue: Catalogue) -> [CeilometerTrait] {
-        self.traits(of: catalogue.baseFields, ofOperation: true)
-    }
 
     /// The traits of these fields. What has an `instance_id` gets a `resource_id` from it, as Trove's events have in
     /// Ceilometer's own definitions; so does every operation, as it may be about an instance.
@@ -119,31 +109,29 @@ private struct CeilometerTrait: Equatable {
         return "payload.'\(quoted)'"
     }
 
-    /// Its lines in the definitions.
+    /// Its line in the definitions.
     var yaml: String {
-        let fields = self.paths.map(YAMLText.scalar)
-        let type = self.type.map { "      type: \($0)\n" } ?? ""
-        return "    \(YAMLText.scalar(self.name)):\n\(type)      fields: "
-            + (fields.count == 1 ? fields[0] : "[\(fields.joined(separator: ", "))]") + "\n"
+        var fields = self.paths.map(YAMLText.scalar).joined(separator: ", ")
+        if self.paths.count > 1 { fields = "[\(fields)]" }
+        if let type { fields = "{type: \(type), fields: \(fields)}" }
+        return "    \(YAMLText.scalar(self.name)): \(fields)\n"
     }
 }
 
 /// One entry of the definitions: events that have the same traits.
 private struct CeilometerTraitSet {
-    private var eventTypes: [String]
-    private let traits: [CeilometerTrait]
-    /// The name of the traits that all operations of the service have; nil for an event that is no operation's.
-    private let anchor: String?
+    /// The event types, or a pattern of them.
+    var eventTypes: [String]
+    /// Their traits.
+    let traits: [CeilometerTrait]
 
     /// Puts an event into the entry with its traits, which is made if there is none.
-    static func add(
-        _ event: EventDefinition, _ traits: [CeilometerTrait], anchor: String?, to sets: inout [CeilometerTraitSet]
-    ) {
+    static func add(_ event: EventDefinition, _ traits: [CeilometerTrait], to sets: inout [CeilometerTraitSet]) {
         let eventTypes = [event.eventType, event.alternateEventType].compactMap(\.self)
-        if let index = sets.firstIndex(where: { $0.anchor == anchor && $0.traits == traits }) {
+        if let index = sets.firstIndex(where: { $0.traits == traits }) {
             sets[index].eventTypes += eventTypes
         } else {
-            sets.append(CeilometerTraitSet(eventTypes: eventTypes, traits: traits, anchor: anchor))
+            sets.append(CeilometerTraitSet(eventTypes: eventTypes, traits: traits))
         }
     }
 
@@ -151,11 +139,7 @@ private struct CeilometerTraitSet {
     var yaml: String {
         var text = "- event_type:\n"
         for eventType in self.eventTypes { text += "    - \(YAMLText.scalar(eventType))\n" }
-        if let anchor {
-            text += "  traits:\n    <<: *\(anchor)\n"
-        } else {
-            text += self.traits.isEmpty ? "  traits: {}\n" : "  traits:\n"
-        }
+        text += self.traits.isEmpty ? "  traits: {}\n" : "  traits:\n"
         for trait in self.traits { text += trait.yaml }
         return text
     }
