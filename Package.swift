@@ -238,7 +238,8 @@ let package = Package(
         .testTarget(
             name: "ProgramsTests",
             dependencies: [
-                "BrokerTesting", "conductor", "guest-agent",
+                "BrokerTesting", "Notifications", "Notifier", "conductor", "guest-agent",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),

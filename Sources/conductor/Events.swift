@@ -15,11 +15,13 @@ struct Events: AsyncParsableCommand {
     enum Form: String, EnumerableFlag {
         case markdown
         case json
+        case ceilometer
 
         static func help(for form: Form) -> ArgumentHelp? {
             switch form {
             case .markdown: "Print the whole manual of the events: Docs/events.md."
             case .json: "Print one JSON object, for programs."
+            case .ceilometer: "Print event definitions for Ceilometer: deploy/ceilometer/event_definitions.yaml."
             }
         }
     }
@@ -31,12 +33,13 @@ struct Events: AsyncParsableCommand {
     func run() async throws {
         try await ConductorExit.mapErrors {
             let settings = try await self.options.load(ConductorSettings.schema.requiring(only: []))
-            let document = CatalogueDocument(
-                try settings.catalogues(), topic: try settings.string("messaging.topic"))
+            let catalogues = try settings.catalogues()
+            let document = CatalogueDocument(catalogues, topic: try settings.string("messaging.topic"))
             switch self.form {
             case nil: print(document.list(), terminator: "")
             case .markdown: print(document.markdown(), terminator: "")
             case .json: print(document.json())
+            case .ceilometer: print(catalogues.ceilometerEventDefinitions, terminator: "")
             }
         }
     }

@@ -121,9 +121,11 @@ import Testing
 
     private static let kinds: [(FieldDefinition.Kind, JSONValue, Bool)] = [
         (.integer, "12", true), (.integer, "1.5", false), (.integer, 12, true), (.text, 7, true), (.text, true, false),
-        (.number, "0.5", true), (.number, "inf", false), (.boolean, false, true), (.boolean, "false", false),
+        (.number, "0.5", true), (.number, "inf", false), (.number, "0x1p3", false), (.number, "1e999", false),
+        (.number, 7, true), (.boolean, false, true), (.boolean, "false", false),
         (.texts, ["a"], true), (.texts, [1], false), (.timestamp, "2015-06-28T05:54:52Z", true),
         (.timestamp, "yesterday", false), (.any, ["a": 1], true),
+        (.any, [["a": ["__type__": "uuid", "__value__": "x"]]], false),
     ]
 
     @Test(arguments: Self.kinds)

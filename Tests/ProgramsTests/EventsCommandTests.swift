@@ -15,6 +15,17 @@ struct EventsCommandTests {
         #expect(manual == end.standardOutput.map { "\($0)\n" }.joined())
     }
 
+    @Test("Ceilometer's definitions are what it prints, with those of further catalogues when there are some")
+    func ceilometer() async throws {
+        let end = try await Program.conductor.run(["events", "--ceilometer"])
+        #expect(end.status == .exited(0), "\(end.errorText)")
+        let file = Self.root.appending(path: "deploy/ceilometer/event_definitions.yaml")
+        #expect(try String(contentsOf: file, encoding: .utf8) == end.standardOutput.map { "\($0)\n" }.joined())
+        let more = try await Program.conductor.run(
+            ["events", "--ceilometer", "--set", "catalogue.files=\(Self.magnetodb)"])
+        #expect(more.standardOutput.contains("    - magnetodb.table.create.end"))
+    }
+
     @Test("It lists the events of further catalogues, with the queues of the settings and what is on")
     func list() async throws {
         try await RelayFixture.with { relay in

@@ -12,7 +12,7 @@ struct OsloCompatibilityTests {
         let names = UniqueTopic()
         try await RelayFixture.with { relay in
             var serverIP = ""
-            let (end, received) = try await OsloScript.received(2, from: broker, names) {
+            let (end, received) = try await OsloListener.received(2, from: broker, names) {
                 try await relay.withConductor(drivers: driver, more: broker.messaging(names)) { conductor in
                     serverIP = "127.0.0.1:\(conductor.port)"
                     let good = try await relay.exec(["true"], ports: [conductor.port])
@@ -65,7 +65,7 @@ struct OsloCompatibilityTests {
                 #expect(end.status == .exited(0))
             }
         }
-        let sent = try await OsloScript.run(
+        let sent = try await Compatibility.run(
             "oslo_notifier",
             [
                 "--url", broker.url, "--exchange", theirs.exchange, "--topic", theirs.topic, "--driver", driver,

@@ -29,7 +29,7 @@ extension OsloCompatibilityTests {
                 #expect(end.standardError.isEmpty, "\(end.errorText)")
                 printed += end.standardOutput
             }
-            let (end, received) = try await OsloScript.received(4, from: broker, names) {
+            let (end, received) = try await OsloListener.received(4, from: broker, names) {
                 let messaging = broker.messaging(names)
                 let config = try relay.write(
                     "drivers: [messagingv2]\npublisher: {host: control-1}\n\(messaging)\n", to: "notify.yaml")

@@ -20,7 +20,7 @@ struct OtherServicesTests {
                 operation: "magnetodb.table.create",
                 payload: #"{"table_name": "orders", "table_schema": "id", "state": "creating", "colour": "red"}"#)
             let item = try relay.contextFile(operation: "magnetodb.data.putitem", payload: "{}")
-            let (end, received) = try await OsloScript.received(3, from: broker, names) {
+            let (end, received) = try await OsloListener.received(3, from: broker, names) {
                 try await relay.withConductor(
                     drivers: "messagingv2", more: broker.messaging(names) + "\n" + Self.catalogue()
                 ) { conductor in

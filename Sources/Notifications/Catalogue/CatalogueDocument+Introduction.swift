@@ -51,7 +51,7 @@ extension CatalogueDocument {
         | boolean | true or false |
         | texts | a list of strings, or one string |
         | timestamp | a time in UTC, as a string such as `2015-06-28T05:54:52Z` |
-        | any | anything |
+        | any | anything but an object with a member `__type__`, of which oslo.messaging's transport would make something else |
 
         An optional field may be null. "or null" marks a field that must be there and may be null.
 

@@ -99,18 +99,25 @@ extension FieldDefinition.Kind {
     /// Whether a field of this kind may hold this value, which is not null.
     func accepts(_ value: JSONValue) -> Bool {
         switch (self, value) {
-        case (.any, _): true
+        case (.any, _): !value.holdsTypedObject
         case (.text, .string), (.text, .number): true
         case (.integer, .number): value.integer != nil
         case (.integer, .string(let digits)): digits.utf8.count <= 20 && Int(digits) != nil
-        case (.number, .number): true
-        case (.number, .string(let digits)): digits.utf8.count <= 64 && Double(digits)?.isFinite == true
+        case (.number, .number(let number)): Double(number.literal)?.isFinite == true
+        case (.number, .string(let digits)): digits.utf8.count <= 64 && Self.isDecimal(digits)
         case (.boolean, .bool): true
         case (.texts, .string): true
         case (.texts, .array(let elements)): elements.allSatisfy { $0.string != nil }
         case (.timestamp, .string(let text)): NotificationTimestamp(text) != nil
         default: false
         }
+    }
+
+    /// Whether this is a number as JSON would write it, or with a plus sign before it. Swift reads more, hexadecimal
+    /// floats for one, at which other readers (Ceilometer's among them) fail.
+    private static func isDecimal(_ text: String) -> Bool {
+        guard text.utf8.allSatisfy({ "0123456789+-.eE".utf8.contains($0) }) else { return false }
+        return Double(text)?.isFinite == true
     }
 
     /// What a field of this kind holds, in an error's words.
@@ -122,7 +129,19 @@ extension FieldDefinition.Kind {
         case .boolean: "true or false"
         case .texts: "a string or a list of strings"
         case .timestamp: "a UTC time such as 2015-06-28T05:54:52Z"
-        case .any: "anything"
+        case .any: "anything but an object with __type__"
+        }
+    }
+}
+
+extension JSONValue {
+    /// Whether an object with a member `__type__` is in here. kombu, beneath oslo.messaging, makes Python values of
+    /// such objects where the message is not in an envelope, and drops the message when it cannot.
+    fileprivate var holdsTypedObject: Bool {
+        switch self {
+        case .null, .bool, .number, .string: false
+        case .array(let elements): elements.contains(where: \.holdsTypedObject)
+        case .object(let object): object["__type__"] != nil || object.members.contains { $0.value.holdsTypedObject }
         }
     }
 }
