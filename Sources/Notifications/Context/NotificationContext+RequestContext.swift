@@ -38,7 +38,7 @@ extension NotificationContext {
     /// It publishes `redacted_copy().to_dict()`: identity, scope and roles are copied, while everything else is what a
     /// fresh context has. Who asked, for which project and under which request are this context's own fields, which
     /// were checked, so that one message cannot name two users.
-    var publishedContext: JSONObject {
+    package var publishedContext: JSONObject {
         let request = self.requestContext ?? JSONObject()
         func copied(_ key: String) -> JSONValue { request[key] ?? .null }
         func identity(_ value: JSONValue) -> String { value.string.flatMap { $0.isEmpty ? nil : $0 } ?? "-" }
