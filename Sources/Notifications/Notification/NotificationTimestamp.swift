@@ -126,3 +126,10 @@ public struct NotificationTimestamp: Sendable, Hashable, CustomStringConvertible
         return (year, month, dayOfYear - (153 * marchMonth + 2) / 5 + 1)
     }
 }
+
+extension NotificationTimestamp: Comparable {
+    /// Whether the left moment is the earlier one.
+    public static func < (left: NotificationTimestamp, right: NotificationTimestamp) -> Bool {
+        left.microsecondsSinceEpoch < right.microsecondsSinceEpoch
+    }
+}
