@@ -20,6 +20,7 @@ struct CheckConfig: AsyncParsableCommand {
             _ = try Notifier(
                 names: try settings.drivers(), messaging: MessagingDriver.Configuration(settings),
                 logger: .init(label: "conductor"))
+            _ = try ReportSettings(settings, logger: .init(label: "conductor"))
         }
     }
 }

@@ -49,7 +49,7 @@ enum ConductorSettings {
             .choice(
                 "log.level", among: ["debug", "info", "warning", "error"], default: "info",
                 help: "What is logged, on standard error."),
-        ],
+        ] + ReportSettings.declarations,
         // A Kubernetes service named conductor puts the latter ones into its neighbours' environment.
         ignoredEnvironment: ["CONDUCTOR_TEST_", "CONDUCTOR_SERVICE_", "CONDUCTOR_PORT_", "CONDUCTOR_PORT"])
 }
@@ -93,7 +93,10 @@ extension Settings {
     func drivers() throws -> [DriverName] { try self.strings("drivers").compactMap(DriverName.init) }
 
     /// Who the notifications say they come from.
-    func publisherID() throws -> String {
-        "\(Relay.serverType).\(try self.optionalString("publisher.host") ?? ProcessInfo.processInfo.hostName)"
+    func publisherID() throws -> String { "\(Relay.serverType).\(try self.publisherHost())" }
+
+    /// The host that the notifications say they come from.
+    func publisherHost() throws -> String {
+        try self.optionalString("publisher.host") ?? ProcessInfo.processInfo.hostName
     }
 }

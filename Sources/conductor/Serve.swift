@@ -32,11 +32,12 @@ struct Serve: AsyncParsableCommand {
             let server = ConductorServer(
                 configuration: try ConductorServer.Configuration(settings), tls: tls, requestHandler: relay,
                 logger: logger)
+            let reporters = try ReportSettings(settings, logger: logger).reporters(notifier: notifier)
 
-            // Stopped in the opposite order: the broker's connection outlives the guests'.
+            // Stopped in the opposite order: the broker's connection outlives the guests' and the reporters.
             let group = ServiceGroup(
                 configuration: .init(
-                    services: [.init(service: notifier), .init(service: server)],
+                    services: ([notifier, server] + reporters).map { .init(service: $0) },
                     gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
             try await group.run()
         }
