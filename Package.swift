@@ -206,7 +206,7 @@ let package = Package(
         .testTarget(
             name: "PeriodicReportsTests",
             dependencies: [
-                "Notifications", "Notifier", "PeriodicReports", "RelayTesting",
+                "BrokerTesting", "Notifications", "Notifier", "PeriodicReports",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

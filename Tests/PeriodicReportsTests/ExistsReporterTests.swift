@@ -6,13 +6,15 @@ import PeriodicReports
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct ExistsReporterTests {
-    private func reporter(_ world: World, interval: Duration = .seconds(3600)) -> ExistsReporter {
+    private func reporter(
+        _ world: World, interval: Duration = .seconds(3600), log: LogLines = LogLines()
+    ) -> ExistsReporter {
         var configuration = ExistsReporter.Configuration(publisherID: "taskmanager.h")
         configuration.interval = interval
         return ExistsReporter(
             configuration: configuration, source: world, notifier: Notifier(drivers: [world]),
             state: world.with { $0.stored ?? PeriodState(publishedUntil: $0.now) }, store: world, clock: world,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            logger: log.logger)
     }
 
     /// The periods of what the broker took, in order, each once.
@@ -94,6 +96,22 @@ import Testing
         try await reporter.run()
         #expect(world.with { $0.taken.isEmpty && $0.stored == nil })
         #expect(reporter.counters.counts == .init(rounds: 1, failedRounds: 1, published: 0))
+    }
+
+    @Test func aManagerWithoutAServiceIDIsWarnedOf() async throws {
+        let world = World(now: "2026-01-02 10:00:00")
+        let log = LogLines()
+        var row = instanceRow("b")
+        row["datastore_manager"] = "oracle"
+        var named = instanceRow("c")
+        named["datastore_manager"] = nil
+        named["service_id"] = "own"
+        world.with { $0.rows = [instanceRow("a"), row, named] }
+        world.run(until: "2026-01-02 11:00:00")
+        try await self.reporter(world, log: log).run()
+        let ids = world.with { $0.taken.map { $0.payload["service_id"]?.string } }
+        #expect(Set(ids) == ["2f3ff068-2bfb-4f70-9a9d-a6bb65bc084b", "unknown-service-id-error", "own"])
+        #expect(log.all.filter { $0.hasPrefix("Datastore managers") && $0.contains(#"["oracle"]"#) }.count == 1)
     }
 
     @Test func anInstanceTwiceStopsTheWholeRound() async throws {

@@ -33,6 +33,9 @@ public struct ServiceIDs: Sendable, Hashable {
         return result
     }
 
+    /// Whether the table has this datastore manager.
+    public func contains(manager: String) -> Bool { self.table[ByteString(manager)] != nil }
+
     /// The service id of a datastore manager; ``unknown`` for one that is not in the table, as Trove does.
     public func serviceID(ofManager manager: String) -> String { self.table[ByteString(manager)] ?? Self.unknown }
 }

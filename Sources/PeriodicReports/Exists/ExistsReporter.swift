@@ -83,6 +83,7 @@ package final class ExistsReporter: Service {
         do {
             let instances = try await DatabaseInstance.instances(of: self.source.rows())
             try await self.check(instances, periods[0])
+            self.warnOfUnknownManagers(instances)
             for period in periods {
                 schedule.announce(period)
                 // Before the first notification is out: after a crash this very period is to be finished.
@@ -114,6 +115,20 @@ package final class ExistsReporter: Service {
                     "published_until": "\(schedule.state.publishedUntil)",
                 ])
         }
+    }
+
+    /// Whoever bills by service id must hear that there is none.
+    private func warnOfUnknownManagers(_ instances: [DatabaseInstance]) {
+        var unknown: [String] = []
+        for case .manager(let manager) in instances.lazy.map(\.datastore)
+        where !self.configuration.serviceIDs.contains(manager: manager) && unknown.count < 10 {
+            guard !unknown.contains(where: { $0.hasSameBytes(as: manager) }) else { continue }
+            unknown.append(manager)
+        }
+        guard !unknown.isEmpty else { return }
+        self.logger.warning(
+            "Datastore managers have no service id: reports.service_ids can say one",
+            metadata: ["managers": "\(unknown)", "service_id": "\(ServiceIDs.unknown)"])
     }
 
     /// Nothing is sent before all of it can be: makes each notification, and keeps none, which would take much memory.
