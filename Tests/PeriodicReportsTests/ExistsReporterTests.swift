@@ -264,7 +264,7 @@ private final class CountingDriver: NotificationDriver {
         }
         guard isFull else { return }
         Task {
-            for _ in 0..<300 { await Task.yield() }
+            for _ in 0..<50_000 { await Task.yield() }
             let released = self.state.withLockedValue { state in
                 defer { state.held = [] }
                 return state.held
