@@ -117,12 +117,23 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ], swiftSettings: strict),
+        .target(
+            name: "PeriodicReports",
+            dependencies: [
+                "Notifications", "Notifier",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ], swiftSettings: strict),
 
         // The programs: argument parsing and wiring only.
         .executableTarget(
             name: "conductor",
             dependencies: [
-                "CatalogueFiles", "ConductorRPC", "ConductorService", "Notifications", "Notifier", "Settings",
+                "CatalogueFiles", "ConductorRPC", "ConductorService", "Notifications", "Notifier", "PeriodicReports",
+                "Settings",
                 "TLSSocket",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
@@ -199,6 +210,14 @@ let package = Package(
                 "BrokerTesting", "Notifications", "Notifier", "RabbitMQ", "RelayTesting",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+            ], swiftSettings: settings),
+        .testTarget(
+            name: "PeriodicReportsTests",
+            dependencies: [
+                "BrokerTesting", "Notifications", "Notifier", "PeriodicReports",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ], swiftSettings: settings),
         // Programs that tests run and talk to.
         .target(

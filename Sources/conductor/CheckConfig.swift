@@ -16,11 +16,12 @@ struct CheckConfig: AsyncParsableCommand {
         try await ConductorExit.mapErrors {
             let settings = try await self.options.load()
             print(settings.describe())
-            _ = try settings.catalogues()
+            let catalogues = try settings.catalogues()
             _ = try TLSContext(settings)
             _ = try Notifier(
                 names: try settings.drivers(), messaging: MessagingDriver.Configuration(settings),
                 redaction: Redaction(settings), logger: .init(label: "conductor"))
+            _ = try ReportSettings(settings, catalogues: catalogues, logger: .init(label: "conductor"))
         }
     }
 }

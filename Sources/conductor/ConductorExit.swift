@@ -2,6 +2,7 @@ import ArgumentParser
 import ConductorService
 import Foundation
 import Notifier
+import PeriodicReports
 import Settings
 import TLSSocket
 
@@ -49,6 +50,8 @@ enum ConductorExit {
         // Only the messaging settings can keep the drivers from being made; the reason begins with the setting's name.
         case let error as DriverError: message = "\(error.reason)."
         case let error as RedactionError: message = "redaction.\(error.part.rawValue)s: \(error)."
+        case let error as ReportSettingsError: message = error.description
+        case let error as PeriodStateError: message = error.description
         case let error as ConductorServerError: message = error.description
         default: return error
         }

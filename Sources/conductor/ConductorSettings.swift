@@ -58,7 +58,7 @@ enum ConductorSettings {
             .strings(
                 "redaction.patterns",
                 help: "Texts with a * for the secret to redact besides the standard ones, such as `unlock with *`."),
-        ],
+        ] + ReportSettings.declarations,
         // A Kubernetes service named conductor puts the latter ones into its neighbours' environment.
         ignoredEnvironment: ["CONDUCTOR_TEST_", "CONDUCTOR_SERVICE_", "CONDUCTOR_PORT_", "CONDUCTOR_PORT"])
 
@@ -117,7 +117,7 @@ extension Settings {
     /// Who the notifications say they come from.
     func publisherID() throws -> String { "\(Relay.serverType).\(try self.publisherHost())" }
 
-    /// The host in it.
+    /// The host that the notifications say they come from.
     func publisherHost() throws -> String {
         try self.optionalString("publisher.host") ?? ProcessInfo.processInfo.hostName
     }

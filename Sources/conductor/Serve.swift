@@ -28,17 +28,19 @@ struct Serve: AsyncParsableCommand {
             let notifier = try Notifier(
                 names: try settings.drivers(), messaging: MessagingDriver.Configuration(settings),
                 redaction: Redaction(settings), logger: logger)
+            let catalogues = try settings.catalogues()
             let relay = Relay(
-                notifier: notifier, catalogues: try settings.catalogues(), publisherID: try settings.publisherID(),
-                logger: logger)
+                notifier: notifier, catalogues: catalogues, publisherID: try settings.publisherID(), logger: logger)
             let server = ConductorServer(
                 configuration: try ConductorServer.Configuration(settings), tls: tls, requestHandler: relay,
                 logger: logger)
+            let reporters = try ReportSettings(settings, catalogues: catalogues, logger: logger).reporters(
+                notifier: notifier)
 
-            // Stopped in the opposite order: the broker's connection outlives the guests'.
+            // Stopped in the opposite order: the broker's connection outlives the guests' and the reporters.
             let group = ServiceGroup(
                 configuration: .init(
-                    services: [.init(service: notifier), .init(service: server)],
+                    services: ([notifier, server] + reporters).map { .init(service: $0) },
                     gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
             try await group.run()
         }

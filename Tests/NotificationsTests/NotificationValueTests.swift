@@ -23,6 +23,27 @@ import Testing
     ])
     func refuses(text: String) { #expect(NotificationTimestamp(text) == nil) }
 
+    @Test(arguments: [
+        (
+            1_435_470_892_999_999, "2015-06-28T05:54:52Z", "2015-06-28T05:54:52.999999",
+            "2015-06-28T05:54:52.999999Z"
+        ),
+        (1_435_611_132_000_000, "2015-06-29T20:52:12Z", "2015-06-29T20:52:12.000000", "2015-06-29T20:52:12.000000Z"),
+        (
+            1_436_558_729_870_091, "2015-07-10T20:05:29Z", "2015-07-10T20:05:29.870091",
+            "2015-07-10T20:05:29.870091Z"
+        ),
+    ])
+    func writesTrovesForms(microseconds: Int64, seconds: String, inMicroseconds: String, inUTC: String) {
+        let timestamp = NotificationTimestamp(microsecondsSinceEpoch: microseconds)
+        #expect(timestamp.text(.seconds) == seconds)
+        #expect(timestamp.text(.microseconds) == inMicroseconds)
+        #expect(timestamp.text(.microsecondsUTC) == inUTC)
+        for form in [NotificationTimestamp.Form.microseconds, .microsecondsUTC] {
+            #expect(NotificationTimestamp(timestamp.text(form)) == timestamp)
+        }
+    }
+
     /// Each day of four centuries goes to text and back, and the text of the next day is greater.
     @Test func everyDayRoundTrips() {
         var previous = ""
@@ -47,6 +68,16 @@ import Testing
             #expect(MessageID(id) != nil)
             #expect(characters[14] == "4" && "89ab".contains(characters[19]))
         }
+    }
+
+    @Test func namedOnesAreFoundAgain() {
+        let id = MessageID(naming: ["trove.instance.exists", "instance-1"]).description
+        #expect(id == MessageID(naming: ["trove.instance.exists", "instance-1"]).description)
+        // Fixed: a crash may lie between two versions of this program.
+        #expect(id == "bb73b4a9-3881-82a3-aee2-0a56be5f23a2")
+        #expect(Array(id)[14] == "8" && "89ab".contains(Array(id)[19]))
+        #expect(MessageID(naming: ["ab", "c"]) != MessageID(naming: ["a", "bc"]))
+        #expect(Set((0..<10_000).map { MessageID(naming: ["e", "instance-\($0)"]) }).count == 10_000)
     }
 
     @Test(arguments: [

@@ -92,7 +92,7 @@ struct EventSample {
             traits[field.name] = Self.trait(of: value, kind: field.kind)
         }
         func text(_ name: String, in object: JSONObject) -> JSONValue? {
-            object[name].map { Self.trait(of: $0, kind: .text) }
+            object[name].flatMap { $0.isNull ? nil : Self.trait(of: $0, kind: .text) }
         }
         let payload = self.message.payload
         // What Ceilometer adds of its own, and where the kit helps out with the context.

@@ -30,7 +30,7 @@ extension Catalogue {
                 description: "An instance got another flavor."),
             EventDefinition(
                 eventType: "trove.instance.exists",
-                fields: Self.statusFields + [
+                fields: Self.existsStatusFields + [
                     .required("display_name", "Name of the instance"),
                     .required("audit_period_beginning", "Beginning of the period reported on", .timestamp),
                     .required("audit_period_ending", "End of the period reported on", .timestamp),
@@ -70,6 +70,12 @@ extension Catalogue {
         .required("region", "Region of the instance"),
         .optional("resource_id", "The instance's id once more; Ceilometer takes it from instance_id"),
     ]
+
+    /// Nobody invokes the periodic event, and Trove's own database does not know an instance's user: null says so.
+    private static let existsStatusFields: [FieldDefinition] = Self.statusFields.map { field in
+        guard field.name == "user_id" else { return field }
+        return .required("user_id", "User of the instance, where the control plane knows it", nullable: true)
+    }
 
     private static let resourceFields: [FieldDefinition] = [
         .required("name", "Name of the instance"),

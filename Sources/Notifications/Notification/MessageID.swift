@@ -1,4 +1,4 @@
-/// A notification's identifier: a random UUID in its canonical lower-case form.
+/// A notification's identifier: a UUID in its canonical lower-case form, random unless it must be found again.
 public struct MessageID: Sendable, Hashable, CustomStringConvertible {
     /// `8-4-4-4-12` lower-case hexadecimal digits.
     public let description: String
@@ -6,10 +6,13 @@ public struct MessageID: Sendable, Hashable, CustomStringConvertible {
     /// A new random identifier (version 4).
     public init() {
         var generator = SystemRandomNumberGenerator()
-        let high = generator.next() & ~0xF000 | 0x4000
-        let low = generator.next() & ~(0b11 << 62) | (0b10 << 62)
-        var text = high.hexadecimal
-        text += low.hexadecimal
+        self.init(high: generator.next(), low: generator.next(), version: 4)
+    }
+
+    /// The identifier of these 128 bits, six of which give way to the version and the variant.
+    init(high: UInt64, low: UInt64, version: UInt64) {
+        var text = (high & ~0xF000 | version << 12).hexadecimal
+        text += (low & ~(0b11 << 62) | (0b10 << 62)).hexadecimal
         let digits = Array(text.utf8)
         var canonical: [UInt8] = []
         for (index, digit) in digits.enumerated() {

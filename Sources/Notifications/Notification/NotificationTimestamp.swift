@@ -55,14 +55,37 @@ public struct NotificationTimestamp: Sendable, Hashable, CustomStringConvertible
 
     /// oslo.messaging's form; as in Python's `str(datetime)`, a fraction of nought is left out.
     public var description: String {
+        let (date, time, microseconds) = self.parts
+        return microseconds == 0 ? "\(date) \(time)" : "\(date) \(time).\(Self.pad(microseconds, 6))"
+    }
+
+    /// A form in which Trove's status notifications write a moment into their payload.
+    public enum Form: Sendable, Hashable, CaseIterable {
+        /// `2015-06-28T05:54:52Z`, whole seconds, the rest cut off: the times of a change.
+        case seconds
+        /// `2015-06-29T20:52:12.000000`, always with six digits: what Trove reads out of its database.
+        case microseconds
+        /// `2015-07-10T20:05:29.870091Z`, always with six digits: an audit period's ends.
+        case microsecondsUTC
+    }
+
+    /// The moment in one of the forms of Trove's payloads.
+    public func text(_ form: Form) -> String {
+        let (date, time, microseconds) = self.parts
+        return switch form {
+        case .seconds: "\(date)T\(time)Z"
+        case .microseconds: "\(date)T\(time).\(Self.pad(microseconds, 6))"
+        case .microsecondsUTC: "\(date)T\(time).\(Self.pad(microseconds, 6))Z"
+        }
+    }
+
+    private var parts: (date: String, time: String, microseconds: Int64) {
         let (seconds, microseconds) = Self.floorDivide(self.microsecondsSinceEpoch, 1_000_000)
         let (days, secondOfDay) = Self.floorDivide(seconds, 86_400)
         let (year, month, day) = Self.date(days)
-        var text = "\(Self.pad(year, 4))-\(Self.pad(month, 2))-\(Self.pad(day, 2)) "
-        text +=
+        let time =
             "\(Self.pad(secondOfDay / 3600, 2)):\(Self.pad(secondOfDay / 60 % 60, 2)):\(Self.pad(secondOfDay % 60, 2))"
-        if microseconds != 0 { text += ".\(Self.pad(microseconds, 6))" }
-        return text
+        return ("\(Self.pad(year, 4))-\(Self.pad(month, 2))-\(Self.pad(day, 2))", time, microseconds)
     }
 
     private static func pad(_ value: Int64, _ width: Int) -> String {
@@ -101,5 +124,12 @@ public struct NotificationTimestamp: Sendable, Hashable, CustomStringConvertible
         let month = marchMonth < 10 ? marchMonth + 3 : marchMonth - 9
         let year = era * 400 + yearOfEra + (month <= 2 ? 1 : 0)
         return (year, month, dayOfYear - (153 * marchMonth + 2) / 5 + 1)
+    }
+}
+
+extension NotificationTimestamp: Comparable {
+    /// Whether the left moment is the earlier one.
+    public static func < (left: NotificationTimestamp, right: NotificationTimestamp) -> Bool {
+        left.microsecondsSinceEpoch < right.microsecondsSinceEpoch
     }
 }

@@ -1,0 +1,31 @@
+import Notifications
+import Notifier
+
+/// Emits many notifications, with a bounded number in flight.
+struct BoundedEmission {
+    let notifier: Notifier
+    /// How many may be unconfirmed at once.
+    let limit: Int
+    let counters: ReportCounters
+
+    /// Emits them all, and returns once every driver vouches for each.
+    ///
+    /// - Throws: the first `DriverError`, or `CancellationError`; by then nothing is in flight, and some may have been
+    ///   published.
+    func emit<Failure: Error>(
+        _ count: Int, _ notification: (Int) throws(Failure) -> NotificationMessage
+    ) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for index in 0..<count {
+                if index >= self.limit { try await group.next() }
+                try Task.checkCancellation()
+                let message = try notification(index)
+                group.addTask {
+                    try await self.notifier.emit(message)
+                    self.counters.published()
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+}

@@ -1,0 +1,158 @@
+package import Logging
+import Notifications
+package import Notifier
+import ServiceLifecycle
+
+/// Publishes `trove.instance.exists` for each instance, once for each audit period.
+///
+/// A period is reported when it is over. Its notifications have identifiers that follow from instance and period, and
+/// the period's ending as their timestamp, so that a report which is repeated after a crash repeats them.
+package final class ExistsReporter: Service {
+    /// What a reporter needs to know.
+    package struct Configuration: Sendable {
+        /// How long a period is.
+        package var interval = Duration.seconds(3600)
+        /// Who publishes: `taskmanager.<host>`.
+        package var publisherID: String
+        /// The service ids of the datastore managers.
+        package var serviceIDs = ServiceIDs.trove
+        /// How many notifications may be unconfirmed at once.
+        package var window = 256
+
+        /// The defaults, for this publisher.
+        package init(publisherID: String) { self.publisherID = publisherID }
+    }
+
+    /// What it has done so far.
+    package let counters = ReportCounters()
+    private let configuration: Configuration
+    private let source: any RowSource
+    private let notifier: Notifier
+    private let state: PeriodState
+    private let store: any PeriodStore
+    private let clock: any ReportClock
+    private let logger: Logger
+
+    /// - Parameters:
+    ///   - configuration: interval and names.
+    ///   - source: the instances; asked once a round.
+    ///   - notifier: sends the notifications.
+    ///   - state: how far the periods have come.
+    ///   - store: where the state is kept.
+    ///   - clock: the time.
+    ///   - logger: told of every round.
+    package init(
+        configuration: Configuration, source: any RowSource, notifier: Notifier, state: PeriodState,
+        store: any PeriodStore, clock: any ReportClock = SystemReportClock(), logger: Logger
+    ) {
+        self.configuration = configuration
+        self.source = source
+        self.notifier = notifier
+        self.state = state
+        self.store = store
+        self.clock = clock
+        self.logger = logger
+    }
+
+    /// Reports until the task is cancelled or a graceful shutdown begins; a round that fails does not end it.
+    package func run() async throws {
+        await cancelWhenGracefulShutdown { await self.report() }
+    }
+
+    private func report() async {
+        var schedule = PeriodSchedule(interval: self.configuration.interval, state: self.state)
+        let now = self.clock.now()
+        if schedule.state.publishedUntil > now {
+            self.logger.warning(
+                "The last period ended later than now: no period is reported before the clock is past that",
+                metadata: ["published_until": "\(schedule.state.publishedUntil)", "now": "\(now)"])
+        }
+        while !Task.isCancelled {
+            let periods = schedule.due(at: self.clock.now())
+            if !periods.isEmpty { await self.round(periods, &schedule) }
+            do {
+                try await self.clock.sleep(until: schedule.nextLook(after: self.clock.now()))
+            } catch {
+                return
+            }
+        }
+    }
+
+    private func round(_ periods: [AuditPeriod], _ schedule: inout PeriodSchedule) async {
+        self.counters.beganRound()
+        do {
+            let instances = try await DatabaseInstance.instances(of: self.source.rows())
+            try await self.check(instances, periods[0])
+            self.warnOfUnknownManagers(instances)
+            for period in periods {
+                schedule.announce(period)
+                // Before the first notification is out: after a crash this very period is to be finished.
+                try await self.store.write(schedule.state)
+                let existing = instances.filter { $0.createdAt < period.ending }
+                try await BoundedEmission(
+                    notifier: self.notifier, limit: self.configuration.window, counters: self.counters
+                ).emit(existing.count) { index throws(FieldError) in
+                    try self.notification(of: existing[index], period)
+                }
+                // Published whether or not the store takes it; the next announcement tries again.
+                schedule.publish(period)
+                try await self.store.write(schedule.state)
+                self.logger.info(
+                    "Reported a period's instances",
+                    metadata: [
+                        "instances": "\(existing.count)", "audit_period_beginning": "\(period.beginning)",
+                        "audit_period_ending": "\(period.ending)",
+                    ])
+            }
+        } catch is CancellationError {
+            // Told to stop: whoever starts next goes on where the state says.
+        } catch {
+            self.counters.failedRound()
+            self.logger.error(
+                "A report of instances failed; the next interval tries again, and no period is left out",
+                metadata: [
+                    "error": "\(error)", "failed_rounds": "\(self.counters.counts.failedRounds)",
+                    "published_until": "\(schedule.state.publishedUntil)",
+                ])
+        }
+    }
+
+    /// Whoever bills by service id must hear that there is none.
+    private func warnOfUnknownManagers(_ instances: [DatabaseInstance]) {
+        var unknown: [String] = []
+        for case .manager(let manager) in instances.lazy.map(\.datastore)
+        where !self.configuration.serviceIDs.contains(manager: manager) && unknown.count < 10 {
+            guard !unknown.contains(where: { $0.hasSameBytes(as: manager) }) else { continue }
+            unknown.append(manager)
+        }
+        guard !unknown.isEmpty else { return }
+        self.logger.warning(
+            "Datastore managers have no service id: reports.service_ids can say one",
+            metadata: ["managers": "\(unknown)", "service_id": "\(ServiceIDs.unknown)"])
+    }
+
+    /// Nothing is sent before all of it can be: makes each notification, and keeps none, which would take much memory.
+    private func check(_ instances: [DatabaseInstance], _ period: AuditPeriod) async throws {
+        for (index, instance) in instances.enumerated() {
+            if index % 256 == 255 { await Task.yield() }
+            do {
+                _ = try self.notification(of: instance, period)
+            } catch {
+                throw RowError(row: index + 1, error: error)
+            }
+        }
+    }
+
+    private func notification(
+        of instance: DatabaseInstance, _ period: AuditPeriod
+    ) throws(FieldError) -> NotificationMessage {
+        let event = InstanceEvent.exists(period)
+        let id = MessageID(naming: [
+            event.eventType, instance.id, period.beginning.text(.microsecondsUTC),
+            period.ending.text(.microsecondsUTC),
+        ])
+        return try instance.notification(
+            of: event, serviceIDs: self.configuration.serviceIDs, publisherID: self.configuration.publisherID,
+            messageID: id, timestamp: period.ending)
+    }
+}

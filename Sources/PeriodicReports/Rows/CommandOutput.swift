@@ -1,0 +1,143 @@
+import Foundation
+import Glibc
+import SystemPackage
+
+/// The two pipes that a command writes to, read to their ends on a thread of their own.
+///
+/// The pipes are ours rather than the subprocess library's, which stops reading when the process has ended: a pipeline
+/// whose last part still prints would be cut short and nobody would know. Here an end of file must come, or it is a
+/// failure. It is a thread because Dispatch on Linux has been seen to read freed memory when a source's pipe hangs up.
+final class CommandOutput: Sendable {
+    /// How the reading came to an end.
+    enum Verdict: Sendable, Hashable {
+        /// The process has ended, and both pipes have.
+        case ended
+        /// More came than may come.
+        case tooLong
+        /// The process had not ended in time.
+        case late
+        /// The process had ended in time, and a pipe had not.
+        case held
+        /// The task was cancelled.
+        case unwanted
+    }
+
+    /// How the reading came to an end, and what was read by then.
+    struct Result: Sendable {
+        var verdict = Verdict.ended
+        var standardOutput: [UInt8] = []
+        /// The end of it.
+        var standardError: [UInt8] = []
+    }
+
+    /// Two ends of a pipe.
+    struct Pipe: Sendable {
+        let readEnd: FileDescriptor
+        let writeEnd: FileDescriptor
+
+        init() throws {
+            (self.readEnd, self.writeEnd) = try FileDescriptor.pipe()
+            // The subprocess library closes in a child what it was not given; this is for whatever else may start one.
+            _ = fcntl(self.readEnd.rawValue, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(self.writeEnd.rawValue, F_SETFD, FD_CLOEXEC)
+        }
+    }
+
+    /// What the command's standard output is; whoever starts the command closes its writing end here.
+    let standardOutput: Pipe
+    /// What the command's standard error is; whoever starts the command closes its writing end here.
+    let standardError: Pipe
+    /// A byte in it ends the reading.
+    private let stop: Pipe
+    private let maximumBytes: Int
+    private let maximumErrorBytes: Int
+
+    init(maximumBytes: Int, maximumErrorBytes: Int) throws {
+        self.standardOutput = try Pipe()
+        self.standardError = try Pipe()
+        self.stop = try Pipe()
+        self.maximumBytes = maximumBytes
+        self.maximumErrorBytes = maximumErrorBytes
+    }
+
+    deinit {
+        for descriptor in [
+            self.standardOutput.readEnd, self.standardError.readEnd, self.stop.readEnd, self.stop.writeEnd,
+        ] {
+            try? descriptor.close()
+        }
+    }
+
+    /// Reads until the process and both pipes have ended, a bound is met, or the task is cancelled. To be called once.
+    ///
+    /// - Parameters:
+    ///   - process: the process's descriptor, which is not closed here; -1 if there is none.
+    ///   - timeout: how long to read at most.
+    func read(until process: Int32, timeout: Duration) async -> Result {
+        let deadline = ContinuousClock.now + timeout
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                Thread.detachNewThread {
+                    continuation.resume(returning: self.readToEnd(process, deadline))
+                }
+            }
+        } onCancel: {
+            _ = try? self.stop.writeEnd.writeAll([1])
+        }
+    }
+
+    private func readToEnd(_ process: Int32, _ deadline: ContinuousClock.Instant) -> Result {
+        var result = Result()
+        // poll() passes over what is negative.
+        var waiting = [
+            self.standardOutput.readEnd.rawValue, self.standardError.readEnd.rawValue, process,
+            self.stop.readEnd.rawValue,
+        ]
+        while waiting[0] >= 0 || waiting[1] >= 0 || waiting[2] >= 0 {
+            let left = deadline - ContinuousClock.now
+            guard left > .zero else {
+                result.verdict = waiting[2] >= 0 ? .late : .held
+                break
+            }
+            var descriptors = waiting.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+            // Rounded up, so that it does not spin in the last millisecond.
+            let milliseconds = min(left / .milliseconds(1) + 1, 60_000)
+            guard unsafe poll(&descriptors, 4, Int32(milliseconds)) > 0 else { continue }
+            if descriptors[3].revents != 0 {
+                result.verdict = .unwanted
+                break
+            }
+            if descriptors[2].revents != 0 { waiting[2] = -1 }
+            if descriptors[0].revents != 0 {
+                guard let chunk = Self.nextChunk(self.standardOutput.readEnd) else {
+                    waiting[0] = -1
+                    continue
+                }
+                guard result.standardOutput.count + chunk.count <= self.maximumBytes else {
+                    result.verdict = .tooLong
+                    break
+                }
+                result.standardOutput.append(contentsOf: chunk)
+            }
+            if descriptors[1].revents != 0 {
+                guard let chunk = Self.nextChunk(self.standardError.readEnd) else {
+                    waiting[1] = -1
+                    continue
+                }
+                result.standardError.append(contentsOf: chunk)
+                // Trimmed seldom, so that a chatty command costs no copy a chunk.
+                if result.standardError.count > 2 * self.maximumErrorBytes + chunk.count {
+                    result.standardError.removeFirst(result.standardError.count - self.maximumErrorBytes)
+                }
+            }
+        }
+        result.standardError = Array(result.standardError.suffix(self.maximumErrorBytes))
+        return result
+    }
+
+    private static func nextChunk(_ descriptor: FileDescriptor) -> ArraySlice<UInt8>? {
+        var chunk = [UInt8](repeating: 0, count: 64 << 10)
+        let count = unsafe chunk.withUnsafeMutableBytes { buffer in (try? unsafe descriptor.read(into: buffer)) ?? 0 }
+        return count > 0 ? chunk[..<count] : nil
+    }
+}

@@ -1,0 +1,128 @@
+package import Logging
+package import Notifications
+import Subprocess
+import SystemPackage
+
+/// A command that prints the rows, one JSON object a line, and ends with status 0.
+///
+/// It runs without a shell, in a session of its own and with nothing on its standard input. What it writes on standard
+/// error goes into the log. When it takes too long, writes too much or is no longer wanted, its whole process group is
+/// killed; a descendant that left the group is not, and writes into a closed pipe.
+package struct CommandRowSource: RowSource {
+    /// How much a command may cost.
+    package struct Limits: Sendable, Hashable {
+        /// How long it may take, to its end.
+        package var timeout = Duration.seconds(120)
+        /// The most it may print in all, in bytes.
+        package var bytes = 64 << 20
+        /// The longest line, in bytes.
+        package var lineBytes = 64 << 10
+        /// The most rows.
+        package var rows = 100_000
+        /// How much of what it writes on standard error is kept: the end of it, in bytes.
+        package var errorBytes = 16 << 10
+
+        /// The defaults.
+        package init() {}
+    }
+
+    private let name: String
+    private let command: [String]
+    private let environment: [String: String]
+    private let limits: Limits
+    private let logger: Logger
+
+    /// - Parameters:
+    ///   - name: what errors and the log call it by: the setting that it is from.
+    ///   - command: the program, looked up in `PATH` unless it has a slash, and its arguments; not empty.
+    ///   - environment: its whole environment.
+    ///   - limits: how much it may cost.
+    ///   - logger: gets its standard error.
+    package init(
+        name: String, command: [String], environment: [String: String], limits: Limits = Limits(), logger: Logger
+    ) {
+        self.name = name
+        self.command = command
+        self.environment = environment
+        self.limits = limits
+        self.logger = logger
+    }
+
+    /// Runs the command to its end, and reads what it printed.
+    package func rows() async throws -> [JSONObject] {
+        let result = try await self.run()
+        try Task.checkCancellation()
+        self.log(result.standardError)
+        switch (result.verdict, result.status) {
+        case (.ended, .exited(0)): break
+        case (.ended, .exited(let status)): throw self.error("it ended with exit status \(status)")
+        case (.ended, .signaled(let signal)): throw self.error("signal \(signal) ended it")
+        case (.tooLong, _): throw self.error("it printed more than \(self.limits.bytes) bytes, and was killed")
+        case (.late, _): throw self.error("it had not ended after \(self.limits.timeout), and was killed")
+        case (.held, _):
+            throw self.error(
+                "it ended, but after \(self.limits.timeout) something that it had started still held its output open")
+        case (.unwanted, _): throw CancellationError()
+        }
+        do {
+            return try await RowLines(maximumLineBytes: self.limits.lineBytes, maximumRows: self.limits.rows)
+                .rows(of: result.standardOutput)
+        } catch let error as RowSourceError {
+            throw self.error(error.description)
+        }
+    }
+
+    private func run() async throws -> (
+        verdict: CommandOutput.Verdict, status: TerminationStatus, standardOutput: [UInt8], standardError: [UInt8]
+    ) {
+        let output: CommandOutput
+        do {
+            output = try CommandOutput(maximumBytes: self.limits.bytes, maximumErrorBytes: self.limits.errorBytes)
+        } catch {
+            throw self.error("no pipe could be made for it: \(error)")
+        }
+        var options = PlatformOptions()
+        options.createSession = true
+        options.teardownSequence = [.send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .zero)]
+        do {
+            let timeout = self.limits.timeout
+            let ended = try await Subprocess.run(
+                self.command[0].contains("/") ? .path(FilePath(self.command[0])) : .name(self.command[0]),
+                arguments: Arguments(Array(self.command.dropFirst())),
+                environment: .custom(
+                    Dictionary(
+                        self.environment.map { (Environment.Key(stringLiteral: $0.key), $0.value) },
+                        uniquingKeysWith: { first, _ in first })),
+                platformOptions: options, input: .none,
+                output: .fileDescriptor(output.standardOutput.writeEnd, closeAfterSpawningProcess: true),
+                error: .fileDescriptor(output.standardError.writeEnd, closeAfterSpawningProcess: true)
+            ) { execution in
+                let read = await output.read(
+                    until: execution.processIdentifier.processDescriptor, timeout: timeout)
+                if read.verdict != .ended { try? execution.send(signal: .kill, toProcessGroup: true) }
+                return read
+            }
+            let read = ended.closureResult
+            return (read.verdict, ended.terminationStatus, read.standardOutput, read.standardError)
+        } catch {
+            try Task.checkCancellation()
+            throw self.error("it could not be run: \(error)")
+        }
+    }
+
+    private func error(_ problem: String) -> RowSourceError {
+        RowSourceError("\(self.name): \(self.command[0]): \(problem)")
+    }
+
+    private func log(_ standardError: [UInt8]) {
+        for line in standardError.split(separator: UInt8(ascii: "\n")).suffix(50) {
+            let text = String(decoding: line, as: UTF8.self).unicodeScalars.map { scalar in
+                // A line of the log must stay one line.
+                scalar.properties.generalCategory == .control ? " " : String(scalar)
+            }
+            self.logger.warning(
+                "A report's command wrote on standard error",
+                metadata: ["setting": "\(self.name)", "text": "\(text.joined())"])
+        }
+    }
+}

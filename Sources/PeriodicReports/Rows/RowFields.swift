@@ -1,0 +1,37 @@
+import Notifications
+
+extension JSONFields {
+    /// A whole number, or its digits as text, that may be missing.
+    func optionalInteger(_ name: String) throws(FieldError) -> Int? {
+        guard let value = self.value(name) else { return nil }
+        if let number = value.integer { return number }
+        if case .string(let digits) = value, digits.utf8.count <= 20, let number = Int(digits) { return number }
+        throw self.mismatch(name, "a whole number", value)
+    }
+
+    /// A whole number, or its digits as text, that must be there.
+    func integer(_ name: String) throws(FieldError) -> Int {
+        guard let number = try self.optionalInteger(name) else { throw self.error(name, "is missing") }
+        return number
+    }
+
+    /// A moment in any form that ``NotificationTimestamp`` reads, that may be missing.
+    func optionalTimestamp(_ name: String) throws(FieldError) -> NotificationTimestamp? {
+        guard let text = try self.optionalString(name) else { return nil }
+        guard let timestamp = NotificationTimestamp(text) else {
+            throw self.error(name, "must be a UTC time such as 2015-06-28T05:54:52Z")
+        }
+        return timestamp
+    }
+
+    /// A moment that must be there.
+    func timestamp(_ name: String) throws(FieldError) -> NotificationTimestamp {
+        guard let timestamp = try self.optionalTimestamp(name) else { throw self.error(name, "is missing") }
+        return timestamp
+    }
+
+    /// A member whose absence is a mistake, while null says that there is no value.
+    func requireMention(of name: String) throws(FieldError) {
+        guard self.object[name] != nil else { throw self.error(name, "is missing; null says that there is none") }
+    }
+}

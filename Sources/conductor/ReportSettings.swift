@@ -1,0 +1,174 @@
+import Foundation
+import Logging
+import Notifier
+import PeriodicReports
+import ServiceLifecycle
+import Settings
+
+/// The settings of the periodic reports, and what is made of them.
+struct ReportSettings {
+    /// What there is to set.
+    static let declarations: [Setting] = [
+        .strings(
+            "reports.exists_command",
+            help: "Prints the instances as JSON lines, for `trove.instance.exists`; a program and its arguments."),
+        .seconds(
+            "reports.exists_notification_interval", 1...Self.longestInterval, default: 3600,
+            help: "How long an audit period is."),
+        .string(
+            "reports.state_file",
+            help: "Where the last audit period's ending is kept; required with `reports.exists_command`."),
+        .strings(
+            "reports.quota_command",
+            help: "Prints the quotas and their usage as JSON lines; a program and its arguments."),
+        .seconds(
+            "reports.quota_notification_interval", -1...Self.longestInterval, default: -1,
+            help: "How long between two reports of quotas, at least 1; -1 for none."),
+        .choice(
+            "reports.quota_event", among: QuotaUsage.EventType.allCases.map(\.rawValue),
+            default: QuotaUsage.EventType.quotas.rawValue,
+            help: "The quotas' event type: the specification's or real Trove's spelling."),
+        .seconds(
+            "reports.command_timeout", 0.1...86_400, default: 120,
+            help: "How long a command may run; past that it is killed, and the report failed."),
+        .strings(
+            "reports.service_ids",
+            help: "Service ids of datastore managers, `manager=id` each; they stand above Trove's defaults."),
+        .string(
+            "reports.publisher_id", help: "The reports' publisher_id; `taskmanager.<publisher.host>` by default."),
+    ]
+
+    /// Four weeks, in seconds.
+    private static let longestInterval = 2_419_200.0
+
+    private let exists: (configuration: ExistsReporter.Configuration, source: CommandRowSource, file: PeriodStateFile)?
+    private let quotas: (configuration: QuotaReporter.Configuration, source: CommandRowSource)?
+    private let logger: Logger
+
+    /// Checks the settings, the commands and the state file, and writes nothing.
+    ///
+    /// - Throws: ``ReportSettingsError`` or `PeriodStateError`, which name the setting.
+    init(_ settings: Settings, catalogues: Catalogues, logger: Logger) throws {
+        self.logger = logger
+        let publisherID =
+            try settings.optionalString("reports.publisher_id") ?? "taskmanager.\(try settings.publisherHost())"
+        let serviceIDs = try Self.serviceIDs(settings)
+        var limits = CommandRowSource.Limits()
+        limits.timeout = try settings.duration("reports.command_timeout")
+
+        if let source = try Self.source("reports.exists_command", settings, limits, logger) {
+            guard let path = try settings.optionalString("reports.state_file") else {
+                throw ReportSettingsError(
+                    """
+                    reports.state_file is not set, and reports.exists_command needs it: it keeps where the last audit \
+                    period ended.
+                    """)
+            }
+            var configuration = ExistsReporter.Configuration(publisherID: publisherID)
+            configuration.interval = try settings.duration("reports.exists_notification_interval")
+            configuration.serviceIDs = serviceIDs
+            try Self.require("trove.instance.exists", for: "reports.exists_command", in: catalogues)
+            let file = PeriodStateFile(path: path, setting: "reports.state_file")
+            _ = try file.load()
+            self.exists = (configuration, source, file)
+        } else {
+            self.exists = nil
+        }
+
+        let interval = try settings.seconds("reports.quota_notification_interval")
+        guard interval < 0 || interval >= 1 else {
+            throw ReportSettingsError(
+                "reports.quota_notification_interval must be -1, for no reports, or at least 1 second.")
+        }
+        let source = try Self.source("reports.quota_command", settings, limits, logger)
+        if interval >= 0 {
+            guard let source else {
+                throw ReportSettingsError(
+                    "reports.quota_notification_interval is set, and reports.quota_command, which it is for, is not.")
+            }
+            var configuration = QuotaReporter.Configuration(interval: .seconds(interval), publisherID: publisherID)
+            configuration.eventType =
+                QuotaUsage.EventType(rawValue: try settings.string("reports.quota_event")) ?? .quotas
+            try Self.require(
+                configuration.eventType.rawValue, for: "reports.quota_notification_interval", in: catalogues)
+            self.quotas = (configuration, source)
+        } else {
+            self.quotas = nil
+        }
+    }
+
+    /// The reporters that are switched on. Makes the state file if there is none: the first period begins now.
+    ///
+    /// - Throws: `PeriodStateError` when the state file cannot be made.
+    func reporters(notifier: Notifier) throws -> [any Service] {
+        var reporters: [any Service] = []
+        if let exists {
+            reporters.append(
+                ExistsReporter(
+                    configuration: exists.configuration, source: exists.source, notifier: notifier,
+                    state: try exists.file.loadOrBegin(at: .now()), store: exists.file, logger: self.logger))
+        }
+        if let quotas {
+            reporters.append(
+                QuotaReporter(
+                    configuration: quotas.configuration, source: quotas.source, notifier: notifier,
+                    logger: self.logger))
+        }
+        return reporters
+    }
+
+    /// - Throws: ``ReportSettingsError`` when the event is switched off: a report that nobody gets is a mistake.
+    private static func require(_ eventType: String, for setting: String, in catalogues: Catalogues) throws {
+        guard catalogues.event(eventType)?.isPublished == true else {
+            throw ReportSettingsError("\(setting) is set, and catalogue.disable switches \(eventType) off: remove one.")
+        }
+    }
+
+    private static func source(
+        _ setting: String, _ settings: Settings, _ limits: CommandRowSource.Limits, _ logger: Logger
+    ) throws -> CommandRowSource? {
+        let command = try settings.strings(setting)
+        guard let program = command.first else { return nil }
+        let environment = ProcessInfo.processInfo.environment
+        let candidates =
+            program.contains("/")
+            ? [program] : (environment["PATH"] ?? "").split(separator: ":").map { "\($0)/\(program)" }
+        guard candidates.contains(where: Self.isProgram) else {
+            let place = program.contains("/") ? "" : " in PATH"
+            throw ReportSettingsError("\(setting): there is no program \(program)\(place) that may be executed.")
+        }
+        return CommandRowSource(
+            name: setting, command: command,
+            // Our own settings, the broker's password among them, are none of the command's business.
+            environment: environment.filter { !$0.key.hasPrefix(ConductorSettings.schema.environmentPrefix + "_") },
+            limits: limits, logger: logger)
+    }
+
+    private static func isProgram(_ path: String) -> Bool {
+        var isDirectory = ObjCBool(false)
+        let exists = unsafe FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory)
+        return exists && !isDirectory.boolValue && FileManager.default.isExecutableFile(atPath: path)
+    }
+
+    private static func serviceIDs(_ settings: Settings) throws -> ServiceIDs {
+        var own: [String: String] = [:]
+        for entry in try settings.strings("reports.service_ids") {
+            let parts = entry.split(separator: "=", maxSplits: 1).map(String.init)
+            guard parts.count == 2 else {
+                throw ReportSettingsError("reports.service_ids: \(entry) is not manager=id.")
+            }
+            guard own.updateValue(parts[1], forKey: parts[0]) == nil else {
+                throw ReportSettingsError("reports.service_ids: \(parts[0]) has two ids.")
+            }
+        }
+        return ServiceIDs.trove.overridden(by: ServiceIDs(own))
+    }
+}
+
+/// Settings of the periodic reports that cannot be used.
+struct ReportSettingsError: Error, CustomStringConvertible {
+    /// One sentence that names the settings.
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,140 @@
+import Foundation
+import Logging
+import Notifications
+import PeriodicReports
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct CommandRowSourceTests {
+    private func source(
+        _ script: String, log: LogLines = LogLines(), change: (inout CommandRowSource.Limits) -> Void = { _ in }
+    ) -> CommandRowSource {
+        var limits = CommandRowSource.Limits()
+        limits.timeout = .seconds(50)
+        change(&limits)
+        return CommandRowSource(
+            name: "reports.exists_command", command: ["/bin/sh", "-c", script],
+            environment: ["PATH": "/usr/bin:/bin", "ONLY": "this"], limits: limits, logger: log.logger)
+    }
+
+    private func failure(
+        _ script: String, change: (inout CommandRowSource.Limits) -> Void = { _ in }
+    ) async -> String {
+        let error = await #expect(throws: RowSourceError.self) {
+            try await self.source(script, change: change).rows()
+        }
+        #expect(error?.description.hasPrefix("reports.exists_command: /bin/sh: ") == true)
+        return error?.description ?? ""
+    }
+
+    /// A script whose every process holds a pipe's end, while the body runs; returns when all of them are gone.
+    private func withLifeline(_ script: String, _ body: @Sendable (String, Task<Void, Never>) async throws -> Void)
+        async throws
+    {
+        let fifo = FileManager.default.temporaryDirectory.appending(path: "reports-\(UUID().uuidString)").path
+        try #require(mkfifo(fifo, 0o600) == 0)
+        defer { unlink(fifo) }
+        let (opened, open) = AsyncStream<Void>.makeStream()
+        async let closed: Void = withCheckedContinuation { continuation in
+            Thread.detachNewThread {
+                // Waits for a writer, then for the last one's end.
+                let handle = FileHandle(forReadingAtPath: fifo)
+                open.finish()
+                _ = try? handle?.readToEnd()
+                continuation.resume()
+            }
+        }
+        let isOpened = Task { for await _ in opened {} }
+        try await body("exec 9>'\(fifo)'; \(script)", isOpened)
+        await closed
+    }
+
+    @Test func eachLineIsARow() async throws {
+        let rows = try await self.source(#"echo '{"a": 1}'; echo; printf '{"ä":\t"b"}\r\n{"c":null}'"#).rows()
+        #expect(rows == [["a": 1], ["ä": "b"], ["c": nil]])
+    }
+
+    @Test func theCommandHasItsEnvironmentAndNoInput() async throws {
+        let rows = try await self.source(#"cat; echo "{\"only\": \"$ONLY\", \"home\": \"$HOME\"}""#).rows()
+        #expect(rows == [["only": "this", "home": ""]])
+    }
+
+    @Test func muchOutputArrivesWhole() async throws {
+        let rows = try await self.source(#"seq 1 20000 | sed 's/.*/{"n": &, "text": "some more of it"}/'"#).rows()
+        #expect(rows.count == 20_000 && rows.last?["n"] == 20_000)
+    }
+
+    @Test func whatFailsIsNamed() async {
+        #expect(await self.failure("echo '{}'; exit 3").hasSuffix("it ended with exit status 3"))
+        #expect(await self.failure("echo '{}'; kill -9 $$").hasSuffix("signal 9 ended it"))
+        #expect(await self.failure("echo '{}'; echo '{\"a\":'").contains("line 2 is no JSON: "))
+        #expect(await self.failure("echo; echo '[1]'").hasSuffix("line 2 is an array, not a JSON object"))
+        #expect(await self.failure("printf '{}\\n{\"a\": \"\\377\"}'").contains("line 2 is no JSON: "))
+        #expect(
+            await self.failure("echo '{}'; echo '{\"a\": \"0123456789\"}'") { $0.lineBytes = 16 }
+                .hasSuffix("line 2 is longer than 16 bytes"))
+        #expect(await self.failure("echo '{}'; echo '{}'; echo '{}'") { $0.rows = 2 }.hasSuffix("more than 2 rows"))
+    }
+
+    @Test func whatALineSaysIsNotShown() async {
+        #expect(await !self.failure("echo 'hunter2'").contains("hunter2"))
+    }
+
+    @Test func aProgramThatIsNotThereIsNamed() async {
+        let source = CommandRowSource(
+            name: "reports.quota_command", command: ["/nonexistent/program"], environment: [:],
+            logger: LogLines().logger)
+        let error = await #expect(throws: RowSourceError.self) { try await source.rows() }
+        #expect(
+            error?.description.hasPrefix("reports.quota_command: /nonexistent/program: it could not be run") == true)
+    }
+
+    @Test func endlessOutputIsCutOff() async throws {
+        try await self.withLifeline("yes '{}' & wait") { script, _ in
+            #expect(await self.failure(script) { $0.bytes = 100_000 }.contains("more than 100000 bytes"))
+        }
+    }
+
+    @Test func aHangingCommandIsKilledWithAllItStarted() async throws {
+        try await self.withLifeline("sleep 1000 & sleep 1000") { script, _ in
+            #expect(await self.failure(script) { $0.timeout = .milliseconds(200) }.contains("it had not ended after"))
+        }
+    }
+
+    /// It closed its output, as if there were no more to come, and goes on.
+    @Test func aHangingCommandThatClosedItsOutputIsKilledToo() async throws {
+        try await self.withLifeline("echo '{}'; exec >&- 2>&-; sleep 1000") { script, _ in
+            #expect(await self.failure(script) { $0.timeout = .milliseconds(200) }.contains("it had not ended after"))
+        }
+    }
+
+    /// The output might go on: what was printed by then is not all.
+    @Test func outputThatIsHeldOpenIsAFailure() async throws {
+        try await self.withLifeline("sleep 1000 & echo '{}'") { script, _ in
+            #expect(await self.failure(script) { $0.timeout = .milliseconds(200) }.hasSuffix("held its output open"))
+        }
+    }
+
+    @Test func aCancelledCommandIsKilledWithAllItStarted() async throws {
+        try await self.withLifeline("sleep 1000 & sleep 1000") { script, isOpened in
+            let source = self.source(script)
+            let rows = Task { try await source.rows() }
+            await isOpened.value
+            rows.cancel()
+            await #expect(throws: CancellationError.self) { try await rows.value }
+        }
+    }
+
+    @Test func standardErrorIsLoggedWithoutControlCharacters() async throws {
+        let log = LogLines()
+        let rows = try await self.source(#"printf 'one\n\033two\n' >&2; echo '{}'"#, log: log).rows()
+        #expect(rows.count == 1)
+        let text = "A report's command wrote on standard error: reports.exists_command, "
+        #expect(log.all == [text + "one", text + " two"])
+    }
+
+    @Test func ofMuchStandardErrorTheEndIsLogged() async throws {
+        let log = LogLines()
+        _ = try await self.source("seq 1 100000 >&2", log: log) { $0.errorBytes = 20 }.rows()
+        #expect(log.all.count < 10 && log.all.last?.hasSuffix(", 100000") == true)
+    }
+}

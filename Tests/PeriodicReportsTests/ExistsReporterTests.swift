@@ -1,0 +1,275 @@
+import Logging
+import NIOConcurrencyHelpers
+import Notifications
+import Notifier
+import PeriodicReports
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct ExistsReporterTests {
+    private func reporter(
+        _ world: World, interval: Duration = .seconds(3600), log: LogLines = LogLines()
+    ) -> ExistsReporter {
+        var configuration = ExistsReporter.Configuration(publisherID: "taskmanager.h")
+        configuration.interval = interval
+        return ExistsReporter(
+            configuration: configuration, source: world, notifier: Notifier(drivers: [world]),
+            state: world.with { $0.stored ?? PeriodState(publishedUntil: $0.now) }, store: world, clock: world,
+            logger: log.logger)
+    }
+
+    /// The periods of what the broker took, in order, each once.
+    private func periods(_ world: World, of id: String? = nil) -> [String] {
+        var periods: [String] = []
+        for message in world.with({ $0.taken }) where id == nil || message.payload["instance_id"]?.string == id {
+            let beginning = message.payload["audit_period_beginning"]?.string ?? ""
+            let period =
+                "\(beginning.dropFirst(11).prefix(5))-"
+                + "\((message.payload["audit_period_ending"]?.string ?? "").dropFirst(11).prefix(5))"
+            if !periods.contains(period) { periods.append(period) }
+        }
+        return periods
+    }
+
+    @Test func eachInstanceOnceEachPeriod() async throws {
+        let world = World(now: "2026-01-02 10:00:00")
+        world.with { $0.rows = [instanceRow("a"), instanceRow("b", createdAt: "2026-01-02T11:30:00Z")] }
+        world.run(until: "2026-01-02 13:00:00")
+        let reporter = self.reporter(world)
+        try await reporter.run()
+        #expect(self.periods(world, of: "a") == ["10:00-11:00", "11:00-12:00", "12:00-13:00"])
+        // Created after the first period.
+        #expect(self.periods(world, of: "b") == ["11:00-12:00", "12:00-13:00"])
+        #expect(reporter.counters.counts == .init(rounds: 3, failedRounds: 0, published: 5))
+        #expect(world.with { $0.stored } == PeriodState(publishedUntil: time("2026-01-02 13:00:00")))
+        let first = try #require(world.with { $0.taken.first })
+        #expect(first.eventType == "trove.instance.exists" && first.publisherID == "taskmanager.h")
+        #expect(first.timestamp == time("2026-01-02 11:00:00"))
+        #expect(
+            first.payload == [
+                "tenant_id": "t", "user_id": nil, "instance_id": "a", "instance_name": "shop",
+                "instance_type": "m1.small", "instance_type_id": "7", "nova_instance_id": "n",
+                "service_id": "2f3ff068-2bfb-4f70-9a9d-a6bb65bc084b", "state": "active",
+                "state_description": "active", "created_at": "2026-01-01T00:00:00.000000",
+                "launched_at": "2026-01-01T00:00:00.000000", "region": "r", "resource_id": "a",
+                "display_name": "shop", "audit_period_beginning": "2026-01-02T10:00:00.000000Z",
+                "audit_period_ending": "2026-01-02T11:00:00.000000Z",
+            ])
+    }
+
+    @Test func aRestartContinuesWhereTheLastPeriodEnded() async throws {
+        let world = World(now: "2026-01-02 10:00:00.5")
+        world.with { $0.rows = [instanceRow("a")] }
+        world.run(until: "2026-01-02 11:59:00")
+        try await self.reporter(world).run()
+        world.with { $0.now = time("2026-01-02 14:30:00") }
+        world.run(until: "2026-01-02 15:01:00")
+        try await self.reporter(world).run()
+        #expect(
+            self.periods(world) == ["10:00-11:00", "11:00-12:00", "12:00-13:00", "13:00-14:00", "14:00-15:00"])
+        #expect(world.with { $0.stored?.publishedUntil } == time("2026-01-02 15:00:00.5"))
+        // One question for all that was missed.
+        #expect(world.with { $0.reads } == 3)
+    }
+
+    @Test func aSourceThatFailsLosesNoPeriod() async throws {
+        let world = World(now: "2026-01-02 10:00:00")
+        world.with { world in
+            world.rows = [instanceRow("a")]
+            world.onRead = { if $0.reads <= 2 { throw RowSourceError("no") } }
+        }
+        world.run(until: "2026-01-02 13:00:00")
+        let reporter = self.reporter(world)
+        try await reporter.run()
+        #expect(self.periods(world) == ["10:00-11:00", "11:00-12:00", "12:00-13:00"])
+        #expect(reporter.counters.counts == .init(rounds: 3, failedRounds: 2, published: 3))
+    }
+
+    /// The last of many rows is wrong: none is published.
+    @Test(arguments: ["instance_id", "region", "created_at", "state", "tenant_id", "user_id", "instance_type"])
+    func aRowThatLacksAFieldStopsTheWholeRound(field: String) async throws {
+        let world = World(now: "2026-01-02 10:00:00")
+        var broken = instanceRow("z")
+        broken[field] = nil
+        world.with { $0.rows = (0..<1000).map { instanceRow("\($0)") } + [broken] }
+        world.run(until: "2026-01-02 11:00:00")
+        let reporter = self.reporter(world)
+        try await reporter.run()
+        #expect(world.with { $0.taken.isEmpty && $0.stored == nil })
+        #expect(reporter.counters.counts == .init(rounds: 1, failedRounds: 1, published: 0))
+    }
+
+    @Test func whatARowDoesNotSayHasADefault() async throws {
+        let world = World(now: "2026-01-02 10:00:00")
+        var row = instanceRow("a")
+        for name in ["instance_name", "datastore_manager"] { row[name] = nil }
+        for (name, value): (String, JSONValue) in [
+            ("name", "by name"), ("service_id", "s"), ("instance_type_id", 10), ("instance_size", "512"),
+            ("volume_size", 3), ("cluster_id", "c"), ("state_description", "Working"), ("colour", "red"),
+            ("launched_at", "2026-01-01 00:00:07.25"), ("nova_instance_id", nil), ("user_id", "u"),
+        ] { row[name] = value }
+        var other = instanceRow("b")
+        other["instance_name"] = nil
+        other["display_name"] = "by display_name"
+        other["instance_type_id"] = .number(JSONNumber(1e30) ?? JSONNumber(0))
+        other["resource_id"] = "r"
+        world.with { $0.rows = [row, other] }
+        world.run(until: "2026-01-02 11:00:00")
+        try await self.reporter(world).run()
+        let taken = world.with { $0.taken }
+        var payload = try #require(taken.first { $0.payload["instance_id"] == "a" }?.payload)
+        for name in ["audit_period_beginning", "audit_period_ending"] { payload[name] = nil }
+        #expect(
+            payload == [
+                "tenant_id": "t", "user_id": "u", "instance_id": "a", "instance_name": "by name",
+                "instance_type": "m1.small", "instance_type_id": 10, "nova_instance_id": nil, "service_id": "s",
+                "state": "active", "state_description": "working", "created_at": "2026-01-01T00:00:00.000000",
+                "launched_at": "2026-01-01T00:00:07.250000", "region": "r", "resource_id": "a",
+                "display_name": "by name", "cluster_id": "c", "instance_size": 512, "volume_size": 3,
+            ])
+        let second = try #require(taken.first { $0.payload["instance_id"] == "b" }?.payload)
+        #expect(second["display_name"] == "by display_name" && second["instance_name"] == "by display_name")
+        #expect(second["instance_type_id"] == "1e+30" && second["resource_id"] == "r")
+    }
+
+    @Test func aManagerWithoutAServiceIDIsWarnedOf() async throws {
+        let world = World(now: "2026-01-02 10:00:00")
+        let log = LogLines()
+        var row = instanceRow("b")
+        row["datastore_manager"] = "oracle"
+        var named = instanceRow("c")
+        named["datastore_manager"] = nil
+        named["service_id"] = "own"
+        world.with { $0.rows = [instanceRow("a"), row, named] }
+        world.run(until: "2026-01-02 11:00:00")
+        try await self.reporter(world, log: log).run()
+        let ids = world.with { $0.taken.map { $0.payload["service_id"]?.string } }
+        #expect(Set(ids) == ["2f3ff068-2bfb-4f70-9a9d-a6bb65bc084b", "unknown-service-id-error", "own"])
+        #expect(log.all.filter { $0.hasPrefix("Datastore managers") && $0.contains(#"["oracle"]"#) }.count == 1)
+    }
+
+    @Test func anInstanceTwiceStopsTheWholeRound() async throws {
+        let world = World(now: "2026-01-02 10:00:00")
+        world.with { $0.rows = [instanceRow("a"), instanceRow("b"), instanceRow("a")] }
+        world.run(until: "2026-01-02 11:00:00")
+        try await self.reporter(world).run()
+        #expect(world.with { $0.taken.isEmpty })
+    }
+
+    @Test func aBrokerThatIsDownLosesNoPeriodAndRepeatsUnderTheSameIDs() async throws {
+        let world = World(now: "2026-01-02 10:00:00")
+        world.with { world in
+            world.rows = (0..<10).map { instanceRow("\($0)") }
+            // It goes down after the third notification of the first period, which it took and did not confirm.
+            world.onEmit = { world, _ in
+                world.now < time("2026-01-02 12:00:00")
+                    ? (world.taken.count < 3, world.taken.count < 2) : (true, true)
+            }
+        }
+        world.run(until: "2026-01-02 12:00:00")
+        try await self.reporter(world).run()
+        let taken = world.with { $0.taken }
+        #expect(taken.count == 3 + 20)
+        for again in taken[3...] {
+            guard let before = taken[..<3].first(where: { $0.messageID == again.messageID }) else { continue }
+            #expect(before == again)
+        }
+        #expect(Set(taken.map(\.messageID)).count == 20)
+        #expect(self.periods(world) == ["10:00-11:00", "11:00-12:00"])
+    }
+
+    /// The crash lies between the last confirm and the state's writing; the interval is changed at the restart.
+    @Test func aCrashBeforeTheStateIsWrittenRepeatsThePeriodUnderTheSameIDs() async throws {
+        let world = World(now: "2026-01-02 10:00:00")
+        world.with { world in
+            world.rows = (0..<5).map { instanceRow("\($0)") }
+            world.onWrite = { _, state in state.announcedUntil == nil ? (false, false) : (true, true) }
+            world.onSleep = { world, wake in
+                guard world.taken.isEmpty else { throw CancellationError() }
+                world.now = wake
+            }
+        }
+        try await self.reporter(world).run()
+        #expect(world.with { $0.taken.count } == 5)
+        #expect(
+            world.with { $0.stored }
+                == PeriodState(
+                    publishedUntil: time("2026-01-02 10:00:00"), announcedUntil: time("2026-01-02 11:00:00")))
+        world.with { world in
+            world.onWrite = { _, _ in (true, true) }
+            world.now = time("2026-01-02 11:20:00")
+        }
+        world.run(until: "2026-01-02 11:20:00")
+        try await self.reporter(world, interval: .seconds(600)).run()
+        let taken = world.with { $0.taken }
+        #expect(taken[..<5].map(\.messageID) == taken[5..<10].map(\.messageID))
+        #expect(taken[..<5] == taken[5..<10])
+        #expect(self.periods(world) == ["10:00-11:00", "11:00-11:10", "11:10-11:20"])
+    }
+
+    @Test func nothingIsSentWhenTheDiskTakesNoAnnouncement() async throws {
+        let world = World(now: "2026-01-02 10:00:00")
+        world.with { world in
+            world.rows = [instanceRow("a")]
+            world.onWrite = { _, _ in (false, false) }
+        }
+        world.run(until: "2026-01-02 12:00:00")
+        let reporter = self.reporter(world)
+        try await reporter.run()
+        #expect(world.with { $0.taken.isEmpty })
+        #expect(reporter.counters.counts.failedRounds == 2)
+    }
+
+    @Test func noMoreThanTheWindowIsInFlight() async throws {
+        let driver = CountingDriver(heldAt: 256, of: 1024)
+        let world = World(now: "2026-01-02 10:00:00")
+        world.with { $0.rows = (0..<1024).map { instanceRow("\($0)") } }
+        world.run(until: "2026-01-02 11:00:00")
+        let reporter = ExistsReporter(
+            configuration: .init(publisherID: "p"), source: world, notifier: Notifier(drivers: [driver]),
+            state: PeriodState(publishedUntil: world.now()), store: world, clock: world,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        try await reporter.run()
+        #expect(driver.highest == 256)
+        #expect(reporter.counters.counts.published == 1024)
+    }
+}
+
+/// Holds what it is given until so many are in flight; before it lets them go, more have every chance to come.
+private final class CountingDriver: NotificationDriver {
+    private struct State {
+        var held: [@Sendable (Result<Void, DriverError>) -> Void] = []
+        var received = 0
+        var highest = 0
+    }
+
+    let name = "counting"
+    private let limit: Int
+    private let total: Int
+    private let state = NIOLockedValueBox(State())
+
+    init(heldAt limit: Int, of total: Int) {
+        self.limit = limit
+        self.total = total
+    }
+
+    var highest: Int { self.state.withLockedValue { $0.highest } }
+
+    func emit(_ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void)
+    {
+        let isFull = self.state.withLockedValue { state in
+            state.received += 1
+            state.held.append(completion)
+            state.highest = max(state.highest, state.held.count)
+            return state.held.count == self.limit || state.received == self.total
+        }
+        guard isFull else { return }
+        Task {
+            for _ in 0..<50_000 { await Task.yield() }
+            let released = self.state.withLockedValue { state in
+                defer { state.held = [] }
+                return state.held
+            }
+            for completion in released { completion(.success(())) }
+        }
+    }
+}

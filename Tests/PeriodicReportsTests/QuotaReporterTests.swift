@@ -1,0 +1,84 @@
+import Logging
+import Notifications
+import Notifier
+import PeriodicReports
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct QuotaReporterTests {
+    private static let row: JSONObject = [
+        "tenant_id": "t", "resource": "volumes", "in_use": 3, "reserved": "1", "limit": -1,
+        "updated": "2026-01-01 00:00:00",
+    ]
+
+    private func reporter(
+        _ world: World, log: LogLines = LogLines(), eventType: QuotaUsage.EventType = .quotas
+    ) -> QuotaReporter {
+        var configuration = QuotaReporter.Configuration(interval: .seconds(60), publisherID: "taskmanager.h")
+        configuration.eventType = eventType
+        return QuotaReporter(
+            configuration: configuration, source: world, notifier: Notifier(drivers: [world]), clock: world,
+            logger: log.logger)
+    }
+
+    @Test(arguments: QuotaUsage.EventType.allCases)
+    func eachQuotaAtTheStartAndAtEachInterval(eventType: QuotaUsage.EventType) async throws {
+        let world = World(now: "2026-01-02 10:00:00")
+        var other = Self.row
+        other["tenant_id"] = nil
+        other["updated"] = JSONValue.null
+        world.with { $0.rows = [Self.row, other] }
+        world.run(until: "2026-01-02 10:02:00")
+        let reporter = self.reporter(world, eventType: eventType)
+        try await reporter.run()
+        #expect(reporter.counters.counts == .init(rounds: 3, failedRounds: 0, published: 6))
+        let taken = world.with { $0.taken }
+        #expect(Set(taken.map(\.messageID)).count == 6)
+        #expect(taken.allSatisfy { $0.eventType == eventType.rawValue && $0.publisherID == "taskmanager.h" })
+        #expect(
+            Set(taken.map(\.payload)) == [
+                [
+                    "resource": "volumes", "in_use": 3, "reserved": 1, "limit": -1,
+                    "updated": "2026-01-01T00:00:00.000000", "tenant_id": "t",
+                ],
+                ["resource": "volumes", "in_use": 3, "reserved": 1, "limit": -1, "updated": nil],
+            ])
+    }
+
+    @Test(arguments: ["resource", "in_use", "reserved", "limit", "updated"])
+    func aRowThatLacksAFieldIsNamedAndNothingPublished(field: String) async throws {
+        let world = World(now: "2026-01-02 10:00:00")
+        let log = LogLines()
+        var broken = Self.row
+        broken[field] = nil
+        world.with { $0.rows = [Self.row, broken] }
+        world.run(until: "2026-01-02 10:00:00")
+        try await self.reporter(world, log: log).run()
+        #expect(world.with { $0.taken.isEmpty })
+        #expect(log.all.last?.contains("row 2: \(field) is missing") == true, "\(log.all)")
+    }
+
+    @Test func aFailureIsCountedAndTheNextIntervalTriesAgain() async throws {
+        let world = World(now: "2026-01-02 10:00:00")
+        world.with { world in
+            world.rows = [Self.row]
+            world.onEmit = { world, _ in world.reads == 1 ? (false, false) : (true, true) }
+        }
+        world.run(until: "2026-01-02 10:01:00")
+        let reporter = self.reporter(world)
+        try await reporter.run()
+        #expect(reporter.counters.counts == .init(rounds: 2, failedRounds: 1, published: 1))
+    }
+
+    @Test func aClockSetBackDoesNotMakeItWaitForItsOldTime() async throws {
+        let world = World(now: "2026-01-02 10:00:00")
+        world.with { world in
+            world.rows = [Self.row]
+            world.onSleep = { world, _ in
+                guard world.sleeps == 1 else { throw CancellationError() }
+                world.now = time("2025-01-01 00:00:00")
+            }
+        }
+        try await self.reporter(world).run()
+        #expect(world.with { $0.taken.count } == 2)
+    }
+}
