@@ -111,6 +111,8 @@ import Testing
         #expect(try NotificationContext(context.json).requestContext == kept)
         context.requestContext = ["auth_token": "hunter2", "roles": [["x": "hunter2"]], "domain": ["x": "hunter2"]]
         #expect(context.requestContext == ["domain": nil, "auth_token": nil, "roles": nil])
+        // As oslo has it, no roles are an empty list.
+        #expect(context.publishedContext["roles"] == [])
         #expect(throws: FieldError(field: "request_context", problem: "must be an object, not a string")) {
             try NotificationContext([
                 "operation": "o", "request_id": "r", "tenant_id": "t", "client_ip": "c", "request_context": "x",

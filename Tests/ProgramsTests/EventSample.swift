@@ -92,7 +92,8 @@ struct EventSample {
             traits[field.name] = Self.trait(of: value, kind: field.kind)
         }
         func text(_ name: String, in object: JSONObject) -> JSONValue? {
-            object[name].flatMap { $0.isNull ? nil : Self.trait(of: $0, kind: .text) }
+            guard let value = object[name], !value.isNull else { return nil }
+            return Self.trait(of: value, kind: .text)
         }
         let payload = self.message.payload
         // What Ceilometer adds of its own, and where the kit helps out with the context.

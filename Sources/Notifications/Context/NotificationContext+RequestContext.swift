@@ -62,7 +62,7 @@ extension NotificationContext {
         object.append("request_id", .string(self.requestID))
         object.append("global_request_id", copied("global_request_id"))
         object.append("resource_uuid", .null)
-        object.append("roles", request["roles"].flatMap { $0.isNull ? nil : $0 } ?? [])
+        object.append("roles", request["roles"].map { $0.isNull ? [] : $0 } ?? [])
         let identities = [user, project, domain, userDomain, projectDomain].map(identity)
         object.append("user_identity", .string(identities.joined(separator: " ")))
         object.append("is_admin_project", true)

@@ -102,7 +102,7 @@ extension Redaction {
         for (index, member) in object.members.enumerated() {
             let value: JSONValue?
             if self.fields.isSecret(field: member.name) {
-                value = member.value.isNull ? nil : .null
+                value = member.value.isNull ? .none : .some(.null)
             } else {
                 value = self.change(of: member.value)
             }
