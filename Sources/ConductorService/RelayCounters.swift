@@ -1,3 +1,4 @@
+package import Logging
 import NIOConcurrencyHelpers
 
 /// What a relay counts, from any thread.
@@ -24,5 +25,19 @@ package final class RelayCounters: Sendable {
     /// - Parameter operation: the key of a catalogue's operation, so that there are no more than the catalogues have.
     func dropped(_ fields: Int, of operation: String) {
         self.state.withLockedValue { $0.undeclaredFields[operation, default: 0] += fields }
+    }
+}
+
+extension RelayCounters.Counts {
+    /// Says what was left out and not published since the start, if anything was.
+    package func log(to logger: Logger) {
+        guard self != Self() else { return }
+        let fields = self.undeclaredFields.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+        logger.info(
+            "Since the start",
+            metadata: [
+                "outcomes_of_disabled_events": "\(self.disabled)",
+                "undeclared_fields_left_out": "\(fields.isEmpty ? "0" : fields.joined(separator: ", "))",
+            ])
     }
 }

@@ -29,8 +29,10 @@ struct Serve: AsyncParsableCommand {
                 names: try settings.drivers(), messaging: MessagingDriver.Configuration(settings),
                 redaction: Redaction(settings), logger: logger)
             let catalogues = try settings.catalogues()
+            let counters = RelayCounters()
             let relay = Relay(
-                notifier: notifier, catalogues: catalogues, publisherID: try settings.publisherID(), logger: logger)
+                notifier: notifier, catalogues: catalogues, publisherID: try settings.publisherID(),
+                counters: counters, logger: logger)
             let server = ConductorServer(
                 configuration: try ConductorServer.Configuration(settings), tls: tls, requestHandler: relay,
                 logger: logger)
@@ -43,6 +45,7 @@ struct Serve: AsyncParsableCommand {
                     services: ([notifier, server] + reporters).map { .init(service: $0) },
                     gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
             try await group.run()
+            counters.counts.log(to: logger)
         }
     }
 }

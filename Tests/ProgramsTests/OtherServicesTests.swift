@@ -104,9 +104,9 @@ struct OtherServicesTests {
     func disabled() async throws {
         try await RelayFixture.with { relay in
             let disable = ", disable: [\"magnetodb.data.*\", dbaas.database_create.end]"
-            try await relay.withConductor(more: Self.catalogue(disable)) { conductor in
+            let conductor = try await relay.withConductor(more: Self.catalogue(disable)) { conductor in
                 let item = try relay.contextFile(
-                    operation: "magnetodb.data.putitem", payload: #"{"table_name": "orders"}"#)
+                    operation: "magnetodb.data.putitem", payload: #"{"table_name": "orders", "colour": "red"}"#)
                 for context in [item, try relay.contextFile()] {
                     let end = try await relay.exec(["true"], ports: [conductor.port], context: context)
                     #expect(end.status == .exited(0))
@@ -118,6 +118,9 @@ struct OtherServicesTests {
                 _ = try await conductor.notification(of: "dbaas.database_create.error")
                 #expect(try conductor.notifications().count == 1)
             }
+            let last = try #require(conductor.standardError.last { $0.contains("Since the start") })
+            #expect(last.contains("outcomes_of_disabled_events=2"), "\(last)")
+            #expect(last.contains("undeclared_fields_left_out=data.putitem 1"), "\(last)")
         }
     }
 
