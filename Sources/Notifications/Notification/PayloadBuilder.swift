@@ -30,7 +30,7 @@ struct PayloadBuilder {
         }
     }
 
-    /// Takes each field from the first source that has it.
+    /// Takes each field from the first source that has more than null for it.
     ///
     /// - Throws: ``FieldError`` naming a required field that no source has, or a value of the wrong type.
     mutating func take(_ fields: [FieldDefinition], from sources: [PayloadSource]) throws(FieldError) {
@@ -40,19 +40,25 @@ struct PayloadBuilder {
         }
     }
 
-    /// Takes those of the fields that are not in the payload and that a source has.
+    /// Takes those of the fields that are not in the payload and that a source knows a value of.
     mutating func takeIfPresent(_ fields: [FieldDefinition], from sources: [PayloadSource]) throws(FieldError) {
-        for field in fields where self.payload[field.name] == nil { _ = try self.take(field, from: sources) }
+        for field in fields where self.payload[field.name] == nil {
+            let isKnown = sources.contains { source in
+                field.find(in: source.values).map { field.isNullable || !$0.value.isNull } ?? false
+            }
+            if isKnown { _ = try self.take(field, from: sources) }
+        }
     }
 
     private mutating func take(_ field: FieldDefinition, from sources: [PayloadSource]) throws(FieldError) -> Bool {
-        for source in sources {
-            guard let (name, value) = field.find(in: source.values) else { continue }
-            try field.check(value, name: name, path: source.path)
-            self.payload[field.name] = value
-            if name != field.name { self.payload[name] = value }
-            return true
+        let found = sources.compactMap { source in
+            field.find(in: source.values).map { (name: $0.name, value: $0.value, path: source.path) }
         }
-        return false
+        // Who fills every key says null for what it does not know, which must not hide what another source knows.
+        guard let (name, value, path) = found.first(where: { !$0.value.isNull }) ?? found.first else { return false }
+        try field.check(value, name: name, path: path)
+        self.payload[field.name] = value
+        if name != field.name { self.payload[name] = value }
+        return true
     }
 }
