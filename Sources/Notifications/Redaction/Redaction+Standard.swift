@@ -1,6 +1,6 @@
 extension Redaction {
-    /// Names whose values are secrets. Names that end in one of them after a `_` or `-` are meant too (`db_password`,
-    /// `X-Auth-Token`).
+    /// Names whose values are secrets. Names that end in one of them as a word of its own are meant too (`db_password`,
+    /// `X-Auth-Token`, `rootPassword`).
     static let standardFields = [
         "password", "passwords", "passwd", "pwd", "passphrase", "secret", "secrets", "token", "api_key", "apikey",
         "access_key", "secret_key", "private_key", "privatekey", "hmac_key", "credential", "credentials",
