@@ -48,6 +48,21 @@ import Testing
         }
     }
 
+    /// webob has no remote address where Trove's API is behind a Unix socket. Trove publishes null then.
+    @Test(arguments: [nil, ""] as [JSONValue]) func anUnknownClientLosesNoOutcome(address: JSONValue) throws {
+        let context = try NotificationContext(
+            Self.trove(["client_ip": address, "instance_id": nil, "name": "n"], "DBaaSBackupCreate"))
+        #expect(context.clientIP == "" && context.json["client_ip"] == .null)
+        #expect(try NotificationContext(context.json) == context)
+        let operation = try #require(Catalogues.builtIn.operation(context.operation))
+        let payload = try operation.notification(
+            of: .end(payload: ["backup_id": "b"]), context: context,
+            origin: NotificationOrigin(publisherID: "p", serverType: "conductor", serverIP: "s"),
+            messageID: MessageID(), timestamp: .now()
+        ).message.payload
+        #expect(payload["client_ip"] == .null && payload["instance_id"] == .null && payload["backup_id"] == "b")
+    }
+
     @Test func aGuestModelIsItsName() throws {
         let user: JSONValue = ["_name": "anna", "_password": "hunter2", "_databases": []]
         let context = try NotificationContext(

@@ -46,7 +46,7 @@ extension NotificationContext {
             operation: operation, requestID: try string("request_id", else: "request_id"),
             tenantID: try string("tenant_id", else: "project_id"),
             userID: try fields.optionalString("user"),
-            clientIP: try notification.string("client_ip"),
+            clientIP: try notification.nullableString("client_ip"),
             serverIP: try notification.optionalString("server_ip"),
             serverType: try notification.optionalString("server_type"),
             payload: payload, requestContext: fields.object)

@@ -21,7 +21,7 @@ struct PayloadBuilder {
             switch field.name {
             case "tenant_id": self.payload.append(field.name, .string(context.tenantID))
             case "user_id": if let userID = context.userID { self.payload.append(field.name, .string(userID)) }
-            case "client_ip": self.payload.append(field.name, .string(context.clientIP))
+            case "client_ip": self.payload.append(field.name, context.publishedClientIP)
             case "server_ip": self.payload.append(field.name, .string(origin.serverIP))
             case "server_type": self.payload.append(field.name, .string(origin.serverType))
             case "request_id": self.payload.append(field.name, .string(context.requestID))
