@@ -40,6 +40,7 @@ import Testing
         let context = try NotificationContext(Self.trove(["client_ip": "c", "request_id": nil]))
         #expect(context.requestID == "req-1")
         #expect(context.tenantID == "tenant-1")
+        #expect(try NotificationContext(Self.trove(["client_ip": "c", "tenant_id": ""])).tenantID == "tenant-1")
         #expect(throws: FieldError(field: "x.trove_notification.client_ip", problem: "is missing")) {
             try NotificationContext(Self.trove([:]), path: "x")
         }

@@ -39,7 +39,7 @@ extension NotificationContext {
             payload.append(member.name, Self.named(member.value))
         }
         func string(_ name: String, else other: String) throws(FieldError) -> String {
-            if let string = try notification.optionalString(name) { return string }
+            if let string = try notification.optionalString(name), !string.isEmpty { return string }
             return try fields.string(other)
         }
         self.init(
