@@ -51,11 +51,13 @@ struct PayloadBuilder {
     }
 
     private mutating func take(_ field: FieldDefinition, from sources: [PayloadSource]) throws(FieldError) -> Bool {
-        let found = sources.compactMap { source in
-            field.find(in: source.values).map { (name: $0.name, value: $0.value, path: source.path) }
+        var found: (name: String, value: JSONValue, path: String)?
+        for source in sources {
+            // Who fills every key says null for what it does not know, which must not hide what another source knows.
+            guard found?.value.isNull != false, let (name, value) = field.find(in: source.values) else { continue }
+            if found == nil || !value.isNull { found = (name, value, source.path) }
         }
-        // Who fills every key says null for what it does not know, which must not hide what another source knows.
-        guard let (name, value, path) = found.first(where: { !$0.value.isNull }) ?? found.first else { return false }
+        guard let (name, value, path) = found else { return false }
         try field.check(value, name: name, path: path)
         self.payload[field.name] = value
         if name != field.name { self.payload[name] = value }
