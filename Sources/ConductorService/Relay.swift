@@ -94,8 +94,7 @@ package struct Relay: RPCRequestHandler {
                 "Fields that the event does not declare were left out",
                 metadata: [
                     "event_type": "\(notification.message.eventType)",
-                    "fields":
-                        "\(notification.undeclaredFields.prefix(8).map { String($0.prefix(64)).debugDescription })",
+                    "fields": "\(notification.undeclaredFields.prefix(8).map(\.excerpt).joined(separator: ", "))",
                 ])
         }
         return operation.isPublished(report.outcome.phase) ? notification.message : nil

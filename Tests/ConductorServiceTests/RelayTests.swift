@@ -15,11 +15,12 @@ import Testing
 
     private func answer(
         _ call: RPCCall, driver: any NotificationDriver = TestDriver(), authenticated: Bool = true,
-        catalogues: Catalogues = .builtIn, counters: RelayCounters = RelayCounters()
+        catalogues: Catalogues = .builtIn, counters: RelayCounters = RelayCounters(),
+        logger: Logger = Logger(label: "test")
     ) async throws -> RPCResult {
         let relay = Relay(
             notifier: Notifier(drivers: [driver]), catalogues: catalogues, publisherID: "conductor.control-1",
-            counters: counters, logger: Logger(label: "test"))
+            counters: counters, logger: logger)
         let peer = RPCPeer(
             certificate: authenticated ? Self.certificate : nil, remoteAddress: "192.0.2.9:5",
             localAddress: "192.0.2.1:8790")
@@ -75,6 +76,17 @@ import Testing
         let payload = try #require(driver.notifications.first?.payload)
         #expect(Set(payload.members.map(\.name)).isDisjoint(with: ["colour", "size", "shape"]))
         #expect(counters.counts.undeclaredFields == ["database_create": 3])
+    }
+
+    @Test func whatAGuestNamesItsFieldsFillsNoLogAndBeginsNoLine() async throws {
+        let log = RecordedLog()
+        var report = SampleReport.end()
+        let long = "e" + String(repeating: "\u{301}", count: 100_000)
+        report.outcome = .end(payload: ["a\nb\u{2028}\"c\u{202E}\u{1B}": 1, long: 2])
+        _ = try await self.answer(.notify(report), logger: log.logger("conductor"))
+        #expect(log.text.contains(#""a\nb\u{2028}\"c\u{202E}\u{1B}""#), "\(log.text.prefix(2000))")
+        #expect(log.text.utf8.count < 2000)
+        #expect(!log.text.contains { $0.isNewline })
     }
 
     @Test func anEventThatIsSwitchedOffIsAnsweredDisabled() async throws {

@@ -40,12 +40,28 @@ import Testing
         let context = try NotificationContext(Self.trove(["client_ip": "c", "request_id": nil]))
         #expect(context.requestID == "req-1")
         #expect(context.tenantID == "tenant-1")
+        #expect(try NotificationContext(Self.trove(["client_ip": "c", "tenant_id": ""])).tenantID == "tenant-1")
         #expect(throws: FieldError(field: "x.trove_notification.client_ip", problem: "is missing")) {
             try NotificationContext(Self.trove([:]), path: "x")
         }
         #expect(throws: FieldError(field: "trove_notification.tenant_id", problem: "must be a string, not a number")) {
             try NotificationContext(Self.trove(["client_ip": "c", "tenant_id": 5]))
         }
+    }
+
+    /// webob has no remote address where Trove's API is behind a Unix socket. Trove publishes null then.
+    @Test(arguments: [nil, ""] as [JSONValue]) func anUnknownClientLosesNoOutcome(address: JSONValue) throws {
+        let context = try NotificationContext(
+            Self.trove(["client_ip": address, "instance_id": nil, "name": "n"], "DBaaSBackupCreate"))
+        #expect(context.clientIP == "" && context.json["client_ip"] == .null)
+        #expect(try NotificationContext(context.json) == context)
+        let operation = try #require(Catalogues.builtIn.operation(context.operation))
+        let payload = try operation.notification(
+            of: .end(payload: ["backup_id": "b"]), context: context,
+            origin: NotificationOrigin(publisherID: "p", serverType: "conductor", serverIP: "s"),
+            messageID: MessageID(), timestamp: .now()
+        ).message.payload
+        #expect(payload["client_ip"] == .null && payload["instance_id"] == .null && payload["backup_id"] == "b")
     }
 
     @Test func aGuestModelIsItsName() throws {

@@ -52,12 +52,40 @@ private func notification(
         #expect(ExceptionInfo(etype: "Killed", value: "").formatted == ["Killed"])
     }
 
+    /// Who fills every key sends null for what it does not know.
+    @Test func nullHidesNothingThatTheContextKnowsAndLosesNoOutcome() throws {
+        let known: JSONObject = ["name": "n", "instance_id": "i-1", "backup_id": "b-1"]
+        let nothing: JSONObject = ["instance_id": nil, "backup_id": nil]
+        let failed = ExceptionInfo(etype: "E", value: "")
+        for outcome in [OperationOutcome.end(payload: nothing), .error(failed, payload: nothing)] {
+            let payload = try notification(outcome, context("backup_create", known)).payload
+            #expect(payload["instance_id"] == "i-1")
+            #expect(payload["backup_id"] == (outcome.phase == .end ? "b-1" : nil))
+        }
+        let unknown = try notification(.end(payload: nothing), context("database_delete", ["dbname": nil])).payload
+        #expect(unknown["instance_id"] == nil && unknown["dbname"] == nil)
+    }
+
+    @Test func nullUnderOneNameGivesWayToAValueUnderTheOther() throws {
+        let operation = try #require(Catalogues.builtIn.operation("instance_create"))
+        let start = context(
+            "instance_create",
+            ["name": "n", "flavor": nil, "flavor_id": 7, "datastore": "mysql", "datastore_version": "8"])
+        let payload = try operation.startNotification(
+            context: start, origin: origin, messageID: messageID, timestamp: timestamp
+        )?.message.payload
+        #expect(payload?["flavor"] == 7 && payload?["flavor_id"] == 7)
+    }
+
     @Test func aMissingEndFieldIsNamed() {
         #expect(throws: FieldError(field: "payload.instance_id", problem: "is missing")) {
             try notification(.end(payload: [:]), context("instance_create", ["name": "n"]))
         }
         #expect(throws: FieldError(field: "payload.instance_id", problem: "must be a string, not an object")) {
             try notification(.end(payload: ["instance_id": [:]]), context("instance_create", ["name": "n"]))
+        }
+        #expect(throws: FieldError(field: "payload.instance_id", problem: "must be a string, not null")) {
+            try notification(.end(payload: ["instance_id": nil]), context("instance_create", ["name": "n"]))
         }
         #expect(throws: FieldError(field: "context.payload.dbname", problem: "must be a string, not an array")) {
             try notification(.end(payload: [:]), context("database_delete", ["instance_id": "i", "dbname": []]))

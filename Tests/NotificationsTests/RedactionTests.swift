@@ -19,8 +19,20 @@ import Testing
         ("X-Auth-Token:\thunter2\nHost: h", "X-Auth-Token:\t***\nHost: h"),
         ("Authorization: Bearer hunter2\r\n", "Authorization: *** ***\r\n"),
         ("{'Authorization': 'Bearer hunter2'}", "{'Authorization': '***'}"),
+        ("Authorization: Token hunter2", "Authorization: *** ***"),
+        ("AUTHORIZATION=Bearer hunter2", "AUTHORIZATION=*** ***"),
+        ("[('X-Auth-Token', 'hunter2'), ('A', 'b')]", "[('X-Auth-Token', '***'), ('A', 'b')]"),
+        ("[(b'Authorization', b'Bearer hunter2')]", "[(b'Authorization', b'***')]"),
         ("<password>hunter2</password>", "<password>***</password>"),
         ("tool --password hunter2 go", "tool --password *** go"),
+        ("rootPassword: hunter2\nname: n", "rootPassword: ***\nname: n"),
+        ("db.userToken: hunter2", "db.userToken: ***"),
+        ("password: no-hunter2", "password: ***"), ("password='None'", "password='***'"),
+        // Keys, whole or cut off, as they are and within a string.
+        (
+            "x -----BEGIN RSA PRIVATE KEY-----\nhunter2\nhunter2==\n-----END RSA PRIVATE KEY-----\ny",
+            "x -----BEGIN RSA PRIVATE KEY-----***-----END RSA PRIVATE KEY-----\ny"
+        ), (#"'-----BEGIN PRIVATE KEY-----\nhunter2\nhun"#, "'-----BEGIN PRIVATE KEY-----***"),
         // SQL.
         ("CREATE USER 'u'@'%' IDENTIFIED BY 'hun ter2'", "CREATE USER 'u'@'%' IDENTIFIED BY '***'"),
         ("identified  by\n`hunter2`;", "identified  by\n`***`;"),
@@ -50,7 +62,9 @@ import Testing
         "no space left on device", "InvalidToken: no such user", "dbaas.user_change_password.end", "username=anna",
         "http://host:8080/v1/users", "2015-06-28 05:54:57.725572", "Token::parse failed", "the password is wrong",
         "password=", "password:", "secret=''", "pass: 3, fail: 2", "mail to a@b.example: failed", "e\u{301}: ü", "",
-        "token://x", "password expired",
+        "token://x", "password expired", "BadPassword: expired", "connect(user='u', password=None, token=null)",
+        "Access denied for user 'root'@'localhost' (using password: YES)", #"{"password": null, "a": 1}"#,
+        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----", "-----BEGIN -----", "-----END PRIVATE KEY-----",
     ])
     func leavesOtherTextAlone(text: String) {
         #expect(Array(Redaction.standard.redact(text).utf8) == Array(text.utf8))
@@ -59,12 +73,14 @@ import Testing
     @Test func fieldsOfSecretNamesAreNullAtAnyDepth() {
         let object: JSONObject = [
             "username": "anna", "admin_password": "x", "Auth-Token": "x", "adminPass": 7, "keypassword": "kept",
+            "rootPassword": "x", "tokenType": "kept",
             "users": [["name": "ben", "password": "x", "credentials": ["a": "x"]], "password=x"],
             "passwords": ["x"], "service_catalog": [["url": "x"]], "token": nil, "tokens_used": 5,
         ]
         #expect(
             Redaction.standard.redact(object) == [
                 "username": "anna", "admin_password": nil, "Auth-Token": nil, "adminPass": nil, "keypassword": "kept",
+                "rootPassword": nil, "tokenType": "kept",
                 "users": [["name": "ben", "password": nil, "credentials": nil], "password=***"],
                 "passwords": nil, "service_catalog": nil, "token": nil, "tokens_used": 5,
             ])
@@ -126,6 +142,7 @@ import Testing
             "password", "password=", "password='", "password = ", "=", ": ", "\\", "\\\"", "'", "\\'=", "\"\"", " ",
             "identified with ", "identified by", "identified with 'a ", "://", "://:", "://u:p@", "a\\\\'", "x:\t",
             "unlock with ", "unlock  ", "unlock with '", "e\u{301}", "password='\u{301}",
+            "aToken:", "a", "-", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\n-----END ",
         ])
     func hostileTextIsDoneWith(unit: String) throws {
         let redaction = try Redaction(fields: [], patterns: ["unlock with *", "unlock *!", "\\*", "' '*", " k *"])

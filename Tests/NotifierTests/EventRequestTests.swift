@@ -53,6 +53,11 @@ import Testing
             "dbaas.database_create.error", context: self.context, payload: ["message": "no space"])
         #expect(plain.first?.message.payload["exception"] == ["no space"])
         #expect(plain.first?.message.priority == .error)
+        // str(KeyboardInterrupt()) and many others.
+        let silent = try self.events(
+            "dbaas.database_create.error", context: self.context, payload: ["message": "", "exception": ["E"]])
+        #expect(silent.first?.message.payload["message"] == "")
+        #expect(silent.first?.message.payload["exception"] == ["E"])
         let traced = try self.events(
             "dbaas.database_create.error", context: self.context,
             payload: ["message": "no space", "exception": ["Traceback", "OSError: no space"], "instance_id": "i-2"])

@@ -124,7 +124,7 @@ extension Catalogue {
             rest: "POST v1/{tenant_id}/backups",
             start: [
                 .required("name", "Name of the backup"),
-                .required("instance_id", "Instance to back up"),
+                .required("instance_id", "Instance to back up; null for one restored from elsewhere", nullable: true),
                 .required("description", "Description of the backup", nullable: true),
                 .required("parent_id", "Backup that this one builds on", nullable: true),
             ],

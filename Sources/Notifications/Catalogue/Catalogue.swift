@@ -37,7 +37,7 @@ public struct Catalogue: Sendable, Hashable {
     public static let defaultBaseFields: [FieldDefinition] = [
         .required("tenant_id", "Tenant (project) on whose behalf the operation runs"),
         .optional("user_id", "User who asked for it"),
-        .required("client_ip", "Address of the client that called the API"),
+        .required("client_ip", "Address of the client that called the API; null where it is not known", nullable: true),
         .required("server_ip", "Address of the service that publishes"),
         .required("server_type", "Kind of the service that publishes: api, task or conductor"),
         .required("request_id", "Identifier that ties start, end and error together"),

@@ -33,7 +33,7 @@ extension CatalogueDocument {
         plane says `api` or `task` and its address.
 
         Then come the fields that the event declares, taken from what the operation said at its end or else from the context's
-        payload. A declared field that is required and missing, or of the wrong type, is refused by name. A field that is not
+        payload; null in the one hides no value in the other. A declared field that is required and missing, or of the wrong type, is refused by name. A field that is not
         declared is left out; the conductor counts these, and names them in its log at level `debug`.
 
         Last come the operation's identifiers as far as they are known: those fields of its start that say what it was about,

@@ -75,11 +75,15 @@ public struct FieldDefinition: Sendable, Hashable {
         self.name.hasSameBytes(as: name) || self.alternateName.map { $0.hasSameBytes(as: name) } ?? false
     }
 
-    /// The field's value in an object, and the name it stands under there.
+    /// The field's value in an object, and the name it stands under there. Null under one name gives way to a value
+    /// under the other.
     func find(in object: JSONObject) -> (name: String, value: JSONValue)? {
-        if let value = object[self.name] { return (self.name, value) }
-        guard let alternateName, let value = object[alternateName] else { return nil }
-        return (alternateName, value)
+        let value = object[self.name]
+        if let value, !value.isNull { return (self.name, value) }
+        if let alternateName, let other = object[alternateName], value == nil || !other.isNull {
+            return (alternateName, other)
+        }
+        return value.map { (self.name, $0) }
     }
 
     /// - Parameter path: the path of the object that the value stands in.

@@ -57,6 +57,12 @@ package struct JSONFields {
         return string
     }
 
+    /// A string that must be there and may be null, which reads as an empty one.
+    package func nullableString(_ name: String) throws(FieldError) -> String {
+        guard self.object[name] != nil else { throw self.error(name, "is missing") }
+        return try self.optionalString(name) ?? ""
+    }
+
     /// An object that may be missing.
     package func optionalObject(_ name: String) throws(FieldError) -> JSONObject? {
         guard let value = self.value(name) else { return nil }

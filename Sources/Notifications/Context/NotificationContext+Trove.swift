@@ -39,14 +39,14 @@ extension NotificationContext {
             payload.append(member.name, Self.named(member.value))
         }
         func string(_ name: String, else other: String) throws(FieldError) -> String {
-            if let string = try notification.optionalString(name) { return string }
+            if let string = try notification.optionalString(name), !string.isEmpty { return string }
             return try fields.string(other)
         }
         self.init(
             operation: operation, requestID: try string("request_id", else: "request_id"),
             tenantID: try string("tenant_id", else: "project_id"),
             userID: try fields.optionalString("user"),
-            clientIP: try notification.string("client_ip"),
+            clientIP: try notification.nullableString("client_ip"),
             serverIP: try notification.optionalString("server_ip"),
             serverType: try notification.optionalString("server_type"),
             payload: payload, requestContext: fields.object)

@@ -11,7 +11,8 @@ public struct NotificationContext: Sendable, Hashable {
     public var tenantID: String
     /// The user who asked for it, when known.
     public var userID: String?
-    /// The address of the client that called the API, with or without its port.
+    /// The address of the client that called the API, with or without its port. Empty, published as null, where the
+    /// control plane does not know it: Trove behind a Unix socket.
     public var clientIP: String
     /// The address of the service that made the context. The conductor publishes its own instead.
     public var serverIP: String?
@@ -71,7 +72,7 @@ public struct NotificationContext: Sendable, Hashable {
         self.init(
             operation: try fields.string("operation"), requestID: try fields.string("request_id"),
             tenantID: try fields.string("tenant_id"), userID: try fields.optionalString("user_id"),
-            clientIP: try fields.string("client_ip"), serverIP: try fields.optionalString("server_ip"),
+            clientIP: try fields.nullableString("client_ip"), serverIP: try fields.optionalString("server_ip"),
             serverType: try fields.optionalString("server_type"),
             payload: try fields.optionalObject("payload") ?? JSONObject(),
             traceparent: try fields.optionalString("traceparent"), token: try fields.optionalString("token"),
@@ -101,6 +102,9 @@ public struct NotificationContext: Sendable, Hashable {
         return object
     }
 
+    /// The client's address, or null.
+    var publishedClientIP: JSONValue { self.clientIP.isEmpty ? .null : .string(self.clientIP) }
+
     /// The context's JSON form, without the members it has no value for.
     public var json: JSONObject {
         var object = JSONObject()
@@ -108,7 +112,7 @@ public struct NotificationContext: Sendable, Hashable {
         object.append("request_id", .string(self.requestID))
         object.append("tenant_id", .string(self.tenantID))
         if let userID { object.append("user_id", .string(userID)) }
-        object.append("client_ip", .string(self.clientIP))
+        object.append("client_ip", self.publishedClientIP)
         if let serverIP { object.append("server_ip", .string(serverIP)) }
         if let serverType { object.append("server_type", .string(serverType)) }
         object.append("payload", .object(self.payload))

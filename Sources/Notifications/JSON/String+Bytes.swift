@@ -7,6 +7,14 @@ extension String {
     package func hasSameBytes(as other: String) -> Bool {
         self.utf8.count == other.utf8.count && self.utf8.elementsEqual(other.utf8)
     }
+
+    /// The beginning of text that a stranger wrote, for a log: quoted, in ASCII without control characters, at most 64
+    /// of its Unicode scalars. A prefix of 64 characters is no bound: one character may have a million marks.
+    package var excerpt: String {
+        var excerpt = "\""
+        for scalar in self.unicodeScalars.prefix(64) { excerpt += scalar.escaped(asASCII: true) }
+        return excerpt + "\""
+    }
 }
 
 /// A string that is compared and hashed by its bytes (``Swift/String/hasSameBytes(as:)`` says why).

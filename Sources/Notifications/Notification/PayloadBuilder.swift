@@ -21,7 +21,7 @@ struct PayloadBuilder {
             switch field.name {
             case "tenant_id": self.payload.append(field.name, .string(context.tenantID))
             case "user_id": if let userID = context.userID { self.payload.append(field.name, .string(userID)) }
-            case "client_ip": self.payload.append(field.name, .string(context.clientIP))
+            case "client_ip": self.payload.append(field.name, context.publishedClientIP)
             case "server_ip": self.payload.append(field.name, .string(origin.serverIP))
             case "server_type": self.payload.append(field.name, .string(origin.serverType))
             case "request_id": self.payload.append(field.name, .string(context.requestID))
@@ -30,7 +30,7 @@ struct PayloadBuilder {
         }
     }
 
-    /// Takes each field from the first source that has it.
+    /// Takes each field from the first source that has more than null for it.
     ///
     /// - Throws: ``FieldError`` naming a required field that no source has, or a value of the wrong type.
     mutating func take(_ fields: [FieldDefinition], from sources: [PayloadSource]) throws(FieldError) {
@@ -40,19 +40,27 @@ struct PayloadBuilder {
         }
     }
 
-    /// Takes those of the fields that are not in the payload and that a source has.
+    /// Takes those of the fields that are not in the payload and that a source knows a value of.
     mutating func takeIfPresent(_ fields: [FieldDefinition], from sources: [PayloadSource]) throws(FieldError) {
-        for field in fields where self.payload[field.name] == nil { _ = try self.take(field, from: sources) }
+        for field in fields where self.payload[field.name] == nil {
+            let isKnown = sources.contains { source in
+                field.find(in: source.values).map { field.isNullable || !$0.value.isNull } ?? false
+            }
+            if isKnown { _ = try self.take(field, from: sources) }
+        }
     }
 
     private mutating func take(_ field: FieldDefinition, from sources: [PayloadSource]) throws(FieldError) -> Bool {
+        var found: (name: String, value: JSONValue, path: String)?
         for source in sources {
-            guard let (name, value) = field.find(in: source.values) else { continue }
-            try field.check(value, name: name, path: source.path)
-            self.payload[field.name] = value
-            if name != field.name { self.payload[name] = value }
-            return true
+            // Who fills every key says null for what it does not know, which must not hide what another source knows.
+            guard found?.value.isNull != false, let (name, value) = field.find(in: source.values) else { continue }
+            if found == nil || !value.isNull { found = (name, value, source.path) }
         }
-        return false
+        guard let (name, value, path) = found else { return false }
+        try field.check(value, name: name, path: path)
+        self.payload[field.name] = value
+        if name != field.name { self.payload[name] = value }
+        return true
     }
 }

@@ -1,18 +1,19 @@
 extension Redaction {
-    /// Names whose values are secrets. Names that end in one of them after a `_` or `-` are meant too (`db_password`,
-    /// `X-Auth-Token`).
+    /// Names whose values are secrets. Names that end in one of them as a word of its own are meant too (`db_password`,
+    /// `X-Auth-Token`, `rootPassword`).
     static let standardFields = [
         "password", "passwords", "passwd", "pwd", "passphrase", "secret", "secrets", "token", "api_key", "apikey",
         "access_key", "secret_key", "private_key", "privatekey", "hmac_key", "credential", "credentials",
         "authorization", "service_catalog", "admin_pass", "adminpass", "root_pass", "db_pass", "user_pass",
     ]
 
-    /// What names and a `=` or `:` do not find: SQL, a command's options, HTTP's two-word headers.
+    /// What names and a `=` or `:` do not find: SQL, a command's options, HTTP's two-word headers, and headers in pairs.
     static let standardPatterns: [RedactionPattern] =
         [
             "IDENTIFIED BY *", "IDENTIFIED BY PASSWORD *", "PASSWORD '*'", "PASSWORD \"*\"", "PASSWORD(*",
-            "PASSWORD (*", "Authorization: Bearer *", "Authorization: Basic *", "--password *", "--token *",
-            "password>*</",
+            "PASSWORD (*", "Authorization: Bearer *", "Authorization: Basic *", "Authorization: Token *",
+            "Authorization=Bearer *", "Authorization', *", "-Auth-Token', *", "-Subject-Token', *", "--password *",
+            "--token *", "password>*</",
         ].map(Self.checked) + [
             // CREATE USER … IDENTIFIED WITH mysql_native_password BY '…'
             RedactionPattern(literal: "identified with", thenWord: "by"),

@@ -12,18 +12,18 @@ public struct Redaction: Sendable {
 
     private let fields: SecretNames
     private let patterns: [RedactionPattern]
-    private let takesAssignments: Bool
+    private let takesUsualPlaces: Bool
 
     /// What is redacted unless somebody says otherwise.
     public static let standard = Redaction(
-        fields: SecretNames(Self.standardFields), patterns: Self.standardPatterns, takesAssignments: true)
+        fields: SecretNames(Self.standardFields), patterns: Self.standardPatterns, takesUsualPlaces: true)
     /// Redacts nothing.
-    public static let none = Redaction(fields: SecretNames([]), patterns: [], takesAssignments: false)
+    public static let none = Redaction(fields: SecretNames([]), patterns: [], takesUsualPlaces: false)
 
-    private init(fields: SecretNames, patterns: [RedactionPattern], takesAssignments: Bool) {
+    private init(fields: SecretNames, patterns: [RedactionPattern], takesUsualPlaces: Bool) {
         self.fields = fields
         self.patterns = patterns
-        self.takesAssignments = takesAssignments
+        self.takesUsualPlaces = takesUsualPlaces
     }
 
     /// The standard redaction, and more.
@@ -43,7 +43,7 @@ public struct Redaction: Sendable {
         for pattern in patterns { parsed.append(try RedactionPattern(pattern)) }
         self.init(
             fields: SecretNames(Self.standardFields + fields), patterns: Self.standardPatterns + parsed,
-            takesAssignments: true)
+            takesUsualPlaces: true)
     }
 
     /// The object without secrets: fields of secret names are null, at any depth, and all texts are redacted.
@@ -117,11 +117,12 @@ extension Redaction {
         let bytes = text.utf8.span
         let present = ByteSet(bytes)
         var secrets: [Range<Int>] = []
-        if self.takesAssignments {
+        if self.takesUsualPlaces {
             if present.contains(UInt8(ascii: "=")) || present.contains(UInt8(ascii: ":")) {
                 self.fields.findAssignments(in: bytes, &secrets)
             }
             if present.contains(UInt8(ascii: "@")) { URLPasswords.find(in: bytes, &secrets) }
+            if present.contains(UInt8(ascii: "-")) { PrivateKeys.find(in: bytes, &secrets) }
         }
         for pattern in self.patterns where pattern.needs.isSubset(of: present) { pattern.find(in: bytes, &secrets) }
         // What was redacted before stays as it is: guest and conductor both do it.

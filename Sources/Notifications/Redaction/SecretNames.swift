@@ -16,11 +16,13 @@ struct SecretNames: Sendable {
         byte == UInt8(ascii: "-") ? UInt8(ascii: "_") : byte.lowered
     }
 
-    /// Whether a field of this name holds a secret: it is one of the names, or ends in one after a `_` or `-`.
+    /// Whether a field of this name holds a secret: it is one of the names, or ends in one after a `_` or `-`, or where
+    /// a capital begins a word.
     func isSecret(field: String) -> Bool {
         let bytes = field.utf8.span
         return self.endsInName(bytes, before: bytes.count) { start in
             start == 0 || Self.normalized(bytes[start - 1]) == UInt8(ascii: "_")
+                || (bytes[start].isCapital && !bytes[start - 1].isCapital)
         }
     }
 
@@ -52,7 +54,7 @@ struct SecretNames: Sendable {
                 index += 1
                 continue
             }
-            if !found.secret.isEmpty { secrets.append(found.secret) }
+            if !found.secret.isEmpty, !Self.saysNothing(text, found.secret) { secrets.append(found.secret) }
             index = found.end
         }
     }
@@ -68,10 +70,29 @@ struct SecretNames: Sendable {
             end -= 1
             while end > 0, text[end - 1] == UInt8(ascii: "\\") { end -= 1 }
         }
-        // `InvalidToken: no such user` names an error, and its text is not the token.
         return self.endsInName(text, before: end) { start in
-            !isColon || isQuoted || start == 0 || !text[start - 1].isAlphanumeric
+            !isColon || isQuoted || start == 0 || !text[start - 1].isAlphanumeric || Self.isVariable(text, start)
         }
+    }
+
+    /// Whether the name is the end of a variable's, such as `rootPassword`. `InvalidToken: no such user` names an error,
+    /// and its text is not the token.
+    private static func isVariable(_ text: Span<UInt8>, _ start: Int) -> Bool {
+        guard text[start].isCapital else { return false }
+        var first = start
+        let limit = max(0, start - self.longestVariable)
+        while first > limit, text[first - 1].isAlphanumeric { first -= 1 }
+        return !text[first].isCapital
+    }
+
+    private static let longestVariable = 64
+    /// What stands for a value that is not there, or says whether there is one: `(using password: YES)`.
+    private static let noValues: [StaticString] = [
+        "YES", "NO", "yes", "no", "None", "null", "NULL", "nil", "true", "false", "True", "False",
+    ]
+
+    private static func saysNothing(_ text: Span<UInt8>, _ secret: Range<Int>) -> Bool {
+        !text[secret.lowerBound - 1].isQuote && self.noValues.contains { text.holds($0, at: secret) }
     }
 
     /// What stands behind `=`, `:`, `==`, `:=` or `=>`; nothing behind the `::` and `://` of other languages.
@@ -89,6 +110,8 @@ struct SecretNames: Sendable {
 }
 
 extension UInt8 {
+    /// A capital of ASCII.
+    fileprivate var isCapital: Bool { self.lowered != self }
     /// White space within a line.
     fileprivate var isBlank: Bool { self == 0x20 || self == 0x09 }
 }

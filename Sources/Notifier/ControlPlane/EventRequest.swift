@@ -166,7 +166,8 @@ package struct EventRequest: Sendable {
     /// The outcome that an error event's own fields tell of: `message`, and `exception` if the script has a trace.
     private static func error(_ payload: JSONObject) throws(FieldError) -> OperationOutcome {
         let fields = JSONFields(payload, path: "payload")
-        let message = try fields.string("message")
+        // The text of many an error is empty.
+        guard let message = try fields.optionalString("message") else { throw fields.error("message", "is missing") }
         let trace: [String]
         switch fields.value("exception") {
         case nil: trace = [message]
