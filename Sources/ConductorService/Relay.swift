@@ -89,7 +89,8 @@ package struct Relay: RPCRequestHandler {
             throw RPCError(FieldError(field: "params.\(error.field)", problem: error.problem))
         }
         if !notification.undeclaredFields.isEmpty {
-            self.counters.dropped(notification.undeclaredFields.count, of: operation.definition.key)
+            self.counters.dropped(
+                notification.undeclaredFields.count, of: "\(operation.catalogue.service).\(operation.definition.key)")
             self.logger.debug(
                 "Fields that the event does not declare were left out",
                 metadata: [

@@ -7,7 +7,7 @@ package final class RelayCounters: Sendable {
     package struct Counts: Sendable, Hashable {
         /// Outcomes that were taken and not published, since the operator has switched their event off.
         package var disabled = 0
-        /// Fields that guests sent and the event does not declare, by the operation's key: they were left out.
+        /// Fields that guests sent and the event does not declare, by service and operation: they were left out.
         package var undeclaredFields: [String: Int] = [:]
     }
 
@@ -22,7 +22,7 @@ package final class RelayCounters: Sendable {
     /// An outcome was taken whose event is switched off.
     func disabled() { self.state.withLockedValue { $0.disabled += 1 } }
 
-    /// - Parameter operation: the key of a catalogue's operation, so that there are no more than the catalogues have.
+    /// - Parameter operation: a catalogue's service and its operation, so that there are no more than the catalogues have.
     func dropped(_ fields: Int, of operation: String) {
         self.state.withLockedValue { $0.undeclaredFields[operation, default: 0] += fields }
     }

@@ -75,7 +75,7 @@ import Testing
         #expect(answer == .success(.taken(report.messageID, .published)))
         let payload = try #require(driver.notifications.first?.payload)
         #expect(Set(payload.members.map(\.name)).isDisjoint(with: ["colour", "size", "shape"]))
-        #expect(counters.counts.undeclaredFields == ["database_create": 3])
+        #expect(counters.counts.undeclaredFields == ["dbaas.database_create": 3])
     }
 
     @Test func whatAGuestNamesItsFieldsFillsNoLogAndBeginsNoLine() async throws {

@@ -120,7 +120,7 @@ struct OtherServicesTests {
             }
             let last = try #require(conductor.standardError.last { $0.contains("Since the start") })
             #expect(last.contains("outcomes_of_disabled_events=2"), "\(last)")
-            #expect(last.contains("undeclared_fields_left_out=data.putitem 1"), "\(last)")
+            #expect(last.contains("undeclared_fields_left_out=magnetodb.data.putitem 1"), "\(last)")
         }
     }
 
