@@ -44,6 +44,10 @@ struct EventsCommandTests {
     func unheard(_ streams: String) async throws {
         let end = try await self.run("events --set no.such=1", streams)
         #expect(end.status == .exited(78))
+        let guest = try await Program("/bin/sh").run([
+            "-c", "exec \"$0\" exec --context /none -- true \(streams)", Program.guestAgent.path,
+        ])
+        #expect(guest.status == .exited(78))
     }
 
     @Test("It lists the events of further catalogues, with the queues of the settings and what is on")
