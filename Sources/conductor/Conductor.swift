@@ -12,4 +12,9 @@ struct Conductor: AsyncParsableCommand {
             Serve.self, Notify.self, PrintContext.self, Events.self, CheckConfig.self, ListSettings.self,
             Certificates.self,
         ])
+
+    static func main() async {
+        StandardStreams.holdPlaces()
+        await self.main(nil)
+    }
 }

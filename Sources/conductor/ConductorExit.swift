@@ -36,7 +36,11 @@ enum ConductorExit {
     }
 
     /// Says something on standard error.
-    static func say(_ message: String) { FileHandle.standardError.write(Data("conductor: \(message)\n".utf8)) }
+    ///
+    /// Where nobody can hear it, the work goes on: an event must not be lost to a warning.
+    static func say(_ message: String) {
+        try? FileHandle.standardError.write(contentsOf: Data("conductor: \(message)\n".utf8))
+    }
 
     private static func exit(for error: any Error) -> any Error {
         let message: String
@@ -53,6 +57,7 @@ enum ConductorExit {
         case let error as ReportSettingsError: message = error.description
         case let error as PeriodStateError: message = error.description
         case let error as ConductorServerError: message = error.description
+        case let error as StandardStreams.OutputError: (message, code) = (error.description, .failure)
         default: return error
         }
         Self.say(message)

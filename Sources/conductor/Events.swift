@@ -36,10 +36,10 @@ struct Events: AsyncParsableCommand {
             let catalogues = try settings.catalogues()
             let document = CatalogueDocument(catalogues, topic: try settings.string("messaging.topic"))
             switch self.form {
-            case nil: print(document.list(), terminator: "")
-            case .markdown: print(document.markdown(), terminator: "")
-            case .json: print(document.json())
-            case .ceilometer: print(catalogues.ceilometerEventDefinitions, terminator: "")
+            case nil: try StandardStreams.print(document.list())
+            case .markdown: try StandardStreams.print(document.markdown())
+            case .json: try StandardStreams.print(document.json() + "\n")
+            case .ceilometer: try StandardStreams.print(catalogues.ceilometerEventDefinitions)
             }
         }
     }

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import Glibc
 import Logging
 import Notifications
@@ -139,8 +138,8 @@ struct Notify: AsyncParsableCommand {
                 break
             }
             if printing {
-                let line = "\(event.message.messageID) \(event.message.eventType)\n"
-                try? FileHandle.standardOutput.write(contentsOf: Data(line.utf8))
+                // The event is out, whether or not anybody reads of it.
+                try? StandardStreams.print("\(event.message.messageID) \(event.message.eventType)\n")
             }
         }
         // All that was sent has been answered.

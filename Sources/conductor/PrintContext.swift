@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import Logging
 import Notifications
 import Notifier
@@ -79,8 +78,8 @@ struct PrintContext: AsyncParsableCommand {
             for notification in notifications {
                 var context = notification.context
                 context.serverIP = self.serverIP
-                let line = JSONWriter.encode(.object(context.json)) + [UInt8(ascii: "\n")]
-                try FileHandle.standardOutput.write(contentsOf: Data(line))
+                let line = String(decoding: JSONWriter.encode(.object(context.json)), as: UTF8.self)
+                try StandardStreams.print(line + "\n")
             }
         }
     }

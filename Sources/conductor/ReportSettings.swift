@@ -55,6 +55,7 @@ struct ReportSettings {
         let serviceIDs = try Self.serviceIDs(settings)
         var limits = CommandRowSource.Limits()
         limits.timeout = try settings.duration("reports.command_timeout")
+        let patience = try settings.duration("messaging.publish_timeout")
 
         if let source = try Self.source("reports.exists_command", settings, limits, logger) {
             guard let path = try settings.optionalString("reports.state_file") else {
@@ -67,6 +68,7 @@ struct ReportSettings {
             var configuration = ExistsReporter.Configuration(publisherID: publisherID)
             configuration.interval = try settings.duration("reports.exists_notification_interval")
             configuration.serviceIDs = serviceIDs
+            configuration.patience = patience
             try Self.require("trove.instance.exists", for: "reports.exists_command", in: catalogues)
             let file = PeriodStateFile(path: path, setting: "reports.state_file")
             _ = try file.load()
@@ -87,6 +89,7 @@ struct ReportSettings {
                     "reports.quota_notification_interval is set, and reports.quota_command, which it is for, is not.")
             }
             var configuration = QuotaReporter.Configuration(interval: .seconds(interval), publisherID: publisherID)
+            configuration.patience = patience
             configuration.eventType =
                 QuotaUsage.EventType(rawValue: try settings.string("reports.quota_event")) ?? .quotas
             try Self.require(

@@ -99,8 +99,8 @@ final class CommandRun: Sendable {
         guard let data = try? handle.read(upToCount: Self.fieldsLimit + 1), data.count <= Self.fieldsLimit,
             case .object(let object)? = try? JSONValue(json: Array(data))
         else {
-            FileHandle.standardError.write(
-                Data(
+            try? FileHandle.standardError.write(
+                contentsOf: Data(
                     "guest-agent: the file that \(Self.fieldsVariable) names holds no JSON object; it is ignored.\n"
                         .utf8))
             return

@@ -127,6 +127,6 @@ struct Exec: AsyncParsableCommand {
     }
 
     private static func say(_ message: String) {
-        FileHandle.standardError.write(Data("guest-agent: \(message)\n".utf8))
+        try? FileHandle.standardError.write(contentsOf: Data("guest-agent: \(message)\n".utf8))
     }
 }

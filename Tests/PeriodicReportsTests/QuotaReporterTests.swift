@@ -1,4 +1,5 @@
 import Logging
+import NIOConcurrencyHelpers
 import Notifications
 import Notifier
 import PeriodicReports
@@ -11,10 +12,12 @@ import Testing
     ]
 
     private func reporter(
-        _ world: World, log: LogLines = LogLines(), eventType: QuotaUsage.EventType = .quotas
+        _ world: World, log: LogLines = LogLines(), eventType: QuotaUsage.EventType = .quotas,
+        patience: Duration = .zero
     ) -> QuotaReporter {
         var configuration = QuotaReporter.Configuration(interval: .seconds(60), publisherID: "taskmanager.h")
         configuration.eventType = eventType
+        configuration.patience = patience
         return QuotaReporter(
             configuration: configuration, source: world, notifier: Notifier(drivers: [world]), clock: world,
             logger: log.logger)
@@ -55,6 +58,43 @@ import Testing
         try await self.reporter(world, log: log).run()
         #expect(world.with { $0.taken.isEmpty })
         #expect(log.all.last?.contains("row 2: \(field) is missing") == true, "\(log.all)")
+    }
+
+    @Test func aBrokerWhoseConnectionIsBeingMadeCostsNoReport() async throws {
+        let world = World(now: "2026-01-02 10:00:00")
+        let isConnected = NIOLockedValueBox(false)
+        world.with { world in
+            world.rows = [Self.row]
+            world.onEmit = { _, _ in
+                let isTaken = isConnected.withLockedValue { isConnected in
+                    defer { isConnected = true }
+                    return isConnected
+                }
+                return (isTaken, isTaken)
+            }
+        }
+        world.run(until: "2026-01-02 10:00:00")
+        let reporter = self.reporter(world, patience: .seconds(50))
+        try await reporter.run()
+        #expect(reporter.counters.counts == .init(rounds: 1, failedRounds: 0, published: 1))
+    }
+
+    @Test func aStopEndsThePatienceAndIsNoFailure() async throws {
+        let world = World(now: "2026-01-02 10:00:00")
+        let (refused, refuse) = AsyncStream<Void>.makeStream()
+        world.with { world in
+            world.rows = [Self.row]
+            world.onEmit = { _, _ in
+                refuse.finish()
+                return (false, false)
+            }
+        }
+        let reporter = self.reporter(world, patience: .seconds(3600))
+        let run = Task { try await reporter.run() }
+        for await _ in refused {}
+        run.cancel()
+        try await run.value
+        #expect(reporter.counters.counts == .init(rounds: 1, failedRounds: 0, published: 0))
     }
 
     @Test func aFailureIsCountedAndTheNextIntervalTriesAgain() async throws {

@@ -26,6 +26,30 @@ struct EventsCommandTests {
         #expect(more.standardOutput.contains("    - magnetodb.table.create.end"))
     }
 
+    /// The program under a shell, which gives it the streams of a cron job gone wrong.
+    private func run(_ arguments: String, _ streams: String) async throws -> ProgramEnd {
+        try await Program("/bin/sh").run(["-c", "exec \"$0\" \(arguments) \(streams)", Program.conductor.path])
+    }
+
+    @Test("What could not be printed is a failure", arguments: [">/dev/full", ">&-", "<&- >&-"])
+    func unprinted(_ streams: String) async throws {
+        for arguments in ["events", "events --ceilometer", "events --json"] {
+            let end = try await self.run(arguments, streams)
+            #expect(end.status == .exited(1))
+            #expect(end.errorText.contains("Standard output cannot be written to"))
+        }
+    }
+
+    @Test("A closed standard error costs no exit code", arguments: ["2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+    func unheard(_ streams: String) async throws {
+        let end = try await self.run("events --set no.such=1", streams)
+        #expect(end.status == .exited(78))
+        let guest = try await Program("/bin/sh").run([
+            "-c", "exec \"$0\" exec --context /none -- true \(streams)", Program.guestAgent.path,
+        ])
+        #expect(guest.status == .exited(78))
+    }
+
     @Test("It lists the events of further catalogues, with the queues of the settings and what is on")
     func list() async throws {
         try await RelayFixture.with { relay in

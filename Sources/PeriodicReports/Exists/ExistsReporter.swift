@@ -18,6 +18,9 @@ package final class ExistsReporter: Service {
         package var serviceIDs = ServiceIDs.trove
         /// How many notifications may be unconfirmed at once.
         package var window = 256
+        /// How long a notification is offered to a driver that cannot take it now: at the conductor's start the broker's
+        /// connection is being made still, and the next interval may be far.
+        package var patience = Duration.zero
 
         /// The defaults, for this publisher.
         package init(publisherID: String) { self.publisherID = publisherID }
@@ -90,7 +93,8 @@ package final class ExistsReporter: Service {
                 try await self.store.write(schedule.state)
                 let existing = instances.filter { $0.createdAt < period.ending }
                 try await BoundedEmission(
-                    notifier: self.notifier, limit: self.configuration.window, counters: self.counters
+                    notifier: self.notifier, limit: self.configuration.window,
+                    patience: self.configuration.patience, counters: self.counters
                 ).emit(existing.count) { index throws(FieldError) in
                     try self.notification(of: existing[index], period)
                 }

@@ -17,6 +17,9 @@ package final class QuotaReporter: Service {
         package var eventType = QuotaUsage.EventType.quotas
         /// How many notifications may be unconfirmed at once.
         package var window = 256
+        /// How long a notification is offered to a driver that cannot take it now: at the conductor's start the broker's
+        /// connection is being made still, and the next interval may be far.
+        package var patience = Duration.zero
 
         /// The defaults, for this interval and publisher.
         package init(interval: Duration, publisherID: String) {
@@ -78,6 +81,7 @@ package final class QuotaReporter: Service {
         do {
             let usages = try await Self.usages(of: self.source.rows())
             for (index, usage) in usages.enumerated() {
+                if index % 256 == 255 { await Task.yield() }
                 do {
                     _ = try self.notification(of: usage, now)
                 } catch {
@@ -85,7 +89,8 @@ package final class QuotaReporter: Service {
                 }
             }
             try await BoundedEmission(
-                notifier: self.notifier, limit: self.configuration.window, counters: self.counters
+                notifier: self.notifier, limit: self.configuration.window, patience: self.configuration.patience,
+                counters: self.counters
             ).emit(usages.count) { index throws(FieldError) in try self.notification(of: usages[index], now) }
             self.logger.info("Reported the quotas", metadata: ["quotas": "\(usages.count)"])
         } catch is CancellationError {

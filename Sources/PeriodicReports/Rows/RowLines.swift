@@ -12,7 +12,12 @@ struct RowLines {
     /// - Throws: ``RowSourceError`` that names the line but shows nothing of it, or `CancellationError`.
     func rows(of text: [UInt8]) async throws -> [JSONObject] {
         var rows: [JSONObject] = []
-        for (index, line) in text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+        // One line after another: a slice for each of millions of empty lines would take gigabytes.
+        var (rest, index) = (text[...], -1)
+        while !rest.isEmpty {
+            let line = rest.prefix { $0 != UInt8(ascii: "\n") }
+            rest = rest[line.endIndex...].dropFirst()
+            index += 1
             // Reading a hundred thousand rows takes a while: others want the thread too.
             if index % 256 == 255 {
                 await Task.yield()
