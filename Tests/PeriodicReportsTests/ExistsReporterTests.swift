@@ -201,8 +201,8 @@ import Testing
         world.run(until: "2026-01-02 11:20:00")
         try await self.reporter(world, interval: .seconds(600)).run()
         let taken = world.with { $0.taken }
-        #expect(taken[..<5].map(\.messageID) == taken[5..<10].map(\.messageID))
-        #expect(taken[..<5] == taken[5..<10])
+        // In any order: several are in flight at once.
+        #expect(Set(taken[..<5]) == Set(taken[5..<10]))
         #expect(self.periods(world) == ["10:00-11:00", "11:00-11:10", "11:10-11:20"])
     }
 
@@ -234,7 +234,7 @@ import Testing
     }
 }
 
-/// Holds what it is given until so many are in flight; before it lets them go, more have every chance to come.
+/// Holds what it is given until so many are in flight. Before it first lets them go, more have every chance to come.
 private final class CountingDriver: NotificationDriver {
     private struct State {
         var held: [@Sendable (Result<Void, DriverError>) -> Void] = []
@@ -256,15 +256,16 @@ private final class CountingDriver: NotificationDriver {
 
     func emit(_ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void)
     {
-        let isFull = self.state.withLockedValue { state in
+        let (isFull, isFirst) = self.state.withLockedValue { state in
             state.received += 1
             state.held.append(completion)
             state.highest = max(state.highest, state.held.count)
-            return state.held.count == self.limit || state.received == self.total
+            let isFull = state.held.count == self.limit || state.received == self.total
+            return (isFull, state.received == self.limit)
         }
         guard isFull else { return }
         Task {
-            for _ in 0..<50_000 { await Task.yield() }
+            if isFirst { for _ in 0..<20_000 { await Task.yield() } }
             let released = self.state.withLockedValue { state in
                 defer { state.held = [] }
                 return state.held
