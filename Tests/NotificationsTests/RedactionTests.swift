@@ -135,7 +135,7 @@ import Testing
                     payload: ["pwd": nil, "a": "secret=***"]))
     }
 
-    /// Texts of 1 MiB on which a search that began anew at each byte would take hours.
+    /// Texts of a quarter of a MiB on which a search that began anew at each byte would take the better part of an hour.
     @Test(
         .timeLimit(.minutes(2)),
         arguments: [
@@ -146,7 +146,7 @@ import Testing
         ])
     func hostileTextIsDoneWith(unit: String) throws {
         let redaction = try Redaction(fields: [], patterns: ["unlock with *", "unlock *!", "\\*", "' '*", " k *"])
-        let text = String(repeating: unit, count: (1 << 20) / unit.utf8.count)
+        let text = String(repeating: unit, count: (1 << 18) / unit.utf8.count)
         let redacted = redaction.redact(text)
         #expect(redacted.utf8.count <= text.utf8.count * 4)
         let late = redaction.redact(text + "\u{0} password=\"hunter2\" \u{0}")
