@@ -91,12 +91,8 @@ package struct YAMLDocument {
             return Array(data)
         } catch let error as SettingsError {
             throw error
-        } catch CocoaError.fileReadNoSuchFile, CocoaError.fileNoSuchFile {
-            throw unreadable("does not exist; create it or give another path")
-        } catch CocoaError.fileReadNoPermission {
-            throw unreadable("may not be read by this user; change its owner or mode")
         } catch {
-            throw unreadable("cannot be read; check the path and the disk")
+            throw unreadable("\(ReadFailure(error, path: path))")
         }
     }
 

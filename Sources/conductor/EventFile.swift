@@ -1,5 +1,6 @@
 import Foundation
 import Notifications
+import Settings
 
 /// A file of JSON that an option names; `-` is standard input.
 struct EventFile {
@@ -21,7 +22,7 @@ struct EventFile {
         do {
             data = try self.read()
         } catch {
-            throw EventDataError("\(self.option): \(self.name) cannot be read.")
+            throw EventDataError("\(self.option): \(self.name) \(ReadFailure(error, path: self.path)).")
         }
         guard data.count <= Self.limit else {
             throw EventDataError("\(self.option): \(self.name) is longer than \(Self.limit) bytes.")

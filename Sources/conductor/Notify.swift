@@ -153,7 +153,7 @@ extension ConductorExit {
     /// Names the fields that were left out of an event.
     static func warn(undeclared names: [String], of event: String) {
         guard !names.isEmpty else { return }
-        let shown = names.prefix(8).map { String($0.prefix(64)).debugDescription }.joined(separator: ", ")
+        let shown = names.prefix(8).map(\.excerpt).joined(separator: ", ")
         let more = names.count > 8 ? " and \(names.count - 8) more" : ""
         Self.say("\(event) does not declare \(shown)\(more): left out.")
     }

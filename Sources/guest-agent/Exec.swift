@@ -117,7 +117,9 @@ struct Exec: AsyncParsableCommand {
         do {
             data = try Data(contentsOf: URL(fileURLWithPath: self.context))
         } catch {
-            throw GuestAgentError(.invalidConfiguration, "--context: \(self.context) cannot be read.")
+            throw GuestAgentError(
+                .invalidConfiguration,
+                "--context: \(self.context) \(ReadFailure(error, path: self.context)).")
         }
         do {
             return try NotificationContext.read(json: Array(data))

@@ -117,9 +117,13 @@ struct ConductorNotifyTests {
         let files = RelayFixture(directory: directory)
         let noop = ["--set", "drivers=noop"]
         let missing = files.path("none.json")
-        for (option, path) in [("--payload", missing), ("--context", missing), ("--payload", directory.path)] {
+        for (option, path, problem) in [
+            ("--payload", missing, "does not exist; create it or give another path"),
+            ("--context", missing, "does not exist; create it or give another path"),
+            ("--payload", directory.path, "is a directory; give the path of a file"),
+        ] {
             let end = try await Program.conductor.run(["notify", "dbaas.quotas", option, path] + noop)
-            #expect(try self.sentence(end, 65) == "\(option): \(path) cannot be read.")
+            #expect(try self.sentence(end, 65) == "\(option): \(path) \(problem).")
         }
         let context = try files.write(#"{"operation": "database_create"}"#, to: "context.json")
         let end = try await Program.conductor.run(["notify", "dbaas.database_create.end", "--context", context] + noop)

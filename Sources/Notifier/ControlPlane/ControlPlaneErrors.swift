@@ -14,7 +14,7 @@ public struct UnknownEventError: Error, Sendable, Hashable, CustomStringConverti
 
     /// One sentence, which shows no more than the name's beginning.
     public var description: String {
-        "No catalogue has the \(self.isOperation ? "operation" : "event") \(String(self.name.prefix(80)).debugDescription)"
+        "No catalogue has the \(self.isOperation ? "operation" : "event") \(self.name.excerpt)"
     }
 }
 

@@ -20,7 +20,7 @@ struct EventSender: Sendable {
             "Fields that the event does not declare were left out",
             metadata: [
                 "event": "\(event)",
-                "fields": "\(names.prefix(8).map { String($0.prefix(64)).debugDescription })",
+                "fields": "\(names.prefix(8).map(\.excerpt).joined(separator: ", "))",
             ])
     }
 }
