@@ -53,9 +53,15 @@ final class CommandOutput: Sendable {
     private let maximumErrorBytes: Int
 
     init(maximumBytes: Int, maximumErrorBytes: Int) throws {
-        self.standardOutput = try Pipe()
-        self.standardError = try Pipe()
-        self.stop = try Pipe()
+        var pipes: [Pipe] = []
+        do {
+            for _ in 0..<3 { pipes.append(try Pipe()) }
+        } catch {
+            // Out of descriptors: none of those there are may be lost for good.
+            for descriptor in pipes.flatMap({ [$0.readEnd, $0.writeEnd] }) { try? descriptor.close() }
+            throw error
+        }
+        (self.standardOutput, self.standardError, self.stop) = (pipes[0], pipes[1], pipes[2])
         self.maximumBytes = maximumBytes
         self.maximumErrorBytes = maximumErrorBytes
     }
