@@ -183,7 +183,8 @@ let package = Package(
         .testTarget(
             name: "ConductorServiceTests",
             dependencies: [
-                "BrokerTesting", "ConductorRPC", "ConductorService", "GuestAgent", "GuestSpool", "Notifications",
+                "BrokerTesting", "ConductorRPC", "ConductorService", "GuestAgent", "GuestSpool", "LogTesting",
+                "Notifications",
                 "Notifier", "ProcessTesting", "RabbitMQ", "RelayTesting", "TLSSocket",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
@@ -214,11 +215,18 @@ let package = Package(
         .testTarget(
             name: "PeriodicReportsTests",
             dependencies: [
-                "BrokerTesting", "Notifications", "Notifier", "PeriodicReports",
+                "BrokerTesting", "LogTesting", "Notifications", "Notifier", "PeriodicReports",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ], swiftSettings: settings),
+        // What tests read of a log.
+        .target(
+            name: "LogTesting",
+            dependencies: [
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+            ], path: "Tests/LogTesting", swiftSettings: settings),
         // Programs that tests run and talk to.
         .target(
             name: "ProcessTesting",
@@ -247,7 +255,7 @@ let package = Package(
         .testTarget(
             name: "RabbitMQTests",
             dependencies: [
-                "BrokerTesting", "RabbitMQ",
+                "BrokerTesting", "CConductorRabbitMQ", "LogTesting", "RabbitMQ",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

@@ -3,6 +3,7 @@ import ConductorRPC
 import Foundation
 import GuestAgent
 import GuestSpool
+import LogTesting
 import Notifications
 import Notifier
 import RelayTesting
@@ -33,7 +34,7 @@ import Testing
     /// Either side alone takes them out.
     @Test(arguments: [true, false]) func noSecretIsPublishedOrLogged(inTheGuest: Bool) async throws {
         let redaction = try Redaction(fields: [], patterns: ["unlock with *"])
-        let (driver, log) = (TestDriver(), RecordedLog())
+        let (driver, log) = (TestDriver(), LogRecorder())
         let notifier = Notifier(drivers: [driver], redaction: inTheGuest ? .none : redaction)
         try await withConductor(notifier, logger: log.logger("conductor")) { conductor in
             let run = try await GuestAgentRun.start(
@@ -65,7 +66,7 @@ import Testing
             configuration: .init(
                 conductors: [ConductorAddress(host: "127.0.0.1", port: 1)],
                 certificateFile: certificates.path("guest.pem"), keyFile: certificates.path("guest.key"),
-                caFile: certificates.path("ca.pem")), outbox: outbox, logger: RecordedLog().logger("guest"))
+                caFile: certificates.path("ca.pem")), outbox: outbox, logger: LogRecorder().logger("guest"))
         let error = ExceptionInfo(etype: "Failed", value: "password=\(Self.secret)", trace: ["pwd=\(Self.secret)"])
         try await agent.notify(.error(error, payload: ["secret": Self.planted()]), context: try self.context)
         try await agent.withNotification(try self.context) {

@@ -1,5 +1,6 @@
 import ConductorRPC
 import ConductorService
+import LogTesting
 import Logging
 import Notifications
 import Notifier
@@ -79,7 +80,7 @@ import Testing
     }
 
     @Test func whatAGuestNamesItsFieldsFillsNoLogAndBeginsNoLine() async throws {
-        let log = RecordedLog()
+        let log = LogRecorder()
         var report = SampleReport.end()
         let long = "e" + String(repeating: "\u{301}", count: 100_000)
         report.outcome = .end(payload: ["a\nb\u{2028}\"c\u{202E}\u{1B}": 1, long: 2])

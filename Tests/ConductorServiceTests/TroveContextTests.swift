@@ -3,6 +3,7 @@ import ConductorRPC
 import ConductorService
 import Foundation
 import GuestAgent
+import LogTesting
 import Logging
 import Notifications
 import Notifier
@@ -60,7 +61,7 @@ import Testing
         let broker = try TestBroker.shared()
         // One topic for the listener, one to look at what was on the wire.
         let (heard, raw) = (UniqueTopic(), UniqueTopic())
-        let log = RecordedLog()
+        let log = LogRecorder()
         let listener = try RealTrove.script(
             "oslo_listener",
             [
@@ -129,7 +130,7 @@ import Testing
     @Test func theConductorReadsTrovesFormOnTheWire() async throws {
         let cases = try await RealTrove.cases(secret: Self.secret)
         let driver = TestDriver()
-        let log = RecordedLog()
+        let log = LogRecorder()
         try await withConductor(Notifier(drivers: [driver]), logger: log.logger("conductor")) { conductor in
             try await RawGuest.with(conductor) { guest in
                 for troveCase in cases {

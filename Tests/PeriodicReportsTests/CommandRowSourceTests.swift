@@ -1,4 +1,5 @@
 import Foundation
+import LogTesting
 import Logging
 import Notifications
 import PeriodicReports
@@ -6,7 +7,7 @@ import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct CommandRowSourceTests {
     private func source(
-        _ script: String, log: LogLines = LogLines(), change: (inout CommandRowSource.Limits) -> Void = { _ in }
+        _ script: String, log: LogRecorder = LogRecorder(), change: (inout CommandRowSource.Limits) -> Void = { _ in }
     ) -> CommandRowSource {
         var limits = CommandRowSource.Limits()
         limits.timeout = .seconds(50)
@@ -82,7 +83,7 @@ import Testing
     @Test func aProgramThatIsNotThereIsNamed() async {
         let source = CommandRowSource(
             name: "reports.quota_command", command: ["/nonexistent/program"], environment: [:],
-            logger: LogLines().logger)
+            logger: LogRecorder().logger)
         let error = await #expect(throws: RowSourceError.self) { try await source.rows() }
         #expect(
             error?.description.hasPrefix("reports.quota_command: /nonexistent/program: it could not be run") == true)
@@ -125,16 +126,17 @@ import Testing
     }
 
     @Test func standardErrorIsLoggedWithoutControlCharacters() async throws {
-        let log = LogLines()
+        let log = LogRecorder()
         let rows = try await self.source(#"printf 'one\n\033two\n' >&2; echo '{}'"#, log: log).rows()
         #expect(rows.count == 1)
-        let text = "A report's command wrote on standard error: reports.exists_command, "
-        #expect(log.all == [text + "one", text + " two"])
+        #expect(log.entries.map(\.message) == Array(repeating: "A report's command wrote on standard error", count: 2))
+        #expect(
+            log.entries.map(\.metadata) == ["one", " two"].map { ["setting": "reports.exists_command", "text": $0] })
     }
 
     @Test func ofMuchStandardErrorTheEndIsLogged() async throws {
-        let log = LogLines()
+        let log = LogRecorder()
         _ = try await self.source("seq 1 100000 >&2", log: log) { $0.errorBytes = 20 }.rows()
-        #expect(log.all.count < 10 && log.all.last?.hasSuffix(", 100000") == true)
+        #expect(log.entries.count < 10 && log.entries.last?.metadata["text"] == "100000")
     }
 }

@@ -1,3 +1,4 @@
+import LogTesting
 import Logging
 import NIOConcurrencyHelpers
 import Notifications
@@ -7,7 +8,7 @@ import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct ExistsReporterTests {
     private func reporter(
-        _ world: World, interval: Duration = .seconds(3600), log: LogLines = LogLines()
+        _ world: World, interval: Duration = .seconds(3600), log: LogRecorder = LogRecorder()
     ) -> ExistsReporter {
         var configuration = ExistsReporter.Configuration(publisherID: "taskmanager.h")
         configuration.interval = interval
@@ -133,7 +134,7 @@ import Testing
 
     @Test func aManagerWithoutAServiceIDIsWarnedOf() async throws {
         let world = World(now: "2026-01-02 10:00:00")
-        let log = LogLines()
+        let log = LogRecorder()
         var row = instanceRow("b")
         row["datastore_manager"] = "oracle"
         var named = instanceRow("c")
@@ -144,7 +145,10 @@ import Testing
         try await self.reporter(world, log: log).run()
         let ids = world.with { $0.taken.map { $0.payload["service_id"]?.string } }
         #expect(Set(ids) == ["2f3ff068-2bfb-4f70-9a9d-a6bb65bc084b", "unknown-service-id-error", "own"])
-        #expect(log.all.filter { $0.hasPrefix("Datastore managers") && $0.contains(#"["oracle"]"#) }.count == 1)
+        #expect(
+            log.entries.filter {
+                $0.message.hasPrefix("Datastore managers") && $0.metadata["managers"] == #"["oracle"]"#
+            }.count == 1)
     }
 
     @Test func anInstanceTwiceStopsTheWholeRound() async throws {
@@ -201,6 +205,7 @@ import Testing
         world.run(until: "2026-01-02 11:20:00")
         try await self.reporter(world, interval: .seconds(600)).run()
         let taken = world.with { $0.taken }
+        try #require(taken.count == 20)
         // In any order: several are in flight at once.
         #expect(Set(taken[..<5]) == Set(taken[5..<10]))
         #expect(self.periods(world) == ["10:00-11:00", "11:00-11:10", "11:10-11:20"])

@@ -1,3 +1,4 @@
+import LogTesting
 import Logging
 import NIOConcurrencyHelpers
 import Notifications
@@ -12,7 +13,7 @@ import Testing
     ]
 
     private func reporter(
-        _ world: World, log: LogLines = LogLines(), eventType: QuotaUsage.EventType = .quotas,
+        _ world: World, log: LogRecorder = LogRecorder(), eventType: QuotaUsage.EventType = .quotas,
         patience: Duration = .zero
     ) -> QuotaReporter {
         var configuration = QuotaReporter.Configuration(interval: .seconds(60), publisherID: "taskmanager.h")
@@ -50,14 +51,14 @@ import Testing
     @Test(arguments: ["resource", "in_use", "reserved", "limit", "updated"])
     func aRowThatLacksAFieldIsNamedAndNothingPublished(field: String) async throws {
         let world = World(now: "2026-01-02 10:00:00")
-        let log = LogLines()
+        let log = LogRecorder()
         var broken = Self.row
         broken[field] = nil
         world.with { $0.rows = [Self.row, broken] }
         world.run(until: "2026-01-02 10:00:00")
         try await self.reporter(world, log: log).run()
         #expect(world.with { $0.taken.isEmpty })
-        #expect(log.all.last?.contains("row 2: \(field) is missing") == true, "\(log.all)")
+        #expect(log.entries.last?.metadata["error"]?.contains("row 2: \(field) is missing") == true, "\(log.text)")
     }
 
     @Test func aBrokerWhoseConnectionIsBeingMadeCostsNoReport() async throws {

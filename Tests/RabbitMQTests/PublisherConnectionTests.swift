@@ -1,5 +1,6 @@
 import BrokerTesting
 import Foundation
+import LogTesting
 import Logging
 import NIOConcurrencyHelpers
 import Testing

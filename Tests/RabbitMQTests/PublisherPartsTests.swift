@@ -1,3 +1,4 @@
+import CConductorRabbitMQ
 import Glibc
 import NIOConcurrencyHelpers
 import Testing

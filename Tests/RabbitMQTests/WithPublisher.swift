@@ -1,4 +1,5 @@
 import BrokerTesting
+import LogTesting
 import Logging
 import NIOConcurrencyHelpers
 import ServiceLifecycle

@@ -1,14 +1,24 @@
-import Logging
+package import Logging
 import NIOConcurrencyHelpers
 
-/// Keeps what is logged, and lets a test wait for it.
-final class LogRecorder: Sendable {
-    struct Entry: Sendable, CustomStringConvertible {
-        var level: Logger.Level
-        var message: String
-        var metadata: [String: String]
+/// Keeps what is logged at every level, and lets a test wait for it.
+package final class LogRecorder: Sendable {
+    /// One call of a logger.
+    package struct Entry: Sendable, CustomStringConvertible {
+        /// The logger's label.
+        package var label: String
+        /// The level.
+        package var level: Logger.Level
+        /// The message.
+        package var message: String
+        /// The logger's metadata, and the call's above it.
+        package var metadata: [String: String]
 
-        var description: String { "\(self.level) \(self.message) \(self.metadata)" }
+        /// All of it, the metadata as it is, in its keys' order.
+        package var description: String {
+            let metadata = self.metadata.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }
+            return "\(self.label) \(self.level) \(self.message)\(metadata.joined())"
+        }
     }
 
     private struct Waiter {
@@ -25,19 +35,31 @@ final class LogRecorder: Sendable {
 
     private let state = NIOLockedValueBox(State())
 
-    var logger: Logger {
-        Logger(label: "test") { _ in Handler(recorder: self) }
+    /// Nothing was logged yet.
+    package init() {}
+
+    /// A logger that writes here.
+    package var logger: Logger { self.logger("test") }
+
+    /// A logger that writes here, under this label.
+    package func logger(_ label: String) -> Logger {
+        Logger(label: label) { Handler(recorder: self, label: $0) }
     }
 
-    var entries: [Entry] { self.state.withLockedValue { $0.entries } }
+    /// All that was logged so far, a line each.
+    package var text: String { self.entries.map(\.description).joined(separator: "\n") }
 
-    func count(_ message: String) -> Int {
+    /// What was logged so far.
+    package var entries: [Entry] { self.state.withLockedValue { $0.entries } }
+
+    /// How many entries, at level info or above, have a message that begins so.
+    package func count(_ message: String) -> Int {
         self.entries.count { $0.message.hasPrefix(message) && $0.level >= .info }
     }
 
     /// The first entry with this message since the one that was waited for before.
     @discardableResult
-    func next(_ message: String) async -> Entry {
+    package func next(_ message: String) async -> Entry {
         await withCheckedContinuation { continuation in
             let found = self.state.withLockedValue { state -> Entry? in
                 if let index = state.entries[state.read...].firstIndex(where: { $0.message.hasPrefix(message) }) {
@@ -65,6 +87,7 @@ final class LogRecorder: Sendable {
 
     private struct Handler: LogHandler {
         let recorder: LogRecorder
+        let label: String
         var metadata: Logger.Metadata = [:]
         var logLevel: Logger.Level = .trace
 
@@ -76,8 +99,8 @@ final class LogRecorder: Sendable {
         func log(event: LogEvent) {
             self.recorder.record(
                 Entry(
-                    level: event.level, message: event.message.description,
-                    metadata: (event.metadata ?? [:]).mapValues { $0.description }))
+                    label: self.label, level: event.level, message: event.message.description,
+                    metadata: self.metadata.merging(event.metadata ?? [:]) { $1 }.mapValues { $0.description }))
         }
     }
 }
