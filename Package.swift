@@ -2,8 +2,8 @@
 import PackageDescription
 
 // Warnings are errors everywhere. The rooms that never touch memory by hand say so with strict memory safety: an
-// `unsafe` there is a reviewer's signal. The two rooms that are bindings to C (TLSSocket, RabbitMQ) would carry the
-// word on every line, where it would tell nobody anything.
+// `unsafe` there is a reviewer's signal. The rooms that are bindings to C (TLSSocket, ContextSigning, RabbitMQ) would carry
+// the word on every line, where it would tell nobody anything.
 let settings: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
     .enableUpcomingFeature("ExistentialAny"),
@@ -11,6 +11,21 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 let strict = settings + [.strictMemorySafety()]
+// The fault bench (Tests/Faults) builds for itself programs that it can end at named places.
+let hasFaultPoints = Context.environment["RELAY_FAULT_POINTS"] != nil
+let faults: [SwiftSetting] = hasFaultPoints ? [.define("FAULT_POINTS")] : []
+// Preloaded into guests of the bench, to set their clocks wrong.
+let faultProducts: [Product] =
+    hasFaultPoints ? [.library(name: "FaultClock", type: .dynamic, targets: ["FaultClock"])] : []
+
+// The fuzzer (Tests/Fuzzing) has its beginning from libFuzzer, which only its own build links.
+let fuzzers: [Target] =
+    Context.environment["RELAY_FUZZING"] != nil
+    ? [
+        .executableTarget(
+            name: "relay-fuzzer", dependencies: ["FuzzEntries"], path: "Tests/Fuzzing/Fuzzer",
+            swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])])
+    ] : []
 
 let package = Package(
     name: "conductor-notification-relay",
@@ -19,7 +34,7 @@ let package = Package(
         .library(name: "Notifier", targets: ["Notifier"]),
         .executable(name: "conductor", targets: ["conductor"]),
         .executable(name: "guest-agent", targets: ["guest-agent"]),
-    ],
+    ] + faultProducts,
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
@@ -30,6 +45,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
         .package(url: "https://github.com/apple/swift-service-context", from: "1.5.1"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
@@ -44,16 +60,26 @@ let package = Package(
         // Rooms, lowest first; a room knows only rooms above it in this list (Docs/architecture.md).
         .target(name: "Notifications", swiftSettings: strict),
         .target(
+            name: "FaultPoints",
+            dependencies: [.product(name: "NIOConcurrencyHelpers", package: "swift-nio")],
+            swiftSettings: strict + faults),
+        .target(name: "ProgramStreams", swiftSettings: strict),
+        .target(
             name: "TLSSocket",
             dependencies: [
                 "CConductorOpenSSL",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOTLS", package: "swift-nio"),
             ], swiftSettings: settings),
         .target(
+            name: "ContextSigning", dependencies: ["CConductorOpenSSL", "Notifications"], swiftSettings: settings),
+        .target(
             name: "RabbitMQ",
             dependencies: [
-                "CConductorRabbitMQ",
+                "CConductorRabbitMQ", "FaultPoints",
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
@@ -83,7 +109,7 @@ let package = Package(
         .target(
             name: "Notifier",
             dependencies: [
-                "Notifications", "RabbitMQ",
+                "ContextSigning", "Notifications", "RabbitMQ",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -91,14 +117,16 @@ let package = Package(
         .target(
             name: "GuestSpool",
             dependencies: [
-                "Notifications",
+                "FaultPoints", "Notifications",
                 .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
             ], swiftSettings: strict),
         .target(
             name: "GuestAgent",
             dependencies: [
-                "ConductorRPC", "GuestSpool", "Notifications", "TLSSocket",
+                "ConductorRPC", "FaultPoints", "GuestSpool", "Notifications", "TLSSocket",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -109,7 +137,7 @@ let package = Package(
         .target(
             name: "ConductorService",
             dependencies: [
-                "ConductorRPC", "Notifications", "Notifier", "TLSSocket",
+                "ConductorRPC", "ContextSigning", "FaultPoints", "Notifications", "Notifier", "TLSSocket",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -132,8 +160,8 @@ let package = Package(
         .executableTarget(
             name: "conductor",
             dependencies: [
-                "CatalogueFiles", "ConductorRPC", "ConductorService", "Notifications", "Notifier", "PeriodicReports",
-                "Settings",
+                "CatalogueFiles", "ConductorRPC", "ConductorService", "ContextSigning", "Notifications", "Notifier",
+                "PeriodicReports", "ProgramStreams", "Settings",
                 "TLSSocket",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
@@ -144,7 +172,7 @@ let package = Package(
         .executableTarget(
             name: "guest-agent",
             dependencies: [
-                "GuestAgent", "GuestSpool", "Settings", "TLSSocket",
+                "GuestAgent", "GuestSpool", "Notifications", "ProgramStreams", "Settings", "TLSSocket",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
@@ -169,6 +197,9 @@ let package = Package(
         .testTarget(name: "NotificationsTests", dependencies: ["Notifications"], swiftSettings: settings),
         .testTarget(
             name: "CatalogueFilesTests", dependencies: ["CatalogueFiles", "Notifications"], swiftSettings: strict),
+        .testTarget(
+            name: "ContextSigningTests", dependencies: ["ContextSigning", "Notifications", "ProcessTesting"],
+            swiftSettings: settings),
         .testTarget(name: "SettingsTests", dependencies: ["Settings"], swiftSettings: strict),
         .testTarget(
             name: "TLSSocketTests",
@@ -183,7 +214,9 @@ let package = Package(
         .testTarget(
             name: "ConductorServiceTests",
             dependencies: [
-                "BrokerTesting", "ConductorRPC", "ConductorService", "GuestAgent", "GuestSpool", "LogTesting",
+                "BrokerTesting", "CatalogueFiles", "ConductorRPC", "ConductorService", "ContextSigning", "GuestAgent",
+                "GuestSpool",
+                "LogTesting",
                 "Notifications",
                 "Notifier", "ProcessTesting", "RabbitMQ", "RelayTesting", "TLSSocket",
                 .product(name: "Logging", package: "swift-log"),
@@ -196,7 +229,8 @@ let package = Package(
         .testTarget(
             name: "GuestAgentTests",
             dependencies: [
-                "ConductorRPC", "ConductorService", "GuestSpool", "Notifier", "RelayTesting", "TLSSocket",
+                "BrokerTesting", "ConductorRPC", "ConductorService", "GuestSpool", "LogTesting", "Notifier",
+                "ProcessTesting", "RelayTesting", "TLSSocket",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -204,11 +238,18 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 "GuestAgent",
             ], swiftSettings: settings),
-        .testTarget(name: "GuestSpoolTests", dependencies: ["GuestSpool", "Notifications"], swiftSettings: settings),
+        .testTarget(
+            name: "GuestSpoolTests",
+            dependencies: [
+                "GuestSpool", "LogTesting", "Notifications", "ProcessTesting",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+            ], swiftSettings: settings),
         .testTarget(
             name: "NotifierTests",
             dependencies: [
-                "BrokerTesting", "Notifications", "Notifier", "RabbitMQ", "RelayTesting",
+                "BrokerTesting", "ContextSigning", "Notifications", "Notifier", "RabbitMQ", "RelayTesting",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
             ], swiftSettings: settings),
@@ -252,6 +293,32 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ], path: "Tests/BrokerTesting", swiftSettings: settings),
+        // The fault bench (Tests/Faults/run).
+        .target(
+            name: "FaultWorkload", dependencies: ["Notifications"], path: "Tests/Faults/Workload",
+            swiftSettings: settings),
+        .target(name: "FaultClock", path: "Tests/Faults/Clock", swiftSettings: settings),
+        .executableTarget(
+            name: "fault-guest",
+            dependencies: [
+                "FaultWorkload", "GuestAgent",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ], path: "Tests/Faults/Guest", swiftSettings: settings),
+        .executableTarget(
+            name: "fault-bench",
+            dependencies: [
+                "BrokerTesting", "FaultPoints", "FaultVolume", "FaultWorkload", "conductor", "fault-guest",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ], path: "Tests/Faults/Bench", swiftSettings: settings),
+        .testTarget(
+            name: "FaultWorkloadTests", dependencies: ["FaultWorkload", "Notifications"], swiftSettings: settings),
         .testTarget(
             name: "RabbitMQTests",
             dependencies: [
@@ -265,12 +332,80 @@ let package = Package(
         .testTarget(
             name: "ProgramsTests",
             dependencies: [
-                "BrokerTesting", "Notifications", "Notifier", "conductor", "guest-agent",
+                "BrokerTesting", "Notifications", "Notifier", "ProcessTesting", "conductor", "guest-agent",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ], swiftSettings: settings),
-    ],
+        // A disk that fails as disks do, for the bench and for tests.
+        .target(
+            name: "FaultVolume",
+            dependencies: [
+                "ProcessTesting",
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ], path: "Tests/Faults/Volume", swiftSettings: settings),
+        .testTarget(
+            name: "FaultVolumeTests",
+            dependencies: [
+                "FaultVolume", "GuestSpool", "Notifications", "ProcessTesting",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+            ], swiftSettings: settings),
+        // What a hundred thousand outcomes that wait cost; Tests/Faults/backlog runs it.
+        .executableTarget(
+            name: "backlog-check",
+            dependencies: [
+                "BrokerTesting", "GuestAgent",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ], path: "Tests/Faults/Backlog", swiftSettings: settings),
+        // Where bytes from strangers come in, for the fuzzer (Tests/Fuzzing/run) and the test of its corpus.
+        .target(
+            name: "FuzzEntries",
+            dependencies: [
+                "CatalogueFiles", "ConductorRPC", "ConductorService", "ContextSigning", "Notifications", "Notifier",
+                "RabbitMQ", "RelayTesting", "Settings", "TLSSocket",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ], path: "Tests/Fuzzing/Entries", swiftSettings: settings),
+        .testTarget(name: "FuzzCorpusTests", dependencies: ["FuzzEntries"], swiftSettings: settings),
+        // What withNotification adds to an operation; Tests/Benchmarks/run runs it.
+        .executableTarget(
+            name: "notification-benchmark",
+            dependencies: [
+                "GuestAgent",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ], path: "Tests/Benchmarks/Notification", swiftSettings: settings),
+        // What a signature takes of a report; Tests/Benchmarks/signatures runs it.
+        .executableTarget(
+            name: "signature-benchmark",
+            dependencies: [
+                "ConductorRPC", "ConductorService", "ContextSigning", "Notifications", "Notifier", "TLSSocket",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ], path: "Tests/Benchmarks/Signatures", swiftSettings: settings),
+        // What hostile peers cost a conductor's well-behaved guests; Tests/Hostile/run runs it.
+        .executableTarget(
+            name: "hostile-bench",
+            dependencies: [
+                "BrokerTesting", "ConductorRPC", "Notifications", "TLSSocket",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOTLS", package: "swift-nio"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ], path: "Tests/Hostile/Bench", swiftSettings: settings),
+    ] + fuzzers,
     swiftLanguageModes: [.v6]
 )

@@ -7,8 +7,10 @@
 #include <openssl/bio.h>
 #include <openssl/bn.h>
 #include <openssl/buffer.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
@@ -32,8 +34,14 @@ static inline void conductor_ssl_ctx_harden(SSL_CTX *ctx) {
     SSL_CTX_set_num_tickets(ctx, 0);
     SSL_CTX_set_max_early_data(ctx, 0);
     SSL_CTX_set_recv_max_early_data(ctx, 0);
-    // A write's bytes may move between two tries; an idle connection gives its record buffers back (34 KiB).
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    // A write's bytes may move between two tries; an idle connection gives its record buffers back (34 KiB). We send the
+    // chain we were given: the root, which OpenSSL would add from the trust roots, the peer has or does not trust.
+    SSL_CTX_set_mode(
+        ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
+}
+
+static inline int conductor_ssl_ctx_set_groups(SSL_CTX *ctx, const char *names) {
+    return (int)SSL_CTX_set1_groups_list(ctx, names);
 }
 
 static inline int conductor_ssl_ctx_set_min_version(SSL_CTX *ctx, int version) {
@@ -115,6 +123,32 @@ static inline GENERAL_NAME *conductor_general_name_new(int type, const unsigned 
     }
     GENERAL_NAME_set0_value(name, type, value);
     return name;
+}
+
+// MARK: revocation lists
+
+static inline int conductor_x509_stack_count(const STACK_OF(X509) *certificates) {
+    return sk_X509_num(certificates);
+}
+
+static inline X509 *conductor_x509_stack_at(const STACK_OF(X509) *certificates, int index) {
+    return sk_X509_value(certificates, index);
+}
+
+static inline int conductor_crl_entry_count(X509_CRL *list) {
+    int count = sk_X509_REVOKED_num(X509_CRL_get_REVOKED(list));
+    return count < 0 ? 0 : count;
+}
+
+static inline X509_REVOKED *conductor_crl_entry_at(X509_CRL *list, int index) {
+    return sk_X509_REVOKED_value(X509_CRL_get_REVOKED(list), index);
+}
+
+static inline X509_EXTENSION *conductor_new_crl_extension(X509 *issuer, X509_CRL *list, int nid, const char *value) {
+    X509V3_CTX context;
+    X509V3_set_ctx(&context, issuer, NULL, NULL, list, 0);
+    X509V3_set_ctx_nodb(&context);
+    return X509V3_EXT_conf_nid(NULL, &context, nid, value);
 }
 
 static inline void conductor_openssl_free(void *memory) {

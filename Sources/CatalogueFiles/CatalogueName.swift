@@ -1,3 +1,5 @@
+import Notifications
+
 /// Names in a catalogue.
 enum CatalogueName {
     /// What AMQP and Ceilometer take of an event type, in bytes.
@@ -5,20 +7,14 @@ enum CatalogueName {
 
     /// Whether the text is a name: ASCII letters, digits, underscores and hyphens.
     static func isName(_ text: String) -> Bool {
-        !text.isEmpty && text.utf8.count <= self.limit && text.utf8.allSatisfy(self.isNameByte)
+        !text.isEmpty && text.utf8.count <= self.limit && text.utf8.allSatisfy(\.isNameByte)
     }
 
     /// Whether the text is made of names with dots between them.
     static func isDottedName(_ text: String) -> Bool {
         text.utf8.count <= self.limit
             && text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).allSatisfy { segment in
-                !segment.isEmpty && segment.allSatisfy(self.isNameByte)
+                !segment.isEmpty && segment.allSatisfy(\.isNameByte)
             }
-    }
-
-    private static func isNameByte(_ byte: UInt8) -> Bool {
-        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
-            || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || byte == UInt8(ascii: "_")
-            || byte == UInt8(ascii: "-")
     }
 }

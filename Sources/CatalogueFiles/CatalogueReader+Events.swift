@@ -165,7 +165,9 @@ extension FieldDefinition {
     fileprivate func `as`(_ name: CatalogueReader.NamedField) -> FieldDefinition {
         // That `user_id` may be null comes of its being optional.
         name.isRequired
-            ? .required(self.name, self.description, self.kind, nullable: self.isRequired && self.isNullable)
-            : .optional(self.name, self.description, self.kind)
+            ? .required(
+                self.name, self.description, self.kind, nullable: self.isRequired && self.isNullable, role: self.role,
+                changes: self.changes)
+            : .optional(self.name, self.description, self.kind, role: self.role, changes: self.changes)
     }
 }

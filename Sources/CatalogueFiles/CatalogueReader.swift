@@ -104,6 +104,8 @@ struct CatalogueReader {
             let shown = YAMLDocument.shownKey(name)
             if !named.insert(name).inserted {
                 self.refuse(line, "identifiers names \(shown) twice; name it once")
+            } else if self.fields[name]?.changes == true {
+                self.refuse(line, "identifiers has \(shown), which changes: what an operation is about cannot")
             } else if startFields.contains(name) {
                 identifiers.append(name)
             } else {
@@ -137,15 +139,28 @@ struct CatalogueReader {
         guard entry.node.mapping != nil else {
             return self.take(entry, FileEntry.text).map { .required(entry.key, $0) }
         }
-        let parts = self.entries(of: entry, keys: ["type", "description", "nullable"])
+        let parts = self.entries(of: entry, keys: ["type", "description", "nullable", "role", "changes"])
         let kind = self.choice(parts["type"], FieldDefinition.Kind.self)
         let isNullable = self.take(parts["nullable"], FileEntry.boolean)
+        let role = self.choice(parts["role"], FieldDefinition.Role.self)
+        if role != nil, (kind ?? .text) != .text || ["message", "exception"].contains(entry.key) {
+            self.refuse(
+                parts["role"]?.line ?? entry.line,
+                "\(entry.place) has a role, which only a text can have, and message and exception cannot")
+        }
+        let changes = self.take(parts["changes"], FileEntry.boolean) ?? false
+        if changes, role != nil {
+            self.refuse(
+                parts["changes"]?.line ?? entry.line,
+                "\(entry.place) changes, which a field with a role cannot: it holds a name; remove one of them")
+        }
         guard let description = parts["description"] else {
             self.refuse(entry.line, "\(entry.place) has no description; say what the field means")
             return nil
         }
         guard let text = self.take(description, FileEntry.text) else { return nil }
-        return .required(entry.key, text, kind ?? .text, nullable: isNullable ?? false)
+        return .required(
+            entry.key, text, kind ?? .text, nullable: isNullable ?? false, role: role, changes: changes)
     }
 
     // MARK: - Sections

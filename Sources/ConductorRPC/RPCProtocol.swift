@@ -8,6 +8,9 @@ package enum RPCProtocol {
     package static let defaultMaximumLineLength = 1 << 20
     /// How deep the JSON of a line may nest.
     package static let maximumDepth = 32
+    /// How many values a request may have, at whatever depth. What a line of a million brackets takes to read, other guests
+    /// would wait for.
+    package static let maximumValues = 16_384
     /// The version that `ping` answers.
     package static let version = "0.1.0"
 }

@@ -19,6 +19,8 @@ package final class ConductorServer: Service {
         package var handshakeTimeout = TimeAmount.seconds(10)
         /// Each connection's limits.
         package var connection = RPCServerHandler.Configuration()
+        /// The limits of all connections together, and of each guest's.
+        package var limits = ConnectionLimits()
 
         /// The defaults, for this address.
         package init(host: String, port: Int) {
@@ -28,27 +30,37 @@ package final class ConductorServer: Service {
     }
 
     private let configuration: Configuration
-    private let tls: TLSContext
+    private let tls: LiveTLSContext
     private let requestHandler: any RPCRequestHandler
+    private let gate: ConnectionGate
+    private let admission: GuestAdmission
     private let logger: Logger
     private let onListening: @Sendable (SocketAddress) -> Void
 
     /// - Parameters:
     ///   - configuration: where to listen, and limits.
-    ///   - tls: the conductor's certificate, and the authorities that guests must come from.
+    ///   - tls: the conductor's certificate, and the authorities that guests must come from, as they are when a guest
+    ///     connects; a connection is cut when its guest's certificate is revoked.
     ///   - requestHandler: carries requests out.
     ///   - logger: told when the server listens, and of connections at debug level.
     ///   - onListening: called with the address once the server listens.
     package init(
-        configuration: Configuration, tls: TLSContext, requestHandler: any RPCRequestHandler, logger: Logger,
+        configuration: Configuration, tls: LiveTLSContext, requestHandler: any RPCRequestHandler, logger: Logger,
         onListening: @escaping @Sendable (SocketAddress) -> Void = { _ in }
     ) {
         self.configuration = configuration
         self.tls = tls
         self.requestHandler = requestHandler
+        self.gate = ConnectionGate(configuration.limits, logger: logger)
+        self.admission = GuestAdmission(
+            connectionsPerGuest: configuration.limits.connectionsPerGuest, rates: configuration.limits.rates,
+            logger: logger)
         self.logger = logger
         self.onListening = onListening
     }
+
+    /// How many connections there are now, and how many were refused.
+    package var connections: ConnectionCounters { ConnectionCounters(self.gate, self.admission) }
 
     /// Serves until the task is cancelled or a graceful shutdown begins; then it takes no more connections or
     /// requests, answers what it has taken (each connection for its drain timeout at most), and returns.
@@ -67,8 +79,9 @@ package final class ConductorServer: Service {
         }
         let drained = channel.eventLoop.makePromise(of: Void.self)
         if let address = channel.localAddress {
-            self.logger.info("Listening for guests", metadata: ["address": "\(address.hostAndPort ?? "unknown")"])
+            // First, so that whoever ends the conductor on reading the line ends one that has said so.
             self.onListening(address)
+            self.logger.info("Listening for guests", metadata: ["address": "\(address.hostAndPort ?? "unknown")"])
         }
         let hasBegun = NIOLockedValueBox(false)
         let shutDown: @Sendable () -> Void = {
@@ -96,11 +109,15 @@ package final class ConductorServer: Service {
     private func bootstrap(_ group: any EventLoopGroup, _ quiescing: ServerQuiescingHelper) -> ServerBootstrap {
         let configuration = self.configuration
         let (tls, requestHandler, logger) = (self.tls, self.requestHandler, self.logger)
+        let (gate, admission, turns) = (self.gate, self.admission, ConnectionTurns())
         return ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            // The gate is asked before each connection.
+            .serverChannelOption(.maxMessagesPerRead, value: 1)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(ConnectionGateListener(gate))
                     try channel.pipeline.syncOperations.addHandler(
                         quiescing.makeServerChannelHandler(channel: channel))
                 }
@@ -110,9 +127,11 @@ package final class ConductorServer: Service {
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandlers(
                         TLSHandler(
-                            context: tls, serverName: nil, handshakeTimeout: configuration.handshakeTimeout),
+                            live: tls, serverName: nil, handshakeTimeout: configuration.handshakeTimeout),
+                        HandshakeWatch(gate),
                         RPCServerHandler(
-                            configuration: configuration.connection, requestHandler: requestHandler, logger: logger))
+                            configuration: configuration.connection, requestHandler: requestHandler,
+                            admission: admission, turns: turns, logger: logger))
                 }
             }
     }

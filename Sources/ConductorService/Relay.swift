@@ -1,96 +1,231 @@
 package import ConductorRPC
+import FaultPoints
 package import Logging
+import NIOConcurrencyHelpers
+import NIOPosix
 package import Notifications
 package import Notifier
+package import TLSSocket
 
 /// Turns what a guest reports into a notification, and answers once every driver vouches for it.
 package struct Relay: RPCRequestHandler {
+    private typealias Completion = @Sendable (RPCResult) -> Void
+
     private let notifier: Notifier
     private let catalogues: Catalogues
     private let publisherID: String
-    private let counters: RelayCounters
+    private let address: String?
+    private let authorization: GuestAuthorization
+    private let refusals: RefusalLog
+    private let forgetting: Notice
+    private let verifier: ContextVerifier?
+    private let ledger: NIOLockedValueBox<RelayLedger<Completion>>
+    private let limits: ReportLimits
     private let logger: Logger
 
     /// What the relay says of itself in `server_type`.
     package static let serverType = "conductor"
+    /// How many confirmed outcomes are remembered unless told otherwise.
+    package static let defaultRememberedIDs = 100_000
 
     /// - Parameters:
     ///   - notifier: where notifications go.
     ///   - catalogues: the operations that may be reported.
     ///   - publisherID: `<service>.<host>`.
-    ///   - counters: where the relay counts what it does.
+    ///   - address: what `server_ip` says; nil for the address under which the guest reached us.
+    ///   - rememberedIDs: how many confirmed outcomes are remembered, so that a guest that sends one again is answered
+    ///     `duplicate`; with 0 each is published again.
+    ///   - authorization: decides who a guest is and what it may say.
+    ///   - verifier: checks contexts that the control plane has signed; with nil tokens are not looked at.
+    ///   - limits: how large what a guest reports may be.
     ///   - logger: told what goes wrong behind the relay; guests are told less.
     package init(
-        notifier: Notifier, catalogues: Catalogues, publisherID: String, counters: RelayCounters = RelayCounters(),
-        logger: Logger
+        notifier: Notifier, catalogues: Catalogues, publisherID: String, address: String? = nil,
+        rememberedIDs: Int = Self.defaultRememberedIDs, authorization: GuestAuthorization = GuestAuthorization(),
+        verifier: ContextVerifier? = nil, limits: ReportLimits = ReportLimits(), logger: Logger
     ) {
         self.notifier = notifier
         self.catalogues = catalogues
         self.publisherID = publisherID
-        self.counters = counters
+        self.address = address
+        self.authorization = authorization
+        self.refusals = RefusalLog(authorization, logger: logger)
+        self.limits = limits
+        self.verifier = verifier
+        self.ledger = NIOLockedValueBox(
+            RelayLedger(
+                rememberedIDs: rememberedIDs,
+                rememberedOperations: verifier?.configuration.rememberedOperations ?? 0))
+        self.forgetting = Notice(
+            """
+            Signed operations were forgotten whose tokens are still taken, so that each could be ended once more: raise \
+            context_signatures.remembered_operations
+            """, logger: logger)
         self.logger = logger
     }
 
+    /// What became of the requests so far, all of one moment.
+    package var counters: RelayCounters { self.ledger.withLockedValue { $0.counters } }
+
+    package func identity(of certificate: PeerCertificate) -> PeerIdentity {
+        self.authorization.identity(of: certificate)
+    }
+
+    package func refused(_ code: RPCError.Code, from peer: RPCPeer) {
+        self.ledger.withLockedValue { $0.refused(code) }
+    }
+
     package func handle(_ call: RPCCall, from peer: RPCPeer, completion: @escaping @Sendable (RPCResult) -> Void) {
-        guard peer.certificate != nil else {
-            completion(.failure(RPCError(.unauthenticated, "The connection proved no identity.")))
-            return
-        }
         switch call {
-        case .ping: completion(.success(.pong(version: RPCProtocol.version)))
+        case .ping:
+            self.ledger.withLockedValue { $0.pinged() }
+            do throws(RPCError) {
+                _ = try self.authorization.guest(peer)
+                completion(.success(.pong(version: RPCProtocol.version)))
+            } catch {
+                self.refusals.refused(error, peer)
+                completion(.failure(error))
+            }
         case .notify(let report): self.relay(report, from: peer, completion: completion)
         }
     }
 
-    private func relay(
-        _ report: OutcomeReport, from peer: RPCPeer, completion: @escaping @Sendable (RPCResult) -> Void
-    ) {
-        let notification: NotificationMessage?
+    private func relay(_ report: OutcomeReport, from peer: RPCPeer, completion: @escaping Completion) {
+        let checked: Checked
         do throws(RPCError) {
-            notification = try self.notification(of: report, from: peer)
+            checked = try self.check(report, from: peer)
         } catch {
-            completion(.failure(error))
+            self.refuse(error, peer, completion)
             return
         }
-        guard let notification else {
-            self.counters.disabled()
-            completion(.success(.taken(report.messageID, .disabled)))
+        let messageID = report.messageID
+        if let expiry = checked.expiry, !checked.isPublished {
+            self.refuse(expiry, peer, completion)
             return
         }
+        guard checked.isPublished else {
+            self.ledger.withLockedValue { $0.disabled(leftOut: checked.leftOut) }
+            completion(.success(.taken(messageID, .disabled)))
+            return
+        }
+        let key = OutcomeKey(messageID, from: peer.identity)
+        let content = checked.message.contentDigest
+        let arrival = self.ledger.withLockedValue {
+            $0.arrived(
+                key, content: content, operation: checked.signed, isLate: checked.expiry != nil,
+                leftOut: checked.leftOut, waiter: completion)
+        }
+        switch arrival {
+        case .isNew: self.publish(checked.message, key, checked.signed, completion)
+        case .joined: break
+        case .wasConfirmed: completion(.success(.taken(messageID, .duplicate)))
+        case .conflicts: completion(.failure(.conflict))
+        case .operationIsBeingEnded: completion(.failure(.operationIsBeingEnded))
+        case .operationWasEnded: self.tell(.operationWasEnded, peer, completion)
+        case .operationIsBound: self.tell(.operationIsBound, peer, completion)
+        case .isTooLate: self.tell(checked.expiry ?? .operationWasEnded, peer, completion)
+        }
+    }
+
+    private func refuse(_ error: RPCError, _ peer: RPCPeer, _ completion: Completion) {
+        self.ledger.withLockedValue { $0.refused(error.code) }
+        self.tell(error, peer, completion)
+    }
+
+    /// A refusal that has been counted, and that the operator should hear of too.
+    private func tell(_ error: RPCError, _ peer: RPCPeer, _ completion: Completion) {
+        self.refusals.refused(error, peer)
+        completion(.failure(error))
+    }
+
+    private func publish(
+        _ message: NotificationMessage, _ key: OutcomeKey, _ signed: SignedOperation?,
+        _ completion: @escaping Completion
+    ) {
         // Of the report only what is needed: what the guest said besides it must not lie here until the broker confirms.
-        self.notifier.emit(notification) { [logger, messageID = report.messageID] result in
-            switch result {
-            case .success: completion(.success(.taken(messageID, .published)))
-            case .failure(let error):
+        self.notifier.emit(message) { [ledger, logger, forgetting, messageID = message.messageID] result in
+            if case .failure(let error) = result {
                 // What is refused for good is the operator's to mend, and the guest is told to ask for this line.
                 logger.log(
                     level: error.code == .refused ? .error : .debug, "A notification was not published",
                     metadata: ["message_id": "\(messageID)", "error": "\(error)"])
-                completion(.failure(RPCError(error)))
             }
+            guard !Sabotage.acknowledgeBeforeConfirm.isOn else { return }
+            Self.settle(key, signed, messageID, result, ledger, forgetting, completion)
+        }
+        FaultPoint.conductorBeforeConfirm.reached()
+        if Sabotage.acknowledgeBeforeConfirm.isOn {
+            Self.settle(key, signed, message.messageID, .success(()), self.ledger, self.forgetting, completion)
         }
     }
 
-    /// - Returns: nil when the operator has switched the event off.
-    private func notification(of report: OutcomeReport, from peer: RPCPeer) throws(RPCError) -> NotificationMessage? {
+    /// Answers the guest, and those of its connections that sent the same meanwhile.
+    private static func settle(
+        _ key: OutcomeKey, _ signed: SignedOperation?, _ messageID: MessageID,
+        _ result: Result<Void, DriverError>, _ ledger: NIOLockedValueBox<RelayLedger<Completion>>,
+        _ forgetting: Notice, _ completion: Completion
+    ) {
+        var refusal: RPCError?
+        var mayHaveArrived = true
+        if case .failure(let error) = result { (refusal, mayHaveArrived) = (RPCError(error), error.mayHaveArrived) }
+        let now = NotificationTimestamp.now().microsecondsSinceEpoch / 1_000_000
+        let (joined, hasForgotten) = ledger.withLockedValue { [code = refusal?.code, mayHaveArrived] ledger in
+            let forgotten = ledger.counters.forgottenOperations
+            let joined = ledger.ended(
+                key, with: code, mayHaveArrived: mayHaveArrived, operation: signed, now: now)
+            return (joined, ledger.counters.forgottenOperations > forgotten)
+        }
+        if hasForgotten { forgetting.happened(on: MultiThreadedEventLoopGroup.singleton.any()) }
+        if let refusal {
+            completion(.failure(refusal))
+            for completion in joined { completion(.failure(refusal)) }
+        } else {
+            FaultPoint.conductorBeforeAnswer.reached()
+            completion(.success(.taken(messageID, .published)))
+            for completion in joined { completion(.success(.taken(messageID, .duplicate))) }
+        }
+    }
+
+    /// A report that is right.
+    private struct Checked {
+        var message: NotificationMessage
+        /// Whether the operator has left the event switched on.
+        var isPublished: Bool
+        /// The operation that it ends, where the control plane has signed it.
+        var signed: SignedOperation?
+        /// Why it must not be published any more, unless it was already; nil while its signature is good.
+        var expiry: RPCError?
+        var leftOut: RelayLedger<Completion>.LeftOut?
+    }
+
+    private func check(_ report: OutcomeReport, from peer: RPCPeer) throws(RPCError) -> Checked {
+        let guest = try self.authorization.guest(peer)
         guard let operation = self.catalogues.operation(report.context.operation) else {
             throw RPCError(
                 .unknownEvent, "The catalogues have no operation of this name; Docs/events.md lists them.",
                 field: "params.context.operation")
         }
+        let report = try self.authorization.check(report, operation, of: guest)
+        let verified = try self.verifier?.verify(report, operation: operation, instance: guest.instanceID)
         let origin = NotificationOrigin(
-            publisherID: self.publisherID, serverType: Self.serverType, serverIP: peer.localAddress)
+            publisherID: self.publisherID, serverType: Self.serverType, serverIP: self.address ?? peer.localAddress)
         let notification: CheckedNotification
         do {
             notification = try operation.notification(
-                of: report.outcome, context: report.context, origin: origin, messageID: report.messageID,
-                timestamp: report.timestamp)
+                of: self.limits.cut(report.outcome, self.notifier.redaction), context: report.context, origin: origin,
+                messageID: report.messageID, timestamp: report.timestamp)
         } catch {
             throw RPCError(FieldError(field: "params.\(error.field)", problem: error.problem))
         }
+        try verified?.check(notification.message)
+        try self.limits.check(notification.message)
+        var checked = Checked(
+            message: notification.message, isPublished: operation.isPublished(report.outcome.phase),
+            signed: verified?.signed, expiry: verified?.expiry)
         if !notification.undeclaredFields.isEmpty {
-            self.counters.dropped(
-                notification.undeclaredFields.count, of: "\(operation.catalogue.service).\(operation.definition.key)")
+            checked.leftOut = .init(
+                count: notification.undeclaredFields.count,
+                operation: "\(operation.catalogue.service).\(operation.definition.key)")
             self.logger.debug(
                 "Fields that the event does not declare were left out",
                 metadata: [
@@ -98,11 +233,31 @@ package struct Relay: RPCRequestHandler {
                     "fields": "\(notification.undeclaredFields.prefix(8).map(\.excerpt).joined(separator: ", "))",
                 ])
         }
-        return operation.isPublished(report.outcome.phase) ? notification.message : nil
+        return checked
     }
 }
 
 extension RPCError {
+    /// To say `duplicate` would lose the outcome without a word.
+    fileprivate static let conflict = RPCError(
+        .invalidParameters,
+        "params.message_id was sent with another outcome before, which stands; give each outcome an id of its own",
+        field: "params.message_id")
+
+    fileprivate static let operationWasEnded = refusedToken(
+        "was used: another outcome, under another message_id, has ended its operation")
+
+    /// For good: nobody will ever know more of the other one, unless its own guest sends it again.
+    fileprivate static let operationIsBound = refusedToken(
+        "was used: another outcome of its operation, under another message_id, was on its way to the broker, which may "
+            + "have it; only that one may be sent again")
+
+    /// Retryable: the other one may fail, and then this one is as good.
+    fileprivate static let operationIsBeingEnded = RPCError(
+        .brokerUnavailable,
+        "Another outcome of the operation of params.context.token is on its way to the broker; send this again later.",
+        retryAfterMilliseconds: 1000)
+
     /// What a guest is told of a driver's failure: enough to act on, nothing of the control plane's insides.
     fileprivate init(_ error: DriverError) {
         switch error.code {

@@ -13,9 +13,15 @@ extension GuestAgent {
         public var keyFile: String
         /// The authorities that a conductor's certificate must come from: a PEM file.
         public var caFile: String
-        /// How many outcomes are in flight at once.
+        /// The revocation lists of those authorities: a PEM file; nil when conductors are never revoked. With one, a conductor
+        /// is refused whose issuer has no list in it, or one past its nextUpdate.
+        public var crlFile: String?
+        /// How often those files are looked at; what has changed is used for the next connection.
+        public var reloadInterval = Duration.seconds(1)
+        /// How many outcomes are in flight at once: half for ends, half for errors, at least one each.
         public var window = 256
-        /// The longest request, in bytes; a longer outcome is set aside.
+        /// The longest request, in bytes, which must not be more than the conductors take. The trace and the text of a
+        /// longer error are cut; an outcome that is longer for its fields alone is set aside.
         public var maximumLineLength = RPCProtocol.defaultMaximumLineLength
         /// How long to wait for a connection.
         public var connectTimeout = Duration.seconds(10)
@@ -29,6 +35,8 @@ extension GuestAgent {
         public var drainTimeout = Duration.seconds(30)
         /// What is taken out of contexts' payloads and of outcomes before they enter the outbox.
         public var redaction = Redaction.standard
+        /// How often the outbox is looked at though nothing arrived: another process may have put an outcome back.
+        var lookInterval = Duration.seconds(60)
 
         /// The defaults, for these conductors and files.
         public init(conductors: [ConductorAddress], certificateFile: String, keyFile: String, caFile: String) {
@@ -46,6 +54,7 @@ extension GuestAgent {
             if self.minimumBackoff <= .zero { return "minimumBackoff must be longer than nothing." }
             if self.maximumBackoff < self.minimumBackoff { return "maximumBackoff must not be below minimumBackoff." }
             if self.connectTimeout <= .zero { return "connectTimeout must be longer than nothing." }
+            if self.reloadInterval <= .zero { return "reloadInterval must be longer than nothing." }
             if self.answerTimeout <= .zero { return "answerTimeout must be longer than nothing." }
             return nil
         }
@@ -56,6 +65,7 @@ extension TLSConfiguration {
     init(_ configuration: GuestAgent.Configuration) {
         self.init(
             role: .client, certificateChain: .file(configuration.certificateFile),
-            privateKey: .file(configuration.keyFile), trustRoots: .file(configuration.caFile))
+            privateKey: .file(configuration.keyFile), trustRoots: .file(configuration.caFile),
+            revocationLists: configuration.crlFile.map(TLSSource.file))
     }
 }

@@ -6,7 +6,8 @@ public import Notifications
 public final class MemoryOutbox: Outbox {
     fileprivate struct State {
         var running: Set<MessageID> = []
-        var waiting: Deque<OutboxEntry> = []
+        var ends: Deque<OutboxEntry> = []
+        var errors: Deque<OutboxEntry> = []
         var setAside: Deque<(entry: OutboxEntry, reason: String)> = []
         var lastSequence: Int64 = 0
         var counts = OutboxCounts()
@@ -23,7 +24,7 @@ public final class MemoryOutbox: Outbox {
     /// Notes the operation.
     public func begin(_ operation: BegunOperation) async throws {
         try self.state.withLockedValue { state in
-            guard state.running.count + state.waiting.count < self.capacity else {
+            guard state.running.count + state.ends.count + state.errors.count < self.capacity else {
                 throw OutboxError(
                     .full,
                     "The outbox is full: \(self.capacity) operations run or wait for a conductor. Is one reachable?")
@@ -40,14 +41,27 @@ public final class MemoryOutbox: Outbox {
                 throw OutboxError(.notBegun, "The operation of message \(report.messageID) is not running.")
             }
             state.lastSequence += 1
-            state.waiting.append(OutboxEntry(sequence: state.lastSequence, report: report))
+            let entry = OutboxEntry(sequence: state.lastSequence, report: report)
+            switch report.outcome {
+            case .end: state.ends.append(entry)
+            case .error: state.errors.append(entry)
+            }
         }
     }
 
     /// Outcomes that wait, oldest first.
-    public func entries(after sequence: Int64, limit: Int) async throws -> [OutboxEntry] {
+    public func entries(
+        _ phase: OperationPhase?, after sequence: Int64, limit: Int
+    ) async throws -> [OutboxEntry] {
         self.state.withLockedValue { state in
-            Array(state.waiting[state.index(of: sequence + 1)...].prefix(limit))
+            switch phase {
+            case .start?: return []
+            case .end?: return state.ends.entries(after: sequence, limit)
+            case .error?: return state.errors.entries(after: sequence, limit)
+            case nil:
+                let both = state.ends.entries(after: sequence, limit) + state.errors.entries(after: sequence, limit)
+                return Array(both.sorted { $0.sequence < $1.sequence }.prefix(limit))
+            }
         }
     }
 
@@ -73,7 +87,7 @@ public final class MemoryOutbox: Outbox {
         self.state.withLockedValue { state in
             var counts = state.counts
             counts.running = state.running.count
-            counts.waiting = state.waiting.count
+            counts.waiting = state.ends.count + state.errors.count
             return counts
         }
     }
@@ -85,20 +99,30 @@ public final class MemoryOutbox: Outbox {
 }
 
 extension MemoryOutbox.State {
+    fileprivate mutating func take(_ sequence: Int64) -> OutboxEntry? {
+        self.ends.take(sequence) ?? self.errors.take(sequence)
+    }
+}
+
+extension Deque<OutboxEntry> {
     /// Where the entry of this sequence, or the first later one, stands: entries are sorted.
     fileprivate func index(of sequence: Int64) -> Int {
         var low = 0
-        var high = self.waiting.count
+        var high = self.count
         while low < high {
             let middle = (low + high) / 2
-            if self.waiting[middle].sequence < sequence { low = middle + 1 } else { high = middle }
+            if self[middle].sequence < sequence { low = middle + 1 } else { high = middle }
         }
         return low
     }
 
+    fileprivate func entries(after sequence: Int64, _ limit: Int) -> [OutboxEntry] {
+        Array(self[self.index(of: sequence + 1)...].prefix(limit))
+    }
+
     fileprivate mutating func take(_ sequence: Int64) -> OutboxEntry? {
         let index = self.index(of: sequence)
-        guard index < self.waiting.count, self.waiting[index].sequence == sequence else { return nil }
-        return self.waiting.remove(at: index)
+        guard index < self.count, self[index].sequence == sequence else { return nil }
+        return self.remove(at: index)
     }
 }

@@ -2,8 +2,9 @@ public import Notifications
 
 /// Where outcomes wait in the guest until a conductor has answered for them.
 ///
-/// The order of calls for one operation: ``begin(_:)``, ``finish(_:)``, any number of ``entries(after:limit:)``, then
-/// ``remove(_:)`` or ``setAside(_:reason:)``.
+/// The order of calls for one operation: ``begin(_:)``, ``finish(_:)``, any number of ``entries(_:after:limit:)``, then
+/// ``remove(_:)`` or ``setAside(_:reason:)``. What the last two are told of outcomes that the outbox no longer has is passed
+/// over: after a failure they are told again.
 public protocol Outbox: Sendable {
     /// Notes that an operation begins, and reserves the room that its outcome will need.
     ///
@@ -17,9 +18,10 @@ public protocol Outbox: Sendable {
     /// Outcomes that wait, oldest first.
     ///
     /// - Parameters:
+    ///   - phase: ends or errors only; nil for all.
     ///   - sequence: only later ones; 0 for all.
     ///   - limit: how many at most.
-    func entries(after sequence: Int64, limit: Int) async throws -> [OutboxEntry]
+    func entries(_ phase: OperationPhase?, after sequence: Int64, limit: Int) async throws -> [OutboxEntry]
 
     /// Forgets outcomes that a conductor has answered for.
     func remove(_ sequences: [Int64]) async throws
@@ -27,8 +29,29 @@ public protocol Outbox: Sendable {
     /// Takes an outcome out of the queue that no conductor will ever take, and keeps it with the reason.
     func setAside(_ sequence: Int64, reason: String) async throws
 
-    /// What happened so far: begun = running + waiting + delivered + set aside.
+    /// What happened so far.
     func counts() async throws -> OutboxCounts
+
+    /// Looks whether what is kept is in order, and puts it in order: once after the start, beside all other work.
+    func verify() async throws
+
+    /// Sets what is called when outcomes wait that ``finish(_:)`` had failed to take.
+    func whenOutcomesArrive(_ body: @escaping @Sendable () -> Void)
+}
+
+extension Outbox {
+    /// Nothing can be out of order.
+    public func verify() async throws {}
+
+    /// What is not taken never waits.
+    public func whenOutcomesArrive(_ body: @escaping @Sendable () -> Void) {}
+}
+
+extension Outbox {
+    /// Outcomes that wait, ends and errors, oldest first.
+    public func entries(after sequence: Int64, limit: Int) async throws -> [OutboxEntry] {
+        try await self.entries(nil, after: sequence, limit: limit)
+    }
 }
 
 /// An operation that runs.
@@ -59,7 +82,7 @@ public struct OutboxEntry: Sendable, Hashable {
     }
 }
 
-/// What an outbox has seen.
+/// What an outbox has seen: a ledger, which balances.
 public struct OutboxCounts: Sendable, Hashable {
     /// Operations that were begun.
     public var begun = 0
@@ -69,33 +92,19 @@ public struct OutboxCounts: Sendable, Hashable {
     public var waiting = 0
     /// Outcomes that a conductor answered for.
     public var delivered = 0
-    /// Outcomes that no conductor will take.
+    /// Outcomes that no conductor will take, and that are kept with the reason.
     public var setAside = 0
+    /// Operations that were not begun, since there was no room for their outcomes.
+    public var refused = 0
+    /// Outcomes that were set aside, and that an operator has taken out, to a file.
+    public var exported = 0
 
     /// Nothing yet.
     public init() {}
-}
 
-/// Why an outbox does not take an operation or an outcome.
-public struct OutboxError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What kind of failure.
-    public struct Code: Sendable, Hashable {
-        private let value: String
-
-        /// There is no room for another outcome.
-        public static let full = Code(value: "full")
-        /// The outcome is of an operation that was not begun, or was finished before.
-        public static let notBegun = Code(value: "not begun")
-    }
-
-    /// What kind of failure.
-    public let code: Code
-    /// What happened and what to do, in a sentence.
-    public let description: String
-
-    /// An error of this kind.
-    public init(_ code: Code, _ description: String) {
-        self.code = code
-        self.description = description
+    /// Whether every operation that was begun is accounted for: begun = running + waiting + delivered + set aside +
+    /// exported.
+    public var isBalanced: Bool {
+        self.begun == self.running + self.waiting + self.delivered + self.setAside + self.exported
     }
 }

@@ -52,6 +52,8 @@ public struct DriverError: Error, Sendable, Hashable, CustomStringConvertible {
     public let reason: String
     /// With ``Code/tooLarge``: the size that would be taken, in bytes.
     public let limitBytes: Int?
+    /// Whether the notification may have gone out all the same, as when the confirmation is what got lost.
+    package let mayHaveArrived: Bool
 
     /// An error of this kind.
     public init(_ code: Code, driver: String, reason: String, limitBytes: Int? = nil) {
@@ -59,6 +61,16 @@ public struct DriverError: Error, Sendable, Hashable, CustomStringConvertible {
         self.driver = driver
         self.reason = reason
         self.limitBytes = limitBytes
+        self.mayHaveArrived = code == .unavailable
+    }
+
+    /// The same with a word on whether the notification may have gone out.
+    package init(_ error: DriverError, mayHaveArrived: Bool) {
+        self.code = error.code
+        self.driver = error.driver
+        self.reason = error.reason
+        self.limitBytes = error.limitBytes
+        self.mayHaveArrived = mayHaveArrived
     }
 
     /// Whether the same notification can succeed later.

@@ -9,7 +9,8 @@ public final class Notifier: Service {
     /// The drivers, in the order they were named.
     public let drivers: [any NotificationDriver]
     private let connections: [any Service]
-    private let redaction: Redaction
+    /// What is taken out of every notification before a driver sees it.
+    package let redaction: Redaction
 
     /// A notifier over drivers of the caller's own, which see nothing that was not redacted.
     public init(drivers: [any NotificationDriver], redaction: Redaction = .standard) {
@@ -99,8 +100,13 @@ public final class Notifier: Service {
                     return gathering.waiting == 0 ? gathering.errors : nil
                 }
                 guard let errors else { return }
-                let worst = errors.first { $0.isRetryable } ?? errors.first
-                completion(worst.map { .failure($0) } ?? .success(()))
+                guard let worst = errors.first(where: \.isRetryable) ?? errors.first else {
+                    completion(.success(()))
+                    return
+                }
+                // One driver that took it is enough.
+                let mayHaveArrived = errors.count < drivers.count || errors.contains(where: \.mayHaveArrived)
+                completion(.failure(DriverError(worst, mayHaveArrived: mayHaveArrived)))
             }
         }
     }

@@ -2,11 +2,12 @@ internal import CConductorRabbitMQ
 internal import Glibc
 
 extension BrokerConnection {
-    /// Connects, logs in and opens both channels. Blocks, for at most twice the configured connect timeout and three times
-    /// that of a request (and for as long as the resolver takes, which cannot be bounded).
+    /// Connects, logs in and opens both channels. Blocks, for at most three times the configured connect timeout and three
+    /// times that of a request (``NameResolver`` says when it can be longer).
     static func open(
         _ host: TransportURL.Host, configuration: PublisherConfiguration, watchdog: Watchdog
     ) throws(BrokerError) -> BrokerConnection {
+        try Self.find(host, configuration)
         let connection = try BrokerConnection(host: host, configuration: configuration, watchdog: watchdog)
         try connection.openSocket()
         try connection.logIn()
@@ -14,6 +15,21 @@ extension BrokerConnection {
         try connection.requireReply()
         try connection.openPublishingChannel()
         return connection
+    }
+
+    private static func find(
+        _ host: TransportURL.Host, _ configuration: PublisherConfiguration
+    ) throws(BrokerError) {
+        let isAnswered: Bool
+        do {
+            isAnswered = try configuration.resolver.answers(host.name, within: configuration.connectTimeout)
+        } catch {
+            throw BrokerError("the host name \(host.name) cannot be resolved: \(error)")
+        }
+        guard isAnswered else {
+            throw BrokerError(
+                "the host name \(host.name) was not resolved in time; look at this machine's name servers")
+        }
     }
 
     private func openSocket() throws(BrokerError) {

@@ -33,6 +33,9 @@ struct DedicatedThread {
         pthread_join(self.thread, nil)
     }
 
+    /// Lets the thread end by itself. In place of ``join()``.
+    func detach() { pthread_detach(self.thread) }
+
     /// Runs `body` on a thread of its own and returns when that thread has ended, without blocking the caller's.
     static func run(name: String, _ body: @escaping @Sendable () -> Void) async throws {
         let thread = try await withCheckedThrowingContinuation {

@@ -17,7 +17,7 @@ package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible 
         package static let connectionLost = Code(value: .connectionLost)
         /// The broker closed the channel, because of another message or a deleted exchange, before it confirmed.
         package static let channelClosed = Code(value: .channelClosed)
-        /// A memory or disk alarm of the broker: it takes no messages.
+        /// A memory or disk alarm of the broker: it takes no messages; nothing was sent.
         package static let blocked = Code(value: .blocked)
         /// More messages wait for the broker than the configuration allows; nothing was sent.
         package static let inboxFull = Code(value: .inboxFull)
@@ -25,7 +25,7 @@ package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible 
         package static let timedOut = Code(value: .timedOut)
         /// The publisher stops, or has stopped.
         package static let shuttingDown = Code(value: .shuttingDown)
-        /// The broker does not let us declare or bind the queue or its exchange.
+        /// The broker does not let us declare or bind the queue or its exchange; nothing was sent.
         package static let accessRefused = Code(value: .accessRefused)
         /// The broker had no queue for it. The queue is declared and bound again before the next message to it.
         package static let returned = Code(value: .returned)
@@ -60,6 +60,14 @@ package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible 
         switch self.code {
         case .notConnected, .connectionLost, .channelClosed, .blocked, .inboxFull, .timedOut, .shuttingDown: true
         default: false
+        }
+    }
+
+    /// Whether the message may have reached its queue all the same; else surely nothing of it was sent.
+    package var mayHaveArrived: Bool {
+        switch self.code {
+        case .notConnected, .blocked, .inboxFull, .accessRefused, .tooLarge, .invalidQueue: false
+        default: true
         }
     }
 

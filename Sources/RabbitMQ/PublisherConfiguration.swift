@@ -34,7 +34,8 @@ package struct PublisherConfiguration: Sendable {
 
     /// Heartbeat asked of the broker, in whole seconds; 0 turns it off.
     package var heartbeatSeconds = 60
-    /// Bound for the TCP connection (and TLS handshake), and again for the login, of one host.
+    /// Bound for the TCP connection (and TLS handshake), and again for the login, of one host; and before, for finding its
+    /// address.
     package var connectTimeout = Duration.seconds(10)
     /// Bound for one request other than a publish, such as a declaration. A longer time than ``publishTimeout`` is cut.
     package var rpcTimeout = Duration.seconds(10)
@@ -44,6 +45,8 @@ package struct PublisherConfiguration: Sendable {
     /// Bound for the wait for outstanding confirms at shutdown.
     package var drainTimeout = Duration.seconds(10)
     package var backoff = Backoff()
+    /// Whom to ask for hosts' addresses.
+    var resolver = NameResolver.system
 
     /// The most messages sent and not yet confirmed.
     package var window = 1000

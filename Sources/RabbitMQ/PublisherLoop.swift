@@ -1,3 +1,4 @@
+internal import FaultPoints
 internal import Logging
 internal import NIOConcurrencyHelpers
 
@@ -218,6 +219,7 @@ final class PublisherLoop {
             switch self.machine.next(now: now) {
             case .publish(let message):
                 try connection.publish(message)
+                FaultPoint.publisherMidBatch.reached()
                 if ContinuousClock.now - now > Self.batchTime { return false }
             case .settle(let outcome):
                 self.outcomes.append(outcome)

@@ -114,8 +114,8 @@ struct PublisherReport {
         let isNew = self.refusedQueues.insert(queue).inserted
         let remedy =
             reply.code == BrokerReply.accessRefused
-            ? "give user \(user) the permissions configure, write and read on the exchange "
-                + "\(self.configuration.exchange) and the queue \(queue) in the virtual host "
+            ? "give user \(user) the permissions configure and write on the exchange "
+                + "\(self.configuration.exchange) and the queue \(queue), and read on the exchange, in the virtual host "
                 + "\(self.configuration.transportURL.virtualHost)"
             : "make the exchange \(self.configuration.exchange) and the queue \(queue) usable"
         self.logger.log(

@@ -2,24 +2,24 @@ import CConductorOpenSSL
 import Glibc
 
 /// PEM text of a configuration field, together with the words to name it in an error.
-struct PEMDocument: ~Copyable {
+final class PEMDocument: Sendable {
     private static let maximumBytes = 16 << 20
 
     /// "certificate chain (file /etc/…)": the field, and where its text came from.
     let name: String
-    private var bytes: [UInt8]
+    private let bytes: [UInt8]
 
-    /// Reads the source. Throws `.fileNotFound` or `.fileUnreadable`.
-    init(_ field: String, _ source: TLSSource) throws(TLSError) {
-        self.name = "\(field) (\(source))"
-        switch source {
-        case .pem(let text):
-            self.bytes = Array(text.utf8)
-        case .file(let path):
-            self.bytes = try Self.read(path, name: self.name)
-        }
+    /// Reads the source. Throws `.fileNotFound`, `.fileUnreadable`, or `.keyExposed` for a secret that others may read.
+    init(_ field: String, _ source: TLSSource, isSecret: Bool = false) throws(TLSError) {
+        let name = "\(field) (\(source))"
+        let bytes =
+            switch source {
+            case .pem(let text): Array(text.utf8)
+            case .file(let path): try Self.read(path, name: name, isSecret: isSecret)
+            }
+        self.name = name
         // OpenSSL has no memory BIO over nothing; an empty line reads the same.
-        if self.bytes.isEmpty { self.bytes = [UInt8(ascii: "\n")] }
+        self.bytes = bytes.isEmpty ? [UInt8(ascii: "\n")] : bytes
     }
 
     deinit {
@@ -30,29 +30,51 @@ struct PEMDocument: ~Copyable {
         }
     }
 
+    /// SHA-256 of the text.
+    func digest() throws(TLSError) -> [UInt8] {
+        var digest = [UInt8](repeating: 0, count: 32)
+        guard EVP_Digest(self.bytes, self.bytes.count, &digest, nil, EVP_sha256(), nil) == 1 else {
+            throw TLSError.internalFailure("digest \(self.name)")
+        }
+        return digest
+    }
+
     /// Every certificate of the text, in order; the caller frees them with ``free(_:)``. Throws `.malformedPEM`.
     func certificates() throws(TLSError) -> [OpaquePointer] {
-        var certificates: [OpaquePointer] = []
+        try self.all(
+            "certificate", begin: "CERTIFICATE", read: { PEM_read_bio_X509($0, nil, conductor_no_passphrase, nil) },
+            free: { X509_free($0) })
+    }
+
+    /// Every revocation list of the text, in order; the caller frees them with X509_CRL_free. Throws `.malformedPEM`.
+    func revocationLists() throws(TLSError) -> [OpaquePointer] {
+        try self.all(
+            "revocation list", begin: "X509 CRL",
+            read: { PEM_read_bio_X509_CRL($0, nil, conductor_no_passphrase, nil) }, free: { X509_CRL_free($0) })
+    }
+
+    private func all(
+        _ kind: String, begin: String, read: (OpaquePointer?) -> OpaquePointer?, free: (OpaquePointer) -> Void
+    ) throws(TLSError) -> [OpaquePointer] {
+        var found: [OpaquePointer] = []
         let failure = self.withMemoryBIO { bio -> TLSError? in
-            while let certificate = PEM_read_bio_X509(bio, nil, conductor_no_passphrase, nil) {
-                certificates.append(certificate)
-            }
+            while let one = read(bio) { found.append(one) }
             let stack = OpenSSLErrorStack.take()
             // The end of the text is reported as "no start line"; anything else is damage.
             let atEnd = stack.entries.last.map { $0.library == ERR_LIB_PEM && $0.reason == PEM_R_NO_START_LINE }
-            if atEnd == true, !certificates.isEmpty { return nil }
+            if atEnd == true, !found.isEmpty { return nil }
             return TLSError(
                 .malformedPEM,
-                certificates.isEmpty
-                    ? "\(self.name) holds no PEM certificate; expected -----BEGIN CERTIFICATE-----"
-                    : "\(self.name): certificate number \(certificates.count + 1) is damaged",
+                found.isEmpty
+                    ? "\(self.name) holds no PEM \(kind); expected -----BEGIN \(begin)-----"
+                    : "\(self.name): \(kind) number \(found.count + 1) is damaged",
                 openSSLErrors: stack.texts)
         }
         if let failure {
-            Self.free(certificates)
+            for one in found { free(one) }
             throw failure
         }
-        return certificates
+        return found
     }
 
     /// The private key of the text; the caller frees it with EVP_PKEY_free. Throws `.malformedPEM`.
@@ -88,8 +110,9 @@ struct PEMDocument: ~Copyable {
         }
     }
 
-    private static func read(_ path: String, name: String) throws(TLSError) -> [UInt8] {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    private static func read(_ path: String, name: String, isSecret: Bool) throws(TLSError) -> [UInt8] {
+        // Not to wait for a pipe's writer: such a file is refused below.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         guard descriptor >= 0 else {
             let reason = errno
             if reason == ENOENT || reason == ENOTDIR {
@@ -98,6 +121,14 @@ struct PEMDocument: ~Copyable {
             throw self.unreadable(name, reason)
         }
         defer { Glibc.close(descriptor) }
+        // Of the open file, which is the one that is read.
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw self.unreadable(name, errno) }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw TLSError(
+                .fileUnreadable, "\(name) cannot be read: it is no regular file; name the file that holds the PEM text")
+        }
+        if isSecret { try FileSecrecy.check(status, path: path, name: name) }
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 16_384)
         defer { OPENSSL_cleanse(&chunk, chunk.count) }

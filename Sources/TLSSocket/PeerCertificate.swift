@@ -8,6 +8,8 @@ package struct PeerCertificate: Sendable, Hashable {
     /// The URIs of the subject alternative name, in order. One that is not printable ASCII is left out: a NUL in it would
     /// make it read differently here and elsewhere.
     package let uris: [String]
+    /// Whether such a URI was left out. Who goes by the URIs must look: it may be what one of them is not to stand beside.
+    package let hasUnprintableURI: Bool
     /// The DNS names of the subject alternative name, in order, with the same exception.
     package let dnsNames: [String]
     /// The serial number in lower-case hexadecimal, two digits a byte.
@@ -21,11 +23,12 @@ package struct PeerCertificate: Sendable, Hashable {
 
     /// A certificate of these values: for tests of what is done with one.
     package init(
-        commonName: String?, uris: [String], dnsNames: [String], serialNumber: String, notBefore: Int64,
-        notAfter: Int64, sha256: String
+        commonName: String?, uris: [String], hasUnprintableURI: Bool = false, dnsNames: [String],
+        serialNumber: String, notBefore: Int64, notAfter: Int64, sha256: String
     ) {
         self.commonName = commonName
         self.uris = uris
+        self.hasUnprintableURI = hasUnprintableURI
         self.dnsNames = dnsNames
         self.serialNumber = serialNumber
         self.notBefore = notBefore
@@ -44,7 +47,7 @@ package struct PeerCertificate: Sendable, Hashable {
         self.sha256 = sha256
         self.commonName = Self.commonName(of: X509_get_subject_name(x509))
         self.serialNumber = X509_get0_serialNumber(x509).map { Self.hex(Self.bytes($0)) } ?? ""
-        (self.uris, self.dnsNames) = Self.alternativeNames(of: x509)
+        (self.uris, self.hasUnprintableURI, self.dnsNames) = Self.alternativeNames(of: x509)
     }
 
     static func commonName(of name: OpaquePointer?) -> String? {
@@ -63,14 +66,17 @@ package struct PeerCertificate: Sendable, Hashable {
         return String(validating: bytes, as: UTF8.self)
     }
 
-    private static func alternativeNames(of x509: OpaquePointer) -> (uris: [String], dnsNames: [String]) {
+    private static func alternativeNames(
+        of x509: OpaquePointer
+    ) -> (uris: [String], hasUnprintableURI: Bool, dnsNames: [String]) {
         guard let raw = X509_get_ext_d2i(x509, NID_subject_alt_name, nil, nil) else {
             OpenSSLErrorStack.clear()
-            return ([], [])
+            return ([], false, [])
         }
         let names = OpaquePointer(raw)
         defer { GENERAL_NAMES_free(names) }
         var uris: [String] = []
+        var hasUnprintableURI = false
         var dnsNames: [String] = []
         for index in 0..<conductor_general_names_count(names) {
             var type: Int32 = 0
@@ -79,18 +85,21 @@ package struct PeerCertificate: Sendable, Hashable {
             else { continue }
             guard type == GEN_URI || type == GEN_DNS else { continue }
             let bytes = Self.bytes(value.assumingMemoryBound(to: ASN1_STRING.self))
-            guard bytes.allSatisfy({ (0x21...0x7e).contains($0) }) else { continue }
+            guard bytes.allSatisfy({ (0x21...0x7e).contains($0) }) else {
+                if type == GEN_URI { hasUnprintableURI = true }
+                continue
+            }
             let text = String(decoding: bytes, as: UTF8.self)
             if type == GEN_URI { uris.append(text) } else { dnsNames.append(text) }
         }
-        return (uris, dnsNames)
+        return (uris, hasUnprintableURI, dnsNames)
     }
 
-    private static func bytes(_ string: UnsafePointer<ASN1_STRING>) -> UnsafeBufferPointer<UInt8> {
+    static func bytes(_ string: UnsafePointer<ASN1_STRING>) -> UnsafeBufferPointer<UInt8> {
         UnsafeBufferPointer(start: ASN1_STRING_get0_data(string), count: Int(ASN1_STRING_length(string)))
     }
 
-    private static func seconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64? {
+    static func seconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64? {
         var parts = tm()
         guard let time, ASN1_TIME_to_tm(time, &parts) == 1 else {
             OpenSSLErrorStack.clear()

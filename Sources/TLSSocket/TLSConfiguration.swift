@@ -53,6 +53,11 @@ package struct TLSConfiguration: Sendable, Hashable {
     package var privateKey: TLSSource
     /// The certificate authorities that peers may come from. Only these are trusted, never the system's.
     package var trustRoots: TLSSource
+    /// The revocation lists of those authorities: PEM, one after the other. With nil nothing is ever revoked.
+    ///
+    /// With lists every certificate of a peer's chain is looked up, and what cannot be found out is refused: a list of each
+    /// issuer must be there, signed by it, and its nextUpdate must not have passed.
+    package var revocationLists: TLSSource?
     /// The oldest version to accept.
     package var minimumVersion: TLSVersion
     /// The names of protocols for ALPN, most wanted first, 1 to 255 bytes each. Empty switches ALPN off.
@@ -66,6 +71,7 @@ package struct TLSConfiguration: Sendable, Hashable {
         certificateChain: TLSSource,
         privateKey: TLSSource,
         trustRoots: TLSSource,
+        revocationLists: TLSSource? = nil,
         minimumVersion: TLSVersion = .tls13,
         applicationProtocols: [String] = ["conductor-rpc/1"]
     ) {
@@ -73,6 +79,7 @@ package struct TLSConfiguration: Sendable, Hashable {
         self.certificateChain = certificateChain
         self.privateKey = privateKey
         self.trustRoots = trustRoots
+        self.revocationLists = revocationLists
         self.minimumVersion = minimumVersion
         self.applicationProtocols = applicationProtocols
     }

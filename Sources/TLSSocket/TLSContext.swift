@@ -1,49 +1,74 @@
 import CConductorOpenSSL
 
-/// The settings and keys that many connections share: an OpenSSL `SSL_CTX`, loaded and checked once.
+/// The settings and keys that many connections share, loaded and checked once: an OpenSSL `SSL_CTX`, and beside it the revocation
+/// lists that handshakes consult.
 ///
 /// To change a certificate in a running process, make a new context and use it for new connections; those that are open
-/// keep the one they started with.
-// @unchecked: the SSL_CTX and the ALPN list are written only in init; OpenSSL counts references and locks what
-// connections on several threads share.
-package final class TLSContext: @unchecked Sendable {
+/// keep the one they started with, but not its lists. Where only the lists have changed, ``replaced(by:)`` keeps the rest.
+package final class TLSContext: Sendable {
     /// What the context was made from.
-    package let configuration: TLSConfiguration
+    package var configuration: TLSConfiguration { self.ssl.configuration }
     /// When this side's own certificate expires, in seconds since 1970 (UTC). It may already have: peers will refuse it,
     /// but making the context does not fail, so that the operator sees a warning and not a dead service.
-    package let certificateNotAfter: Int64
+    package var certificateNotAfter: Int64 { self.certificate.notAfter }
     /// This side's own certificate.
     package let certificate: PeerCertificate
+    /// What of it ends some day: its certificates, the authorities, their revocation lists.
+    package let expiries: [TLSExpiry]
 
-    let pointer: OpaquePointer
-    private let protocols: ApplicationProtocols
+    /// What it was made of: parts of it may go on in its successor.
+    let material: TLSMaterial
+    /// What its connections keep of it.
+    let ssl: SSLContext
+    /// The lists that its connections are checked against.
+    var revocationLists: RevocationLists? { self.material.revocationLists }
 
     /// Reads the files and checks that they belong together.
     ///
-    /// Throws `.fileNotFound`, `.fileUnreadable`, `.malformedPEM`, `.keyMismatch` or `.invalidConfiguration`; the message
-    /// names the field and the file.
-    package init(configuration: TLSConfiguration) throws(TLSError) {
+    /// Throws `.fileNotFound`, `.fileUnreadable`, `.keyExposed`, `.malformedPEM`, `.keyMismatch`, `.revocationListRefused` or
+    /// `.invalidConfiguration`; the message names the field and the file. It does not fail for what has expired.
+    package convenience init(configuration: TLSConfiguration) throws(TLSError) {
+        try self.init(configuration: configuration, material: TLSMaterial(configuration))
+    }
+
+    /// The same of texts that were read already.
+    init(configuration: TLSConfiguration, material: TLSMaterial) throws(TLSError) {
         OpenSSLErrorStack.clear()
         let protocols = try ApplicationProtocols(configuration.applicationProtocols)
         let method = configuration.role == .server ? TLS_server_method() : TLS_client_method()
         guard let pointer = SSL_CTX_new(method) else { throw TLSError.internalFailure("make a TLS context") }
         do throws(TLSError) {
             try Self.applyPolicy(to: pointer, configuration)
-            self.certificate = try Self.loadIdentity(into: pointer, configuration)
-            try Self.loadTrustRoots(into: pointer, configuration)
+            var expiries: [TLSExpiry] = []
+            self.certificate = try Self.loadIdentity(into: pointer, material, &expiries)
+            try Self.loadTrustRoots(into: pointer, material, configuration, &expiries)
+            self.expiries = expiries + (material.revocationLists?.expiries ?? [])
             try protocols.install(in: pointer, role: configuration.role)
         } catch {
             SSL_CTX_free(pointer)
             throw error
         }
-        self.certificateNotAfter = self.certificate.notAfter
-        self.configuration = configuration
-        self.protocols = protocols
-        self.pointer = pointer
+        self.material = material
+        self.ssl = SSLContext(taking: pointer, configuration, protocols)
     }
 
-    deinit {
-        SSL_CTX_free(self.pointer)
+    private init(_ context: TLSContext, _ material: TLSMaterial) {
+        let lists = material.revocationLists
+        self.certificate = context.certificate
+        self.expiries = context.expiries.filter { $0.kind != .revocationList } + (lists?.expiries ?? [])
+        self.material = material
+        self.ssl = context.ssl
+    }
+
+    /// The context of these texts that takes this one's place: with the same `SSL_CTX` where only the lists are others.
+    func replaced(by material: TLSMaterial) throws(TLSError) -> TLSContext {
+        material.identityFingerprint == self.material.identityFingerprint
+            ? TLSContext(self, material) : try TLSContext(configuration: self.configuration, material: material)
+    }
+
+    /// The same under other lists, which were verified by the same authorities.
+    func with(revocationLists lists: RevocationLists) -> TLSContext {
+        TLSContext(self, self.material.with(revocationLists: lists))
     }
 
     private static func applyPolicy(to context: OpaquePointer, _ configuration: TLSConfiguration) throws(TLSError) {
@@ -54,6 +79,10 @@ package final class TLSContext: @unchecked Sendable {
         }
         // The operator's system policy may be stricter, never laxer.
         SSL_CTX_set_security_level(context, max(2, SSL_CTX_get_security_level(context)))
+        // Those of Mozilla's "modern" configuration, as for the versions.
+        guard conductor_ssl_ctx_set_groups(context, "X25519:P-256:P-384") == 1 else {
+            throw TLSError.internalFailure("choose the key exchange's groups")
+        }
         // For TLS 1.2; the suites of TLS 1.3 are all sound and stay with the system's policy.
         guard SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!eNULL:!PSK") == 1 else {
             throw TLSError.internalFailure("choose the TLS 1.2 ciphers")
@@ -62,51 +91,59 @@ package final class TLSContext: @unchecked Sendable {
         let sessionContext: [UInt8] = Array("conductor".utf8)
         SSL_CTX_set_session_id_context(context, sessionContext, UInt32(sessionContext.count))
         SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, TLSEngine.noteVerification)
+        SSL_CTX_set_cert_verify_callback(context, TLSEngine.verifyPeer, nil)
     }
 
     private static func loadIdentity(
-        into context: OpaquePointer, _ configuration: TLSConfiguration
+        into context: OpaquePointer, _ material: TLSMaterial, _ expiries: inout [TLSExpiry]
     ) throws(TLSError) -> PeerCertificate {
-        let chainDocument = try PEMDocument("certificate chain", configuration.certificateChain)
-        let keyDocument = try PEMDocument("private key", configuration.privateKey)
-        let chain = try chainDocument.certificates()
+        let (chainName, keyName) = (material.chain.name, material.key.name)
+        let chain = try material.chain.certificates()
         defer { PEMDocument.free(chain) }
-        let key = try keyDocument.privateKey()
+        let key = try material.key.privateKey()
         defer { EVP_PKEY_free(key) }
 
         guard X509_check_private_key(chain[0], key) == 1 else {
             OpenSSLErrorStack.clear()
             throw TLSError(
                 .keyMismatch,
-                "\(keyDocument.name) does not belong to the first certificate of \(chainDocument.name);"
+                "\(keyName) does not belong to the first certificate of \(chainName);"
                     + " this side's own certificate must come first, and the key must be the one it was issued for")
         }
         guard SSL_CTX_use_certificate(context, chain[0]) == 1 else {
-            throw self.refused(chainDocument.name)
+            throw self.refused(chainName)
         }
         for intermediate in chain.dropFirst() {
             guard conductor_ssl_ctx_add_chain_certificate(context, intermediate) == 1 else {
-                throw self.refused(chainDocument.name)
+                throw self.refused(chainName)
             }
         }
-        guard SSL_CTX_use_PrivateKey(context, key) == 1 else { throw self.refused(keyDocument.name) }
+        guard SSL_CTX_use_PrivateKey(context, key) == 1 else { throw self.refused(keyName) }
+        for (index, one) in chain.enumerated() {
+            if let expiry = TLSExpiry(index == 0 ? .certificate : .intermediate, x509: one, source: material.chain.name)
+            {
+                expiries.append(expiry)
+            }
+        }
         guard let certificate = PeerCertificate(x509: chain[0]) else {
-            throw TLSError(.malformedPEM, "\(chainDocument.name): the first certificate has unreadable dates")
+            throw TLSError(.malformedPEM, "\(chainName): the first certificate has unreadable dates")
         }
         return certificate
     }
 
     private static func loadTrustRoots(
-        into context: OpaquePointer, _ configuration: TLSConfiguration
+        into context: OpaquePointer, _ material: TLSMaterial, _ configuration: TLSConfiguration,
+        _ expiries: inout [TLSExpiry]
     ) throws(TLSError) {
-        let document = try PEMDocument("trust roots", configuration.trustRoots)
-        let roots = try document.certificates()
+        let name = material.roots.name
+        let roots = try material.roots.certificates()
         defer { PEMDocument.free(roots) }
         let store = SSL_CTX_get_cert_store(context)
         for root in roots {
-            guard X509_STORE_add_cert(store, root) == 1 else { throw self.refused(document.name) }
+            guard X509_STORE_add_cert(store, root) == 1 else { throw self.refused(name) }
             // The names tell a client with several certificates which one to send.
             if configuration.role == .server { SSL_CTX_add_client_CA(context, root) }
+            if let expiry = TLSExpiry(.authority, x509: root, source: name) { expiries.append(expiry) }
         }
     }
 

@@ -94,6 +94,20 @@ extension TLSEngine {
             X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN,
             X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, X509_V_ERR_CERT_SIGNATURE_FAILURE:
             advice = "; its authority is unknown, check the trust roots (\(self.context.configuration.trustRoots))"
+        case X509_V_ERR_CERT_REVOKED:
+            advice = "; it is on a list of its issuer's (\(self.revocationListsName))"
+        case X509_V_ERR_UNABLE_TO_GET_CRL, X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
+            advice = "; add the list of its issuer, be it empty, to the revocation lists (\(self.revocationListsName))"
+        case X509_V_ERR_CRL_HAS_EXPIRED:
+            advice =
+                "; its issuer's list is past its nextUpdate, and none of its peers can be let in until a newer one is there"
+                + " (\(self.revocationListsName))"
+        case X509_V_ERR_CRL_NOT_YET_VALID:
+            advice = "; check this machine's clock, and the revocation lists (\(self.revocationListsName))"
+        case X509_V_ERR_CRL_SIGNATURE_FAILURE:
+            advice = "; the list of that name was signed by another key (\(self.revocationListsName))"
+        case X509_V_ERR_KEYUSAGE_NO_CRL_SIGN:
+            advice = "; have its issuer's certificate issued with the key usage cRLSign"
         case X509_V_ERR_INVALID_PURPOSE:
             advice =
                 "; it is not made for this role, its extended key usage must be"
@@ -102,6 +116,10 @@ extension TLSEngine {
             advice = ""
         }
         return TLSError(.verificationFailed, "\(which) was refused: \(reason)\(advice)", openSSLErrors: stack.texts)
+    }
+
+    private var revocationListsName: String {
+        self.context.configuration.revocationLists?.description ?? "not configured"
     }
 
     private func refusedByPeer(_ alert: Int32, _ stack: OpenSSLErrorStack) -> TLSError {
@@ -126,7 +144,7 @@ extension TLSEngine {
     }
 
     /// Text of an unverified stranger, made fit for a log line.
-    private static func printable(_ text: String) -> String {
+    static func printable(_ text: String) -> String {
         let escaped = text.unicodeScalars.prefix(64).map { $0.escaped(asASCII: true) }.joined()
         return escaped.replacing("\"", with: "")
     }

@@ -32,13 +32,22 @@ package final class TLSEngine {
     /// The peer's certificate, as soon as the handshake is complete.
     package private(set) var peerCertificate: PeerCertificate?
 
-    let context: TLSContext
+    let context: SSLContext
+    /// What the handshake goes by; nil when it is over, so that an open connection keeps no lists.
+    private(set) var revocationLists: RevocationLists?
+    /// The chain was looked up in the lists, or there are none.
+    var isLookedUp = false
     /// What the first bytes from the peer were: tells a peer that does not speak TLS from one that speaks it badly.
     private(set) var firstBytes: [UInt8] = []
     /// Depth and subject of the certificate that verification stopped at.
     var refusedCertificate: (depth: Int32, subject: String?)?
 
-    private let ssl: OpaquePointer
+    /// How often the peer has renewed its keys.
+    var keyUpdates: UInt64 = 0
+    /// How much plaintext has come from the peer.
+    private(set) var plaintextBytes: UInt64 = 0
+
+    let ssl: OpaquePointer
     // Owned by the SSL.
     private let inbound: OpaquePointer
     private let outbound: OpaquePointer
@@ -61,7 +70,9 @@ package final class TLSEngine {
                 .invalidConfiguration, "serverName: a client must say which name the server's certificate should hold")
         }
         OpenSSLErrorStack.clear()
-        guard let ssl = SSL_new(context.pointer) else { throw TLSError.internalFailure("make a connection's state") }
+        guard let ssl = SSL_new(context.ssl.pointer) else {
+            throw TLSError.internalFailure("make a connection's state")
+        }
         guard let inbound = BIO_new(BIO_s_mem()), let outbound = BIO_new(BIO_s_mem()) else {
             SSL_free(ssl)
             throw TLSError.internalFailure("make a connection's buffers")
@@ -70,9 +81,11 @@ package final class TLSEngine {
         self.ssl = ssl
         self.inbound = inbound
         self.outbound = outbound
-        self.context = context
+        self.context = context.ssl
+        self.revocationLists = context.revocationLists
         // Unretained: the SSL dies with this object, and calls back only while one of the methods below runs.
         SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(self).toOpaque())
+        SSL_set_msg_callback(ssl, Self.noteMessage)
         try name?.install(in: ssl)
         if isServer { SSL_set_accept_state(ssl) } else { SSL_set_connect_state(ssl) }
     }
@@ -104,18 +117,17 @@ package final class TLSEngine {
     package func handshake() -> Outcome {
         OpenSSLErrorStack.clear()
         let result = SSL_do_handshake(self.ssl)
-        guard result == 1 else {
-            switch SSL_get_error(self.ssl, result) {
-            case SSL_ERROR_WANT_READ: return .incomplete
-            default: return .failed(self.handshakeFailure(OpenSSLErrorStack.take()))
-            }
-        }
-        return self.checkPeer()
+        if result != 1, SSL_get_error(self.ssl, result) == SSL_ERROR_WANT_READ { return .incomplete }
+        self.revocationLists = nil
+        return result == 1 ? self.checkPeer() : .failed(self.handshakeFailure(OpenSSLErrorStack.take()))
     }
+
+    /// The certificates that the handshake has verified; nil before it is complete.
+    var verifiedChain: VerifiedChain? { VerifiedChain(SSL_get0_verified_chain(self.ssl)) }
 
     /// OpenSSL has verified already; look again, so that a mistake in the settings cannot let anybody in.
     private func checkPeer() -> Outcome {
-        guard self.verifyResult == X509_V_OK, let x509 = SSL_get1_peer_certificate(self.ssl) else {
+        guard self.verifyResult == X509_V_OK, self.isLookedUp, let x509 = SSL_get1_peer_certificate(self.ssl) else {
             return .failed(TLSError(.verificationFailed, "the peer has no certificate that was verified"))
         }
         defer { X509_free(x509) }
@@ -158,7 +170,12 @@ package final class TLSEngine {
             result = SSL_read_ex(self.ssl, space.baseAddress, space.count, &count)
             return result == 1 ? count : 0
         }
-        if result == 1 { return .bytes(count) }
+        // OpenSSL goes on behind messages that are no data, so as many as had arrived have been answered by now.
+        if self.renewsKeysTooOften { return .failed(Self.keyUpdatesError) }
+        if result == 1 {
+            self.plaintextBytes += UInt64(count)
+            return .bytes(count)
+        }
         switch SSL_get_error(self.ssl, result) {
         case SSL_ERROR_WANT_READ:
             conductor_bio_trim(self.inbound, Self.keptBufferBytes)

@@ -20,6 +20,14 @@ package struct TLSError: Error, Sendable, Hashable, CustomStringConvertible {
         package static let malformedPEM = Code("malformed_pem")
         /// The private key does not belong to the certificate.
         package static let keyMismatch = Code("key_mismatch")
+        /// Others than the service may read the file of a private key.
+        package static let keyExposed = Code("key_exposed")
+        /// A revocation list is missing, or is not its authority's.
+        package static let revocationListRefused = Code("revocation_list_refused")
+        /// The peer's certificate was revoked while its connection was open.
+        package static let revoked = Code("revoked")
+        /// The peer's certificate, or one of those behind it, expired while its connection was open.
+        package static let expired = Code("expired")
         /// A value of the configuration cannot work; the message names it.
         package static let invalidConfiguration = Code("invalid_configuration")
         /// A certificate could not be made from what was asked for.

@@ -68,14 +68,14 @@ extension TLSHandler {
     }
 
     /// Reports the error once, tells the peer by alert, and closes.
-    func fail(context: ChannelHandlerContext, _ error: TLSError) {
+    func fail(context: ChannelHandlerContext, _ error: TLSError, within timeout: TimeAmount? = nil) {
         switch self.state {
         case .finishing, .closed: return
         case .idle, .handshaking, .active, .closing: break
         }
         self.state = .finishing
         self.cancelDeadline()
-        self.scheduleDeadline(context: context, in: self.shutdownTimeout)
+        self.scheduleDeadline(context: context, in: timeout ?? self.shutdownTimeout)
         context.fireErrorCaught(error)
         self.failWrites(error)
         self.finish(context: context)

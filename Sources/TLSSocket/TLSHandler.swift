@@ -43,6 +43,11 @@ package final class TLSHandler: ChannelDuplexHandler {
     }
 
     let engine: TLSEngine
+    /// Where the connection registers, to be cut should its peer be revoked.
+    let live: LiveTLSContext?
+    var registration: UInt64?
+    /// When to see whether the peer's certificates have expired.
+    var expiryLook: Scheduled<Void>?
     let handshakeTimeout: TimeAmount
     let shutdownTimeout: TimeAmount
     /// Always set before anything is called that may call back into this handler.
@@ -65,13 +70,31 @@ package final class TLSHandler: ChannelDuplexHandler {
     ///
     /// `serverName` is required for a client context and ignored for a server's. Throws `.invalidConfiguration` if it is
     /// missing or cannot be a host, and `.internalFailure` when memory runs out.
-    package init(
+    package convenience init(
         context: TLSContext,
         serverName: String?,
         handshakeTimeout: TimeAmount = .seconds(10),
         shutdownTimeout: TimeAmount = .seconds(5)
     ) throws(TLSError) {
+        try self.init(context, nil, serverName, handshakeTimeout, shutdownTimeout)
+    }
+
+    /// The same with the present context; the connection is cut, with `.revoked`, when its peer's certificate is.
+    package convenience init(
+        live: LiveTLSContext,
+        serverName: String?,
+        handshakeTimeout: TimeAmount = .seconds(10),
+        shutdownTimeout: TimeAmount = .seconds(5)
+    ) throws(TLSError) {
+        try self.init(live.current, live, serverName, handshakeTimeout, shutdownTimeout)
+    }
+
+    private init(
+        _ context: TLSContext, _ live: LiveTLSContext?, _ serverName: String?, _ handshakeTimeout: TimeAmount,
+        _ shutdownTimeout: TimeAmount
+    ) throws(TLSError) {
         self.engine = try TLSEngine(context: context, serverName: serverName)
+        self.live = live
         self.handshakeTimeout = handshakeTimeout
         self.shutdownTimeout = shutdownTimeout
     }
@@ -82,6 +105,7 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     package func handlerRemoved(context: ChannelHandlerContext) {
         self.state = .closed
+        self.deregister()
         self.cancelDeadline()
         let promise = self.takeClosePromise()
         self.failWrites(Self.closedError)
@@ -97,6 +121,7 @@ package final class TLSHandler: ChannelDuplexHandler {
     package func channelInactive(context: ChannelHandlerContext) {
         let previous = self.state
         self.state = .closed
+        self.deregister()
         self.cancelDeadline()
         let promise = self.takeClosePromise()
         let error: TLSError?
@@ -148,6 +173,18 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     package func channelReadComplete(context: ChannelHandlerContext) {
         self.completeDelivery(context: context)
+        self.readOn(context: context)
+    }
+
+    package func channelWritabilityChanged(context: ChannelHandlerContext) {
+        context.fireChannelWritabilityChanged()
+        self.readOn(context: context)
+    }
+
+    /// Reads for itself where nobody above would ask again. Not while the peer takes nothing: a message of the protocol may
+    /// have to be answered, and answers that nobody takes pile up.
+    private func readOn(context: ChannelHandlerContext) {
+        guard context.channel.isWritable else { return }
         switch self.state {
         case .handshaking, .closing:
             context.read()
@@ -185,6 +222,7 @@ package final class TLSHandler: ChannelDuplexHandler {
             self.state = .active
             self.cancelDeadline()
             self.writeCiphertext(context: context, promise: nil)
+            self.register(context: context)
             guard self.state == .active else { return }
             let name = self.engine.negotiatedProtocol
             context.fireUserInboundEventTriggered(TLSUserEvent.handshakeCompleted(negotiatedProtocol: name))

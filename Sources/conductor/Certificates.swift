@@ -1,4 +1,5 @@
 import ArgumentParser
+import ConductorService
 import Foundation
 import TLSSocket
 
@@ -7,10 +8,10 @@ struct Certificates: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Makes certificates for trying the relay out, and for tests.",
         discussion: """
-            The authority's key lies unencrypted in the directory, and nothing is ever revoked: a real installation \
-            takes its certificates from its own authority.
+            The authority's key lies unencrypted in the directory: a real installation takes its certificates from its \
+            own authority.
             """,
-        subcommands: [Init.self, Guest.self])
+        subcommands: [Init.self, Guest.self, Revoke.self])
 
     /// The files of a directory of certificates.
     struct Directory {
@@ -23,6 +24,18 @@ struct Certificates: ParsableCommand {
             try self.write(key, to: "\(name).key", mode: 0o600)
             try self.write(certificate, to: "\(name).pem", mode: 0o644)
             print("Wrote \(self.file("\(name).pem").path) and \(self.file("\(name).key").path).")
+        }
+
+        /// Writes the authority's revocation list over the one before, in one step: programs may be reading it.
+        func write(list: String) throws {
+            let url = self.file("ca.crl")
+            do {
+                try Data(list.utf8).write(to: url, options: .atomic)
+                try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: url.path)
+            } catch {
+                throw ValidationError("\(url.path) cannot be written; check its directory.")
+            }
+            print("Wrote \(url.path).")
         }
 
         private func write(_ text: String, to name: String, mode: Int) throws {
@@ -50,7 +63,10 @@ struct Certificates: ParsableCommand {
     /// `conductor certificates init`.
     struct Init: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Makes an authority (ca.pem) and the conductor's certificate (conductor.pem).")
+            abstract: """
+                Makes an authority (ca.pem), its empty revocation list (ca.crl), and the conductor's certificate \
+                (conductor.pem).
+                """)
 
         @Option(help: ArgumentHelp("Where the files go; it is made if need be.", valueName: "directory"))
         var directory = "certificates"
@@ -77,6 +93,7 @@ struct Certificates: ParsableCommand {
                     commonName: "conductor", dnsNames: self.names.filter { !addresses.contains($0) },
                     ipAddresses: addresses, validity: validity)
                 try directory.write("ca", certificate: authority.certificatePEM, key: authority.privateKeyPEM)
+                try directory.write(list: try authority.revocationList(validity: validity))
                 try directory.write("conductor", certificate: conductor.certificatePEM, key: conductor.privateKeyPEM)
             }
         }
@@ -93,29 +110,47 @@ struct Certificates: ParsableCommand {
         @Option(help: ArgumentHelp("The directory that `init` made.", valueName: "directory"))
         var directory = "certificates"
 
-        @Option(help: ArgumentHelp("The domain in spiffe://DOMAIN/instance/ID.", valueName: "domain"))
-        var trustDomain = "conductor.test"
+        @Option(
+            help: ArgumentHelp(
+                "The tenant that the instance belongs to, in spiffe://DOMAIN/tenant/ID/instance/ID.", valueName: "id"))
+        var tenant: String?
+
+        @Option(
+            help: ArgumentHelp(
+                "The domain in spiffe://DOMAIN/instance/ID: the conductor's identity.trust_domain.",
+                valueName: "domain"))
+        var trustDomain = TrustDomain.throwAway.name
 
         @Option(help: "How many days the certificate is valid.")
         var days = 365
 
         func validate() throws {
-            let isPlain = self.instance.utf8.allSatisfy { byte in
-                Character(Unicode.Scalar(byte)).isLetter || Character(Unicode.Scalar(byte)).isNumber
-                    || "-_.".utf8.contains(byte)
-            }
-            guard isPlain, !self.instance.hasPrefix("."), (1...64).contains(self.instance.utf8.count) else {
+            // The instance's id is the common name too, which has no room for more.
+            guard Self.isPlain(self.instance), self.instance.utf8.count <= 64 else {
                 throw ValidationError("An instance's id has 1 to 64 letters, digits, hyphens, underscores or dots.")
             }
+            guard self.tenant.map(Self.isPlain) ?? true else {
+                throw ValidationError(
+                    "A tenant's id has 1 to \(GuestIdentity.longestName) letters, digits, hyphens, underscores or dots."
+                )
+            }
+            guard TrustDomain(self.trustDomain) != nil else {
+                throw ValidationError(
+                    "A trust domain has 1 to 255 small letters, digits, hyphens, underscores or dots.")
+            }
         }
+
+        private static func isPlain(_ id: String) -> Bool { GuestIdentity.isName(id) && !id.hasPrefix(".") }
 
         func run() throws {
             try ConductorExit.mapErrors {
                 let directory = Directory(path: self.directory)
                 let authority = try CertificateAuthority(
                     certificatePEM: try directory.read("ca.pem"), privateKeyPEM: try directory.read("ca.key"))
+                let tenant = self.tenant.map { "/tenant/\($0)" } ?? ""
                 let guest = try authority.issueClient(
-                    commonName: self.instance, uris: ["spiffe://\(self.trustDomain)/instance/\(self.instance)"],
+                    commonName: self.instance,
+                    uris: ["spiffe://\(self.trustDomain)\(tenant)/instance/\(self.instance)"],
                     validity: .days(self.days))
                 try directory.write(
                     "guest-\(self.instance)", certificate: guest.certificatePEM, key: guest.privateKeyPEM)

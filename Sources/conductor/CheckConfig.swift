@@ -1,4 +1,6 @@
 import ArgumentParser
+import ConductorService
+import Foundation
 import Logging
 import Notifier
 import Settings
@@ -8,7 +10,7 @@ import TLSSocket
 struct CheckConfig: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Prints the effective settings and where each comes from, or everything that is wrong with them.",
-        discussion: "Reads the certificate and catalogue files too. Secrets are not shown.")
+        discussion: "Reads the certificate, catalogue and key files too. Secrets are not shown.")
 
     @OptionGroup var options: ConfigurationOptions
 
@@ -17,10 +19,19 @@ struct CheckConfig: AsyncParsableCommand {
             let settings = try await self.options.load()
             print(settings.describe())
             let catalogues = try settings.catalogues()
-            _ = try TLSContext(settings)
+            let tls = try TLSContext(settings)
+            let now = Int64(Date().timeIntervalSince1970)
+            for expiry in tls.expiries { print(expiry.line(now: now)) }
+            var watch = ExpiryWatch()
+            for notice in watch.notices(tls.expiries, now: now) {
+                let remedy = notice.isEarly ? "check this machine's clock" : "renew it in time"
+                ConductorExit.say("warning: \(notice.expiry.line(now: now)); \(remedy).")
+            }
+            _ = try GuestAuthorization(settings, catalogues: catalogues)
             _ = try Notifier(
                 names: try settings.drivers(), messaging: MessagingDriver.Configuration(settings),
                 redaction: Redaction(settings), logger: .init(label: "conductor"))
+            _ = try settings.contextVerifier()
             _ = try ReportSettings(settings, catalogues: catalogues, logger: .init(label: "conductor"))
         }
     }

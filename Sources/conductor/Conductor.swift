@@ -1,4 +1,5 @@
 import ArgumentParser
+import ProgramStreams
 
 /// The conductor: takes the outcomes that guests report over mutual TLS, and publishes them on the control plane's
 /// notification queues.

@@ -35,8 +35,15 @@ enum ConductorSettings {
             .seconds(
                 "messaging.publish_timeout", 1...3600, default: 30,
                 help: "How long the broker may take to confirm a notification."),
+            .seconds(
+                "messaging.maximum_backoff", 0.5...3600, default: 30,
+                help: "The longest pause between attempts to connect to the broker."),
             .string(
                 "publisher.host", help: "The host in publisher_id, conductor.<host>; this machine's name by default."),
+            .string(
+                "publisher.address",
+                help: "What server_ip says; by default the address that the guest reached. Set alike on conductors "
+                    + "side by side, it keeps a notification the same whichever of them repeats it."),
             .strings("catalogue.files", help: "YAML files with other services' operations and events."),
             .strings(
                 "catalogue.enable", help: "Events to publish though off by default: types, or beginnings with a *."),
@@ -50,6 +57,9 @@ enum ConductorSettings {
                 "limits.window_bytes", 1024...(1 << 30), default: 4 << 20,
                 help: "Bytes of one connection's requests in flight; past that it is not read."),
             .seconds("limits.handshake_timeout", 0.1...600, default: 10, help: "How long a TLS handshake may take."),
+            .integer(
+                "limits.remembered_ids", 0...10_000_000, default: Relay.defaultRememberedIDs,
+                help: "Published outcomes to know again, the oldest forgotten first; 0 for none."),
             .seconds("drain_timeout", 0...3600, default: 20, help: "How long to answer what was taken, when stopping."),
             .choice(
                 "log.level", among: ["debug", "info", "warning", "error"], default: "info",
@@ -58,7 +68,8 @@ enum ConductorSettings {
             .strings(
                 "redaction.patterns",
                 help: "Texts with a * for the secret to redact besides the standard ones, such as `unlock with *`."),
-        ] + ReportSettings.declarations,
+        ] + ReportSettings.declarations + CertificateSettings.declarations + IdentitySettings.declarations
+            + LimitSettings.declarations + SignatureSettings.declarations,
         // A Kubernetes service named conductor puts the latter ones into its neighbours' environment.
         ignoredEnvironment: ["CONDUCTOR_TEST_", "CONDUCTOR_SERVICE_", "CONDUCTOR_PORT_", "CONDUCTOR_PORT"])
 
@@ -75,6 +86,8 @@ extension ConductorServer.Configuration {
         self.connection.maximumLineLength = try settings.integer("limits.line_bytes")
         self.connection.window = try settings.integer("limits.window")
         self.connection.windowBytes = try settings.integer("limits.window_bytes")
+        try self.connection.setDeadlines(settings)
+        self.limits = try ConnectionLimits(settings)
         self.connection.drainTimeout = .nanoseconds(Int64(try settings.seconds("drain_timeout") * 1e9))
     }
 }
@@ -85,6 +98,7 @@ extension TLSConfiguration {
             role: .server, certificateChain: .file(try settings.string("tls.certificate")),
             privateKey: .file(try settings.string("tls.key")),
             trustRoots: .file(try settings.string("tls.guest_ca")),
+            revocationLists: try settings.optionalString("tls.guest_crl").map(TLSSource.file),
             minimumVersion: try settings.string("tls.minimum_version") == "1.2" ? .tls12 : .tls13)
     }
 }
@@ -99,6 +113,7 @@ extension MessagingDriver.Configuration {
         self.isDurable = try settings.boolean("messaging.durable")
         self.queueType = QueueType(rawValue: try settings.string("messaging.queue_type")) ?? .classic
         self.publishTimeout = try settings.duration("messaging.publish_timeout")
+        self.maximumBackoff = try settings.duration("messaging.maximum_backoff")
     }
 }
 

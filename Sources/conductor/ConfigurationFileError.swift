@@ -27,7 +27,9 @@ extension TLSContext {
         } catch {
             throw ConfigurationFileError(
                 error,
-                files: try ["tls.key", "tls.certificate", "tls.guest_ca"].map { ($0, try settings.string($0)) })
+                files: try ["tls.key", "tls.certificate", "tls.guest_ca", "tls.guest_crl"].compactMap { name in
+                    try settings.optionalString(name).map { (name, $0) }
+                })
         }
     }
 }

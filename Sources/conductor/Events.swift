@@ -1,5 +1,6 @@
 import ArgumentParser
 import Notifications
+import ProgramStreams
 import Settings
 
 /// `conductor events`: every event there is.

@@ -3,6 +3,7 @@ import Glibc
 import Logging
 import Notifications
 import Notifier
+import ProgramStreams
 import Settings
 
 /// `conductor notify`: publishes one event, for scripts and cron.

@@ -2,6 +2,7 @@ import ArgumentParser
 import Logging
 import Notifications
 import Notifier
+import ProgramStreams
 import Settings
 
 /// `conductor context`: prints the context of an operation, for `guest-agent exec --context`.
@@ -48,11 +49,24 @@ struct PrintContext: AsyncParsableCommand {
         help: ArgumentHelp("A file with the start fields as a JSON object; - is standard input.", valueName: "file"))
     var payload: String?
 
+    @Flag(help: "Signs the context with the key of context_signatures.signing_key.")
+    var sign = false
+
+    @Option(
+        help: ArgumentHelp(
+            "With --sign, the instance whose guest will do the work; by default the payload's instance_id.",
+            valueName: "id"))
+    var instance: String?
+
     func validate() throws {
         for (option, value) in [
             ("--request-id", self.requestID), ("--tenant", self.tenant), ("--client-ip", self.clientIP),
+            ("--instance", self.instance),
         ] where value?.isEmpty == true {
             throw ValidationError("\(option) must not be empty.")
+        }
+        guard self.sign || self.instance == nil else {
+            throw ValidationError("--instance is of no use without --sign.")
         }
     }
 
@@ -65,12 +79,13 @@ struct PrintContext: AsyncParsableCommand {
                 Notifier(drivers: []),
                 origin: NotificationOrigin(
                     publisherID: "", serverType: self.serverType, serverIP: self.serverIP ?? ""),
-                catalogues: catalogues, logger: Logger(label: "conductor") { _ in SwiftLogNoOpLogHandler() })
+                catalogues: catalogues, signer: try self.sign ? settings.contextSigner() : nil,
+                logger: Logger(label: "conductor") { _ in SwiftLogNoOpLogHandler() })
             let payload =
                 try self.payload.map { try EventFile(option: "--payload", path: $0).object() } ?? JSONObject()
             let request = APIRequest(
                 requestID: self.requestID ?? APIRequest.newRequestID(), tenantID: self.tenant, userID: self.user,
-                clientIP: self.clientIP)
+                clientIP: self.clientIP, instanceID: self.instance)
             let notifications = try EventDataError.describing(catalogues) {
                 try notifier.notifications(self.operation, request: request, payload: payload)
             }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import ConductorService
+import Foundation
 import Glibc
 import Logging
 import Notifications
@@ -19,33 +20,65 @@ struct Serve: AsyncParsableCommand {
     func run() async throws {
         // A reader of our output that goes away must not end us: the write fails then, and says so to the guest.
         _ = signal(SIGPIPE, SIG_IGN)
+        // Who asks for the counters too early must not end us either.
+        _ = signal(SIGUSR1, SIG_IGN)
+        // Nor who has certificates read again: they are being read for the first time.
+        _ = signal(SIGHUP, SIG_IGN)
         try await ConductorExit.mapErrors {
             let settings = try await self.options.load()
             var logger = Logger(label: "conductor") { StreamLogHandler.standardError(label: $0) }
             logger.logLevel = Logger.Level(rawValue: try settings.string("log.level")) ?? .info
 
-            let tls = try TLSContext(settings)
+            let tls = LiveTLSContext(try TLSContext(settings))
+            let interval = try settings.duration("tls.reload_interval")
+            let reloader = CertificateReloader(live: tls, interval: interval, logger: logger)
+            let systemd = SystemdService(
+                environment: ProcessInfo.processInfo.environment, processID: getpid(),
+                isWell: { !reloader.isStuck }, logger: logger)
+            let signatures = try settings.contextVerifier()
+            let certificates = CertificateService(
+                reloader,
+                keys: try signatures.map {
+                    SigningKeyReloader(
+                        live: $0.keys, files: try settings.signingKeyFiles(), interval: interval, logger: logger,
+                        list: { [options] in try await options.load().signingKeyFiles() },
+                        read: { try SignatureSettings.read($0, mayBeEmpty: false) })
+                }, systemd: systemd)
             let notifier = try Notifier(
                 names: try settings.drivers(), messaging: MessagingDriver.Configuration(settings),
                 redaction: Redaction(settings), logger: logger)
             let catalogues = try settings.catalogues()
-            let counters = RelayCounters()
             let relay = Relay(
                 notifier: notifier, catalogues: catalogues, publisherID: try settings.publisherID(),
-                counters: counters, logger: logger)
+                address: try settings.optionalString("publisher.address"),
+                rememberedIDs: try settings.integer("limits.remembered_ids"),
+                authorization: try GuestAuthorization(settings, catalogues: catalogues),
+                verifier: signatures?.verifier, limits: try ReportLimits(settings), logger: logger)
+            var listener = try ConductorServer.Configuration(settings)
+            listener.limits.connections = DescriptorLimit.makeRoom(for: listener.limits.connections, logger: logger)
             let server = ConductorServer(
-                configuration: try ConductorServer.Configuration(settings), tls: tls, requestHandler: relay,
-                logger: logger)
+                configuration: listener, tls: tls, requestHandler: relay, logger: logger,
+                onListening: { _ in systemd.ready() })
             let reporters = try ReportSettings(settings, catalogues: catalogues, logger: logger).reporters(
                 notifier: notifier)
 
-            // Stopped in the opposite order: the broker's connection outlives the guests' and the reporters.
+            // Stopped in the opposite order: systemd hears of it first; the broker's connection outlives the guests' and the
+            // reporters, guests are revoked to the last, and one can ask how far it is to the end.
             let group = ServiceGroup(
                 configuration: .init(
-                    services: ([notifier, server] + reporters).map { .init(service: $0) },
+                    services: ([
+                        LedgerReport(relay: relay, server: server, logger: logger), certificates, notifier, server,
+                    ]
+                        + reporters + [systemd]).map {
+                            .init(service: $0)
+                        },
                     gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+            // Whatever ended it.
+            defer {
+                server.connections.log(to: logger)
+                relay.counters.log("Since the start", to: logger)
+            }
             try await group.run()
-            counters.counts.log(to: logger)
         }
     }
 }

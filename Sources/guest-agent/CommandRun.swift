@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import GuestAgent
 import NIOConcurrencyHelpers
 import Subprocess
@@ -14,9 +15,15 @@ final class CommandRun: Sendable {
 
     private enum Phase {
         case notStarted(pending: [Signal])
+        /// It may be there already, although we do not know its process id yet.
+        case starting(pending: [Signal])
         case running(@Sendable (Signal) -> Void)
-        case ended
+        case ended(ContinuousClock.Instant)
     }
+
+    /// A signal this soon after the command's end was sent while it ran, as far as who sent it knew: by a key that ended
+    /// it, or by a service manager that stops us both. It may reach us later than what it did to the command.
+    private static let lateness = Duration.seconds(1)
 
     private let command: [String]
     private let phase = NIOLockedValueBox(Phase.notStarted(pending: []))
@@ -24,21 +31,32 @@ final class CommandRun: Sendable {
     /// - Parameter command: the program, looked up in `PATH` unless it has a slash, and its arguments.
     init(command: [String]) { self.command = command }
 
-    /// Passes a signal on to the command.
+    /// Passes a signal on to the command, unless it has had it from the terminal as we have.
     ///
-    /// - Returns: false when the command has ended.
+    /// - Returns: false when the command had ended for a second, so that the signal is not for it.
     func send(_ signal: Signal) -> Bool {
-        let send = self.phase.withLockedValue { phase -> (@Sendable (Signal) -> Void)? in
+        let (send, isForCommand) = self.phase.withLockedValue { phase -> ((@Sendable (Signal) -> Void)?, Bool) in
             switch phase {
-            case .notStarted(let pending):
-                phase = .notStarted(pending: pending + [signal])
-                return { _ in }
-            case .running(let send): return send
-            case .ended: return nil
+            case .notStarted(let pending): phase = .notStarted(pending: pending + [signal])
+            case .starting(let pending):
+                if !Self.cameFromTerminal(signal) { phase = .starting(pending: pending + [signal]) }
+            case .running(let send): return (Self.cameFromTerminal(signal) ? nil : send, true)
+            case .ended(let time): return (nil, time.duration(to: .now) < Self.lateness)
             }
+            return (nil, true)
         }
         send?(signal)
-        return send != nil
+        return isForCommand
+    }
+
+    /// What is typed at a terminal goes to all processes in its foreground, the command's among them. Who sends such a
+    /// signal to us alone, in the foreground, is taken for a terminal.
+    private static func cameFromTerminal(_ signal: Signal) -> Bool {
+        guard signal == .interrupt || signal == .quit else { return false }
+        let terminal = unsafe open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC)
+        guard terminal >= 0 else { return false }
+        defer { close(terminal) }
+        return tcgetpgrp(terminal) == getpgrp()
     }
 
     /// Runs the command to its end, and reads the fields it left into the current operation's notification.
@@ -48,7 +66,7 @@ final class CommandRun: Sendable {
         let fieldsFile = FileManager.default.temporaryDirectory.appending(
             path: "guest-agent-\(ProcessInfo.processInfo.processIdentifier)-\(MessageID())")
         defer { try? FileManager.default.removeItem(at: fieldsFile) }
-        defer { self.phase.withLockedValue { $0 = .ended } }
+        defer { self.phase.withLockedValue { $0 = .ended(.now) } }
 
         let standardError = try StandardErrorTee()
         standardError.start()
@@ -72,7 +90,10 @@ final class CommandRun: Sendable {
     private func spawn(
         _ program: String, _ fieldsFile: String, _ standardError: FileDescriptor
     ) async throws -> TerminationStatus {
-        try await Subprocess.run(
+        self.phase.withLockedValue { phase in
+            if case .notStarted(let pending) = phase { phase = .starting(pending: pending) }
+        }
+        return try await Subprocess.run(
             program.contains("/") ? .path(FilePath(program)) : .name(program),
             arguments: Arguments(Array(self.command.dropFirst())),
             environment: .inherit.updating([Environment.Key(stringLiteral: Self.fieldsVariable): fieldsFile]),
@@ -85,7 +106,7 @@ final class CommandRun: Sendable {
 
     private func started(_ send: @escaping @Sendable (Signal) -> Void) {
         let pending = self.phase.withLockedValue { phase -> [Signal] in
-            guard case .notStarted(let pending) = phase else { return [] }
+            guard case .starting(let pending) = phase else { return [] }
             phase = .running(send)
             return pending
         }

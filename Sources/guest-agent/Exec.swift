@@ -7,7 +7,6 @@ import Logging
 import ServiceLifecycle
 import Settings
 import Subprocess
-import TLSSocket
 import UnixSignals
 
 /// `guest-agent exec`: runs a command as the operation, and tells a conductor how it ended.
@@ -17,22 +16,20 @@ struct Exec: AsyncParsableCommand {
         discussion: """
             Exit status 0 is an end; anything else an error, with the last lines of standard error. Signals are passed \
             on. The exit status is the command's; 128 and the signal if a signal ended it; 127 or 126 if it was not \
-            found or not run; 78 if configuration or context cannot be used, and then the command was not run.
+            found or not run; 78 if configuration, context or the spool's directory cannot be used, 75 if the spool is \
+            full or fails, or 64 others run: then the command was not run.
+
+            The outcome is kept in a spool (spool.directory) until a conductor takes it. What none takes within \
+            delivery.drain_timeout is delivered by the next exec or by `guest-agent flush`.
 
             A command says fields of the end event (such as a backup's id) by writing them, as a JSON object, to the \
             file that $GUEST_AGENT_END_FIELDS names.
             """)
 
-    @Option(name: .long, help: ArgumentHelp("The YAML file to read.", valueName: "file"))
-    var config: String?
+    @OptionGroup var settings: SettingsOptions
 
     @Option(name: .long, help: ArgumentHelp("The JSON file that holds the notification context.", valueName: "file"))
     var context: String
-
-    @Option(
-        name: .long,
-        help: ArgumentHelp("A setting that stands above the file and the environment.", valueName: "name=value"))
-    var set: [String] = []
 
     @Argument(parsing: .postTerminator, help: "The command and its arguments.")
     var command: [String]
@@ -45,70 +42,156 @@ struct Exec: AsyncParsableCommand {
         // A reader of our output that goes away must not end us before the outcome is told. The command does not inherit
         // it: the subprocess library gives it the default of every signal.
         _ = signal(SIGPIPE, SIG_IGN)
-        let (agent, context, logger) = try await self.prepare()
+        let (settings, context, logger) = try await self.prepare()
         let command = CommandRun(command: self.command)
         // Trapped before anything starts, so that no signal meets the default and ends us without a word.
         let signals = await UnixSignalsSequence(
             trapping: .sigterm, .sigint, .sighup, .sigquit, .sigusr1, .sigusr2)
+        let status: Int32
+        if let context {
+            status = try await self.run(command, settings, context, logger, signals)
+        } else {
+            GuestAgentExit.say("\(self.context) asks for no notification; the command's end is not told.")
+            let forwarding = Task {
+                for await signal in signals { _ = command.send(Signal(rawValue: signal.rawValue)) }
+            }
+            defer { forwarding.cancel() }
+            status = try await self.status { try await command.run() }
+        }
+        throw ExitCode(status)
+    }
+
+    /// Runs the command as an operation, and delivers its outcome.
+    ///
+    /// - Returns: the exit status.
+    private func run(
+        _ command: CommandRun, _ settings: Settings, _ context: NotificationContext, _ logger: Logger,
+        _ signals: UnixSignalsSequence
+    ) async throws -> Int32 {
+        let (spool, path) = try await self.openSpool(settings, logger)
+        let watch = OutcomeWatch(spool)
+        let agent: GuestAgent
+        do {
+            agent = try GuestAgent(settings, outbox: watch, logger: logger)
+        } catch {
+            try? await spool.close()
+            throw Self.unusable(error)
+        }
         let services = ServiceGroup(configuration: .init(services: [.init(service: agent)], logger: logger))
-        // Without a context there is nothing to deliver.
-        let delivery = Task { if context != nil { try await services.run() } }
+        let delivery = Task { try await services.run() }
         let forwarding = Task {
-            // Once the command has ended a signal is for us, who wait for the conductor: we stop waiting.
+            // Once the command has ended, and not just now, a signal is for us, who wait for the conductor: we stop waiting.
             for await signal in signals where !command.send(Signal(rawValue: signal.rawValue)) { delivery.cancel() }
         }
         defer { forwarding.cancel() }
 
-        var status: Int32 = 0
+        let status: Int32
         do {
-            try await agent.withNotification(context) { try await command.run() }
-        } catch let failure as CommandFailure {
-            status = failure.exitStatus
-            // A command that ran has said itself what it had to say.
-            if failure.exitStatus == 126 || failure.exitStatus == 127 { Self.say(failure.description) }
+            status = try await self.status { try await agent.withNotification(context) { try await command.run() } }
+        } catch  where watch.messageID == nil {
+            GuestAgentExit.say("\(error) The command was not run.")
+            // What is in the way may go out now, so that the next one is run.
+            if error.code != .full { delivery.cancel() }
+            status = Self.exitCode(error).rawValue
+        } catch {
+            // The command succeeded, whatever became of its outcome.
+            status = 0
         }
-        if context != nil { await services.triggerGracefulShutdown() }
+        await services.triggerGracefulShutdown()
         do {
             try await delivery.value
+        } catch is CancellationError {
+            // A signal ended the wait; what waits is told below.
         } catch {
-            Self.say("Delivery ended early: \(error)")
+            GuestAgentExit.say("Delivery ended early: \(error)")
         }
-        let waiting = try await agent.counts().waiting
-        if waiting > 0 { Self.say("The outcome was NOT delivered: no conductor took it in time; it is lost.") }
-        throw ExitCode(status)
+        let waiting = try? await spool.counts().waiting
+        try? await spool.close()
+        self.tell(watch, waiting: waiting ?? 0, path)
+        return status
+    }
+
+    /// Runs the body, which runs the command.
+    ///
+    /// - Returns: the exit status.
+    /// - Throws: ``OutboxError`` when the command was not run, or succeeded and its outcome could not be kept.
+    private func status(_ body: () async throws -> Void) async throws(OutboxError) -> Int32 {
+        do {
+            try await body()
+            return 0
+        } catch let failure as CommandFailure {
+            // A command that ran has said itself what it had to say.
+            if failure.exitStatus == 126 || failure.exitStatus == 127 { GuestAgentExit.say(failure.description) }
+            return failure.exitStatus
+        } catch let error as OutboxError {
+            throw error
+        } catch {
+            GuestAgentExit.say("\(self.command[0]) could not be run: \(error)")
+            return 126
+        }
+    }
+
+    /// Says what became of the outcome, unless a conductor has it.
+    private func tell(_ watch: OutcomeWatch, waiting: Int, _ path: String) {
+        let name = "message \(watch.messageID?.description ?? "")"
+        let remedy = "`guest-agent flush` or the next exec delivers"
+        switch watch.fate {
+        case .running: break
+        case .delivered where waiting == 0: break
+        case .delivered:
+            GuestAgentExit.say(
+                "\(SpoolText.count(waiting, "earlier outcome")) in \(path) not delivered yet; \(remedy) more.")
+        case .waiting:
+            GuestAgentExit.say(
+                "The outcome was NOT delivered: no conductor took it in time. It is kept in \(path), \(name); \(remedy) it."
+            )
+        case .setAside(let reason):
+            GuestAgentExit.say(
+                "The outcome was REFUSED and set aside in \(path), \(name): \(SpoolText.oneLine(reason))")
+        case .notKept(let reason):
+            GuestAgentExit.say(
+                """
+                The outcome could NOT be kept in \(path), \(name): \(reason) Its operation counts as running there, and \
+                the next exec or `guest-agent flush` tells it as interrupted, not as it ended.
+                """)
+        }
     }
 
     /// Reads configuration and context; what cannot be used ends the program before the command is run.
-    private func prepare() async throws -> (GuestAgent, NotificationContext?, Logger) {
+    private func prepare() async throws -> (Settings, NotificationContext?, Logger) {
         do {
-            let settings = try await Settings.load(
-                schema: GuestAgentSettings.schema, file: self.config, environment: ProcessInfo.processInfo.environment,
-                overrides: try SettingOverrides(self.set).values)
-            var logger = Logger(label: "guest-agent") { StreamLogHandler.standardError(label: $0) }
-            logger.logLevel = Logger.Level(rawValue: try settings.string("log.level")) ?? .warning
+            let settings = try await self.settings.load(required: true)
+            let logger = try Logger(settings)
             let context = try self.readContext()
-            let agent = try Self.agent(settings, logger)
-            if context == nil { Self.say("\(self.context) asks for no notification; the command's end is not told.") }
-            return (agent, context, logger)
-        } catch let error as ValidationError {
-            throw error
+            // Said before a spool is made if the settings cannot be used.
+            _ = try GuestAgent(settings, outbox: MemoryOutbox(), logger: logger)
+            return (settings, context, logger)
         } catch {
-            Self.say("\(error)")
-            // EX_CONFIG of sysexits.h.
-            throw ExitCode(78)
+            throw Self.unusable(error)
         }
     }
 
-    /// - Throws: ``GuestAgentError`` that names the settings of a certificate or key that cannot be used.
-    private static func agent(_ settings: Settings, _ logger: Logger) throws -> GuestAgent {
+    /// Opens a spool that no other agent has; if there is none, the program ends before the command is run.
+    private func openSpool(_ settings: Settings, _ logger: Logger) async throws -> (spool: Spool, path: String) {
         do {
-            return try GuestAgent(configuration: .init(settings), logger: logger)
-        } catch let error as TLSError {
-            let files = ["tls.key", "tls.certificate", "tls.ca"]
-            let concerned = try files.filter { error.message.contains("(file \(try settings.string($0)))") }
-            let names = (concerned.isEmpty ? files : concerned).joined(separator: ", ")
-            throw GuestAgentError(.invalidConfiguration, "\(names): \(error.message).")
+            return try await SpoolSlots(try settings.string("spool.directory"))
+                .openFirstFree(configuration: .init(settings), logger: logger)
+        } catch let error as OutboxError {
+            GuestAgentExit.say("spool.directory: \(error) The command was not run.")
+            throw Self.exitCode(error)
+        } catch {
+            throw Self.unusable(error)
         }
+    }
+
+    private static func unusable(_ error: any Error) -> any Error {
+        if error is ValidationError { return error }
+        GuestAgentExit.say("\(error)")
+        return GuestAgentExit.configuration
+    }
+
+    private static func exitCode(_ error: OutboxError) -> ExitCode {
+        error.code == .notWritable ? GuestAgentExit.configuration : GuestAgentExit.temporary
     }
 
     /// - Returns: nil for a context without a notification.
@@ -126,9 +209,5 @@ struct Exec: AsyncParsableCommand {
         } catch {
             throw GuestAgentError(.invalidConfiguration, "--context: \(self.context) holds no context: \(error).")
         }
-    }
-
-    private static func say(_ message: String) {
-        try? FileHandle.standardError.write(contentsOf: Data("guest-agent: \(message)\n".utf8))
     }
 }

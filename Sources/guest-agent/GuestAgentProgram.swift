@@ -1,4 +1,5 @@
 import ArgumentParser
+import ProgramStreams
 
 /// The guest agent as a program: for guests whose work is commands rather than Swift.
 @main
@@ -7,5 +8,10 @@ struct GuestAgentProgram: AsyncParsableCommand {
         commandName: "guest-agent",
         abstract: "Tells the control plane how operations in this guest end.",
         version: "0.1.0",
-        subcommands: [Exec.self, ListSettings.self])
+        subcommands: [Exec.self, Status.self, Flush.self, SpoolCommand.self, ListSettings.self])
+
+    static func main() async {
+        StandardStreams.holdPlaces()
+        await self.main(nil)
+    }
 }

@@ -27,6 +27,23 @@ enum GuestAgentSettings {
             .strings(
                 "redaction.patterns",
                 help: "Texts with a * for the secret to redact besides the standard ones, such as `unlock with *`."),
+            .string(
+                "spool.directory", default: "/var/lib/guest-agent",
+                help: "Where outcomes wait for a conductor, on a disk that outlives a restart."),
+            .integer(
+                "spool.maximum_count", 1...10_000_000, default: 100_000,
+                help: "How many operations may run, wait or be set aside in one spool; past that no command is run."),
+            .integer(
+                "spool.maximum_mib", 1...65_536, default: 256,
+                help: "How many MiB their contexts and outcomes may take, likewise."),
+            .string(
+                "tls.crl",
+                help:
+                    "PEM file: those authorities' revocation lists; a conductor whose issuer has no valid one is refused."
+            ),
+            .seconds(
+                "tls.reload_interval", 0.1...3600, default: 1,
+                help: "How often the files of `tls` are looked at; what has changed holds for the next connection."),
         ],
         ignoredEnvironment: ["GUEST_AGENT_TEST_", CommandRun.fieldsVariable])
 }
@@ -45,6 +62,8 @@ extension GuestAgent.Configuration {
         self.init(
             conductors: conductors, certificateFile: try settings.string("tls.certificate"),
             keyFile: try settings.string("tls.key"), caFile: try settings.string("tls.ca"))
+        self.crlFile = try settings.optionalString("tls.crl")
+        self.reloadInterval = try settings.duration("tls.reload_interval")
         self.window = try settings.integer("delivery.window")
         self.connectTimeout = try settings.duration("delivery.connect_timeout")
         self.answerTimeout = try settings.duration("delivery.answer_timeout")

@@ -7,11 +7,14 @@ internal import Dispatch
 /// @unchecked: `connection` is touched on `queue` only.
 package final class BrokerClient: @unchecked Sendable {
     private let broker: TestBroker
+    private let user: (name: String, password: String)
     private let queue = DispatchQueue(label: "test-broker-client")
     private var connection: Connection?
 
-    package init(_ broker: TestBroker) {
+    /// - Parameter user: who it is to the broker; nil for the administrator.
+    package init(_ broker: TestBroker, user: (name: String, password: String)? = nil) {
         self.broker = broker
+        self.user = user ?? (broker.user, broker.password)
     }
 
     /// The next message of a queue, taken from it; nil when there is none.
@@ -46,9 +49,10 @@ package final class BrokerClient: @unchecked Sendable {
         }
     }
 
-    package func deleteQueue(_ queue: String) async throws {
+    /// - Parameter ifEmpty: whether to throw, and leave the queue, when it holds messages.
+    package func deleteQueue(_ queue: String, ifEmpty: Bool = false) async throws {
         try await self.run { connection in
-            _ = connection.withBytes(queue) { amqp_queue_delete(connection.state, 1, $0, 0, 0) }
+            _ = connection.withBytes(queue) { amqp_queue_delete(connection.state, 1, $0, 0, ifEmpty ? 1 : 0) }
             try connection.check("queue.delete \(queue)")
         }
     }
@@ -86,7 +90,7 @@ package final class BrokerClient: @unchecked Sendable {
             self.queue.async {
                 continuation.resume(
                     with: Result {
-                        let connection = try self.connection ?? Connection(self.broker)
+                        let connection = try self.connection ?? Connection(self.broker, self.user)
                         self.connection = nil
                         let result = try body(connection)
                         // Kept only after success: an AMQP error closes the channel.
@@ -102,7 +106,7 @@ package final class BrokerClient: @unchecked Sendable {
 private final class Connection {
     let state: amqp_connection_state_t
 
-    init(_ broker: TestBroker) throws {
+    init(_ broker: TestBroker, _ user: (name: String, password: String)) throws {
         guard let state = amqp_new_connection() else { throw TestBrokerError("amqp_new_connection failed") }
         self.state = state
         var timeout = timeval(tv_sec: 10, tv_usec: 0)
@@ -110,7 +114,7 @@ private final class Connection {
         guard let socket = amqp_tcp_socket_new(state),
             amqp_socket_open_noblock(socket, "127.0.0.1", Int32(broker.port), &timeout) == AMQP_STATUS_OK.rawValue
         else { throw TestBrokerError("cannot connect to the test broker on port \(broker.port)") }
-        let login = conductor_amqp_login(state, "/", 0, broker.user, broker.password, "tests", "tests")
+        let login = conductor_amqp_login(state, "/", 0, user.name, user.password, "tests", "tests")
         guard login.reply_type == AMQP_RESPONSE_NORMAL else {
             throw TestBrokerError("cannot log in to the test broker")
         }

@@ -16,6 +16,8 @@ package final class TCPProxy: Sendable {
     private struct State {
         var mode = Mode.forward
         var channels: [ObjectIdentifier: any Channel] = [:]
+        var connections = 0
+        var waiters: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
     }
 
     private let state = NIOLockedValueBox(State())
@@ -58,13 +60,37 @@ package final class TCPProxy: Sendable {
         for channel in channels { channel.setOption(.autoRead, value: mode != .stall).whenComplete { _ in } }
     }
 
-    private func close(_ server: any Channel) async throws {
-        try await server.close()
+    /// Returns once so many connections have come, in all.
+    package func wasConnected(_ count: Int) async {
+        await withCheckedContinuation { continuation in
+            let isReady = self.state.withLockedValue { state in
+                guard state.connections < count else { return true }
+                state.waiters.append((count, continuation))
+                return false
+            }
+            if isReady { continuation.resume() }
+        }
+    }
+
+    /// Ends every connection there is, as a router does that restarts. New ones are taken.
+    package func cut() {
         for channel in self.state.withLockedValue({ Array($0.channels.values) }) { channel.close(promise: nil) }
     }
 
+    private func close(_ server: any Channel) async throws {
+        try await server.close()
+        self.cut()
+    }
+
     private func accept(_ inbound: any Channel) -> EventLoopFuture<Void> {
-        ClientBootstrap(group: inbound.eventLoop)
+        let ready = self.state.withLockedValue { state in
+            state.connections += 1
+            let ready = state.waiters.filter { $0.count <= state.connections }
+            state.waiters.removeAll { $0.count <= state.connections }
+            return ready
+        }
+        for waiter in ready { waiter.continuation.resume() }
+        return ClientBootstrap(group: inbound.eventLoop)
             .channelOption(.autoRead, value: false)
             .connect(host: "127.0.0.1", port: self.targetPort)
             .flatMapThrowing { outbound in

@@ -22,6 +22,9 @@ struct CatalogueFileTests {
               shelf: Where it stands
               goods: {type: texts, description: What is sold, nullable: true}
               price: {type: number, description: What it costs}
+              machine: {role: instance, description: Who sold it}
+              project: {role: tenant, type: text, nullable: true, description: For whom}
+              state: {changes: true, description: What became of it}
             operations:
               goods.sell:
                 rest: POST v1/sales
@@ -29,8 +32,8 @@ struct CatalogueFileTests {
                 note: Seldom.
                 one_for_each: goods
                 start: [shelf, goods]
-                end: {fields: [price, "shelf?"], enabled: false}
-                error: [price?]
+                end: {fields: [price, "shelf?", machine, project?, state], enabled: false}
+                error: [price?, state?]
               look:
                 end: {event_type: shop.look}
             events:
@@ -57,10 +60,16 @@ struct CatalogueFileTests {
                         eventType: "shop.goods.sell.end",
                         fields: [
                             .required("price", "What it costs", .number), .optional("shelf", "Where it stands"),
+                            .required("machine", "Who sold it", role: .instance),
+                            .optional("project", "For whom", role: .tenant),
+                            .required("state", "What became of it", changes: true),
                         ], isOnByDefault: false),
                     error: EventDefinition(
                         eventType: "shop.goods.sell.error", priority: .error,
-                        fields: [message, exception, .optional("price", "What it costs", .number)]),
+                        fields: [
+                            message, exception, .optional("price", "What it costs", .number),
+                            .optional("state", "What became of it", changes: true),
+                        ]),
                     oneForEach: "goods"),
                 OperationDefinition(
                     key: "look", start: nil, end: EventDefinition(eventType: "shop.look", fields: []),

@@ -51,6 +51,30 @@ struct CatalogueProblemsTests {
             "file.yaml:2: fields.f.nullable must be true or false, not a single value."
         ),
         (
+            "service: s\nfields: {f: {description: D, role: guest}}\nevents: {e: [f]}",
+            "file.yaml:2: fields.f.role must be one of instance, tenant."
+        ),
+        (
+            "service: s\nfields:\n  f: {description: D, changes: maybe}\nevents: {e: [f]}",
+            "file.yaml:3: fields.f.changes must be true or false, not a single value."
+        ),
+        (
+            "service: s\nfields:\n  f: {description: D, changes: true, role: instance}\nevents: {e: [f]}",
+            "file.yaml:3: fields.f changes, which a field with a role cannot: it holds a name; remove one of them."
+        ),
+        (
+            "service: s\nidentifiers: [f]\nfields: {f: {description: D, changes: true}}\noperations: {o: {start: [f]}}",
+            "file.yaml:2: identifiers has f, which changes: what an operation is about cannot."
+        ),
+        (
+            "service: s\nfields:\n  f: {description: D, role: instance, type: texts}\nevents: {e: [f]}",
+            "file.yaml:3: fields.f has a role, which only a text can have, and message and exception cannot."
+        ),
+        (
+            "service: s\nfields:\n  message: {description: D, role: tenant}\nevents: {e: [message]}",
+            "file.yaml:3: fields.message has a role, which only a text can have, and message and exception cannot."
+        ),
+        (
             "service: s\nfields: {f: ''}\nevents: {e: [f]}",
             "file.yaml:2: fields.f is empty; write a text or remove the key."
         ),

@@ -18,15 +18,14 @@ from trove.common import context as trove_context
 from trove.common import notification
 from trove.common.db import models as guest_models
 
-INSTANCE = "0e6d4b9e-6f0c-4d0c-9c3f-1b8a8a6f4b11"
 CLUSTER = "b4d8e1aa-3c68-4c86-b3f7-0d9f4b6f7f22"
 BACKUP = "4c1dba1e-4a43-4f5b-9a53-2f1d70a0a933"
 CONFIGURATION = "7a2f9c55-58de-4a6f-a37a-5b1c6f1f0d44"
 
 
-def traits(secret):
+def traits(secret, instance_id):
     """What Trove's call sites pass to StartNotification, by class."""
-    instance = {"instance_id": INSTANCE}
+    instance = {"instance_id": instance_id}
     cluster = {"cluster_id": CLUSTER}
     # The second StartNotification of a user's deletion passes the guest model's whole state.
     user = guest_models.DatastoreUser(name="anna", host="%", password=secret)
@@ -57,7 +56,7 @@ def traits(secret):
         "DBaaSClusterResetStatus": cluster,
         "DBaaSClusterAddShard": cluster,
         "DBaaSClusterGrow": cluster,
-        "DBaaSClusterShrink": dict(cluster, instance_ids=[INSTANCE]),
+        "DBaaSClusterShrink": dict(cluster, instance_ids=[instance_id]),
         "DBaaSBackupCreate": dict(instance, name="nightly", description=None, parent_id=None),
         "DBaaSBackupDelete": {"backup_id": BACKUP},
         # Trove joins names of databases with a dot, and of users with a comma.
@@ -96,6 +95,8 @@ def context(secret, number):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--secret", default="s3cr3t", help="stands wherever a credential does (default: %(default)s)")
+    parser.add_argument("--instance", default="0e6d4b9e-6f0c-4d0c-9c3f-1b8a8a6f4b11",
+                        help="the id of the instance that the operations are about (default: %(default)s)")
     parser.add_argument("--plain", action="store_true",
                         help="print one context without a notification instead, and what oslo publishes of it")
     options = parser.parse_args()
@@ -104,7 +105,7 @@ def main():
         print(json.dumps({"context": plain.to_dict(), "published": plain.redacted_copy().to_dict()}))
         return 0
 
-    passed = traits(options.secret)
+    passed = traits(options.secret, options.instance)
     for number, kind in enumerate(notification.DBaaSAPINotification.__subclasses__()):
         ctx = context(options.secret, number)
         ctx.notification = kind(ctx, request=request())

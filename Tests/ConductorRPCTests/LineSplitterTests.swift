@@ -45,4 +45,20 @@ import Testing
             #expect(splitter.bufferedBytes <= 10)
         }
     }
+
+    @Test func whetherALineHasBegunAndHowManyHaveEnded() {
+        var splitter = LineSplitter(maximumLength: 4)
+        func take(_ chunk: String) -> (isInLine: Bool, ended: Int) {
+            splitter.append(ByteBuffer(string: chunk))
+            while splitter.next() != nil {}
+            return (splitter.isInLine, splitter.endedLines)
+        }
+        #expect(take("ab") == (true, 0))
+        #expect(take("c\n") == (false, 1))
+        #expect(take("\n\nx") == (true, 3))
+        #expect(take("yyyyyyyy") == (true, 3))
+        #expect(take("zz") == (true, 3))
+        #expect(take("zz\n") == (false, 4))
+        #expect(take("123456789\n") == (false, 5))
+    }
 }

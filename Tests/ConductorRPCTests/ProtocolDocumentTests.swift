@@ -26,6 +26,7 @@ import Testing
         #expect(self.document.contains("port \(RPCProtocol.defaultPort)"))
         #expect(self.document.contains("\"version\": \"\(RPCProtocol.version)\""))
         #expect(self.document.contains("stand \(RPCProtocol.maximumDepth) deep"))
+        #expect(self.document.contains("\(RPCProtocol.maximumValues) values"))
         #expect(RPCProtocol.defaultMaximumLineLength == 1 << 20)
         #expect(RPCServerHandler.Configuration().window == 1000)
     }

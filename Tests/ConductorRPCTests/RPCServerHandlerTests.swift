@@ -8,22 +8,6 @@ import Testing
 
 @testable import ConductorRPC
 
-/// Keeps every completion until the test calls it.
-private final class HeldRequests: RPCRequestHandler {
-    let completions = NIOLockedValueBox<[@Sendable (RPCResult) -> Void]>([])
-
-    func handle(_ call: RPCCall, from peer: RPCPeer, completion: @escaping @Sendable (RPCResult) -> Void) {
-        self.completions.withLockedValue { $0.append(completion) }
-    }
-
-    var count: Int { self.completions.withLockedValue { $0.count } }
-
-    func answerFirst() {
-        let completion = self.completions.withLockedValue { $0.isEmpty ? nil : $0.removeFirst() }
-        completion?(.success(.pong(version: "t")))
-    }
-}
-
 @Suite struct RPCServerHandlerTests {
     private let requests = HeldRequests()
 
@@ -160,5 +144,16 @@ private final class HeldRequests: RPCRequestHandler {
         // A late answer finds nobody and harms nothing.
         self.requests.answerFirst()
         channel.embeddedEventLoop.run()
+    }
+
+    @Test func tellsTheHandlerWhatItRefusedItself() throws {
+        let channel = try self.channel()
+        for line in ["no json", #"{"jsonrpc":"2.0","method":"pong"}"#, String(repeating: "x", count: 201)] {
+            try channel.writeInbound(ByteBuffer(string: line + "\n"))
+        }
+        #expect(self.requests.refusals.withLockedValue { $0 } == [.parse, .unknownMethod, .tooLarge])
+        #expect(self.requests.count == 0)
+        // The second had no id, so it has no answer, and counts all the same.
+        #expect(try self.answers(channel).count == 2)
     }
 }

@@ -144,6 +144,7 @@ import Testing
         let topic = UniqueTopic()
         // A slow machine needs its time for so many handshakes at once.
         try await withConductor(try self.notifier(broker.url, topic)) {
+            $0.limits.connectionsPerGuest = 201
             $0.handshakeTimeout = .seconds(120)
         } _: { conductor in
             var patient = ConductorConnection.Configuration()

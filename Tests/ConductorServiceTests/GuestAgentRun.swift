@@ -21,7 +21,7 @@ struct GuestAgentRun {
         configuration.maximumBackoff = .milliseconds(200)
         configuration.drainTimeout = .seconds(120)
         configuration.redaction = redaction
-        let agent = try GuestAgent(configuration: configuration, logger: logger)
+        let agent = try GuestAgent(configuration: configuration, outbox: MemoryOutbox(), logger: logger)
         let group = ServiceGroup(configuration: .init(services: [.init(service: agent)], logger: logger))
         return GuestAgentRun(agent: agent, group: group, task: Task { try await group.run() })
     }

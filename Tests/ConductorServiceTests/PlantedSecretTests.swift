@@ -21,7 +21,7 @@ import Testing
             NotificationContext(
                 operation: "instance_create", requestID: "req-1", tenantID: "tenant-1", clientIP: "c",
                 payload: [
-                    "name": "n", "instance_id": Self.planted("password="), "password": Self.planted(),
+                    "name": "n", "backup_id": Self.planted("password="), "password": Self.planted(),
                     "users": [["name": "anna", "password": Self.planted()]],
                 ], requestContext: ["auth_token": Self.planted(), "roles": [], "service_catalog": Self.planted()])
         }
@@ -41,11 +41,11 @@ import Testing
                 conductor, logger: log.logger("guest"), redaction: inTheGuest ? redaction : .none)
             let context = try self.context
             try await run.agent.notify(
-                .error(self.error, payload: ["instance_id": Self.planted("token: ")]), context: context)
+                .error(self.error, payload: ["backup_id": Self.planted("token: ")]), context: context)
             await #expect(throws: CancellationError.self) {
                 try await run.agent.withNotification(context) {
                     OperationNotification.current?.set("secret", to: Self.planted())
-                    OperationNotification.current?.set("instance_id", to: Self.planted("pwd="))
+                    OperationNotification.current?.set("backup_id", to: Self.planted("pwd="))
                     throw CancellationError()
                 }
             }
@@ -53,8 +53,8 @@ import Testing
         }
         #expect(driver.notifications.count == 2)
         #expect(driver.notifications.first?.payload["message"] == "IDENTIFIED BY '***' and unlock with ***")
-        #expect(driver.notifications.first?.payload["instance_id"] == "token: ***")
-        #expect(driver.notifications.last?.payload["instance_id"] == "pwd=***")
+        #expect(driver.notifications.first?.payload["backup_id"] == "token: ***")
+        #expect(driver.notifications.last?.payload["backup_id"] == "pwd=***")
         #expect(!"\(driver.notifications)".contains(Self.secret))
         #expect(!log.text.contains(Self.secret))
     }
@@ -116,8 +116,8 @@ private actor SeenOutbox: Outbox {
         try await self.memory.finish(report)
     }
 
-    func entries(after sequence: Int64, limit: Int) async throws -> [OutboxEntry] {
-        try await self.memory.entries(after: sequence, limit: limit)
+    func entries(_ phase: OperationPhase?, after sequence: Int64, limit: Int) async throws -> [OutboxEntry] {
+        try await self.memory.entries(phase, after: sequence, limit: limit)
     }
 
     func remove(_ sequences: [Int64]) async throws { try await self.memory.remove(sequences) }

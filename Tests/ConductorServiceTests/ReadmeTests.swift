@@ -51,12 +51,14 @@ import UnixSignals
         let driver = TestDriver()
         try await withConductor(Notifier(drivers: [driver])) { conductor in
             let logger = Logger(label: "guest")
+            let directory = conductor.certificates.path("spool")
+            let spool = try await Spool.open(directory, logger: logger)
             let agent = try GuestAgent(
                 configuration: .init(
                     conductors: [ConductorAddress(host: "localhost", port: conductor.port)],
                     certificateFile: conductor.certificates.path("guest.pem"),
                     keyFile: conductor.certificates.path("guest.key"), caFile: conductor.certificates.path("ca.pem")),
-                logger: logger)
+                outbox: spool, logger: logger)
             let services = ServiceGroup(services: [agent], gracefulShutdownSignals: [.sigterm], logger: logger)
             async let running: Void = services.run()
 
@@ -69,6 +71,7 @@ import UnixSignals
             }
             await services.triggerGracefulShutdown()  // delivers what waits
             try await running
+            try await spool.close()
         }
         #expect(driver.notifications.first?.payload["backup_id"] == "b-1")
     }
@@ -76,7 +79,7 @@ import UnixSignals
     @Test func theEmbeddingExampleIsTheOneInTheReadme() throws {
         let source = try String(contentsOf: URL(fileURLWithPath: #filePath), encoding: .utf8)
         let lines = try self.block("swift").split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }
-        let replaced = ["conductors:", "certificateFile:"]
+        let replaced = ["let spool", "conductors:", "certificateFile:"]
         for line in lines where !replaced.contains(where: line.hasPrefix) {
             #expect(source.contains(line), "the test's example lacks: \(line)")
         }

@@ -46,9 +46,9 @@ enum RealTrove {
         }
     }
 
-    /// A context for every class that Trove has.
+    /// A context for every class that Trove has, about the instance of the tests' guest.
     static func cases(secret: String) async throws -> [Case] {
-        let script = try Self.script("trove_contexts", ["--secret", secret])
+        let script = try Self.script("trove_contexts", ["--secret", secret, "--instance", "inst-1"])
         let output = await script.outputUntilExit()
         let cases = try Self.objects(in: output).map { line in
             Case(

@@ -16,12 +16,21 @@ import Testing
 
     private func answer(
         _ call: RPCCall, driver: any NotificationDriver = TestDriver(), authenticated: Bool = true,
-        catalogues: Catalogues = .builtIn, counters: RelayCounters = RelayCounters(),
-        logger: Logger = Logger(label: "test")
+        catalogues: Catalogues = .builtIn, logger: Logger = Logger(label: "test")
     ) async throws -> RPCResult {
-        let relay = Relay(
+        try await self.answer(
+            call, from: self.relay(driver, catalogues: catalogues, logger: logger), authenticated: authenticated)
+    }
+
+    private func relay(
+        _ driver: any NotificationDriver, catalogues: Catalogues = .builtIn, logger: Logger = Logger(label: "test")
+    ) -> Relay {
+        Relay(
             notifier: Notifier(drivers: [driver]), catalogues: catalogues, publisherID: "conductor.control-1",
-            counters: counters, logger: logger)
+            logger: logger)
+    }
+
+    private func answer(_ call: RPCCall, from relay: Relay, authenticated: Bool = true) async throws -> RPCResult {
         let peer = RPCPeer(
             certificate: authenticated ? Self.certificate : nil, remoteAddress: "192.0.2.9:5",
             localAddress: "192.0.2.1:8790")
@@ -68,15 +77,16 @@ import Testing
     }
 
     @Test func leavesOutAndCountsWhatTheEventDoesNotDeclare() async throws {
-        let (driver, counters) = (TestDriver(), RelayCounters())
+        let driver = TestDriver()
+        let relay = self.relay(driver)
         var report = SampleReport.end()
         report.outcome = .end(payload: ["colour": "red", "size": 3])
         report.context.payload["shape"] = "round"
-        let answer = try await self.answer(.notify(report), driver: driver, counters: counters)
+        let answer = try await self.answer(.notify(report), from: relay)
         #expect(answer == .success(.taken(report.messageID, .published)))
         let payload = try #require(driver.notifications.first?.payload)
         #expect(Set(payload.members.map(\.name)).isDisjoint(with: ["colour", "size", "shape"]))
-        #expect(counters.counts.undeclaredFields == ["dbaas.database_create": 3])
+        #expect(relay.counters.undeclaredFields == ["dbaas.database_create": 3])
     }
 
     @Test func whatAGuestNamesItsFieldsFillsNoLogAndBeginsNoLine() async throws {
@@ -91,13 +101,14 @@ import Testing
     }
 
     @Test func anEventThatIsSwitchedOffIsAnsweredDisabled() async throws {
-        let (driver, counters) = (TestDriver(), RelayCounters())
+        let driver = TestDriver()
         let quiet = try Catalogues([.dbaas], switchedOff: ["dbaas.database_create.end"])
+        let relay = self.relay(driver, catalogues: quiet)
         let report = SampleReport.end()
-        let answer = try await self.answer(.notify(report), driver: driver, catalogues: quiet, counters: counters)
+        let answer = try await self.answer(.notify(report), from: relay)
         #expect(answer == .success(.taken(report.messageID, .disabled)))
         #expect(driver.notifications.isEmpty)
-        #expect(counters.counts.disabled == 1)
+        #expect(relay.counters.disabled == 1)
         // Off or not, what is wrong is refused.
         var wrong = report
         wrong.context.payload = ["instance_id": [:], "dbname": "shop"]

@@ -52,7 +52,33 @@ import Testing
         #expect(machine.answered(2, self.published, now: self.now) == .remove(2))
     }
 
-    @Test func aRetryableRefusalPausesAsLongAsAskedAndKeepsTheOrder() throws {
+    @Test func aConductorThatDoesNotKnowTheGuestIsLeftAndAllIsKeptInOrder() {
+        var machine = self.machine(entries: 4)
+        _ = machine.takeToSend(now: self.now)
+        var actions: [DeliveryStateMachine.AnswerAction] = []
+        for sequence in [3, 1, 2] as [Int64] {
+            actions.append(
+                machine.answered(sequence, self.refused(.unauthenticated, retryAfter: 5000), now: self.now))
+        }
+        // One refusal of one connection, said once.
+        #expect(
+            actions == [.leaveConductor(reason: "m (unauthenticated)", asked: .seconds(5)), .retry, .retry])
+        machine.connectionEnded()
+        machine.conductorChanged()
+        #expect(machine.takeToSend(now: self.now).map(\.sequence) == [1, 2, 3, 4])
+        #expect(
+            machine.answered(1, self.refused(.unauthenticated, retryAfter: .max), now: self.now)
+                == .leaveConductor(reason: "m (unauthenticated)", asked: .seconds(300)))
+        // What another one published meanwhile does not make it the outcome's own fault.
+        #expect(machine.answered(2, self.published, now: self.now) == .remove(2))
+        #expect(machine.answered(3, self.refused(.unauthenticated), now: self.now) == .retry)
+        // An older conductor that says that it is final is believed.
+        let final = RPCError.Code(number: -32001, reason: "unauthenticated", isRetryable: false)
+        #expect(
+            machine.answered(4, self.refused(final), now: self.now) == .setAside(4, reason: "m (unauthenticated)"))
+    }
+
+    @Test func aConductorThatCannotIsLeftAloneAsLongAsItAsksAndTheOrderIsKept() throws {
         var machine = self.machine(entries: 3)
         _ = machine.takeToSend(now: self.now)
         for sequence in [3, 1, 2] as [Int64] {
@@ -61,6 +87,7 @@ import Testing
         }
         let end = try #require(machine.pauseEnd)
         #expect(end >= self.now + .seconds(5))
+        #expect(machine.wakeUp(now: self.now) == end)
         #expect(machine.takeToSend(now: end - .milliseconds(1)) == [])
         #expect(machine.takeToSend(now: end).map(\.sequence) == [1, 2, 3])
     }
@@ -87,12 +114,74 @@ import Testing
         #expect(actions == [.retry, .retry, .retryElsewhere, .retry])
     }
 
+    @Test func theRefusalsOfOneBurstAreOneHoweverLateTheyCome() throws {
+        var machine = self.machine(entries: 4)
+        _ = machine.takeToSend(now: self.now)
+        var now = self.now
+        for sequence in 1...4 {
+            #expect(machine.answered(Int64(sequence), self.refused(.brokerUnavailable), now: now) == .retry)
+            now += .seconds(20)
+        }
+    }
+
+    @Test func whatIsRefusedWhileOthersArePublishedWaitsAlone() throws {
+        var machine = self.machine(window: 8, entries: 3)
+        _ = machine.takeToSend(now: self.now)
+        _ = machine.answered(1, self.published, now: self.now)
+        _ = machine.answered(2, self.refused(.brokerUnavailable, retryAfter: 5000), now: self.now)
+        #expect(machine.pauseEnd == nil)
+        machine.read([OutboxEntry(sequence: 4, report: SampleReport.end())])
+        #expect(machine.takeToSend(now: self.now).map(\.sequence) == [4])
+        #expect(try #require(machine.wakeUp(now: self.now)) >= self.now + .seconds(5))
+        #expect(machine.takeToSend(now: self.now + .seconds(9)).map(\.sequence) == [2])
+    }
+
+    @Test func aSuccessEndsThePauseThatAnOutcomesRefusalBegan() {
+        var machine = self.machine(window: 8, entries: 2)
+        _ = machine.takeToSend(now: self.now)
+        _ = machine.answered(1, self.refused(.internal, retryAfter: 60_000), now: self.now)
+        #expect(machine.pauseEnd != nil)
+        _ = machine.answered(2, self.published, now: self.now)
+        #expect(machine.pauseEnd == nil)
+        #expect(machine.takeToSend(now: self.now + .seconds(59)) == [])
+        #expect(machine.takeToSend(now: self.now + .seconds(60)).map(\.sequence) == [1])
+    }
+
+    @Test func anOutcomeThatCanNeverBePublishedHoldsUpNoOther() throws {
+        var machine = self.machine(window: 8, entries: 1)
+        var now = self.now
+        _ = machine.takeToSend(now: now)
+        _ = machine.answered(1, self.refused(.internal, retryAfter: 60_000), now: now)
+        for sequence in 2...20 as ClosedRange<Int64> {
+            now = try #require(machine.wakeUp(now: now))
+            #expect(machine.takeToSend(now: now).map(\.sequence) == [1])
+            _ = machine.answered(1, self.refused(.internal, retryAfter: 60_000), now: now)
+            machine.read([OutboxEntry(sequence: sequence, report: SampleReport.end())])
+            #expect(machine.takeToSend(now: now).map(\.sequence) == [sequence])
+            _ = machine.answered(sequence, self.published, now: now)
+        }
+    }
+
+    @Test func aGuestThatIsToldToSlowDownDoes() {
+        var machine = self.machine(window: 8, entries: 3)
+        _ = machine.takeToSend(now: self.now)
+        _ = machine.answered(1, self.published, now: self.now)
+        _ = machine.answered(2, self.refused(.rateLimited, retryAfter: 2000), now: self.now)
+        // What was on its way when the limit was reached says nothing about it.
+        _ = machine.answered(3, self.published, now: self.now)
+        #expect(machine.takeToSend(now: self.now + .milliseconds(1999)) == [])
+        #expect(machine.takeToSend(now: self.now + .seconds(2)).map(\.sequence) == [2])
+    }
+
     @Test func aLostConnectionSendsAgainAtOnce() {
         var machine = self.machine(entries: 2)
         _ = machine.takeToSend(now: self.now)
         #expect(machine.answered(2, .failure(.connectionLost("gone")), now: self.now) == .retry)
         #expect(machine.answered(1, .failure(.connectionLost("gone")), now: self.now) == .retry)
         #expect(machine.room == 2)
+        #expect(machine.takeToSend(now: self.now).map(\.sequence) == [1, 2])
+        machine.connectionEnded()
+        #expect(machine.answered(1, self.published, now: self.now) == .ignore)
         #expect(machine.takeToSend(now: self.now).map(\.sequence) == [1, 2])
     }
 }

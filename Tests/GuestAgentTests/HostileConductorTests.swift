@@ -82,7 +82,7 @@ private final class Misbehaving: ChannelInboundHandler {
                 ports: [try #require(hostile.localAddress?.port), conductor.port], certificates: certificates)
             configuration.answerTimeout = .seconds(1)
             configuration.connectTimeout = .milliseconds(500)
-            let agent = try GuestAgent(configuration: configuration, logger: logger)
+            let agent = try GuestAgent(configuration: configuration, outbox: MemoryOutbox(), logger: logger)
             let group = ServiceGroup(configuration: .init(services: [.init(service: agent)], logger: logger))
             async let running: Void = group.run()
             for _ in 1...2 { try await agent.notify(.end(payload: [:]), context: SampleReport.context()) }

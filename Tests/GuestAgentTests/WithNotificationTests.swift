@@ -150,7 +150,7 @@ private struct DiskFull: Error, CustomStringConvertible {
         default: configuration.connectTimeout = .zero
         }
         let error = #expect(throws: GuestAgentError.self) {
-            try GuestAgent(configuration: configuration, logger: Logger(label: "test"))
+            try GuestAgent(configuration: configuration, outbox: MemoryOutbox(), logger: Logger(label: "test"))
         }
         #expect(error?.description.hasPrefix(field) == true)
     }
@@ -177,7 +177,8 @@ private struct DiskFull: Error, CustomStringConvertible {
     @Test func aConfigurationWithoutConductorsIsRefused() {
         #expect(throws: GuestAgentError.self) {
             try GuestAgent(
-                configuration: .test(ports: [], certificates: self.certificates), logger: Logger(label: "test"))
+                configuration: .test(ports: [], certificates: self.certificates), outbox: MemoryOutbox(),
+                logger: Logger(label: "test"))
         }
     }
 }

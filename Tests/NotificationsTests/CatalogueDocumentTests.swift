@@ -18,7 +18,11 @@ import Testing
                     key: "sell", restAPI: "POST v1/sales", note: "Seldom.",
                     start: EventDefinition(
                         eventType: "shop.sell.start",
-                        fields: [name, .optional("shelf", "Shelf"), .optional("goods", "What is sold", .texts)]),
+                        fields: [
+                            name, .optional("shelf", "Shelf"),
+                            .optional("goods", "What is sold", .texts, changes: true),
+                            .required("machine", "Who sells", nullable: true, role: .instance),
+                        ]),
                     end: EventDefinition(eventType: "shop.sell.end", fields: [name]),
                     error: EventDefinition(eventType: "shop.sell.error", priority: .error, fields: error),
                     oneForEach: "goods"),
@@ -84,7 +88,8 @@ import Testing
                 |---|---|---|---|---|---|
                 | `name` | text or null | required | required |  | Its name \| or \<none> |
                 | `shelf` | text | optional | along | optional | Shelf |
-                | `goods` | texts | optional |  |  | What is sold |
+                | `goods` | texts, changes | optional |  |  | What is sold |
+                | `machine` | text or null, own instance | required |  |  | Who sells |
 
                 ### `shop.look`
 
@@ -137,11 +142,13 @@ import Testing
             shop["base_fields"] == [
                 [
                     "name": "tenant_id", "type": "text", "required": true, "nullable": false, "alternate_name": nil,
-                    "description": "Tenant",
+                    "role": nil, "changes": false, "description": "Tenant",
                 ]
             ])
         let operations = try #require(shop["operations"]?.array).compactMap(\.object)
         #expect(operations[0]["one_for_each"] == "goods")
+        let roles = try #require(operations[0]["start"]?.object?["fields"]?.array).map { $0.object?["role"] }
+        #expect(roles == [.null, .null, .null, "instance"])
         #expect(operations[1]["operation"] == "shop.look")
         #expect(operations[1]["start"] == .null)
         #expect(operations[1]["rest_api"] == .null)

@@ -119,6 +119,23 @@ import Testing
         #expect(throws: CatalogueError.self) { try Catalogues([shop, shop]) }
     }
 
+    /// A guest's payload could say it then.
+    @Test(arguments: Catalogue.defaultBaseFields.map(\.name)) func noOperationHasABaseFieldForItsOwn(name: String) {
+        for field in [FieldDefinition.optional(name, ""), .optional("mine", "", alternate: name)] {
+            for phase in OperationPhase.allCases {
+                func event(_ own: OperationPhase) -> EventDefinition {
+                    EventDefinition(eventType: "shop.sell.\(own.rawValue)", fields: own == phase ? [field] : [])
+                }
+                let operation = OperationDefinition(
+                    key: "sell", start: event(.start), end: event(.end), error: event(.error))
+                let error = #expect(throws: CatalogueError.self) {
+                    try Catalogues([Catalogue(service: "shop", description: "", operations: [operation])])
+                }
+                #expect(error?.description.contains("shop.sell has \(name)") == true)
+            }
+        }
+    }
+
     private static let kinds: [(FieldDefinition.Kind, JSONValue, Bool)] = [
         (.integer, "12", true), (.integer, "1.5", false), (.integer, 12, true), (.text, 7, true), (.text, true, false),
         (.number, "0.5", true), (.number, "inf", false), (.number, "0x1p3", false), (.number, "1e999", false),

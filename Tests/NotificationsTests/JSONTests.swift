@@ -15,7 +15,7 @@ import Testing
     }
 
     @Test func writesASCIIOnly() throws {
-        #expect(try self.roundTrip("\"ü中😀\u{7f}\"") == #""\u00fc\u4e2d\ud83d\ude00"# + "\u{7f}\"")
+        #expect(try self.roundTrip("\"ü中😀\u{7f}\"") == #""\u00fc\u4e2d\ud83d\ude00\u007f""#)
         #expect(try self.roundTrip(" [ 1 ,\t2\r\n] ") == "[1,2]")
     }
 
@@ -65,6 +65,16 @@ import Testing
         _ = try JSONParser.parse(nested(32))
         #expect(throws: JSONError.self) { try JSONParser.parse(nested(33)) }
         #expect(throws: JSONError.self) { try JSONParser.parse(String(repeating: "{\"a\":", count: 200_000)) }
+    }
+
+    /// Values are counted at every depth, as ``JSONValue/valueCount`` does.
+    @Test func boundsValues() throws {
+        for (text, count) in [("1", 1), ("[]", 1), ("[[],{}]", 3), (#"{"a":[1,"b",null],"c":true}"#, 6)] {
+            #expect(try JSONParser.parse(text).valueCount == count)
+            let bytes = Array(text.utf8)
+            #expect(try JSONParser.parse(bytes.span, maximumValues: count).valueCount == count)
+            #expect(throws: JSONError.self) { try JSONParser.parse(bytes.span, maximumValues: count - 1) }
+        }
     }
 
     @Test func readsALoneSurrogateAsReplacementCharacter() throws {

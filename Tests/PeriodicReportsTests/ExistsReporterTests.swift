@@ -270,7 +270,7 @@ private final class CountingDriver: NotificationDriver {
         }
         guard isFull else { return }
         Task {
-            if isFirst { for _ in 0..<20_000 { await Task.yield() } }
+            if isFirst { for _ in 0..<2000 { await Task.yield() } }
             let released = self.state.withLockedValue { state in
                 defer { state.held = [] }
                 return state.held

@@ -84,12 +84,12 @@ package final class TestProcess: Sendable {
         }
     }
 
-    /// All that has been printed, once that contains `text`; or all there is, when the process ends without.
-    package func outputUntil(_ text: String) async -> String {
+    /// All that has been printed, once that contains `text` so many times; or all there is, when the process ends without.
+    package func outputUntil(_ text: String, times: Int = 1) async -> String {
         var changes = self.changes.makeAsyncIterator()
         while true {
             let output = self.state.withLockedValue { $0.output }
-            if output.contains(text) { return output }
+            if output.ranges(of: text).count >= times { return output }
             guard await changes.next() != nil else { return self.state.withLockedValue { $0.output } }
         }
     }

@@ -1,5 +1,6 @@
 import BrokerTesting
 import Foundation
+import ProcessTesting
 import Subprocess
 import Testing
 

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import ProcessTesting
 import Subprocess
 import SystemPackage
 import Testing
@@ -10,24 +11,6 @@ struct ConductorServeTests {
         {"jsonrpc":"2.0","id":1,"method":"notify_end","params":{"context":{"operation":"database_create",\#
         "request_id":"r","tenant_id":"t","client_ip":"10.0.0.9","payload":{"instance_id":"guest-1","dbname":"d"}}}}
         """#
-
-    /// A guest in the form of `openssl s_client`, connected while the body runs.
-    private func withGuest(
-        _ relay: RelayFixture, port: String, _ body: (RunningProgram) async throws -> Void
-    ) async throws {
-        let arguments = [
-            "s_client", "-connect", "127.0.0.1:\(port)", "-quiet", "-verify_return_error", "-alpn", "conductor-rpc/1",
-            "-CAfile", relay.path("tls/ca.pem"), "-cert", relay.path("tls/guest-guest-1.pem"), "-key",
-            relay.path("tls/guest-guest-1.key"),
-        ]
-        _ = try await Program("openssl").run(arguments) { guest in
-            try await guest.write(#"{"jsonrpc":"2.0","id":0,"method":"ping"}"#)
-            try await guest.standardOutput.line(containing: #""id":0"#)
-            try await body(guest)
-            // It may wait for the conductor to close; the test does not.
-            try? guest.send(.terminate)
-        }
-    }
 
     @Test("An unreachable broker at start: it runs, says so, answers that the call can be repeated, and ends at once")
     func unreachableBroker() async throws {
@@ -42,7 +25,7 @@ struct ConductorServeTests {
             var stopped = clock.now
             let end = try await relay.withConductor(drivers: "messagingv2", more: messaging) { conductor in
                 try await conductor.program.standardError.line(containing: "messaging.transport_url")
-                try await self.withGuest(relay, port: conductor.port) { guest in
+                try await relay.withTerminal(port: conductor.port) { guest in
                     try await guest.write(Self.call)
                     let answer = try await guest.standardOutput.line(containing: #""id":1"#)
                     #expect(answer.contains(#""reason":"broker_unavailable""#) && answer.contains(#""retryable":true"#))
@@ -63,8 +46,8 @@ struct ConductorServeTests {
             var stopped = clock.now
             let end = try await Program.conductor.run(["serve", "--config", file]) { program in
                 let conductor = try await relay.listening(program)
-                try await self.withGuest(relay, port: conductor.port) { _ in
-                    try await self.withGuest(relay, port: conductor.port) { guest in
+                try await relay.withTerminal(port: conductor.port) { _ in
+                    try await relay.withTerminal(port: conductor.port) { guest in
                         stopped = clock.now
                         try program.send(signal)
                         // The guests are told: their connection ends, and with it the client.
@@ -92,7 +75,7 @@ struct ConductorServeTests {
             ) { program in
                 let conductor = try await relay.listening(program)
                 for _ in 1...2 {
-                    try await self.withGuest(relay, port: conductor.port) { guest in
+                    try await relay.withTerminal(port: conductor.port) { guest in
                         try await guest.write(Self.call)
                         let answer = try await guest.standardOutput.line(containing: #""id":1"#)
                         #expect(answer.contains(#""retryable":true"#))

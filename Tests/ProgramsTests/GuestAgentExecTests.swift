@@ -139,11 +139,12 @@ struct GuestAgentExecTests {
                 operation: "instance_create",
                 payload: #"{"name": "n", "flavor": "1", "datastore": "mysql", "datastore_version": "8"}"#)
             try await relay.withConductor { conductor in
-                let command = #"echo '{"instance_id": "half-made"}' >"$GUEST_AGENT_END_FIELDS"; exit 4"#
+                let command = #"echo '{"backup_id": "half-made"}' >"$GUEST_AGENT_END_FIELDS"; exit 4"#
                 let end = try await relay.exec(["sh", "-c", command], ports: [conductor.port], context: context)
                 #expect(end.status == .exited(4), "\(end.errorText)")
                 let notification = try await conductor.notification(of: "dbaas.instance_create.error")
-                #expect(notification.payload["instance_id"] as? String == "half-made")
+                #expect(notification.payload["backup_id"] as? String == "half-made")
+                #expect(notification.payload["instance_id"] as? String == "guest-1", "the certificate names it")
             }
         }
     }

@@ -1,4 +1,6 @@
 import Foundation
+import Glibc
+import ProcessTesting
 import Subprocess
 import Testing
 
@@ -73,20 +75,21 @@ struct GuestAgentSignalTests {
         }
     }
 
-    @Test("Without a conductor the command's status is kept, and the loss is told after the drain timeout")
+    @Test(
+        "Without a conductor the command's status is kept, and where the outcome waits is told after the drain timeout")
     func unreachable() async throws {
         try await RelayFixture.with { relay in
             let port = try ReservedPort()
             for status in [0, 4] as [Int32] {
                 let end = try await relay.exec(["sh", "-c", "exit \(status)"], ports: [port.number], drainTimeout: 0.5)
                 #expect(end.status == .exited(status), "\(end.errorText)")
-                #expect(end.errorText.contains("The outcome was NOT delivered"))
-                #expect(end.errorText.contains("127.0.0.1:\(port.number)"), "\(end.errorText)")
+                #expect(end.errorText.contains("The outcome was NOT delivered"), "\(end.errorText)")
+                #expect(end.errorText.contains("127.0.0.1 port \(port.number): Connection refused"), "\(end.errorText)")
             }
         }
     }
 
-    @Test("A second signal, once the command has ended, ends the wait for a conductor")
+    @Test("A signal that comes a second after the command's end ends the wait for a conductor")
     func impatient() async throws {
         try await RelayFixture.with { relay in
             let port = try ReservedPort()
@@ -94,9 +97,12 @@ struct GuestAgentSignalTests {
             let end = try await relay.exec(
                 ["true"], ports: [port.number], drainTimeout: 3600, environment: environment
             ) { agent in
-                // Said once the command has ended.
+                // Said once the command has ended. What comes within a second may have been meant for the command.
                 try await agent.standardError.line(containing: "graceful shutdown")
-                try agent.send(.terminate)
+                while !agent.standardError.isEnded {
+                    try? agent.send(.terminate)
+                    try await Task.sleep(for: .milliseconds(50))
+                }
             }
             #expect(end.status == .exited(0), "\(end.errorText)")
             #expect(end.errorText.contains("The outcome was NOT delivered"), "\(end.errorText)")
@@ -113,6 +119,50 @@ struct GuestAgentSignalTests {
                 #expect(!end.errorText.contains("NOT delivered"), "\(end.errorText)")
                 _ = try await conductor.notification(of: "dbaas.database_create.end")
                 #expect(try conductor.notifications().count == 1)
+            }
+        }
+    }
+
+    @Test("What is typed at a terminal reaches the command once")
+    func terminal() async throws {
+        try await RelayFixture.with { relay in
+            try await relay.withConductor { conductor in
+                let (file, context) = (try relay.guestFile(ports: [conductor.port]), try relay.contextFile())
+                let command = try relay.write(
+                    """
+                    import os, signal
+                    count = 0
+                    def interrupted(*_):
+                        global count
+                        count += 1
+                        print("interrupted", flush=True)
+                    def asked(*_):
+                        print("in all", count, flush=True)
+                        raise SystemExit(6)
+                    signal.signal(signal.SIGINT, interrupted)
+                    signal.signal(signal.SIGUSR1, asked)
+                    print("agent", os.getppid(), flush=True)
+                    while True:
+                        signal.pause()
+
+                    """, to: "command.py")
+                let arguments = [
+                    Program.guestAgent.path, "exec", "--config", file, "--context", context, "--", "python3", command,
+                ]
+                // A shell that stayed would be ended by the key, and script with it.
+                let end = try await Program("script").run([
+                    "--quiet", "--return", "--command", "exec " + arguments.joined(separator: " "), "/dev/null",
+                ]) { terminal in
+                    let line = try await terminal.standardOutput.line(containing: "agent")
+                    let agent = try #require(Int32(line.filter(\.isNumber)))
+                    try await terminal.write("\u{3}")
+                    try await terminal.standardOutput.line(containing: "interrupted")
+                    // Passed on after what else the agent passes on.
+                    kill(agent, SIGUSR1)
+                    try await terminal.standardOutput.line(containing: "in all")
+                }
+                #expect(end.status == .exited(6), "\(end.standardOutput)")
+                #expect(end.standardOutput.contains { $0.contains("in all 1") }, "\(end.standardOutput)")
             }
         }
     }

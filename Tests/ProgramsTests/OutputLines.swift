@@ -9,7 +9,7 @@ final class OutputLines: Sendable {
         var waiters: [CheckedContinuation<Void, Never>] = []
     }
 
-    /// The output ended without the line that was waited for.
+    /// The output, or the test's time, ended without the line that was waited for.
     struct Missing: Error, CustomStringConvertible {
         let text: String
         let lines: [String]
@@ -21,6 +21,9 @@ final class OutputLines: Sendable {
 
     /// All lines so far.
     var all: [String] { self.state.withLockedValue { $0.lines } }
+
+    /// Whether the program has closed its output.
+    var isEnded: Bool { self.state.withLockedValue { $0.isEnded } }
 
     /// Takes lines until the program closes its output.
     func read(_ output: SubprocessOutputSequence) async throws {
@@ -39,11 +42,10 @@ final class OutputLines: Sendable {
     @discardableResult
     func line(containing text: String, count: Int = 1) async throws -> String {
         while true {
-            try Task.checkCancellation()
             let (lines, isEnded) = self.state.withLockedValue { ($0.lines, $0.isEnded) }
             let found = lines.filter { $0.contains(text) }
             if found.count >= count { return found[count - 1] }
-            if isEnded { throw Missing(text: text, lines: lines) }
+            if isEnded || Task.isCancelled { throw Missing(text: text, lines: lines) }
             await self.wait(past: lines.count)
         }
     }

@@ -86,6 +86,9 @@ struct RelayFixture: Sendable {
         return Conductor(program: program, port: String(port))
     }
 
+    /// Where this fixture's guest keeps its spools.
+    var spoolDirectory: String { self.path("spools") }
+
     /// A guest's settings.
     func guestFile(ports: [String], drainTimeout: Double = 30) throws -> String {
         try self.write(
@@ -96,6 +99,7 @@ struct RelayFixture: Sendable {
               key: \(self.path("tls/guest-guest-1.key"))
               ca: \(self.path("tls/ca.pem"))
             delivery: {drain_timeout: \(drainTimeout)}
+            spool: {directory: \(self.spoolDirectory)}
 
             """, to: "guest-\(UUID().uuidString).yaml")
     }
@@ -117,7 +121,15 @@ struct RelayFixture: Sendable {
     ) async throws -> ProgramEnd {
         let context = try context ?? self.contextFile()
         let file = try self.guestFile(ports: ports, drainTimeout: drainTimeout)
-        return try await Program.guestAgent.run(
-            ["exec", "--config", file, "--context", context, "--"] + command, environment: environment, during: body)
+        // In a session of its own: an agent in the foreground of the terminal that the tests run at takes their SIGINT for
+        // one that its command had too.
+        return try await Program("setsid").run(
+            [Program.guestAgent.path, "exec", "--config", file, "--context", context, "--"] + command,
+            environment: environment, during: body)
+    }
+
+    /// Runs another command of the guest agent with this guest's settings.
+    func guestAgent(_ arguments: [String], ports: [String] = ["1"]) async throws -> ProgramEnd {
+        try await Program.guestAgent.run(arguments + ["--config", try self.guestFile(ports: ports)])
     }
 }

@@ -21,7 +21,7 @@ struct TroveExecTests {
         let script = URL(filePath: #filePath).deletingLastPathComponent()
             .appending(path: "../Compatibility/trove_contexts.py").standardizedFileURL
         let end = try await Program(python).run(
-            ["-W", "ignore", script.path, "--secret", Self.secret] + arguments)
+            ["-W", "ignore", script.path, "--secret", Self.secret, "--instance", "guest-1"] + arguments)
         try #require(end.status == .exited(0), "\(end.errorText)")
         return try end.standardOutput.map { try Notification($0).object }
     }

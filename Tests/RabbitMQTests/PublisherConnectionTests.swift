@@ -157,6 +157,28 @@ struct PublisherConnectionTests {
         try await self.cleanUp()
     }
 
+    @Test("a user who may not read the queues publishes, and whoever has its password can read nothing")
+    func writesAndCannotRead() async throws {
+        let user = (name: "user-\(self.names.topic)", password: "secret-word")
+        try await self.broker.control("add_user", user.name, user.password)
+        // As Docs/operations.md has it.
+        let (exchange, queues) = ("^\(self.names.exchange)$", "^\(self.names.topic)\\.(info|error)$")
+        try await self.broker.control(
+            "set_permissions", user.name, "\(exchange)|\(queues)", "\(exchange)|\(queues)", exchange)
+        let configuration = try self.configuration(
+            "rabbit://\(user.name):\(user.password)@127.0.0.1:\(self.broker.port)/")
+        let message = self.message()
+        try await withConnectedPublisher(configuration) { publisher, _ in
+            try await publisher.publish(message)
+        }
+        let thief = BrokerClient(self.broker, user: user)
+        let refusal = await #expect(throws: (any Error).self) { try await thief.get(self.names.info) }
+        #expect(refusal.map { "\($0)".contains("403") } == true)
+        try await self.broker.control("delete_user", user.name)
+        #expect(try await self.client.count(self.names.info) == 1)
+        try await self.cleanUp()
+    }
+
     @Test("a user without permission: said with the permission's name, and works once it is given")
     func noPermission() async throws {
         let user = "user-\(self.names.topic)"
@@ -170,7 +192,7 @@ struct PublisherConnectionTests {
             let error = try await publisher.failure(message)
             #expect(error.code == .accessRefused)
             #expect(error.isRetryable)
-            #expect(error.description.contains("permissions configure, write and read"))
+            #expect(error.description.contains("permissions configure and write"))
             #expect(log.entries.count { $0.level == .error } == 1)
             try await broker.control("set_permissions", user, ".*", ".*", ".*")
             try await publisher.publishRetrying(message)
@@ -335,8 +357,9 @@ struct PublisherConnectionTests {
             }
         }
         let bodies = try await self.client.getAll(names.info).map(\.body)
-        #expect(bodies.first == Array("before".utf8))
-        #expect(bodies.last == Array("after".utf8))
+        let (isFirst, isThere) = (bodies.first == Array("before".utf8), bodies.contains(Array("after".utf8)))
+        // Not always the last: what the proxy held of the old connection goes on its way, too.
+        #expect(isFirst && isThere)
         try await self.cleanUp()
     }
 

@@ -1,6 +1,6 @@
 import NIOCore
 import NIOPosix
-import TLSSocket
+package import TLSSocket
 
 /// A guest that sends whatever bytes a test likes, over TLS, and reads lines.
 package struct RawGuest {
@@ -8,11 +8,13 @@ package struct RawGuest {
     private var lines: AsyncThrowingStream<String, any Error>.Iterator
 
     /// Runs `body` with a guest that is connected to the conductor.
+    ///
+    /// - Parameter certificate: whose certificate, of those that were written to the conductor's.
     package static func with<Result>(
-        _ conductor: RunningConductor, _ body: (inout RawGuest) async throws -> Result
+        _ conductor: RunningConductor, certificate: String = "guest", _ body: (inout RawGuest) async throws -> Result
     ) async throws -> Result {
         let (lines, sink) = AsyncThrowingStream.makeStream(of: String.self)
-        let tls = try conductor.certificates.client()
+        let tls = try conductor.certificates.client(certificate)
         let channel = try await ClientBootstrap(group: TestEventLoops.group)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -32,8 +34,20 @@ package struct RawGuest {
         }
     }
 
+    /// The certificate that the conductor showed; nil before the first answer.
+    package func conductorCertificate() async throws -> PeerCertificate? {
+        try await self.channel.eventLoop.submit { [channel] in
+            try channel.pipeline.syncOperations.handler(type: TLSHandler.self).peerCertificate
+        }.get()
+    }
+
     /// Sends bytes as they are.
     package func send(_ bytes: [UInt8]) async throws { try await self.channel.writeAndFlush(ByteBuffer(bytes: bytes)) }
+
+    /// Sends bytes as they are, from another task.
+    package var sender: @Sendable ([UInt8]) async throws -> Void {
+        { [channel] in try await channel.writeAndFlush(ByteBuffer(bytes: $0)) }
+    }
 
     /// Sends a line.
     package func send(line: String) async throws { try await self.send(Array("\(line)\n".utf8)) }

@@ -3,7 +3,7 @@ package import ConductorService
 package import Logging
 import NIOConcurrencyHelpers
 import NIOCore
-import Notifications
+package import Notifications
 package import Notifier
 import ServiceLifecycle
 package import TLSSocket
@@ -14,6 +14,14 @@ package struct RunningConductor: Sendable {
     package let port: Int
     /// The certificates that it and its guests have.
     package let certificates: TestCertificates
+    /// The certificates that it shows now, and the connections that are open.
+    package let tls: LiveTLSContext
+    /// What became of the requests so far.
+    package var counters: RelayCounters { self.relay.counters }
+    /// How many connections it has, and how many it refused.
+    package var connections: ConnectionCounters { self.server.connections }
+    fileprivate let relay: Relay
+    fileprivate let server: ConductorServer
     fileprivate let group: ServiceGroup
 
     /// Lets it drain and end.
@@ -32,7 +40,10 @@ package struct RunningConductor: Sendable {
 /// Runs a conductor over a notifier while `body` runs; ends with the error of whichever fails.
 package func withConductor<Result>(
     _ notifier: Notifier, certificates: TestCertificates? = nil, minimumVersion: TLSVersion = .tls13, port: Int = 0,
-    logger conductorLogger: Logger? = nil, configure: (inout ConductorServer.Configuration) -> Void = { _ in },
+    catalogues: Catalogues = .builtIn, rememberedIDs: Int = Relay.defaultRememberedIDs,
+    authorization: GuestAuthorization = GuestAuthorization(), verifier: ContextVerifier? = nil,
+    limits: ReportLimits = ReportLimits(), logger conductorLogger: Logger? = nil, tls: LiveTLSContext? = nil,
+    configure: (inout ConductorServer.Configuration) -> Void = { _ in },
     _ body: (RunningConductor) async throws -> Result
 ) async throws -> Result {
     let certificates = try certificates ?? TestCertificates()
@@ -42,11 +53,13 @@ package func withConductor<Result>(
     var configuration = ConductorServer.Configuration(host: "127.0.0.1", port: port)
     configure(&configuration)
     let (addresses, listening) = AsyncStream.makeStream(of: SocketAddress.self)
+    let relay = Relay(
+        notifier: notifier, catalogues: catalogues, publisherID: "conductor.test", rememberedIDs: rememberedIDs,
+        authorization: authorization, verifier: verifier, limits: limits, logger: logger)
+    let tls = try tls ?? LiveTLSContext(certificates.server(minimumVersion: minimumVersion))
     let server = ConductorServer(
-        configuration: configuration, tls: try certificates.server(minimumVersion: minimumVersion),
-        requestHandler: Relay(
-            notifier: notifier, catalogues: .builtIn, publisherID: "conductor.test", logger: logger),
-        logger: logger, onListening: { listening.yield($0) })
+        configuration: configuration, tls: tls,
+        requestHandler: relay, logger: logger, onListening: { listening.yield($0) })
     let group = ServiceGroup(
         configuration: .init(services: [.init(service: notifier), .init(service: server)], logger: logger))
     return try await withThrowingTaskGroup(of: Void.self) { tasks in
@@ -59,7 +72,9 @@ package func withConductor<Result>(
             throw TestConductorError(description: "the conductor ended before it listened")
         }
         do {
-            let result = try await body(RunningConductor(port: port, certificates: certificates, group: group))
+            let result = try await body(
+                RunningConductor(
+                    port: port, certificates: certificates, tls: tls, relay: relay, server: server, group: group))
             await group.triggerGracefulShutdown()
             try await tasks.waitForAll()
             return result

@@ -15,11 +15,12 @@ package enum SampleReport {
     }
 
     /// A request line of `notify_end`, without its line end.
-    package static func line(id: Int, messageID: MessageID = MessageID()) -> String {
-        """
-        {"jsonrpc":"2.0","id":\(id),"method":"notify_end","params":{"context":\(self.contextText),\
-        "message_id":"\(messageID)"}}
-        """
+    package static func line(id: Int, messageID: MessageID = MessageID(), instance: String = "inst-1") -> String {
+        let context = self.contextText.replacing("inst-1", with: instance)
+        return """
+            {"jsonrpc":"2.0","id":\(id),"method":"notify_end","params":{"context":\(context),\
+            "message_id":"\(messageID)"}}
+            """
     }
 
     /// The context as JSON text.

@@ -13,47 +13,73 @@ package final class TestCertificates: Sendable {
         self.directory = FileManager.default.temporaryDirectory.appending(path: "relay-\(UUID().uuidString.prefix(8))")
         try FileManager.default.createDirectory(at: self.directory, withIntermediateDirectories: true)
         self.authority = try CertificateAuthority.create(commonName: "Test authority", validity: .days(1))
-        try self.write(
-            "conductor",
-            self.authority.issueServer(
-                commonName: "conductor", dnsNames: ["localhost"], ipAddresses: ["127.0.0.1"], validity: .days(1)))
+        try self.write("conductor", Self.server(of: self.authority))
         try self.write("guest", Self.guest(of: self.authority))
         try Data(self.authority.certificatePEM.utf8).write(to: self.directory.appending(path: "ca.pem"))
     }
 
     deinit { try? FileManager.default.removeItem(at: self.directory) }
 
-    /// A certificate for the guest `inst-1`.
-    package static func guest(
-        of authority: CertificateAuthority, validity: CertificateValidity = .days(1)
+    /// A conductor's certificate for 127.0.0.1 and localhost.
+    package static func server(
+        of authority: CertificateAuthority, name: String = "conductor", validity: CertificateValidity = .days(1)
     ) throws -> IssuedCertificate {
-        try authority.issueClient(
-            commonName: "inst-1", uris: ["spiffe://conductor.test/instance/inst-1"], validity: validity)
+        try authority.issueServer(
+            commonName: name, dnsNames: ["localhost"], ipAddresses: ["127.0.0.1"], validity: validity)
+    }
+
+    /// A certificate for a guest.
+    ///
+    /// - Parameters:
+    ///   - instance: the instance that it names.
+    ///   - tenant: the tenant that it names besides, if any.
+    package static func guest(
+        of authority: CertificateAuthority, instance: String = "inst-1", tenant: String? = nil,
+        validity: CertificateValidity = .days(1)
+    ) throws -> IssuedCertificate {
+        let path = (tenant.map { "/tenant/\($0)" } ?? "") + "/instance/\(instance)"
+        return try authority.issueClient(
+            commonName: instance, uris: ["spiffe://conductor.test\(path)"], validity: validity)
     }
 
     /// Writes `<name>.pem` and `<name>.key`.
     package func write(_ name: String, _ certificate: IssuedCertificate) throws {
         try Data(certificate.certificatePEM.utf8).write(to: self.directory.appending(path: "\(name).pem"))
-        try Data(certificate.privateKeyPEM.utf8).write(to: self.directory.appending(path: "\(name).key"))
+        let key = self.directory.appending(path: "\(name).key")
+        try Data(certificate.privateKeyPEM.utf8).write(to: key)
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: key.path)
+    }
+
+    /// Writes `<name>.crl`: the authority's list that revokes these.
+    package func writeList(
+        _ name: String = "ca", revoking: [IssuedCertificate] = [], validity: CertificateValidity = .days(1)
+    ) throws {
+        let list = try self.authority.revocationList(
+            revoking: revoking.map(\.certificatePEM), validity: validity)
+        try Data(list.utf8).write(to: self.directory.appending(path: "\(name).crl"), options: .atomic)
     }
 
     /// The path of one of the files.
     package func path(_ file: String) -> String { self.directory.appending(path: file).path }
 
     /// The conductor's side of TLS.
-    package func server(minimumVersion: TLSVersion = .tls13) throws -> TLSContext {
+    ///
+    /// - Parameter list: the file of the revocation lists.
+    package func server(minimumVersion: TLSVersion = .tls13, list: String? = nil) throws -> TLSContext {
         try TLSContext(
             configuration: TLSConfiguration(
                 role: .server, certificateChain: .file(self.path("conductor.pem")),
                 privateKey: .file(self.path("conductor.key")), trustRoots: .file(self.path("ca.pem")),
-                minimumVersion: minimumVersion))
+                revocationLists: list.map { .file(self.path($0)) }, minimumVersion: minimumVersion))
     }
 
     /// A guest's side of TLS.
-    package func client() throws -> TLSContext {
+    ///
+    /// - Parameter name: whose certificate, of those that were written here.
+    package func client(_ name: String = "guest") throws -> TLSContext {
         try TLSContext(
             configuration: TLSConfiguration(
-                role: .client, certificateChain: .file(self.path("guest.pem")),
-                privateKey: .file(self.path("guest.key")), trustRoots: .file(self.path("ca.pem"))))
+                role: .client, certificateChain: .file(self.path("\(name).pem")),
+                privateKey: .file(self.path("\(name).key")), trustRoots: .file(self.path("ca.pem"))))
     }
 }

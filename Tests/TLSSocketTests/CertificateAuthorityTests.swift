@@ -69,6 +69,7 @@ struct CertificateAuthorityTests {
             client: identities.clientConfiguration(identity: client), server: identities.serverConfiguration())
         try pair.handshake()
         #expect(pair.server.peerCertificate?.uris == ["conductor:a,URI:conductor:b"])
+        #expect(pair.server.peerCertificate?.hasUnprintableURI == false)
         #expect(pair.server.peerCertificate?.commonName == "x,CN=y")
     }
 
@@ -92,6 +93,7 @@ struct CertificateAuthorityTests {
         try pair.handshake()
         #expect(pair.serverError == nil)
         #expect(pair.server.peerCertificate?.uris == ["conductor:mine"])
+        #expect(pair.server.peerCertificate?.hasUnprintableURI == true)
         #expect(pair.server.peerCertificate?.dnsNames.isEmpty == true)
 
         let server = try EnginePair(

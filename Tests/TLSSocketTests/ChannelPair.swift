@@ -17,12 +17,13 @@ final class ChannelPair {
         _ identities: TestIdentities,
         client: TLSConfiguration? = nil,
         server: TLSConfiguration? = nil,
+        live: LiveTLSContext? = nil,
         serverName: String = "localhost"
     ) throws {
         self.clientTLS = try TLSHandler(
             context: TLSContext(configuration: client ?? identities.clientConfiguration()), serverName: serverName)
-        self.serverTLS = try TLSHandler(
-            context: TLSContext(configuration: server ?? identities.serverConfiguration()), serverName: nil)
+        let live = try live ?? LiveTLSContext(TLSContext(configuration: server ?? identities.serverConfiguration()))
+        self.serverTLS = try TLSHandler(live: live, serverName: nil)
         self.clientLog = EventLog(self.clientTLS)
         self.serverLog = EventLog(self.serverTLS)
         try self.client.pipeline.syncOperations.addHandlers([self.clientTLS, self.clientLog])

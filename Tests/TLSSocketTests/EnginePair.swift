@@ -14,6 +14,11 @@ final class EnginePair {
         self.server = try TLSEngine(context: TLSContext(configuration: server), serverName: nil)
     }
 
+    init(client: TLSContext, server: TLSContext) throws {
+        self.client = try TLSEngine(context: client, serverName: "localhost")
+        self.server = try TLSEngine(context: server, serverName: nil)
+    }
+
     convenience init(_ identities: TestIdentities, serverName: String = "localhost") throws {
         try self.init(
             client: identities.clientConfiguration(), server: identities.serverConfiguration(), serverName: serverName)

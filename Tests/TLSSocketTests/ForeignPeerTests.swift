@@ -151,11 +151,13 @@ struct ForeignPeerTests {
 
     // MARK: machinery
 
-    private func sClient(_ port: Int, _ more: [String] = [], identity: String?) -> [String] {
+    func sClient(
+        _ port: Int, _ more: [String] = [], identity: String?, takesCommands: Bool = false
+    ) -> [String] {
         var arguments = [
-            "s_client", "-connect", "127.0.0.1:\(port)", "-CAfile", self.files.path("ca.pem"),
-            "-verify_return_error", "-nocommands",
+            "s_client", "-connect", "127.0.0.1:\(port)", "-CAfile", self.files.path("ca.pem"), "-verify_return_error",
         ]
+        if !takesCommands { arguments.append("-nocommands") }
         if let identity {
             arguments += ["-cert", self.files.path("\(identity).pem"), "-key", self.files.path("\(identity).key")]
         }
@@ -176,7 +178,7 @@ struct ForeignPeerTests {
         }
     }
 
-    private func withServer<Result: Sendable>(
+    func withServer<Result: Sendable>(
         _ configuration: TLSConfiguration? = nil,
         _ body: (_ port: Int, _ outcomes: inout AsyncStream<ConnectionOutcome>.Iterator) async throws -> Result
     ) async throws -> Result {

@@ -28,6 +28,8 @@ final class IdentityFiles {
     }
 
     private func write(_ name: String, _ text: String) throws {
-        try Data(text.utf8).write(to: self.directory.appendingPathComponent(name))
+        let url = self.directory.appendingPathComponent(name)
+        try Data(text.utf8).write(to: url)
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: url.path)
     }
 }

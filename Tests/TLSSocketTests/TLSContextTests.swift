@@ -37,6 +37,7 @@ struct TLSContextTests {
         func write(_ name: String, _ text: String) throws -> TLSSource {
             let url = directory.appendingPathComponent(name)
             try Data(text.utf8).write(to: url)
+            try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: url.path)
             return .file(url.path)
         }
         let configuration = TLSConfiguration(

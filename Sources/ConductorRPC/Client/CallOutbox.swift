@@ -12,7 +12,7 @@ final class CallOutbox: Sendable {
 
     private enum State {
         case open(nextID: Int, calls: [Call])
-        case closed(reason: String)
+        case closed(reason: String, asked: Duration)
     }
 
     private let state = NIOLockedValueBox(State.open(nextID: 1, calls: []))
@@ -32,7 +32,7 @@ final class CallOutbox: Sendable {
     func append(_ call: Call) -> (isTaken: Bool, isFirst: Bool) {
         self.state.withLockedValue { state in
             guard case .open(let id, var calls) = state else { return (false, false) }
-            state = .closed(reason: "")  // So that the append below does not copy the array.
+            state = .closed(reason: "", asked: .zero)  // So that the append below does not copy the array.
             calls.append(call)
             let isFirst = calls.count == 1
             state = .open(nextID: id, calls: calls)
@@ -51,11 +51,14 @@ final class CallOutbox: Sendable {
 
     /// Takes no more calls.
     ///
+    /// - Parameters:
+    ///   - reason: why.
+    ///   - asked: for how long the conductor wants to be left alone.
     /// - Returns: those that had gathered and will not be sent.
-    func close(reason: String) -> [Call] {
+    func close(reason: String, asked: Duration = .zero) -> [Call] {
         self.state.withLockedValue { state in
             guard case .open(_, let calls) = state else { return [] }
-            state = .closed(reason: reason)
+            state = .closed(reason: reason, asked: asked)
             return calls
         }
     }
@@ -63,8 +66,16 @@ final class CallOutbox: Sendable {
     /// Why the outbox is closed.
     var closeReason: String {
         self.state.withLockedValue { state in
-            guard case .closed(let reason) = state else { return "the connection is open" }
+            guard case .closed(let reason, _) = state else { return "the connection is open" }
             return reason
+        }
+    }
+
+    /// For how long the conductor wants to be left alone; nothing while the outbox is open.
+    var askedPause: Duration {
+        self.state.withLockedValue { state in
+            guard case .closed(_, let asked) = state else { return .zero }
+            return asked
         }
     }
 }

@@ -13,6 +13,9 @@ package final class ConductorConnection: Sendable {
         package var connectTimeout = TimeAmount.seconds(10)
         /// How long a call may be unanswered before the connection counts as dead and is closed.
         package var answerTimeout = TimeAmount.seconds(60)
+        /// After how long without a call the conductor is asked whether it is there: it does not take the connection for
+        /// one that was left (`limits.idle_timeout`), and one that is gone without a word is noticed.
+        package var keepAlive = TimeAmount.minutes(10)
 
         /// The defaults.
         package init() {}
@@ -25,20 +28,26 @@ package final class ConductorConnection: Sendable {
 
     /// Completes when the connection is closed, whoever closed it.
     package var closeFuture: EventLoopFuture<Void> { self.channel.closeFuture }
+    /// Why it was closed, once it is: with TLS 1.3 a conductor's refusal of this side's certificate comes only then.
+    package var closeReason: String { self.outbox.closeReason }
+    /// For how long the conductor wants to be left alone, as it said when it closed the connection. Whoever obeys it bounds
+    /// it.
+    package var askedPause: Duration { self.outbox.askedPause }
 
     /// Connects, and returns when both sides have proved who they are.
     ///
     /// - Parameters:
     ///   - host: a DNS name or an IP address, which the conductor's certificate must name.
     ///   - port: the TCP port.
-    ///   - tls: this side's certificate and the authorities it trusts.
+    ///   - tls: this side's certificate and the authorities it trusts, as they are now; the connection is cut when the
+    ///     conductor's certificate is revoked.
     ///   - group: where the connection gets its event loop.
     ///   - configuration: limits and deadlines.
     ///   - resolver: finds the host's addresses; nil for the system's.
-    /// - Throws: ``RPCCallError/connectionLost(_:)`` with the reason, NIO's error when TCP does not connect, or a
+    /// - Throws: ``RPCCallError/connectionLost(_:)`` with the reason, ``ConnectFailure`` when TCP does not connect, or a
     ///   `CancellationError` at once when the task is cancelled.
     package static func connect(
-        host: String, port: Int, tls: TLSContext, group: any EventLoopGroup,
+        host: String, port: Int, tls: LiveTLSContext, group: any EventLoopGroup,
         configuration: Configuration = Configuration(), resolver: (any Resolver & Sendable)? = nil
     ) async throws -> ConductorConnection {
         let outbox = CallOutbox()
@@ -53,11 +62,13 @@ package final class ConductorConnection: Sendable {
             // of one that failed must not end the connection.
             .flatMapThrowing { channel in
                 try channel.pipeline.syncOperations.addHandlers(
-                    TLSHandler(context: tls, serverName: host, handshakeTimeout: configuration.connectTimeout),
+                    TLSHandler(live: tls, serverName: host, handshakeTimeout: configuration.connectTimeout),
                     RPCClientHandler(outbox: outbox, configuration: configuration, handshake: handshake))
                 return channel
             }
-        opening.whenFailure { handshake.fail($0) }
+        opening.whenFailure { error in
+            handshake.fail((error as? NIOConnectionError).map { ConnectFailure($0) as any Error } ?? error)
+        }
         opening.whenSuccess { channel in
             // Also after a cancellation: by then nobody else knows of the channel.
             handshake.futureResult.whenFailure { _ in channel.close(promise: nil) }
@@ -69,6 +80,16 @@ package final class ConductorConnection: Sendable {
             handshake.fail(CancellationError())
         }
         return ConductorConnection(try await opening.get(), outbox, configuration, sendCalls: sendCalls)
+    }
+
+    /// The same with certificates that are never renewed.
+    package static func connect(
+        host: String, port: Int, tls: TLSContext, group: any EventLoopGroup,
+        configuration: Configuration = Configuration(), resolver: (any Resolver & Sendable)? = nil
+    ) async throws -> ConductorConnection {
+        try await self.connect(
+            host: host, port: port, tls: LiveTLSContext(tls), group: group, configuration: configuration,
+            resolver: resolver)
     }
 
     private init(
@@ -93,6 +114,11 @@ package final class ConductorConnection: Sendable {
         guard !JSONValue.object(json).nests(deeperThan: RPCProtocol.maximumDepth) else {
             // The conductor would not get as far as the id, and its answer could not be tied to this call.
             let message = "The request nests deeper than \(RPCProtocol.maximumDepth)."
+            completion(.failure(.refused(RPCError(.invalidRequest, message))))
+            return
+        }
+        guard JSONValue.object(json).valueCount <= RPCProtocol.maximumValues else {
+            let message = "The request has more than \(RPCProtocol.maximumValues) values."
             completion(.failure(.refused(RPCError(.invalidRequest, message))))
             return
         }

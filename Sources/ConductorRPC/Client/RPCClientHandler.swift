@@ -1,5 +1,6 @@
 import NIOCore
 import NIOTLS
+import Notifications
 
 /// The client's end of one connection: writes calls in batches, and ties answers to them.
 final class RPCClientHandler: ChannelInboundHandler {
@@ -8,11 +9,17 @@ final class RPCClientHandler: ChannelInboundHandler {
 
     private let outbox: CallOutbox
     private let timeout: TimeAmount
+    private let keepAlive: TimeAmount
+    private var lastCall = NIODeadline.distantPast
     private var state: ClientConnectionStateMachine<RPCCompletion>
     private var splitter: LineSplitter
     private var handshake: EventLoopPromise<@Sendable () -> Void>?
     private var overdueCheck: RepeatedTask?
     private var failure: String?
+    /// What the conductor said last of no call in particular.
+    private var notice: String?
+    /// For how long the conductor wants to be left alone.
+    private var asked = Duration.zero
 
     /// - Parameters:
     ///   - outbox: where calls come from.
@@ -25,6 +32,7 @@ final class RPCClientHandler: ChannelInboundHandler {
     ) {
         self.outbox = outbox
         self.timeout = configuration.answerTimeout
+        self.keepAlive = configuration.keepAlive
         self.state = ClientConnectionStateMachine(timeout: configuration.answerTimeout)
         self.splitter = LineSplitter(maximumLength: configuration.maximumLineLength)
         self.handshake = handshake
@@ -46,22 +54,37 @@ final class RPCClientHandler: ChannelInboundHandler {
 
     /// A conductor that no longer answers (a black hole does not close) must not hold an outcome for ever.
     private func startOverdueCheck(context: ChannelHandlerContext) {
+        self.lastCall = context.eventLoop.now
         let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
-        let interval = TimeAmount.nanoseconds(max(self.timeout.nanoseconds / 4, 1_000_000))
+        let interval = TimeAmount.nanoseconds(
+            max(min(self.timeout.nanoseconds, self.keepAlive.nanoseconds) / 4, 1_000_000))
         self.overdueCheck = context.eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
             let (handler, context) = bound.value
-            guard handler.state.isOverdue(now: .now()) else { return }
+            let now = context.eventLoop.now
+            guard handler.state.isOverdue(now: now) else {
+                handler.callIfQuiet(now: now, context: context)
+                return
+            }
             handler.failure = "no answer came within \(handler.timeout.nanoseconds / 1_000_000) ms"
             // TLS gives even a silent peer its shutdown timeout to say good-bye; only then are the calls lost.
             context.close(promise: nil)
         }
     }
 
+    private func callIfQuiet(now: NIODeadline, context: ChannelHandlerContext) {
+        guard now - self.lastCall >= self.keepAlive, let id = self.outbox.nextID() else { return }
+        let line = RPCRequest(id: .number(.init(id)), call: .ping).line
+        // Nobody waits for the answer; that there is none ends the connection.
+        _ = self.outbox.append(.init(id: id, line: line, completion: { _ in }))
+        self.sendCalls(context: context)
+    }
+
     private func sendCalls(context: ChannelHandlerContext) {
         let calls = self.outbox.take()
         guard !calls.isEmpty else { return }
         var buffer = context.channel.allocator.buffer(capacity: calls.reduce(0) { $0 + $1.line.count })
-        let now = NIODeadline.now()
+        let now = context.eventLoop.now
+        self.lastCall = now
         for call in calls {
             // The line's end does not count.
             let length = call.line.count - 1
@@ -95,7 +118,12 @@ final class RPCClientHandler: ChannelInboundHandler {
         case .complete(let completion): completion(response.result.mapError { .refused($0) })
         case .refuse(let completions):
             for completion in completions { completion(response.result.mapError { .refused($0) }) }
-        case .ignore: break
+        case .ignore:
+            // What it says of the connection as a whole, before it closes it.
+            if case (.null, .failure(let error)) = (response.id, response.result) {
+                self.notice = "the conductor said: \(error.description.excerpt)"
+                self.asked = .milliseconds(max(0, error.retryAfterMilliseconds ?? 0))
+            }
         }
     }
 
@@ -117,10 +145,10 @@ final class RPCClientHandler: ChannelInboundHandler {
     func handlerRemoved(context: ChannelHandlerContext) { self.end() }
 
     private func end() {
-        let reason = self.failure ?? "the conductor closed it"
+        let reason = self.failure ?? self.notice ?? "the conductor closed it"
         self.overdueCheck?.cancel()
         self.overdueCheck = nil
-        let unsent = self.outbox.close(reason: reason)
+        let unsent = self.outbox.close(reason: reason, asked: self.asked)
         let unanswered = self.state.closed()
         self.takeHandshake()?.fail(RPCCallError.connectionLost(reason))
         for completion in unanswered + unsent.map(\.completion) { completion(.failure(.connectionLost(reason))) }

@@ -19,12 +19,17 @@ package struct LineSplitter {
     private var scanned = 0
     /// Whether the rest of a line that was too long is being skipped.
     private var isSkipping = false
+    /// How many lines have ended, those that were too long among them.
+    package private(set) var endedLines = 0
 
     /// - Parameter maximumLength: the longest line, in bytes without its end.
     package init(maximumLength: Int) { self.maximumLength = maximumLength }
 
     /// Bytes that wait to be cut.
     package var bufferedBytes: Int { self.buffer.readableBytes }
+
+    /// Whether a line has begun, once ``next()`` has returned nil.
+    package var isInLine: Bool { self.isSkipping || self.buffer.readableBytes > 0 }
 
     /// Takes more of the stream.
     package mutating func append(_ bytes: ByteBuffer) {
@@ -57,6 +62,7 @@ package struct LineSplitter {
             }
             let length = end - view.startIndex
             self.scanned = 0
+            self.endedLines += 1
             if self.isSkipping {
                 self.isSkipping = false
                 self.buffer.moveReaderIndex(forwardBy: length + 1)

@@ -28,8 +28,8 @@ package struct RPCError: Error, Sendable, Hashable, CustomStringConvertible {
         package static let invalidParameters = Code(number: -32602, reason: "invalid_params", isRetryable: false)
         /// The conductor failed in a way it did not foresee.
         package static let `internal` = Code(number: -32603, reason: "internal_error", isRetryable: true)
-        /// The peer did not prove who it is.
-        package static let unauthenticated = Code(number: -32001, reason: "unauthenticated", isRetryable: false)
+        /// The peer did not prove who it is: it may with another certificate, or to a conductor that is set up otherwise.
+        package static let unauthenticated = Code(number: -32001, reason: "unauthenticated", isRetryable: true)
         /// The peer may not say this.
         package static let notPermitted = Code(number: -32002, reason: "not_permitted", isRetryable: false)
         /// The catalogue has no such operation.
@@ -40,11 +40,13 @@ package struct RPCError: Error, Sendable, Hashable, CustomStringConvertible {
         package static let rateLimited = Code(number: -32005, reason: "rate_limited", isRetryable: true)
         /// The broker did not confirm the message.
         package static let brokerUnavailable = Code(number: -32006, reason: "broker_unavailable", isRetryable: true)
+        /// A line did not end in time.
+        package static let tooSlow = Code(number: -32007, reason: "too_slow", isRetryable: true)
 
         /// Every code, for the protocol's document and its test.
         package static let all: [Code] = [
             .parse, .invalidRequest, .unknownMethod, .invalidParameters, .internal, .unauthenticated, .notPermitted,
-            .unknownEvent, .tooLarge, .rateLimited, .brokerUnavailable,
+            .unknownEvent, .tooLarge, .rateLimited, .brokerUnavailable, .tooSlow,
         ]
     }
 

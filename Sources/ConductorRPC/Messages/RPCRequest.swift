@@ -58,7 +58,8 @@ extension RPCRequest {
         let value: JSONValue
         do {
             value = try JSONParser.parse(
-                Array(line.readableBytesView).span, maximumDepth: RPCProtocol.maximumDepth)
+                Array(line.readableBytesView).span, maximumDepth: RPCProtocol.maximumDepth,
+                maximumValues: RPCProtocol.maximumValues)
         } catch {
             throw RPCRequestError(id: .null, error: RPCError(.parse, "The line is not JSON: \(error)."))
         }

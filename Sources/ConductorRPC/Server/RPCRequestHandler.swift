@@ -3,22 +3,40 @@ package import TLSSocket
 /// Who stands at the other end of a connection.
 package struct RPCPeer: Sendable {
     /// The certificate the peer proved to own; nil only where a test leaves TLS out.
-    package var certificate: PeerCertificate?
+    package private(set) var certificate: PeerCertificate?
+    /// Who that is.
+    package private(set) var identity: PeerIdentity
     /// The peer's address, `ip:port`.
     package var remoteAddress: String
     /// The address the peer reached us under, `ip:port`.
     package var localAddress: String
 
     /// A peer of this certificate and these addresses.
-    package init(certificate: PeerCertificate?, remoteAddress: String, localAddress: String) {
+    ///
+    /// - Parameter identity: who it is; nil for the certificate's owner, whoever that is.
+    package init(
+        certificate: PeerCertificate?, identity: PeerIdentity? = nil, remoteAddress: String, localAddress: String
+    ) {
         self.certificate = certificate
+        self.identity = identity ?? PeerIdentity(certificate)
         self.remoteAddress = remoteAddress
         self.localAddress = localAddress
+    }
+
+    /// The peer has proved to own this certificate.
+    mutating func proved(_ certificate: PeerCertificate, to requestHandler: any RPCRequestHandler) {
+        self.certificate = certificate
+        self.identity = requestHandler.identity(of: certificate)
     }
 }
 
 /// Carries out what peers ask for.
 package protocol RPCRequestHandler: Sendable {
+    /// Who goes by this certificate: for one share and one memory of message ids, over all certificates of one peer.
+    ///
+    /// Called once a connection, on its event loop.
+    func identity(of certificate: PeerCertificate) -> PeerIdentity
+
     /// Carries out one call.
     ///
     /// Called on the connection's event loop, so it must not block.
@@ -29,4 +47,17 @@ package protocol RPCRequestHandler: Sendable {
     ///   - completion: to be called exactly once, on any thread: until then the call takes a place in the
     ///     connection's window, and a draining connection waits for it.
     func handle(_ call: RPCCall, from peer: RPCPeer, completion: @escaping @Sendable (RPCResult) -> Void)
+
+    /// A line came that is no call, and was answered so without being handed to ``handle(_:from:completion:)``.
+    ///
+    /// Called on the connection's event loop, so it must not block.
+    ///
+    /// - Parameters:
+    ///   - code: what it was refused for.
+    ///   - peer: who sent it.
+    func refused(_ code: RPCError.Code, from peer: RPCPeer)
+}
+
+extension RPCRequestHandler {
+    package func identity(of certificate: PeerCertificate) -> PeerIdentity { PeerIdentity(certificate) }
 }

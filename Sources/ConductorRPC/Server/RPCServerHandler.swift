@@ -21,6 +21,10 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         /// what one guest can make the conductor hold (times what JSON takes in memory), not a window full of the
         /// longest lines.
         package var windowBytes = 4 << 20
+        /// How long nothing may come while nothing is in flight.
+        package var idleTimeout = TimeAmount.hours(1)
+        /// How long a line may take from its first byte to its end.
+        package var lineTimeout = TimeAmount.seconds(60)
         /// How long a connection may take to answer what it has taken once the server stops.
         package var drainTimeout = TimeAmount.seconds(20)
 
@@ -28,24 +32,41 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         package init() {}
     }
 
-    private let configuration: Configuration
+    /// How much of one connection is taken before others of its event loop have their turn.
+    private static let turn = (lines: 16, bytes: 128 << 10)
+
+    let configuration: Configuration
     private let requestHandler: any RPCRequestHandler
-    private let logger: Logger
+    private let admission: (any RPCAdmission)?
+    private let turns: ConnectionTurns
+    let logger: Logger
     private var splitter: LineSplitter
-    private var state: ServerConnectionStateMachine
-    private var peer = RPCPeer(certificate: nil, remoteAddress: "unknown", localAddress: "unknown")
+    var state: ServerConnectionStateMachine
+    private(set) var peer = RPCPeer(certificate: nil, remoteAddress: "unknown", localAddress: "unknown")
+    private var share: (any RPCGuestShare)?
     private var outbox: AnswerOutbox?
     private var drainDeadline: Scheduled<Void>?
+    private var holdEnd: Scheduled<Void>?
+    /// Nil before the peer has proved who it is.
+    var deadlines: ConnectionDeadlines?
+    var nextLook: (task: Scheduled<Void>, time: NIODeadline)?
     /// Guards against a resume inside a resume, when an answer arrives while lines are being taken.
     private var isTakingRequests = false
 
     /// - Parameters:
     ///   - configuration: limits.
     ///   - requestHandler: carries the requests out.
+    ///   - admission: says whether a peer's connection is served, and what it may take; nil to serve all.
+    ///   - turns: the server's.
     ///   - logger: told of what a connection does wrong; at most a line a connection above debug.
-    package init(configuration: Configuration, requestHandler: any RPCRequestHandler, logger: Logger) {
+    package init(
+        configuration: Configuration, requestHandler: any RPCRequestHandler, admission: (any RPCAdmission)? = nil,
+        turns: ConnectionTurns = ConnectionTurns(), logger: Logger
+    ) {
         self.configuration = configuration
         self.requestHandler = requestHandler
+        self.admission = admission
+        self.turns = turns
         self.logger = logger
         self.splitter = LineSplitter(maximumLength: configuration.maximumLineLength)
         self.state = ServerConnectionStateMachine(
@@ -67,35 +88,60 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         self.peer.localAddress = context.localAddress?.hostAndPort ?? "unknown"
     }
 
-    package func handlerRemoved(context: ChannelHandlerContext) { self.end() }
+    package func handlerRemoved(context: ChannelHandlerContext) { self.end(context: context) }
 
     package func channelInactive(context: ChannelHandlerContext) {
-        self.end()
+        self.end(context: context)
         context.fireChannelInactive()
     }
 
-    private func end() {
+    private func end(context: ChannelHandlerContext) {
         self.state.closed()
         self.outbox?.close()
         self.outbox = nil
-        self.drainDeadline?.cancel()
-        self.drainDeadline = nil
+        for task in [self.drainDeadline, self.holdEnd, self.nextLook?.task] { task?.cancel() }
+        (self.drainDeadline, self.holdEnd, self.nextLook) = (nil, nil, nil)
+        if self.share != nil {
+            self.share = nil
+            self.admission?.left(self.peer, on: context.eventLoop)
+        }
     }
 
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         switch event {
         case TLSUserEvent.handshakeCompleted:
             let tls = try? context.pipeline.syncOperations.handler(type: TLSHandler.self)
-            self.peer.certificate = tls?.peerCertificate
+            if let certificate = tls?.peerCertificate { self.peer.proved(certificate, to: self.requestHandler) }
+            self.admit(context: context)
         case is ChannelShouldQuiesceEvent: self.drain(context: context)
         default: break
         }
         context.fireUserInboundEventTriggered(event)
     }
 
+    private func admit(context: ChannelHandlerContext) {
+        switch self.admission?.admit(self.peer, on: context.eventLoop) {
+        case .success(let share)?:
+            self.share = share
+        case .failure(let error)?:
+            self.leave(error, context: context)
+            return
+        case nil: break
+        }
+        self.startDeadlines(context: context)
+    }
+
+    /// Tells the peer why, under no id, takes nothing more of it, and closes once all that was taken is answered.
+    func leave(_ error: RPCError, context: ChannelHandlerContext) {
+        var writer = JSONWriter(capacity: 256)
+        RPCResponse(id: .null, result: .failure(error)).write(to: &writer)
+        context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer(bytes: writer.bytes)), promise: nil)
+        self.drain(context: context)
+    }
+
     private func drain(context: ChannelHandlerContext) {
         self.perform(self.state.drain(), context: context)
-        guard self.state.inFlight > 0 else { return }
+        guard self.state.inFlight > 0, self.drainDeadline == nil else { return }
         self.drainDeadline = context.eventLoop.assumeIsolated().scheduleTask(in: self.configuration.drainTimeout) {
             self.logger.warning(
                 "A connection was closed with requests unanswered: the drain timeout ran out",
@@ -119,8 +165,12 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         // While TLS says good-bye it goes on reading: what a peer floods us with then must not pile up.
         guard self.state.keepsInput else { return }
-        self.splitter.append(Self.unwrapInboundIn(data))
-        self.takeRequests()
+        let bytes = Self.unwrapInboundIn(data)
+        let now = context.eventLoop.now
+        self.deadlines?.signOfLife(now: now)
+        self.share?.received(bytes: bytes.readableBytes, now: now)
+        self.splitter.append(bytes)
+        self.takeRequests(context: context)
     }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -128,30 +178,58 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         context.fireChannelWritabilityChanged()
     }
 
-    private func takeRequests() {
+    private func takeRequests(context: ChannelHandlerContext) {
         guard !self.isTakingRequests, let outbox = self.outbox else { return }
         self.isTakingRequests = true
         defer { self.isTakingRequests = false }
-        while self.state.takesRequests, let frame = self.splitter.next() {
+        let endedLines = self.splitter.endedLines
+        let bufferedBytes = self.splitter.bufferedBytes
+        while self.state.takesRequests {
+            if let pause = self.share?.pause(now: context.eventLoop.now) {
+                self.holdShare(for: pause, context: context)
+                break
+            }
+            let isTurnOver =
+                self.splitter.endedLines - endedLines >= Self.turn.lines
+                || bufferedBytes - self.splitter.bufferedBytes >= Self.turn.bytes
+            if isTurnOver, self.splitter.bufferedBytes > 0 {
+                self.waitForTurn(context: context)
+                break
+            }
+            guard let frame = self.splitter.next() else { break }
             switch frame {
             case .line(let line):
                 // An empty line is no request; a person at a terminal may send one.
-                if !line.readableBytesView.allSatisfy(\.isWhitespace) { self.take(line, outbox) }
+                if !line.readableBytesView.allSatisfy(\.isWhitespace) {
+                    self.take(line, outbox, now: context.eventLoop.now)
+                }
             case .tooLong:
                 self.state.taken()
+                // It is a request all the same; that it is refused anyhow is answered first.
+                _ = self.share?.request(now: context.eventLoop.now)
                 let limit = self.configuration.maximumLineLength
+                self.requestHandler.refused(.tooLarge, from: self.peer)
                 let error = RPCError(
                     .tooLarge, "The line is longer than \(limit) bytes; it was skipped.", limitBytes: limit)
                 outbox.append(.init(id: .null, result: .failure(error)))
             }
         }
+        // What lies here unread may well be whole lines.
+        self.looked(
+            isInLine: self.state.takesRequests && self.splitter.isInLine,
+            hasEnded: self.splitter.endedLines != endedLines, context: context)
     }
 
-    private func take(_ line: ByteBuffer, _ outbox: AnswerOutbox) {
+    private func take(_ line: ByteBuffer, _ outbox: AnswerOutbox, now: NIODeadline) {
         let bytes = line.readableBytes
         self.state.taken(bytes: bytes)
+        let wait = self.share?.request(now: now)
         do throws(RPCRequestError) {
+            // Also of one that is not carried out: its answer needs the id.
             let request = try RPCRequest(line: line)
+            if let wait {
+                throw RPCRequestError(id: request.id, error: .rateLimited(retryAfter: wait))
+            }
             // The id alone: while it is in flight a request must not keep its JSON, which is many times its line.
             self.requestHandler.handle(request.call, from: self.peer) { [id = request.id] result in
                 outbox.append(.init(id: id, result: result, requestBytes: bytes))
@@ -160,7 +238,26 @@ package final class RPCServerHandler: ChannelDuplexHandler {
             self.logger.debug(
                 "A request was refused",
                 metadata: ["peer": "\(self.peer.remoteAddress)", "error": "\(error.error)"])
+            self.requestHandler.refused(error.error.code, from: self.peer)
             outbox.append(.init(id: error.id, result: .failure(error.error), requestBytes: bytes))
+        }
+    }
+
+    private func holdShare(for time: TimeAmount, context: ChannelHandlerContext) {
+        self.state.hold(.share)
+        self.holdEnd = context.eventLoop.assumeIsolated().scheduleTask(in: time) {
+            self.perform(self.state.release(.share), context: context)
+        }
+    }
+
+    private func waitForTurn(context: ChannelHandlerContext) {
+        self.state.hold(.turn)
+        let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
+        self.turns.wait(on: context.eventLoop) {
+            let (handler, context) = bound.value
+            guard handler.outbox != nil else { return false }
+            handler.perform(handler.state.release(.turn), context: context)
+            return true
         }
     }
 
@@ -176,6 +273,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         if !writer.bytes.isEmpty {
             context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer(bytes: writer.bytes)), promise: nil)
         }
+        self.deadlines?.signOfLife(now: context.eventLoop.now)
         self.perform(
             self.state.answered(
                 answers.count, bytes: answers.reduce(0) { $0 + $1.requestBytes }), context: context)
@@ -185,7 +283,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         switch action {
         case .none: break
         case .resume:
-            self.takeRequests()
+            self.takeRequests(context: context)
             if self.state.takeHeldRead() { context.read() }
         case .close: context.close(promise: nil)
         }

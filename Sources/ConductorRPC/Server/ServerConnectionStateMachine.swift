@@ -10,6 +10,15 @@ struct ServerConnectionStateMachine {
         case close
     }
 
+    /// Why a connection is left alone for a while though nothing is wrong with it.
+    struct Hold: OptionSet {
+        let rawValue: UInt8
+        /// It has had its turn: others of its event loop come first.
+        static let turn = Hold(rawValue: 1)
+        /// Its peer has sent more than its share.
+        static let share = Hold(rawValue: 2)
+    }
+
     private enum State {
         case open
         /// No more requests are taken; the connection closes when all that were taken are answered.
@@ -22,6 +31,7 @@ struct ServerConnectionStateMachine {
     private var state = State.open
     private var isWritable = true
     private var heldRead = false
+    private var holds: Hold = []
     /// Requests that were taken and not yet answered.
     private(set) var inFlight = 0
     private var inFlightBytes = 0
@@ -45,7 +55,11 @@ struct ServerConnectionStateMachine {
     var takesRequests: Bool {
         guard case .open = self.state else { return false }
         return self.inFlight < self.window && self.inFlightBytes < self.windowBytes && self.isWritable
+            && self.holds.isEmpty
     }
+
+    /// Whether silence is ours: requests are in flight, or the peer is left alone. Not that it does not read its answers.
+    var isBusy: Bool { self.inFlight > 0 || !self.holds.isEmpty }
 
     /// A request of this length was taken.
     mutating func taken(bytes: Int = 0) {
@@ -67,6 +81,15 @@ struct ServerConnectionStateMachine {
     /// The peer takes answers again, or no longer.
     mutating func writabilityChanged(_ isWritable: Bool) -> Action {
         self.isWritable = isWritable
+        return self.takesRequests ? .resume : .none
+    }
+
+    /// Nothing is taken or read until ``release(_:)``.
+    mutating func hold(_ hold: Hold) { self.holds.insert(hold) }
+
+    /// This reason is gone.
+    mutating func release(_ hold: Hold) -> Action {
+        self.holds.remove(hold)
         return self.takesRequests ? .resume : .none
     }
 

@@ -1,7 +1,7 @@
 /// Waiting times between attempts: a random time up to a bound that doubles ("full jitter"), so that guests which lost
 /// the same conductor do not come back at the same moment.
 struct Backoff {
-    private let minimum: Duration
+    let minimum: Duration
     private let maximum: Duration
     private var attempts = 0
 

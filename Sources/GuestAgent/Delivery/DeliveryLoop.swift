@@ -4,101 +4,144 @@ import Logging
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
+import Notifications
 import TLSSocket
 
 /// Carries outcomes from the outbox to a conductor: pipelines, reconnects, and tries the conductors in turn.
 final class DeliveryLoop: Sendable {
-    private enum ConnectionEnd {
+    enum ConnectionEnd {
         /// All that was finished is delivered, and the agent stops.
         case drained
         case lost
         case changeConductor
-    }
-
-    private struct Answer: Sendable {
-        var sequence: Int64
-        var result: Result<RPCReply, RPCCallError>
+        /// The conductor takes nothing from this guest, for this reason, and wants to be left alone for so long.
+        case refused(String, asked: Duration)
     }
 
     private let configuration: GuestAgent.Configuration
-    private let tls: TLSContext
-    private let outbox: any Outbox
-    private let logger: Logger
-    private let group: any EventLoopGroup
-    private let wakeUp = Signal()
-    private let answers = NIOLockedValueBox<[Answer]>([])
-    private let isStopping = NIOLockedValueBox(false)
+    private let tls: LiveTLSContext
+    let outbox: any Outbox
+    let logger: Logger
+    let recorder: OutcomeRecorder
+    let wakeUp: Signal
+    private let arrivals = NIOLockedValueBox(Set(DeliveryLanes.phases))
+    private let stops = NIOLockedValueBox(false)
 
-    init(configuration: GuestAgent.Configuration, tls: TLSContext, outbox: any Outbox, logger: Logger) {
+    init(configuration: GuestAgent.Configuration, tls: LiveTLSContext, outbox: any Outbox, logger: Logger) {
         self.configuration = configuration
         self.tls = tls
         self.outbox = outbox
         self.logger = logger
-        self.group = MultiThreadedEventLoopGroup.singleton
+        let wakeUp = Signal()
+        self.wakeUp = wakeUp
+        self.recorder = OutcomeRecorder(
+            outbox: outbox, backoff: configuration.backoff, logger: logger, onProgress: { wakeUp.signal() })
     }
 
     /// There is a new outcome in the outbox.
-    func outcomeArrived() { self.wakeUp.signal() }
+    func outcomeArrived(_ phase: OperationPhase) {
+        _ = self.arrivals.withLockedValue { $0.insert(phase) }
+        self.wakeUp.signal()
+    }
 
     /// The loop ends once the outbox is empty.
     func stop() {
-        self.isStopping.withLockedValue { $0 = true }
+        // A last look, whoever put something there; it is due before anybody can see that we stop.
+        self.arrivals.withLockedValue { $0 = Set(DeliveryLanes.phases) }
+        self.stops.withLockedValue { $0 = true }
         self.wakeUp.signal()
+    }
+
+    /// Whether there is another conductor to try.
+    var hasOtherConductors: Bool { self.configuration.conductors.count > 1 }
+
+    /// Whether ``stop()`` was called.
+    var isStopping: Bool { self.stops.withLockedValue { $0 } }
+
+    /// Whether something arrived since ``takeArrivals()``: it may be missing in what was read meanwhile.
+    var hasArrivals: Bool { self.arrivals.withLockedValue { !$0.isEmpty } }
+
+    /// The lanes that something arrived for since the last call.
+    func takeArrivals() -> Set<OperationPhase> {
+        self.arrivals.withLockedValue { arrivals in
+            defer { arrivals = [] }
+            return arrivals
+        }
     }
 
     /// Delivers until the task is cancelled, or the outbox is empty after ``stop()``.
     func run() async throws {
-        let backoff = Backoff(
-            minimum: self.configuration.minimumBackoff, maximum: self.configuration.maximumBackoff)
-        var machine = DeliveryStateMachine(window: self.configuration.window, backoff: backoff)
-        var connectBackoff = backoff
-        var turn = 0
-        var failures = 0
+        // Ends, by cancellation, when delivery has.
+        async let _: Void = self.recorder.run()
+        try await self.deliver()
+    }
+
+    private func deliver() async throws {
+        var lanes = DeliveryLanes(
+            window: self.configuration.window, backoff: self.configuration.backoff,
+            lookInterval: self.configuration.lookInterval, now: .now)
+        var turns = ConductorTurns(count: self.configuration.conductors.count, backoff: self.configuration.backoff)
+        var uselessConnections = 0
+        var lastRefusal: String?
+        // An agent that ran before has taken what had arrived.
+        self.arrivals.withLockedValue { $0 = Set(DeliveryLanes.phases) }
         while !Task.isCancelled {
             // The connection is made and kept before there is anything to send, so that the first outcome need not wait.
-            let address = self.configuration.conductors[turn % self.configuration.conductors.count]
+            let address = self.configuration.conductors[turns.current]
+            let next: ContinuousClock.Instant?
             do {
-                guard let connection = try await self.connectUnlessDrained(to: address, machine) else { return }
-                failures = 0
+                guard let connection = try await self.connectUnlessDrained(to: address, lanes) else { return }
+                turns.connected()
                 self.logger.info("Connected to a conductor", metadata: ["conductor": "\(address)"])
-                var isUseful = false
-                let end = try await self.use(connection, &machine, backoff, onDelivery: { isUseful = true })
+                let (end, isUseful) = try await self.use(connection, &lanes)
+                if isUseful { lastRefusal = nil }
+                var (wantsChange, asked) = (true, connection.askedPause)
                 switch end {
                 case .drained: return
                 case .lost:
-                    self.logger.info("The connection ended", metadata: ["conductor": "\(address)"])
-                    // A conductor that takes connections and nothing else is as good as down.
-                    if !isUseful { turn += 1 }
-                case .changeConductor:
-                    turn += 1
-                    machine.conductorChanged()
+                    uselessConnections = isUseful ? 0 : uselessConnections + 1
+                    // The first of a row, for it says whether this guest's certificate was refused.
+                    self.logger.log(
+                        level: uselessConnections == 1 ? .warning : .info, "The connection ended",
+                        metadata: ["conductor": "\(address)", "reason": "\(connection.closeReason)"])
+                    wantsChange = false
+                case .changeConductor: lanes.conductorChanged()
+                case .refused(let reason, let refusalAsked):
+                    asked = refusalAsked
+                    self.logger.log(
+                        level: lastRefusal == reason ? .info : .error,
+                        "A conductor does not take this guest's certificate for an instance's; outcomes wait",
+                        metadata: [
+                            "conductor": "\(address)", "reason": "\(reason)",
+                            "remedy":
+                                "the certificate in tls.certificate, or the conductor's identity settings, must change",
+                        ])
+                    lastRefusal = reason
+                    lanes.conductorChanged()
                 }
-                if isUseful { connectBackoff.reset() }
+                next = turns.ended(isUseful: isUseful, wantsChange: wantsChange, asked: asked, now: .now)
             } catch let error as CancellationError {
                 throw error
             } catch {
                 self.logger.log(
-                    level: failures == 0 ? .warning : .debug, "No connection to a conductor; the next one is tried",
+                    level: turns.failures == 0 ? .warning : .debug,
+                    "No connection to a conductor; the next one is tried",
                     metadata: ["conductor": "\(address)", "error": "\(error)", "setting": "conductors"])
-                failures += 1
-                turn += 1
+                next = turns.failed(now: .now)
             }
-            // A round through all conductors is one attempt.
-            if failures == 0 || failures % self.configuration.conductors.count == 0 {
-                await self.pause(until: .now + connectBackoff.next())
-            }
+            if let next { await self.pause(until: next) }
         }
     }
 
     /// Connects; or returns nil as soon as the agent stops with nothing to deliver. A conductor that takes connections
     /// and never speaks must not hold up the end of a guest that has nothing to tell it.
     private func connectUnlessDrained(
-        to address: ConductorAddress, _ machine: DeliveryStateMachine
+        to address: ConductorAddress, _ lanes: DeliveryLanes
     ) async throws -> ConductorConnection? {
         try await withThrowingTaskGroup(of: ConductorConnection?.self) { group in
             group.addTask {
                 while !Task.isCancelled {
-                    if self.isStopping.withLockedValue({ $0 }), try await self.isDrained(machine) { return nil }
+                    if self.isStopping, await self.isDrained(lanes) { return nil }
                     await self.wakeUp.wait()
                 }
                 throw CancellationError()
@@ -120,134 +163,52 @@ final class DeliveryLoop: Sendable {
         configuration.connectTimeout = .nanoseconds(self.configuration.connectTimeout.nanoseconds)
         configuration.maximumLineLength = self.configuration.maximumLineLength
         return try await ConductorConnection.connect(
-            host: address.host, port: address.port, tls: self.tls, group: self.group, configuration: configuration)
+            host: address.host, port: address.port, tls: self.tls, group: MultiThreadedEventLoopGroup.singleton,
+            configuration: configuration)
     }
 
     /// Delivers over the connection, and closes it whatever happens.
+    ///
+    /// - Returns: why it ended, and whether anything was delivered.
     private func use(
-        _ connection: ConductorConnection, _ machine: inout DeliveryStateMachine, _ backoff: Backoff,
-        onDelivery: () -> Void
-    ) async throws -> ConnectionEnd {
+        _ connection: ConductorConnection, _ lanes: inout DeliveryLanes
+    ) async throws -> (ConnectionEnd, isUseful: Bool) {
+        let delivery = ConnectionDelivery(connection: connection, loop: self)
         do {
-            let end = try await self.deliver(over: connection, &machine, onDelivery: onDelivery)
+            let end = try await delivery.run(&lanes)
             await connection.close()
-            return end
-        } catch let error as CancellationError {
+            // What was answered by now counts; what the connection may still say, nobody hears.
+            delivery.settleAnswers(&lanes)
+            lanes.connectionEnded()
+            return (end, delivery.isUseful)
+        } catch {
             // The time is up: nobody waits for the conductor's good-bye.
             connection.beginClosing()
+            delivery.settleAnswers(&lanes)
             throw error
-        } catch {
-            self.logger.error(
-                "The outbox failed; what waits in it is read and sent again", metadata: ["error": "\(error)"])
-            await connection.close()
-            // Answers may have been lost between here and the outbox. Sent again, they are answered again.
-            self.answers.withLockedValue { $0 = [] }
-            machine = DeliveryStateMachine(window: self.configuration.window, backoff: backoff)
-            return .lost
         }
     }
 
-    private func isDrained(_ machine: DeliveryStateMachine) async throws -> Bool {
-        guard machine.isIdle else { return false }
-        return try await self.outbox.entries(after: machine.cursor, limit: 1).isEmpty
+    /// Whether nothing is left to deliver. An outbox that cannot be read may have something.
+    private func isDrained(_ lanes: DeliveryLanes) async -> Bool {
+        guard self.recorder.isEmpty, let readings = lanes.idleReadings else { return false }
+        for reading in readings {
+            let entries = try? await self.outbox.entries(reading.phase, after: reading.cursor, limit: reading.limit)
+            guard entries?.isEmpty == true else { return false }
+        }
+        return true
     }
 
     /// Waits for a moment; a stop and a cancellation end the wait, new outcomes do not.
     private func pause(until end: ContinuousClock.Instant) async {
-        let stoppedBefore = self.isStopping.withLockedValue { $0 }
-        while !Task.isCancelled, .now < end, stoppedBefore == self.isStopping.withLockedValue({ $0 }) {
-            await self.wait(until: end)
-        }
-    }
-
-    private func wait(until end: ContinuousClock.Instant?) async {
-        let timer = end.map { end in
-            let delay = max(.zero, end - .now)
-            return self.group.next().scheduleTask(in: .nanoseconds(delay.nanoseconds)) { self.wakeUp.signal() }
-        }
-        await self.wakeUp.wait()
-        timer?.cancel()
-    }
-
-    private func deliver(
-        over connection: ConductorConnection, _ machine: inout DeliveryStateMachine, onDelivery: () -> Void
-    ) async throws -> ConnectionEnd {
-        let isLost = NIOLockedValueBox(false)
-        connection.closeFuture.whenComplete { [wakeUp] _ in
-            isLost.withLockedValue { $0 = true }
-            wakeUp.signal()
-        }
-        while true {
-            try Task.checkCancellation()
-            let end = try await self.settleAnswers(&machine, onDelivery)
-            if isLost.withLockedValue({ $0 }) {
-                // The calls of a lost connection were all answered before it counted as lost.
-                _ = try await self.settleAnswers(&machine, onDelivery)
-                return .lost
-            }
-            if let end { return end }
-            if machine.room > 0 {
-                machine.read(try await self.outbox.entries(after: machine.cursor, limit: machine.room))
-            }
-            for entry in machine.takeToSend(now: .now) { self.send(entry, over: connection) }
-            if machine.isIdle, self.isStopping.withLockedValue({ $0 }), try await self.isDrained(machine) {
-                return .drained
-            }
-            await self.wait(until: machine.pauseEnd)
-        }
-    }
-
-    private func send(_ entry: OutboxEntry, over connection: ConductorConnection) {
-        connection.call(.notify(entry.report)) { result in
-            let isFirst = self.answers.withLockedValue { answers in
-                answers.append(Answer(sequence: entry.sequence, result: result))
-                return answers.count == 1
-            }
-            if isFirst { self.wakeUp.signal() }
-        }
-    }
-
-    private func settleAnswers(
-        _ machine: inout DeliveryStateMachine, _ onDelivery: () -> Void
-    ) async throws -> ConnectionEnd? {
-        let answers = self.answers.withLockedValue { answers in
-            defer { answers = [] }
-            return answers
-        }
-        guard !answers.isEmpty else { return nil }
-        var delivered: [Int64] = []
-        var end: ConnectionEnd?
-        for answer in answers {
-            switch machine.answered(answer.sequence, answer.result, now: .now) {
-            case .remove(let sequence):
-                delivered.append(sequence)
-                onDelivery()
-            case .setAside(let sequence, let reason):
-                self.logger.error(
-                    "An outcome was refused for good and set aside", metadata: ["reason": "\(reason)"])
-                try await self.outbox.setAside(sequence, reason: reason)
-            case .retry:
-                if case .failure(let error) = answer.result {
-                    self.logger.debug("An outcome is sent again later", metadata: ["error": "\(error)"])
-                }
-            case .retryElsewhere:
-                self.logger.warning(
-                    "A conductor cannot publish at the moment",
-                    metadata: ["error": "\(answer.result.failureDescription)"])
-                if self.configuration.conductors.count > 1 { end = .changeConductor }
-            case .ignore: break
-            }
-        }
-        if !delivered.isEmpty { try await self.outbox.remove(delivered) }
-        return end
+        let stoppedBefore = self.isStopping
+        while !Task.isCancelled, .now < end, stoppedBefore == self.isStopping { await self.wakeUp.wait(until: end) }
     }
 }
 
-extension Result where Failure == RPCCallError {
-    fileprivate var failureDescription: String {
-        if case .failure(let error) = self { return error.description }
-        return ""
-    }
+extension GuestAgent.Configuration {
+    /// The pauses after failures.
+    fileprivate var backoff: Backoff { Backoff(minimum: self.minimumBackoff, maximum: self.maximumBackoff) }
 }
 
 extension Duration {

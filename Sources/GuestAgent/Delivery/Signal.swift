@@ -1,4 +1,6 @@
 import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
 
 /// Wakes one waiting task. Signals that come while nobody waits are remembered as one.
 final class Signal: Sendable {
@@ -40,5 +42,18 @@ final class Signal: Sendable {
         } onCancel: {
             self.signal()
         }
+    }
+}
+
+extension Signal {
+    /// Returns at the next signal, when the task is cancelled, or at this time; with nil there is no such time.
+    func wait(until end: ContinuousClock.Instant?) async {
+        let timer = end.map { end in
+            let delay = max(.zero, end - .now)
+            return MultiThreadedEventLoopGroup.singleton.next()
+                .scheduleTask(in: .nanoseconds(delay.nanoseconds)) { self.signal() }
+        }
+        await self.wait()
+        timer?.cancel()
     }
 }

@@ -47,49 +47,49 @@ extension Catalogue {
                 .optional("backup_id", "Backup to restore (real Trove)"),
                 .optional("nics", "Networks to attach (real Trove)", .any),
             ],
-            end: [.required("instance_id", "Id of the created instance")]),
+            end: [.instanceID("Id of the created instance")]),
         .dbaas(
             "instance_restart", trove: "DBaaSInstanceRestart", python: "instances.restart(instance)",
-            rest: Self.instanceAction, start: [.required("instance_id", "Instance to restart")]),
+            rest: Self.instanceAction, start: [.instanceID("Instance to restart")]),
         .dbaas(
             "instance_resize_volume", trove: "DBaaSInstanceResizeVolume",
             python: "instances.resize_volume(instance, volume_size)", rest: Self.instanceAction,
             start: [
-                .required("instance_id", "Instance whose volume is resized"),
+                .instanceID("Instance whose volume is resized"),
                 .required("new_size", "Size that the volume will have, in GB", .integer),
             ]),
         .dbaas(
             "instance_resize_instance", trove: "DBaaSInstanceResizeInstance",
             python: "instances.resize_instance(instance, flavor_id)", rest: Self.instanceAction,
             start: [
-                .required("instance_id", "Instance to resize"),
+                .instanceID("Instance to resize"),
                 .required("new_flavor_id", "Flavor that the instance will have"),
             ]),
         .dbaas(
             "instance_promote", trove: "DBaaSInstancePromote",
             python: "instances.promote_to_replica_source(instance)", rest: Self.instanceAction,
-            start: [.required("instance_id", "Replica to make the source")]),
+            start: [.instanceID("Replica to make the source")]),
         .dbaas(
             "instance_eject", trove: "DBaaSInstanceEject", python: "instances.eject_replica_source(instance)",
-            rest: Self.instanceAction, start: [.required("instance_id", "Replica source to eject")]),
+            rest: Self.instanceAction, start: [.instanceID("Replica source to eject")]),
         .dbaas(
             "instance_delete", trove: "DBaaSInstanceDelete", python: "instances.delete(instance)",
             rest: "DELETE v1/{tenant_id}/instances/{id}",
-            start: [.required("instance_id", "Instance to delete")]),
+            start: [.instanceID("Instance to delete")]),
         .dbaas(
             "instance_detach", trove: "DBaaSInstanceDetach", python: "instances.edit(detach_replica_source=True)",
-            rest: Self.instancePatch, start: [.required("instance_id", "Replica to detach from its source")]),
+            rest: Self.instancePatch, start: [.instanceID("Replica to detach from its source")]),
         .dbaas(
             "instance_attach_configuration", trove: "DBaaSInstanceAttachConfiguration",
             python: "instances.modify(instance, configuration)", rest: Self.instancePatch,
             start: [
-                .required("instance_id", "Instance to attach the configuration to"),
+                .instanceID("Instance to attach the configuration to"),
                 .required("configuration_id", "Configuration to attach"),
             ]),
         .dbaas(
             "instance_detach_configuration", trove: "DBaaSInstanceDetachConfiguration",
             python: "instances.edit(instance, configuration, remove_configuration=True)", rest: Self.instancePatch,
-            start: [.required("instance_id", "Instance to detach the configuration from")]),
+            start: [.instanceID("Instance to detach the configuration from")]),
     ]
 
     private static let clusterOperations: [OperationDefinition] = [
@@ -124,7 +124,7 @@ extension Catalogue {
             rest: "POST v1/{tenant_id}/backups",
             start: [
                 .required("name", "Name of the backup"),
-                .required("instance_id", "Instance to back up; null for one restored from elsewhere", nullable: true),
+                .instanceID("Instance to back up; null for one restored from elsewhere", nullable: true),
                 .required("description", "Description of the backup", nullable: true),
                 .required("parent_id", "Backup that this one builds on", nullable: true),
             ],
@@ -139,14 +139,14 @@ extension Catalogue {
             "database_create", trove: "DBaaSDatabaseCreate", python: "databases.create(instance, databases)",
             rest: "POST v1/{tenant_id}/databases",
             start: [
-                .required("instance_id", "Instance to create the database on"),
+                .instanceID("Instance to create the database on"),
                 .required("dbname", "Database to create", .texts),
             ], oneForEach: "dbname"),
         .dbaas(
             "database_delete", trove: "DBaaSDatabaseDelete", python: "databases.delete(database_id)",
             rest: "DELETE v1/{tenant_id}/databases/{id}",
             start: [
-                .required("instance_id", "Instance to delete the database from"),
+                .instanceID("Instance to delete the database from"),
                 .required("dbname", "Database to delete"),
             ]),
     ]
@@ -156,14 +156,14 @@ extension Catalogue {
             "user_create", trove: "DBaaSUserCreate", python: "users.create(instance, users)",
             rest: "POST \(Self.users)",
             start: [
-                .required("instance_id", "Instance to create the user on"),
+                .instanceID("Instance to create the user on"),
                 .required("username", "User to create", .texts),
             ], oneForEach: "username"),
         .dbaas(
             "user_delete", trove: "DBaaSUserDelete", python: "users.delete(instance, username, hostname)",
             rest: "DELETE \(Self.users)/{id}",
             start: [
-                .required("instance_id", "Instance to delete the user from"),
+                .instanceID("Instance to delete the user from"),
                 .required("username", "User to delete"),
             ]),
         .dbaas(
@@ -171,14 +171,14 @@ extension Catalogue {
             python: "users.update_attributes(self, instance, username, newuserattr=None, hostname=None)",
             rest: "PUT \(Self.users)/{id}",
             start: [
-                .required("instance_id", "Instance that the user is on"),
+                .instanceID("Instance that the user is on"),
                 .required("username", "User whose attributes change"),
             ]),
         .dbaas(
             "user_grant", trove: "DBaaSUserGrant", python: "users.grant(instance, username, databases, hostname=None)",
             rest: "PUT \(Self.users)/{id}/databases",
             start: [
-                .required("instance_id", "Instance that the user is on"),
+                .instanceID("Instance that the user is on"),
                 .required("username", "User to give access"),
                 .required("database", "Database to give access to", .texts),
             ], oneForEach: "database"),
@@ -187,7 +187,7 @@ extension Catalogue {
             python: "users.revoke(instance, username, database, hostname=None)",
             rest: "PUT \(Self.users)/{id}/databases/{database}",
             start: [
-                .required("instance_id", "Instance that the user is on"),
+                .instanceID("Instance that the user is on"),
                 .required("username", "User to take access from"),
                 .required("database", "Database to take access to; real Trove names all that the user has", .texts),
             ]),
@@ -195,7 +195,7 @@ extension Catalogue {
             "user_change_password", trove: "DBaaSUserChangePassword",
             python: "users.change_password(instance, users)", rest: "PUT \(Self.users)",
             start: [
-                .required("instance_id", "Instance that the user is on"),
+                .instanceID("Instance that the user is on"),
                 .required("username", "User whose password changes", .texts),
             ], oneForEach: "username"),
     ]
@@ -235,11 +235,11 @@ extension Catalogue {
         .dbaas(
             "instance_reboot", trove: "DBaaSInstanceReboot", python: "management.reboot(instance_id)",
             rest: "POST v1/{tenant_id}/mgmt/instances/{id}/action", note: Self.onlyTrove,
-            start: [.required("instance_id", "Instance to reboot")]),
+            start: [.instanceID("Instance to reboot")]),
         .dbaas(
             "instance_reset_status", trove: "DBaaSInstanceResetStatus", python: "instances.reset_status(instance)",
             rest: Self.instanceAction, note: Self.onlyTrove,
-            start: [.required("instance_id", "Instance whose status is reset")]),
+            start: [.instanceID("Instance whose status is reset")]),
         .dbaas(
             "cluster_restart", trove: "DBaaSClusterRestart", python: "clusters.restart(cluster)",
             rest: Self.cluster, note: Self.onlyTrove, start: [.required("cluster_id", "Cluster to restart")]),
@@ -269,7 +269,7 @@ extension Catalogue {
             "upgrade", trove: "DBaaSInstanceUpgrade", python: "instances.upgrade(instance, datastore_version)",
             rest: Self.instancePatch, note: Self.onlyTrove,
             start: [
-                .required("instance_id", "Instance to upgrade"),
+                .instanceID("Instance to upgrade"),
                 .required("datastore_version_id", "Version that it will have"),
             ]),
         .dbaas(
@@ -277,11 +277,19 @@ extension Catalogue {
             rest: "POST v1/{tenant_id}/mgmt/instances/{id}/action", note: Self.onlyTrove,
             start: [
                 .required("host", "Host to move the instance to", nullable: true),
-                .optional("instance_id", "Instance to move"),
+                .optional("instance_id", "Instance to move", role: .instance),
             ]),
     ]
 
     private static let onlyTrove = "Real Trove has it; the specification has not."
+}
+
+extension FieldDefinition {
+    /// The instance that an operation is about: in what a guest reports, its own. What names another instance has
+    /// another name (`replica_of`), and stands in no event that a guest can bring about.
+    fileprivate static func instanceID(_ description: String, nullable isNullable: Bool = false) -> FieldDefinition {
+        .required("instance_id", description, nullable: isNullable, role: .instance)
+    }
 }
 
 extension OperationDefinition {
@@ -294,7 +302,7 @@ extension OperationDefinition {
         let error: [FieldDefinition] = [
             .required("message", "The exception's text"),
             .required("exception", "The exception's trace, which ends in its type and text", .texts),
-            .optional("instance_id", "Instance that it is about, when known"),
+            .optional("instance_id", "Instance that it is about, when known", role: .instance),
         ]
         return OperationDefinition(
             key: key, pythonAPI: pythonAPI, restAPI: restAPI, note: note,

@@ -33,9 +33,15 @@ public struct Catalogue: Sendable, Hashable {
     /// Every event: the operations' in their order, then those that stand alone.
     public var allEvents: [EventDefinition] { self.operations.flatMap(\.events) + self.events }
 
+    /// What a context may call one of its operations: the key with the service in front, and of Trove's the key alone.
+    package func names(of operation: OperationDefinition) -> [String] {
+        let name = "\(self.service).\(operation.key)"
+        return self.service == Catalogue.dbaas.service ? [name, operation.key] : [name]
+    }
+
     /// What is known of every request, and so told in every event of an operation.
     public static let defaultBaseFields: [FieldDefinition] = [
-        .required("tenant_id", "Tenant (project) on whose behalf the operation runs"),
+        .required("tenant_id", "Tenant (project) on whose behalf the operation runs", role: .tenant),
         .optional("user_id", "User who asked for it"),
         .required("client_ip", "Address of the client that called the API; null where it is not known", nullable: true),
         .required("server_ip", "Address of the service that publishes"),

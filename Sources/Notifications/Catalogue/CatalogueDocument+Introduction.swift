@@ -55,6 +55,14 @@ extension CatalogueDocument {
 
         An optional field may be null. "or null" marks a field that must be there and may be null.
 
+        "own instance" and "own tenant" mark what a guest can say of itself only: a conductor refuses a report with another
+        instance in such a field than the one that the guest's certificate names, and fills the field in where the report
+        leaves it out or null; likewise the tenant, which is the context's, and the certificate's where that names one
+        ([security.md](security.md)). Said as a number, a name is published as text. A control plane may say any.
+
+        Where contexts are signed, a value that the control plane has signed stands: an outcome that says another is refused.
+        "changes" marks a field whose value the operation may have changed, and a guest may say anew.
+
         Real Trove spells some names otherwise than its specification: `flavor_id` for `flavor`, `dbaas.quota` for
         `dbaas.quotas`. A field is taken under either name; under Trove's it is published under both. An event type is
         published as it was asked for.

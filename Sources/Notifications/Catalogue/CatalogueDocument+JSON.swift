@@ -41,6 +41,7 @@ extension CatalogueDocument {
             "name": .string(field.name), "type": .string(field.kind.rawValue), "required": .bool(field.isRequired),
             "nullable": .bool(field.isNullable),
             "alternate_name": field.alternateName.map { .string($0) } ?? .null,
+            "role": field.role.map { .string($0.rawValue) } ?? .null, "changes": .bool(field.changes),
             "description": .string(field.description),
         ]
     }
@@ -48,7 +49,5 @@ extension CatalogueDocument {
 
 extension Catalogue {
     /// The name that a context gives the operation: its key, with the service in front unless it is Trove's.
-    func reportedName(of operation: OperationDefinition) -> String {
-        self.service == Catalogue.dbaas.service ? operation.key : "\(self.service).\(operation.key)"
-    }
+    func reportedName(of operation: OperationDefinition) -> String { self.names(of: operation).last ?? operation.key }
 }

@@ -128,6 +128,7 @@ extension CatalogueDocument {
 
     private static func type(_ field: FieldDefinition) -> String {
         field.kind.rawValue + (field.isRequired && field.isNullable ? " or null" : "")
+            + (field.role.map { ", own \($0.rawValue)" } ?? "") + (field.changes ? ", changes" : "")
     }
 
     /// Text that is nothing but text in Markdown, inside a table as well.

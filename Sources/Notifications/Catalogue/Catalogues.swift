@@ -8,6 +8,10 @@ public struct Catalogues: Sendable {
         public let definition: OperationDefinition
         /// Which of its events are published; the others an operator has switched off.
         let published: Set<OperationPhase>
+        /// What a context may call it: with its service in front; and by its key alone, if it is Trove's.
+        package let names: [String]
+        /// The fields that hold a name of the guest that reports the operation.
+        package let ownFields: [OwnField]
 
         /// Whether the event of this phase is published: the operation has it, and no operator switched it off.
         public func isPublished(_ phase: OperationPhase) -> Bool { self.published.contains(phase) }
@@ -46,7 +50,7 @@ public struct Catalogues: Sendable {
     ///     default.
     ///   - switchedOff: the same, not to publish; of an event in both lists nothing is published.
     /// - Throws: ``CatalogueError`` when two catalogues have one service, operation or event in common, or a pattern
-    ///   fits no event.
+    ///   fits no event; or when an operation's event has a base field for its own.
     public init(
         _ catalogues: [Catalogue], switchedOn: [String] = [], switchedOff: [String] = []
     ) throws(CatalogueError) {
@@ -78,12 +82,12 @@ public struct Catalogues: Sendable {
             }
             for operation in catalogue.operations {
                 let published = OperationPhase.allCases.filter { operation.event($0).map(isPublished) ?? false }
+                try Self.checkFields(of: operation, in: catalogue)
                 let entry = Operation(
-                    catalogue: catalogue, definition: operation, published: Set(published))
-                // Trove's operations go by their key alone, others by their service too.
-                var names = ["\(catalogue.service).\(operation.key)"]
-                if catalogue.service == Catalogue.dbaas.service { names.append(operation.key) }
-                for name in names where operations.updateValue(entry, forKey: ByteString(name)) != nil {
+                    catalogue: catalogue, definition: operation, published: Set(published),
+                    names: catalogue.names(of: operation),
+                    ownFields: OwnField.all(of: operation, identifiers: catalogue.identifiers))
+                for name in entry.names where operations.updateValue(entry, forKey: ByteString(name)) != nil {
                     throw CatalogueError("the operation \(name) is defined twice")
                 }
                 for phase in OperationPhase.allCases {
@@ -104,6 +108,19 @@ public struct Catalogues: Sendable {
         self.operations = operations
         self.events = events
         self.longestName = (Array(operations.keys) + Array(events.keys)).map(\.byteCount).max() ?? 0
+    }
+
+    /// The base fields are the context's and the publisher's: an event that had one of them for its own would let a guest say
+    /// it.
+    private static func checkFields(
+        of operation: OperationDefinition, in catalogue: Catalogue
+    ) throws(CatalogueError) {
+        for field in operation.events.flatMap(\.fields) {
+            guard let base = Catalogue.defaultBaseFields.first(where: { field.isNamed($0.name) }) else { continue }
+            throw CatalogueError(
+                "the operation \(catalogue.service).\(operation.key) has \(base.name) for a field of its own; operations "
+                    + "have it by their base fields only")
+        }
     }
 
     /// The operation of this name: `database_create` or `dbaas.database_create`, another service's with its service in

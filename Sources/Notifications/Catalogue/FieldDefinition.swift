@@ -18,6 +18,14 @@ public struct FieldDefinition: Sendable, Hashable {
         case any
     }
 
+    /// Which of the reporting guest's own names a field holds.
+    public enum Role: String, Sendable, Hashable, CaseIterable {
+        /// The guest's instance.
+        case instance
+        /// The tenant (project) that its instance belongs to.
+        case tenant
+    }
+
     /// The name on the wire.
     public let name: String
     /// What it may hold.
@@ -31,6 +39,12 @@ public struct FieldDefinition: Sendable, Hashable {
     public let alternateName: String?
     /// What it means.
     public let description: String
+    /// Which of the reporting guest's own names the field holds: a conductor takes no other from a guest, and says it
+    /// where the guest does not. Nil for a field that says anything else. A field with a role is a text.
+    public let role: Role?
+    /// Whether an outcome may say another value than the control plane has signed for its start, such as a state: what
+    /// holds a name or a price may not.
+    public let changes: Bool
 
     /// - Parameters:
     ///   - name: the name on the wire.
@@ -39,9 +53,11 @@ public struct FieldDefinition: Sendable, Hashable {
     ///   - isNullable: whether null counts as a value.
     ///   - alternateName: another name under which it may come.
     ///   - description: what it means, in a few words.
+    ///   - role: which of the reporting guest's own names it holds, if any; then its kind must be text.
+    ///   - changes: whether an outcome may say another value than was signed.
     public init(
         name: String, kind: Kind, isRequired: Bool, isNullable: Bool = false, alternateName: String? = nil,
-        description: String
+        description: String, role: Role? = nil, changes: Bool = false
     ) {
         self.name = name
         self.kind = kind
@@ -49,35 +65,38 @@ public struct FieldDefinition: Sendable, Hashable {
         self.isNullable = isNullable
         self.alternateName = alternateName
         self.description = description
+        self.role = role
+        self.changes = changes
     }
 
     /// A field that must be there.
     package static func required(
         _ name: String, _ description: String, _ kind: Kind = .text, nullable isNullable: Bool = false,
-        alternate: String? = nil
+        alternate: String? = nil, role: Role? = nil, changes: Bool = false
     ) -> FieldDefinition {
         FieldDefinition(
             name: name, kind: kind, isRequired: true, isNullable: isNullable, alternateName: alternate,
-            description: description)
+            description: description, role: role, changes: changes)
     }
 
     /// A field that may be there.
     package static func optional(
-        _ name: String, _ description: String, _ kind: Kind = .text, alternate: String? = nil
+        _ name: String, _ description: String, _ kind: Kind = .text, alternate: String? = nil, role: Role? = nil,
+        changes: Bool = false
     ) -> FieldDefinition {
         FieldDefinition(
             name: name, kind: kind, isRequired: false, isNullable: true, alternateName: alternate,
-            description: description)
+            description: description, role: role, changes: changes)
     }
 
     /// Whether the field goes by this name.
-    func isNamed(_ name: String) -> Bool {
+    package func isNamed(_ name: String) -> Bool {
         self.name.hasSameBytes(as: name) || self.alternateName.map { $0.hasSameBytes(as: name) } ?? false
     }
 
     /// The field's value in an object, and the name it stands under there. Null under one name gives way to a value
     /// under the other.
-    func find(in object: JSONObject) -> (name: String, value: JSONValue)? {
+    package func find(in object: JSONObject) -> (name: String, value: JSONValue)? {
         let value = object[self.name]
         if let value, !value.isNull { return (self.name, value) }
         if let alternateName, let other = object[alternateName], value == nil || !other.isNull {

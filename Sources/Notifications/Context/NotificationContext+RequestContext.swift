@@ -22,6 +22,15 @@ enum RequestContext {
         return kept
     }
 
+    /// `user_identity` of a published context, as oslo.context composes it: user, project and domains, `-` for what is
+    /// missing.
+    static func userIdentity(_ context: JSONObject) -> JSONValue {
+        let parts = ["user", "project_id", "domain", "user_domain", "project_domain"].map { key in
+            context[key]?.string.flatMap { $0.isEmpty ? nil : $0 } ?? "-"
+        }
+        return .string(parts.joined(separator: " "))
+    }
+
     /// A scalar or a list of texts; anything else could hide what nobody has looked at.
     private static func isPlain(_ value: JSONValue) -> Bool {
         switch value {
@@ -41,20 +50,18 @@ extension NotificationContext {
     package var publishedContext: JSONObject {
         let request = self.requestContext ?? JSONObject()
         func copied(_ key: String) -> JSONValue { request[key] ?? .null }
-        func identity(_ value: JSONValue) -> String { value.string.flatMap { $0.isEmpty ? nil : $0 } ?? "-" }
 
         let user = self.userID.map { JSONValue.string($0) } ?? .null
         let project = JSONValue.string(self.tenantID)
-        let (domain, userDomain, projectDomain) = (copied("domain"), copied("user_domain"), copied("project_domain"))
         var object = JSONObject()
         object.reserveCapacity(RequestContext.osloKeys.count + RequestContext.troveKeys.count)
         object.append("user", user)
         object.append("project_id", project)
         object.append("system_scope", copied("system_scope"))
         object.append("project", project)
-        object.append("domain", domain)
-        object.append("user_domain", userDomain)
-        object.append("project_domain", projectDomain)
+        object.append("domain", copied("domain"))
+        object.append("user_domain", copied("user_domain"))
+        object.append("project_domain", copied("project_domain"))
         object.append("is_admin", request["is_admin"] ?? false)
         object.append("read_only", false)
         object.append("show_deleted", false)
@@ -63,8 +70,7 @@ extension NotificationContext {
         object.append("global_request_id", copied("global_request_id"))
         object.append("resource_uuid", .null)
         object.append("roles", request["roles"].map { $0.isNull ? [] : $0 } ?? [])
-        let identities = [user, project, domain, userDomain, projectDomain].map(identity)
-        object.append("user_identity", .string(identities.joined(separator: " ")))
+        object.append("user_identity", RequestContext.userIdentity(object))
         object.append("is_admin_project", true)
         if RequestContext.troveKeys.contains(where: { request[$0] != nil }) {
             for key in RequestContext.troveKeys { object.append(key, .null) }

@@ -19,8 +19,8 @@ extension NotificationContext {
             && ["auth_token", "request_id", "user_identity"].allSatisfy { object[$0] != nil }
     }
 
-    /// Reads a Trove context. Its token, its service catalogue and whatever else it has beyond the keys of ``requestContext``
-    /// are dropped here.
+    /// Reads a Trove context. Its `auth_token`, its service catalogue and whatever else it has beyond the keys of
+    /// ``requestContext`` are dropped here, but for the control plane's signature, which stands in `token`.
     ///
     /// - Throws: ``FieldError`` naming the first field that is missing or of another type, or the class name when it is
     ///   not one of the notifications that the catalogue knows.
@@ -49,7 +49,7 @@ extension NotificationContext {
             clientIP: try notification.nullableString("client_ip"),
             serverIP: try notification.optionalString("server_ip"),
             serverType: try notification.optionalString("server_type"),
-            payload: payload, requestContext: fields.object)
+            payload: payload, token: try fields.optionalString("token"), requestContext: fields.object)
     }
 
     /// The name of a user or database, where Trove put its guest model's whole state with the password in it: the

@@ -41,6 +41,10 @@ extension OutcomeReport {
         }
         if let text = try fields.optionalString("message_id") {
             guard let messageID = MessageID(text) else { throw fields.error("message_id", "must be a UUID") }
+            // A guest could foresee the id of a control plane's event, and take it first: consumers drop the second.
+            guard !messageID.isNamed else {
+                throw fields.error("message_id", "must be a random UUID, not one of version 8")
+            }
             self.messageID = messageID
         } else {
             self.messageID = MessageID()

@@ -16,7 +16,9 @@ public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
 /// would lose the report of a failure.
 package struct JSONParser {
     private var index = 0
+    private var values = 0
     private let maximumDepth: Int
+    private let maximumValues: Int
     /// Objects of more members than this look for duplicates in a set.
     private static let linearDuplicateSearch = 16
     /// Numbers are passed on as they are written, and Python refuses to read whole numbers of more than 4300 digits (640
@@ -28,8 +30,12 @@ package struct JSONParser {
     /// - Parameters:
     ///   - bytes: the text, in UTF-8.
     ///   - maximumDepth: how many arrays and objects may stand inside one another.
-    package static func parse(_ bytes: Span<UInt8>, maximumDepth: Int = 32) throws(JSONError) -> JSONValue {
-        var parser = JSONParser(maximumDepth: maximumDepth)
+    ///   - maximumValues: how many values there may be, at whatever depth. Many small ones take many times the time, and
+    ///     the memory, of their text: whoever reads strangers' texts on an event loop must bound them.
+    package static func parse(
+        _ bytes: Span<UInt8>, maximumDepth: Int = 32, maximumValues: Int = .max
+    ) throws(JSONError) -> JSONValue {
+        var parser = JSONParser(maximumDepth: maximumDepth, maximumValues: maximumValues)
         let value = try parser.value(bytes, depth: 0)
         parser.skipWhitespace(bytes)
         guard parser.index == bytes.count else { throw parser.error("more text follows the value") }
@@ -41,7 +47,10 @@ package struct JSONParser {
         try self.parse(Array(text.utf8).span, maximumDepth: maximumDepth)
     }
 
-    private init(maximumDepth: Int) { self.maximumDepth = maximumDepth }
+    private init(maximumDepth: Int, maximumValues: Int) {
+        self.maximumDepth = maximumDepth
+        self.maximumValues = maximumValues
+    }
 
     private func error(_ reason: String, at offset: Int? = nil) -> JSONError {
         JSONError(reason: reason, offset: offset ?? self.index)
@@ -59,6 +68,8 @@ package struct JSONParser {
     private mutating func value(_ bytes: Span<UInt8>, depth: Int) throws(JSONError) -> JSONValue {
         self.skipWhitespace(bytes)
         guard self.index < bytes.count else { throw self.error("the text ends where a value should begin") }
+        guard self.values < self.maximumValues else { throw self.error("more than \(self.maximumValues) values") }
+        self.values += 1
         switch bytes[self.index] {
         case UInt8(ascii: "{"): return .object(try self.object(bytes, depth: depth + 1))
         case UInt8(ascii: "["): return .array(try self.array(bytes, depth: depth + 1))

@@ -52,6 +52,15 @@ public enum JSONValue: Sendable, Hashable {
         }
     }
 
+    /// How many values this is: itself, and all that it holds.
+    package var valueCount: Int {
+        switch self {
+        case .null, .bool, .number, .string: 1
+        case .array(let elements): elements.reduce(1) { $0 + $1.valueCount }
+        case .object(let object): object.members.reduce(1) { $0 + $1.value.valueCount }
+        }
+    }
+
     /// What this is, in the words an error message uses: "a string", "an object" …
     package var kind: String {
         switch self {

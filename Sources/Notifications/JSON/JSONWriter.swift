@@ -84,7 +84,7 @@ package struct JSONWriter {
         switch byte {
         case UInt8(ascii: "\""): self.raw("\\\"")
         case UInt8(ascii: "\\"): self.raw("\\\\")
-        case 0x20...0x7F: self.bytes.append(byte)
+        case 0x20...0x7E: self.bytes.append(byte)
         case 0x08: self.raw("\\b")
         case 0x09: self.raw("\\t")
         case 0x0A: self.raw("\\n")

@@ -19,4 +19,7 @@ extension MessageID {
         self.init(
             high: UInt64(truncatingIfNeeded: hash >> 64), low: UInt64(truncatingIfNeeded: hash), version: 8)
     }
+
+    /// Whether it could have been made by ``init(naming:)``: it is of version 8.
+    package var isNamed: Bool { self.description.utf8.dropFirst(14).first == UInt8(ascii: "8") }
 }

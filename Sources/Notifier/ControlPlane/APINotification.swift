@@ -1,3 +1,4 @@
+import ContextSigning
 import Logging
 import NIOConcurrencyHelpers
 public import Notifications
@@ -27,14 +28,28 @@ public final class APINotification: Sendable {
     /// More than any event of the catalogues declares; it bounds what a loop gone wrong can pile up.
     private static let fieldLimit = 64
 
-    /// - Parameter isStarted: whether somebody else has told the start.
-    /// - Throws: ``FieldError`` naming a field of the start that is missing or mistyped.
+    /// Who signs a context, and for which instance if that is known.
+    struct Signature {
+        var signer: ContextSigner
+        var instanceID: String?
+    }
+
+    /// - Parameters:
+    ///   - signature: signs the context, unless it is signed already.
+    ///   - isStarted: whether somebody else has told the start.
+    /// - Throws: ``FieldError`` naming a field of the start that is missing or mistyped; ``SigningKeyError``.
     init(
-        operation: Catalogues.Operation, context: NotificationContext, sender: EventSender, isStarted: Bool
-    ) throws(FieldError) {
+        operation: Catalogues.Operation, context: NotificationContext, signature: Signature?, sender: EventSender,
+        isStarted: Bool
+    ) throws {
         let (payload, undeclared) = operation.definition.declared(of: context.payload)
         var context = context
-        context.payload = payload
+        // What was signed stays whole.
+        if context.token == nil { context.payload = payload }
+        if let signature, context.token == nil {
+            context = try signature.signer.sign(
+                context, instanceID: signature.instanceID ?? context.payload["instance_id"]?.nonEmptyString)
+        }
         self.context = context
         self.operation = operation
         self.sender = sender
@@ -210,6 +225,10 @@ public final class APINotification: Sendable {
             throw NotificationUseError(code, self.context.operation)
         }
     }
+}
+
+extension JSONValue {
+    fileprivate var nonEmptyString: String? { self.string.flatMap { $0.isEmpty ? nil : $0 } }
 }
 
 extension JSONObject {

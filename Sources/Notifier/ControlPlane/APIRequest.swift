@@ -12,6 +12,9 @@ public struct APIRequest: Sendable, Hashable {
     public var clientIP: String
     /// A W3C trace context, when the control plane traces.
     public var traceparent: String?
+    /// The instance whose guest will do the work: a signed context lets this one's guest tell the outcome and no other. By
+    /// default the payload's `instance_id`.
+    public var instanceID: String?
 
     /// - Parameters:
     ///   - requestID: the request's identifier; without one it gets a new one.
@@ -19,15 +22,17 @@ public struct APIRequest: Sendable, Hashable {
     ///   - userID: the user, when known.
     ///   - clientIP: the address of the client.
     ///   - traceparent: a W3C trace context.
+    ///   - instanceID: the instance whose guest will do the work.
     public init(
         requestID: String = APIRequest.newRequestID(), tenantID: String, userID: String? = nil, clientIP: String,
-        traceparent: String? = nil
+        traceparent: String? = nil, instanceID: String? = nil
     ) {
         self.requestID = requestID
         self.tenantID = tenantID
         self.userID = userID
         self.clientIP = clientIP
         self.traceparent = traceparent
+        self.instanceID = instanceID
     }
 
     /// A new identifier of a request in oslo.context's form, `req-` and a random UUID.

@@ -1,3 +1,4 @@
+@_exported public import ContextSigning
 public import Logging
 public import Notifications
 
@@ -13,6 +14,7 @@ public struct ControlPlaneNotifier: Sendable {
     /// The operations and events that can be told.
     public let catalogues: Catalogues
     private let sender: EventSender
+    private let signer: ContextSigner?
     private let logger: Logger
 
     /// - Parameters:
@@ -21,14 +23,16 @@ public struct ControlPlaneNotifier: Sendable {
     ///   - catalogues: the operations and events that can be told.
     ///   - patience: how long an event is offered to a driver that cannot take it now, such as a broker's whose
     ///     connection is being made, before an error is thrown.
+    ///   - signer: signs the contexts that are handed on to guests; nil where conductors do not ask for signatures.
     ///   - logger: told at level debug of fields that were left out, and of outcomes that could not be told while the
     ///     operation's own error was on its way.
     public init(
         _ notifier: Notifier, origin: NotificationOrigin, catalogues: Catalogues = .builtIn,
-        patience: Duration = .seconds(5), logger: Logger
+        patience: Duration = .seconds(5), signer: ContextSigner? = nil, logger: Logger
     ) {
         self.catalogues = catalogues
         self.sender = EventSender(notifier: notifier, origin: origin, patience: patience, logger: logger)
+        self.signer = signer
         self.logger = logger
     }
 
@@ -89,7 +93,8 @@ public struct ControlPlaneNotifier: Sendable {
 
     /// Makes the notification objects of an operation, as ``startEach(_:request:payload:)`` does, and tells nothing yet.
     ///
-    /// - Throws: ``UnknownEventError``; ``FieldError`` naming a field that is missing or mistyped.
+    /// - Throws: ``UnknownEventError``; ``FieldError`` naming a field that is missing or mistyped; ``SigningKeyError`` when
+    ///   a context cannot be signed.
     public func notifications(
         _ operation: String, request: APIRequest, payload: JSONObject = JSONObject()
     ) throws -> [APINotification] {
@@ -99,6 +104,7 @@ public struct ControlPlaneNotifier: Sendable {
                 operation: found,
                 context: NotificationContext(
                     operation: operation, request: request, origin: self.origin, payload: payload),
+                signature: self.signer.map { .init(signer: $0, instanceID: request.instanceID) },
                 sender: self.sender, isStarted: false)
         }
     }
@@ -106,10 +112,13 @@ public struct ControlPlaneNotifier: Sendable {
     /// The notification object of a context that another service has made and told the start of: what a task manager
     /// makes of the context that the API handed on.
     ///
-    /// - Throws: ``UnknownEventError``.
+    /// A context that was signed stays as it is, since another signature would let its operation be ended twice.
+    ///
+    /// - Throws: ``UnknownEventError``; ``SigningKeyError`` when the context cannot be signed.
     public func notification(resuming context: NotificationContext) throws -> APINotification {
         try APINotification(
-            operation: self.operation(context.operation), context: context, sender: self.sender, isStarted: true)
+            operation: self.operation(context.operation), context: context,
+            signature: self.signer.map { .init(signer: $0, instanceID: nil) }, sender: self.sender, isStarted: true)
     }
 
     /// Tells an operation's start, runs it, and tells its end when the closure returns, or its error when it throws.

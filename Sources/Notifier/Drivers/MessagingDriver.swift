@@ -29,6 +29,8 @@ public final class MessagingDriver: NotificationDriver {
         public var queueType = QueueType.classic
         /// How long a notification may be unconfirmed before it counts as not published.
         public var publishTimeout = Duration.seconds(30)
+        /// The longest pause between two attempts to connect, after every host has failed.
+        public var maximumBackoff = Duration.seconds(30)
 
         /// A transport URL as it may be shown: its passwords hidden, and all of it when it cannot be read.
         public static func redacted(_ transportURL: String) -> String {
@@ -104,6 +106,7 @@ extension PublisherConfiguration {
         case .quorum: self.queueType = .quorum
         }
         self.publishTimeout = configuration.publishTimeout
+        self.backoff.maximum = configuration.maximumBackoff
         // Declared before the first notification, so that none is lost while no consumer has declared them yet.
         self.declareAtStart = [NotificationPriority.info, .error].map { "\(configuration.topic).\($0.rawValue)" }
     }
@@ -117,7 +120,9 @@ extension DriverError {
         case _ where error.isRetryable: code = .unavailable
         default: code = .refused
         }
-        self.init(code, driver: driver, reason: error.description, limitBytes: error.limit)
+        self.init(
+            DriverError(code, driver: driver, reason: error.description, limitBytes: error.limit),
+            mayHaveArrived: error.mayHaveArrived)
     }
 }
 

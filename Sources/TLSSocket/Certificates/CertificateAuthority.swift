@@ -2,7 +2,8 @@ import CConductorOpenSSL
 
 /// A small certificate authority: makes itself, servers and clients (EC P-256, SHA-256).
 ///
-/// For installations that have none of their own, and for tests. It keeps no list of what it has issued.
+/// For installations that have none of their own, and for tests. It keeps no list of what it has issued; what it
+/// has revoked stands in its revocation list (``revocationList(revoking:after:validity:)``).
 package struct CertificateAuthority: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible,
     CustomReflectable
 {
@@ -108,7 +109,7 @@ package struct CertificateAuthority: Sendable, Hashable, CustomStringConvertible
         }
     }
 
-    private func withHandles<Result>(
+    func withHandles<Result>(
         _ body: (_ certificate: OpaquePointer, _ key: OpaquePointer) throws(TLSError) -> Result
     ) throws(TLSError) -> Result {
         let certificateDocument = try PEMDocument("the authority's certificate", .pem(self.certificatePEM))

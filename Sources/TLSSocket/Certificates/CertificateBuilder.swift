@@ -104,7 +104,7 @@ final class CertificateBuilder {
         else { throw TLSError.internalFailure("make a serial number") }
     }
 
-    private static func pem(_ write: (OpaquePointer) -> Int32) throws(TLSError) -> String {
+    static func pem(_ write: (OpaquePointer) -> Int32) throws(TLSError) -> String {
         guard let bio = BIO_new(BIO_s_secmem()) else { throw TLSError.internalFailure("make a buffer") }
         defer { BIO_free(bio) }
         guard write(bio) == 1 else { throw TLSError.internalFailure("write PEM text") }

@@ -1,0 +1,27 @@
+import Glibc
+import NIOCore
+import NIOPosix
+
+/// No address that a conductor's name stands for could be connected to.
+package struct ConnectFailure: Error, Sendable, CustomStringConvertible {
+    /// What each address said, in the words of the system.
+    package let description: String
+
+    init(_ error: NIOConnectionError) {
+        var reasons = error.connectionErrors.map { failure in
+            "\(failure.target.ipAddress ?? error.host) port \(error.port): \(Self.reason(failure.error))"
+        }
+        if reasons.isEmpty {
+            reasons = ["\(error.host) was not found; the system's resolver has no address for it"]
+        }
+        self.description = reasons.joined(separator: "; ")
+    }
+
+    private static func reason(_ error: any Error) -> String {
+        switch error {
+        case let error as IOError: unsafe String(cString: strerror(error.errnoCode))
+        case ChannelError.connectTimeout: "no answer in time"
+        default: "\(error)"
+        }
+    }
+}

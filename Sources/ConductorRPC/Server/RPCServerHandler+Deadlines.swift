@@ -1,0 +1,52 @@
+import Logging
+import NIOCore
+
+// When a connection is left for being quiet or slow.
+extension RPCServerHandler {
+    /// The peer has proved who it is; until then the handshake had a deadline of its own.
+    func startDeadlines(context: ChannelHandlerContext) {
+        self.deadlines = ConnectionDeadlines(
+            idle: self.configuration.idleTimeout, line: self.configuration.lineTimeout, now: context.eventLoop.now)
+        self.lookLater(context: context)
+    }
+
+    /// What was read was looked at, as ``ConnectionDeadlines`` wants to know it.
+    func looked(isInLine: Bool, hasEnded: Bool, context: ChannelHandlerContext) {
+        self.deadlines?.looked(isInLine: isInLine, hasEnded: hasEnded, now: context.eventLoop.now)
+        self.lookLater(context: context)
+    }
+
+    private func lookLater(context: ChannelHandlerContext) {
+        guard let next = self.deadlines?.next(now: context.eventLoop.now) else { return }
+        // A look that comes too early does no harm; a timer for each read that ends within a line would.
+        if let nextLook, nextLook.time <= next { return }
+        self.nextLook?.task.cancel()
+        let task = context.eventLoop.assumeIsolated().scheduleTask(deadline: next) {
+            self.nextLook = nil
+            self.look(context: context)
+        }
+        self.nextLook = (task, next)
+    }
+
+    private func look(context: ChannelHandlerContext) {
+        // A connection that drains or closes has a deadline of its own.
+        guard self.state.keepsInput else { return }
+        switch self.deadlines?.passed(now: context.eventLoop.now, isBusy: self.state.isBusy) {
+        case nil: self.lookLater(context: context)
+        case .idle?:
+            self.logger.debug(
+                "A connection was closed: nothing came for limits.idle_timeout",
+                metadata: ["peer": "\(self.peer.remoteAddress)"])
+            context.close(promise: nil)
+        case .line?:
+            self.logger.debug(
+                "A connection was closed: a line did not end within limits.line_timeout",
+                metadata: ["peer": "\(self.peer.remoteAddress)"])
+            self.leave(
+                RPCError(
+                    .tooSlow,
+                    "A line had begun, and did not end in time. The connection is closed; send the request again."),
+                context: context)
+        }
+    }
+}

@@ -1,0 +1,112 @@
+import Notifications
+package import TLSSocket
+
+/// Who a guest is: the names that its certificate vouches for, and that it may speak for.
+package struct GuestIdentity: Sendable, Hashable, CustomStringConvertible {
+    /// The instance that the guest runs in.
+    package let instanceID: String
+    /// The tenant that the instance belongs to; nil where the certificate names none.
+    package let tenantID: String?
+
+    /// The longest name of an instance or a tenant, in bytes.
+    package static let longestName = 255
+
+    /// Reads the identity from a certificate whose chain has been verified.
+    ///
+    /// - Throws: ``GuestIdentityError`` when the certificate names no instance in the form that the source wants.
+    package init(_ certificate: PeerCertificate, source: IdentitySource) throws(GuestIdentityError) {
+        switch source {
+        case .spiffe(let trustDomain):
+            // It could be a second SPIFFE ID to other readers of the certificate.
+            guard !certificate.hasUnprintableURI else {
+                throw GuestIdentityError("The certificate has a URI with more than printable ASCII in it.")
+            }
+            self = try Self.named(by: certificate.uris, trustDomain)
+        case .commonName:
+            guard let name = certificate.commonName else {
+                throw GuestIdentityError("The certificate has no common name, or more than one.")
+            }
+            guard let instanceID = Self.name(Array(name.utf8)[...]) else {
+                throw GuestIdentityError("The certificate's common name is no instance id: \(Self.rule).")
+            }
+            self.init(instanceID: instanceID, tenantID: nil)
+        }
+    }
+
+    private init(instanceID: String, tenantID: String?) {
+        self.instanceID = instanceID
+        self.tenantID = tenantID
+    }
+
+    /// Of the URIs one may be a SPIFFE ID: the standard for certificates (X.509-SVID) wants one only, and which of two
+    /// would be meant? URIs of other schemes are none of ours.
+    private static func named(
+        by uris: [String], _ trustDomain: TrustDomain
+    ) throws(GuestIdentityError) -> GuestIdentity {
+        var found: String?
+        for uri in uris where Self.isSPIFFE(uri) {
+            guard found == nil else { throw GuestIdentityError("The certificate has more than one SPIFFE URI.") }
+            found = uri
+        }
+        // Only for errors: this is done for each request.
+        var form: String { "spiffe://\(trustDomain)/instance/ID" }
+        guard let found else {
+            throw GuestIdentityError("The certificate has no SPIFFE URI; it must have \(form).")
+        }
+        let scheme = "spiffe://"
+        guard found.utf8.count <= 2048, found.utf8.starts(with: scheme.utf8) else {
+            throw GuestIdentityError(
+                "The certificate's SPIFFE URI must begin with \(scheme), and be 2048 bytes at most.")
+        }
+        // An array, as a string's bytes are slow to walk.
+        let parts = Array(found.utf8)[scheme.utf8.count...].split(
+            separator: UInt8(ascii: "/"), maxSplits: 5, omittingEmptySubsequences: false)
+        guard parts[0].elementsEqual(trustDomain.name.utf8) else {
+            throw GuestIdentityError("The certificate's SPIFFE URI is of another trust domain than \(trustDomain).")
+        }
+        var (instanceID, tenantID): (String?, String?) = (nil, nil)
+        if parts.count == 3, parts[1].elementsEqual("instance".utf8) {
+            instanceID = Self.name(parts[2])
+        } else if parts.count == 5, parts[1].elementsEqual("tenant".utf8), parts[3].elementsEqual("instance".utf8) {
+            tenantID = Self.name(parts[2])
+            instanceID = tenantID == nil ? nil : Self.name(parts[4])
+        }
+        guard let instanceID else {
+            throw GuestIdentityError(
+                "The certificate's SPIFFE URI is neither \(form) nor spiffe://\(trustDomain)/tenant/TENANT/instance/ID. "
+                    + "ID and TENANT have \(Self.rule).")
+        }
+        return GuestIdentity(instanceID: instanceID, tenantID: tenantID)
+    }
+
+    private static let rule = "1 to \(Self.longestName) ASCII letters, digits, hyphens, underscores or dots"
+
+    /// Whether the scheme is SPIFFE's, in whatever case: one that is badly written must not hide behind a good one.
+    private static func isSPIFFE(_ uri: String) -> Bool {
+        // Setting the bit makes a capital small, and a letter or a colon of nothing else that a URI may begin with.
+        uri.utf8.prefix(7).lazy.map { $0 | 0x20 }.elementsEqual("spiffe:".utf8)
+    }
+
+    /// The text as a name: what a SPIFFE ID's path may have between two slashes, so that nothing of a URI (a query, a
+    /// fragment, an escape) can be in it, and nothing that an identity's way through logs and payloads could change.
+    private static func name(_ bytes: ArraySlice<UInt8>) -> String? {
+        guard (1...Self.longestName).contains(bytes.count), bytes.allSatisfy(\.isDottedNameByte),
+            !bytes.elementsEqual(".".utf8), !bytes.elementsEqual("..".utf8)
+        else { return nil }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// Whether an instance or a tenant can be called so.
+    package static func isName(_ name: String) -> Bool { Self.name(Array(name.utf8)[...]) != nil }
+
+    /// `TENANT/ID`, or `ID` where the tenant is not known: for logs.
+    package var description: String { self.tenantID.map { "\($0)/\(self.instanceID)" } ?? self.instanceID }
+}
+
+/// Why a certificate does not say which guest its owner is.
+package struct GuestIdentityError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// Sentences for whoever issues certificates; nothing of the certificate's own text is in them.
+    package let description: String
+
+    init(_ description: String) { self.description = description }
+}

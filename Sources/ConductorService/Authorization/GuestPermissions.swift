@@ -1,0 +1,99 @@
+package import Notifications
+
+/// Which guests may report which operations, as an operator has it. A guest that no rule lets report an operation may not;
+/// without any rule all may report all.
+package struct GuestPermissions: Sendable {
+    private struct Rule {
+        /// Nil for guests of every tenant, and of none.
+        var tenant: NamePattern?
+        var instance: NamePattern
+        var operation: NamePattern
+    }
+
+    private let rules: [Rule]
+
+    /// Every guest may report every operation.
+    package static let all = GuestPermissions()
+
+    private init() { self.rules = [] }
+
+    /// - Parameters:
+    ///   - rules: `GUESTS=OPERATIONS` each. `GUESTS` is an instance's id, or `TENANT/ID` for guests whose certificate
+    ///     names this tenant; `OPERATIONS` an operation's name: one without a dot is a key of Trove's, one with a dot begins
+    ///     with the service. Each part may end in a `*`, which stands for any rest; alone it stands for all.
+    ///   - catalogues: the operations that there are.
+    /// - Throws: ``GuestPermissionsError`` for a rule that is not so, or that fits no operation.
+    package init(_ rules: [String], catalogues: Catalogues) throws(GuestPermissionsError) {
+        var read: [Rule] = []
+        for text in rules { read.append(try Self.rule(text, catalogues)) }
+        self.rules = read
+    }
+
+    private static func rule(_ text: String, _ catalogues: Catalogues) throws(GuestPermissionsError) -> Rule {
+        let sides = text.split(separator: "=", omittingEmptySubsequences: false)
+        guard sides.count == 2 else {
+            throw GuestPermissionsError(text, "is not GUESTS=OPERATIONS, such as \"web-*=database_*\"")
+        }
+        let names = sides[0].split(separator: "/", omittingEmptySubsequences: false)
+        let patterns = names.compactMap { NamePattern($0) }
+        guard names.count <= 2, patterns.count == names.count, let instance = patterns.last else {
+            throw GuestPermissionsError(
+                text,
+                "names no guests before the =: write an instance's id, TENANT/ID, or beginnings of them with a *")
+        }
+        guard let operation = NamePattern(sides[1]),
+            catalogues.catalogues.contains(where: { catalogue in
+                catalogue.operations.contains { operation.fits(catalogue.names(of: $0)) }
+            })
+        else {
+            throw GuestPermissionsError(
+                text,
+                "fits no operation behind the =: `conductor events` lists the events, and only Trove's go without their "
+                    + "service and a dot")
+        }
+        return Rule(tenant: patterns.count == 2 ? patterns[0] : nil, instance: instance, operation: operation)
+    }
+
+    /// Whether this guest may report this operation.
+    package func allows(_ guest: GuestIdentity, _ operation: Catalogues.Operation) -> Bool {
+        guard !self.rules.isEmpty else { return true }
+        return self.rules.contains { rule in
+            let isTenants = rule.tenant.map { pattern in guest.tenantID.map(pattern.matches) ?? false } ?? true
+            return isTenants && rule.instance.matches(guest.instanceID)
+                && rule.operation.fits(operation.names)
+        }
+    }
+}
+
+/// A name, or the beginning of one with a `*` behind it.
+private struct NamePattern: Sendable {
+    private let beginning: String
+    private let takesAnyRest: Bool
+
+    /// - Returns: nil for what no name could be, such as an empty one.
+    init?(_ text: Substring) {
+        self.takesAnyRest = text.last == "*"
+        self.beginning = String(self.takesAnyRest ? text.dropLast() : text)
+        guard !text.isEmpty, self.beginning.utf8.allSatisfy(\.isDottedNameByte) else { return nil }
+    }
+
+    func matches(_ name: String) -> Bool {
+        self.takesAnyRest ? name.utf8.starts(with: self.beginning.utf8) : name.hasSameBytes(as: self.beginning)
+    }
+
+    /// Whether it fits an operation of these names. Without a dot it is not held against those with one, since `d*` is meant
+    /// for `database_create`, and not for all that begins with `dbaas`.
+    func fits(_ names: [String]) -> Bool {
+        if self.beginning.isEmpty { return true }
+        let hasService = self.beginning.utf8.contains(UInt8(ascii: "."))
+        return names.contains { $0.utf8.contains(UInt8(ascii: ".")) == hasService && self.matches($0) }
+    }
+}
+
+/// A rule that cannot be used.
+package struct GuestPermissionsError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The rule and what is wrong with it, as a clause.
+    package let description: String
+
+    init(_ rule: String, _ problem: String) { self.description = "\(rule.excerpt) \(problem)" }
+}

@@ -1,0 +1,31 @@
+import ConductorRPC
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+
+/// What an operator is told of guests that say what they may not.
+struct RefusalLog: Sendable {
+    private let authorization: GuestAuthorization
+    private let logger: Logger
+    private let notices = NIOLockedValueBox(RefusalNotices())
+
+    init(_ authorization: GuestAuthorization, logger: Logger) {
+        self.authorization = authorization
+        self.logger = logger
+    }
+
+    /// Writes a line about a refusal that has to do with who the guest is; above debug at most one a minute for each guest,
+    /// so that none fills the log.
+    func refused(_ error: RPCError, _ peer: RPCPeer) {
+        guard error.code == .notPermitted || error.code == .unauthenticated else { return }
+        let unsaid = self.notices.withLockedValue { $0.refused(peer.identity, now: .now()) }
+        let level: Logger.Level = unsaid == nil ? .debug : .warning
+        guard level >= self.logger.logLevel else { return }
+        var metadata: Logger.Metadata = [
+            "peer": "\(peer.remoteAddress)", "reason": "\(error.code.reason)", "problem": "\(error.message)",
+        ]
+        if let unsaid, unsaid > 0 { metadata["before"] = "\(unsaid)" }
+        if let guest = try? self.authorization.guest(peer) { metadata["guest"] = "\(guest)" }
+        self.logger.log(level: level, "A guest was refused", metadata: metadata)
+    }
+}

@@ -1,0 +1,27 @@
+package import ConductorRPC
+package import Notifications
+
+/// What an outcome is remembered by: its message id together with who sent it.
+///
+/// A guest can send any id, another's too. Only its own outcomes can be taken for duplicates of it.
+package struct OutcomeKey: Sendable, Hashable {
+    private let high: UInt64
+    private let low: UInt64
+    private let sender: UInt64
+
+    /// The key of this guest's outcome with this id.
+    package init(_ messageID: MessageID, from sender: PeerIdentity) {
+        var (high, low) = (0 as UInt64, 0 as UInt64)
+        for byte in messageID.description.utf8 where byte != UInt8(ascii: "-") {
+            high = high << 4 | low >> 60
+            // The letters are a to f: a message id is in its canonical form.
+            low = low << 4 | UInt64(byte <= UInt8(ascii: "9") ? byte & 15 : (byte & 15) + 9)
+        }
+        self.high = high
+        self.low = low
+        self.sender = sender.bits
+    }
+
+    /// Whether both are of one message id, whoever sent them.
+    package func hasSameMessageID(as other: OutcomeKey) -> Bool { self.high == other.high && self.low == other.low }
+}

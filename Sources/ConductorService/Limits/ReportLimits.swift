@@ -1,0 +1,49 @@
+package import ConductorRPC
+package import Notifications
+
+/// How large what a guest reports may be once it is read.
+package struct ReportLimits: Sendable {
+    /// Past how many bytes of JSON an error's trace, and its text, are each cut in the middle.
+    package var traceBytes = 64 << 10
+    /// How many bytes of JSON a notification's payload and request context may be together, an error's text and trace apart.
+    package var payloadBytes = 256 << 10
+
+    /// The defaults.
+    package init() {}
+
+    /// The outcome with an error that is no longer than is taken. It is redacted before it is cut, for a secret that was cut in
+    /// two may not look like one.
+    package func cut(_ outcome: OperationOutcome, _ redaction: Redaction) -> OperationOutcome {
+        guard case .error(let exception, let payload) = outcome, !self.fits(exception) else { return outcome }
+        var cut = redaction.redact(exception)
+        cut.etype = TextCut.middle(of: cut.etype, encodedLength: self.traceBytes)
+        cut.value = TextCut.middle(of: cut.value, encodedLength: self.traceBytes)
+        cut.trace = TextCut.middle(of: cut.trace, encodedLength: self.traceBytes)
+        return .error(cut, payload: payload)
+    }
+
+    /// - Throws: ``RPCError`` when the notification is larger than is taken.
+    package func check(_ message: NotificationMessage) throws(RPCError) {
+        var payload = message.payload
+        if message.priority == .error {
+            // They are cut instead.
+            for field in ["message", "exception"] { payload[field] = nil }
+        }
+        guard payload.encodedLengthBound + message.context.encodedLengthBound > self.payloadBytes else { return }
+        let length = [payload, message.context].reduce(0) { $0 + JSONWriter.encode(.object($1)).count }
+        guard length > self.payloadBytes else { return }
+        throw RPCError(
+            .tooLarge,
+            "The payload and the request's context are \(length) bytes of JSON; \(self.payloadBytes) are taken.",
+            limitBytes: self.payloadBytes)
+    }
+
+    /// Whether nothing of it need be cut: nearly always, and found without a look at each scalar.
+    private func fits(_ exception: ExceptionInfo) -> Bool {
+        let trace = exception.trace.reduce(0) { $0 + 6 * $1.utf8.count + 3 }
+        if max(6 * exception.etype.utf8.count, 6 * exception.value.utf8.count, trace) <= self.traceBytes { return true }
+        let length = exception.trace.reduce(0) { $0 + TextCut.encodedLength(of: $1) + 3 }
+        return length <= self.traceBytes && TextCut.encodedLength(of: exception.etype) <= self.traceBytes
+            && TextCut.encodedLength(of: exception.value) <= self.traceBytes
+    }
+}

@@ -1,0 +1,149 @@
+package import ContextSigning
+import Glibc
+package import Logging
+import NIOConcurrencyHelpers
+package import NIOPosix
+import TLSSocket
+
+/// Watches the files of the keys that contexts are signed with: takes up what was changed, and refuses what cannot be used.
+/// Connections notice nothing of it.
+package final class SigningKeyReloader: Sendable {
+    private struct State {
+        var files: SigningKeyFiles
+        var machine: ReloadStateMachine
+    }
+
+    private let live: LiveSigningKeys
+    private let interval: Duration
+    private let logger: Logger
+    private let list: @Sendable () async throws -> SigningKeyFiles
+    private let read: @Sendable (SigningKeyFiles) throws -> SigningKeySet
+    private let slowness: Duration
+    private let turns: BlockingTurns
+    /// What the configuration names since somebody asked, and no look has taken up yet.
+    private let askedFiles = NIOLockedValueBox<SigningKeyFiles?>(nil)
+    // Held while files are read, which only one turn at a time does.
+    private let state: NIOLockedValueBox<State>
+
+    /// - Parameters:
+    ///   - live: what is kept up to date.
+    ///   - files: what it was read from.
+    ///   - interval: how long between two looks at the files.
+    ///   - patience: how long the files may be bad before that is said.
+    ///   - slowness: how long a look at the files may take before that is said: their disk may hang.
+    ///   - threads: where files are read; a pool that never stops.
+    ///   - logger: told which keys came and went, by their names, and of refusals.
+    ///   - list: the files as the configuration names them now; asked for by ``reload()`` only.
+    ///   - read: reads them, and may block. What it throws must hold no part of a key.
+    package init(
+        live: LiveSigningKeys, files: SigningKeyFiles, interval: Duration, patience: Duration = .seconds(3),
+        slowness: Duration = .seconds(5), threads: NIOThreadPool = .singleton, logger: Logger,
+        list: @escaping @Sendable () async throws -> SigningKeyFiles,
+        read: @escaping @Sendable (SigningKeyFiles) throws -> SigningKeySet
+    ) {
+        self.live = live
+        self.interval = interval
+        self.slowness = slowness
+        self.turns = BlockingTurns(threads: threads)
+        self.logger = logger
+        self.list = list
+        self.read = read
+        self.state = NIOLockedValueBox(State(files: files, machine: ReloadStateMachine(patience: patience)))
+    }
+
+    /// Looks at the files until the task is cancelled; does not wait then for a look that hangs.
+    package func run() async {
+        while !Task.isCancelled {
+            let turn = self.look(isAsked: false)
+            var limit = self.slowness
+            while await !self.turns.wait(for: turn, atMost: limit), !Task.isCancelled {
+                self.tellSlowness()
+                limit = .seconds(60)
+            }
+            try? await Task.sleep(for: self.interval)
+        }
+    }
+
+    /// Reads the configuration's list and the files now, whether they seem changed or not, and says in the log what came of
+    /// it; or that they cannot be read in time, and then they are as soon as they can.
+    package func reload() async {
+        do {
+            let files = try await self.list()
+            self.askedFiles.withLockedValue { $0 = files }
+        } catch {
+            self.refuse("\(error)", [])
+            return
+        }
+        let turn = self.look(isAsked: true)
+        let isOver = await self.turns.wait(for: turn, atMost: self.slowness)
+        if !isOver, !Task.isCancelled { self.tellSlowness() }
+    }
+
+    /// The files may lie on a disk that hangs: neither an event loop nor a task's thread may wait for it.
+    private func look(isAsked: Bool) -> UInt64 {
+        self.turns.request(isAsked: isAsked) { isAsked in
+            let files = self.askedFiles.withLockedValue { files in
+                defer { files = nil }
+                return files
+            }
+            self.state.withLockedValue { state in
+                // Also when they cannot be read yet: they are what the operator wants.
+                if let files { state.files = files }
+                self.look(isAsked: isAsked, &state)
+            }
+        }
+    }
+
+    private func tellSlowness() {
+        let seconds = self.turns.lasting.map { $0.components.seconds } ?? 0
+        self.logger.error(
+            """
+            The keys of signed contexts cannot be looked at: their file system does not answer; no key comes or goes until \
+            it does
+            """, metadata: ["seconds": "\(seconds)"])
+    }
+
+    private func look(isAsked: Bool, _ state: inout State) {
+        let paths = state.files.paths
+        let stamps = FileStamps(paths)
+        guard
+            state.machine.looked(
+                stamps, isAsked: isAsked, isFresh: stamps.areFresh(at: Int64(time(nil))), now: .now)
+        else { return }
+        let outcome: ReloadStateMachine.Outcome
+        var (keys, changes) = (self.live.current, SigningKeySet.Changes())
+        do {
+            let fresh = try self.read(state.files)
+            changes = fresh.changes(from: keys)
+            keys = fresh
+            outcome = changes.isEmpty ? .same : .new
+        } catch {
+            outcome = .bad("\(error)")
+        }
+        let hasMoved = FileStamps(state.files.paths) != stamps
+        switch state.machine.read(outcome, hasMoved: hasMoved, isAsked: isAsked, now: .now) {
+        case .nothing: break
+        case .use:
+            self.live.replace(with: keys)
+            func names(_ kids: [String]) -> Logger.MetadataValue { "\(kids.joined(separator: " "))" }
+            self.logger.info(
+                "Contexts may be signed with other keys now",
+                metadata: [
+                    "added": names(changes.added), "removed": names(changes.removed),
+                    "replaced": names(changes.replaced), "in_use": names(keys.keys.map(\.kid)),
+                ])
+        case .tellUnchanged(let wasBad):
+            self.logger.info(
+                wasBad
+                    ? "The keys of signed contexts can be used again: they are what is in use"
+                    : "The keys of signed contexts were read again: they are what is in use already")
+        case .refuse(let reason): self.refuse(reason, paths)
+        }
+    }
+
+    private func refuse(_ reason: String, _ paths: [String]) {
+        self.logger.error(
+            "The keys of signed contexts cannot be used; the ones that were read before stay in use",
+            metadata: ["reason": "\(reason)", "files": "\(paths.joined(separator: " "))"])
+    }
+}

@@ -1,0 +1,139 @@
+import Glibc
+package import Logging
+import NIOConcurrencyHelpers
+package import NIOCore
+import NIOPosix
+import ServiceLifecycle
+
+/// Tells systemd when the conductor is ready, reloads and stops, and that it is alive (a unit of `Type=notify` with
+/// `WatchdogSec=`). Without systemd it does nothing.
+///
+/// Alive means: every event loop answers, and so does the disk of the certificates. Should one hang, guests wait without end or
+/// nobody is revoked; nothing is said any more, and systemd starts the conductor anew.
+package final class SystemdService: Service {
+    private struct State {
+        var isReady = false
+        /// What systemd has no room for yet, in order. Of more than this the last words are what counts.
+        var unsent: [String] = []
+        static let mostUnsent = 4
+    }
+
+    private let socket: NotifySocket?
+    private let watchdog: Duration?
+    private let isWell: @Sendable () -> Bool
+    private let group: any EventLoopGroup
+    private let logger: Logger
+    private let state = NIOLockedValueBox(State())
+    private let (unsent, unsentSink) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+
+    /// - Parameters:
+    ///   - environment: the process's; of it count `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
+    ///   - processID: this process's number: a watchdog that is meant for another is none of ours.
+    ///   - group: the event loops that must answer; nil for the conductor's.
+    ///   - isWell: whether the rest of the conductor is as it must be.
+    ///   - logger: told of what keeps systemd from hearing.
+    package init(
+        environment: [String: String], processID: Int32, group: (any EventLoopGroup)? = nil,
+        isWell: @escaping @Sendable () -> Bool = { true }, logger: Logger
+    ) {
+        self.isWell = isWell
+        self.socket = environment["NOTIFY_SOCKET"].flatMap { NotifySocket($0) }
+        self.group = group ?? MultiThreadedEventLoopGroup.singleton
+        self.logger = logger
+        let isOurs = environment["WATCHDOG_PID"].map { $0 == String(processID) } ?? true
+        if isOurs, let microseconds = environment["WATCHDOG_USEC"].flatMap({ Int64($0) }), microseconds > 0 {
+            self.watchdog = .microseconds(microseconds)
+        } else {
+            self.watchdog = nil
+        }
+        if let name = environment["NOTIFY_SOCKET"], self.socket == nil {
+            logger.warning(
+                "systemd cannot be told anything: the socket's name is of no known kind",
+                metadata: ["NOTIFY_SOCKET": "\(name)"])
+        }
+    }
+
+    /// Says now and then that the conductor is alive; says that it stops when a graceful shutdown begins, and returns.
+    package func run() async throws {
+        await withTaskGroup(of: Void.self) { tasks in
+            // A third of the time, so that a word that is late and one that is lost are not the end.
+            if let watchdog, self.socket != nil { tasks.addTask { await self.beat(every: watchdog / 3) } }
+            tasks.addTask { await self.sendAgain() }
+            try? await gracefulShutdown()
+            self.say("STOPPING=1\nSTATUS=Answering what was taken")
+            tasks.cancelAll()
+        }
+    }
+
+    /// The conductor listens.
+    package func ready() {
+        self.state.withLockedValue { $0.isReady = true }
+        self.say("READY=1\nSTATUS=Listening for guests")
+    }
+
+    /// The conductor reads its certificates again; ``reloaded()`` must follow.
+    package func reloading() {
+        guard self.state.withLockedValue({ $0.isReady }) else { return }
+        // Both clocks are CLOCK_MONOTONIC.
+        self.say("RELOADING=1\nMONOTONIC_USEC=\(NIODeadline.now().uptimeNanoseconds / 1000)")
+    }
+
+    /// It has read them.
+    package func reloaded() {
+        guard self.state.withLockedValue({ $0.isReady }) else { return }
+        self.say("READY=1\nSTATUS=Listening for guests")
+    }
+
+    private func beat(every interval: Duration) async {
+        while !Task.isCancelled {
+            for eventLoop in self.group.makeIterator() {
+                // Waits without an end for one that hangs: then nothing is said.
+                _ = try? await eventLoop.submit {}.get()
+            }
+            // One that is lost is made up for by the next.
+            if self.isWell(), let failure = self.socket?.send("WATCHDOG=1"), failure != 0 {
+                self.tell(failure, "WATCHDOG=1")
+            }
+            try? await Task.sleep(for: interval)
+        }
+    }
+
+    /// Says it now, or as soon as systemd has room for it: without these words it would wait for ever, and end the conductor.
+    private func say(_ text: String) {
+        guard self.socket != nil else { return }
+        self.state.withLockedValue { state in
+            state.unsent.append(text)
+            state.unsent.removeFirst(max(0, state.unsent.count - State.mostUnsent))
+        }
+        if !self.flush() { self.unsentSink.yield() }
+    }
+
+    private func sendAgain() async {
+        for await _ in self.unsent {
+            while !self.flush(), !Task.isCancelled { try? await Task.sleep(for: .milliseconds(50)) }
+        }
+    }
+
+    /// - Returns: whether nothing is left to send.
+    private func flush() -> Bool {
+        guard let socket else { return true }
+        let (failures, isEmpty) = self.state.withLockedValue { state in
+            var failures: [(Int32, String)] = []
+            while let text = state.unsent.first {
+                let failure = socket.send(text)
+                if failure == EAGAIN || failure == ENOBUFS { break }
+                if failure != 0 { failures.append((failure, text)) }
+                state.unsent.removeFirst()
+            }
+            return (failures, state.unsent.isEmpty)
+        }
+        for (failure, text) in failures { self.tell(failure, text) }
+        return isEmpty
+    }
+
+    private func tell(_ failure: Int32, _ text: String) {
+        self.logger.warning(
+            "systemd could not be told something",
+            metadata: ["errno": "\(failure)", "message": "\(text.prefix { $0 != "\n" })"])
+    }
+}

@@ -1,0 +1,68 @@
+package import Notifications
+
+/// A JWS in its compact serialisation (RFC 7515, 7.1): header, payload and signature in base64url, with dots between them.
+package struct CompactJWS: Sendable {
+    /// The longest that is looked at, in bytes: what we mint has about 900.
+    package static let maximumBytes = 8192
+    private static let maximumHeaderDepth = 4
+
+    /// The protected header.
+    package let header: JSONObject
+    /// What was signed.
+    package let payload: [UInt8]
+    private let signingInput: [UInt8]
+    private let signature: [UInt8]
+
+    /// Reads a token, and checks no signature yet.
+    ///
+    /// - Throws: ``TokenError`` when it is no JWS.
+    package init(_ token: String) throws(TokenError) {
+        guard token.utf8.count <= Self.maximumBytes else {
+            throw TokenError("is longer than \(Self.maximumBytes) bytes")
+        }
+        let parts = token.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        guard parts.count == 3 else {
+            throw TokenError("is no compact JWS: it needs three parts with dots between them")
+        }
+        guard let header = Base64URL.decode(parts[0]), let payload = Base64URL.decode(parts[1]),
+            let signature = Base64URL.decode(parts[2])
+        else { throw TokenError("is no compact JWS: a part of it is not base64url without padding") }
+        guard case .object(let object)? = try? JSONParser.parse(header.span, maximumDepth: Self.maximumHeaderDepth)
+        else { throw TokenError("has a header that is no JSON object") }
+        self.header = object
+        self.payload = payload
+        self.signature = signature
+        self.signingInput = Array(token.utf8.prefix(parts[0].count + 1 + parts[1].count))
+    }
+
+    /// Checks header and signature.
+    ///
+    /// - Parameter key: the key that it must be signed with. It says which algorithm; a header that says another one is
+    ///   refused, `none` among them.
+    /// - Throws: ``TokenError``.
+    package func verify(with key: SigningKey) throws(TokenError) {
+        // Extensions that must be understood (RFC 7515, 4.1.11): we know none.
+        guard self.header["crit"] == nil else { throw TokenError("needs extensions (crit), and none is known here") }
+        guard let algorithm = self.header["alg"]?.string, algorithm.hasSameBytes(as: key.algorithm.rawValue) else {
+            let said = self.header["alg"]?.string.map(\.excerpt) ?? "nothing"
+            throw TokenError("says \(said) for its algorithm, and its key \(key.kid) is for \(key.algorithm.rawValue)")
+        }
+        if let type = self.header["typ"], type.string.map({ $0.utf8.elementsEqual("JWT".utf8) }) != true {
+            throw TokenError("is of another type (typ) than JWT")
+        }
+        guard key.verify(self.signature, of: self.signingInput) else {
+            throw TokenError("has a signature that is not that of the key \(key.kid)")
+        }
+    }
+
+    /// The token of these bytes.
+    ///
+    /// - Returns: nil when the key can only check.
+    package static func sign(_ payload: [UInt8], with key: SigningKey) -> String? {
+        let header: JSONObject = [
+            "alg": .string(key.algorithm.rawValue), "kid": .string(key.kid), "typ": "JWT",
+        ]
+        let signed = Base64URL.encode(JSONWriter.encode(.object(header))) + "." + Base64URL.encode(payload)
+        return key.sign(Array(signed.utf8)).map { "\(signed).\(Base64URL.encode($0))" }
+    }
+}

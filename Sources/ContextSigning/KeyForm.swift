@@ -1,0 +1,59 @@
+/// The forms in which keys and certificates that are no secrets of HS256 come in files.
+///
+/// Whoever has such a file by mistake for a secret may have given it to everybody. It knows the forms that programs write, and
+/// no others: a public key that is 32 bytes, or Base64 without a word around it, looks like any secret.
+enum KeyForm: String {
+    /// PEM and the form of RFC 4716, with whatever before it.
+    case pem = "a PEM file"
+    /// A line of OpenSSH's.
+    case openSSH = "an OpenSSH key"
+    /// RFC 7517, one or a set of them.
+    case jwk = "a JWK"
+    /// A SubjectPublicKeyInfo, a PKCS #1 or PKCS #8 key, or a certificate.
+    case der = "a key or a certificate in DER"
+
+    /// The form of these bytes; nil when they may be a secret.
+    init?(of bytes: [UInt8]) {
+        if Self.contains(bytes, "---- BEGIN ") || Self.contains(bytes, "-----BEGIN ") {
+            self = .pem
+        } else if Self.isOpenSSH(bytes) {
+            self = .openSSH
+        } else if Self.contains(bytes, "{"), Self.contains(bytes, "\"kty\"") {
+            self = .jwk
+        } else if Self.isDER(bytes) {
+            self = .der
+        } else {
+            return nil
+        }
+    }
+
+    private static func contains(_ bytes: [UInt8], _ words: String) -> Bool {
+        let words = Array(words.utf8)
+        return bytes.indices.contains { bytes[$0...].starts(with: words) }
+    }
+
+    private static func isOpenSSH(_ bytes: [UInt8]) -> Bool {
+        bytes.split(whereSeparator: { $0 == 0x0A || $0 == 0x0D }).contains { line in
+            // The options that an authorized key may have before it are passed over.
+            line.split(separator: UInt8(ascii: " ")).contains { word in
+                ["ssh-ed25519", "ssh-rsa", "ssh-dss", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"].contains { name in
+                    word.starts(with: name.utf8)
+                }
+            }
+        }
+    }
+
+    /// A SEQUENCE that begins with another, or with a number, and takes all the bytes; but for two at most that may have been
+    /// cut off as a line's end. That is so of one random secret in millions.
+    private static func isDER(_ bytes: [UInt8]) -> Bool {
+        guard bytes.count > 4, bytes[0] == 0x30 else { return false }
+        var (length, start) = (Int(bytes[1]), 2)
+        if length >= 0x80 {
+            let count = length - 0x80
+            guard (1...3).contains(count), bytes.count > 2 + count else { return false }
+            length = bytes[2..<2 + count].reduce(0) { $0 << 8 | Int($1) }
+            start += count
+        }
+        return (bytes.count...bytes.count + 2).contains(start + length) && [0x30, 0x02].contains(bytes[start])
+    }
+}

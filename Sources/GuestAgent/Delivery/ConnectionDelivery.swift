@@ -1,0 +1,129 @@
+import ConductorRPC
+import FaultPoints
+import GuestSpool
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+import Notifications
+
+/// Delivers over one connection. Its answers are its own: what it says after its end is heard by nobody.
+final class ConnectionDelivery {
+    private struct Answer: Sendable {
+        var phase: OperationPhase
+        var sequence: Int64
+        var result: Result<RPCReply, RPCCallError>
+    }
+
+    private let connection: ConductorConnection
+    private let loop: DeliveryLoop
+    private let answers = NIOLockedValueBox<[Answer]>([])
+    private let isLost = NIOLockedValueBox(false)
+    private var isReadFailing = false
+    /// Whether anything was delivered.
+    private(set) var isUseful = false
+
+    init(connection: ConductorConnection, loop: DeliveryLoop) {
+        self.connection = connection
+        self.loop = loop
+    }
+
+    /// Delivers until the connection ends, another conductor is to be tried, or all is delivered and the agent stops.
+    ///
+    /// - Throws: `CancellationError` only.
+    func run(_ lanes: inout DeliveryLanes) async throws -> DeliveryLoop.ConnectionEnd {
+        self.connection.closeFuture.whenComplete { [isLost, wakeUp = self.loop.wakeUp] _ in
+            isLost.withLockedValue { $0 = true }
+            wakeUp.signal()
+        }
+        while true {
+            try Task.checkCancellation()
+            let end = self.settleAnswers(&lanes)
+            if case .refused? = end, let end { return end }
+            if self.isLost.withLockedValue({ $0 }) { return .lost }
+            if let end { return end }
+            try await self.read(&lanes)
+            let outcomes = lanes.takeToSend(now: .now)
+            for outcome in outcomes { self.send(outcome.entry, outcome.phase) }
+            if Sabotage.deleteBeforeAnswer.isOn { self.loop.recorder.delivered(outcomes.map(\.entry.sequence)) }
+            // What arrived while the outbox was read may not have been read.
+            if self.loop.isStopping, !self.loop.hasArrivals, lanes.isIdle, self.loop.recorder.isEmpty {
+                return .drained
+            }
+            await self.loop.wakeUp.wait(until: lanes.wakeUp(now: .now))
+        }
+    }
+
+    /// Hands the answers that have arrived to the lanes, and what came of them to the recorder.
+    ///
+    /// - Returns: why the connection should end; nil while it need not.
+    @discardableResult
+    func settleAnswers(_ lanes: inout DeliveryLanes) -> DeliveryLoop.ConnectionEnd? {
+        let answers = self.answers.withLockedValue { answers in
+            defer { answers = [] }
+            return answers
+        }
+        var delivered: [Int64] = []
+        var end: DeliveryLoop.ConnectionEnd?
+        for answer in answers {
+            switch lanes.answered(answer.phase, answer.sequence, answer.result, now: .now) {
+            case .remove(let sequence): delivered.append(sequence)
+            case .setAside(let sequence, let reason):
+                self.loop.logger.error(
+                    "An outcome was refused for good and set aside", metadata: ["reason": "\(reason)"])
+                self.loop.recorder.rejected(sequence, reason: reason)
+            case .retry:
+                self.loop.logger.debug(
+                    "An outcome is sent again later", metadata: ["error": "\(answer.result.failureDescription)"])
+            case .retryElsewhere:
+                self.loop.logger.warning(
+                    "A conductor cannot publish at the moment",
+                    metadata: ["error": "\(answer.result.failureDescription)", "phase": "\(answer.phase)"])
+                if self.loop.hasOtherConductors { end = end ?? .changeConductor }
+            case .leaveConductor(let reason, let asked): end = .refused(reason, asked: asked)
+            case .ignore: break
+            }
+        }
+        if !delivered.isEmpty { self.isUseful = true }
+        self.loop.recorder.delivered(delivered)
+        return end
+    }
+
+    private func read(_ lanes: inout DeliveryLanes) async throws {
+        lanes.arrived(self.loop.takeArrivals())
+        for reading in lanes.takeToRead(now: .now, isHeldUp: !self.loop.recorder.hasRoom) {
+            do {
+                let entries = try await self.loop.outbox.entries(
+                    reading.phase, after: reading.cursor, limit: reading.limit)
+                lanes.read(reading, entries)
+                self.isReadFailing = false
+            } catch {
+                try Task.checkCancellation()
+                self.loop.logger.log(
+                    level: self.isReadFailing ? .debug : .error,
+                    "The outbox cannot be read; it is read again later, and what was read goes on",
+                    metadata: ["error": "\(error)"])
+                self.isReadFailing = true
+                lanes.readingFailed(now: .now)
+                return
+            }
+        }
+    }
+
+    private func send(_ entry: OutboxEntry, _ phase: OperationPhase) {
+        defer { FaultPoint.agentAfterSend.reached() }
+        self.connection.call(.notify(entry.report)) { [answers, wakeUp = self.loop.wakeUp] result in
+            let isFirst = answers.withLockedValue { answers in
+                answers.append(Answer(phase: phase, sequence: entry.sequence, result: result))
+                return answers.count == 1
+            }
+            if isFirst { wakeUp.signal() }
+        }
+    }
+}
+
+extension Result where Failure == RPCCallError {
+    fileprivate var failureDescription: String {
+        if case .failure(let error) = self { return error.description }
+        return ""
+    }
+}

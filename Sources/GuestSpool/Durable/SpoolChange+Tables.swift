@@ -1,0 +1,112 @@
+import FaultPoints
+import Foundation
+import GRDB
+
+extension SpoolChange.Begin {
+    /// What keeps the operation out; nil when there is room.
+    private func refusal(_ tally: SpoolTally, _ configuration: Spool.Configuration) -> OutboxError? {
+        let counts = tally.counts
+        let count = counts.running + counts.waiting + counts.setAside
+        // An operation's context comes once more with its outcome.
+        let (forOthers, isAbsurd) = (counts.running + 1).multipliedReportingOverflow(by: configuration.reservedBytes)
+        // A tally that is wrong, or a limit that is none, must not end the process.
+        let reserved = isAbsurd ? .max >> 1 : min(forOthers, .max >> 1) + 2 * self.context.count
+        let holds =
+            "\(counts.running) operations run, \(counts.waiting) outcomes wait for a conductor, \(counts.setAside) are set aside"
+        if count >= configuration.maximumCount {
+            return OutboxError(
+                .full,
+                """
+                The spool is full: \(holds), and its maximumCount is \(configuration.maximumCount). See that a \
+                conductor is reachable, discard what is set aside, or raise maximumCount.
+                """)
+        }
+        if tally.bytes + reserved > configuration.maximumBytes {
+            return OutboxError(
+                .full,
+                """
+                The spool is full: \(holds); they take \(tally.bytes) bytes, \(reserved) must be free for the outcomes \
+                of what runs (reservedBytes is \(configuration.reservedBytes)), and its maximumBytes is \
+                \(configuration.maximumBytes). See that a conductor is reachable, discard what is set aside, or raise \
+                maximumBytes.
+                """)
+        }
+        return nil
+    }
+
+    func apply(_ db: Database, _ tally: inout SpoolTally, _ configuration: Spool.Configuration) throws {
+        if let refusal = self.refusal(tally, configuration) { throw refusal }
+        // A conflict changes nothing, and fails nobody else.
+        try db.cachedStatement(
+            sql: "INSERT INTO running (message_id, context, begun_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+        ).execute(arguments: [self.messageID, self.context, self.begunAt])
+        guard db.changesCount == 1 else {
+            throw OutboxError(.alreadyBegun, "The operation of message \(self.messageID) runs already.")
+        }
+        tally.counts.begun += 1
+        tally.counts.running += 1
+        tally.bytes += self.context.count
+    }
+}
+
+extension SpoolChange.Finish {
+    func apply(_ db: Database, _ tally: inout SpoolTally) throws {
+        let bytes = try Int.fetchOne(
+            try db.cachedStatement(
+                sql: "DELETE FROM running WHERE message_id = ? RETURNING length(CAST(context AS BLOB))"),
+            arguments: [self.messageID])
+        guard let bytes else {
+            throw OutboxError(
+                .notBegun, "The operation of message \(self.messageID) was not begun, or has ended before.")
+        }
+        try self.wait(db)
+        tally.counts.running -= 1
+        tally.counts.waiting += 1
+        tally.bytes += self.report.count - bytes
+    }
+
+    func wait(_ db: Database) throws {
+        try db.cachedStatement(sql: "INSERT INTO waiting (message_id, phase, report) VALUES (?, ?, ?)")
+            .execute(arguments: [self.messageID, self.phase, self.report])
+    }
+}
+
+extension SpoolChange {
+    static func cancel(_ messageID: String, _ db: Database, _ tally: inout SpoolTally) throws {
+        let bytes = try Int.fetchOne(
+            try db.cachedStatement(
+                sql: "DELETE FROM running WHERE message_id = ? RETURNING length(CAST(context AS BLOB))"),
+            arguments: [messageID])
+        guard let bytes else { return }
+        tally.counts.begun -= 1
+        tally.counts.running -= 1
+        tally.bytes -= bytes
+    }
+
+    static func remove(_ sequences: [Int64], _ db: Database, _ tally: inout SpoolTally) throws {
+        let statement = try db.cachedStatement(
+            sql: "DELETE FROM waiting WHERE sequence = ? RETURNING length(CAST(report AS BLOB))")
+        for sequence in sequences {
+            guard let bytes = try Int.fetchOne(statement, arguments: [sequence]) else { continue }
+            tally.counts.waiting -= 1
+            tally.counts.delivered += 1
+            tally.bytes -= bytes
+            FaultPoint.spoolDuringDelete.reached()
+        }
+    }
+
+    static func setAside(
+        _ sequence: Int64, _ reason: String, _ timestamp: String, _ db: Database, _ tally: inout SpoolTally
+    ) throws {
+        try db.cachedStatement(
+            sql: """
+                INSERT INTO set_aside (sequence, message_id, phase, report, reason, set_aside_at)
+                SELECT sequence, message_id, phase, report, ?, ? FROM waiting WHERE sequence = ?
+                """
+        ).execute(arguments: [reason, timestamp, sequence])
+        guard db.changesCount == 1 else { return }
+        try db.cachedStatement(sql: "DELETE FROM waiting WHERE sequence = ?").execute(arguments: [sequence])
+        tally.counts.waiting -= 1
+        tally.counts.setAside += 1
+    }
+}

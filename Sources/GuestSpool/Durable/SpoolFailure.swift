@@ -1,0 +1,67 @@
+import GRDB
+import Glibc
+
+/// What kind of trouble an error of SQLite tells of, since each is met in its own way.
+enum SpoolFailure {
+    /// The file's content is damaged: it is set aside, and a new one begun.
+    case damage
+    /// One change cannot be made, whatever the disk does; the others can.
+    case ofTheChange
+    /// The disk refuses or fails, or another process is in the way: it may be over later.
+    case ofTheDisk
+
+    init(_ error: any Error) {
+        guard let error = error as? DatabaseError else {
+            self = .ofTheDisk
+            return
+        }
+        switch error.resultCode {
+        case .SQLITE_CORRUPT, .SQLITE_NOTADB: self = .damage
+        case .SQLITE_CONSTRAINT, .SQLITE_MISMATCH, .SQLITE_TOOBIG, .SQLITE_RANGE: self = .ofTheChange
+        default: self = .ofTheDisk
+        }
+    }
+
+    /// What an embedder is told.
+    static func error(_ error: any Error, _ directory: SpoolDirectory) -> OutboxError {
+        if let error = error as? OutboxError { return error }
+        guard let error = error as? DatabaseError else {
+            return OutboxError(.failed, "The spool \(directory.path) failed: \(error)")
+        }
+        let full = OutboxError(.diskFull, "The disk of the spool \(directory.path) is full; make room on it.")
+        let notWritable = OutboxError(
+            .notWritable,
+            "The spool \(directory.path) cannot be written; let this user write in it, on a disk that is writable.")
+        switch error.resultCode {
+        case .SQLITE_FULL: return full
+        case .SQLITE_READONLY, .SQLITE_CANTOPEN, .SQLITE_PERM, .SQLITE_IOERR:
+            // SQLite's word for a full or a read-only disk depends on which of its files met it first.
+            if Self.isFull(directory) { return full }
+            if error.resultCode != .SQLITE_IOERR || Self.isReadOnly(directory) { return notWritable }
+        case .SQLITE_BUSY, .SQLITE_LOCKED:
+            return OutboxError(
+                .failed, "Another process has kept the spool \(directory.path) locked for seconds; end it.")
+        case .SQLITE_NOMEM: return OutboxError(.failed, "There is no memory left for the spool \(directory.path).")
+        default: break
+        }
+        return OutboxError(
+            .failed,
+            "The spool \(directory.path) failed: \(error.message ?? "no reason given") (SQLite \(error.extendedResultCode.rawValue))."
+        )
+    }
+
+    private static func isFull(_ directory: SpoolDirectory) -> Bool {
+        var status = statvfs()
+        guard unsafe statvfs(directory.path, &status) == 0, status.f_blocks > 0 else { return false }
+        // Free blocks that a file system keeps for itself, or for root, are no help.
+        return status.f_bavail * status.f_frsize < 64 << 10 || status.f_files > 0 && status.f_ffree == 0
+    }
+
+    private static func isReadOnly(_ directory: SpoolDirectory) -> Bool {
+        var status = statvfs()
+        return unsafe statvfs(directory.path, &status) == 0 && status.f_flag & UInt(ST_RDONLY) != 0
+    }
+
+    /// The error for content that SQLite itself finds in order, and the spool does not.
+    static func damage(_ what: String) -> DatabaseError { DatabaseError(resultCode: .SQLITE_CORRUPT, message: what) }
+}

@@ -1,0 +1,51 @@
+import GRDB
+import Notifications
+
+extension SpoolFile {
+    /// Interrupted operations that become outcomes in one transaction.
+    private static let interruptionBatch = 500
+
+    /// Turns operations that no agent runs any more into errors that wait; those that cannot be read are set aside.
+    ///
+    /// - Returns: how many there were.
+    func interruptRunning() throws -> Int {
+        var count = 0
+        // On the disk before a conductor hears of them: told again after a power cut, they would have another time.
+        try self.database.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+        while true {
+            let batch = try self.database.write { db in
+                // The first rows of what is left: what was converted is gone.
+                let rows = try Row.fetchAll(
+                    db, sql: "SELECT message_id, context, begun_at FROM running LIMIT ?",
+                    arguments: [Self.interruptionBatch])
+                var tally = try SpoolTally(db)
+                for row in rows { try Self.interrupt(row, db, &tally) }
+                if !rows.isEmpty { try tally.save(db) }
+                return rows.count
+            }
+            count += batch
+            if batch < Self.interruptionBatch { return count }
+        }
+    }
+
+    private static func interrupt(_ row: Row, _ db: Database, _ tally: inout SpoolTally) throws {
+        do {
+            try SpoolRow.begun(row).interrupted().apply(db, &tally)
+        } catch let error as SpoolRowError {
+            // Kept as it is, under a sequence of its own.
+            try db.execute(
+                sql: """
+                    INSERT INTO waiting (message_id, phase, report)
+                    SELECT message_id, 'error', context FROM running WHERE message_id IS ?
+                    """, arguments: [row[0] as DatabaseValue])
+            let sequence = db.lastInsertedRowID
+            try db.execute(
+                sql: "DELETE FROM running WHERE message_id IS ?", arguments: [row[0] as DatabaseValue])
+            tally.counts.running -= 1
+            tally.counts.waiting += 1
+            try SpoolChange.setAside(
+                sequence, "The interrupted operation cannot be read: \(error)",
+                NotificationTimestamp.now().description, db, &tally)
+        }
+    }
+}

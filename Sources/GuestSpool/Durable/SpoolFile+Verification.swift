@@ -1,0 +1,61 @@
+import Dispatch
+import GRDB
+import NIOConcurrencyHelpers
+
+extension SpoolFile {
+    /// Reads the whole file and looks whether it is in order. It takes as long as the disk takes to read the file, holds
+    /// up nobody, and ends with its task.
+    ///
+    /// - Returns: what is wrong; nil if nothing is, or if the file could not be read for another reason.
+    func damage() async throws -> DatabaseError? {
+        let path = self.directory.file
+        var settings = GRDB.Configuration()
+        settings.readonly = true
+        settings.label = "guest-spool.verify"
+        // A connection of its own, so that those who read outcomes need not wait.
+        guard let database = try? DatabaseQueue(path: path, configuration: settings) else { return nil }
+        let isCancelled = NIOLockedValueBox(false)
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                DispatchQueue.global(qos: .utility).async {
+                    // What has not begun cannot be interrupted.
+                    let result = Result {
+                        try database.read { isCancelled.withLockedValue { $0 } ? nil : try Self.damage($0) }
+                    }
+                    try? database.close()
+                    switch result {
+                    case .success(let damage): continuation.resume(returning: damage)
+                    case .failure(let error) where SpoolFailure(error) == .damage:
+                        continuation.resume(returning: error as? DatabaseError)
+                    case .failure: continuation.resume(returning: nil)
+                    }
+                }
+            }
+        } onCancel: {
+            isCancelled.withLockedValue { $0 = true }
+            database.interrupt()
+        }
+    }
+
+    private static func damage(_ db: Database) throws -> DatabaseError? {
+        let found = try String.fetchOne(db, sql: "PRAGMA quick_check(1)") ?? "ok"
+        if found != "ok" { return SpoolFailure.damage(found) }
+        let tally = try SpoolTally(db)
+        // All in one transaction: other writers are not seen in between.
+        let counts = [
+            "running": tally.counts.running, "waiting": tally.counts.waiting, "set_aside": tally.counts.setAside,
+        ]
+        for (table, expected) in counts {
+            let count = try Int.fetchOne(db, sql: "SELECT count(*) FROM \(table)") ?? 0
+            if count != expected {
+                return SpoolFailure.damage("the tally says \(expected) for \(table), which has \(count) rows")
+            }
+        }
+        // By the index, as those read who deliver: what it does not know for an end or an error they never meet.
+        let lost = "SELECT count(*) FROM waiting INDEXED BY waiting_by_phase WHERE phase NOT IN ('end', 'error')"
+        if let count = try Int.fetchOne(db, sql: lost), count > 0 {
+            return SpoolFailure.damage("\(count) outcomes wait as neither an end nor an error")
+        }
+        return nil
+    }
+}

@@ -1,0 +1,96 @@
+import Foundation
+import GRDB
+import Glibc
+
+/// A spool's SQLite file, open: looked over and brought to the newest version.
+final class SpoolFile: Sendable {
+    let directory: SpoolDirectory
+    let database: DatabasePool
+    /// Rows that are looked at when the file is opened, at either end of what waits: the time it takes to open a spool
+    /// must not grow with what lies in it.
+    private static let sample = 8
+
+    /// Opens the file, or makes it.
+    ///
+    /// - Throws: damage as an error of SQLite (``SpoolFailure``), and anything else as an ``OutboxError``.
+    init(_ directory: SpoolDirectory) throws {
+        self.directory = directory
+        try Self.makeFile(directory)
+        try Self.look(directory)
+        self.database = try DatabasePool(path: directory.file, configuration: Self.settings())
+        try SpoolSchema.migrator.migrate(self.database)
+        try self.database.read { db in
+            _ = try SpoolTally(db)
+            for order in ["ASC", "DESC"] {
+                // Rows are read, and not understood: one that makes no sense concerns nobody else.
+                _ = try Row.fetchAll(db, sql: "SELECT * FROM waiting ORDER BY sequence \(order) LIMIT \(Self.sample)")
+            }
+            _ = try Row.fetchAll(db, sql: "SELECT * FROM running LIMIT \(Self.sample)")
+            _ = try Row.fetchAll(db, sql: "SELECT * FROM set_aside LIMIT \(Self.sample)")
+        }
+    }
+
+    static func settings() -> GRDB.Configuration {
+        var settings = GRDB.Configuration()
+        settings.label = "guest-spool"
+        settings.busyMode = .timeout(5)
+        settings.maximumReaderCount = 1
+        settings.foreignKeysEnabled = false
+        settings.prepareDatabase { db in
+            guard !db.configuration.readonly else { return }
+            try db.execute(sql: "PRAGMA journal_size_limit = 1048576")
+            // The writer carries the log over itself: SQLite would do it after a commit, and pass over a disk that fails.
+            try db.execute(sql: "PRAGMA wal_autocheckpoint = 0")
+            // Only before the first table is made; a backlog's room can be given back to the disk by it.
+            if try Int.fetchOne(db, sql: "PRAGMA page_count") == 0 {
+                try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL")
+            }
+        }
+        return settings
+    }
+
+    /// SQLite would let others read what it makes; what it puts beside the file has the file's permissions.
+    private static func makeFile(_ directory: SpoolDirectory) throws(OutboxError) {
+        let isNew = SpoolDirectory.size(directory.file) == nil
+        let descriptor = unsafe Glibc.open(directory.file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw directory.error(errno, directory.file) }
+        _ = fchmod(descriptor, 0o600)
+        Glibc.close(descriptor)
+        if isNew { directory.sync() }
+    }
+
+    /// Looks at what is there without changing it, since it may not be ours to change.
+    private static func look(_ directory: SpoolDirectory) throws {
+        try Self.checkLog(directory)
+        guard SpoolDirectory.size(directory.file) ?? 0 > 0 else { return }
+        var settings = GRDB.Configuration()
+        // What a kill left half done when the file was made, SQLite must undo before it can be read.
+        settings.readonly = SpoolDirectory.size("\(directory.file)-journal") ?? 0 == 0
+        settings.busyMode = .timeout(5)
+        let database = try DatabaseQueue(path: directory.file, configuration: settings)
+        try database.read { db in try SpoolSchema.check(db, directory) }
+        try database.close()
+    }
+
+    /// SQLite ignores a write-ahead log whose beginning makes no sense, and with it outcomes, without a word. One that
+    /// begins with zeros was never written to the disk: nothing in it was promised.
+    private static func checkLog(_ directory: SpoolDirectory) throws {
+        let descriptor = unsafe Glibc.open("\(directory.file)-wal", O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        defer { Glibc.close(descriptor) }
+        var header = [UInt8](repeating: 0, count: 32)
+        let count = unsafe read(descriptor, &header, header.count)
+        guard count == header.count, header.contains(where: { $0 != 0 }) else { return }
+        // https://www.sqlite.org/fileformat2.html#the_write_ahead_log: the magic number's last bit tells the byte order of checksums.
+        guard header.starts(with: [0x37, 0x7f, 0x06]), header[3] & 0xfe == 0x82 else {
+            throw SpoolFailure.damage("the write-ahead log begins with something else")
+        }
+    }
+
+    /// Leaves one file without a log, if the disk lets it.
+    func close() throws {
+        // Of SQLite's connections the last one carries the log over, which only the writer can do.
+        self.database.releaseMemory()
+        try self.database.close()
+    }
+}

@@ -1,0 +1,64 @@
+import Foundation
+import GRDB
+import Notifications
+
+/// Reads rows without trusting them: a value of another type than was written must not end the process.
+enum SpoolRow {
+    static func integer(_ value: DatabaseValue) -> Int64? {
+        guard case .int64(let number) = value.storage else { return nil }
+        return number
+    }
+
+    static func text(_ value: DatabaseValue) -> String? {
+        guard case .string(let text) = value.storage else { return nil }
+        return text
+    }
+
+    static func bytes(_ value: DatabaseValue) -> Data? {
+        guard case .blob(let data) = value.storage else { return nil }
+        return data
+    }
+
+    /// The outcome that a row's bytes are.
+    ///
+    /// - Parameter messageID: what the row has beside the outcome; both must say the same.
+    /// - Throws: what is wrong, in words for people.
+    static func report(_ value: DatabaseValue, messageID: DatabaseValue) throws(SpoolRowError) -> OutcomeReport {
+        guard let data = Self.bytes(value) else { throw SpoolRowError(description: "it is not text") }
+        let report: OutcomeReport
+        do {
+            guard case .object(let object) = try JSONValue(json: Array(data)) else {
+                throw SpoolRowError(description: "it is not a JSON object")
+            }
+            report = try OutcomeReport(object, path: "report")
+        } catch {
+            throw SpoolRowError(description: "\(error)")
+        }
+        guard let text = Self.text(messageID), text.hasSameBytes(as: report.messageID.description) else {
+            throw SpoolRowError(description: "its message id is not the row's")
+        }
+        return report
+    }
+
+    /// The operation that a row of `running` tells of.
+    static func begun(_ row: Row) throws(SpoolRowError) -> SpoolChange.Begin {
+        guard let text = Self.text(row[0]), let messageID = MessageID(text), let context = Self.bytes(row[1]) else {
+            throw SpoolRowError(description: "its message id or context is missing")
+        }
+        do {
+            return SpoolChange.Begin(
+                messageID: messageID, context: try NotificationContext(json: Array(context)),
+                begunAt: Self.text(row[2]) ?? "")
+        } catch {
+            throw SpoolRowError(description: "\(error)")
+        }
+    }
+}
+
+/// Why a row cannot be read.
+struct SpoolRowError: Error, CustomStringConvertible {
+    /// In words for people; bounded, since strangers' text may be in it.
+    let description: String
+
+    init(description: String) { self.description = String(description.prefix(500)) }
+}

@@ -1,0 +1,243 @@
+import Foundation
+import GRDB
+import Notifications
+
+/// Makes a new spool of what can be read of a damaged one.
+///
+/// Where a page cannot be read, it goes on behind it: rows are looked up by their keys, so that damage in one place hides
+/// no more than the rows in that place, unless it is the page that leads to all others.
+struct SpoolSalvage {
+    /// Rows that are read and written together.
+    private static let chunk = 200
+
+    private let target: DatabaseQueue
+    private let source: DatabaseQueue?
+    private var tally = SpoolTally()
+    private var unreadable = 0
+    private var lastSequence: Int64
+
+    /// - Parameters:
+    ///   - source: the damaged file's path.
+    ///   - target: the new file's path; there must be nothing yet.
+    ///   - sequence: outcomes that arise later come behind it, and behind all that are found.
+    init(from source: String, to target: String, after sequence: Int64) throws {
+        var settings = SpoolFile.settings()
+        self.target = try DatabaseQueue(path: target, configuration: settings)
+        try SpoolSchema.migrator.migrate(self.target)
+        self.lastSequence = sequence
+        settings = GRDB.Configuration()
+        settings.readonly = true
+        settings.prepareDatabase { db in
+            // Lets SQLite read a file that is shorter than its header says.
+            try db.execute(sql: "PRAGMA writable_schema = ON")
+        }
+        do {
+            self.source =
+                SpoolDirectory.size(source) == nil ? nil : try DatabaseQueue(path: source, configuration: settings)
+        } catch  where SpoolFailure(error) == .damage {
+            // Nothing of it can be read. Any other reason may pass, and is no reason to do without what it holds.
+            self.source = nil
+        }
+    }
+
+    /// - Parameter running: the operations that run, when the agent that began them is this one; else they are looked up.
+    /// - Returns: what was carried over and what was not.
+    /// - Throws: what the new file's disk says.
+    mutating func run(running: [SpoolChange.Begin]?) throws -> (carriedOver: SpoolDamage.Carried, unreadable: Int) {
+        if let running {
+            try self.target.write { db in
+                for begin in running { try self.carryOver(begin, db) }
+            }
+        } else {
+            try self.carryOverRunning("ASC", ">")
+            try self.carryOverRunning("DESC", "<")
+        }
+        try self.carryOver("waiting", "sequence, message_id, phase, report") { salvage, row, db in
+            guard let sequence = SpoolRow.integer(row[0]), let bytes = SpoolRow.bytes(row[3]),
+                let report = try? SpoolRow.report(row[3], messageID: row[1])
+            else { return false }
+            try db.execute(
+                sql: "INSERT INTO waiting (sequence, message_id, phase, report) VALUES (?, ?, ?, ?)",
+                arguments: [sequence, report.messageID.description, report.outcome.phase.rawValue, bytes])
+            salvage.tally.counts.waiting += 1
+            salvage.tally.bytes += bytes.count
+            return true
+        }
+        try self.carryOver("set_aside", "sequence, message_id, phase, report, reason, set_aside_at") {
+            salvage, row, db in
+            // An outcome may be here because it makes no sense.
+            guard let sequence = SpoolRow.integer(row[0]), let id = SpoolRow.text(row[1]),
+                let phase = SpoolRow.text(row[2]), let bytes = SpoolRow.bytes(row[3]),
+                let reason = SpoolRow.text(row[4]), let timestamp = SpoolRow.text(row[5])
+            else { return false }
+            try db.execute(
+                sql: "INSERT INTO set_aside VALUES (?, ?, ?, ?, ?, ?)",
+                arguments: [sequence, id, phase, bytes, reason, timestamp])
+            salvage.tally.counts.setAside += 1
+            salvage.tally.bytes += bytes.count
+            return true
+        }
+        try self.removeRepetitions()
+        try self.finish()
+        let counts = self.tally.counts
+        return (
+            SpoolDamage.Carried(running: counts.running, waiting: counts.waiting, setAside: counts.setAside),
+            self.unreadable
+        )
+    }
+
+    /// Where of a transaction's pages only some were on the disk, an operation may be in two tables, and would be told
+    /// twice. What it came to counts more than that it ran; and what waits can still be set aside.
+    private mutating func removeRepetitions() throws {
+        try self.target.write { db in
+            let ended = "SELECT message_id FROM waiting UNION SELECT message_id FROM set_aside"
+            let running = try Int.fetchAll(
+                db, sql: "DELETE FROM running WHERE message_id IN (\(ended)) RETURNING length(context)")
+            let setAside = try Int.fetchAll(
+                db,
+                sql:
+                    "DELETE FROM set_aside WHERE message_id IN (SELECT message_id FROM waiting) RETURNING length(report)"
+            )
+            self.tally.counts.running -= running.count
+            self.tally.counts.setAside -= setAside.count
+            self.tally.bytes -= (running + setAside).reduce(0, +)
+        }
+    }
+
+    private mutating func finish() throws {
+        let recorded = try? self.source?.read { db in
+            try Int64.fetchOne(db, sql: "SELECT seq FROM sqlite_sequence WHERE name = 'waiting'")
+        }
+        if let recorded, recorded < 1 << 56 { self.lastSequence = max(self.lastSequence, recorded) }
+        self.tally.counts.begun = self.tally.counts.running + self.tally.counts.waiting + self.tally.counts.setAside
+        let (tally, lastSequence) = (self.tally, self.lastSequence)
+        try self.target.write { db in
+            try tally.save(db)
+            try db.execute(
+                sql: """
+                    DELETE FROM sqlite_sequence WHERE name = 'waiting';
+                    INSERT INTO sqlite_sequence (name, seq) VALUES ('waiting', \(lastSequence));
+                    """)
+        }
+        try self.target.close()
+        try? self.source?.close()
+    }
+}
+
+// Operations that ran: from both ends, as far as can be read.
+extension SpoolSalvage {
+    private mutating func carryOver(_ begin: SpoolChange.Begin, _ db: Database) throws {
+        try db.execute(
+            sql: "INSERT OR IGNORE INTO running VALUES (?, ?, ?)",
+            arguments: [begin.messageID, begin.context, begin.begunAt])
+        guard db.changesCount == 1 else { return }
+        self.tally.counts.running += 1
+        self.tally.bytes += begin.context.count
+    }
+
+    private mutating func carryOverRunning(_ order: String, _ comparison: String) throws {
+        var last = order == "ASC" ? "" : "~"
+        while true {
+            let (rows, isWhole) = self.read(
+                "SELECT message_id, context, begun_at FROM running WHERE message_id \(comparison) ? ORDER BY message_id \(order) LIMIT \(Self.chunk)",
+                [last])
+            try self.target.write { db in
+                for row in rows {
+                    guard let begin = try? SpoolRow.begun(row) else {
+                        self.unreadable += 1
+                        continue
+                    }
+                    try self.carryOver(begin, db)
+                }
+            }
+            guard isWhole, rows.count == Self.chunk, let id = SpoolRow.text(rows[rows.count - 1][0]),
+                order == "ASC" ? id > last : id < last
+            else { return }
+            last = id
+        }
+    }
+}
+
+// Tables whose keys are sequences.
+extension SpoolSalvage {
+    /// - Parameter take: puts a row into the new file, or returns false if it cannot be read.
+    private mutating func carryOver(
+        _ table: String, _ columns: String, take: (inout SpoolSalvage, Row, Database) throws -> Bool
+    ) throws {
+        var last: Int64 = 0
+        while true {
+            let (read, isWhole) = self.read(
+                "SELECT \(columns) FROM \(table) WHERE sequence > ? ORDER BY sequence LIMIT \(Self.chunk)", [last])
+            // A damaged page may lead back.
+            let rows = read.prefix { row in
+                guard let sequence = SpoolRow.integer(row[0]), sequence > last, sequence < 1 << 56 else { return false }
+                last = sequence
+                return true
+            }
+            try self.target.write { db in
+                for row in rows where try !take(&self, row, db) { self.unreadable += 1 }
+            }
+            self.lastSequence = max(self.lastSequence, last)
+            if isWhole, rows.count == read.count {
+                guard read.count == Self.chunk else { return }
+            } else {
+                guard let next = self.next(table, after: last) else { return }
+                last = next - 1
+            }
+        }
+    }
+
+    private enum Probe {
+        case row(Int64)
+        case end
+        case damaged
+    }
+
+    private func probe(_ table: String, after sequence: Int64) -> Probe {
+        let (rows, isWhole) = self.read(
+            "SELECT * FROM \(table) WHERE sequence > ? ORDER BY sequence LIMIT 1", [sequence])
+        guard isWhole else { return .damaged }
+        guard let row = rows.first else { return .end }
+        guard let found = SpoolRow.integer(row["sequence"]), found > sequence else { return .damaged }
+        return .row(found)
+    }
+
+    /// The first row behind the damage that begins after this sequence: found in steps that double, then in halves.
+    private func next(_ table: String, after sequence: Int64) -> Int64? {
+        var step: Int64 = 1
+        var found = Probe.damaged
+        while step < 1 << 55 {
+            found = self.probe(table, after: sequence + step)
+            guard case .damaged = found else { break }
+            step *= 2
+        }
+        if case .damaged = found { return nil }
+        var (bad, good) = (sequence + step / 2, sequence + step)
+        while good - bad > 1 {
+            let middle = bad + (good - bad) / 2
+            let probe = self.probe(table, after: middle)
+            if case .damaged = probe {
+                bad = middle
+            } else {
+                (good, found) = (middle, probe)
+            }
+        }
+        guard case .row(let next) = found else { return nil }
+        return next
+    }
+
+    /// - Returns: rows up to the first that cannot be read, and whether that was all of them.
+    private func read(_ sql: String, _ arguments: StatementArguments) -> (rows: [Row], isWhole: Bool) {
+        guard let source else { return ([], true) }
+        var rows: [Row] = []
+        do {
+            try source.read { db in
+                let cursor = try Row.fetchCursor(db, sql: sql, arguments: arguments)
+                while let row = try cursor.next() { rows.append(row.copy()) }
+            }
+            return (rows, true)
+        } catch {
+            return (rows, false)
+        }
+    }
+}

@@ -1,0 +1,213 @@
+import Dispatch
+import GRDB
+import Logging
+import NIOConcurrencyHelpers
+
+/// The spool's file as it is now: damage puts another in its place, and nobody above notices.
+///
+/// All writing, and all putting in place, is done on one queue of its own, all reading on another; neither is of the
+/// cooperative pool.
+final class SpoolStore: Sendable {
+    let directory: SpoolDirectory
+    let writing = DispatchQueue(label: "guest-spool.writing")
+    let logger: Logger
+    private let reading = DispatchQueue(label: "guest-spool.reading")
+    private let lock: SpoolLock
+
+    private struct State {
+        /// Nil when the file was set aside and no other could be made yet.
+        var file: SpoolFile?
+        var isClosed = false
+        /// What runs in this agent, so that damage to the file does not lose it.
+        var running: [String: SpoolChange.Begin] = [:]
+        /// The highest sequence that anybody was told of.
+        var lastSequence: Int64 = 0
+    }
+    private let state: NIOLockedValueBox<State>
+
+    /// Opens the spool's file; one that is damaged is set aside, and another made of it.
+    ///
+    /// - Throws: ``OutboxError``.
+    init(_ directory: SpoolDirectory, logger: Logger) throws {
+        self.directory = directory
+        self.logger = logger
+        self.lock = try SpoolLock(directory)
+        self.state = NIOLockedValueBox(State())
+        do {
+            let file = try self.open(running: nil)
+            self.state.withLockedValue { $0.file = file }
+            let interrupted = try self.interruptRunning(file)
+            if interrupted > 0 {
+                logger.warning(
+                    "Operations were running when the last agent ended; each is told as an error",
+                    metadata: ["operations": "\(interrupted)", "etype": "\(Spool.interruptedType)"])
+            }
+        } catch {
+            try? self.state.withLockedValue { $0.file }?.close()
+            throw SpoolFailure.error(error, directory)
+        }
+    }
+
+    private func interruptRunning(_ file: SpoolFile) throws -> Int {
+        do {
+            return try file.interruptRunning()
+        } catch  where SpoolFailure(error) == .damage {
+            return try self.mend(file, error, running: nil).interruptRunning()
+        }
+    }
+
+    /// Goes on with a mending that was interrupted, and opens what is there. What is damaged is mended once.
+    private func open(running: [SpoolChange.Begin]?) throws -> SpoolFile {
+        try self.finishMending(running)
+        do {
+            return try SpoolFile(self.directory)
+        } catch  where SpoolFailure(error) == .damage {
+            try SpoolMending(self.directory).begin(reason: Self.text(error))
+            try self.finishMending(running)
+            return try SpoolFile(self.directory)
+        }
+    }
+
+    private func finishMending(_ running: [SpoolChange.Begin]?) throws {
+        let last = self.state.withLockedValue { $0.lastSequence }
+        guard let damage = try SpoolMending(self.directory).finish(running: running, after: last) else { return }
+        self.logger.critical(
+            "The spool's file was damaged; it was set aside, and what can be read of it was carried over into a new one",
+            metadata: [
+                "file": "\(damage.path)", "damage": "\(damage.reason)", "running": "\(damage.carriedOver.running)",
+                "waiting": "\(damage.carriedOver.waiting)", "set_aside": "\(damage.carriedOver.setAside)",
+                "unreadable": "\(damage.unreadable)",
+            ])
+    }
+
+    private static func text(_ error: any Error) -> String { (error as? DatabaseError)?.message ?? "\(error)" }
+
+    /// Puts another file in the place of this one, unless that was done already. On the writing queue, or before anybody
+    /// else knows of the store.
+    @discardableResult
+    private func mend(
+        _ file: SpoolFile, _ error: any Error, running: [SpoolChange.Begin]?
+    ) throws -> SpoolFile {
+        try self.reading.sync {
+            let (current, isClosed) = self.state.withLockedValue { ($0.file, $0.isClosed) }
+            if isClosed { throw Self.closed(self.directory) }
+            if let current, current !== file { return current }
+            // While the marker cannot be written, the file stays in use.
+            try SpoolMending(self.directory).begin(reason: Self.text(error))
+            self.state.withLockedValue { $0.file = nil }
+            // Moved first and closed after that, so that SQLite leaves it as it was found.
+            let moved = Result { try self.finishMending(running) }
+            try? file.close()
+            try moved.get()
+            let opened = try SpoolFile(self.directory)
+            self.state.withLockedValue { $0.file = opened }
+            return opened
+        }
+    }
+
+    /// What runs in this agent.
+    private var running: [SpoolChange.Begin] { self.state.withLockedValue { Array($0.running.values) } }
+
+    static func closed(_ directory: SpoolDirectory) -> OutboxError {
+        OutboxError(.closed, "The spool \(directory.path) was closed.")
+    }
+
+    /// The file, made anew if the last attempt failed. On the writing queue.
+    private func currentFile() throws -> SpoolFile {
+        let (file, isClosed) = self.state.withLockedValue { ($0.file, $0.isClosed) }
+        if isClosed { throw Self.closed(self.directory) }
+        if let file { return file }
+        let opened = try self.open(running: self.running)
+        self.state.withLockedValue { $0.file = opened }
+        return opened
+    }
+
+    /// Writes, on the writing queue. When the file turns out to be damaged it is mended, and the body runs once more.
+    func write<Success>(_ body: (Database) throws -> Success) throws -> Success {
+        let file = try self.currentFile()
+        do {
+            return try file.database.writeWithoutTransaction(body)
+        } catch  where SpoolFailure(error) == .damage {
+            return try self.mend(file, error, running: self.running).database.writeWithoutTransaction(body)
+        }
+    }
+
+    /// Reads, on the reading queue. When the file turns out to be damaged it is mended, and the body runs once more.
+    ///
+    /// - Throws: ``OutboxError``.
+    func read<Success: Sendable>(
+        _ body: @escaping @Sendable (Database) throws -> Success
+    ) async throws -> Success {
+        try await withCheckedThrowingContinuation { continuation in
+            self.reading.async {
+                let file = self.state.withLockedValue { $0.isClosed ? nil : $0.file }
+                let result = Result { try file?.database.read(body) }
+                switch result {
+                case .success(let success?): continuation.resume(returning: success)
+                case .failure(let error) where SpoolFailure(error) != .damage:
+                    continuation.resume(throwing: SpoolFailure.error(error, self.directory))
+                case .success(nil), .failure:
+                    self.readAgain(result.map { _ in }, file, body, continuation)
+                }
+            }
+        }
+    }
+
+    private func readAgain<Success: Sendable>(
+        _ failure: Result<Void, any Error>, _ file: SpoolFile?,
+        _ body: @escaping @Sendable (Database) throws -> Success,
+        _ continuation: CheckedContinuation<Success, any Error>
+    ) {
+        self.writing.async {
+            let mended = Result {
+                if let file, case .failure(let error) = failure { try self.mend(file, error) }
+                return try self.currentFile()
+            }
+            self.reading.async {
+                continuation.resume(
+                    with: Result { try mended.get().database.read(body) }
+                        .mapError { SpoolFailure.error($0, self.directory) })
+            }
+        }
+    }
+
+    /// Mends what was found damaged in this file. On the writing queue.
+    private func mend(_ file: SpoolFile, _ error: any Error) throws {
+        try self.mend(file, error, running: self.running)
+    }
+
+    /// Looks through the whole file on a connection of its own, and mends it if it is damaged.
+    func verify() async throws {
+        guard let file = self.state.withLockedValue({ $0.isClosed ? nil : $0.file }) else { return }
+        guard let error = try await file.damage() else { return }
+        try await withCheckedThrowingContinuation { continuation in
+            self.writing.async { continuation.resume(with: Result { try self.mend(file, error) }) }
+        }
+    }
+
+    /// The operation was begun. On the writing queue.
+    func began(_ begin: SpoolChange.Begin) { self.state.withLockedValue { $0.running[begin.messageID] = begin } }
+
+    /// The operation's outcome is in the file. On the writing queue.
+    func finished(_ messageID: String) { self.state.withLockedValue { $0.running[messageID] = nil } }
+
+    /// Whether this agent has begun the operation and not ended it.
+    func isRunning(_ messageID: String) -> Bool { self.state.withLockedValue { $0.running[messageID] != nil } }
+
+    /// Somebody was told of this sequence.
+    func told(_ sequence: Int64) {
+        self.state.withLockedValue { $0.lastSequence = max($0.lastSequence, sequence) }
+    }
+
+    /// Closes the file and lets another agent have it. On the writing queue.
+    func close() throws {
+        try self.reading.sync {
+            let file = self.state.withLockedValue { state in
+                defer { (state.file, state.isClosed) = (nil, true) }
+                return state.file
+            }
+            defer { self.lock.release() }
+            try file?.close()
+        }
+    }
+}

@@ -1,0 +1,65 @@
+import DequeModule
+import Dispatch
+import NIOConcurrencyHelpers
+
+/// A disk that stands still must not hold up for ever whoever asks it for something.
+extension SpoolWriter {
+    /// Looks after a quarter of the patience, on a queue that does not wait for the disk.
+    func watchLater() {
+        let interval = (self.configuration.patience / 4).dispatchInterval
+        DispatchQueue.global().asyncAfter(deadline: .now() + interval) { [weak self] in self?.watch() }
+    }
+
+    private func watch() {
+        let now = DispatchTime.now()
+        let (overdue, goesOn) = self.state.withLockedValue { state -> ([SpoolWrite], Bool) in
+            var overdue = state.inFlight.filter { $0.deadline <= now }
+            for write in state.pending where write.deadline <= now {
+                switch write.change {
+                case .begin:
+                    state.beginning.count -= 1
+                    state.beginning.bytes -= write.change.size
+                case .finish(let finish): state.kept.append(finish)
+                case .cancel, .remove, .setAside: break
+                }
+                overdue.append(write)
+            }
+            state.pending.removeAll { $0.deadline <= now }
+            state.isWatched = !state.pending.isEmpty || !state.inFlight.isEmpty
+            return (overdue, state.isWatched)
+        }
+        for write in overdue { write.answer(.failure(self.slowness(write.change))) }
+        if !overdue.isEmpty { self.retryLater() }
+        if goesOn { self.watchLater() }
+    }
+
+    private func slowness(_ change: SpoolChange) -> OutboxError {
+        let consequence: String
+        switch change {
+        case .begin: consequence = " The operation was not begun."
+        case .finish: consequence = " The outcome is kept in memory, and is written as soon as the disk takes it."
+        case .cancel, .remove, .setAside: consequence = ""
+        }
+        return OutboxError(
+            .diskSlow,
+            """
+            The disk of the spool \(self.store.directory.path) has taken nothing for \(self.configuration.patience); \
+            see what is wrong with it.\(consequence)
+            """)
+    }
+
+    /// Makes the best of a result that nobody waits for any more.
+    ///
+    /// - Returns: whether an outcome waits that its caller was told of otherwise.
+    func settleLate(_ write: SpoolWrite, _ result: Result<Void, OutboxError>) -> Bool {
+        guard case .success = result else { return false }
+        switch write.change {
+        case .begin(let begin):
+            // Its caller was told that it was not begun, and has not run it.
+            self.enqueue(SpoolWrite(.cancel(begin.messageID), nil, deadline: .distantFuture))
+            return false
+        case .finish: return true
+        case .cancel, .remove, .setAside: return false
+        }
+    }
+}

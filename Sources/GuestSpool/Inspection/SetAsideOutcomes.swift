@@ -1,0 +1,107 @@
+import Foundation
+import GRDB
+
+/// Puts outcomes that were set aside back to the others, or takes them out for good, beside whatever agent uses the
+/// spool: each change is one transaction, and the ledger goes along.
+package struct SetAsideOutcomes: Sendable {
+    private enum Change {
+        case retry, export
+    }
+
+    private let directory: SpoolDirectory
+
+    /// - Parameter path: the spool's directory.
+    package init(_ path: String) { self.directory = SpoolDirectory(path: path) }
+
+    /// Lets outcomes wait for a conductor again, behind all that waits, under the message ids they have. On the disk
+    /// when this returns.
+    ///
+    /// - Parameter sequences: their places among those that were set aside; what is not there any more is passed over.
+    /// - Returns: how many there were.
+    /// - Throws: ``OutboxError`` when there is no spool or it cannot be written; then none of them was put back.
+    @discardableResult
+    package func retry(_ sequences: [Int64]) async throws -> Int { try await self.change(.retry, sequences) }
+
+    /// Takes outcomes out, which the caller has kept elsewhere: they count as exported from now on.
+    ///
+    /// - Parameter sequences: their places among those that were set aside; what is not there any more is passed over.
+    /// - Returns: how many there were.
+    /// - Throws: ``OutboxError`` when there is no spool or it cannot be written; then none of them was taken out.
+    @discardableResult
+    package func export(_ sequences: [Int64]) async throws -> Int { try await self.change(.export, sequences) }
+
+    private func change(_ change: Change, _ sequences: [Int64]) async throws -> Int {
+        let directory = self.directory
+        return try await directory.blocking {
+            // Says what is wrong with a directory that holds no spool, and makes none there.
+            try SpoolReader(directory: directory).read { _ in }
+            guard SpoolDirectory.size(directory.marker) == nil else {
+                throw OutboxError(
+                    .failed,
+                    "The spool \(directory.path) is being mended; try again once an agent or a flush has opened it.")
+            }
+            do {
+                var settings = GRDB.Configuration()
+                settings.label = "guest-spool-set-aside"
+                settings.busyMode = .timeout(5)
+                let database = try DatabaseQueue(path: directory.file, configuration: settings)
+                defer { try? database.close() }
+                return try database.inDatabase { db in
+                    try db.execute(sql: "PRAGMA synchronous = FULL")
+                    // The agent's, who heeds whether the disk takes it.
+                    try db.execute(sql: "PRAGMA wal_autocheckpoint = 0")
+                    return try Self.change(change, sequences, db, directory)
+                }
+            } catch {
+                throw SpoolReader.error(error, directory)
+            }
+        }
+    }
+
+    private static func change(
+        _ change: Change, _ sequences: [Int64], _ db: Database, _ directory: SpoolDirectory
+    ) throws -> Int {
+        var count = 0
+        try db.inTransaction(.immediate) {
+            guard try SpoolSchema.migrator.hasCompletedMigrations(db), try !SpoolSchema.migrator.hasBeenSuperseded(db)
+            else {
+                throw OutboxError(
+                    .failed,
+                    """
+                    The spool \(directory.path) is of another version; the agent or the flush that next opens it brings \
+                    an earlier one up to date.
+                    """)
+            }
+            var tally = try SpoolTally(db)
+            for sequence in sequences where try self.apply(change, sequence, db, &tally) { count += 1 }
+            try tally.save(db)
+            return .commit
+        }
+        return count
+    }
+
+    private static func apply(
+        _ change: Change, _ sequence: Int64, _ db: Database, _ tally: inout SpoolTally
+    ) throws -> Bool {
+        if change == .retry {
+            try db.cachedStatement(
+                sql: """
+                    INSERT INTO waiting (message_id, phase, report)
+                    SELECT message_id, phase, report FROM set_aside WHERE sequence = ?
+                    """
+            ).execute(arguments: [sequence])
+        }
+        let bytes = try Int.fetchOne(
+            try db.cachedStatement(sql: "DELETE FROM set_aside WHERE sequence = ? RETURNING length(report)"),
+            arguments: [sequence])
+        guard let bytes else { return false }
+        tally.counts.setAside -= 1
+        switch change {
+        case .retry: tally.counts.waiting += 1
+        case .export:
+            tally.counts.exported += 1
+            tally.bytes -= bytes
+        }
+        return true
+    }
+}

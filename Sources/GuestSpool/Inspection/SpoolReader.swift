@@ -1,0 +1,105 @@
+import Foundation
+import GRDB
+import Glibc
+
+/// Reads a spool's file as it is, beside whatever agent uses it, without a lock that could keep one out.
+struct SpoolReader {
+    /// What a file is like; it tells whether somebody wrote to it.
+    private struct Signature: Equatable {
+        var size: Int
+        var seconds: Int
+        var nanoseconds: Int
+        var inode: UInt64
+
+        init?(_ path: String) {
+            var status = stat()
+            guard unsafe stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+            self.size = Int(status.st_size)
+            self.seconds = status.st_mtim.tv_sec
+            self.nanoseconds = status.st_mtim.tv_nsec
+            self.inode = UInt64(status.st_ino)
+        }
+    }
+
+    let directory: SpoolDirectory
+
+    /// - Parameter body: reads, in one transaction; it may be run more than once. It gets nil when there are no tables
+    ///   yet: the agent that made the file was ended before it made them.
+    /// - Throws: ``OutboxError`` when there is no spool, or its file cannot be read.
+    func read<Success>(_ body: (Database?) throws -> Success) throws -> Success {
+        try self.requireSpool()
+        do {
+            return try self.readUndisturbed(body) ?? self.read(URL(fileURLWithPath: self.directory.file).path, body)
+        } catch let error as DatabaseError {
+            throw Self.error(error, self.directory)
+        }
+    }
+
+    private func requireSpool() throws(OutboxError) {
+        var isDirectory: ObjCBool = false
+        let path = self.directory.path
+        guard unsafe FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
+            throw OutboxError(.noSpool, "There is no directory \(path).")
+        }
+        guard isDirectory.boolValue else { throw OutboxError(.noSpool, "\(path) is no directory.") }
+        guard Signature(self.directory.file) != nil else {
+            throw OutboxError(.noSpool, "\(path) holds no spool: it has no file spool.sqlite that can be looked at.")
+        }
+    }
+
+    /// Without anything in the write-ahead log nobody writes, and SQLite can read the file without making a log.
+    ///
+    /// - Returns: nil when somebody may have written meanwhile.
+    private func readUndisturbed<Success>(_ body: (Database?) throws -> Success) throws -> Success? {
+        let log = self.directory.file + "-wal"
+        guard let before = Signature(self.directory.file), Signature(log)?.size ?? 0 == 0,
+            let path = URL(fileURLWithPath: self.directory.file).path.addingPercentEncoding(
+                withAllowedCharacters: .urlPathAllowed.subtracting(CharacterSet(charactersIn: "?#%")))
+        else { return nil }
+        let result = Result { try self.read("file:\(path)?immutable=1", body) }
+        guard Signature(log)?.size ?? 0 == 0, Signature(self.directory.file) == before else { return nil }
+        if case .failure(let error as DatabaseError) = result, error.resultCode == .SQLITE_CANTOPEN { return nil }
+        return try result.get()
+    }
+
+    private func read<Success>(_ name: String, _ body: (Database?) throws -> Success) throws -> Success {
+        var settings = GRDB.Configuration()
+        settings.label = "guest-spool-inspection"
+        settings.readonly = true
+        settings.busyMode = .timeout(5)
+        let database = try DatabaseQueue(path: name, configuration: settings)
+        defer { try? database.close() }
+        return try database.read { db in
+            if try db.tableExists("tally") {
+                for table in ["running", "waiting", "set_aside"] where try !db.tableExists(table) {
+                    throw self.isNoSpool
+                }
+                return try body(db)
+            }
+            let others = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name <> 'grdb_migrations'"
+            guard try Int.fetchOne(db, sql: others) == 0 else { throw self.isNoSpool }
+            return try body(nil)
+        }
+    }
+
+    private var isNoSpool: OutboxError {
+        OutboxError(.noSpool, "\(self.directory.path) holds no spool: its spool.sqlite is another program's database.")
+    }
+
+    /// What is told of a spool that cannot be read or put right.
+    static func error(_ error: any Error, _ directory: SpoolDirectory) -> OutboxError {
+        guard let error = error as? DatabaseError else { return SpoolFailure.error(error, directory) }
+        switch error.resultCode {
+        case .SQLITE_NOTADB, .SQLITE_CORRUPT:
+            return OutboxError(
+                .failed,
+                "\(directory.file) is damaged (SQLite \(error.extendedResultCode.rawValue)); keep a copy of it.")
+        case .SQLITE_CANTOPEN, .SQLITE_PERM, .SQLITE_AUTH, .SQLITE_READONLY:
+            return OutboxError(
+                .notWritable, "The spool \(directory.path) cannot be opened; see that this user may read and write it.")
+        case .SQLITE_BUSY:
+            return OutboxError(.failed, "The spool \(directory.path) is busy; try again.")
+        default: return SpoolFailure.error(error, directory)
+        }
+    }
+}

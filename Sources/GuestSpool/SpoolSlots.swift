@@ -1,0 +1,52 @@
+import Foundation
+public import Logging
+
+/// Several spools in one directory, `exec-1`, `exec-2` and so on, for agents that come and go: each takes the first
+/// that no other has, since one spool has one agent.
+public struct SpoolSlots: Sendable {
+    /// How many agents can run at once.
+    public static let limit = 64
+
+    private let directory: String
+
+    /// - Parameter directory: where the slots are, or will be.
+    public init(_ directory: String) { self.directory = directory }
+
+    /// The path of a slot, from 1.
+    public func path(_ number: Int) -> String { "\(self.directory)/exec-\(number)" }
+
+    /// The paths of the slots that hold a spool, in order.
+    ///
+    /// - Throws: ``OutboxError`` with ``OutboxError/Code/noSpool`` when there is no such directory.
+    public func existing() throws(OutboxError) -> [String] {
+        var isDirectory: ObjCBool = false
+        guard unsafe FileManager.default.fileExists(atPath: self.directory, isDirectory: &isDirectory) else {
+            throw OutboxError(.noSpool, "There is no directory \(self.directory).")
+        }
+        guard isDirectory.boolValue else { throw OutboxError(.noSpool, "\(self.directory) is no directory.") }
+        return (1...Self.limit).map { self.path($0) }.filter { path in
+            FileManager.default.fileExists(atPath: SpoolDirectory(path: path).file)
+        }
+    }
+
+    /// Opens the first slot that no agent has, and makes it if it is new. What waits there waits on, and is delivered
+    /// along with what this agent adds.
+    ///
+    /// - Throws: ``OutboxError``, with ``OutboxError/Code/inUse`` when there are as many agents as there can be.
+    public func openFirstFree(
+        configuration: Spool.Configuration = Spool.Configuration(), logger: Logger
+    ) async throws -> (spool: Spool, path: String) {
+        let directory = SpoolDirectory(path: self.directory)
+        try await directory.blocking { try directory.create() }
+        for number in 1...Self.limit {
+            do {
+                let path = self.path(number)
+                return (try await Spool.open(path, configuration: configuration, logger: logger), path)
+            } catch let error as OutboxError where error.code == .inUse {
+                continue
+            }
+        }
+        throw OutboxError(
+            .inUse, "All \(Self.limit) slots of \(self.directory) are in use by running agents; wait for one to end.")
+    }
+}

@@ -1,0 +1,19 @@
+extension JSONObject {
+    /// No less than its length in JSON as ``JSONWriter`` writes it, found without writing it.
+    package var encodedLengthBound: Int {
+        self.members.reduce(2) { $0 + 6 * $1.name.utf8.count + 4 + $1.value.encodedLengthBound }
+    }
+}
+
+extension JSONValue {
+    /// No less than its length in JSON as ``JSONWriter`` writes it: no scalar's escape is longer than six times its UTF-8.
+    package var encodedLengthBound: Int {
+        switch self {
+        case .null, .bool: 5
+        case .number(let number): number.literal.utf8.count
+        case .string(let text): 6 * text.utf8.count + 2
+        case .array(let elements): elements.reduce(2) { $0 + $1.encodedLengthBound + 1 }
+        case .object(let object): object.encodedLengthBound
+        }
+    }
+}

@@ -1,0 +1,30 @@
+import CConductorOpenSSL
+
+extension CertificateAuthority {
+    /// Makes this authority's next revocation list, as PEM text.
+    ///
+    /// - Parameters:
+    ///   - certificates: certificates of this authority to revoke, as PEM text, one each; one that is revoked already stays so.
+    ///   - previous: the list before, whose entries are kept; nil begins anew.
+    ///   - validity: from when until when (nextUpdate) peers may go by the list.
+    /// - Throws: `.malformedPEM`; `.certificateNotIssued` for a certificate or a list that is not this authority's.
+    package func revocationList(
+        revoking certificates: [String] = [], after previous: String? = nil, validity: CertificateValidity
+    ) throws(TLSError) -> String {
+        try self.withHandles { (issuer, key) throws(TLSError) in
+            let builder = try RevocationListBuilder(issuer: issuer, validity: validity)
+            var number: Int64 = 1
+            if let previous {
+                let lists = try PEMDocument("the previous revocation list", .pem(previous)).revocationLists()
+                defer { for list in lists { X509_CRL_free(list) } }
+                number = try builder.keepEntries(of: lists[0]) + 1
+            }
+            for text in certificates {
+                let parsed = try PEMDocument("the certificate to revoke", .pem(text)).certificates()
+                defer { PEMDocument.free(parsed) }
+                try builder.revoke(parsed[0], at: validity.notBefore)
+            }
+            return try builder.signed(by: key, number: number)
+        }
+    }
+}

@@ -1,0 +1,49 @@
+extension TLSContext {
+    /// Why a sound context must not take the place of another.
+    struct Objection: Error {
+        let reason: String
+        /// In how many seconds it may, if nothing but time is in the way.
+        var remaining: Int64?
+    }
+
+    /// Throws ``Objection`` when this context, which is sound, must not take the place of another.
+    ///
+    /// It would lock out whom the other lets in, having expired or being not yet valid where the other is not; or it would let in
+    /// whom the other has revoked, by a list that was published before the other's.
+    func checkReplacement(of present: TLSContext, now: Int64) throws(Objection) {
+        let own = (
+            self.expiries.filter { $0.kind == .certificate }, present.expiries.filter { $0.kind == .certificate }
+        )
+        if let bad = own.0.first(where: { !$0.isValid(at: now) }), own.1.allSatisfy({ $0.isValid(at: now) }) {
+            throw Self.objection(bad, now)
+        }
+        try self.checkLists(replacing: present.expiries.filter { $0.kind == .revocationList }, now: now)
+        // An authority that has expired may stay in a bundle beside others.
+        let authorities = self.expiries.filter { $0.kind == .authority }
+        if let bad = authorities.first, authorities.allSatisfy({ !$0.isValid(at: now) }),
+            present.expiries.contains(where: { $0.kind == .authority && $0.isValid(at: now) })
+        {
+            throw Self.objection(bad, now)
+        }
+    }
+
+    private func checkLists(replacing present: [TLSExpiry], now: Int64) throws(Objection) {
+        for list in self.expiries where list.kind == .revocationList {
+            guard let edition = list.list else { continue }
+            let predecessors = present.filter { $0.list?.isOfTheSame(edition) == true }
+            if !list.isValid(at: now), predecessors.allSatisfy({ $0.isValid(at: now) }) {
+                throw Self.objection(list, now)
+            }
+            if let newer = predecessors.first(where: { $0.list.map(edition.isOlder(than:)) == true }) {
+                throw Objection(
+                    reason:
+                        "\(list) is older than the one that is in use (\(newer.fact(now: now))), so that what was revoked"
+                        + " since would be forgotten; put the newest list there, or restart to go back to this one")
+            }
+        }
+    }
+
+    private static func objection(_ expiry: TLSExpiry, _ now: Int64) -> Objection {
+        Objection(reason: expiry.fact(now: now), remaining: expiry.isEarly(at: now) ? expiry.notBefore - now : nil)
+    }
+}

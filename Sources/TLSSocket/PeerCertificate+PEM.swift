@@ -1,0 +1,17 @@
+import CConductorOpenSSL
+
+extension PeerCertificate {
+    /// The first certificate of a PEM text. Nothing of it is verified: this is to look at what a file says, and not for who
+    /// somebody is.
+    ///
+    /// Throws `.malformedPEM`, also for dates that cannot be read.
+    package init(pem text: String) throws(TLSError) {
+        let document = try PEMDocument("certificate", .pem(text))
+        let certificates = try document.certificates()
+        defer { PEMDocument.free(certificates) }
+        guard let certificate = PeerCertificate(x509: certificates[0]) else {
+            throw TLSError(.malformedPEM, "\(document.name): the first certificate has unreadable dates")
+        }
+        self = certificate
+    }
+}

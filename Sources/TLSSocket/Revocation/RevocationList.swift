@@ -1,0 +1,189 @@
+import CConductorOpenSSL
+import NIOConcurrencyHelpers
+
+/// One authority's revocation list (RFC 5280, section 5), taken apart when it is loaded: a look-up needs nothing of OpenSSL's.
+// @unchecked: the issuer's name is only read, and what else belongs to OpenSSL is behind the lock.
+final class RevocationList: @unchecked Sendable {
+    private struct Seal {
+        /// The list as it came, until it is known who has signed it.
+        var list: OpaquePointer?
+        /// The public key that has signed it.
+        var signer: [UInt8]?
+        /// Keys that have not, of certificates with the issuer's name.
+        var strangers: Set<[UInt8]> = []
+        var verifications = 0
+    }
+
+    /// Which of its authority's lists it is, and when it was made.
+    let edition: RevocationListEdition
+    /// Until when it may be gone by; nil for ever.
+    let nextUpdate: Int64?
+    /// The same for people; nil for a list without an end.
+    let expiry: TLSExpiry?
+    /// What is revoked.
+    let serialNumbers: SerialNumbers
+
+    private static let maximumStrangers = 16
+    private let issuer: OpaquePointer
+    private let seal: NIOLockedValueBox<Seal>
+
+    /// Takes the list, also when it throws `.revocationListRefused`: for one that need not name all that its issuer has revoked,
+    /// or that demands what is not known here.
+    ///
+    /// - Parameters:
+    ///   - list: an X509_CRL.
+    ///   - name: what to call it in an error.
+    ///   - source: where it was read.
+    init(taking list: OpaquePointer, name: String, source: String) throws(TLSError) {
+        do throws(TLSError) {
+            try Self.checkScope(of: list, name)
+            self.serialNumbers = try Self.serialNumbers(of: list, name)
+            let next = X509_CRL_get0_nextUpdate(list)
+            guard let published = PeerCertificate.seconds(X509_CRL_get0_lastUpdate(list)),
+                next == nil || PeerCertificate.seconds(next) != nil,
+                let edition = RevocationListEdition(list, published: published),
+                edition.number != nil || X509_CRL_get_ext_by_NID(list, NID_crl_number, -1) < 0
+            else { throw Self.refused(name, "its issuer, its dates or its number cannot be read") }
+            self.edition = edition
+            self.nextUpdate = PeerCertificate.seconds(next)
+            self.expiry = TLSExpiry(crl: list, source: source)
+            guard let issuer = X509_NAME_dup(X509_CRL_get_issuer(list)) else {
+                throw TLSError.internalFailure("take \(name)")
+            }
+            self.issuer = issuer
+        } catch {
+            X509_CRL_free(list)
+            throw error
+        }
+        self.seal = NIOLockedValueBox(Seal(list: list))
+    }
+
+    deinit {
+        X509_NAME_free(self.issuer)
+        self.seal.withLockedValue { X509_CRL_free($0.list) }
+    }
+
+    /// Whether it is a list of an authority of this certificate's name; of which key is another question.
+    func isNamed(after authority: OpaquePointer) -> Bool {
+        X509_NAME_cmp(self.issuer, X509_get_subject_name(authority)) == 0
+    }
+
+    /// Whether this authority's key has signed it. That is found out once: the answer for a key is remembered.
+    func isSigned(by authority: OpaquePointer) -> Bool {
+        guard let key = Self.publicKey(of: authority) else { return false }
+        return self.seal.withLockedValue { seal in
+            if let signer = seal.signer { return signer == key }
+            guard let list = seal.list, !seal.strangers.contains(key) else { return false }
+            seal.verifications += 1
+            let isSigned = X509_CRL_verify(list, X509_get0_pubkey(authority)) == 1
+            OpenSSLErrorStack.clear()
+            if isSigned {
+                X509_CRL_free(list)
+                (seal.list, seal.signer, seal.strangers) = (nil, key, [])
+            } else {
+                if seal.strangers.count == Self.maximumStrangers { seal.strangers.removeAll() }
+                seal.strangers.insert(key)
+            }
+            return isSigned
+        }
+    }
+
+    /// How many times a signature was verified, for tests: it is the one thing that takes longer for a longer list.
+    var verifications: Int { self.seal.withLockedValue { $0.verifications } }
+
+    /// Whether it is known who has signed it.
+    var isKnown: Bool { self.seal.withLockedValue { $0.signer != nil } }
+
+    /// Whether one authority has made both: the same name and key, as far as it is known who has signed.
+    func isOfTheSameAuthority(as other: RevocationList) -> Bool {
+        let signers = [self, other].map { list in list.seal.withLockedValue { $0.signer } }
+        guard let own = signers[0], let others = signers[1] else { return self.edition.isOfTheSame(other.edition) }
+        return own == others && X509_NAME_cmp(self.issuer, other.issuer) == 0
+    }
+
+    /// Whether it was made later; of two made at once, whether it ends later.
+    func isNewer(than other: RevocationList) -> Bool {
+        if other.edition.isOlder(than: self.edition) { return true }
+        if self.edition.isOlder(than: other.edition) { return false }
+        let (own, others) = (self.edition.published, other.edition.published)
+        return own == others ? (self.nextUpdate ?? .max) > (other.nextUpdate ?? .max) : own > others
+    }
+
+    // MARK: reading
+
+    /// A complete list of everything that its issuer has issued, and nothing in it that must be understood and is not.
+    private static func checkScope(of list: OpaquePointer, _ name: String) throws(TLSError) {
+        if X509_CRL_get_ext_by_NID(list, NID_delta_crl, -1) >= 0 {
+            throw self.refused(name, "it is a delta, which names only what has changed; take the complete list")
+        }
+        if X509_CRL_get_ext_by_NID(list, NID_issuing_distribution_point, -1) >= 0 {
+            throw self.refused(
+                name,
+                "it has an issuing distribution point, so it need not name all that its authority has revoked;"
+                    + " take the list of everything")
+        }
+        // Those that are known are not critical by the standard; here it would do no harm.
+        var place = X509_CRL_get_ext_by_critical(list, 1, -1)
+        while place >= 0 {
+            let kind = OBJ_obj2nid(X509_EXTENSION_get_object(X509_CRL_get_ext(list, place)))
+            guard [NID_authority_key_identifier, NID_crl_number].contains(kind) else {
+                throw self.refused(name, "it has a critical extension that is not known here")
+            }
+            place = X509_CRL_get_ext_by_critical(list, 1, place)
+        }
+    }
+
+    private static func serialNumbers(of list: OpaquePointer, _ name: String) throws(TLSError) -> SerialNumbers {
+        // The first search has OpenSSL sort the entries.
+        guard let zero = ASN1_INTEGER_new() else { throw TLSError.internalFailure("take \(name)") }
+        defer { ASN1_INTEGER_free(zero) }
+        var found: OpaquePointer?
+        _ = X509_CRL_get0_by_serial(list, &found, zero)
+
+        var numbers = SerialNumbers()
+        for index in 0..<conductor_crl_entry_count(list) {
+            guard let entry = conductor_crl_entry_at(list, index), let number = X509_REVOKED_get0_serialNumber(entry)
+            else { throw TLSError.internalFailure("take \(name)") }
+            if X509_REVOKED_get_ext_count(entry) > 0 {
+                guard X509_REVOKED_get_ext_by_NID(entry, NID_certificate_issuer, -1) < 0 else {
+                    throw self.refused(name, "it names certificates of other authorities (an indirect list)")
+                }
+                guard X509_REVOKED_get_ext_by_critical(entry, 1, -1) < 0 else {
+                    throw self.refused(name, "an entry has a critical extension that is not known here")
+                }
+                if self.isTakenBack(entry) { continue }
+            }
+            numbers.append(SerialNumbers.key(of: number))
+        }
+        numbers.sort()
+        return numbers
+    }
+
+    /// The entry says that the certificate is good again.
+    private static func isTakenBack(_ entry: OpaquePointer) -> Bool {
+        guard let raw = X509_REVOKED_get_ext_d2i(entry, NID_crl_reason, nil, nil) else {
+            OpenSSLErrorStack.clear()
+            return false
+        }
+        let reason = raw.assumingMemoryBound(to: ASN1_ENUMERATED.self)
+        defer { ASN1_ENUMERATED_free(reason) }
+        return ASN1_ENUMERATED_get(reason) == Int(CRL_REASON_REMOVE_FROM_CRL)
+    }
+
+    private static func publicKey(of certificate: OpaquePointer) -> [UInt8]? {
+        let key = X509_get_X509_PUBKEY(certificate)
+        let length = i2d_X509_PUBKEY(key, nil)
+        guard length > 0 else {
+            OpenSSLErrorStack.clear()
+            return nil
+        }
+        return [UInt8](unsafeUninitializedCapacity: Int(length)) { buffer, count in
+            var end = buffer.baseAddress
+            count = max(0, Int(i2d_X509_PUBKEY(key, &end)))
+        }
+    }
+
+    private static func refused(_ name: String, _ reason: String) -> TLSError {
+        TLSError(.revocationListRefused, "\(name) cannot be gone by: \(reason)")
+    }
+}

@@ -1,0 +1,42 @@
+import CConductorOpenSSL
+import Glibc
+
+// Whether the peer is revoked, asked once its chain is known to be genuine: strangers have nothing looked up.
+extension TLSEngine {
+    /// Takes the place of OpenSSL's verification, which it does first. What it leaves in the store's context decides which alert
+    /// the peer hears.
+    static let verifyPeer: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?) -> Int32 = { store, _ in
+        guard X509_verify_cert(store) == 1 else { return 0 }
+        guard let store, let ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()),
+            let engine = SSL_get_ex_data(OpaquePointer(ssl), 0)
+        else {
+            X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION)
+            return 0
+        }
+        return Unmanaged<TLSEngine>.fromOpaque(engine).takeUnretainedValue().lookUp(store) ? 1 : 0
+    }
+
+    private func lookUp(_ store: OpaquePointer) -> Bool {
+        // After the handshake there are no lists to ask.
+        guard !self.isLookedUp else {
+            X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION)
+            return false
+        }
+        guard let lists = self.revocationLists else {
+            self.isLookedUp = true
+            return true
+        }
+        guard let chain = VerifiedChain(X509_STORE_CTX_get0_chain(store)) else {
+            X509_STORE_CTX_set_error(store, X509_V_ERR_OUT_OF_MEM)
+            return false
+        }
+        guard let refusal = lists.refusal(of: chain, now: Int64(time(nil))) else {
+            self.isLookedUp = true
+            return true
+        }
+        let subject = X509_get_subject_name(chain.certificates[refusal.depth])
+        self.refusedCertificate = (Int32(refusal.depth), PeerCertificate.commonName(of: subject))
+        X509_STORE_CTX_set_error(store, refusal.reason)
+        return false
+    }
+}

@@ -1,0 +1,70 @@
+import Glibc
+import NIOCore
+
+// How a connection ends whose peer is revoked, or whose peer's certificate expires, while it is open.
+extension TLSHandler {
+    static let revokedError = TLSError(
+        .revoked, "the peer's certificate was revoked, so the connection was cut; give the peer a new certificate")
+    static let expiredError = TLSError(
+        .expired, "the peer's certificate has expired, so the connection was cut; the peer must come with a new one")
+    /// The clock of the calendar may be set at any time, so it is looked at so often at least.
+    private static let longestWait: Int64 = 3600
+    /// How long the last bytes may take to leave: a peer that reads nothing gains no time.
+    private static let cutTimeout = TimeAmount.seconds(1)
+
+    /// The handshake is complete. A peer that was revoked while it went on is cut here.
+    func register(context: ChannelHandlerContext) {
+        guard let live = self.live else { return }
+        guard let chain = self.engine.verifiedChain else {
+            self.fail(context: context, TLSError(.verificationFailed, "the peer has no chain that was verified"))
+            return
+        }
+        let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
+        let eventLoop = context.eventLoop
+        self.registration = live.register(chain) {
+            eventLoop.execute {
+                let (handler, context) = bound.value
+                handler.cut(context: context, Self.revokedError)
+            }
+        }
+        guard self.registration != nil else {
+            self.cut(context: context, Self.revokedError)
+            return
+        }
+        self.lookAtExpiry(chain.notAfter, context: context)
+    }
+
+    /// Cuts the connection when its chain has expired, and looks again later when it has not.
+    private func lookAtExpiry(_ notAfter: Int64, context: ChannelHandlerContext) {
+        let left = notAfter - Int64(time(nil))
+        guard left >= 0 else {
+            self.cut(context: context, Self.expiredError)
+            return
+        }
+        // A certificate is good for the whole of its last second.
+        self.expiryLook = context.eventLoop.assumeIsolated().scheduleTask(
+            in: .seconds(min(left + 1, Self.longestWait))
+        ) {
+            self.lookAtExpiry(notAfter, context: context)
+        }
+    }
+
+    func deregister() {
+        self.expiryLook?.cancel()
+        self.expiryLook = nil
+        guard let registration = self.registration else { return }
+        self.registration = nil
+        self.live?.deregister(registration)
+    }
+
+    /// Takes nothing more from the peer, says close_notify, and closes soon, whatever the peer does.
+    private func cut(context: ChannelHandlerContext, _ error: TLSError) {
+        switch self.state {
+        case .active, .closing:
+            _ = self.engine.shutdown()
+            self.fail(context: context, error, within: Self.cutTimeout)
+        case .idle, .handshaking, .finishing, .closed:
+            break
+        }
+    }
+}

@@ -1,0 +1,49 @@
+import ArgumentParser
+import Foundation
+import TLSSocket
+
+extension Certificates {
+    /// `conductor certificates revoke`.
+    struct Revoke: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Revokes certificates: writes the authority's next revocation list (ca.crl).",
+            discussion: """
+                What was revoked stays so. Without a name the list is made anew as it is, for it has an end too. Name it as \
+                tls.guest_crl of the conductor and as tls.crl of its guests.
+                """)
+
+        @Argument(
+            help: ArgumentHelp(
+                "What the certificate's file is called, without .pem: guest-ID, or conductor.", valueName: "name"))
+        var names: [String] = []
+
+        @Option(help: ArgumentHelp("The directory that `init` made.", valueName: "directory"))
+        var directory = "certificates"
+
+        @Option(help: "How many days the list is valid; before its end make the next.")
+        var days = 30
+
+        func validate() throws {
+            guard !self.names.contains(where: { $0.contains("/") || $0.isEmpty }) else {
+                throw ValidationError("Name a certificate of the directory: guest-ID, or conductor.")
+            }
+        }
+
+        func run() throws {
+            try ConductorExit.mapErrors {
+                let directory = Directory(path: self.directory)
+                let authority = try CertificateAuthority(
+                    certificatePEM: try directory.read("ca.pem"), privateKeyPEM: try directory.read("ca.key"))
+                // A directory of an earlier release has none; anything else that stands there must be read, for a list that
+                // began anew would let everybody in again.
+                let previous =
+                    FileManager.default.fileExists(atPath: directory.file("ca.crl").path)
+                    ? try directory.read("ca.crl") : nil
+                try directory.write(
+                    list: try authority.revocationList(
+                        revoking: try self.names.map { try directory.read("\($0).pem") }, after: previous,
+                        validity: .days(self.days)))
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+import ConductorService
+import ContextSigning
+import Settings
+
+/// The settings of signed contexts, and what is made of them.
+enum SignatureSettings {
+    /// What there is to set.
+    static let declarations: [Setting] = [
+        .choice(
+            "context_signatures.mode", among: ContextVerifier.Policy.allCases.map(\.rawValue),
+            default: ContextVerifier.Policy.off.rawValue,
+            help: "`require`: contexts must be signed; `accept`: those that are must be right; `off`: not looked at."),
+        .strings(
+            Self.keys,
+            help: "Keys that contexts may be signed with, `kid:alg:path` each; alg is `EdDSA` (PEM) or `HS256` (the "
+                + "secret itself)."),
+        .seconds(
+            "context_signatures.clock_skew", 0...600, default: 60,
+            help: "How far the clocks of those who sign may be from the conductor's."),
+        .seconds(
+            "context_signatures.grace", 0...2_592_000, default: 604_800,
+            help: "How long after its expiry a token is still taken, for outcomes that waited in their guest."),
+        .seconds(
+            "context_signatures.maximum_lifetime", 1...Double(ContextSigner.longestLifetime), default: 604_800,
+            help: "The longest time between a token's issue and its expiry; longer-lived ones are refused."),
+        .integer(
+            "context_signatures.remembered_operations", 1...10_000_000,
+            default: ContextVerifier.Configuration.defaultRememberedOperations,
+            help: "Signed operations that were ended, or may have been, to know again, the oldest forgotten first."),
+        .string(
+            Self.signingKey, help: "The key that `conductor context --sign` signs with, `kid:alg:path`."),
+        .seconds(
+            Self.lifetime, 1...Double(ContextSigner.longestLifetime), default: 86_400,
+            help: "How long what `conductor context --sign` signs is good for."),
+        .string(
+            Self.keyDirectory,
+            help:
+                "A directory whose files are such keys too, `KID.EdDSA` or `KID.HS256` each; looked at as the files of "
+                + "`tls` are."),
+    ]
+
+    fileprivate static let keys = "context_signatures.keys"
+    fileprivate static let keyDirectory = "context_signatures.key_directory"
+    fileprivate static let signingKey = "context_signatures.signing_key"
+    fileprivate static let lifetime = "context_signatures.lifetime"
+
+    /// The key that `kid:alg:path` names.
+    fileprivate static func named(
+        _ text: String, setting: String
+    ) throws(SignatureSettingsError) -> SigningKeyFiles.Named {
+        // A path may have colons in it.
+        let parts = text.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 3, !parts[2].isEmpty else {
+            throw SignatureSettingsError(setting, "\(text.debugDescription) must be kid:alg:path")
+        }
+        guard let algorithm = SigningAlgorithm(rawValue: parts[1]) else {
+            let known = SigningAlgorithm.allCases.map(\.rawValue)
+            throw SignatureSettingsError(
+                setting,
+                "\(parts[1].debugDescription) is no algorithm; say \(known.joined(separator: " or "))"
+                    + SpellingSuggestion.hint(for: parts[1], among: known))
+        }
+        return SigningKeyFiles.Named(kid: parts[0], algorithm: algorithm, path: parts[2])
+    }
+
+    /// Reads the keys that contexts may be signed with.
+    ///
+    /// - Parameter mayBeEmpty: whether none is enough.
+    /// - Throws: ``SignatureSettingsError``.
+    static func read(_ files: SigningKeyFiles, mayBeEmpty: Bool) throws(SignatureSettingsError) -> SigningKeySet {
+        let named = try self.keys(self.keys) { () throws(SigningKeyError) in files.named }
+        let found = try self.keys(self.keyDirectory) { () throws(SigningKeyError) in try files.inDirectory() }
+        guard mayBeEmpty || !(named + found).isEmpty else {
+            throw SignatureSettingsError(
+                self.keys,
+                "is empty, and context_signatures.mode is not off; name at least one key, here or in "
+                    + self.keyDirectory)
+        }
+        do {
+            return try SigningKeySet(named + found)
+        } catch {
+            throw SignatureSettingsError(self.keys, "\(error)")
+        }
+    }
+
+    private static func keys(
+        _ setting: String, _ list: () throws(SigningKeyError) -> [SigningKeyFiles.Named]
+    ) throws(SignatureSettingsError) -> [SigningKey] {
+        do {
+            var keys: [SigningKey] = []
+            for named in try list() { keys.append(try named.key()) }
+            return keys
+        } catch {
+            throw SignatureSettingsError(setting, "\(error)")
+        }
+    }
+}
+
+extension Settings {
+    /// The files of the keys that contexts may be signed with.
+    ///
+    /// - Throws: ``SignatureSettingsError``.
+    func signingKeyFiles() throws -> SigningKeyFiles {
+        let setting = SignatureSettings.keys
+        return SigningKeyFiles(
+            named: try self.strings(setting).map { try SignatureSettings.named($0, setting: setting) },
+            directory: try self.optionalString(SignatureSettings.keyDirectory))
+    }
+
+    /// The keys that contexts may be signed with, and what checks contexts by them; nil when their tokens are not looked
+    /// at. Reads the key files all the same, so that what is wrong with them is known before it matters.
+    ///
+    /// - Throws: ``SignatureSettingsError``.
+    func contextVerifier() throws -> (verifier: ContextVerifier, keys: LiveSigningKeys)? {
+        let policy = ContextVerifier.Policy(rawValue: try self.string("context_signatures.mode")) ?? .require
+        let keys = try SignatureSettings.read(try self.signingKeyFiles(), mayBeEmpty: policy == .off)
+        guard policy != .off else { return nil }
+        var configuration = ContextVerifier.Configuration(policy: policy)
+        configuration.clockSkew = try self.seconds("context_signatures.clock_skew")
+        configuration.grace = try self.seconds("context_signatures.grace")
+        configuration.maximumLifetime = try self.seconds("context_signatures.maximum_lifetime")
+        configuration.rememberedOperations = try self.integer("context_signatures.remembered_operations")
+        let live = LiveSigningKeys(keys)
+        return (ContextVerifier(keys: live, configuration: configuration), live)
+    }
+
+    /// What signs contexts.
+    ///
+    /// - Throws: ``SignatureSettingsError``.
+    func contextSigner() throws -> ContextSigner {
+        let setting = SignatureSettings.signingKey
+        guard let text = try self.optionalString(setting) else {
+            throw SignatureSettingsError(setting, "has no value, and --sign needs it; set it to kid:alg:path")
+        }
+        do {
+            return try ContextSigner(
+                key: try SignatureSettings.named(text, setting: setting).key(),
+                lifetime: try self.duration(SignatureSettings.lifetime))
+        } catch let error as SigningKeyError {
+            throw SignatureSettingsError(setting, "\(error)")
+        }
+    }
+}
+
+/// A setting of signed contexts that cannot be used.
+struct SignatureSettingsError: Error, CustomStringConvertible {
+    /// One sentence that begins with the setting's name.
+    let description: String
+
+    init(_ setting: String, _ problem: String) { self.description = "\(setting): \(problem)." }
+}

@@ -1,0 +1,160 @@
+import ArgumentParser
+import Foundation
+import GuestAgent
+import Logging
+import ProgramStreams
+import ServiceLifecycle
+import Settings
+import UnixSignals
+
+/// `guest-agent flush`: delivers what earlier runs left behind.
+struct Flush: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Delivers all that waits in this guest, also of commands that were interrupted.",
+        discussion: """
+            A spool that a running agent uses is left to it, and named. The exit status is 0 when nothing waits any more \
+            in the others, 75 when something still does after the timeout. A signal ends the wait.
+            """)
+
+    @OptionGroup var options: SpoolOptions
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("How long to try at most; delivery.drain_timeout by default.", valueName: "seconds"))
+    var timeout: Double?
+
+    func validate() throws {
+        if let timeout, !(0...86_400).contains(timeout) {
+            throw ValidationError("--timeout must be a number of seconds from 0 to 86400.")
+        }
+    }
+
+    func run() async throws {
+        _ = signal(SIGPIPE, SIG_IGN)
+        try await GuestAgentExit.mapErrors {
+            let settings = try await self.options.settings.load(required: true)
+            let logger = try Logger(settings)
+            let timeout = try self.timeout.map { Duration.seconds($0) } ?? settings.duration("delivery.drain_timeout")
+            // Said before a spool is touched if the settings cannot be used.
+            _ = try GuestAgent(settings, outbox: MemoryOutbox(), logger: logger)
+            let flush = SpoolFlush(settings: settings, timeout: timeout, logger: logger)
+            let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup, .sigquit)
+            let paths = try await self.paths(settings)
+            let work = Task { await flush.flush(paths) }
+            let interruption = Task { for await _ in signals { work.cancel() } }
+            defer { interruption.cancel() }
+            let result = await work.value
+            for sentence in result.sentences { GuestAgentExit.say(sentence) }
+            try StandardStreams.print(result.summary)
+            if !result.isDone { throw GuestAgentExit.temporary }
+        }
+    }
+
+    /// On a guest where no command ever ran nothing waits, which is no error: a timer may run this from the start.
+    ///
+    /// - Throws: ``OutboxError`` with ``OutboxError/Code/noSpool`` for a directory that was named and holds no spool.
+    private func paths(_ settings: Settings) async throws -> [String] {
+        if let spool = self.options.spool {
+            do {
+                _ = try await SpoolInspection(spool).overview()
+            } catch let error as OutboxError where error.code != .noSpool {
+                // The agent's way of opening it may mend it.
+            }
+        } else if !FileManager.default.fileExists(atPath: try settings.string("spool.directory")) {
+            return []
+        }
+        return try self.options.places(settings).paths
+    }
+}
+
+/// Delivers what waits in spools, all at once: what one conductor does not take of one spool must not hold up another.
+struct SpoolFlush {
+    /// What became of it.
+    struct Result {
+        var delivered = 0
+        var setAside = 0
+        var waiting = 0
+        /// Whether nothing waits, and every spool that is ours to open was.
+        var isDone = true
+        /// What has to be said besides.
+        var sentences: [String] = []
+
+        /// One line.
+        var summary: String {
+            "\(self.delivered) delivered, \(self.waiting) waiting, \(self.setAside) set aside.\n"
+        }
+    }
+
+    let settings: Settings
+    let timeout: Duration
+    let logger: Logger
+
+    /// - Parameter paths: the spools' directories.
+    func flush(_ paths: [String]) async -> Result {
+        await withTaskGroup(of: Result.self) { group in
+            for path in paths { group.addTask { await self.flush(path) } }
+            var sum = Result()
+            for await result in group {
+                sum.delivered += result.delivered
+                sum.setAside += result.setAside
+                sum.waiting += result.waiting
+                sum.isDone = sum.isDone && result.isDone
+                sum.sentences += result.sentences
+            }
+            sum.sentences.sort()
+            return sum
+        }
+    }
+
+    private func flush(_ path: String) async -> Result {
+        var result = Result()
+        do {
+            // A spool that cannot be looked at is opened all the same: the agent's way of opening it may mend it.
+            let found = try? await SpoolInspection(path).overview()
+            if let found, case .process(let process) = found.holder {
+                result.sentences.append(Self.isHeld(path, "process \(process) delivers", found))
+                return result
+            }
+            if let found, found.counts.waiting == 0, found.counts.running == 0 { return result }
+            let spool = try await Spool.open(path, configuration: .init(self.settings), logger: self.logger)
+            do {
+                let before = try await spool.counts()
+                try await self.deliver(spool, &result)
+                let after = try await spool.counts()
+                result.delivered = after.delivered - before.delivered
+                result.setAside = after.setAside - before.setAside
+                result.waiting = after.waiting
+                result.isDone = result.isDone && after.waiting == 0
+                try await spool.close()
+            } catch {
+                try? await spool.close()
+                throw error
+            }
+        } catch let error as OutboxError where error.code == .inUse {
+            result.sentences.append(Self.isHeld(path, "the agent that uses it delivers", nil))
+        } catch {
+            result.isDone = false
+            result.sentences.append("\(error)")
+        }
+        return result
+    }
+
+    private static func isHeld(_ path: String, _ holder: String, _ overview: SpoolOverview?) -> String {
+        let waiting = overview.map { " (\($0.counts.waiting) waiting)" } ?? ""
+        return "\(path) is in use\(waiting): \(holder) itself."
+    }
+
+    private func deliver(_ spool: Spool, _ result: inout Result) async throws {
+        let agent = try GuestAgent(self.settings, drainTimeout: self.timeout, outbox: spool, logger: self.logger)
+        let services = ServiceGroup(
+            configuration: .init(
+                services: [.init(service: agent)], logger: Logger(label: "services") { _ in SwiftLogNoOpLogHandler() }))
+        // Remembered: it delivers what is there, and ends.
+        await services.triggerGracefulShutdown()
+        do {
+            try await services.run()
+        } catch is CancellationError {
+            // A signal ended the wait; what waits is counted.
+        }
+    }
+}

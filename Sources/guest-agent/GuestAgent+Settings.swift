@@ -1,0 +1,65 @@
+import ArgumentParser
+import Foundation
+import GuestAgent
+import Logging
+import Settings
+import TLSSocket
+
+extension GuestAgent {
+    /// The agent of these settings.
+    ///
+    /// - Throws: ``GuestAgentError`` that names the settings of a certificate or key that cannot be used.
+    convenience init(
+        _ settings: Settings, drainTimeout: Duration? = nil, outbox: any Outbox, logger: Logger
+    ) throws {
+        var configuration = try Configuration(settings)
+        if let drainTimeout { configuration.drainTimeout = drainTimeout }
+        do {
+            try self.init(configuration: configuration, outbox: outbox, logger: logger)
+        } catch let error as TLSError {
+            let files = ["tls.key", "tls.certificate", "tls.ca", "tls.crl"]
+            let concerned = try files.filter { name in
+                guard let path = try settings.optionalString(name) else { return false }
+                return error.message.contains("(file \(path))")
+            }
+            let names = (concerned.isEmpty ? files : concerned).joined(separator: ", ")
+            throw GuestAgentError(.invalidConfiguration, "\(names): \(error.message).")
+        }
+    }
+}
+
+extension Spool.Configuration {
+    init(_ settings: Settings) throws {
+        self.init()
+        self.maximumCount = try settings.integer("spool.maximum_count")
+        self.maximumBytes = try settings.integer("spool.maximum_mib") << 20
+    }
+}
+
+/// Where a command's settings come from.
+struct SettingsOptions: ParsableArguments {
+    @Option(name: .long, help: ArgumentHelp("The YAML file to read.", valueName: "file"))
+    var config: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("A setting that stands above the file and the environment.", valueName: "name=value"))
+    var set: [String] = []
+
+    /// - Parameter required: whether the settings that a delivery needs must be there.
+    /// - Throws: ``SettingsError``, or `ValidationError` for an override that is none.
+    func load(required: Bool) async throws -> Settings {
+        let schema = GuestAgentSettings.schema
+        return try await Settings.load(
+            schema: required ? schema : schema.requiring(only: []), file: self.config,
+            environment: ProcessInfo.processInfo.environment, overrides: try SettingOverrides(self.set).values)
+    }
+}
+
+extension Logger {
+    /// Logs to standard error.
+    init(_ settings: Settings) throws {
+        self.init(label: "guest-agent") { StreamLogHandler.standardError(label: $0) }
+        self.logLevel = Logger.Level(rawValue: try settings.string("log.level")) ?? .warning
+    }
+}

@@ -1,0 +1,65 @@
+import ArgumentParser
+import Foundation
+import GuestAgent
+import ProgramStreams
+import Settings
+
+/// How the program's own commands end (Docs/operations.md): 0 when all went well, 64 for wrong arguments, 65 for a message
+/// that no spool holds, 73 for a file that cannot be written, 74 for a spool that cannot be read, 75 when something still
+/// waits or there is no room now, 78 for a configuration or directory that cannot be used, 1 for anything else.
+enum GuestAgentExit {
+    /// `EX_DATAERR` of sysexits.h.
+    static let data = ExitCode(65)
+    /// `EX_CANTCREAT` of sysexits.h.
+    static let cannotCreate = ExitCode(73)
+    /// `EX_IOERR` of sysexits.h.
+    static let inputOutput = ExitCode(74)
+    /// `EX_TEMPFAIL` of sysexits.h.
+    static let temporary = ExitCode(75)
+    /// `EX_CONFIG` of sysexits.h.
+    static let configuration = ExitCode(78)
+
+    /// Says something on standard error. Where nobody can hear it, the work goes on.
+    static func say(_ message: String) {
+        try? FileHandle.standardError.write(contentsOf: Data("guest-agent: \(message)\n".utf8))
+    }
+
+    /// Runs the body, and turns what a user can mend into a sentence on standard error and an exit code.
+    static func mapErrors(_ body: () async throws -> Void) async throws {
+        do {
+            try await body()
+        } catch {
+            throw Self.exit(for: error)
+        }
+    }
+
+    private static func exit(for error: any Error) -> any Error {
+        let code: ExitCode
+        switch error {
+        case let error as OutboxError:
+            switch error.code {
+            case .noSpool, .notWritable: code = Self.configuration
+            case .failed: code = Self.inputOutput
+            default: code = Self.temporary
+            }
+        case is SettingsError, is GuestAgentError: code = Self.configuration
+        case is ExportFileError: code = Self.cannotCreate
+        case is NoSuchMessages: code = Self.data
+        case is StandardStreams.OutputError: code = .failure
+        default: return error
+        }
+        Self.say("\(error)")
+        return code
+    }
+}
+
+/// Messages that were asked for, and that no spool holds.
+struct NoSuchMessages: Error, CustomStringConvertible {
+    /// One sentence.
+    let description: String
+
+    init(_ messageIDs: [MessageID], where place: String) {
+        self.description =
+            "No outcome of message \(messageIDs.map(\.description).joined(separator: ", ")) \(place)."
+    }
+}

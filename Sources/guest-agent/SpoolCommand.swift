@@ -1,0 +1,130 @@
+import ArgumentParser
+import GuestAgent
+import ProgramStreams
+
+/// `guest-agent spool`: the outcomes themselves.
+struct SpoolCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "spool", abstract: "Lists, shows, sends again or exports outcomes that wait or were set aside.",
+        subcommands: [SpoolList.self, SpoolShow.self, SpoolRetry.self, SpoolExport.self])
+}
+
+/// `guest-agent spool list`: a line for each outcome.
+struct SpoolList: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "Lists outcomes that wait or were set aside, a line each.")
+
+    @OptionGroup var options: SpoolOptions
+    @OptionGroup var selection: SpoolSelection
+
+    @Flag(name: .long, help: "As JSON lines.")
+    var json = false
+
+    func run() async throws {
+        try await GuestAgentExit.mapErrors {
+            let states = self.selection.state.map { [$0] } ?? SpoolOutcome.State.allCases
+            for path in try await self.options.places().paths {
+                try await SpoolInspection(path).forEach(states) { outcome in
+                    try StandardStreams.print(self.line(outcome, path) + "\n")
+                }
+            }
+        }
+    }
+
+    private func line(_ outcome: SpoolOutcome, _ path: String) -> String {
+        if self.json {
+            var object = outcome.summary
+            object["spool"] = .string(path)
+            return SpoolText.json(.object(object))
+        }
+        let what = outcome.report.map { "\($0.context.operation).\(outcome.phase) \($0.timestamp)" } ?? "damaged"
+        let reason = outcome.reason.map { ": \($0)" } ?? ""
+        return SpoolText.oneLine("\(outcome.messageID) \(outcome.state.rawValue) \(what) \(path)\(reason)")
+    }
+}
+
+/// `guest-agent spool show`: one outcome, whole.
+struct SpoolShow: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show", abstract: "Shows one outcome as JSON, as a conductor is told it, and why it was set aside."
+    )
+
+    @OptionGroup var options: SpoolOptions
+
+    @Argument(help: ArgumentHelp("The outcome's message id.", valueName: "message-id"), transform: MessageID.argument)
+    var messageID: MessageID
+
+    func run() async throws {
+        try await GuestAgentExit.mapErrors {
+            let places = try await self.options.places()
+            for path in places.paths {
+                guard let outcome = try await SpoolInspection(path).outcome(self.messageID) else { continue }
+                var object = outcome.json
+                object["spool"] = .string(path)
+                try StandardStreams.print(SpoolText.pretty(.object(object)) + "\n")
+                return
+            }
+            throw NoSuchMessages([self.messageID], where: "waits or was set aside in \(places.directory)")
+        }
+    }
+}
+
+/// `guest-agent spool retry`: outcomes that were set aside wait again.
+struct SpoolRetry: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "retry", abstract: "Lets outcomes that were set aside wait for a conductor again.",
+        discussion: """
+            They keep their message ids. An agent that runs delivers them; else `guest-agent flush` or the next exec does. \
+            If one of the messages was not set aside, none is put back, and the exit status is 65.
+            """)
+
+    @OptionGroup var options: SpoolOptions
+
+    @Argument(help: ArgumentHelp("The outcomes' message ids.", valueName: "message-id"), transform: MessageID.argument)
+    var messageIDs: [MessageID] = []
+
+    @Flag(name: .long, help: "All that were set aside.")
+    var all = false
+
+    func validate() throws {
+        guard self.all != !self.messageIDs.isEmpty else {
+            throw ValidationError("Name the messages, or say --all, but not both.")
+        }
+    }
+
+    func run() async throws {
+        try await GuestAgentExit.mapErrors {
+            let places = try await self.options.places()
+            var missing = Set(self.messageIDs)
+            var found: [(path: String, sequences: [Int64])] = []
+            for path in places.paths {
+                var sequences: [Int64] = []
+                try await SpoolInspection(path).forEach([.setAside]) { outcome in
+                    guard self.all || MessageID(outcome.messageID).map({ missing.remove($0) != nil }) == true
+                    else { return }
+                    sequences.append(outcome.sequence)
+                }
+                if !sequences.isEmpty { found.append((path, sequences)) }
+            }
+            guard missing.isEmpty else {
+                let order = self.messageIDs.filter(missing.contains)
+                throw NoSuchMessages(order, where: "was set aside in \(places.directory)")
+            }
+            var count = 0
+            for (path, sequences) in found { count += try await SetAsideOutcomes(path).retry(sequences) }
+            try StandardStreams.print("\(SpoolText.count(count, "outcome")) put back.\n")
+        }
+    }
+}
+
+extension MessageID {
+    /// Reads a message id of the command line.
+    ///
+    /// - Throws: `ValidationError` when it is none.
+    static func argument(_ text: String) throws -> MessageID {
+        guard let messageID = MessageID(text) else {
+            throw ValidationError("a message id is a UUID, as `guest-agent spool list` shows it")
+        }
+        return messageID
+    }
+}

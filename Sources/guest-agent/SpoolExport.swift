@@ -1,0 +1,62 @@
+import ArgumentParser
+import GuestAgent
+import ProgramStreams
+
+/// `guest-agent spool export`: outcomes as a file, for people to deal with.
+struct SpoolExport: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "export",
+        abstract: "Writes outcomes to a new file, as JSON lines: those set aside, if nothing is said.",
+        discussion: """
+            A line has the request that a conductor would get (method, params), and for what was set aside reason and \
+            time. With --remove they leave the spool once the file is on the disk, and count as exported.
+            """)
+
+    @OptionGroup var options: SpoolOptions
+    @OptionGroup var selection: SpoolSelection
+
+    @Flag(name: .long, help: "Those that wait and those that no conductor takes.")
+    var all = false
+
+    @Flag(name: .long, help: "Take what was set aside and written out of the spool.")
+    var remove = false
+
+    @Argument(help: "The file; it must not exist.")
+    var file: String
+
+    func validate() throws {
+        if self.all, self.selection.state != nil { throw ValidationError("--all excludes --set-aside and --waiting.") }
+        if self.remove, self.all || self.selection.waiting {
+            throw ValidationError("--remove is for outcomes that were set aside only: what waits is still delivered.")
+        }
+    }
+
+    func run() async throws {
+        try await GuestAgentExit.mapErrors {
+            let states = self.all ? SpoolOutcome.State.allCases : [self.selection.state ?? .setAside]
+            let paths = try await self.options.places().paths
+            var written: [(path: String, sequences: [Int64])] = []
+            var count = 0
+            var file = try ExportFile(self.file)
+            for path in paths {
+                var sequences: [Int64] = []
+                try await SpoolInspection(path).forEach(states) { outcome in
+                    var object = outcome.json
+                    object["spool"] = .string(path)
+                    try file.write(object)
+                    sequences.append(outcome.sequence)
+                }
+                count += sequences.count
+                written.append((path, sequences))
+            }
+            try file.keep()
+            var text = "\(SpoolText.count(count, "outcome")) written to \(self.file)"
+            if self.remove {
+                var removed = 0
+                for (path, sequences) in written { removed += try await SetAsideOutcomes(path).export(sequences) }
+                text += ", \(removed) taken out of the spool"
+            }
+            try StandardStreams.print(text + ".\n")
+        }
+    }
+}

@@ -1,0 +1,48 @@
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOEmbedded
+import Testing
+
+@testable import ConductorRPC
+
+@Suite struct ConnectionTurnsTests {
+    @Test func aTurnIsArrangedOnceForAllWhoWait() {
+        var queue = TurnQueue<Int>()
+        #expect(queue.wait(1) == true)
+        #expect(queue.wait(2) == false)
+        #expect(queue.next() == 1)
+        // The next is due, for the second.
+        #expect(queue.wait(1) == false)
+        #expect(queue.next() == 2)
+        #expect(queue.next() == 1)
+        #expect(queue.next() == nil)
+        #expect(queue.wait(3) == true)
+    }
+
+    /// However many wait, there is a pause after each turn, in which an event loop looks at its sockets.
+    @Test func thereIsAPauseBetweenTwoTurns() throws {
+        let eventLoop = EmbeddedEventLoop()
+        let turns = ConnectionTurns()
+        let taken = NIOLockedValueBox<[Int]>([])
+        for number in 1...4 {
+            turns.wait(on: eventLoop) {
+                taken.withLockedValue { $0.append(number) }
+                // The third's connection is gone: it makes nobody wait.
+                return number != 3
+            }
+        }
+        for expected in [[], [1], [1, 2], [1, 2, 3, 4]] {
+            eventLoop.run()
+            #expect(taken.withLockedValue { $0 } == expected)
+            eventLoop.advanceTime(by: ConnectionTurns.pause)
+        }
+        // Who comes later does not wait for ever.
+        turns.wait(on: eventLoop) {
+            taken.withLockedValue { $0.append(5) }
+            return true
+        }
+        eventLoop.advanceTime(by: ConnectionTurns.pause)
+        #expect(taken.withLockedValue { $0.last } == 5)
+        try eventLoop.syncShutdownGracefully()
+    }
+}

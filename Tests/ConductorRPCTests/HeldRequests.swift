@@ -1,0 +1,21 @@
+import ConductorRPC
+import NIOConcurrencyHelpers
+
+/// Keeps every completion until the test calls it.
+final class HeldRequests: RPCRequestHandler {
+    let completions = NIOLockedValueBox<[@Sendable (RPCResult) -> Void]>([])
+    let refusals = NIOLockedValueBox<[RPCError.Code]>([])
+
+    func handle(_ call: RPCCall, from peer: RPCPeer, completion: @escaping @Sendable (RPCResult) -> Void) {
+        self.completions.withLockedValue { $0.append(completion) }
+    }
+
+    func refused(_ code: RPCError.Code, from peer: RPCPeer) { self.refusals.withLockedValue { $0.append(code) } }
+
+    var count: Int { self.completions.withLockedValue { $0.count } }
+
+    func answerFirst() {
+        let completion = self.completions.withLockedValue { $0.isEmpty ? nil : $0.removeFirst() }
+        completion?(.success(.pong(version: "t")))
+    }
+}

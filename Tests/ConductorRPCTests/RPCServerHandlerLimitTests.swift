@@ -1,0 +1,300 @@
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOEmbedded
+import NIOTLS
+import Notifications
+import Testing
+
+@testable import ConductorRPC
+
+/// Shares as a test wants them, and who has one.
+private final class ScriptedAdmission: RPCAdmission {
+    struct State {
+        var refusal: RPCError?
+        var waits: [TimeAmount] = []
+        var pauseEnd: NIODeadline?
+        var requests = 0
+        var bytes = 0
+        var admitted = 0
+        var left = 0
+    }
+
+    let state = NIOLockedValueBox(State())
+
+    func admit(_ peer: RPCPeer, on eventLoop: any EventLoop) -> Result<any RPCGuestShare, RPCError> {
+        self.state.withLockedValue { state in
+            if let refusal = state.refusal { return .failure(refusal) }
+            state.admitted += 1
+            return .success(Share(state: self.state))
+        }
+    }
+
+    func left(_ peer: RPCPeer, on eventLoop: any EventLoop) { self.state.withLockedValue { $0.left += 1 } }
+
+    private struct Share: RPCGuestShare {
+        let state: NIOLockedValueBox<State>
+
+        func request(now: NIODeadline) -> TimeAmount? {
+            self.state.withLockedValue { state in
+                state.requests += 1
+                return state.waits.isEmpty ? nil : state.waits.removeFirst()
+            }
+        }
+
+        func received(bytes: Int, now: NIODeadline) { self.state.withLockedValue { $0.bytes += bytes } }
+
+        func pause(now: NIODeadline) -> TimeAmount? {
+            self.state.withLockedValue { state in state.pauseEnd.flatMap { now < $0 ? $0 - now : nil } }
+        }
+    }
+}
+
+@Suite struct RPCServerHandlerLimitTests {
+    private let requests = HeldRequests()
+    private let admission = ScriptedAdmission()
+
+    private func channel(_ configure: (inout RPCServerHandler.Configuration) -> Void = { _ in }) throws
+        -> EmbeddedChannel
+    {
+        var configuration = RPCServerHandler.Configuration()
+        configuration.idleTimeout = .seconds(100)
+        configuration.lineTimeout = .seconds(10)
+        configuration.drainTimeout = .seconds(5)
+        configure(&configuration)
+        let handler = RPCServerHandler(
+            configuration: configuration, requestHandler: self.requests, admission: self.admission,
+            logger: Logger(label: "test"))
+        let channel = EmbeddedChannel(handler: handler)
+        try channel.connect(to: SocketAddress(ipAddress: "192.0.2.1", port: 1)).wait()
+        channel.pipeline.fireUserInboundEventTriggered(TLSUserEvent.handshakeCompleted(negotiatedProtocol: nil))
+        return channel
+    }
+
+    private func ping(_ id: Int) -> ByteBuffer {
+        ByteBuffer(string: #"{"jsonrpc":"2.0","id":\#(id),"method":"ping"}"# + "\n")
+    }
+
+    private func pings(_ ids: ClosedRange<Int>) -> ByteBuffer {
+        ids.reduce(into: ByteBuffer()) { $0.writeImmutableBuffer(self.ping($1)) }
+    }
+
+    private func answers(_ channel: EmbeddedChannel) throws -> [String] {
+        channel.embeddedEventLoop.run()
+        return try self.written(channel)
+    }
+
+    private func written(_ channel: EmbeddedChannel) throws -> [String] {
+        var lines: [String] = []
+        while let buffer = try channel.readOutbound(as: ByteBuffer.self) {
+            lines += String(buffer: buffer).split(separator: "\n").map(String.init)
+        }
+        return lines
+    }
+
+    // MARK: Admission
+
+    @Test func whoIsNotAdmittedIsToldWhyAndClosed() throws {
+        self.admission.state.withLockedValue {
+            $0.refusal = RPCError(.rateLimited, "Too many", retryAfterMilliseconds: 7)
+        }
+        let channel = try self.channel()
+        #expect(!channel.isActive)
+        let lines = try self.written(channel)
+        #expect(lines.count == 1)
+        #expect(lines.first?.contains(#""id":null"#) == true && lines.first?.contains(#""retry_after_ms":7"#) == true)
+        // It had nothing, so it gives nothing back.
+        #expect(self.admission.state.withLockedValue { $0.left } == 0)
+    }
+
+    @Test func aShareIsGivenBackOnce() throws {
+        let channel = try self.channel()
+        #expect(self.admission.state.withLockedValue { $0.admitted } == 1)
+        _ = try channel.finish()
+        #expect(self.admission.state.withLockedValue { $0.left } == 1)
+    }
+
+    // MARK: Shares
+
+    @Test func aRequestPastTheShareIsAnsweredUnderItsIDAndCounted() throws {
+        let channel = try self.channel()
+        self.admission.state.withLockedValue { $0.waits = [.milliseconds(1500), .milliseconds(20)] }
+        try channel.writeInbound(self.pings(4...6))
+        #expect(self.requests.count == 1)
+        let lines = try self.answers(channel)
+        #expect(lines.count == 2)
+        #expect(lines.first?.contains(#""id":4,"error":{"code":-32005"#) == true)
+        // Rounding refuses nobody twice.
+        #expect(lines.first?.contains(#""retry_after_ms":1502"#) == true)
+        #expect(lines.last?.contains(#""retry_after_ms":22"#) == true)
+        #expect(self.requests.refusals.withLockedValue { $0 } == [.rateLimited, .rateLimited])
+        _ = try channel.finish()
+    }
+
+    @Test func aLineThatIsTooLongIsARequestOfTheShare() throws {
+        let channel = try self.channel { $0.maximumLineLength = 100 }
+        for _ in 1...3 { try channel.writeInbound(ByteBuffer(string: String(repeating: "x", count: 101) + "\n")) }
+        try channel.writeInbound(self.ping(1))
+        #expect(self.admission.state.withLockedValue { $0.requests } == 4)
+        _ = try channel.finish()
+    }
+
+    @Test func whatIsNoRequestIsSaidToBeNoneAlsoPastTheShare() throws {
+        let channel = try self.channel()
+        self.admission.state.withLockedValue { $0.waits = [.seconds(1)] }
+        try channel.writeInbound(ByteBuffer(string: "nonsense\n"))
+        #expect(try self.answers(channel).first?.contains("-32700") == true)
+        _ = try channel.finish()
+    }
+
+    @Test func aGuestThatIsPausedIsNeitherReadNorHeardUntilItsTime() throws {
+        let channel = try self.channel()
+        let now = channel.embeddedEventLoop.now
+        self.admission.state.withLockedValue { $0.pauseEnd = now + .seconds(3) }
+        let burst = self.pings(1...5)
+        try channel.writeInbound(burst)
+        #expect(self.admission.state.withLockedValue { $0.bytes } == burst.readableBytes)
+        channel.embeddedEventLoop.advanceTime(by: .milliseconds(2999))
+        #expect(self.requests.count == 0)
+        channel.embeddedEventLoop.advanceTime(by: .milliseconds(1))
+        #expect(self.requests.count == 5)
+        _ = try channel.finish()
+    }
+
+    @Test func aPauseThatOutlastsTheConnectionHarmsNothing() throws {
+        let channel = try self.channel()
+        let now = channel.embeddedEventLoop.now
+        self.admission.state.withLockedValue { $0.pauseEnd = now + .seconds(3) }
+        try channel.writeInbound(self.ping(1))
+        _ = try channel.finish()
+        channel.embeddedEventLoop.advanceTime(by: .seconds(10))
+        #expect(self.requests.count == 0)
+    }
+
+    /// However much lies there, others of the event loop have their turn in between, also those whose requests are still in
+    /// their sockets: an event loop looks there only when nothing is due.
+    @Test func aConnectionTakesSoMuchATurn() throws {
+        let channel = try self.channel()
+        try channel.writeInbound(self.pings(1...40))
+        #expect(self.requests.count == 16)
+        for taken in [32, 40] {
+            let before = self.requests.count
+            channel.embeddedEventLoop.run()
+            #expect(self.requests.count == before)
+            channel.embeddedEventLoop.advanceTime(by: ConnectionTurns.pause)
+            #expect(self.requests.count == taken)
+        }
+        _ = try channel.finish()
+    }
+
+    @Test func emptyAndLongLinesTakeTurnsToo() throws {
+        let channel = try self.channel()
+        try channel.writeInbound(ByteBuffer(string: String(repeating: "\n", count: 16)))
+        try channel.writeInbound(self.ping(9))
+        #expect(self.requests.count == 1)
+        try channel.writeInbound(ByteBuffer(string: String(repeating: "\n", count: 16) + String(buffer: self.ping(9))))
+        #expect(self.requests.count == 1)
+        channel.embeddedEventLoop.advanceTime(by: ConnectionTurns.pause)
+        #expect(self.requests.count == 2)
+        var long = ByteBuffer()
+        for id in 1...3 {
+            long.writeString(String(repeating: " ", count: 100_000))
+            long.writeImmutableBuffer(self.ping(id))
+        }
+        try channel.writeInbound(long)
+        #expect(self.requests.count == 4)
+        channel.embeddedEventLoop.advanceTime(by: ConnectionTurns.pause)
+        #expect(self.requests.count == 5)
+        _ = try channel.finish()
+    }
+
+    // MARK: Deadlines
+
+    @Test func aQuietConnectionIsClosedAtItsDeadline() throws {
+        let channel = try self.channel()
+        channel.embeddedEventLoop.advanceTime(by: .seconds(60))
+        try channel.writeInbound(self.ping(1))
+        channel.embeddedEventLoop.advanceTime(by: .seconds(200))
+        // A request is in flight: the silence is ours.
+        #expect(channel.isActive)
+        self.requests.answerFirst()
+        #expect(try self.answers(channel).count == 1)
+        channel.embeddedEventLoop.advanceTime(by: .seconds(99))
+        #expect(channel.isActive)
+        channel.embeddedEventLoop.advanceTime(by: .seconds(101))
+        #expect(!channel.isActive)
+        // Quietly: there is nothing wrong with it.
+        #expect(try self.written(channel).isEmpty)
+    }
+
+    @Test func aLineThatDoesNotEndClosesTheConnectionOnceAllIsAnswered() throws {
+        let channel = try self.channel()
+        try channel.writeInbound(self.ping(1))
+        for _ in 1...9 {
+            try channel.writeInbound(ByteBuffer(string: " "))
+            channel.embeddedEventLoop.advanceTime(by: .seconds(1))
+        }
+        #expect(try self.written(channel).isEmpty)
+        channel.embeddedEventLoop.advanceTime(by: .seconds(1))
+        #expect(try self.written(channel).first?.contains("-32007") == true)
+        #expect(channel.isActive)
+        // Its end comes too late.
+        try channel.writeInbound(self.ping(2))
+        #expect(self.requests.count == 1)
+        self.requests.answerFirst()
+        #expect(try self.answers(channel).count == 1)
+        #expect(!channel.isActive)
+    }
+
+    @Test func aLineThatIsTooLongMustEndToo() throws {
+        let channel = try self.channel { $0.maximumLineLength = 100 }
+        for _ in 1...10 {
+            #expect(channel.isActive)
+            try channel.writeInbound(ByteBuffer(repeating: 0x78, count: 100))
+            channel.embeddedEventLoop.advanceTime(by: .seconds(1))
+        }
+        #expect(!channel.isActive)
+        let lines = try self.written(channel)
+        #expect(lines.contains { $0.contains("-32004") } && lines.last?.contains("-32007") == true)
+    }
+
+    @Test func linesThatEndHaveTheirTimeEach() throws {
+        let channel = try self.channel()
+        // Each read ends within the next line.
+        try channel.writeInbound(ByteBuffer(string: #"{"jsonrpc":"2.0","#))
+        for id in 1...30 {
+            channel.embeddedEventLoop.advanceTime(by: .seconds(6))
+            try channel.writeInbound(
+                ByteBuffer(string: #""id":\#(id),"method":"ping"}"# + "\n" + #"{"jsonrpc":"2.0","#))
+            self.requests.answerFirst()
+            #expect(try self.answers(channel).count == 1)
+        }
+        #expect(channel.isActive)
+        channel.embeddedEventLoop.advanceTime(by: .seconds(10))
+        #expect(!channel.isActive)
+    }
+
+    /// While the window is full it is not the peer that keeps a line from ending.
+    @Test func aLineThatIsLeftLyingTakesNoTime() throws {
+        let channel = try self.channel { $0.window = 1 }
+        try channel.writeInbound(self.ping(1))
+        try channel.writeInbound(ByteBuffer(string: #"{"jsonrpc":"2.0","#))
+        channel.embeddedEventLoop.advanceTime(by: .seconds(60))
+        #expect(channel.isActive)
+        self.requests.answerFirst()
+        #expect(try self.answers(channel).count == 1)
+        channel.embeddedEventLoop.advanceTime(by: .seconds(9))
+        #expect(channel.isActive)
+        channel.embeddedEventLoop.advanceTime(by: .seconds(1))
+        #expect(!channel.isActive)
+    }
+
+    /// Nor does who does not read its answers keep a connection for ever.
+    @Test func aPeerThatDoesNotReadIsLeftAsAQuietOneIs() throws {
+        let channel = try self.channel()
+        channel.isWritable = false
+        channel.pipeline.fireChannelWritabilityChanged()
+        channel.embeddedEventLoop.advanceTime(by: .seconds(100))
+        #expect(!channel.isActive)
+    }
+}

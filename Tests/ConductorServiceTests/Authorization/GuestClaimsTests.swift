@@ -1,0 +1,330 @@
+import ConductorRPC
+import ConductorService
+import Notifications
+import TLSSocket
+import Testing
+
+/// Every event that a guest can bring about, and every place of a report: what a guest may not say reaches no driver.
+@Suite(.timeLimit(.minutes(5))) struct GuestClaimsTests {
+    /// What a payload may say that is no name of an instance, a tenant or a publisher, and so a guest's own word. A field
+    /// that is new to a catalogue stands here or has a role: the test fails until somebody has decided.
+    private static let free: Set = [
+        "user_id", "client_ip", "request_id", "message", "exception", "cluster_id", "backup_id", "configuration_id",
+        "dbname", "username", "database", "host", "shelf",
+    ]
+    /// The same of a request's context.
+    private static let freeContext: Set = [
+        "_context_user", "_context_request_id", "_context_global_request_id", "_context_system_scope",
+        "_context_domain",
+        "_context_user_domain", "_context_project_domain", "_context_roles", "_context_is_admin",
+        "_context_user_identity",
+    ]
+    /// What names a tenant: where the certificate names none, the one that the context names, whichever that is.
+    private static let tenants: Set = ["tenant_id", "owner", "_context_project_id", "_context_project"]
+
+    /// Names that could mean something somewhere, and are no field of any event.
+    private static let furtherNames = [
+        "publisher_id", "event_type", "message_id", "timestamp", "priority", "_unique_id", "_context_project_id",
+        "_context_tenant", "_context_instance_id", "project_id", "tenant", "instance", "instance_ids",
+        "nova_instance_id",
+        "server_id", "slave_of_id", "master", "resource_id", "Instance_id", "instance_id ", "trove_notification",
+        "payload", "oslo.message",
+    ]
+    private static let requestContext = [
+        "user", "project_id", "system_scope", "project", "domain", "user_domain", "project_domain", "is_admin",
+        "read_only", "show_deleted", "auth_token", "request_id", "global_request_id", "resource_uuid", "roles",
+        "user_identity", "is_admin_project", "limit", "marker", "service_catalog", "tenant", "instance_id",
+    ]
+
+    /// What the operation's events declare, and what no event or another's does.
+    private static func names(_ operation: Catalogues.Operation) -> (declared: [String], others: [String]) {
+        let fields = operation.catalogue.baseFields + operation.definition.events.flatMap(\.fields)
+        let declared = Set(fields.flatMap { [$0.name, $0.alternateName].compactMap(\.self) })
+        let others =
+            Catalogue.defaultBaseFields.map(\.name) + ["instance_id", "vm", "vm_id", "owner"] + Self.furtherNames
+        return (declared.sorted(), others.filter { !declared.contains($0) })
+    }
+
+    /// Checks what the driver got, byte by byte.
+    private func check(
+        _ message: NotificationMessage, _ operation: Catalogues.Operation, _ phase: OperationPhase, namesTenant: Bool,
+        _ comment: Comment
+    ) throws {
+        let bytes = Envelope.messaging.encode(message)
+        let object = try #require(try JSONValue(json: bytes).object)
+        let payload = try #require(object["payload"]?.object)
+        func naming(_ members: [JSONObject.Member]) -> Set<String> {
+            Set(
+                members.filter { member in
+                    String(decoding: JSONWriter.encode([member.name: member.value]), as: UTF8.self)
+                        .contains(ClaimFixture.other)
+                }.map(\.name))
+        }
+        let tenants = namesTenant ? [] : Self.tenants
+        #expect(naming(payload.members).subtracting(Self.free).subtracting(tenants) == [], comment)
+        let rest = object.members.filter { $0.name != "payload" }
+        #expect(naming(rest).subtracting(Self.freeContext).subtracting(tenants) == [], comment)
+
+        #expect(object["publisher_id"] == "conductor.edge-1", comment)
+        #expect(object["event_type"]?.string == operation.definition.event(phase)?.eventType, comment)
+        for (name, own) in [("server_type", "conductor"), ("server_ip", "192.0.2.1:8790")] where payload[name] != nil {
+            #expect(payload[name] == .string(own), comment)
+        }
+        for field in operation.ownFields where field.isTold(in: phase) && field.role == .instance {
+            #expect(payload[field.name] == .string(ClaimFixture.instance), comment)
+        }
+        // All names of the tenant are one.
+        for field in operation.ownFields where field.isTold(in: phase) && field.role == .tenant {
+            #expect(payload[field.name] == object["_context_project_id"], comment)
+        }
+        guard namesTenant else { return }
+        for name in ["_context_project_id", "_context_project"] {
+            #expect(object[name] == .string(ClaimFixture.tenant), comment)
+        }
+        // Whoever splits it finds the tenant in the second place.
+        let identity = (object["_context_user_identity"]?.string ?? "").split(whereSeparator: \.isWhitespace)
+        #expect(identity.dropFirst().first.map { String($0) } == ClaimFixture.tenant, comment)
+    }
+
+    @Test(arguments: [true, false]) func noEventNamesAnybodyElse(namesTenant: Bool) async throws {
+        let fixture = try ClaimFixture(namesTenant: namesTenant)
+        let operations = fixture.operations
+        #expect(operations.count == 38 + 1)
+        let other = JSONValue.string(ClaimFixture.other)
+        for (name, operation) in operations {
+            // Other tests have their turn.
+            await Task.yield()
+            for phase in [OperationPhase.end, .error] {
+                let honest = fixture.honest(name, operation, phase)
+                guard case .published(let message) = try fixture.send(honest) else {
+                    Issue.record("\(name) \(phase) was refused")
+                    continue
+                }
+                try self.check(message, operation, phase, namesTenant: namesTenant, "\(name) \(phase)")
+
+                let names = Self.names(operation)
+                let declared = names.declared.flatMap {
+                    [["payload", $0], ["context", "payload", $0], ["context", $0]]
+                }
+                var places = [["etype"], ["value"], ["trace"], ["message_id"], ["timestamp"], ["publisher_id"]]
+                places += declared
+                places += names.others.flatMap { [["payload", $0], ["context", "payload", $0], ["context", $0]] }
+                places += Self.requestContext.map { ["context", "request_context", $0] }
+                for place in places {
+                    let value = place.last == "user_id" ? .string("user-1 \(ClaimFixture.other)") : other
+                    let values = namesTenant && declared.contains(place) ? [value, [value], ["id": value]] : [value]
+                    // An etype alone makes an error of it.
+                    let told = place == ["etype"] ? .error : phase
+                    for value in values {
+                        let end = try fixture.send(honest.with(value, at: place))
+                        let comment: Comment = "\(name) \(phase): \(place.joined(separator: ".")) is \(value)"
+                        if case .published(let message) = end {
+                            try self.check(message, operation, told, namesTenant: namesTenant, comment)
+                        }
+                        guard value == other else { continue }
+                        try self.expectRefusal(end, place, operation, namesTenant: namesTenant, comment)
+                    }
+                }
+            }
+        }
+    }
+
+    /// What names another instance or tenant by its name is refused, with the name of the field, rather than left out.
+    private func expectRefusal(
+        _ end: ClaimFixture.End, _ place: [String], _ operation: Catalogues.Operation, namesTenant: Bool,
+        _ comment: Comment
+    ) throws {
+        let isOwn = operation.ownFields.contains { field in
+            field.name == place.last || field.otherNames.contains(place.last ?? "")
+        }
+        let isClaim =
+            place == ["context", "tenant_id"] && namesTenant || isOwn && place.dropLast().last == "payload"
+        guard isClaim else { return }
+        guard case .refused(let error) = end else {
+            Issue.record("it was published: \(comment)")
+            return
+        }
+        #expect(error.code == .notPermitted, comment)
+        #expect(error.field == "params.\(place.joined(separator: "."))", comment)
+        #expect(!error.description.contains(ClaimFixture.other), comment)
+    }
+
+    @Test(arguments: [true, false]) func norDoesOneInTrovesForm(namesTenant: Bool) throws {
+        let fixture = try ClaimFixture(namesTenant: namesTenant)
+        var reported = 0
+        for (name, operation) in fixture.operations {
+            guard let className = operation.definition.troveClass else { continue }
+            let honest = fixture.honestOfTrove(className, operation)
+            guard case .published = try fixture.send(honest) else {
+                Issue.record("\(name) was refused")
+                continue
+            }
+            reported += 1
+            let names = Self.names(operation).declared + Self.furtherNames
+            var places = names.map { ["context", "trove_notification", $0] }
+            places += (Self.requestContext + names).map { ["context", $0] }
+            for place in places {
+                let end = try fixture.send(honest.with(.string(ClaimFixture.other), at: place))
+                if case .published(let message) = end {
+                    try self.check(
+                        message, operation, .end, namesTenant: namesTenant, "\(name): \(place.joined(separator: "."))")
+                }
+            }
+        }
+        #expect(reported == 38)
+    }
+
+    /// No event's type is an operation's name: a guest reports no start, and none of the events that stand alone.
+    @Test func aGuestReportsOutcomesOnly() throws {
+        let fixture = try ClaimFixture()
+        for event in fixture.catalogues.catalogues.flatMap(\.allEvents) {
+            for name in [event.eventType, event.alternateEventType].compactMap(\.self) {
+                let operation = try #require(fixture.catalogues.operation("database_create"))
+                guard case .refused(let error) = try fixture.send(fixture.honest(name, operation, .end)) else {
+                    Issue.record("\(name) was published")
+                    continue
+                }
+                #expect(error.code == .unknownEvent)
+            }
+        }
+    }
+
+    /// Forms of an instance's name that are not the instance's name, byte by byte.
+    private static let nearly: [JSONValue] = [
+        "INST-1", "inst-1 ", " inst-1", "inst-1\u{0}", "inst-1\n", "inst-11", "inst-", "", "inst\u{2D}\u{200B}1",
+        "inst‐1", ["inst-1"], ["inst-1", "b7d3-other"], ["id": "b7d3-other"], true, 1,
+    ]
+
+    @Test(arguments: Self.nearly) func nothingElseIsTheInstancesName(value: JSONValue) throws {
+        let fixture = try ClaimFixture()
+        for (name, field) in [("database_create", "instance_id"), ("shop.sell", "vm"), ("shop.sell", "vm_id")] {
+            let operation = try #require(fixture.catalogues.operation(name))
+            for phase in [OperationPhase.end, .error] {
+                for place in [["payload", field], ["context", "payload", field]] {
+                    let report = fixture.honest(name, operation, phase).with(value, at: place)
+                    guard case .refused(let error) = try fixture.send(report) else {
+                        Issue.record("\(name) \(phase) \(place) was published")
+                        continue
+                    }
+                    #expect([.notPermitted, .invalidParameters].contains(error.code))
+                    #expect(error.field == "params.\(place.joined(separator: "."))")
+                }
+            }
+        }
+    }
+
+    @Test(arguments: [true, false]) func whatAGuestLeavesOutIsSaidForIt(namesTenant: Bool) throws {
+        let fixture = try ClaimFixture(namesTenant: namesTenant)
+        for (name, operation) in fixture.operations {
+            for phase in [OperationPhase.end, .error] {
+                for value in [JSONValue?.none, .some(.null)] {
+                    var report = fixture.honest(name, operation, phase)
+                    for field in operation.ownFields {
+                        for path in [["payload"], ["context", "payload"]] {
+                            report = report.with(value, at: path + [field.name])
+                        }
+                    }
+                    guard case .published(let message) = try fixture.send(report) else {
+                        Issue.record("\(name) \(phase) was refused")
+                        continue
+                    }
+                    for field in operation.ownFields {
+                        let own = field.role == .instance ? ClaimFixture.instance : ClaimFixture.tenant
+                        let told: JSONValue? = field.isTold(in: phase) ? .some(.string(own)) : .none
+                        #expect(message.payload[field.name] == told, "\(name) \(phase) \(field.name)")
+                    }
+                }
+            }
+        }
+        // Each of Trove's error events tells it, and whatever has an instance_id in its documents does.
+        for operation in Catalogue.dbaas.operations {
+            let field = try #require(fixture.catalogues.operation(operation.key)?.ownFields.first)
+            #expect(field.name == "instance_id" && field.role == .instance && field.isTold(in: .error))
+        }
+    }
+
+    /// A number has other spellings, and readers that take it for another: a name is published as the certificate has it.
+    @Test(arguments: ["42", "1e2", "7.50"]) func aNameSaidAsANumberIsPublishedAsText(instance: String) throws {
+        let fixture = try ClaimFixture(instance: instance)
+        let number = try JSONValue(json: Array(instance.utf8))
+        for (name, said, told) in [
+            ("database_create", "instance_id", ["instance_id"]), ("shop.sell", "vm", ["vm"]),
+            ("shop.sell", "vm_id", ["vm", "vm_id"]),
+        ] {
+            let operation = try #require(fixture.catalogues.operation(name))
+            for phase in [OperationPhase.end, .error] {
+                var report = fixture.honest(name, operation, phase)
+                for field in ["instance_id", "vm", "vm_id"] {
+                    report = report.with(nil, at: ["payload", field]).with(nil, at: ["context", "payload", field])
+                }
+                for places in [[["payload"]], [["context", "payload"]], [["payload"], ["context", "payload"]]] {
+                    for value in [number, .string(instance)] {
+                        let claim = places.reduce(report) { $0.with(value, at: $1 + [said]) }
+                        guard case .published(let message) = try fixture.send(claim) else {
+                            Issue.record("\(name) \(phase) \(places) was refused")
+                            continue
+                        }
+                        for field in told { #expect(message.payload[field] == .string(instance)) }
+                    }
+                }
+            }
+        }
+    }
+
+    /// A user with white space in it would move the tenant's place in `_context_user_identity`.
+    @Test(arguments: [" ", "\t", "\n", "\u{A0}", "\u{2003}", "\u{1C}", "\u{1F}", "\u{85}", "\u{2028}", "\u{3000}"])
+    func aUserHidesNoTenant(space: String) throws {
+        let fixture = try ClaimFixture()
+        let operation = try #require(fixture.catalogues.operation("database_create"))
+        let report = fixture.honest("database_create", operation, .end)
+        for user in ["user-1\(space)tenant-2", space, "\(space)a", "a\(space)"] {
+            guard case .refused(let error) = try fixture.send(report.with(.string(user), at: ["context", "user_id"]))
+            else {
+                Issue.record("it was published")
+                continue
+            }
+            #expect(error.code == .notPermitted && error.field == "params.context.user_id")
+        }
+    }
+
+    /// What seems to be a secret that begins in the user and ends in a domain would take the tenant with it.
+    @Test(arguments: ["password='", "token:", "password=", "https://a:b"])
+    func noRedactionPutsAnotherTenantInItsPlace(user: String) throws {
+        let fixture = try ClaimFixture()
+        let operation = try #require(fixture.catalogues.operation("database_create"))
+        for domain in ["' tenant-2", "x@ tenant-2"] {
+            let report = fixture.honest("database_create", operation, .end)
+                .with(.string(user), at: ["context", "user_id"])
+                .with(.string(domain), at: ["context", "request_context", "domain"])
+            guard case .published(let message) = try fixture.send(report) else {
+                Issue.record("it was refused")
+                continue
+            }
+            let identity = try #require(message.context["user_identity"]?.string).split(separator: " ")
+            #expect(identity.count > 1 && identity[1] == ClaimFixture.tenant, "\(identity)")
+        }
+    }
+
+    /// The ids of the control plane's own events can be foreseen.
+    @Test func aGuestMintsNoIDOfTheControlPlanes() throws {
+        let fixture = try ClaimFixture()
+        let operation = try #require(fixture.catalogues.operation("database_create"))
+        let id = MessageID(naming: ["trove.instance.exists", ClaimFixture.instance])
+        let report = fixture.honest("database_create", operation, .end)
+        guard case .refused(let error) = try fixture.send(report.with(.string("\(id)"), at: ["message_id"])) else {
+            Issue.record("it was published")
+            return
+        }
+        #expect(error.code == .invalidParameters && error.field == "params.message_id")
+    }
+
+    /// The catalogue, rather than a name, says which fields are meant: all of them are texts.
+    @Test func fieldsWithARoleAreTexts() throws {
+        let fixture = try ClaimFixture()
+        for catalogue in fixture.catalogues.catalogues {
+            for field in catalogue.baseFields + catalogue.allEvents.flatMap(\.fields) where field.role != nil {
+                #expect(field.kind == .text)
+            }
+        }
+    }
+}

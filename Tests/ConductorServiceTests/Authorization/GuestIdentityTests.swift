@@ -1,0 +1,139 @@
+import ConductorRPC
+import ConductorService
+import TLSSocket
+import Testing
+
+/// Who a guest is, by what its certificate says.
+@Suite struct GuestIdentityTests {
+    private static let domain = TrustDomain("cloud.example") ?? .throwAway
+
+    private func identity(
+        _ uris: [String] = [], commonName: String? = nil, source: IdentitySource = .spiffe(Self.domain)
+    ) throws(GuestIdentityError) -> GuestIdentity {
+        try GuestIdentity(
+            PeerCertificate(
+                commonName: commonName, uris: uris, dnsNames: ["instance.example"], serialNumber: "01", notBefore: 0,
+                notAfter: .max, sha256: ""), source: source)
+    }
+
+    @Test func theURINamesTheInstanceAndPerhapsTheTenant() throws {
+        let plain = try self.identity(["spiffe://cloud.example/instance/6A0541e4-80_7.e"])
+        #expect(plain.instanceID == "6A0541e4-80_7.e" && plain.tenantID == nil)
+        #expect("\(plain)" == "6A0541e4-80_7.e")
+        let whole = try self.identity(["spiffe://cloud.example/tenant/t-1/instance/i-1"], commonName: "other")
+        #expect(whole.instanceID == "i-1" && whole.tenantID == "t-1")
+        #expect("\(whole)" == "t-1/i-1")
+        // What other schemes say is none of ours.
+        let among = try self.identity([
+            "https://cloud.example/instance/b", "spiffe://cloud.example/instance/i", "urn:uuid:1",
+        ])
+        #expect(among.instanceID == "i")
+        let longest = String(repeating: "a", count: 255)
+        #expect(try self.identity(["spiffe://cloud.example/instance/\(longest)"]).instanceID == longest)
+    }
+
+    /// Or whoever can have its certificates say more would have as many shares as it likes.
+    @Test func aGuestIsOneWhateverElseItsCertificatesSay() {
+        func identity(_ path: String?, name: String, sha256: String, source: IdentitySource? = nil) -> PeerIdentity {
+            GuestAuthorization(source: source ?? .spiffe(Self.domain)).identity(
+                of: PeerCertificate(
+                    commonName: name, uris: path.map { ["spiffe://cloud.example/\($0)", "urn:\(sha256)"] } ?? [],
+                    dnsNames: [sha256], serialNumber: sha256, notBefore: 0, notAfter: .max, sha256: sha256))
+        }
+        let guest = identity("tenant/t/instance/i", name: "a", sha256: "1")
+        #expect(guest == identity("tenant/t/instance/i", name: "b", sha256: "2"))
+        let others = [
+            guest, identity("tenant/u/instance/i", name: "a", sha256: "1"),
+            identity("tenant/t/instance/j", name: "a", sha256: "1"), identity("instance/i", name: "a", sha256: "1"),
+            // Those whom their certificates do not name are as many as their certificates.
+            identity(nil, name: "a", sha256: "1"), identity(nil, name: "a", sha256: "2"),
+        ]
+        #expect(Set(others).count == others.count)
+        #expect(
+            identity("x", name: "a", sha256: "1", source: .commonName)
+                == identity(nil, name: "a", sha256: "2", source: .commonName))
+    }
+
+    private static let malformed = [
+        "spiffe://cloud.example", "spiffe://cloud.example/", "spiffe://cloud.example/instance",
+        "spiffe://cloud.example/instance/", "spiffe://cloud.example/instance/a/", "spiffe://cloud.example//instance/a",
+        "spiffe://cloud.example/instance//a", "spiffe://cloud.example/instance/a/b",
+        "spiffe://cloud.example/Instance/a", "spiffe://cloud.example/instances/a",
+        "spiffe://cloud.example/x/instance/a",
+        "spiffe://cloud.example/instance/.", "spiffe://cloud.example/instance/..",
+        "spiffe://cloud.example/instance/../instance/a", "spiffe://cloud.example/./instance/a",
+        "spiffe://cloud.example/instance/a?b", "spiffe://cloud.example/instance/a#b",
+        "spiffe://cloud.example/instance/a%2Fb", "spiffe://cloud.example/instance/%61",
+        "spiffe://cloud.example/instance/a b",
+        "spiffe://cloud.example/instance/a:b", "spiffe://cloud.example/instance/ä",
+        "spiffe://cloud.example/instance/a*",
+        "spiffe://cloud.example/instance/\(String(repeating: "a", count: 256))",
+        "spiffe://cloud.example/tenant/t", "spiffe://cloud.example/tenant/t/instance",
+        "spiffe://cloud.example/tenant/t/",
+        "spiffe://cloud.example/tenant//instance/a", "spiffe://cloud.example/tenant/t/instance/",
+        "spiffe://cloud.example/tenant/../instance/a", "spiffe://cloud.example/tenant/t/instance/a/",
+        "spiffe://cloud.example/tenant/t%2F/instance/a", "spiffe://cloud.example/instance/a/tenant/t",
+        "spiffe://cloud.example/tenant/t/tenant/u/instance/a",
+        "spiffe://user@cloud.example/instance/a", "spiffe://cloud.example:443/instance/a",
+        "spiffe://cloud.example./instance/a", "spiffe://Cloud.example/instance/a",
+        "spiffe://cloud.example.evil/instance/a",
+        "spiffe://evil.cloud.example/instance/a", "spiffe://evil/cloud.example/instance/a", "spiffe:///instance/a",
+        "SPIFFE://cloud.example/instance/a", "Spiffe://cloud.example/instance/a", "spiffe:/cloud.example/instance/a",
+        "spiffe:cloud.example/instance/a", "spiffe://", "spiffe:", "spiffe",
+        "spiffe://cloud.example/\(String(repeating: "instance/", count: 300))a",
+    ]
+
+    @Test(arguments: Self.malformed) func whatIsNotExactlySoNamesNobody(uri: String) {
+        let error = #expect(throws: GuestIdentityError.self) { try self.identity([uri], commonName: "a") }
+        // A reason for whoever issued it, without the text that it has.
+        #expect(error?.description.contains("SPIFFE URI") == true)
+        #expect(error?.description.contains("evil") == false)
+    }
+
+    @Test func oneSPIFFEURIOnlyHoweverItIsWritten() {
+        let good = "spiffe://cloud.example/instance/a"
+        for other in [good, "spiffe://cloud.example/instance/b", "spiffe://other.example/x", "SPIFFE://x", "spiffe:"] {
+            for uris in [[good, other], [other, good]] {
+                let error = #expect(throws: GuestIdentityError.self) { try self.identity(uris) }
+                #expect(error?.description == "The certificate has more than one SPIFFE URI.")
+            }
+        }
+        #expect(throws: GuestIdentityError.self) { try self.identity([]) }
+    }
+
+    /// It is left out of what is read, and must not be passed over: beside the good one it could be a second.
+    @Test func aURIThatCannotBePrintedStandsBesideNone() throws {
+        for hasOne in [true, false] {
+            let certificate = PeerCertificate(
+                commonName: "a", uris: ["spiffe://cloud.example/instance/a"], hasUnprintableURI: hasOne, dnsNames: [],
+                serialNumber: "01", notBefore: 0, notAfter: .max, sha256: "")
+            let result = Result { () throws(GuestIdentityError) in
+                try GuestIdentity(certificate, source: .spiffe(Self.domain))
+            }
+            #expect(((try? result.get()) == nil) == hasOne)
+            #expect(try GuestIdentity(certificate, source: .commonName).instanceID == "a")
+        }
+    }
+
+    @Test func theCommonNameInsteadIfTheOperatorSaysSo() throws {
+        let other = ["spiffe://cloud.example/tenant/t/instance/b"]
+        let guest = try self.identity(other, commonName: "i-1", source: .commonName)
+        #expect(guest.instanceID == "i-1" && guest.tenantID == nil)
+        for name in [nil, "", ".", "..", "a b", "a/b", "a,CN=b", "tenant/t/instance/a", "ä", "a\n", "*"] {
+            #expect(throws: GuestIdentityError.self) {
+                try self.identity(other, commonName: name, source: .commonName)
+            }
+        }
+    }
+
+    @Test func aTrustDomainIsWrittenInOneWay() {
+        for name in ["cloud.example", "a", "a_b-c.1", String(repeating: "d", count: 255)] {
+            #expect(TrustDomain(name)?.name == name)
+        }
+        for name in [
+            "", "Cloud.example", "a/b", "a:1", "u@a", "spiffe://a", "a b", "ä", String(repeating: "d", count: 256),
+        ] {
+            #expect(TrustDomain(name) == nil, "\(name)")
+        }
+    }
+}

@@ -1,0 +1,260 @@
+import ConductorRPC
+import ConductorService
+import LogTesting
+import Logging
+import NIOCore
+import NIOPosix
+import Notifier
+import ProcessTesting
+import RelayTesting
+import TLSSocket
+import Testing
+
+/// Too many connections, by guests and by strangers, over real sockets.
+@Suite(.timeLimit(.minutes(2))) struct ConnectionLimitTests {
+    private static let ping = #"{"jsonrpc":"2.0","id":1,"method":"ping"}"#
+
+    /// A socket on which nothing is said.
+    private func connect(_ conductor: RunningConductor) async throws -> any Channel {
+        try await ClientBootstrap(group: TestEventLoops.group).connect(host: "127.0.0.1", port: conductor.port).get()
+    }
+
+    /// Waits until the conductor has so many connections.
+    private func wait(_ conductor: RunningConductor, _ isReached: (ConnectionCounters) -> Bool) async throws {
+        while !isReached(conductor.connections) { try await Task.sleep(for: .milliseconds(5)) }
+    }
+
+    /// The guest is served.
+    private func ping(_ guest: inout RawGuest) async throws {
+        let answer = try await guest.call(Self.ping)
+        #expect(answer.contains("version"))
+    }
+
+    @Test func tenConnectionsPastTheLimitWaitUntilThereIsRoom() async throws {
+        let log = LogRecorder()
+        try await withConductor(Notifier(drivers: [TestDriver()]), logger: log.logger("conductor")) {
+            $0.limits.connections = 5
+            $0.handshakeTimeout = .seconds(60)
+        } _: { conductor in
+            // Five that say nothing, and ten guests besides, whom the kernel takes and the conductor does not.
+            var silent: [any Channel] = []
+            for _ in 1...5 { silent.append(try await self.connect(conductor)) }
+            try await self.wait(conductor) { $0.connections == 5 }
+            try await withThrowingTaskGroup(of: String.self) { tasks in
+                for _ in 1...10 {
+                    tasks.addTask {
+                        try await RawGuest.with(conductor) { guest in
+                            #expect(conductor.connections.connections <= 5)
+                            return try await guest.call(Self.ping)
+                        }
+                    }
+                }
+                // They have room by one that leaves, one after the other.
+                try await silent.removeLast().close()
+                var answers = 0
+                for try await answer in tasks {
+                    #expect(answer.contains("version"))
+                    answers += 1
+                }
+                #expect(answers == 10)
+            }
+            for channel in silent { try await channel.close() }
+            try await self.wait(conductor) { $0.connections == 0 }
+            #expect(conductor.connections.refused == 0)
+        }
+        // One line, however many wait.
+        #expect(log.entries.count { "\($0.message)".contains("limits.connections") } == 1)
+    }
+
+    @Test func pastAGuestsOwnNumberTheNewestIsToldSoAndClosed() async throws {
+        let log = LogRecorder()
+        try await withConductor(Notifier(drivers: [TestDriver()]), logger: log.logger("conductor")) {
+            $0.limits.connectionsPerGuest = 2
+        } _: { conductor in
+            try conductor.certificates.write(
+                "other",
+                conductor.certificates.authority.issueClient(
+                    commonName: "inst-2", uris: ["spiffe://conductor.test/instance/inst-2"], validity: .days(1)))
+            try await RawGuest.with(conductor) { first in
+                try await self.ping(&first)
+                try await RawGuest.with(conductor) { second in
+                    try await self.ping(&second)
+                    for _ in 1...10 {
+                        try await RawGuest.with(conductor) { third in
+                            let line = try #require(try await third.line())
+                            #expect(line.hasPrefix(#"{"jsonrpc":"2.0","id":null,"error":{"code":-32005"#), "\(line)")
+                            #expect(line.contains("Too many connections") && line.contains(#""retryable":true"#))
+                            #expect(line.contains(#""retry_after_ms":10000"#))
+                            let end = try await third.line()
+                            #expect(end == nil)
+                        }
+                    }
+                    // Others, and those that were there before, do not notice.
+                    try await RawGuest.with(conductor, certificate: "other") { other in
+                        try await self.ping(&other)
+                    }
+                    try await self.ping(&second)
+                }
+                try await self.wait(conductor) { $0.connections == 1 }
+                // A place that was given back can be taken again.
+                try await RawGuest.with(conductor) { second in
+                    try await self.ping(&second)
+                }
+            }
+            #expect(conductor.connections.refused == 10)
+            // It is no request, so the ledger has none.
+            #expect(conductor.counters.received == 0 && conductor.counters.isBalanced)
+        }
+        #expect(log.entries.count { "\($0.message)".contains("limits.connections_per_guest") } == 1)
+    }
+
+    /// The guest's own client says why.
+    @Test func theClientIsToldWhyItsConnectionEnds() async throws {
+        try await withConductor(Notifier(drivers: [TestDriver()])) {
+            $0.limits.connectionsPerGuest = 1
+        } _: { conductor in
+            let first = try await conductor.connect()
+            let second = try await conductor.connect()
+            try await second.closeFuture.get()
+            let error = await #expect(throws: RPCCallError.self) { try await second.call(.ping) }
+            #expect(error?.isRetryable == true)
+            #expect(error?.description.contains("Too many connections") == true)
+            #expect(try await first.call(.ping) == .pong(version: RPCProtocol.version))
+            await first.close()
+        }
+    }
+
+    @Test func handshakesThatNeverEndLetOthersThroughAfterTheirTime() async throws {
+        try await withConductor(Notifier(drivers: [TestDriver()])) {
+            $0.limits.handshakes = 3
+            $0.handshakeTimeout = .milliseconds(300)
+        } _: { conductor in
+            try await RawGuest.with(conductor) { before in
+                try await self.ping(&before)
+                var silent: [any Channel] = []
+                for _ in 1...9 { silent.append(try await self.connect(conductor)) }
+                // More handshakes than may be are never under way, and who is inside is served.
+                try await self.ping(&before)
+                #expect(conductor.connections.handshakes <= 3)
+                try await RawGuest.with(conductor) { late in
+                    try await self.ping(&late)
+                }
+                for channel in silent { try await channel.closeFuture.get() }
+            }
+        }
+    }
+
+    /// A handshake that comes a byte at a time has no more time than one that does not come.
+    @Test func aSlowLorisInTheHandshakeIsLeftAtTheDeadline() async throws {
+        try await withConductor(Notifier(drivers: [TestDriver()])) {
+            $0.handshakeTimeout = .milliseconds(300)
+        } _: { conductor in
+            let channel = try await self.connect(conductor)
+            let hello: [UInt8] = [0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xFC, 0x03, 0x03]
+            let feeder = Task {
+                for index in 0... {
+                    try await channel.writeAndFlush(ByteBuffer(bytes: [index < hello.count ? hello[index] : 0]))
+                    try await Task.sleep(for: .milliseconds(20))
+                }
+            }
+            try await channel.closeFuture.get()
+            feeder.cancel()
+            _ = await feeder.result
+            try await self.wait(conductor) { $0.connections == 0 }
+        }
+    }
+
+    @Test func aSocketThatIsHalfClosedLeavesNothingBehind() async throws {
+        try await withConductor(Notifier(drivers: [TestDriver()])) { conductor in
+            // Before the handshake, and after it without a good-bye.
+            let channel = try await ClientBootstrap(group: TestEventLoops.group)
+                .channelOption(.allowRemoteHalfClosure, value: true)
+                .connect(host: "127.0.0.1", port: conductor.port).get()
+            try await channel.close(mode: .output)
+            try await self.wait(conductor) { $0.connections == 0 }
+            try? await channel.close()
+            let certificates = conductor.certificates
+            let openssl = try TestProcess(
+                "openssl",
+                [
+                    "s_client", "-quiet", "-connect", "127.0.0.1:\(conductor.port)", "-CAfile",
+                    certificates.path("ca.pem"), "-cert", certificates.path("guest.pem"), "-key",
+                    certificates.path("guest.key"),
+                ])
+            try openssl.send(Self.ping + "\n")
+            #expect(await openssl.outputUntil("version").contains("version"))
+            await openssl.finish()
+            try await self.wait(conductor) { $0.connections == 0 }
+        }
+    }
+
+    @Test func aConnectionThatHasNothingToSayIsClosed() async throws {
+        try await withConductor(Notifier(drivers: [TestDriver()])) {
+            $0.connection.idleTimeout = .milliseconds(200)
+        } _: { conductor in
+            try await RawGuest.with(conductor) { guest in
+                try await self.ping(&guest)
+                let end = try await guest.line()
+                #expect(end == nil)
+            }
+        }
+    }
+
+    /// Its client asks now and then whether the conductor is there.
+    @Test func aGuestsClientKeepsItsConnection() async throws {
+        try await withConductor(Notifier(drivers: [TestDriver()])) {
+            $0.connection.idleTimeout = .milliseconds(800)
+        } _: { conductor in
+            var configuration = ConductorConnection.Configuration()
+            configuration.keepAlive = .milliseconds(100)
+            let connection = try await conductor.connect(configuration)
+            while conductor.counters.pings < 15 { try await Task.sleep(for: .milliseconds(10)) }
+            #expect(try await connection.call(.ping) == .pong(version: RPCProtocol.version))
+            await connection.close()
+        }
+    }
+
+    @Test func aRequestInFlightKeepsAConnectionHoweverLongItTakes() async throws {
+        let driver = HeldDriver()
+        try await withConductor(Notifier(drivers: [driver])) {
+            $0.connection.idleTimeout = .milliseconds(100)
+        } _: { conductor in
+            try await RawGuest.with(conductor) { guest in
+                try await guest.send(line: SampleReport.line(id: 1))
+                await driver.received(1)
+                try await Task.sleep(for: .milliseconds(400))
+                driver.release()
+                #expect(try await guest.line()?.contains("published") == true)
+                let end = try await guest.line()
+                #expect(end == nil)
+            }
+        }
+    }
+
+    @Test func aSlowLorisInALineIsToldSoAndClosed() async throws {
+        let driver = HeldDriver()
+        try await withConductor(Notifier(drivers: [driver])) {
+            $0.connection.lineTimeout = .milliseconds(300)
+        } _: { conductor in
+            try await RawGuest.with(conductor) { guest in
+                // What was taken before is answered all the same.
+                try await guest.send(line: SampleReport.line(id: 1))
+                await driver.received(1)
+                let send = guest.sender
+                let feeder = Task {
+                    for byte in Self.ping.utf8 {
+                        try await send([byte])
+                        try await Task.sleep(for: .milliseconds(50))
+                    }
+                }
+                #expect(try await guest.line()?.contains(#""id":null,"error":{"code":-32007"#) == true)
+                driver.release()
+                #expect(try await guest.line()?.contains("published") == true)
+                let end = try await guest.line()
+                #expect(end == nil)
+                feeder.cancel()
+                _ = await feeder.result
+            }
+        }
+    }
+}

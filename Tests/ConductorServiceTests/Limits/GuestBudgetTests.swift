@@ -1,0 +1,104 @@
+import ConductorService
+import NIOCore
+import RelayTesting
+import Testing
+
+@Suite struct GuestBudgetTests {
+    private let start = NIODeadline.uptimeNanoseconds(5_000_000_000)
+
+    private func rates(_ perSecond: Int, burst: Int) -> GuestBudget.Rates {
+        var rates = GuestBudget.Rates()
+        rates.requestsPerSecond = perSecond
+        rates.requestsBurst = burst
+        return rates
+    }
+
+    /// How long each of so many requests at once has to wait; nil for those that are served.
+    private func ask(_ budget: inout GuestBudget, _ count: Int, _ now: NIODeadline) -> [TimeAmount?] {
+        (0..<count).map { _ in budget.request(now: now) }
+    }
+
+    @Test func requestsThatAreRefusedTogetherAreToldTimesOneAfterTheOther() {
+        var budget = GuestBudget(self.rates(100, burst: 5), now: self.start)
+        let answers = self.ask(&budget, 9, self.start)
+        #expect(answers.prefix(5).allSatisfy { $0 == nil })
+        #expect(answers.suffix(4) == [.milliseconds(10), .milliseconds(20), .milliseconds(30), .milliseconds(40)])
+        // None is told to wait for longer than until the whole burst is there again.
+        let more = self.ask(&budget, 3, self.start)
+        #expect(more == [.milliseconds(50), .milliseconds(50), .milliseconds(50)])
+    }
+
+    /// A guest whose window fits into the burst, and that sends what was refused when the last of it may come, is not refused
+    /// twice, whatever the rates are and however its requests come.
+    @Test(arguments: 0..<200 as Range<UInt64>)
+    func aGuestThatObeysIsServed(seed: UInt64) {
+        var random = Seeded(seed)
+        let perSecond = [1, 3, 50, 2000, 100_000].randomElement(using: &random) ?? 1
+        let burst = Int.random(in: 1...300, using: &random)
+        var budget = GuestBudget(self.rates(perSecond, burst: burst), now: self.start)
+        var now = self.start
+        for _ in 0..<50 {
+            // It may have a little left, or nothing.
+            _ = self.ask(&budget, Int.random(in: 0...burst, using: &random), now)
+            let refused = self.ask(&budget, Int.random(in: 1...burst, using: &random), now).compactMap(\.self)
+            now = now + (refused.max() ?? .zero) + .milliseconds(1)
+            let again = self.ask(&budget, refused.count, now)
+            #expect(again.allSatisfy { $0 == nil }, "\(perSecond)/s, burst \(burst), \(refused.count) refused")
+            if random.chance(30) { now = now + .milliseconds(Int64.random(in: 0...3000, using: &random)) }
+        }
+    }
+
+    @Test func aGuestThatDoesNotObeyIsLeftAlone() throws {
+        var budget = GuestBudget(self.rates(100, burst: 10), now: self.start)
+        #expect(budget.pause(now: self.start) == nil)
+        var refused = 0
+        while budget.pause(now: self.start) == nil, refused < 100_000 {
+            if budget.request(now: self.start) != nil { refused += 1 }
+        }
+        // Refusals are not for nothing, either.
+        #expect(refused == 1000)
+        let pause = try #require(budget.pause(now: self.start))
+        #expect(budget.pause(now: self.start + pause) == nil)
+        // When it is heard again it has a share again.
+        #expect(budget.request(now: self.start + pause) == nil)
+    }
+
+    @Test func bytesPastTheShareAreNotRead() throws {
+        var rates = GuestBudget.Rates()
+        rates.bytesPerSecond = 1000
+        rates.bytesBurst = 5000
+        var budget = GuestBudget(rates, now: self.start)
+        budget.received(bytes: 4999, now: self.start)
+        #expect(budget.pause(now: self.start) == nil)
+        // One read can be more than there was room for.
+        budget.received(bytes: 2001, now: self.start)
+        let pause = try #require(budget.pause(now: self.start))
+        #expect(pause >= .milliseconds(2001) && pause < .milliseconds(2002))
+        #expect(budget.pause(now: self.start + pause) == nil)
+    }
+
+    @Test func itIsAsGoodAsNewWhenAllHasFlownIn() {
+        var budget = GuestBudget(GuestBudget.Rates(), now: self.start)
+        #expect(budget.isUntouched(now: self.start))
+        for _ in 1...10 { _ = budget.request(now: self.start) }
+        budget.received(bytes: 1 << 20, now: self.start)
+        #expect(!budget.isUntouched(now: self.start))
+        #expect(budget.isUntouched(now: self.start + .seconds(1)))
+    }
+
+    /// What the defaults are for: a backlog of a hundred thousand outcomes goes through in about a minute.
+    @Test func theDefaultsLetABacklogThrough() {
+        var budget = GuestBudget(GuestBudget.Rates(), now: self.start)
+        var now = self.start
+        var delivered = 0
+        while delivered < 100_000 {
+            let answers = self.ask(&budget, 128, now)
+            delivered += answers.count { $0 == nil }
+            let wait = answers.compactMap(\.self).max()
+            // The agent's shortest pause.
+            now = now + (wait.map { max($0, .milliseconds(200)) } ?? .milliseconds(10))
+            #expect(budget.pause(now: now) == nil)
+        }
+        #expect(now - self.start < .seconds(160))
+    }
+}

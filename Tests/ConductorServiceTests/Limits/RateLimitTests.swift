@@ -1,0 +1,161 @@
+import ConductorRPC
+import ConductorService
+import NIOConcurrencyHelpers
+import NIOCore
+import Notifications
+import Notifier
+import RelayTesting
+import TLSSocket
+import Testing
+
+/// Guests that send more than their share, over real sockets.
+@Suite(.timeLimit(.minutes(3))) struct RateLimitTests {
+    private static let ping = #"{"jsonrpc":"2.0","id":1,"method":"ping"}"#
+
+    private func with(
+        _ driver: any NotificationDriver, _ rates: (inout GuestBudget.Rates) -> Void,
+        _ body: (RunningConductor) async throws -> Void
+    ) async throws {
+        try await withConductor(Notifier(drivers: [driver])) {
+            rates(&$0.limits.rates)
+        } _: { conductor in
+            try conductor.certificates.write(
+                "other",
+                conductor.certificates.authority.issueClient(
+                    commonName: "inst-2", uris: ["spiffe://conductor.test/instance/inst-2"], validity: .days(1)))
+            try await body(conductor)
+        }
+    }
+
+    @Test func pastItsShareAGuestIsToldWhenToComeAgain() async throws {
+        let driver = TestDriver()
+        try await self.with(driver) {
+            $0.requestsPerSecond = 50
+            $0.requestsBurst = 20
+        } _: { conductor in
+            // Its two connections have one share.
+            try await RawGuest.with(conductor) { first in
+                try await RawGuest.with(conductor) { second in
+                    let ids = (1...60).map { _ in MessageID() }
+                    func send(_ numbers: some Sequence<Int>, _ guest: inout RawGuest) async throws -> [Int: Int] {
+                        let lines = numbers.map { SampleReport.line(id: $0, messageID: ids[$0 - 1]) + "\n" }
+                        try await guest.send(Array(lines.joined().utf8))
+                        var waits: [Int: Int] = [:]
+                        for _ in lines {
+                            let answer = try #require(try await guest.line())
+                            let id = try #require(answer.firstMatch(of: /"id":(\d+)/).flatMap { Int($0.output.1) })
+                            guard !answer.contains("published") else { continue }
+                            #expect(answer.contains(#""code":-32005"#) && answer.contains(#""retryable":true"#))
+                            let wait = try #require(answer.firstMatch(of: /"retry_after_ms":(\d+)/)?.output.1)
+                            waits[id] = Int(wait)
+                        }
+                        return waits
+                    }
+                    let refused = try await send(1...20, &first)
+                    #expect(refused.isEmpty)
+                    var waits = try await send(21...60, &second)
+                    // Some flowed in meanwhile, as many as the machine was slow.
+                    #expect(!waits.isEmpty)
+                    var rounds = 0
+                    while !waits.isEmpty, rounds < 20 {
+                        #expect(waits.values.allSatisfy { 1...402 ~= $0 }, "\(waits)")
+                        try await Task.sleep(for: .milliseconds(waits.values.max() ?? 0))
+                        // As many as fit into the burst: nothing is refused twice.
+                        let again = waits.keys.sorted().prefix(20)
+                        for id in again { waits[id] = nil }
+                        let refused = try await send(again, &second)
+                        #expect(refused.isEmpty)
+                        rounds += 1
+                    }
+                }
+            }
+            #expect(driver.notifications.count == 60)
+            let counters = conductor.counters
+            #expect(counters.isBalanced && counters.published == 60)
+            #expect(counters.rejected["rate_limited"] == counters.rejectedTotal)
+            #expect(counters.received == 60 + counters.rejectedTotal)
+        }
+    }
+
+    /// A guest that floods from several connections, and does not read what it is told, costs the others nothing.
+    @Test func oneThatFloodsDoesNotKeepTheOthersFromBeingServed() async throws {
+        try await self.with(NoopDriver()) {
+            $0.requestsPerSecond = 200
+            $0.requestsBurst = 200
+            $0.bytesPerSecond = 1 << 20
+            $0.bytesBurst = 1 << 20
+        } _: { conductor in
+            let isOver = NIOLockedValueBox(false)
+            let junk = Array(
+                String(repeating: Self.ping + "\n" + SampleReport.line(id: 7) + "\n\n\n" + "nonsense\n", count: 100)
+                    .utf8)
+            try await withThrowingTaskGroup(of: Void.self) { tasks in
+                for _ in 1...4 {
+                    tasks.addTask {
+                        try await RawGuest.with(conductor) { flooder in
+                            // To write is to wait until the conductor reads, so it is another task that ends it.
+                            let send = flooder.sender
+                            let flood = Task { while !isOver.withLockedValue({ $0 }) { try await send(junk) } }
+                            while !isOver.withLockedValue({ $0 }) { try await Task.sleep(for: .milliseconds(10)) }
+                            flood.cancel()
+                        }
+                    }
+                }
+                // Until it has gone past its share.
+                while conductor.counters.rejected["rate_limited"] == nil { try await Task.sleep(for: .milliseconds(5)) }
+                try await RawGuest.with(conductor, certificate: "other") { other in
+                    for id in 1...100 {
+                        let answer = try await other.call(SampleReport.line(id: id, instance: "inst-2"))
+                        #expect(answer.contains("published"), "\(answer)")
+                    }
+                }
+                isOver.withLockedValue { $0 = true }
+                try await tasks.waitForAll()
+            }
+            #expect(conductor.counters.isBalanced)
+        }
+    }
+
+    @Test func bytesPastTheShareWaitAndAreServed() async throws {
+        try await self.with(TestDriver()) {
+            $0.bytesPerSecond = 200_000
+            $0.bytesBurst = 10_000
+        } _: { conductor in
+            try await RawGuest.with(conductor) { guest in
+                let start = ContinuousClock.now
+                let lines = (1...300).map { SampleReport.line(id: $0) + "\n" }.joined()
+                try await guest.send(Array(lines.utf8))
+                for _ in 1...300 { #expect(try await guest.line()?.contains("published") == true) }
+                // All of them, and not before their time.
+                let least = Double(lines.utf8.count - 10_000) / 200_000
+                #expect(ContinuousClock.now - start >= .seconds(least * 0.99))
+            }
+            #expect(conductor.counters.rejectedTotal == 0)
+        }
+    }
+
+    /// A line of nothing but brackets costs no more than a line of their number.
+    @Test func nestingIsBoundedAndTheConnectionLivesOn() async throws {
+        try await withConductor(Notifier(drivers: [TestDriver()])) { conductor in
+            try await RawGuest.with(conductor) { guest in
+                for bracket in ["[", #"{"a":"#] {
+                    let bomb = String(repeating: bracket, count: 1_000_000 / bracket.utf8.count)
+                    let answer = try await guest.call(bomb)
+                    #expect(answer.contains(#""reason":"parse_error""#) && answer.contains("32"), "\(answer)")
+                }
+                // As wide as a line is long.
+                let wide = try await guest.call("[" + String(repeating: "[],", count: 300_000) + "1]")
+                #expect(wide.contains("parse_error") && wide.contains("\(RPCProtocol.maximumValues) values"), "\(wide)")
+                // As deep as may be is read.
+                let deep = RPCProtocol.maximumDepth - 3
+                let value = String(repeating: "[", count: deep) + String(repeating: "]", count: deep)
+                for (value, reason) in [(value, "invalid_params"), ("[\(value)]", "parse_error")] {
+                    let answer = try await guest.call(
+                        #"{"jsonrpc":"2.0","id":1,"method":"notify_end","params":{"context":{"x":\#(value)}}}"#)
+                    #expect(answer.contains(reason), "\(answer)")
+                }
+                #expect(try await guest.call(Self.ping).contains("version"))
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+import ConductorService
+import Foundation
+import LogTesting
+import Notifier
+import RelayTesting
+import TLSSocket
+import Testing
+
+/// A file that cannot be used keeps nobody in who is revoked: real files, real clocks, real connections.
+@Suite(.timeLimit(.minutes(2))) struct RevocationBesideBadFilesTests {
+    private let certificates: TestCertificates
+    private let revoked: IssuedCertificate
+
+    init() throws {
+        self.certificates = try TestCertificates()
+        self.revoked = try TestCertificates.guest(of: self.certificates.authority)
+        try self.certificates.write("revoked", self.revoked)
+        try self.certificates.writeList()
+    }
+
+    /// In one step: nothing in between is seen.
+    private func write(_ text: String, to name: String) throws {
+        try Data(text.utf8).write(to: self.certificates.directory.appending(path: name), options: .atomic)
+    }
+
+    /// What a renewal leaves behind that has gone wrong.
+    enum Damage: CaseIterable {
+        case keyOpenToAll, keyOfAnother, noKey, noCertificate
+    }
+
+    private func damage(_ damage: Damage) throws {
+        let key = self.certificates.path("conductor.key")
+        switch damage {
+        case .keyOpenToAll:
+            try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: key)
+        case .keyOfAnother:
+            try self.certificates.write("another", TestCertificates.server(of: self.certificates.authority))
+            try #require(rename(self.certificates.path("another.key"), key) == 0)
+        case .noKey: try FileManager.default.removeItem(atPath: key)
+        case .noCertificate: try self.write("nonsense", to: "conductor.pem")
+        }
+    }
+
+    @Test(arguments: Damage.allCases)
+    func whoIsRevokedIsCutAndKeptOutWhileTheOwnFilesAreBad(_ damage: Damage) async throws {
+        try await LiveConductor.with(
+            Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", interval: .seconds(1),
+            patience: .zero
+        ) { conductor in
+            try await RawGuest.with(conductor.running, certificate: "revoked") { guest in
+                _ = try await guest.call(LiveConductor.ping)
+                try self.damage(damage)
+                let refusal = await conductor.log.next(LiveConductor.refused)
+                #expect(refusal.message.contains("revocation lists are up to date"))
+                let clock = ContinuousClock()
+                let written = clock.now
+                try self.certificates.writeList(revoking: [self.revoked])
+                #expect(try await guest.line() == nil)
+                #expect(clock.now - written < .seconds(5))
+            }
+            await conductor.log.next(LiveConductor.inPart)
+            #expect(await !conductor.answers("revoked"))
+            #expect(await conductor.answers())
+            // What is wrong is still wrong, and was said once.
+            #expect(conductor.running.tls.status.problem != nil)
+            #expect(conductor.log.count(LiveConductor.refused) == 1)
+
+            try self.certificates.write(
+                "conductor", TestCertificates.server(of: self.certificates.authority, name: "renewed"))
+            await conductor.log.next(LiveConductor.inUse)
+            #expect(conductor.running.tls.status.problem == nil)
+            #expect(conductor.running.tls.current.certificate.commonName == "renewed")
+            #expect(await !conductor.answers("revoked"))
+            #expect(await conductor.answers())
+        }
+    }
+
+    /// What is in the middle of a change for longer than a connection may stay: nothing is said yet, and all the same.
+    @Test func aNewKeyIsNotWaitedFor() async throws {
+        try await LiveConductor.with(
+            Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", patience: .seconds(60)
+        ) { conductor in
+            try await RawGuest.with(conductor.running, certificate: "revoked") { guest in
+                _ = try await guest.call(LiveConductor.ping)
+                try self.damage(.keyOfAnother)
+                try self.certificates.writeList(revoking: [self.revoked])
+                #expect(try await guest.line() == nil)
+            }
+            #expect(conductor.log.count(LiveConductor.refused) == 0)
+        }
+    }
+
+    @Test func behindAuthoritiesThatCannotBeReadTheListsCountAsWell() async throws {
+        try await LiveConductor.with(
+            Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", patience: .zero
+        ) { conductor in
+            try await RawGuest.with(conductor.running, certificate: "revoked") { guest in
+                _ = try await guest.call(LiveConductor.ping)
+                try self.write("nonsense", to: "ca.pem")
+                await conductor.log.next(LiveConductor.refused)
+                try self.certificates.writeList(revoking: [self.revoked])
+                #expect(try await guest.line() == nil)
+            }
+        }
+    }
+
+    @Test func anAuthorityThatIsTakenOutIsOutWhileTheKeyIsBad() async throws {
+        let other = try CertificateAuthority.create(commonName: "Other authority", validity: .days(1))
+        try self.certificates.write("foreign", TestCertificates.guest(of: other))
+        let own = self.certificates.authority.certificatePEM
+        try self.write(own + other.certificatePEM, to: "ca.pem")
+        try await LiveConductor.with(
+            Notifier(drivers: [TestDriver()]), certificates: self.certificates, patience: .zero
+        ) { conductor in
+            #expect(await conductor.answers("foreign"))
+            try self.damage(.keyOpenToAll)
+            await conductor.log.next(LiveConductor.refused)
+            try self.write(own, to: "ca.pem")
+            await conductor.log.next(LiveConductor.inPart)
+            #expect(await !conductor.answers("foreign"))
+            #expect(await conductor.answers())
+        }
+    }
+
+    @Test func aBadListIsSaidToLeaveRevocationsBehind() async throws {
+        try await LiveConductor.with(
+            Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", patience: .zero
+        ) { conductor in
+            try self.write("nonsense", to: "ca.crl")
+            let refusal = await conductor.log.next(LiveConductor.refused)
+            #expect(refusal.message.contains("what was revoked since is not known"))
+            #expect(await conductor.answers())
+        }
+    }
+}

@@ -1,0 +1,66 @@
+import BrokerTesting
+import ConductorRPC
+import ConductorService
+import Logging
+import Notifications
+import Notifier
+import RelayTesting
+import Testing
+
+/// Several conductors over one broker: guests go from one to another.
+@Suite(.timeLimit(.minutes(2))) struct SideBySideTests {
+    @Test func whatIsSentAgainToAnotherConductorIsTheSameMessage() async throws {
+        let broker = try TestBroker.shared()
+        let topic = UniqueTopic()
+        var messaging = MessagingDriver.Configuration(transportURL: broker.url)
+        messaging.exchange = topic.exchange
+        messaging.topic = topic.topic
+        var logger = Logger(label: "conductor") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = .critical
+        let certificates = try TestCertificates()
+        // The spool's stored words, whatever they are: an error with a trace and the text of a stranger.
+        var report = OutcomeReport(
+            context: SampleReport.context(dbname: "caf\u{E9} \u{1F600}"),
+            outcome: .error(ExceptionInfo(etype: "DiskFull", value: "no \"space\"", trace: ["1", "2"]), payload: [:]))
+        report.context.payload["undeclared"] = "x"
+        var ports: [Int] = []
+        let notifiers = try (1...2).map { _ in
+            try Notifier(names: [.messagingv2], messaging: messaging, logger: logger)
+        }
+        try await withConductor(notifiers[0], certificates: certificates) { first in
+            try await withConductor(notifiers[1], certificates: certificates) { second in
+                for conductor in [first, second] {
+                    let connection = try await conductor.connect()
+                    // The second has not seen it: it publishes it again.
+                    try await self.publish(report, over: connection)
+                    ports.append(conductor.port)
+                    await connection.close()
+                }
+            }
+        }
+        let bodies = try await BrokerClient(broker).getAll(topic.error).map { String(decoding: $0.body, as: UTF8.self) }
+        #expect(bodies.count == 2)
+        // New for each send, as oslo has it; and the address that the guest reached, for two have two.
+        let unique = /\\"_unique_id\\":\\"[0-9a-f]{32}\\"/
+        let alike = zip(bodies, ports).map { body, port in
+            body.replacing(unique, with: "").replacing("127.0.0.1:\(port)", with: "")
+        }
+        #expect(Set(bodies).count == 2 && Set(alike).count == 1, "\(bodies)")
+        #expect(bodies.allSatisfy { $0.contains(report.messageID.description) && $0.firstMatch(of: unique) != nil })
+        let client = BrokerClient(broker)
+        for queue in [topic.info, topic.error] { try await client.deleteQueue(queue) }
+        try await client.deleteExchange(topic.exchange)
+    }
+
+    private func publish(_ report: OutcomeReport, over connection: ConductorConnection) async throws {
+        while true {
+            do {
+                let reply = try await connection.call(.notify(report))
+                #expect(reply == .taken(report.messageID, .published))
+                return
+            } catch RPCCallError.refused(let error) where error.code == .brokerUnavailable {
+                await Task.yield()
+            }
+        }
+    }
+}

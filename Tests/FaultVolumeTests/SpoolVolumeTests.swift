@@ -1,0 +1,149 @@
+import FaultVolume
+import Foundation
+import Glibc
+import ProcessTesting
+import Testing
+
+/// That each fault is real: the kernel's own, and not the volume's word for it.
+@Suite(.serialized) struct SpoolVolumeTests {
+    @Test(.timeLimit(.minutes(2)))
+    func aPowerCutTakesWhatWasNotSyncedAndNothingElse() async throws {
+        try await withVolume { volume in
+            try writeFile("\(volume.path)/synced", "kept", isSynced: true)
+            try writeFile("\(volume.path)/unsynced", "lost", isSynced: false)
+            #expect(fileText("\(volume.path)/unsynced") == "lost")
+            try await volume.cutPower()
+            #expect(throws: DiskFile.Failure(number: EIO)) {
+                try writeFile("\(volume.path)/late", "never", isSynced: false)
+            }
+            try await volume.remount()
+            #expect(fileText("\(volume.path)/synced") == "kept")
+            #expect((fileText("\(volume.path)/unsynced") ?? "").isEmpty)
+            try writeFile("\(volume.path)/late", "again", isSynced: true)
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func whatAProcessSaidBeforeAPowerCutIsThere() async throws {
+        // Says each number once the disk has it.
+        let program = """
+            import os, sys
+            file = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            print(os.getpid(), "pid", flush=True)
+            for number in range(10 ** 9):
+                os.write(file, b"%d\\n" % number)
+                os.fdatasync(file)
+                print(number, "said", flush=True)
+            """
+        try await withVolume { volume in
+            for round in 0..<10 {
+                let path = "\(volume.path)/numbers-\(round)"
+                let process = try TestProcess("/usr/bin/python3", ["-c", program, path])
+                let first = await process.outputUntil("\(Int.random(in: 1...40)) said")
+                let pid = try #require(first.split(separator: " ").first.flatMap { Int32($0) })
+                try await volume.powerCut(of: [pid])
+                let said = await process.outputUntilExit().split(separator: "\n").filter { $0.hasSuffix("said") }
+                let found = (fileText(path) ?? "").split(separator: "\n")
+                #expect(said.count >= 2 && found.count >= said.count)
+            }
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func aFullDiskTakesNothingUntilThereIsRoom() async throws {
+        try await withVolume { volume in
+            let file = try DiskFile("\(volume.path)/file")
+            try file.append([UInt8](repeating: 1, count: 4096))
+            try await volume.fill()
+            #expect(throws: DiskFile.Failure(number: ENOSPC)) {
+                try file.append([UInt8](repeating: 1, count: 64 << 10))
+            }
+            try volume.free()
+            try file.append([UInt8](repeating: 1, count: 64 << 10))
+            try file.sync()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func aReadOnlyDiskRefusesAlsoWhoHasAFileOpen() async throws {
+        try await withVolume { volume in
+            try writeFile("\(volume.path)/read", "kept", isSynced: true)
+            try await {
+                // Closed before the volume is mounted again.
+                let file = try DiskFile("\(volume.path)/open")
+                try await volume.makeReadOnly()
+                #expect(throws: DiskFile.Failure(number: EROFS)) { try file.append([1]) }
+                #expect(throws: DiskFile.Failure(number: EROFS)) { _ = try DiskFile("\(volume.path)/new") }
+            }()
+            #expect(fileText("\(volume.path)/read") == "kept")
+            try await volume.remount()
+            try writeFile("\(volume.path)/new", "again", isSynced: true)
+            #expect(fileText("\(volume.path)/read") == "kept")
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func aFrozenDiskHoldsUpAWriterUntilItIsThawed() async throws {
+        try await withVolume { volume in
+            let path = "\(volume.path)/file"
+            let writer = try TestProcess(
+                "sh",
+                ["-c", "exec 3>\"$1\"; echo $$ pid; read line; echo written >&3; sync \"$1\"; echo synced", "sh", path])
+            let pid = try #require(await writer.outputUntil("pid").split(separator: " ").first)
+            try await volume.freeze()
+            try writer.send("go\n")
+            // D: it waits in the kernel, where no signal reaches it. It would have ended, had the disk taken the text.
+            var state = ""
+            while state != "D" {
+                try Task.checkCancellation()
+                let stat = try #require(fileText("/proc/\(pid)/stat"), "the writer was not held up")
+                state = stat.split(separator: ")").last?.split(separator: " ").first.map(String.init) ?? ""
+                await Task.yield()
+            }
+            #expect(fileText(path)?.isEmpty == true)
+            try await volume.thaw()
+            #expect(await writer.outputUntilExit().hasSuffix("synced\n"))
+            #expect(fileText(path) == "written\n")
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func destroyLeavesNoMountNoDeviceAndNoFile() async throws {
+        let directory = FileManager.default.temporaryDirectory.appending(path: "destroy-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let faults: [(SpoolVolume) async throws -> Void] = [
+            { _ in }, { try await $0.cutPower() }, { try await $0.makeReadOnly() }, { try await $0.freeze() },
+            { try await $0.fill() },
+        ]
+        for fault in faults {
+            let volume = try await SpoolVolume.make(in: directory, megabytes: 16)
+            #expect(try traces(of: directory).count == 2)
+            try await fault(volume)
+            await volume.destroy()
+            #expect(try traces(of: directory) == [])
+            #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == [])
+            await volume.destroy()
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func aMachineThatCannotMountSaysSo() async throws {
+        let error = await #expect(throws: VolumeError.self) {
+            // A file system of this size fits on no disk.
+            _ = try await SpoolVolume.make(in: FileManager.default.temporaryDirectory, megabytes: 1 << 40)
+        }
+        #expect(error?.description.contains("root, loop devices") == true)
+    }
+
+    /// The mounts below a directory and the loop devices on files there, as the kernel lists them.
+    private func traces(of directory: URL) throws -> [String] {
+        let mounts = try String(contentsOfFile: "/proc/mounts", encoding: .utf8).split(separator: "\n").filter {
+            $0.contains(directory.path)
+        }.map(String.init)
+        let devices = try FileManager.default.contentsOfDirectory(atPath: "/sys/block").filter {
+            fileText("/sys/block/\($0)/loop/backing_file")?.hasPrefix(directory.path) == true
+        }
+        return mounts + devices
+    }
+}

@@ -1,0 +1,14 @@
+import FaultVolume
+import Foundation
+
+/// Runs the body with a volume of its own, which is destroyed afterwards whatever happens.
+func withVolume(megabytes: Int = 32, _ body: (SpoolVolume) async throws -> Void) async throws {
+    let volume = try await SpoolVolume.make(in: FileManager.default.temporaryDirectory, megabytes: megabytes)
+    do {
+        try await body(volume)
+    } catch {
+        await volume.destroy()
+        throw error
+    }
+    await volume.destroy()
+}

@@ -1,0 +1,155 @@
+import FaultWorkload
+import Notifications
+import Testing
+
+@Suite struct OracleTests {
+    private let ending = PlannedOperation(guest: "alpha", number: 1)
+    private let failing = PlannedOperation(guest: "alpha", number: 3)
+
+    private func body(
+        _ operation: PlannedOperation, _ outcome: OperationOutcome? = nil, messageID: MessageID = MessageID(),
+        address: String = "192.0.2.1"
+    ) throws -> [UInt8] {
+        let planned =
+            operation.fails
+            ? OperationOutcome.error(PlannedFailure(operation).exceptionInfo, payload: [:])
+            : .end(payload: [:])
+        let definition = try #require(Catalogues.builtIn.operation("database_create"))
+        let notification = try definition.notification(
+            of: outcome ?? planned, context: operation.context,
+            origin: NotificationOrigin(publisherID: "conductor.edge", serverType: "conductor", serverIP: address),
+            messageID: messageID, timestamp: NotificationTimestamp("2026-11-21 12:00:00.000000") ?? .now())
+        return Envelope.messagingv2.encode(notification.message)
+    }
+
+    private func observed(
+        _ operation: PlannedOperation, _ outcome: OperationOutcome? = nil, messageID: MessageID = MessageID(),
+        address: String = "192.0.2.1"
+    ) throws -> ObservedNotification {
+        let isError = operation.fails || outcome.map { if case .error = $0 { true } else { false } } == true
+        return try ObservedNotification(
+            body: try self.body(operation, outcome, messageID: messageID, address: address),
+            queue: isError ? "notification.error" : "notification.info")
+    }
+
+    private let interruption = OperationOutcome.error(
+        ExceptionInfo(etype: "OperationInterrupted", value: "The guest agent ended while the operation ran."),
+        payload: [:])
+
+    @Test func whatWasKeptAndArrivedIsFlawless() throws {
+        var oracle = Oracle()
+        for operation in [self.ending, self.failing] {
+            oracle.said(operation, .open)
+            oracle.said(operation, .kept)
+            oracle.received(try self.observed(operation))
+        }
+        let judgement = oracle.judgement
+        #expect(judgement.isFlawless && judgement.kept == 2 && judgement.messages == 2 && judgement.duplicates == 0)
+    }
+
+    @Test func aKeptOutcomeThatDoesNotArriveIsLost() {
+        var oracle = Oracle()
+        oracle.said(self.ending, .kept)
+        #expect(oracle.judgement.lost == [self.ending.requestID])
+    }
+
+    @Test func repetitionsWithOneIdAndOneBodyAreCounted() throws {
+        var oracle = Oracle()
+        let id = MessageID()
+        oracle.said(self.ending, .kept)
+        // _unique_id differs each time.
+        for _ in 0..<3 { oracle.received(try self.observed(self.ending, messageID: id)) }
+        #expect(oracle.judgement.isFlawless && oracle.judgement.duplicates == 2)
+    }
+
+    @Test func aRepetitionUnderAnotherIdIsAFork() throws {
+        var oracle = Oracle()
+        oracle.said(self.ending, .kept)
+        for _ in 0..<2 { oracle.received(try self.observed(self.ending)) }
+        #expect(oracle.judgement.forked.count == 1)
+    }
+
+    @Test func aRepetitionWithOtherBytesIsAFork() throws {
+        var oracle = Oracle()
+        let id = MessageID()
+        oracle.said(self.ending, .kept)
+        oracle.received(try self.observed(self.ending, messageID: id))
+        oracle.received(try self.observed(self.ending, messageID: id, address: "192.0.2.2"))
+        #expect(oracle.judgement.forked.count == 1)
+    }
+
+    @Test func anEndAndAnInterruptionAreAFork() throws {
+        var oracle = Oracle()
+        let id = MessageID()
+        oracle.said(self.ending, .open)
+        oracle.received(try self.observed(self.ending, messageID: id))
+        oracle.received(try self.observed(self.ending, self.interruption, messageID: id))
+        #expect(oracle.judgement.forked.count == 1)
+    }
+
+    @Test func anInterruptionOfWhatWasKeptIsAnAlteration() throws {
+        var oracle = Oracle()
+        oracle.said(self.ending, .kept)
+        oracle.received(try self.observed(self.ending, self.interruption))
+        #expect(oracle.judgement.altered.count == 1)
+    }
+
+    @Test(arguments: [nil, true, false]) func anOpenOperationMayHaveAnyOneOutcome(isInterrupted: Bool?) throws {
+        var oracle = Oracle()
+        oracle.said(self.ending, .open)
+        if let isInterrupted {
+            oracle.received(try self.observed(self.ending, isInterrupted ? self.interruption : nil))
+        }
+        #expect(oracle.judgement.isFlawless)
+    }
+
+    @Test(arguments: [nil, true, false]) func anOperationThatRanIsTold(isInterrupted: Bool?) throws {
+        var oracle = Oracle()
+        oracle.said(self.ending, .open)
+        oracle.said(self.ending, .running)
+        if let isInterrupted {
+            oracle.received(try self.observed(self.ending, isInterrupted ? self.interruption : nil))
+        }
+        #expect(oracle.judgement.isFlawless == (isInterrupted != nil))
+    }
+
+    @Test func whatWasRefusedMayNotBeToldOf() throws {
+        for (fate, outcome, isFlawless) in [
+            (Oracle.Fate.refused, nil, false), (.refused, self.interruption, false), (.notBegun, nil, false),
+            (.notBegun, self.interruption, true), (.notKept, nil, true), (.notKept, self.interruption, true),
+        ] {
+            var oracle = Oracle()
+            oracle.said(self.ending, fate)
+            oracle.received(try self.observed(self.ending, outcome))
+            #expect(oracle.judgement.isFlawless == isFlawless, "\(fate) \(outcome as Any)")
+        }
+    }
+
+    @Test func messagesOfNobodyAreNoticed() throws {
+        var oracle = Oracle()
+        oracle.received(try self.observed(self.ending))
+        #expect(oracle.judgement.strangers == 1 && !oracle.judgement.isFlawless)
+    }
+
+    @Test func alterationsAreNoticed() throws {
+        let other = OperationOutcome.error(ExceptionInfo(etype: "Other", value: "x"), payload: [:])
+        let good = try self.body(self.ending)
+        let text = String(decoding: good, as: UTF8.self)
+        let altered = [
+            (text.replacing("db-alpha-1", with: "db-alpha-2"), "notification.info"),
+            (text.replacing("tenant-alpha", with: "tenant-beta"), "notification.info"),
+            (text, "notification.error"),
+            (text.replacing("INFO", with: "ERROR"), "notification.info"),
+            (text.replacing("database_create.end", with: "database_create.start"), "notification.info"),
+            (String(text.dropLast(10)), "notification.info"),
+            (String(decoding: try self.body(self.failing, other), as: UTF8.self), "notification.error"),
+            (String(decoding: try self.body(self.failing, .end(payload: [:])), as: UTF8.self), "notification.info"),
+        ]
+        for (text, queue) in altered {
+            #expect(throws: (any Error).self, "\(text)") {
+                try ObservedNotification(body: Array(text.utf8), queue: queue)
+            }
+        }
+        #expect(throws: Never.self) { try ObservedNotification(body: good, queue: "notification.info") }
+    }
+}

@@ -1,0 +1,19 @@
+import ArgumentParser
+
+/// `backlog-check`: what a hundred thousand outcomes that wait for a broker cost a guest and its conductor.
+@main
+struct BacklogProgram: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "backlog-check",
+        abstract: "Measures a guest and a conductor while a backlog piles up, and while it is delivered.",
+        subcommands: [Check.self, Guest.self])
+}
+
+/// What all guests of one check have in common.
+struct GuestOptions: ParsableArguments {
+    @Option(help: "The directory that `conductor certificates` made, with the instance that the outcomes are about.")
+    var tls: String
+
+    @Option(help: "The conductor's port at 127.0.0.1.")
+    var port: Int
+}

@@ -1,0 +1,31 @@
+import Foundation
+
+/// How much memory a process has, in KiB, as `/proc/<pid>/status` says.
+struct ProcessMemory: Sendable {
+    /// In memory now: VmRSS.
+    let resident: Int
+    /// The most it has ever had: VmHWM.
+    let peak: Int
+
+    /// - Throws: when there is no such process any more.
+    init(of process: Int32) throws {
+        var values: [Substring: Int] = [:]
+        let status = try String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)
+        for line in status.split(separator: "\n") {
+            let words = line.split(whereSeparator: \.isWhitespace)
+            if words.count == 3, words[2] == "kB" { values[words[0]] = Int(words[1]) }
+        }
+        guard let resident = values["VmRSS:"], let peak = values["VmHWM:"] else {
+            throw CheckError("/proc/\(process)/status tells no memory; has the process ended?")
+        }
+        self.resident = resident
+        self.peak = peak
+    }
+}
+
+/// Why the check could not be made, in a sentence.
+struct CheckError: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,108 @@
+import FaultPoints
+import FaultWorkload
+import NIOConcurrencyHelpers
+
+/// A guest of the bench over its many lives: its spool stays, its process comes and goes.
+final class BenchGuest: Sendable {
+    private struct State {
+        var next = 1
+        var isUnmade = false
+        var ledger: String?
+        var oracle: [(PlannedOperation, Oracle.Fate)] = []
+    }
+
+    /// What a guest is started with.
+    struct Place: Sendable {
+        var program: String
+        var name: String
+        var spool: String
+        var certificates: String
+        var conductors: [Int]
+        var log: String
+        var rate: Double
+        var environment: [String: String]
+        /// Whether its disk may lose what was begun a few milliseconds ago.
+        var losesPower: Bool
+        /// Whether its spool is to be made, so that its first life can end amid that.
+        var isNew: Bool
+    }
+
+    /// Its process.
+    let process: SupervisedProcess
+    /// Its name.
+    let name: String
+    private let state: NIOLockedValueBox<State>
+    private static let points: [FaultPoint] = [
+        .spoolBeforeCommit, .spoolAfterCommit, .spoolDuringDelete, .agentAfterSend, .agentBeforeRecord,
+    ]
+
+    /// - Parameters:
+    ///   - place: what it is started with.
+    ///   - number: its first operation's number in this round.
+    ///   - usesFaultPoints: whether some of its lives end at a named point.
+    init(_ place: Place, first number: Int, usesFaultPoints: Bool) {
+        let state = NIOLockedValueBox(State(next: number, isUnmade: place.isNew))
+        self.state = state
+        self.name = place.name
+        self.process = SupervisedProcess(name: place.name) { onReady in
+            var environment = place.environment
+            let isUnmade = state.withLockedValue { state in
+                defer { state.isUnmade = false }
+                return state.isUnmade
+            }
+            if usesFaultPoints, isUnmade {
+                environment["RELAY_FAULT_POINT"] = FaultPoint.spoolDuringMigration.rawValue
+            } else if usesFaultPoints, Bool.random(), let point = Self.points.randomElement() {
+                environment["RELAY_FAULT_POINT"] = "\(point.rawValue)@\(Int.random(in: 1...300))"
+            }
+            var arguments = [
+                "--name", place.name, "--spool", place.spool, "--certificates", place.certificates, "--first",
+                "\(state.withLockedValue { $0.next })", "--rate", "\(place.rate)",
+            ]
+            for port in place.conductors { arguments += ["--conductor", "127.0.0.1:\(port)"] }
+            return try BenchProcess(
+                place.program, arguments, environment: environment, log: place.log, listened: .standardOutput
+            ) { line in
+                if line == "ready" { onReady() } else { Self.heard(line, place, state) }
+            }
+        }
+    }
+
+    private static func heard(_ line: String, _ place: Place, _ state: NIOLockedValueBox<State>) {
+        let words = line.split(separator: " ", maxSplits: 1)
+        guard words.count == 2 else { return }
+        if words[0] == "ledger" {
+            state.withLockedValue { $0.ledger = String(words[1]) }
+            return
+        }
+        guard let number = Int(words[1]) else { return }
+        let fate: Oracle.Fate
+        switch words[0] {
+        case "begun": fate = .open
+        case "running": fate = place.losesPower ? .open : .running
+        case "kept": fate = .kept
+        case "refused": fate = .refused
+        case "not-begun": fate = .notBegun
+        case "not-kept": fate = .notKept
+        default: return
+        }
+        state.withLockedValue { state in
+            state.next = max(state.next, number + 1)
+            state.oracle.append((PlannedOperation(guest: place.name, number: number), fate))
+        }
+    }
+
+    /// The number that its next operation would have.
+    var next: Int { self.state.withLockedValue { $0.next } }
+
+    /// The counts of its outbox that it told when it ended in order.
+    var ledger: String? { self.state.withLockedValue { $0.ledger } }
+
+    /// What it said, handed over once.
+    func takeSaid() -> [(PlannedOperation, Oracle.Fate)] {
+        self.state.withLockedValue { state in
+            defer { state.oracle = [] }
+            return state.oracle
+        }
+    }
+}

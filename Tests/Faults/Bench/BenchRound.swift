@@ -1,0 +1,151 @@
+import FaultVolume
+import FaultWorkload
+import Foundation
+import NIOConcurrencyHelpers
+
+/// One round: everything runs and is broken for a while; then it is left alone, drains, ends, and is judged.
+struct BenchRound {
+    /// The guests; the first one's spool is new in each round, the second one's clock jumps, the last one's spool lies on
+    /// the volume.
+    static let guestNames = ["alpha", "beta", "gamma"]
+
+    /// What outlives the rounds.
+    final class Standing: Sendable {
+        let setting: BenchSetting
+        let volume: SpoolVolume?
+        let clock: BenchClock
+        let queues: BenchQueues
+        fileprivate let nextNumbers = NIOLockedValueBox<[String: Int]>([:])
+
+        init(setting: BenchSetting, volume: SpoolVolume?, clock: BenchClock) {
+            self.setting = setting
+            self.volume = volume
+            self.clock = clock
+            self.queues = BenchQueues(setting.broker)
+        }
+
+        func spool(of guest: String) -> String {
+            if let volume, guest == BenchRound.guestNames.last { return "\(volume.path)/spool" }
+            let isNew = guest == BenchRound.guestNames.first
+            return "\(self.setting.directory)/spool-\(guest)" + (isNew ? "-\(UUID().uuidString.prefix(8))" : "")
+        }
+    }
+
+    let standing: Standing
+    let load: Duration
+    let rate: Double
+    let only: [Fault]
+    let isSabotaged: Bool
+    /// How long guests may take to deliver what waits, once nothing is broken any more.
+    private static let drainLimit = Duration.seconds(120)
+
+    func run() async throws -> BenchReport.Round {
+        let setting = self.standing.setting
+        let conductors = [
+            try await BenchConductor(1, setting, usesFaultPoints: self.only.isEmpty),
+            try await BenchConductor(2, setting, usesFaultPoints: self.only.isEmpty),
+        ]
+        let guests = Self.guestNames.enumerated().map { index, name in
+            self.guest(name, index, conductors)
+        }
+        var round = BenchReport.Round()
+        let faults = FaultMaker(
+            standing: self.standing, guests: guests, conductors: conductors, only: self.only)
+        let tasks = (conductors.map(\.process) + guests.map(\.process)).map { process in
+            Task { try await process.run() }
+        }
+        do {
+            try await faults.make(for: self.load)
+            for (what, processes, part) in [
+                ("guests", guests.map(\.process), tasks.dropFirst(conductors.count)),
+                ("conductors", conductors.map(\.process), tasks.prefix(conductors.count)),
+            ] {
+                for process in processes { process.stop() }
+                if try await !self.end(Array(part), processes, within: Self.drainLimit) {
+                    round.problems.append("the \(what) did not end within \(Self.drainLimit)")
+                }
+            }
+        } catch {
+            for process in conductors.map(\.process) + guests.map(\.process) { process.abandon() }
+            // None of them outlives the bench.
+            for task in tasks { _ = await task.result }
+            throw error
+        }
+        round.faults = faults.made
+        round.kills = (conductors.map(\.process) + guests.map(\.process)).reduce(faults.brokerKills) { $0 + $1.kills }
+        for conductor in conductors {
+            let ledger = conductor.ledger ?? "it said none"
+            if !ledger.contains("balanced=true") || !ledger.contains("in_flight=0 ") {
+                round.problems.append("a conductor's ledger does not balance: \(ledger)")
+            }
+            await conductor.guests.close()
+            await conductor.broker.close()
+        }
+        try await self.judge(guests, &round)
+        return round
+    }
+
+    /// Waits for processes that were asked to end; those that have not in time are killed.
+    ///
+    /// - Returns: whether all had ended in time.
+    private func end(
+        _ tasks: [Task<BenchProcess.Ending, any Error>], _ processes: [SupervisedProcess], within limit: Duration
+    ) async throws -> Bool {
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                for task in tasks { _ = try await task.value }
+                return true
+            }
+            group.addTask {
+                try await Task.sleep(for: limit)
+                // Here, since the group waits for the other child, and that one for the processes, cancelled or not.
+                for process in processes { process.abandon() }
+                return false
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? false
+        }
+    }
+
+    private func guest(_ name: String, _ index: Int, _ conductors: [BenchConductor]) -> BenchGuest {
+        let setting = self.standing.setting
+        var environment = setting.environment
+        if name == Self.guestNames[1] {
+            environment.merge(self.standing.clock.environment) { $1 }
+        }
+        let ports = conductors.map(\.guests.port)
+        return BenchGuest(
+            BenchGuest.Place(
+                program: setting.program("fault-guest"), name: name, spool: self.standing.spool(of: name),
+                certificates: setting.certificates, conductors: index % 2 == 0 ? ports : ports.reversed(),
+                log: "\(setting.directory)/\(name).log", rate: self.rate, environment: environment,
+                losesPower: self.standing.volume != nil && name == Self.guestNames.last, isNew: index == 0),
+            first: self.standing.nextNumbers.withLockedValue { $0[name] ?? 1 }, usesFaultPoints: self.only.isEmpty)
+    }
+
+    private func judge(_ guests: [BenchGuest], _ round: inout BenchReport.Round) async throws {
+        var oracle = Oracle()
+        for guest in guests {
+            self.standing.nextNumbers.withLockedValue { $0[guest.name] = guest.next }
+            for (operation, fate) in guest.takeSaid() { oracle.said(operation, fate) }
+            guard let ledger = guest.ledger else {
+                round.problems.append("\(guest.name) ended without a ledger")
+                continue
+            }
+            if !ledger.contains("running=0 waiting=0") || !ledger.contains("set_aside=0 balanced=true") {
+                round.problems.append("\(guest.name) did not deliver all, or its ledger does not balance: \(ledger)")
+            }
+        }
+        for (queue, body) in try await self.standing.queues.takeAll() { self.hear(body, queue, &oracle) }
+        round.judgement = oracle.judgement
+        if round.judgement.kept == 0 { round.problems.append("nothing was promised, so nothing was shown") }
+    }
+
+    private func hear(_ body: [UInt8], _ queue: String, _ oracle: inout Oracle) {
+        do throws(Alteration) {
+            oracle.received(try ObservedNotification(body: body, queue: queue))
+        } catch {
+            oracle.received(error)
+        }
+    }
+}

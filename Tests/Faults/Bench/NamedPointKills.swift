@@ -1,0 +1,22 @@
+import FaultPoints
+import Foundation
+
+/// How often a process of the run ended at each named point, by what each said of it in its log as its last words.
+struct NamedPointKills {
+    /// The counts; points that were never met have none.
+    private(set) var counts: [FaultPoint: Int] = [:]
+
+    /// Reads the logs of a run.
+    init(in directory: String) throws {
+        for name in try FileManager.default.contentsOfDirectory(atPath: directory) where name.hasSuffix(".log") {
+            let log = try String(contentsOfFile: "\(directory)/\(name)", encoding: .utf8)
+            for line in log.split(separator: "\n") where line.hasPrefix("fault point ") {
+                guard let point = FaultPoint(rawValue: String(line.dropFirst("fault point ".count))) else { continue }
+                self.counts[point, default: 0] += 1
+            }
+        }
+    }
+
+    /// A line for each point.
+    var lines: [String] { FaultPoint.allCases.map { "  at \($0.rawValue): \(self.counts[$0, default: 0])" } }
+}

@@ -1,0 +1,58 @@
+import FaultWorkload
+import GuestAgent
+import NIOConcurrencyHelpers
+import ServiceLifecycle
+
+/// Runs planned operations, one after another in each of several tasks, until a graceful shutdown begins.
+struct Workload: Service {
+    let guest: FaultGuest
+    let agent: GuestAgent
+
+    func run() async throws {
+        // The group traps signals before it runs its services.
+        FaultGuest.say("ready")
+        let next = NIOLockedValueBox(self.guest.first)
+        let interval = Duration.seconds(Double(self.guest.concurrency) / self.guest.rate)
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<self.guest.concurrency {
+                group.addTask {
+                    while !Task.isShuttingDownGracefully {
+                        let number = next.withLockedValue { next in
+                            defer { next += 1 }
+                            return next
+                        }
+                        let start = ContinuousClock.now
+                        await self.run(PlannedOperation(guest: self.guest.name, number: number))
+                        try? await Task.sleep(until: start + interval)
+                    }
+                }
+            }
+        }
+        // The agent drains after this service has ended, and the group ends when the agent has.
+        try? await gracefulShutdown()
+    }
+
+    private func run(_ operation: PlannedOperation) async {
+        let probe = OperationProbe()
+        FaultGuest.say("begun \(operation.number)")
+        let word: String
+        do {
+            try await OperationProbe.$current.withValue(probe) {
+                try await self.agent.withNotification(operation.context) {
+                    probe.ran()
+                    FaultGuest.say("running \(operation.number)")
+                    if operation.milliseconds > 0 { try? await Task.sleep(for: .milliseconds(operation.milliseconds)) }
+                    if operation.fails { throw PlannedFailure(operation) }
+                }
+            }
+            word = "kept"
+        } catch is PlannedFailure {
+            word = probe.isNotKept ? "not-kept" : "kept"
+        } catch let error as OutboxError {
+            word = probe.hasRun ? "not-kept" : error.code == .full ? "refused" : "not-begun"
+        } catch {
+            word = probe.hasRun ? "not-kept" : "not-begun"
+        }
+        FaultGuest.say("\(word) \(operation.number)")
+    }
+}

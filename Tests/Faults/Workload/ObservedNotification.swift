@@ -1,0 +1,84 @@
+import Notifications
+
+/// A notification as a queue held it, reduced to what the oracle judges.
+package struct ObservedNotification: Sendable, Hashable {
+    /// How the operation ended, by the notification.
+    package enum Outcome: Sendable, Hashable {
+        case end
+        /// The error that was planned.
+        case plannedError
+        /// The guest agent ended before the operation did.
+        case interrupted
+    }
+
+    /// The operation it tells of.
+    package let operation: PlannedOperation
+    /// Its identifier.
+    package let messageID: String
+    /// What it tells.
+    package let outcome: Outcome
+    /// All its bytes but those of `_unique_id`.
+    package let body: [UInt8]
+
+    /// Reads a message's body.
+    ///
+    /// - Parameters:
+    ///   - body: oslo's envelope.
+    ///   - queue: where it lay; an error's queue ends with `.error`.
+    /// - Throws: ``Alteration`` when it is not what an operation of the bench leads to.
+    package init(body: [UInt8], queue: String) throws(Alteration) {
+        guard case .object(let envelope)? = try? JSONValue(json: body),
+            case .string(let text)? = envelope["oslo.message"],
+            case .object(var message)? = try? JSONValue(json: Array(text.utf8))
+        else { throw Alteration("a message is not oslo's: \(String(decoding: body.prefix(300), as: UTF8.self))") }
+        guard case .object(let payload)? = message["payload"], case .string(let requestID)? = payload["request_id"],
+            let operation = PlannedOperation(requestID: requestID), case .string(let messageID)? = message["message_id"]
+        else { throw Alteration("a message is of no operation of the bench: \(text.prefix(300))") }
+        message["_unique_id"] = nil
+        self.operation = operation
+        self.messageID = messageID
+        self.body = JSONWriter.encode(.object(message))
+        for (name, value) in operation.expectedPayload where payload[name] != value {
+            throw Alteration("\(requestID): \(name) is \(payload[name].map { "\($0)" } ?? "missing")")
+        }
+        self.outcome = try Self.outcome(message, payload, operation)
+        let isError = self.outcome != .end
+        let expected: (queue: String, priority: JSONValue) = isError ? (".error", "ERROR") : (".info", "INFO")
+        guard queue.hasSuffix(expected.queue), message["priority"] == expected.priority else {
+            throw Alteration("\(requestID): the outcome lay in \(queue)")
+        }
+    }
+
+    private static func outcome(
+        _ message: JSONObject, _ payload: JSONObject, _ operation: PlannedOperation
+    ) throws(Alteration) -> Outcome {
+        switch message["event_type"] {
+        case "dbaas.database_create.end"?:
+            guard !operation.fails else { throw Alteration("\(operation.requestID): an error was told as an end") }
+            return .end
+        case "dbaas.database_create.error"?: break
+        case let other: throw Alteration("\(operation.requestID): event type \(other.map { "\($0)" } ?? "missing")")
+        }
+        let told = String(decoding: JSONWriter.encode(.object(payload)), as: UTF8.self)
+        if told.contains("OperationInterrupted") { return .interrupted }
+        guard operation.fails, told.contains(operation.etype),
+            told.contains(operation.writtenValue)
+        else { throw Alteration("\(operation.requestID): another error than the planned one: \(told.prefix(400))") }
+        return .plannedError
+    }
+}
+
+/// A message that is not what its operation leads to.
+package struct Alteration: Error, CustomStringConvertible {
+    /// What is wrong with it.
+    package let description: String
+
+    init(_ description: String) { self.description = description }
+}
+
+extension PlannedOperation {
+    /// The error's text as it stands in JSON, without its quotes.
+    fileprivate var writtenValue: String {
+        String(decoding: JSONWriter.encode(.string(self.value)).dropFirst().dropLast(), as: UTF8.self)
+    }
+}

@@ -1,0 +1,60 @@
+/// A place where bytes from strangers come in. The fuzzer calls one of them with whatever it makes up, and the tests with
+/// all that lies in the entry's corpus.
+///
+/// Each does more than not to crash: what is read and written again must be read as the same, and what is taken must be what
+/// the documents let in, by rules that the entry has in other words than the code.
+package enum FuzzEntry: String, CaseIterable, Sendable {
+    /// A stream that is cut into lines.
+    case line
+    /// JSON text.
+    case json
+    /// A guest's request line.
+    case request
+    /// A conductor's answer line, as a guest reads it.
+    case response
+    /// A context: ours, or Trove's.
+    case context
+    /// Text that is redacted.
+    case redaction
+    /// A settings file.
+    case settings
+    /// A catalogue file.
+    case catalogue
+    /// A transport URL.
+    case transportURL = "transport-url"
+    /// What arrives before, amid and after a TLS handshake.
+    case tls
+    /// What the control plane has signed, as a guest presents it; its claims, and the form of JSON that is signed.
+    case token
+    /// Keys that contexts are signed with.
+    case keys
+    /// Certificates of guests, files of authorities and revocation lists.
+    case certificate
+    /// An operator's rules of who may report what.
+    case permissions
+    /// A guest's report on its whole way through the conductor.
+    case report
+
+    /// Takes the bytes as this entry would.
+    ///
+    /// - Returns: what is wrong with what came of it; nil when all is well.
+    package func problem(with bytes: [UInt8]) -> String? {
+        switch self {
+        case .line: FuzzedLines.problem(with: bytes)
+        case .json: FuzzedMessages.json(bytes)
+        case .request: FuzzedMessages.request(bytes)
+        case .response: FuzzedMessages.response(bytes)
+        case .context: FuzzedMessages.context(bytes)
+        case .redaction: FuzzedMessages.redaction(bytes)
+        case .settings: FuzzedFiles.settings(bytes)
+        case .catalogue: FuzzedFiles.catalogue(bytes)
+        case .transportURL: FuzzedFiles.transportURL(bytes)
+        case .tls: FuzzedHandshake.problem(with: bytes)
+        case .token: FuzzedTokens.problem(with: bytes)
+        case .keys: FuzzedKeys.problem(with: bytes)
+        case .certificate: FuzzedCertificates.problem(with: bytes)
+        case .permissions: FuzzedPermissions.problem(with: bytes)
+        case .report: FuzzedReports.problem(with: bytes)
+        }
+    }
+}

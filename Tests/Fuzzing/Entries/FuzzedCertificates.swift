@@ -1,0 +1,179 @@
+import ConductorService
+import Foundation
+import RelayTesting
+import TLSSocket
+
+/// Reads certificates as a guest's, as authorities and as revocation lists. The first byte says what the rest is:
+///
+/// - `0`: names that the entry puts into a certificate: a kind, a length and so many bytes each;
+/// - `1`: a certificate in DER;
+/// - `2`: PEM text, for a certificate and for a file of authorities;
+/// - `3`: a revocation list in DER;
+/// - `4`: PEM text of revocation lists.
+enum FuzzedCertificates {
+    static func problem(with bytes: [UInt8]) -> String? {
+        var input = FuzzBytes(bytes)
+        switch input.number(below: 6) {
+        case 0: return self.names(&input)
+        case 1:
+            let der = input.remainder()
+            return self.problem(ofCertificate: der) ?? self.authorities(self.pem("CERTIFICATE", der))
+        case 2:
+            let text = String(decoding: input.remainder(), as: UTF8.self)
+            if let certificate = try? PeerCertificate(pem: text), let problem = self.problem(with: certificate) {
+                return problem
+            }
+            return self.authorities(text)
+        case 3:
+            let der = input.remainder()
+            return self.lists(self.pem("X509 CRL", der), isGenuine: self.holds(der, PinnedList.signedPart))
+        default:
+            let text = String(decoding: input.remainder(), as: UTF8.self)
+            return self.lists(text, isGenuine: nil)
+        }
+    }
+
+    private static let sources: [IdentitySource] = [.spiffe(.throwAway), .commonName]
+
+    private static func pem(_ kind: String, _ der: [UInt8]) -> String {
+        let lines = Data(der).base64EncodedString(options: [.lineLength64Characters, .endLineWithLineFeed])
+        return "-----BEGIN \(kind)-----\n\(lines)\n-----END \(kind)-----\n"
+    }
+
+    // MARK: - Guests
+
+    /// Of any names in a certificate the identity is that of the rules, which are written down in other words here.
+    private static func names(_ input: inout FuzzBytes) -> String? {
+        var commonNames: [(tag: UInt8, bytes: [UInt8])] = []
+        var said: [[UInt8]] = []
+        var alternativeNames: [(tag: UInt8, bytes: [UInt8])] = []
+        while !input.isEmpty, commonNames.count + alternativeNames.count < 16 {
+            let kind = input.byte()
+            let piece = input.piece()
+            // Names past what a byte can count: four times the same.
+            let bytes = kind & 8 == 0 ? piece : piece + piece + piece + piece
+            switch kind % 8 {
+            case 0, 1: alternativeNames.append((0x86, bytes))
+            case 2: alternativeNames.append((0x82, bytes))
+            case 3: alternativeNames.append((0x81, bytes))
+            // UTF8String, PrintableString, IA5String, BMPString
+            case 4, 5, 6, 7:
+                let isWide = kind % 8 == 7
+                commonNames.append(
+                    ([0x0C, 0x13, 0x16, 0x1E][Int(kind % 8) - 4], isWide ? bytes.flatMap { self.wide($0, 2) } : bytes))
+                said.append(bytes)
+            default: break
+            }
+        }
+        let der = DER.certificate(commonNames: commonNames, alternativeNames: alternativeNames)
+        if let problem = self.problem(ofCertificate: der) { return problem }
+        guard let certificate = try? PeerCertificate(pem: self.pem("CERTIFICATE", der)) else { return nil }
+
+        let uris = alternativeNames.filter { $0.tag == 0x86 }.map(\.bytes)
+        let expected = GuestNames(uris: uris)
+        let spiffe = try? GuestIdentity(certificate, source: .spiffe(.throwAway))
+        guard spiffe?.instanceID == expected?.instance, spiffe?.tenantID == expected?.tenant else {
+            return "the URIs name \(expected.debugDescription), and \(spiffe.debugDescription) was read"
+        }
+        let common = try? GuestIdentity(certificate, source: .commonName)
+        // The other types hold characters of their own, which OpenSSL reads as it sees fit; what it takes must be there.
+        if commonNames.first?.tag == 0x0C || common != nil {
+            let name = said.count == 1 ? GuestNames.name(said[0]) : nil
+            guard common?.instanceID == name, common?.tenantID == nil else { return "the common name was misread" }
+        }
+        return nil
+    }
+
+    /// What was read of a certificate must stand in it.
+    private static func problem(ofCertificate der: [UInt8]) -> String? {
+        guard let certificate = try? PeerCertificate(pem: self.pem("CERTIFICATE", der)) else { return nil }
+        if let problem = self.problem(with: certificate) { return problem }
+        for text in certificate.uris + certificate.dnsNames where !self.holds(der, Array(text.utf8)) {
+            return "a name was read that is not there"
+        }
+        if let guest = try? GuestIdentity(certificate, source: .spiffe(.throwAway)) {
+            let tenant = guest.tenantID.map { "/tenant/\($0)" } ?? ""
+            let uri = "spiffe://conductor.test\(tenant)/instance/\(guest.instanceID)"
+            guard self.holds(der, Array(uri.utf8)) else { return "the identity is not the certificate's URI" }
+        }
+        if let guest = try? GuestIdentity(certificate, source: .commonName) {
+            let name = Array(guest.instanceID.utf8)
+            guard [1, 2, 4].contains(where: { width in self.holds(der, name.flatMap { self.wide($0, width) }) }) else {
+                return "the identity is not the certificate's common name"
+            }
+        }
+        return nil
+    }
+
+    private static func wide(_ byte: UInt8, _ width: Int) -> [UInt8] {
+        [UInt8](repeating: 0, count: width - 1) + [byte]
+    }
+
+    private static func problem(with certificate: PeerCertificate) -> String? {
+        for source in self.sources {
+            do {
+                let guest = try GuestIdentity(certificate, source: source)
+                let names = [guest.instanceID, guest.tenantID].compactMap(\.self)
+                guard names.allSatisfy({ GuestNames.name(Array($0.utf8)) != nil }) else { return "a name is none" }
+                guard source != .commonName || guest.tenantID == nil else { return "a common name names a tenant" }
+            } catch {
+                // It goes to a stranger, and into a log.
+                guard error.description.utf8.count < 512, !error.description.isEmpty else { return "an odd error" }
+            }
+        }
+        return certificate.sha256.utf8.count == 64 ? nil : "a digest is not 64 digits"
+    }
+
+    // MARK: - Authorities and lists
+
+    private static let own = try? CertificateAuthority.create(commonName: "Fuzzed", validity: .days(1))
+        .issueServer(commonName: "conductor", dnsNames: ["localhost"], validity: .days(1))
+
+    private static func context(roots: String, lists: String?) throws -> TLSContext? {
+        guard let own else { return nil }
+        return try TLSContext(
+            configuration: TLSConfiguration(
+                role: .server, certificateChain: .pem(own.certificatePEM), privateKey: .pem(own.privateKeyPEM),
+                trustRoots: .pem(roots), revocationLists: lists.map { .pem($0) }))
+    }
+
+    private static func authorities(_ text: String) -> String? {
+        do {
+            guard let context = try self.context(roots: text, lists: nil) else { return "no context could be made" }
+            return self.problem(with: context)
+        } catch {
+            return self.problem(in: "\(error)")
+        }
+    }
+
+    /// - Parameter isGenuine: whether the authority has signed it; nil where that is not known.
+    private static func lists(_ text: String, isGenuine: Bool?) -> String? {
+        do {
+            guard let context = try self.context(roots: PinnedList.authority, lists: text) else {
+                return "no context could be made"
+            }
+            return isGenuine == false
+                ? "a list was taken that its authority has not signed" : self.problem(with: context)
+        } catch {
+            return self.problem(in: "\(error)")
+        }
+    }
+
+    private static func problem(with context: TLSContext) -> String? {
+        for expiry in context.expiries {
+            let line = expiry.line(now: 1_767_225_600)
+            guard line.utf8.count < 2048, line.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
+                return "a line of what expires could not be logged"
+            }
+        }
+        return nil
+    }
+
+    private static func problem(in error: String) -> String? {
+        error.isEmpty || error.utf8.count > 1 << 14 ? "an error that nobody could read" : nil
+    }
+
+    private static func holds(_ bytes: [UInt8], _ piece: [UInt8]) -> Bool {
+        piece.isEmpty || bytes.firstRange(of: piece) != nil
+    }
+}

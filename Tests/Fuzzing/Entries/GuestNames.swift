@@ -1,0 +1,37 @@
+/// Who a guest is by the URIs of its certificate: Docs/security.md's rule a second time, told by another road.
+struct GuestNames: Equatable {
+    let instance: String
+    let tenant: String?
+
+    /// Nil where the URIs name no guest.
+    init?(uris: [[UInt8]]) {
+        // What is not printable ASCII is no URI (RFC 3986), and who knows what it would hide.
+        guard uris.allSatisfy({ uri in uri.allSatisfy { $0 > 0x20 && $0 < 0x7F } }) else { return nil }
+        let candidates = uris.filter { uri in
+            String(decoding: uri, as: UTF8.self).lowercased().hasPrefix("spiffe:")
+        }
+        guard candidates.count == 1, candidates[0].count <= 2048 else { return nil }
+        let text = String(decoding: candidates[0], as: UTF8.self)
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false).map { String($0) }
+        switch parts.count {
+        case 5 where Array(parts[..<4]) == ["spiffe:", "", "conductor.test", "instance"]:
+            guard let instance = Self.name(Array(parts[4].utf8)) else { return nil }
+            (self.instance, self.tenant) = (instance, nil)
+        case 7 where Array(parts[..<4]) == ["spiffe:", "", "conductor.test", "tenant"] && parts[5] == "instance":
+            guard let tenant = Self.name(Array(parts[4].utf8)), let instance = Self.name(Array(parts[6].utf8)) else {
+                return nil
+            }
+            (self.instance, self.tenant) = (instance, tenant)
+        default: return nil
+        }
+    }
+
+    /// The bytes as a name; nil for what is none.
+    static func name(_ bytes: [UInt8]) -> String? {
+        let text = String(decoding: bytes, as: UTF8.self)
+        let characters = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.".utf8)
+        let isName =
+            (1...255).contains(bytes.count) && bytes.allSatisfy(characters.contains) && text != "." && text != ".."
+        return isName ? text : nil
+    }
+}

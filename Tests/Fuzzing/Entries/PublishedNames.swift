@@ -1,0 +1,102 @@
+import ConductorService
+import Notifications
+
+/// Looks at a notification as it stands on the wire: whose names are in it.
+struct PublishedNames {
+    private let report: OutcomeReport
+    private let case_: ReportCase
+
+    /// Planted in values that are redacted.
+    static let secret = "qX7zPlantedSecret"
+    /// What an operation has made is new, and for its end to tell (Docs/security.md).
+    private static let new = [
+        "dbaas.backup_create.end": "backup_id", "dbaas.cluster_create.end": "cluster_id",
+        "dbaas.configuration_create.end": "configuration_id",
+    ]
+
+    init(_ report: OutcomeReport, _ case_: ReportCase) {
+        self.report = report
+        self.case_ = case_
+    }
+
+    /// What is wrong with the message; nil when it names nobody but the guest.
+    func problem(in message: NotificationMessage) -> String? {
+        let text = Envelope.messaging.encode(message)
+        guard let wire = (try? JSONValue(json: text))?.object, let payload = wire["payload"]?.object else {
+            return "what was published is no JSON object with a payload"
+        }
+        if String(decoding: text, as: UTF8.self).contains("password=\(Self.secret)") { return "a secret was published" }
+        return self.conductorsOwn(wire, payload) ?? self.guestsOwn(wire, payload)
+            ?? (self.case_.isSigned ? self.signed(wire, payload) : nil)
+    }
+
+    /// Publisher, server and event.
+    private func conductorsOwn(_ wire: JSONObject, _ payload: JSONObject) -> String? {
+        guard let operation = ReportCase.catalogues.operation(self.report.context.operation),
+            let event = operation.definition.event(self.report.outcome.phase)
+        else { return "an operation was published that is in no catalogue" }
+        guard Self.isSame(wire["event_type"], event.eventType) else { return "another event was published" }
+        guard Self.isSame(wire["publisher_id"], ReportCase.publisher) else { return "another publisher was published" }
+        for (name, own) in [("server_type", "conductor"), ("server_ip", ReportCase.address)] {
+            if let value = payload[name], !Self.isSame(value, own) { return "another \(name) was published" }
+        }
+        let base = operation.catalogue.baseFields + operation.definition.events.flatMap(\.fields)
+        for member in payload.members where !base.contains(where: { $0.isNamed(member.name) }) {
+            return "a field was published that no catalogue declares: \(member.name.excerpt)"
+        }
+        return nil
+    }
+
+    /// The instance always, and the tenant where the certificate names it.
+    private func guestsOwn(_ wire: JSONObject, _ payload: JSONObject) -> String? {
+        let isShop =
+            Self.isSame(wire["event_type"], "shop.sell.end") || Self.isSame(wire["event_type"], "shop.sell.error")
+        for name in isShop ? ["vm", "vm_id"] : ["instance_id", "instance"] {
+            guard let value = payload[name], !value.isNull else { continue }
+            guard Self.isSame(value, ReportCase.instance) else { return "another instance was published in \(name)" }
+        }
+        guard self.case_.namesTenant else { return nil }
+        for (name, value) in [
+            ("tenant_id", payload["tenant_id"]), ("owner", isShop ? payload["owner"] : nil),
+            ("_context_project_id", wire["_context_project_id"]), ("_context_project", wire["_context_project"]),
+            ("_context_tenant", wire["_context_tenant"]),
+        ] {
+            guard let value, !value.isNull else { continue }
+            guard Self.isSame(value, ReportCase.tenant) else { return "another tenant was published in \(name)" }
+        }
+        // As Python's str.split() cuts it, whatever white space there is.
+        let words = (wire["_context_user_identity"]?.string ?? "").unicodeScalars.split { scalar in
+            scalar.properties.isWhitespace || (0x1C...0x1F).contains(scalar.value)
+        }
+        guard words.count >= 2, String(String.UnicodeScalarView(words[1])) == ReportCase.tenant else {
+            return "another tenant was published in _context_user_identity"
+        }
+        return nil
+    }
+
+    /// With signatures nobody else is named anywhere but in what the guest tells of its error, and of what it has made.
+    private func signed(_ wire: JSONObject, _ payload: JSONObject) -> String? {
+        let event = wire["event_type"]?.string ?? ""
+        let isError = event.hasSuffix(".error")
+        for member in payload.members {
+            if isError, ["message", "exception"].contains(where: member.name.hasSameBytes) { continue }
+            if let name = Self.new[event], member.name.hasSameBytes(as: name) { continue }
+            if Self.namesOther(member.value) { return "somebody else was published in \(member.name), signed" }
+        }
+        for member in wire.members where !member.name.hasSameBytes(as: "payload") && Self.namesOther(member.value) {
+            return "somebody else was published in \(member.name), signed"
+        }
+        for (name, own) in [("tenant_id", ReportCase.tenant), ("request_id", "req-1"), ("user_id", "user-1")] {
+            if let value = payload[name], !Self.isSame(value, own) { return "another \(name) than was signed" }
+        }
+        return nil
+    }
+
+    private static func namesOther(_ value: JSONValue) -> Bool {
+        String(decoding: JSONWriter.encode(value), as: UTF8.self).contains(ReportCase.other)
+    }
+
+    private static func isSame(_ value: JSONValue?, _ text: String) -> Bool {
+        value?.string?.hasSameBytes(as: text) ?? false
+    }
+}

@@ -1,0 +1,36 @@
+import GuestAgent
+import GuestSpool
+import Logging
+import ServiceLifecycle
+
+/// An agent that runs beside a test.
+struct AgentRun {
+    let agent: GuestAgent
+    private let group: ServiceGroup
+    private let task: Task<Void, any Error>
+
+    init(_ configuration: GuestAgent.Configuration, _ outbox: any Outbox) throws {
+        var logger = Logger(label: "agent") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = .critical
+        self.init(try GuestAgent(configuration: configuration, outbox: outbox, logger: logger), logger)
+    }
+
+    init(_ agent: GuestAgent, _ logger: Logger) {
+        let group = ServiceGroup(configuration: .init(services: [.init(service: agent)], logger: logger))
+        self.agent = agent
+        self.group = group
+        self.task = Task { try await group.run() }
+    }
+
+    /// Lets the agent deliver what waits, and waits for that.
+    func drained() async throws {
+        await self.group.triggerGracefulShutdown()
+        try await self.task.value
+    }
+
+    /// Ends the agent as a crash would, with what it has not delivered yet.
+    func abandoned() async {
+        self.task.cancel()
+        _ = await self.task.result
+    }
+}

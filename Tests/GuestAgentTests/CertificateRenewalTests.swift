@@ -1,0 +1,115 @@
+import ConductorRPC
+import ConductorService
+import Foundation
+import GuestAgent
+import GuestSpool
+import LogTesting
+import NIOCore
+import Notifications
+import Notifier
+import RelayTesting
+import TLSSocket
+import Testing
+
+/// An agent whose certificate files change, and one whose conductor is revoked.
+@Suite(.timeLimit(.minutes(2))) struct CertificateRenewalTests {
+    private let certificates: TestCertificates
+    private let log = LogRecorder()
+
+    init() throws {
+        self.certificates = try TestCertificates()
+    }
+
+    private func agent(_ ports: [Int], list: String? = nil) throws -> AgentRun {
+        var configuration = GuestAgent.Configuration.test(ports: ports, certificates: self.certificates)
+        configuration.crlFile = list.map { self.certificates.path($0) }
+        configuration.reloadInterval = .milliseconds(20)
+        return AgentRun(
+            try GuestAgent(configuration: configuration, outbox: MemoryOutbox(), logger: self.log.logger),
+            self.log.logger)
+    }
+
+    @Test func aNewCertificateIsForTheNextConnectionAndTheOpenOneStays() async throws {
+        let driver = ScoreDriver()
+        try await withConductor(Notifier(drivers: [driver]), certificates: self.certificates) { conductor in
+            let run = try self.agent([conductor.port])
+            await self.log.next("Connected to a conductor")
+            // From another authority, which this conductor refuses: should the agent connect again, nothing is delivered.
+            let other = try CertificateAuthority.create(commonName: "other", validity: .days(1))
+            try self.certificates.write("guest", TestCertificates.guest(of: other))
+            await self.log.next("New certificates are in use")
+            try await run.agent.notify(.end(payload: [:]), context: SampleReport.context())
+            await driver.published(1)
+            #expect(self.log.count("Connected to a conductor") == 1)
+            await run.abandoned()
+        }
+    }
+
+    @Test func aGuestThatGetsAGoodCertificateDeliversWhatWaited() async throws {
+        let driver = ScoreDriver()
+        let good = try TestCertificates.guest(of: self.certificates.authority)
+        let other = try CertificateAuthority.create(commonName: "other", validity: .days(1))
+        try self.certificates.write("guest", TestCertificates.guest(of: other))
+        try await withConductor(Notifier(drivers: [driver]), certificates: self.certificates) { conductor in
+            let run = try self.agent([conductor.port])
+            try await run.agent.notify(.end(payload: [:]), context: SampleReport.context())
+            // With TLS 1.3 the conductor's refusal comes after the handshake.
+            await self.log.next("The connection ended")
+            try self.certificates.write("guest", good)
+            await driver.published(1)
+            try await run.drained()
+        }
+    }
+
+    @Test func aRevokedConductorIsLeftForAnother() async throws {
+        let (held, driver) = (HeldDriver(), ScoreDriver())
+        func conductorCertificate() throws -> IssuedCertificate {
+            try self.certificates.authority.issueServer(
+                commonName: "conductor", ipAddresses: ["127.0.0.1"], validity: .days(1))
+        }
+        try self.certificates.writeList()
+        // One after the other under the same name: each conductor reads it once.
+        try self.certificates.write("conductor", conductorCertificate())
+        let heirTLS = LiveTLSContext(try self.certificates.server())
+        let revokedCertificate = try conductorCertificate()
+        try self.certificates.write("conductor", revokedCertificate)
+        try await withConductor(Notifier(drivers: [held]), certificates: self.certificates) {
+            // It will not be answered what it holds.
+            $0.connection.drainTimeout = .milliseconds(10)
+        } _: { revoked in
+            try await withConductor(
+                Notifier(drivers: [driver]), certificates: self.certificates, tls: heirTLS
+            ) { heir in
+                let run = try self.agent([revoked.port, heir.port], list: "ca.crl")
+                try await run.agent.notify(.end(payload: [:]), context: SampleReport.context())
+                await held.received(1)
+                try self.certificates.writeList(revoking: [revokedCertificate])
+                await driver.published(1)
+                try await run.drained()
+                #expect(try await run.agent.counts().delivered == 1)
+            }
+            held.release()
+        }
+    }
+
+    @Test func aConductorOfAnotherAuthorityOrNameGetsNothing() async throws {
+        let driver = TestDriver()
+        let other = try TestCertificates()
+        let elsewhere = try self.certificates.authority.issueServer(
+            commonName: "conductor", dnsNames: ["elsewhere.example"], validity: .days(1))
+        for (reason, identity) in [
+            ("authority is unknown", try TestCertificates.server(of: other.authority)), ("mismatch", elsewhere),
+        ] {
+            try self.certificates.write("conductor", identity)
+            try await withConductor(Notifier(drivers: [driver]), certificates: self.certificates) { conductor in
+                let run = try self.agent([conductor.port])
+                try await run.agent.notify(.end(payload: [:]), context: SampleReport.context())
+                let refusal = await self.log.next("No connection to a conductor")
+                #expect(refusal.metadata["error"]?.contains(reason) == true, "\(refusal)")
+                await run.abandoned()
+                #expect(try await run.agent.counts().waiting == 1)
+            }
+        }
+        #expect(driver.notifications.isEmpty)
+    }
+}

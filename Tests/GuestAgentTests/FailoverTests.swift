@@ -1,0 +1,129 @@
+import BrokerTesting
+import ConductorRPC
+import ConductorService
+import GuestSpool
+import NIOCore
+import Notifications
+import Notifier
+import RelayTesting
+import Testing
+
+@testable import GuestAgent
+
+/// An agent that knows two conductors, which go away and come back.
+@Suite(.timeLimit(.minutes(2))) struct FailoverTests {
+    enum Death: CaseIterable, Sendable { case cut, blackHole, hang }
+
+    private func configuration(_ ports: [Int], _ certificates: TestCertificates) -> GuestAgent.Configuration {
+        var configuration = GuestAgent.Configuration.test(ports: ports, certificates: certificates)
+        configuration.answerTimeout = .seconds(3)
+        // On a slow machine a good conductor must not be passed over.
+        configuration.connectTimeout = .seconds(5)
+        configuration.drainTimeout = .seconds(60)
+        return configuration
+    }
+
+    @Test(arguments: Death.allCases)
+    func aSecondConductorTakesOverWhatTheFirstHasNotAnswered(death: Death) async throws {
+        let (first, second) = (HeldDriver(), ScoreDriver())
+        let certificates = try TestCertificates()
+        let outbox = FaultyOutbox(over: MemoryOutbox())
+        try await withConductor(Notifier(drivers: [first]), certificates: certificates) {
+            $0.connection.drainTimeout = .milliseconds(10)
+        } _: { dying in
+            try await TCPProxy.with(targetPort: UInt16(dying.port)) { proxy in
+                try await withConductor(Notifier(drivers: [second]), certificates: certificates) { heir in
+                    let run = try AgentRun(self.configuration([proxy.port, heir.port], certificates), outbox)
+                    for _ in 1...300 { try await run.agent.notify(.end(payload: [:]), context: SampleReport.context()) }
+                    // A window is with the first, and none of it is answered.
+                    await first.received(128)
+                    switch death {
+                    case .cut:
+                        proxy.set(.swallow)
+                        proxy.cut()
+                    case .blackHole: proxy.set(.swallow)
+                    case .hang: proxy.set(.stall)
+                    }
+                    await second.published(1)
+                    // Too late: the connection that these answers belong to has ended.
+                    first.release(.failure(DriverError(.unavailable, driver: "held", reason: "late")))
+                    await second.published(300)
+                    try await run.drained()
+                }
+            }
+        }
+        #expect(Set(second.counts.keys) == Set(outbox.begun))
+        let counts = try await outbox.counts()
+        #expect((counts.delivered, counts.waiting, counts.setAside) == (300, 0, 0))
+    }
+
+    @Test func aConductorThatDiesAmidItsWorkIsReplacedAndNothingIsLost() async throws {
+        let (first, second) = (ScoreDriver(), ScoreDriver())
+        let certificates = try TestCertificates()
+        let outbox = FaultyOutbox(over: MemoryOutbox())
+        try await withConductor(Notifier(drivers: [first]), certificates: certificates) { dying in
+            try await TCPProxy.with(targetPort: UInt16(dying.port)) { proxy in
+                try await withConductor(Notifier(drivers: [second]), certificates: certificates) { heir in
+                    let run = try AgentRun(self.configuration([proxy.port, heir.port], certificates), outbox)
+                    async let notifying: Void = {
+                        for _ in 1...2000 {
+                            try await run.agent.notify(.end(payload: [:]), context: SampleReport.context())
+                        }
+                    }()
+                    await first.published(100)
+                    proxy.set(.swallow)
+                    try await notifying
+                    try await run.drained()
+                }
+            }
+        }
+        #expect(Set(first.counts.keys).union(second.counts.keys) == Set(outbox.begun))
+        #expect(outbox.begun.count == 2000)
+        #expect(try await outbox.counts().delivered == 2000)
+    }
+
+    @Test func afterBothWereAwayAllIsDelivered() async throws {
+        let driver = ScoreDriver()
+        let certificates = try TestCertificates()
+        let outbox = FaultyOutbox(over: MemoryOutbox())
+        try await withConductor(Notifier(drivers: [driver]), certificates: certificates) { conductor in
+            try await TCPProxy.with(targetPort: UInt16(conductor.port)) { first in
+                try await TCPProxy.with(targetPort: UInt16(conductor.port)) { second in
+                    let run = try AgentRun(self.configuration([first.port, second.port], certificates), outbox)
+                    try await run.agent.notify(.end(payload: [:]), context: SampleReport.context())
+                    await driver.published(1)
+                    first.set(.swallow)
+                    second.set(.swallow)
+                    for _ in 1...300 { try await run.agent.notify(.end(payload: [:]), context: SampleReport.context()) }
+                    // Both were tried since.
+                    await first.wasConnected(2)
+                    await second.wasConnected(1)
+                    #expect(driver.counts.count == 1)
+                    first.set(.forward)
+                    second.set(.forward)
+                    try await run.drained()
+                }
+            }
+        }
+        #expect(Set(driver.counts.keys) == Set(outbox.begun))
+        #expect(outbox.begun.count == 301)
+    }
+
+    @Test(arguments: [false, true])
+    func anAgentThatConnectsInVainStopsWhenItsTimeIsUp(hasSomethingToTell: Bool) async throws {
+        let certificates = try TestCertificates()
+        try await SilentServer.with { silent in
+            var configuration = self.configuration([silent.port], certificates)
+            // Longer than the test may take.
+            configuration.connectTimeout = .seconds(3600)
+            configuration.drainTimeout = hasSomethingToTell ? .milliseconds(100) : .seconds(3600)
+            let run = try AgentRun(configuration, MemoryOutbox())
+            if hasSomethingToTell {
+                try await run.agent.notify(.end(payload: [:]), context: SampleReport.context())
+            }
+            await silent.wasSpokenTo()
+            try await run.drained()
+            #expect(try await run.agent.counts().waiting == (hasSomethingToTell ? 1 : 0))
+        }
+    }
+}

@@ -1,0 +1,173 @@
+import GuestSpool
+import Logging
+import NIOConcurrencyHelpers
+import Notifications
+import Notifier
+import RelayTesting
+import Testing
+
+@testable import GuestAgent
+
+/// What is delivered while the outbox's disk fails.
+@Suite(.timeLimit(.minutes(2))) struct FaultyDiskTests {
+    /// Runs an agent over the outbox beside a conductor, then lets it drain.
+    private func run(
+        _ driver: any NotificationDriver, _ outbox: any Outbox, lookInterval: Duration = .seconds(60),
+        _ body: (GuestAgent) async throws -> Void
+    ) async throws {
+        try await withConductor(Notifier(drivers: [driver])) { conductor in
+            var configuration = GuestAgent.Configuration.test(
+                ports: [conductor.port], certificates: conductor.certificates)
+            configuration.lookInterval = lookInterval
+            let run = try AgentRun(configuration, outbox)
+            try await body(run.agent)
+            try await run.drained()
+        }
+    }
+
+    @Test func whatCannotBeRemovedIsRememberedAndNotSentAgain() async throws {
+        let driver = ScoreDriver()
+        let memory = MemoryOutbox()
+        let outbox = FaultyOutbox(over: memory, failures: [.remove: .max])
+        try await self.run(driver, outbox) { agent in
+            for _ in 1...300 { try await agent.notify(.end(payload: [:]), context: SampleReport.context()) }
+            await driver.published(300)
+            // More than a window was delivered, though the disk has refused every removal.
+            await outbox.wasCalled(.remove, 3)
+            #expect(try await agent.counts().waiting == 300)
+            outbox.mend()
+        }
+        #expect(driver.counts.values.allSatisfy { $0 == 1 })
+        let counts = try await memory.counts()
+        #expect((counts.delivered, counts.waiting) == (300, 0))
+    }
+
+    @Test func whatCannotBeSetAsideIsRememberedAndHoldsUpNothing() async throws {
+        let driver = ScoreDriver()
+        let memory = MemoryOutbox()
+        let outbox = FaultyOutbox(over: memory, failures: [.setAside: .max])
+        try await self.run(driver, outbox) { agent in
+            var unknown = SampleReport.context()
+            unknown.operation = "no_such_operation"
+            try await agent.notify(.end(payload: [:]), context: unknown)
+            await outbox.wasCalled(.setAside, 2)
+            try await agent.notify(.end(payload: [:]), context: SampleReport.context())
+            await driver.published(1)
+            outbox.mend()
+        }
+        let counts = try await memory.counts()
+        #expect((counts.delivered, counts.setAside, counts.waiting) == (1, 1, 0))
+    }
+
+    @Test func anOutboxThatCannotBeReadForAWhileLosesNothing() async throws {
+        let driver = ScoreDriver()
+        let outbox = FaultyOutbox(over: MemoryOutbox(), failures: [.entries: 5])
+        try await self.run(driver, outbox) { agent in
+            for _ in 1...10 { try await agent.notify(.end(payload: [:]), context: SampleReport.context()) }
+            await driver.published(10)
+        }
+        #expect(driver.counts.values.allSatisfy { $0 == 1 })
+    }
+
+    @Test func sendingGoesOnWhileARemovalIsOnItsWay() async throws {
+        let driver = ScoreDriver()
+        let outbox = FaultyOutbox(over: MemoryOutbox())
+        let gate = AsyncStream.makeStream(of: Void.self)
+        outbox.before(.remove) { _ = await gate.stream.first { true } }
+        try await self.run(driver, outbox) { agent in
+            try await agent.notify(.end(payload: [:]), context: SampleReport.context())
+            await outbox.wasCalled(.remove, 1)
+            for _ in 1...50 { try await agent.notify(.end(payload: [:]), context: SampleReport.context()) }
+            await driver.published(51)
+            // One transaction is under way; what was answered meanwhile makes up the next.
+            #expect(outbox.calls(.remove) == 1)
+            gate.continuation.finish()
+        }
+        #expect(driver.counts.values.allSatisfy { $0 == 1 })
+    }
+
+    @Test func whatAnotherProcessPutsIntoTheOutboxIsFound() async throws {
+        let driver = ScoreDriver()
+        let memory = MemoryOutbox()
+        try await self.run(driver, memory, lookInterval: .milliseconds(50)) { agent in
+            try await agent.notify(.end(payload: [:]), context: SampleReport.context())
+            await driver.published(1)
+            // Behind the agent's back.
+            let report = SampleReport.end()
+            try await memory.begin(BegunOperation(messageID: report.messageID, context: report.context))
+            try await memory.finish(report)
+            await driver.published(2)
+        }
+    }
+
+    @Test func aDeadDisksReasonIsBounded() {
+        var settlements = Settlements(backoff: Backoff(minimum: .seconds(1), maximum: .seconds(8)))
+        settlements.rejected(1, reason: String(repeating: "\u{0}é", count: 100_000))
+        #expect(settlements.take(now: .now)?.rejections.first.map { $0.reason.utf8.count <= 1000 } == true)
+    }
+
+    @Test func whatTheOutboxIsNotToldIsBounded() {
+        var settlements = Settlements(backoff: Backoff(minimum: .seconds(1), maximum: .seconds(8)))
+        var now = ContinuousClock.now
+        settlements.delivered(Array(1...65_536))
+        #expect(!settlements.hasRoom)
+        let batch = settlements.take(now: now)
+        #expect(batch?.removals == Array(1...1024))
+        #expect(settlements.take(now: now) == nil)
+        settlements.told(failed: batch ?? .init(), now: now)
+        #expect(settlements.take(now: now) == nil)
+        #expect(!settlements.hasRoom)
+        now += .seconds(8)
+        while let batch = settlements.take(now: now) {
+            #expect(!settlements.isEmpty)
+            settlements.told(failed: .init(), now: now)
+            #expect(batch.removals.count == 1024)
+        }
+        #expect(settlements.isEmpty && settlements.hasRoom)
+    }
+
+    @Test func oneThatCannotBeSetAsideHoldsUpNoOther() {
+        var settlements = Settlements(backoff: Backoff(minimum: .seconds(1), maximum: .seconds(8)))
+        for sequence in 1...3 { settlements.rejected(Int64(sequence), reason: "r") }
+        var now = ContinuousClock.now
+        var told: [Int64] = []
+        for _ in 1...3 {
+            guard var batch = settlements.take(now: now) else { break }
+            // As the recorder does: up to the first that fails.
+            let end = batch.rejections.firstIndex { $0.sequence == 1 } ?? batch.rejections.endIndex
+            told += batch.rejections[..<end].map(\.sequence)
+            batch.rejections.removeFirst(end)
+            settlements.told(failed: batch, now: now)
+            now += .seconds(8)
+        }
+        #expect(told == [2, 3])
+    }
+
+    @Test(.timeLimit(.minutes(1))) func aLookThroughTheOutboxDoesNotHoldUpTheEnd() async throws {
+        let driver = ScoreDriver()
+        let outbox = SlowlyVerifiedOutbox()
+        try await self.run(driver, outbox) { _ in await outbox.verifying.wait() }
+    }
+}
+
+/// An outbox that takes an hour to be looked through.
+private final class SlowlyVerifiedOutbox: Outbox {
+    private let outbox = MemoryOutbox()
+    let verifying = Signal()
+
+    func verify() async throws {
+        self.verifying.signal()
+        try await Task.sleep(for: .seconds(3600))
+    }
+
+    func begin(_ operation: BegunOperation) async throws { try await self.outbox.begin(operation) }
+    func finish(_ report: OutcomeReport) async throws { try await self.outbox.finish(report) }
+    func entries(_ phase: OperationPhase?, after sequence: Int64, limit: Int) async throws -> [OutboxEntry] {
+        try await self.outbox.entries(phase, after: sequence, limit: limit)
+    }
+    func remove(_ sequences: [Int64]) async throws { try await self.outbox.remove(sequences) }
+    func setAside(_ sequence: Int64, reason: String) async throws {
+        try await self.outbox.setAside(sequence, reason: reason)
+    }
+    func counts() async throws -> OutboxCounts { try await self.outbox.counts() }
+}

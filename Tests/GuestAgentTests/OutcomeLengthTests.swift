@@ -1,0 +1,157 @@
+import ConductorRPC
+import GuestSpool
+import LogTesting
+import Logging
+import NIOCore
+import Notifications
+import Notifier
+import RelayTesting
+import Testing
+
+@testable import GuestAgent
+
+@Suite(.timeLimit(.minutes(2))) struct OutcomeLengthTests {
+    private static let scalars: [Unicode.Scalar] = [
+        "a", "b", " ", "\"", "\\", "\n", "\u{0}", "\u{7F}", "é", "\u{301}", "€", "😀",
+    ]
+
+    private func text(_ length: Int, _ random: inout SplitMix64) -> String {
+        var text = String.UnicodeScalarView()
+        for _ in 0..<length { text.append(Self.scalars.randomElement(using: &random) ?? "a") }
+        return String(text)
+    }
+
+    private func report(_ exception: ExceptionInfo) -> OutcomeReport {
+        OutcomeReport(context: SampleReport.context(), outcome: .error(exception, payload: ["instance_id": "inst-1"]))
+    }
+
+    private func exception(_ report: OutcomeReport) throws -> ExceptionInfo {
+        guard case .error(let exception, _) = report.outcome else {
+            throw TestFailure(description: "no error is left")
+        }
+        return exception
+    }
+
+    private struct TestFailure: Error { var description: String }
+
+    @Test(arguments: 0..<200 as Range<UInt64>)
+    func anErrorIsCutToWhatIsTaken(seed: UInt64) throws {
+        var random = SplitMix64(state: seed)
+        func length() -> Int { [0, 1, 30, 500, 5000].randomElement(using: &random) ?? 0 }
+        let whole = ExceptionInfo(
+            etype: self.text(1 + length(), &random), value: self.text(length(), &random),
+            trace: (0..<Int.random(in: 0...8, using: &random)).map { _ in self.text(length(), &random) })
+        var report = self.report(whole)
+        let limit = Int.random(in: 900...6000, using: &random)
+        let fits = report.lineLength <= limit
+        let isShort = report.cut(toLineLength: limit)
+        #expect(isShort)
+        #expect(report.lineLength <= limit)
+        let cut = try self.exception(report)
+        if fits {
+            #expect(cut == whole)
+        } else {
+            let all = [cut.etype, cut.value] + cut.trace
+            // The mark's end may have a mark of the text's upon it.
+            #expect(all.contains { String($0.unicodeScalars.filter(\.isASCII)).contains("bytes left out]") })
+            // Nothing is cut that need not be: the text only when of the trace next to nothing is left.
+            let trace = cut.trace.reduce(0) { $0 + TextCut.encodedLength(of: $1) }
+            if !cut.value.hasSameBytes(as: whole.value) { #expect(trace <= 2 * TextCut.markLength) }
+        }
+    }
+
+    @Test(arguments: 0..<50 as Range<UInt64>)
+    func lengthsAreThoseOfTheWriter(seed: UInt64) {
+        var random = SplitMix64(state: seed)
+        let text = self.text(200, &random)
+        #expect(TextCut.encodedLength(of: text) + 2 == JSONWriter.encode(.string(text)).count)
+        for limit in [45, 46, 100, 333] {
+            for cut in [TextCut.beginning(of: text, encodedLength: limit), TextCut.end(of: text, encodedLength: limit)]
+            {
+                #expect(TextCut.encodedLength(of: cut) <= limit)
+            }
+        }
+    }
+
+    /// A conductor takes no more values in a request, however short they are.
+    @Test func aTraceOfVeryManyLinesIsCutToItsLast() throws {
+        let trace = (1...20_000).map { "\($0)" }
+        var report = self.report(ExceptionInfo(etype: "Failed", value: "it failed", trace: trace))
+        let isShort = report.cut(toLineLength: 1 << 20)
+        #expect(isShort)
+        let cut = try self.exception(report)
+        #expect(cut.trace.count == OutcomeReport.longestTrace)
+        #expect(Array(cut.trace.dropFirst()) == Array(trace.suffix(OutcomeReport.longestTrace - 1)))
+        #expect(cut.trace.first?.contains("bytes left out") == true)
+        let request = RPCRequest(id: .number(.init(1)), call: .notify(report))
+        _ = try RPCRequest(line: ByteBuffer(bytes: request.line.dropLast()))
+    }
+
+    @Test func ofATraceTheLastLinesStayAndTheCutSaysHowMuchIsMissing() throws {
+        let trace = (1...1000).map { "line \($0)" }
+        var report = self.report(ExceptionInfo(etype: "Failed", value: "it failed", trace: trace))
+        let isShort = report.cut(toLineLength: 2000)
+        #expect(isShort)
+        let cut = try self.exception(report)
+        #expect(cut.etype == "Failed" && cut.value == "it failed")
+        let kept = cut.trace.dropFirst()
+        #expect(kept.count > 10)
+        #expect(Array(kept) == Array(trace.suffix(kept.count)))
+        let missing = trace.dropLast(kept.count).reduce(0) { $0 + $1.utf8.count }
+        #expect(cut.trace.first == "[… \(missing) bytes left out]")
+    }
+
+    @Test func ofATraceInOnePieceItsEndStays() throws {
+        var report = self.report(
+            ExceptionInfo(etype: "Failed", value: "", trace: [(1...1000).map { "line \($0)" }.joined(separator: "\n")]))
+        let isShort = report.cut(toLineLength: 2000)
+        #expect(isShort)
+        let cut = try self.exception(report)
+        #expect(cut.trace.count == 1)
+        #expect(cut.trace.first?.hasPrefix("[… ") == true && cut.trace.first?.hasSuffix("line 1000") == true)
+    }
+
+    @Test func aTextIsCutAtItsEnd() throws {
+        var report = self.report(
+            ExceptionInfo(etype: "Failed", value: "it failed" + String(repeating: "€", count: 5000)))
+        let isShort = report.cut(toLineLength: 2000)
+        #expect(isShort)
+        let value = try self.exception(report).value
+        #expect(value.hasPrefix("it failed€€") && value.hasSuffix(" bytes left out]"))
+    }
+
+    @Test func whatCannotBeSparedIsLeft() {
+        var end = SampleReport.end(dbname: String(repeating: "x", count: 5000))
+        let whole = end
+        let isShort = end.cut(toLineLength: 2000)
+        #expect(!isShort)
+        #expect(end == whole)
+    }
+
+    @Test func anErrorIsNeverSetAsideForItsLengthAndAnEndIsSaidToBe() async throws {
+        let driver = ScoreDriver()
+        let memory = MemoryOutbox()
+        let log = LogRecorder()
+        try await withConductor(Notifier(drivers: [driver])) { conductor in
+            var configuration = GuestAgent.Configuration.test(
+                ports: [conductor.port], certificates: conductor.certificates)
+            configuration.maximumLineLength = 1 << 16
+            let limit = configuration.maximumLineLength
+            let agent = try GuestAgent(configuration: configuration, outbox: memory, logger: log.logger("agent"))
+            let long = String(repeating: "\u{0}", count: 100_000)
+            for trace in [[], [long], [long, "the end"]] {
+                try await agent.notify(
+                    .error(ExceptionInfo(etype: long, value: long, trace: trace), payload: [:]),
+                    context: SampleReport.context())
+            }
+            try await agent.notify(.end(payload: ["backup_id": .string(long)]), context: SampleReport.context())
+            // What is sent is what lies in the outbox.
+            let kept = try await memory.entries(.error, after: 0, limit: 10)
+            #expect(kept.allSatisfy { $0.report.lineLength <= limit })
+            #expect(log.entries.map(\.level) == [.error])
+            try await AgentRun(agent, log.logger("agent")).drained()
+        }
+        let counts = try await memory.counts()
+        #expect((counts.setAside, counts.waiting) == (1, 0))
+    }
+}

@@ -1,0 +1,139 @@
+import Foundation
+import Glibc
+import NIOConcurrencyHelpers
+import Notifications
+import ProcessTesting
+import Testing
+
+@testable import GuestSpool
+
+/// A small disk of its own, in a file that is mounted for the test: what happens on it is what happens on a disk.
+@Suite(.serialized) struct SpoolMountedDiskTests {
+    private struct Disk {
+        let path: String
+        private var filler: String { "\(self.path)/filler" }
+
+        @discardableResult
+        func run(_ program: String, _ arguments: String...) async throws -> String {
+            await (try TestProcess(program, arguments)).outputUntilExit()
+        }
+
+        func fill() throws {
+            let descriptor = open(self.filler, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+            try #require(descriptor >= 0)
+            defer { close(descriptor) }
+            let zeros = [UInt8](repeating: 0, count: 1 << 16)
+            for size in [1 << 16, 4096, 1] { while write(descriptor, zeros, size) > 0 {} }
+            #expect(errno == ENOSPC)
+        }
+
+        func empty() throws { try FileManager.default.removeItem(atPath: self.filler) }
+    }
+
+    private func withDisk(_ body: (Disk, SpoolFixture) async throws -> Void) async throws {
+        let base = FileManager.default.temporaryDirectory.appending(path: "disk-\(UUID().uuidString)").path
+        let disk = Disk(path: "\(base)/mounted")
+        try FileManager.default.createDirectory(atPath: disk.path, withIntermediateDirectories: true)
+        let image = "\(base)/image"
+        #expect(FileManager.default.createFile(atPath: image, contents: nil))
+        #expect(truncate(image, 16 << 20) == 0)
+        let result: Result<Void, any Error>
+        do {
+            let made = try await disk.run("mkfs.ext4", "-q", "-F", "-m", "0", image)
+            let mounted = try await disk.run("mount", "-o", "loop", image, disk.path)
+            try #require(mounted.isEmpty, "\(made)\(mounted)")
+            try await body(disk, SpoolFixture(directory: "\(disk.path)/spool"))
+            result = .success(())
+        } catch {
+            result = .failure(error)
+        }
+        // Whatever happened; a spool that is still open keeps the disk only until it is closed.
+        try await disk.run("fsfreeze", "-u", disk.path)
+        try await disk.run("umount", "-l", disk.path)
+        try FileManager.default.removeItem(atPath: base)
+        try result.get()
+    }
+
+    private let long = String(repeating: "x", count: 200_000)
+
+    @Test func aFullDiskIsNamedAndNothingIsLostWhenItHasRoomAgain() async throws {
+        try await self.withDisk { disk, fixture in
+            let spool = try await fixture.open()
+            let told = try await fixture.run(spool)
+            let id = try await fixture.begin(spool)
+            try disk.fill()
+            for _ in 0..<3 {
+                let error = await #expect(throws: OutboxError.self) {
+                    try await spool.finish(fixture.report(self.long, id: id))
+                }
+                #expect(error?.code == .diskFull)
+            }
+            #expect(try await fixture.messageIDs(spool) == [told.messageID])
+            let error = await #expect(throws: OutboxError.self) {
+                _ = try await SpoolFixture(directory: "\(disk.path)/another").open()
+            }
+            #expect(error?.code == .diskFull)
+            try disk.empty()
+            let next = try await fixture.run(spool)
+            #expect(try await fixture.messageIDs(spool) == [told.messageID, id, next.messageID])
+            let counts = try await spool.counts()
+            #expect(counts.isBalanced && counts.waiting == 3)
+            #expect(fixture.damages.isEmpty)
+            try await spool.close()
+        }
+    }
+
+    @Test func aDamagedFileOnAFullDiskStaysUntilThereIsRoom() async throws {
+        try await self.withDisk { disk, fixture in
+            let reports = try await fixture.fill(20, self.long)
+            try fixture.change("DELETE FROM tally")
+            try disk.fill()
+            for _ in 0..<2 {
+                let error = await #expect(throws: OutboxError.self) { _ = try await fixture.open() }
+                #expect(error?.code == .diskFull)
+            }
+            try disk.empty()
+            let spool = try await fixture.open()
+            #expect(try await fixture.messageIDs(spool) == reports.map(\.messageID))
+            #expect(fixture.damages.count == 1)
+            try await spool.close()
+        }
+    }
+
+    @Test func aReadOnlyDiskIsNamedAndIsNoDamage() async throws {
+        try await self.withDisk { disk, fixture in
+            let reports = try await fixture.fill(3)
+            #expect(try await disk.run("mount", "-o", "remount,ro", disk.path).isEmpty)
+            let error = await #expect(throws: OutboxError.self) { _ = try await fixture.open() }
+            #expect(error?.code == .notWritable)
+            #expect(error?.description.contains("disk that is writable") == true)
+            #expect(try await disk.run("mount", "-o", "remount,rw", disk.path).isEmpty)
+            let spool = try await fixture.open()
+            #expect(try await fixture.messageIDs(spool) == reports.map(\.messageID))
+            #expect(fixture.damages.isEmpty)
+            try await spool.close()
+        }
+    }
+
+    @Test func aDiskThatStandsStillIsWaitedFor() async throws {
+        try await self.withDisk { disk, fixture in
+            let spool = try await fixture.open()
+            let id = try await fixture.begin(spool)
+            #expect(try await disk.run("fsfreeze", "-f", disk.path).isEmpty)
+            let isDone = NIOLockedValueBox(false)
+            let finish = Task {
+                try await spool.finish(fixture.report(id: id))
+                isDone.withLockedValue { $0 = true }
+            }
+            // More pile up behind it.
+            let begin = Task { try await fixture.begin(spool) }
+            #expect(!isDone.withLockedValue { $0 })
+            #expect(try await disk.run("fsfreeze", "-u", disk.path).isEmpty)
+            try await finish.value
+            _ = try await begin.value
+            let counts = try await spool.counts()
+            #expect(counts.isBalanced && counts.waiting == 1 && counts.running == 1)
+            try await spool.close()
+        }
+    }
+}

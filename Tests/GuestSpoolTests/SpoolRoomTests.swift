@@ -1,0 +1,42 @@
+import Dispatch
+import GRDB
+import Testing
+
+@testable import GuestSpool
+
+@Suite struct SpoolRoomTests {
+    /// The room that is free and the room that the file takes, in pages.
+    private func pages(_ spool: Spool) async throws -> (free: Int, all: Int) {
+        try await spool.store.read { db in
+            (
+                try Int.fetchOne(db, sql: "PRAGMA freelist_count") ?? 0,
+                try Int.fetchOne(db, sql: "PRAGMA page_count") ?? 0
+            )
+        }
+    }
+
+    @Test func aBacklogsRoomIsGivenBackOnceItHasGone() async throws {
+        try await SpoolFixture.with { fixture in
+            let reports = try await fixture.fill(4000, String(repeating: "x", count: 4000))
+            let spool = try await fixture.open()
+            let before = try await self.pages(spool)
+            let sizeBefore = try #require(SpoolDirectory.size(fixture.file))
+            #expect(before.all > 4000)
+            for _ in 0..<8 {
+                try await spool.remove(try await spool.entries(after: 0, limit: 500).map(\.sequence))
+            }
+            #expect(reports.count == 4000)
+            // What a removal has started goes on between other writes, until it is done.
+            repeat {
+                spool.store.writing.sync {}
+            } while try await self.pages(spool).free > SpoolFile.spareFreePages
+            let after = try await self.pages(spool)
+            #expect(after.free == SpoolFile.spareFreePages && after.all < 2 * SpoolFile.spareFreePages)
+            spool.store.writing.sync {}
+            let sizeAfter = try #require(SpoolDirectory.size(fixture.file))
+            #expect(sizeAfter < 2 * SpoolFile.spareFreePages * 4096 && sizeAfter < sizeBefore / 2)
+            #expect(try #require(SpoolDirectory.size("\(fixture.file)-wal")) < 20 << 20)
+            try await spool.close()
+        }
+    }
+}

@@ -1,0 +1,57 @@
+import Foundation
+import GuestSpool
+import Logging
+import Testing
+
+@Suite struct SpoolSlotsTests {
+    private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    private func with(_ body: (String) async throws -> Void) async throws {
+        let directory = FileManager.default.temporaryDirectory.appending(path: "slots-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        try await body(directory)
+    }
+
+    @Test func eachAgentTakesTheFirstSlotThatIsFree() async throws {
+        try await self.with { directory in
+            let slots = SpoolSlots(directory)
+            let error = #expect(throws: OutboxError.self) { try slots.existing() }
+            #expect(error?.code == .noSpool)
+            let first = try await slots.openFirstFree(logger: self.logger)
+            let second = try await slots.openFirstFree(logger: self.logger)
+            #expect((first.path, second.path) == ("\(directory)/exec-1", "\(directory)/exec-2"))
+            try await first.spool.close()
+            let third = try await slots.openFirstFree(logger: self.logger)
+            #expect(third.path == first.path)
+            #expect(try slots.existing() == [first.path, second.path])
+            try await second.spool.close()
+            try await third.spool.close()
+        }
+    }
+
+    @Test func moreAgentsThanSlotsAreRefused() async throws {
+        try await self.with { directory in
+            let slots = SpoolSlots(directory)
+            var spools: [Spool] = []
+            for _ in 0..<SpoolSlots.limit { spools.append(try await slots.openFirstFree(logger: self.logger).spool) }
+            let error = await #expect(throws: OutboxError.self) {
+                _ = try await slots.openFirstFree(logger: self.logger)
+            }
+            #expect(error?.code == .inUse)
+            #expect(error?.description.contains("All 64 slots") == true)
+            for spool in spools { try await spool.close() }
+        }
+    }
+
+    @Test func aSlotThatCannotBeUsedIsNotPassedOver() async throws {
+        try await self.with { directory in
+            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+            try Data("in the way".utf8).write(to: URL(fileURLWithPath: "\(directory)/exec-1"))
+            let error = await #expect(throws: OutboxError.self) {
+                _ = try await SpoolSlots(directory).openFirstFree(logger: self.logger)
+            }
+            #expect(error?.code == .notWritable)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: directory) == ["exec-1"])
+        }
+    }
+}

@@ -1,0 +1,212 @@
+import Dispatch
+import GRDB
+import NIOConcurrencyHelpers
+import Notifications
+import Testing
+
+@testable import GuestSpool
+
+@Suite struct SpoolWriterTests {
+    @Test func whatArisesTogetherIsOneTransactionThatWaitsForTheDisk() async throws {
+        try await SpoolFixture.with { fixture in
+            let spool = try await fixture.open()
+            var ids: [MessageID] = []
+            for _ in 0..<50 { ids.append(try await fixture.begin(spool)) }
+            let statements = NIOLockedValueBox<[String]>([])
+            spool.store.writing.sync {
+                try? spool.store.write { db in
+                    db.trace { event in statements.withLockedValue { $0.append(event.description) } }
+                }
+            }
+            try await fixture.together(spool, 50) { [ids] group in
+                for id in ids { group.addTask { try await spool.finish(fixture.report(id: id)) } }
+            }
+            let seen = statements.withLockedValue { $0 }
+            let commits = seen.indices.filter { seen[$0].hasPrefix("COMMIT") }
+            // Another may be that of the operations that began, if it was still to come.
+            let inserting = seen.indices.filter { seen[$0].hasPrefix("INSERT INTO waiting") }
+            #expect(inserting.count == 50)
+            #expect(commits.count { $0 > inserting[0] && $0 < inserting[49] } == 0)
+            let synchronous = seen[..<inserting[0]].last { $0.hasPrefix("PRAGMA synchronous") }
+            #expect(synchronous == "PRAGMA synchronous = FULL")
+            try await spool.close()
+        }
+    }
+
+    @Test func anOperationThatBeganIsOnTheDiskSoonWithoutAnOutcome() async throws {
+        try await SpoolFixture.with { fixture in
+            let spool = try await fixture.open()
+            let (levels, continuation) = AsyncStream.makeStream(of: String.self)
+            spool.store.writing.sync {
+                try? spool.store.write { db in
+                    db.trace { event in
+                        if event.description.hasPrefix("PRAGMA synchronous") { continuation.yield(event.description) }
+                    }
+                }
+            }
+            _ = try await fixture.begin(spool)
+            var iterator = levels.makeAsyncIterator()
+            #expect(await iterator.next() == "PRAGMA synchronous = NORMAL")
+            #expect(await iterator.next() == "PRAGMA synchronous = FULL")
+            try await spool.close()
+        }
+    }
+
+    @Test func whatIsWaitedForIsWrittenToTheLog() async throws {
+        try await SpoolFixture.with { fixture in
+            let spool = try await fixture.open()
+            let (sizes, continuation) = AsyncStream.makeStream(of: Int.self)
+            spool.store.writing.sync {
+                try? spool.store.write { db in
+                    db.trace { event in
+                        guard event.description.hasPrefix("PRAGMA synchronous = FULL") else { return }
+                        continuation.yield(SpoolDirectory.size("\(fixture.file)-wal") ?? 0)
+                    }
+                }
+            }
+            _ = try await fixture.begin(spool)
+            var iterator = sizes.makeAsyncIterator()
+            let before = try #require(await iterator.next())
+            // A transaction that adds nothing to the log waits for no disk.
+            spool.store.writing.sync {}
+            #expect(SpoolDirectory.size("\(fixture.file)-wal") ?? 0 > before)
+            try await spool.close()
+        }
+    }
+
+    @Test func interruptedOperationsAreOnTheDiskBeforeTheyAreTold() async throws {
+        try await SpoolFixture.with { fixture in
+            try await fixture.open().close()
+            try fixture.change("INSERT INTO running VALUES ('no id', '{}', 'then')")
+            try fixture.change("UPDATE tally SET begun = 1, running = 1")
+            let file = try SpoolFile(SpoolDirectory(path: fixture.directory))
+            #expect(try file.interruptRunning() == 1)
+            func level() throws -> Int? {
+                try file.database.writeWithoutTransaction { try Int.fetchOne($0, sql: "PRAGMA synchronous") }
+            }
+            #expect(try level() == 2)
+            try file.close()
+        }
+    }
+
+    @Test func afterAFailedWriteTheLogBeginsAnewBeforeAnythingIsPromised() async throws {
+        try await SpoolFixture.with { fixture in
+            let spool = try await fixture.open()
+            let first = try await fixture.run(spool)
+            let log = NIOLockedValueBox<Int?>(nil)
+            spool.store.writing.sync {
+                try? spool.store.write { db in
+                    db.trace { event in
+                        if event.description.hasPrefix("BEGIN") {
+                            log.withLockedValue { $0 = $0 ?? SpoolDirectory.size("\(fixture.file)-wal") }
+                        }
+                    }
+                }
+                spool.writer.doubt()
+            }
+            let second = try await fixture.run(spool)
+            // Nothing was in the log when the first transaction began.
+            #expect(log.withLockedValue { $0 } == 0)
+            #expect(try await fixture.messageIDs(spool) == [first.messageID, second.messageID])
+            try await spool.close()
+        }
+    }
+
+    @Test func oneCallersMistakeFailsNobodyElse() async throws {
+        try await SpoolFixture.with { fixture in
+            let spool = try await fixture.open()
+            let known = try await fixture.begin(spool)
+            let running = try await fixture.begin(spool)
+            let errors = NIOLockedValueBox<[OutboxError]>([])
+            try await fixture.together(spool, 5) { group in
+                func failing(_ body: @escaping @Sendable () async throws -> Void) {
+                    group.addTask {
+                        do { try await body() } catch let error as OutboxError {
+                            errors.withLockedValue { $0.append(error) }
+                        }
+                    }
+                }
+                group.addTask { _ = try await fixture.begin(spool) }
+                failing { _ = try await fixture.begin(spool, known) }
+                failing { try await spool.finish(fixture.report()) }
+                group.addTask { try await spool.finish(fixture.report(id: running)) }
+                group.addTask { _ = try await fixture.begin(spool) }
+            }
+            let codes = errors.withLockedValue { $0.map(\.code) }
+            #expect(codes.count == 2 && codes.contains(.alreadyBegun) && codes.contains(.notBegun))
+            let counts = try await spool.counts()
+            #expect(counts.isBalanced && counts.begun == 4 && counts.running == 3 && counts.waiting == 1)
+            try await spool.close()
+        }
+    }
+
+    @Test func aChangeThatTheDatabaseRefusesIsUndoneAloneAndWhole() async throws {
+        try await SpoolFixture.with { fixture in
+            let spool = try await fixture.open()
+            let first = try await fixture.begin(spool)
+            let second = try await fixture.begin(spool)
+            let refused = second.description
+            spool.store.writing.sync {
+                try? spool.store.write { db in
+                    try db.execute(
+                        sql: """
+                            CREATE TEMP TRIGGER refuse BEFORE INSERT ON main.waiting WHEN NEW.message_id = '\(refused)'
+                            BEGIN SELECT RAISE(ABORT, 'refused'); END
+                            """)
+                }
+            }
+            let failures = NIOLockedValueBox(0)
+            try await fixture.together(spool, 2) { group in
+                group.addTask { try await spool.finish(fixture.report(id: first)) }
+                group.addTask {
+                    do { try await spool.finish(fixture.report(id: second)) } catch {
+                        failures.withLockedValue { $0 += 1 }
+                    }
+                }
+            }
+            #expect(failures.withLockedValue { $0 } == 1)
+            #expect(try await fixture.messageIDs(spool) == [first])
+            let counts = try await spool.counts()
+            #expect(counts.isBalanced && counts.running == 1 && counts.waiting == 1)
+            spool.store.writing.sync { try? spool.store.write { try $0.execute(sql: "DROP TRIGGER refuse") } }
+            // Kept in memory, it goes with the next.
+            let third = try await fixture.run(spool).messageID
+            #expect(try await fixture.messageIDs(spool) == [first, second, third])
+            try await spool.close()
+        }
+    }
+
+    @Test func aSpoolWritesWhatWasAskedForBeforeItCloses() async throws {
+        try await SpoolFixture.with { fixture in
+            let spool = try await fixture.open()
+            let id = try await fixture.begin(spool)
+            let closing = NIOLockedValueBox<Task<Void, any Error>?>(nil)
+            try await fixture.together(spool, 1) { group in
+                group.addTask { try await spool.finish(fixture.report(id: id)) }
+            } meanwhile: {
+                closing.withLockedValue { $0 = Task { try await spool.close() } }
+            }
+            try await closing.withLockedValue { $0 }?.value
+            let again = try await fixture.open()
+            #expect(try await fixture.messageIDs(again) == [id])
+            try await again.close()
+        }
+    }
+
+    @Test func aClosedSpoolSaysSo() async throws {
+        try await SpoolFixture.with { fixture in
+            let spool = try await fixture.open()
+            try await spool.close()
+            try await spool.close()
+            try await spool.verify()
+            for use in [
+                { _ = try await fixture.begin(spool) }, { try await spool.finish(fixture.report()) },
+                { _ = try await spool.entries(after: 0, limit: 1) }, { try await spool.remove([1]) },
+                { try await spool.setAside(1, reason: "r") }, { _ = try await spool.counts() },
+            ] as [() async throws -> Void] {
+                let error = await #expect(throws: OutboxError.self) { try await use() }
+                #expect(error?.code == .closed)
+            }
+        }
+    }
+}

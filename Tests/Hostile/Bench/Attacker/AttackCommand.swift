@@ -1,0 +1,48 @@
+import ArgumentParser
+import Dispatch
+import Foundation
+import Glibc
+
+/// Attacks until its standard input ends, and tells its tally then. The bench runs it, with the lowest priority.
+struct AttackCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "attack", abstract: "An attacker in a process of its own.")
+
+    /// The line that it says when an attack that ends by itself has ended.
+    static let done = "done"
+
+    @OptionGroup var options: TargetOptions
+
+    @Option(help: "How many connections the attack that opens many opens.")
+    var connections = 10_000
+
+    @Argument(help: "Which attack.")
+    var name: String
+
+    func run() async throws {
+        guard let attack = Attacks.named(self.name) else { throw ValidationError("There is no attack \(self.name).") }
+        let target = Target(port: self.options.port, directory: self.options.tls, connections: self.connections)
+        // A socket that is gone is no reason to go as well.
+        signal(SIGPIPE, SIG_IGN)
+        let attacking = Task {
+            try await attack.init().run(target)
+            Self.say(Self.done)
+        }
+        await Self.endOfInput()
+        attacking.cancel()
+        for line in target.tally.lines { Self.say(line) }
+        // With everything open, as a peer that is killed: its kernel ends the connections.
+        Glibc.exit(0)
+    }
+
+    private static func say(_ line: String) { FileHandle.standardOutput.write(Data("\(line)\n".utf8)) }
+
+    private static func endOfInput() async {
+        await withCheckedContinuation { continuation in
+            DispatchQueue.global().async {
+                _ = FileHandle.standardInput.readDataToEndOfFile()
+                continuation.resume()
+            }
+        }
+    }
+}

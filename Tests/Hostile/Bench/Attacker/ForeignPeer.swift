@@ -1,0 +1,54 @@
+import NIOConcurrencyHelpers
+import Subprocess
+import SystemPackage
+
+/// `openssl s_client`, which can do what our own TLS has no way to.
+enum ForeignPeer {
+    /// The options for one of the attackers' certificates.
+    static func identity(_ target: Target, _ number: Int) -> [String] {
+        let path = "\(target.directory)/guest-\(Target.instance(number))"
+        return ["-cert", "\(path).pem", "-key", "\(path).key"]
+    }
+
+    /// A word is given up on after so many looks, as many milliseconds apart as s_client may take to be scheduled.
+    private static let (looks, pause) = (400, Duration.milliseconds(5))
+
+    /// Connects, says words one after the other, and ends. s_client takes a letter at the beginning of what it reads for a
+    /// command, and what it reads along with it for nothing: each word waits until the one before it was answered.
+    ///
+    /// - Parameter words: what to say, and what s_client then writes, once more for each; nil not to wait for it.
+    /// - Returns: all that s_client wrote.
+    static func run(
+        _ target: Target, _ options: [String], _ words: [(text: String, answer: String?)]
+    ) async throws -> String {
+        let arguments =
+            ["s_client", "-connect", "127.0.0.1:\(target.port)", "-CAfile", "\(target.directory)/ca.pem"] + options
+        let said = NIOLockedValueBox("")
+        _ = try await Subprocess.run(
+            .name("openssl"), arguments: Arguments(arguments), input: .inputWriter, output: .sequence,
+            error: .combinedWithOutput
+        ) { execution in
+            let output = execution.standardOutput
+            let reader = Task {
+                for try await line in output.strings() { said.withLockedValue { $0 += line + "\n" } }
+            }
+            func wait(for text: String, times: Int) async {
+                for _ in 0..<Self.looks where said.withLockedValue({ $0.ranges(of: text).count }) < times {
+                    try? await Task.sleep(for: Self.pause)
+                }
+            }
+            // The handshake first, or its failure.
+            await wait(for: "Verify return code", times: 1)
+            var answers: [String: Int] = [:]
+            for word in words {
+                _ = try? await execution.standardInputWriter.write(word.text)
+                guard let answer = word.answer else { continue }
+                answers[answer, default: 0] += 1
+                await wait(for: answer, times: answers[answer, default: 0])
+            }
+            try? await execution.standardInputWriter.finish()
+            _ = await reader.result
+        }
+        return said.withLockedValue { $0 }
+    }
+}

@@ -1,0 +1,33 @@
+/// One way to be a nuisance. It runs in a process of its own, until that is ended.
+protocol Attack: Sendable {
+    /// The word for it on the command line and in the report.
+    static var name: String { get }
+    /// What of it must have happened, by the tally, or it was no attack.
+    static var mustHappen: [String] { get }
+    /// What must not, or it got somewhere.
+    static var mustNotHappen: [String] { get }
+    /// Whether it is over when it has done its work, and not when its time is up.
+    static var endsByItself: Bool { get }
+
+    init()
+
+    /// Attacks, and goes on doing so unless ``endsByItself``.
+    func run(_ target: Target) async throws
+}
+
+extension Attack {
+    static var mustNotHappen: [String] { [] }
+    static var endsByItself: Bool { false }
+}
+
+/// All attacks, in the order that they are run in.
+enum Attacks {
+    static let all: [any Attack.Type] = [
+        SlowHandshakes.self, HelloFlood.self, Strangers.self, ConnectAndClose.self, Garbage.self, EarlyData.self,
+        Renegotiation.self, ManyConnections.self, SlowLines.self, HalfClosed.self, LongLines.self, Nesting.self,
+        CollidingIDs.self, RefusedRequests.self,
+    ]
+
+    /// The attack of this name.
+    static func named(_ name: String) -> (any Attack.Type)? { self.all.first { $0.name == name } }
+}

@@ -1,0 +1,15 @@
+/// Says one and the same ClientHello again and again: the conductor makes keys and signs for each, the attacker does nothing.
+struct HelloFlood: Attack {
+    static let name = "hello-flood"
+    static let mustHappen = ["hellos answered"]
+
+    func run(_ target: Target) async throws {
+        let hello = try RawRecords.hello(target.guest(0))
+        await target.workers(64, perSecond: 400) { _, _ in
+            let socket = try await HostileSocket.open(target, closesWhenSpokenTo: true)
+            try await socket.send(hello)
+            await socket.waitForClose(.seconds(2))
+            if socket.firstByte == RawRecords.Kind.handshake.rawValue { target.tally.add("hellos answered") }
+        }
+    }
+}

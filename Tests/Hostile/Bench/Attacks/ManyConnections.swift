@@ -1,0 +1,49 @@
+import NIOConcurrencyHelpers
+
+/// Ten thousand connections from one identity, kept open as long as the conductor lets them.
+struct ManyConnections: Attack {
+    static let name = "many-connections"
+    static let mustHappen = ["let in", "refused rate_limited", "all attempts made"]
+    static let mustNotHappen = ["let in above 100 at once"]
+    static let endsByItself = true
+
+    /// limits.connections_per_guest.
+    private static let limit = 100
+
+    func run(_ target: Target) async throws {
+        let guest = try target.guest(0)
+        let left = NIOLockedValueBox(target.connections)
+        let held = NIOLockedValueBox<[HostileSocket]>([])
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                await target.workers(16, perSecond: 400) { _, _ in
+                    let isLeft = left.withLockedValue { left in
+                        left -= 1
+                        return left >= 0
+                    }
+                    guard isLeft else { return }
+                    let socket = try await HostileSocket.open(target, tls: guest)
+                    try? await socket.send(Requests.ping())
+                    let open = held.withLockedValue { held in
+                        held.append(socket)
+                        held.removeAll { !$0.isOpen }
+                        return held.count
+                    }
+                    target.tally.peak("open at once", open)
+                }
+            }
+            group.addTask {
+                while left.withLockedValue({ $0 }) > 0 { try? await Task.sleep(for: .milliseconds(50)) }
+                // The last ones are told.
+                try? await Task.sleep(for: .milliseconds(500))
+            }
+            await group.next()
+            group.cancelAll()
+        }
+        // None that was let in was given up since, so this is how many there are.
+        target.tally.add("let in", target.tally["answered"])
+        if target.tally["answered"] > Self.limit { target.tally.add("let in above \(Self.limit) at once") }
+        target.tally.add("all attempts made")
+        withExtendedLifetime(held) {}
+    }
+}

@@ -1,0 +1,19 @@
+/// Requests that are quickly said and always refused, for another's instance, and more of them than a guest's share.
+struct RefusedRequests: Attack {
+    static let name = "refused-requests"
+    static let mustHappen = ["refused not_permitted", "refused rate_limited"]
+    static let mustNotHappen = ["answered"]
+
+    func run(_ target: Target) async throws {
+        let guests = try (0..<2).map { try target.guest($0) }
+        let requests = String(repeating: Requests.outcome(id: "1", instance: "good-0"), count: 1500)
+        await target.workers(2, perSecond: 2) { worker, _ in
+            let socket = try await HostileSocket.open(target, tls: guests[worker])
+            // Many at a time, and more than limits.requests_per_second (2000) and limits.requests_burst (10,000).
+            while socket.isOpen {
+                _ = socket.sendIfWritable(requests)
+                try await Task.sleep(for: .milliseconds(250))
+            }
+        }
+    }
+}

@@ -1,0 +1,25 @@
+/// openssl s_client asks for renegotiation under TLS 1.2, and for new keys under TLS 1.3, again and again.
+struct Renegotiation: Attack {
+    static let name = "renegotiation"
+    static let mustHappen = ["renegotiations asked for", "keys asked for", "new keys: answered"]
+    static let mustNotHappen = ["renegotiated: answered"]
+
+    func run(_ target: Target) async throws {
+        await target.workers(2, perSecond: 3) { worker, _ in
+            let identity = ForeignPeer.identity(target, worker)
+            if worker == 0 {
+                // s_client ends when it is told that there is none to be had.
+                let said = try await ForeignPeer.run(
+                    target, identity + ["-tls1_2"], [("R\n", "RENEGOTIATING"), (Requests.ping(), nil)])
+                if said.contains("RENEGOTIATING") { target.tally.add("renegotiations asked for") }
+                if said.contains(#""result""#) { target.tally.add("renegotiated: answered") }
+            } else {
+                let keys = Array(repeating: (text: "K\n", answer: "KEYUPDATE" as String?), count: 20)
+                let said = try await ForeignPeer.run(
+                    target, identity + ["-tls1_3"], keys + [(Requests.ping(), #""result""#)])
+                if said.contains("KEYUPDATE") { target.tally.add("keys asked for", keys.count) }
+                if said.contains(#""result""#) { target.tally.add("new keys: answered") }
+            }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+/// Slow loris in a line: guests with good certificates, each saying a byte of a request a second.
+struct SlowLines: Attack {
+    static let name = "slow-lines"
+    static let mustHappen = ["bytes"]
+    static let mustNotHappen = ["answered"]
+
+    func run(_ target: Target) async throws {
+        let guests = try (0..<Target.identities).map { try target.guest($0) }
+        await target.workers(400, perSecond: 200) { worker, _ in
+            let socket = try await HostileSocket.open(target, tls: guests[worker % guests.count])
+            for byte in Requests.outcome(id: "1", instance: Target.instance(worker)).utf8 {
+                guard socket.isOpen else { break }
+                try await socket.send([byte])
+                target.tally.add("bytes")
+                try await Task.sleep(for: .seconds(1))
+            }
+        }
+    }
+}

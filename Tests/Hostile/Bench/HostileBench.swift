@@ -1,0 +1,29 @@
+import ArgumentParser
+
+/// `hostile-bench`: what hostile peers cost a conductor's well-behaved guests.
+@main
+struct HostileBench: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "hostile-bench",
+        abstract:
+            "Measures well-behaved guests while hostile peers attack their conductor; Tests/Hostile/run prepares it.",
+        subcommands: [Measure.self, AttackCommand.self])
+}
+
+/// What measuring and attacking have in common.
+struct TargetOptions: ParsableArguments {
+    @Option(help: "The conductor's port at 127.0.0.1.")
+    var port: Int
+
+    @Option(
+        help: "The directory of the certificates: ca.pem, guest-good-N, guest-bad-N, and foreign/ of another authority."
+    )
+    var tls: String
+}
+
+/// Why the bench cannot go on, in a sentence.
+struct BenchError: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}

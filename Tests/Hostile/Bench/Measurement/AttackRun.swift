@@ -1,0 +1,50 @@
+/// Runs windows: quiet ones, and ones under attack.
+struct AttackRun {
+    let guests: [SteadyGuest]
+    let conductor: ConductorProcess
+    let newcomer: Newcomer
+    let attackers: AttackerProcess
+    let patience: Duration
+
+    /// Measures without an attack. Here too every request must be answered.
+    func window(for length: Duration, into judgement: inout Judgement) async throws -> Latencies {
+        let window = Window()
+        self.guests.forEach { $0.count(in: window) }
+        try await Task.sleep(for: length)
+        self.guests.forEach { $0.count(in: nil) }
+        let unanswered = await window.settle(self.patience)
+        judgement.check(unanswered == 0, "quiet: \(unanswered) requests had no answer in time")
+        judgement.check(
+            window.wrong.isEmpty,
+            "quiet: \(window.wrong.count) requests were not answered ok: \(window.wrong.first ?? "")")
+        return window.latencies
+    }
+
+    /// Measures under an attack, and what is left when it is over.
+    func attack(_ attack: any Attack.Type, for length: Duration, _ result: inout AttackResult) async throws {
+        let before = try self.conductor.state()
+        let window = Window()
+        let start = ContinuousClock.now
+        let peaks = Task { try await self.conductor.peaks() }
+        let visits = Task { await self.newcomer.run() }
+        self.guests.forEach { $0.count(in: window) }
+        let tally = try await self.attackers.run(attack, for: length)
+        self.guests.forEach { $0.count(in: nil) }
+        let time = ContinuousClock.now - start
+        let ended = try self.conductor.state()
+        peaks.cancel()
+        visits.cancel()
+        let during = try await peaks.value
+        let newcomer = await visits.value
+        result.unanswered += await window.settle(self.patience)
+        let after = try await self.conductor.settle(to: before.descriptors, patience: self.patience)
+        result.wrong += window.wrong
+        result.attacked.append(window.latencies)
+        result.descriptors.append((before.descriptors, during.descriptors, after.descriptors))
+        result.resident.append((before.resident, during.resident, after.resident))
+        result.load.append(Double(ended.ticks - before.ticks) / 100 / (time / .seconds(1)))
+        result.newcomer.times += newcomer.times
+        result.newcomer.failures += newcomer.failures
+        result.tally.merge(tally, uniquingKeysWith: +)
+    }
+}

@@ -1,0 +1,58 @@
+import Foundation
+
+/// The conductor's process, from outside.
+struct ConductorProcess: Sendable {
+    /// Its number.
+    let pid: Int32
+
+    /// How it stands.
+    struct State: Sendable {
+        /// Open file descriptors.
+        var descriptors: Int
+        /// KiB in memory.
+        var resident: Int
+        /// Processor time that it has used, in hundredths of a second.
+        var ticks: Int
+    }
+
+    /// How it stands now.
+    ///
+    /// - Throws: ``BenchError`` when it is no more.
+    func state() throws -> State {
+        guard
+            let descriptors = try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(self.pid)/fd").count,
+            let status = try? String(contentsOfFile: "/proc/\(self.pid)/status", encoding: .utf8),
+            let line = status.split(separator: "\n").first(where: { $0.hasPrefix("VmRSS:") }),
+            let resident = Int(line.split(separator: " ", omittingEmptySubsequences: true).dropFirst().first ?? ""),
+            let stat = try? String(contentsOfFile: "/proc/\(self.pid)/stat", encoding: .utf8)
+        else { throw BenchError("the conductor is dead") }
+        // The numbers after the name, of which the 12th and 13th are the time in user mode and in the kernel.
+        let fields = stat.drop { $0 != ")" }.split(separator: " ")
+        let ticks = fields.count > 13 ? (Int(fields[12]) ?? 0) + (Int(fields[13]) ?? 0) : 0
+        return State(descriptors: descriptors, resident: resident, ticks: ticks)
+    }
+
+    /// The highest numbers there are until it is cancelled.
+    func peaks() async throws -> State {
+        var peaks = try self.state()
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .milliseconds(100))
+            let now = try self.state()
+            peaks.descriptors = max(peaks.descriptors, now.descriptors)
+            peaks.resident = max(peaks.resident, now.resident)
+        }
+        return peaks
+    }
+
+    /// Waits until it has no more descriptors than it had.
+    ///
+    /// - Returns: how it stands then, or when patience is at its end.
+    func settle(to descriptors: Int, patience: Duration) async throws -> State {
+        let end = ContinuousClock.now + patience
+        while true {
+            let now = try self.state()
+            if now.descriptors <= descriptors || ContinuousClock.now > end { return now }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+    }
+}

@@ -1,0 +1,60 @@
+/// What must hold, and which of it did not.
+struct Judgement {
+    /// The slowest hundredth of well-behaved guests' requests may take so many times what it takes in quiet.
+    static let ratio = 2.0
+    /// KiB that may stay of one repetition to the next. An allocator gives back and takes again by the MiB; what a
+    /// connection or a request would leave behind comes in thousands.
+    static let growth = 8 << 10
+
+    private(set) var broken: [String] = []
+
+    /// Notes what does not hold.
+    mutating func check(_ holds: Bool, _ sentence: @autoclosure () -> String) {
+        guard !holds else { return }
+        let sentence = sentence()
+        Report.say("BROKEN: \(sentence)")
+        self.broken.append(sentence)
+    }
+
+    /// Looks at one attack.
+    ///
+    /// - Parameters:
+    ///   - quiet: what its p99 is compared with.
+    ///   - worstQuiet: the highest p99 of any quiet window of the run: below it, nobody can tell an attack from the machine.
+    ///     Nil to leave times unjudged.
+    mutating func judge(_ result: AttackResult, _ attack: any Attack.Type, quiet: Latencies, worstQuiet: Duration?) {
+        let name = result.name
+        self.check(
+            result.unanswered == 0,
+            "\(name): \(result.unanswered) requests of well-behaved guests had no answer in time")
+        self.check(
+            result.wrong.isEmpty,
+            "\(name): \(result.wrong.count) requests of well-behaved guests were not answered ok: \(result.wrong.first ?? "")"
+        )
+        for (before, _, after) in result.descriptors where after > before {
+            self.check(false, "\(name): the conductor had \(before) descriptors before and has \(after) after it")
+        }
+        if let first = result.resident.first, let last = result.resident.last, result.resident.count > 1 {
+            let growth = last.after - first.after
+            self.check(
+                growth <= Self.growth,
+                "\(name): the conductor's memory grew by \(growth) KiB from the first repetition to the last"
+                    + " (\(Self.growth) at most)")
+        }
+        for event in attack.mustHappen {
+            self.check(result.tally[event, default: 0] > 0, "\(name) was no attack: it counted no \"\(event)\"")
+        }
+        for event in attack.mustNotHappen {
+            let count = result.tally[event, default: 0]
+            self.check(count == 0, "\(name) got somewhere: \"\(event)\" \(count) times")
+        }
+        if let worstQuiet {
+            let p99 = Latencies.joined(result.attacked).p99
+            let ratio = result.ratio(quiet: quiet)
+            self.check(
+                ratio <= Self.ratio || p99 <= worstQuiet,
+                "\(name): p99 is \(Report.text(p99)), \(Report.text(ratio)) times what it is in quiet"
+                    + " (at most \(Self.ratio); quiet windows' own were up to \(Report.text(worstQuiet)))")
+        }
+    }
+}

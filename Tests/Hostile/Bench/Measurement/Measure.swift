@@ -1,0 +1,116 @@
+import ArgumentParser
+import BrokerTesting
+import Foundation
+
+/// Measures well-behaved guests in quiet and under each attack. Exit status 1 when something does not hold.
+struct Measure: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Makes the measurement. Exit status 1 when a promise is broken.")
+
+    @OptionGroup var options: TargetOptions
+
+    @Option(help: "The process id of the conductor.")
+    var conductor: Int32
+
+    @Option(help: "A directory for the attackers' log.")
+    var work: String
+
+    @Option(
+        help: "The directory of the broker's node, to empty its queue between attacks; without one nothing is emptied.")
+    var broker: String?
+
+    @Option(help: "How long each attack lasts, and the quiet before it.")
+    var seconds = 10.0
+
+    @Option(help: "How often each attack is repeated.")
+    var repetitions = 3
+
+    @Option(help: "How many connections the attack that opens many opens each time.")
+    var connections = 10_000
+
+    @Option(help: "How many well-behaved guests there are.")
+    var guests = 8
+
+    @Option(help: "How many requests a second each of them sends.")
+    var rate = 50
+
+    @Flag(help: "One quiet window for all, and times are told but not judged.")
+    var short = false
+
+    @Option(help: "Only attacks of these names.")
+    var only: [String] = []
+
+    /// How long answers, and descriptors, may take to come after an attack.
+    private static let patience = Duration.seconds(15)
+
+    func validate() throws {
+        for name in self.only where Attacks.named(name) == nil {
+            let names = Attacks.all.map { $0.name }.joined(separator: ", ")
+            throw ValidationError("There is no attack \(name); there are \(names).")
+        }
+        guard self.seconds > 0, self.repetitions > 0 else { throw ValidationError("Nothing is measured in no time.") }
+    }
+
+    func run() async throws {
+        let judgement = try await withThrowingTaskGroup(of: Void.self) { group in
+            let guests = try (0..<self.guests).map { try SteadyGuest($0, options: self.options, rate: self.rate) }
+            for guest in guests { group.addTask { await guest.run() } }
+            defer { group.cancelAll() }
+            return try await self.measure(guests)
+        }
+        guard judgement.broken.isEmpty else {
+            Report.say("\nWhat did not hold:\n" + judgement.broken.map { "- \($0)" }.joined(separator: "\n"))
+            throw ExitCode(1)
+        }
+        Report.say("\nAll of it held.")
+    }
+
+    private func measure(_ guests: [SteadyGuest]) async throws -> Judgement {
+        let run = AttackRun(
+            guests: guests, conductor: ConductorProcess(pid: self.conductor),
+            newcomer: try Newcomer(options: self.options),
+            attackers: AttackerProcess(
+                options: self.options, connections: self.connections, log: "\(self.work)/attackers.log"),
+            patience: Self.patience)
+        var judgement = Judgement()
+        // Connections are made, tables filled (limits.remembered_ids), and code is touched for the first time.
+        _ = try await run.window(for: .seconds(self.short ? 3 : 10), into: &judgement)
+        let length = Duration.seconds(self.seconds)
+        let first = try await run.window(for: self.short ? .seconds(5) : length, into: &judgement)
+        Report.say(
+            "quiet: p50 \(Report.text(first.median)), p99 \(Report.text(first.p99)), max \(Report.text(first.maximum)),"
+                + " \(first.count) requests, \(Report.text(kibibytes: try run.conductor.state().resident))")
+        Report.say(AttackResult.head)
+        let chosen = Attacks.all.filter { self.only.isEmpty || self.only.contains($0.name) }
+        var results: [(attack: any Attack.Type, result: AttackResult)] = []
+        for attack in chosen {
+            var result = AttackResult(name: attack.name)
+            for _ in 0..<self.repetitions {
+                if !self.short { result.quiet.append(try await run.window(for: length, into: &judgement)) }
+                try await run.attack(attack, for: length, &result)
+            }
+            Report.say(result.row(quiet: self.short ? first : .joined(result.quiet)))
+            results.append((attack, result))
+            if let broker {
+                try await BrokerClient(try TestBroker(directory: URL(fileURLWithPath: broker))).purge(
+                    "notification.info")
+            }
+        }
+        Report.say("\nWhat the attackers counted:")
+        for (_, result) in results { Report.say("- \(result.name): \(result.counted)") }
+        let quiets = [first] + results.flatMap(\.result.quiet)
+        let worst = quiets.map(\.p99).max() ?? .zero
+        let all = Latencies.joined(quiets)
+        let end = try run.conductor.state()
+        Report.say(
+            "\nquiet, \(quiets.count) windows: p50 \(Report.text(all.median)), p99 \(Report.text(all.p99)), max"
+                + " \(Report.text(all.maximum)); p99 of single windows"
+                + " \(Report.text(quiets.map(\.p99).min() ?? .zero)) to \(Report.text(worst))")
+        Report.say("at the end: \(end.descriptors) descriptors, \(Report.text(kibibytes: end.resident))")
+        for (attack, result) in results {
+            judgement.judge(
+                result, attack, quiet: self.short ? first : .joined(result.quiet), worstQuiet: self.short ? nil : worst)
+        }
+        return judgement
+    }
+}

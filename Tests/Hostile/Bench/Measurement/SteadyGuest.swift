@@ -1,0 +1,79 @@
+import ConductorRPC
+import NIOConcurrencyHelpers
+import NIOPosix
+import Notifications
+import TLSSocket
+
+/// A well-behaved guest: one connection, one outcome after the other at a steady rate, whether or not the last was answered.
+///
+/// A time is from the moment that a request is handed to the connection until its answer is there.
+final class SteadyGuest: Sendable {
+    private let instance: String
+    private let interval: Duration
+    private let port: Int
+    private let tls: TLSContext
+    private let window = NIOLockedValueBox<Window?>(nil)
+
+    /// - Parameters:
+    ///   - number: which of the good guests.
+    ///   - rate: requests a second.
+    init(_ number: Int, options: TargetOptions, rate: Int) throws {
+        self.instance = "good-\(number)"
+        self.interval = .seconds(1) / rate
+        self.port = options.port
+        self.tls = try Target.context("\(options.tls)/guest-\(self.instance)", roots: options.tls)
+    }
+
+    /// Requests count in this window from now on; nil for none.
+    func count(in window: Window?) { self.window.withLockedValue { $0 = window } }
+
+    /// Works until it is cancelled. When its connection ends it is one wrong answer, and makes another.
+    func run() async {
+        while !Task.isCancelled {
+            do {
+                let connection = try await ConductorConnection.connect(
+                    host: "127.0.0.1", port: self.port, tls: self.tls, group: MultiThreadedEventLoopGroup.singleton)
+                await self.work(connection)
+                connection.beginClosing()
+            } catch {
+                self.note("cannot connect: \(error)")
+                try? await Task.sleep(for: .milliseconds(500))
+            }
+        }
+    }
+
+    private func work(_ connection: ConductorConnection) async {
+        let isLost = NIOLockedValueBox(false)
+        var next = ContinuousClock.now
+        while !Task.isCancelled, !isLost.withLockedValue({ $0 }) {
+            try? await Task.sleep(until: next)
+            next = max(next + self.interval, .now)
+            let window = self.window.withLockedValue { $0 }
+            window?.sent()
+            let start = ContinuousClock.now
+            connection.call(.notify(self.report)) { result in
+                switch result {
+                case .success(.taken(_, .published)): window?.answered(after: ContinuousClock.now - start)
+                case .success(let reply): window?.failed("\(reply)")
+                case .failure(let error):
+                    window?.failed("\(error)")
+                    if case .connectionLost = error { isLost.withLockedValue { $0 = true } }
+                }
+            }
+        }
+    }
+
+    private func note(_ failure: String) {
+        guard let window = self.window.withLockedValue({ $0 }) else { return }
+        window.sent()
+        window.failed(failure)
+    }
+
+    private var report: OutcomeReport {
+        OutcomeReport(
+            context: NotificationContext(
+                operation: "database_create", requestID: "req-good", tenantID: "8a5f3ce8", clientIP: "192.0.2.7",
+                payload: ["instance_id": .string(self.instance), "dbname": "shop"]),
+            outcome: .end(payload: JSONObject()))
+    }
+}

@@ -1,0 +1,71 @@
+import ContextSigning
+import Logging
+import Notifications
+import Notifier
+import Testing
+
+/// The contexts that a control plane hands on are signed.
+@Suite struct SignedContextTests {
+    private let driver = TestDriver()
+    private let request = APIRequest(tenantID: "tenant-1", userID: "user-1", clientIP: "198.51.100.7")
+
+    private static func key() throws -> SigningKey {
+        try SigningKey(kid: "k", secret: Array("0123456789abcdef0123456789abcdef".utf8))
+    }
+
+    private func api(isSigning: Bool = true) throws -> ControlPlaneNotifier {
+        ControlPlaneNotifier(
+            Notifier(drivers: [self.driver]),
+            origin: NotificationOrigin(publisherID: "api.c", serverType: "api", serverIP: "192.0.2.1:8779"),
+            signer: isSigning ? try ContextSigner(key: Self.key()) : nil, logger: Logger(label: "test"))
+    }
+
+    private func claims(of context: NotificationContext) throws -> ContextClaims {
+        let token = try #require(context.token)
+        return try ContextClaims(SigningKeySet([Self.key()]).payload(of: token))
+    }
+
+    @Test func eachOperationHasATokenOfItsOwn() async throws {
+        let notifications = try await self.api().startEach(
+            "database_create", request: self.request,
+            payload: ["instance_id": "i-1", "dbname": ["shop", "stock"], "password": "pl4nted"])
+        var identifiers: Set<String?> = []
+        for notification in notifications {
+            let context = try notification.handOn()
+            let claims = try self.claims(of: context)
+            #expect(claims.payloadDigest == CanonicalJSON.digest(context.payload))
+            #expect(claims.instanceID == "i-1" && claims.tenantID == "tenant-1")
+            #expect(context.payload["password"] == nil)
+            identifiers.insert(claims.identifier)
+        }
+        #expect(identifiers.count == 2)
+        #expect(self.driver.notifications.count == 2)
+        #expect(!"\(self.driver.notifications)".contains(try #require(notifications.first?.context.token)))
+    }
+
+    @Test func theRequestSaysTheInstanceWhereThePayloadDoesNot() throws {
+        var request = self.request
+        let payload: JSONObject = ["name": "n", "flavor": "1", "datastore": "mysql", "datastore_version": "8"]
+        for instance in [nil, "i-7"] {
+            request.instanceID = instance
+            let context = try self.api().notification("instance_create", request: request, payload: payload).context
+            #expect(try self.claims(of: context).instanceID == instance)
+        }
+    }
+
+    @Test func whatWasSignedStaysAsItIs() throws {
+        var context = try self.api().notification(
+            "instance_restart", request: self.request, payload: ["instance_id": "i-1"]
+        ).context
+        let resumed = try self.api().notification(resuming: context)
+        #expect(resumed.context == context)
+        // A Python control plane may have signed more than the catalogue declares.
+        context.payload["note"] = "n"
+        #expect(try self.api().notification(resuming: context).context == context)
+        // What nobody has signed yet is signed here.
+        context.token = nil
+        let signed = try self.api().notification(resuming: context).context
+        #expect(signed.payload["note"] == nil && signed.token != nil)
+        #expect(try self.api(isSigning: false).notification(resuming: context).context.token == nil)
+    }
+}

@@ -1,0 +1,9 @@
+@testable import TLSSocket
+
+extension RevocationLists {
+    /// The lists of one trusted authority, and of those below it.
+    convenience init(_ source: TLSSource, of authority: CertificateAuthority) throws(TLSError) {
+        try self.init(
+            PEMDocument("lists", source), authorities: PEMDocument("authorities", .pem(authority.certificatePEM)))
+    }
+}
