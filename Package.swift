@@ -65,9 +65,15 @@ let package = Package(
             swiftSettings: strict + faults),
         .target(name: "ProgramStreams", swiftSettings: strict),
         .target(
+            name: "EventLoopTurns",
+            dependencies: [
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ], swiftSettings: strict),
+        .target(
             name: "TLSSocket",
             dependencies: [
-                "CConductorOpenSSL",
+                "CConductorOpenSSL", "EventLoopTurns",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -98,7 +104,7 @@ let package = Package(
         .target(
             name: "ConductorRPC",
             dependencies: [
-                "Notifications", "TLSSocket",
+                "EventLoopTurns", "Notifications", "TLSSocket",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -137,7 +143,8 @@ let package = Package(
         .target(
             name: "ConductorService",
             dependencies: [
-                "ConductorRPC", "ContextSigning", "FaultPoints", "Notifications", "Notifier", "TLSSocket",
+                "ConductorRPC", "ContextSigning", "EventLoopTurns", "FaultPoints", "Notifications", "Notifier",
+                "TLSSocket",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -186,13 +193,21 @@ let package = Package(
         .testTarget(
             name: "ConductorRPCTests",
             dependencies: [
-                "ConductorRPC", "Notifications", "TLSSocket",
+                "ConductorRPC", "EventLoopTurns", "Notifications", "TLSSocket",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOExtras", package: "swift-nio-extras"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+            ], swiftSettings: settings),
+        .testTarget(
+            name: "EventLoopTurnsTests",
+            dependencies: [
+                "EventLoopTurns",
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
             ], swiftSettings: settings),
         .testTarget(name: "NotificationsTests", dependencies: ["Notifications"], swiftSettings: settings),
         .testTarget(
@@ -204,7 +219,7 @@ let package = Package(
         .testTarget(
             name: "TLSSocketTests",
             dependencies: [
-                "CConductorOpenSSL", "ProcessTesting", "TLSSocket",
+                "CConductorOpenSSL", "EventLoopTurns", "ProcessTesting", "TLSSocket",
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),

@@ -1,4 +1,5 @@
 package import ConductorRPC
+import EventLoopTurns
 package import Logging
 import NIOConcurrencyHelpers
 package import NIOCore
@@ -109,7 +110,8 @@ package final class ConductorServer: Service {
     private func bootstrap(_ group: any EventLoopGroup, _ quiescing: ServerQuiescingHelper) -> ServerBootstrap {
         let configuration = self.configuration
         let (tls, requestHandler, logger) = (self.tls, self.requestHandler, self.logger)
-        let (gate, admission, turns) = (self.gate, self.admission, ConnectionTurns())
+        let (gate, admission) = (self.gate, self.admission)
+        let (handshakeTurns, turns) = (ConnectionTurns(), ConnectionTurns())
         return ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -123,11 +125,14 @@ package final class ConductorServer: Service {
                 }
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            // A read a look: what one guest sends in a stream does not keep the others of its event loop waiting.
+            .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandlers(
                         TLSHandler(
-                            live: tls, serverName: nil, handshakeTimeout: configuration.handshakeTimeout),
+                            live: tls, serverName: nil, handshakeTurns: handshakeTurns,
+                            handshakeTimeout: configuration.handshakeTimeout),
                         HandshakeWatch(gate),
                         RPCServerHandler(
                             configuration: configuration.connection, requestHandler: requestHandler,

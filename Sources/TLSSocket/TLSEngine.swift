@@ -140,6 +140,9 @@ package final class TLSEngine {
 
     var verifyResult: Int32 { Int32(SSL_get_verify_result(self.ssl)) }
 
+    /// How many bytes from the peer wait to be read.
+    var undecryptedBytes: Int { BIO_ctrl_pending(self.inbound) }
+
     /// Takes ciphertext that came from the peer. Throws `.internalFailure` when memory runs out.
     package func feed(_ ciphertext: ByteBuffer) throws(TLSError) {
         OpenSSLErrorStack.clear()
@@ -156,7 +159,7 @@ package final class TLSEngine {
 
     /// Decrypts one record, or as much of it as is left, to the end of `plaintext`. Call it until it is `.incomplete`.
     package func read(into plaintext: inout ByteBuffer) -> ReadOutcome {
-        let undecrypted = BIO_ctrl_pending(self.inbound)
+        let undecrypted = self.undecryptedBytes
         if undecrypted == 0, SSL_has_pending(self.ssl) == 0 {
             conductor_bio_trim(self.inbound, Self.keptBufferBytes)
             return SSL_get_shutdown(self.ssl) & SSL_RECEIVED_SHUTDOWN != 0 ? .closed : .incomplete

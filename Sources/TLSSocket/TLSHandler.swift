@@ -1,3 +1,4 @@
+package import EventLoopTurns
 package import NIOCore
 import NIOTLS
 
@@ -12,6 +13,8 @@ import NIOTLS
 /// - `close(mode: .all)` flushes, says close_notify, and waits for the peer's answer up to the shutdown timeout; what
 ///   arrives meanwhile is still delivered. Half-closure is not supported.
 /// - The end of the connection without close_notify is `.truncated`, unless this side has begun to close.
+/// - The steps of a handshake that a peer's bytes call for wait for their turn, where the handler is given turns: each costs as
+///   much as many a request, and strangers may ask for them.
 /// - It never reads for itself, except to get on with the handshake and the shutdown, and when a read that was asked for
 ///   has yielded no plaintext.
 ///
@@ -24,6 +27,9 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     /// How many bytes may be written before the handshake has completed: 1 MiB. Each write counts for 64 bytes at least.
     package static let maximumEarlyBytes = 1 << 20
+
+    /// How many bytes may lie here while a handshake waits for its turn. No honest flight is as long.
+    private static let maximumWaitingBytes = 64 << 10
 
     enum State {
         /// Waiting for the channel to become active.
@@ -48,6 +54,11 @@ package final class TLSHandler: ChannelDuplexHandler {
     var registration: UInt64?
     /// When to see whether the peer's certificates have expired.
     var expiryLook: Scheduled<Void>?
+    /// Of the handshakes of a server; nil to take each step at once.
+    private let turns: ConnectionTurns?
+    private var isWaitingForTurn = false
+    /// A read that was asked for meanwhile.
+    private var heldRead = false
     let handshakeTimeout: TimeAmount
     let shutdownTimeout: TimeAmount
     /// Always set before anything is called that may call back into this handler.
@@ -76,25 +87,29 @@ package final class TLSHandler: ChannelDuplexHandler {
         handshakeTimeout: TimeAmount = .seconds(10),
         shutdownTimeout: TimeAmount = .seconds(5)
     ) throws(TLSError) {
-        try self.init(context, nil, serverName, handshakeTimeout, shutdownTimeout)
+        try self.init(context, nil, serverName, nil, handshakeTimeout, shutdownTimeout)
     }
 
     /// The same with the present context; the connection is cut, with `.revoked`, when its peer's certificate is.
+    ///
+    /// `handshakeTurns` are those of the server that the connection is one of.
     package convenience init(
         live: LiveTLSContext,
         serverName: String?,
+        handshakeTurns: ConnectionTurns? = nil,
         handshakeTimeout: TimeAmount = .seconds(10),
         shutdownTimeout: TimeAmount = .seconds(5)
     ) throws(TLSError) {
-        try self.init(live.current, live, serverName, handshakeTimeout, shutdownTimeout)
+        try self.init(live.current, live, serverName, handshakeTurns, handshakeTimeout, shutdownTimeout)
     }
 
     private init(
-        _ context: TLSContext, _ live: LiveTLSContext?, _ serverName: String?, _ handshakeTimeout: TimeAmount,
-        _ shutdownTimeout: TimeAmount
+        _ context: TLSContext, _ live: LiveTLSContext?, _ serverName: String?, _ turns: ConnectionTurns?,
+        _ handshakeTimeout: TimeAmount, _ shutdownTimeout: TimeAmount
     ) throws(TLSError) {
         self.engine = try TLSEngine(context: context, serverName: serverName)
         self.live = live
+        self.turns = turns
         self.handshakeTimeout = handshakeTimeout
         self.shutdownTimeout = shutdownTimeout
     }
@@ -165,7 +180,7 @@ package final class TLSHandler: ChannelDuplexHandler {
             return
         }
         if self.state == .handshaking {
-            self.stepHandshake(context: context)
+            self.waitForTurn(context: context)
         } else {
             self.decrypt(context: context)
         }
@@ -184,7 +199,7 @@ package final class TLSHandler: ChannelDuplexHandler {
     /// Reads for itself where nobody above would ask again. Not while the peer takes nothing: a message of the protocol may
     /// have to be answered, and answers that nobody takes pile up.
     private func readOn(context: ChannelHandlerContext) {
-        guard context.channel.isWritable else { return }
+        guard context.channel.isWritable, !self.isWaitingForTurn else { return }
         switch self.state {
         case .handshaking, .closing:
             context.read()
@@ -199,7 +214,11 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     package func read(context: ChannelHandlerContext) {
         self.readWanted = true
-        context.read()
+        if self.isWaitingForTurn {
+            self.heldRead = true
+        } else {
+            context.read()
+        }
     }
 
     // MARK: handshake
@@ -210,6 +229,42 @@ package final class TLSHandler: ChannelDuplexHandler {
         self.scheduleDeadline(context: context, in: self.handshakeTimeout)
         self.stepHandshake(context: context)
         if self.state == .handshaking { context.read() }
+    }
+
+    /// Takes the next step when it is the connection's turn. What else the peer sends is not read until then.
+    private func waitForTurn(context: ChannelHandlerContext) {
+        guard let turns = self.turns else { return self.stepHandshake(context: context) }
+        if self.isWaitingForTurn {
+            // Some of it comes unasked, at the connection's end.
+            if self.engine.undecryptedBytes > Self.maximumWaitingBytes { self.stepHandshake(context: context) }
+            return
+        }
+        guard !turns.takeNow(on: context.eventLoop) else { return self.stepHandshake(context: context) }
+        self.isWaitingForTurn = true
+        let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
+        turns.wait(on: context.eventLoop) {
+            let (handler, context) = bound.value
+            return handler.takeTurn(context: context)
+        }
+    }
+
+    /// - Returns: whether there was anything to do any more.
+    private func takeTurn(context: ChannelHandlerContext) -> Bool {
+        self.isWaitingForTurn = false
+        switch self.state {
+        case .handshaking: self.stepHandshake(context: context)
+        // It has not waited after all.
+        case .active, .closing: break
+        case .idle, .finishing, .closed: return false
+        }
+        self.completeDelivery(context: context)
+        if self.heldRead {
+            self.heldRead = false
+            context.read()
+        } else {
+            self.readOn(context: context)
+        }
+        return true
     }
 
     private func stepHandshake(context: ChannelHandlerContext) {

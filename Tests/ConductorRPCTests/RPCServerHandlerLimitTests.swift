@@ -1,3 +1,4 @@
+import EventLoopTurns
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
@@ -53,6 +54,7 @@ private final class ScriptedAdmission: RPCAdmission {
 @Suite struct RPCServerHandlerLimitTests {
     private let requests = HeldRequests()
     private let admission = ScriptedAdmission()
+    private let turns = ConnectionTurns()
 
     private func channel(_ configure: (inout RPCServerHandler.Configuration) -> Void = { _ in }) throws
         -> EmbeddedChannel
@@ -64,7 +66,7 @@ private final class ScriptedAdmission: RPCAdmission {
         configure(&configuration)
         let handler = RPCServerHandler(
             configuration: configuration, requestHandler: self.requests, admission: self.admission,
-            logger: Logger(label: "test"))
+            turns: self.turns, logger: Logger(label: "test"))
         let channel = EmbeddedChannel(handler: handler)
         try channel.connect(to: SocketAddress(ipAddress: "192.0.2.1", port: 1)).wait()
         channel.pipeline.fireUserInboundEventTriggered(TLSUserEvent.handshakeCompleted(negotiatedProtocol: nil))
@@ -187,6 +189,21 @@ private final class ScriptedAdmission: RPCAdmission {
         _ = try channel.finish()
     }
 
+    /// Who sends little goes before those who send much.
+    @Test func aShortRequestDoesNotWaitForATurnAndALongOneDoes() throws {
+        let channel = try self.channel()
+        // The turn of another connection of this event loop.
+        try #require(self.turns.takeNow(on: channel.eventLoop))
+        try channel.writeInbound(self.ping(1))
+        #expect(self.requests.count == 1)
+        try channel.writeInbound(
+            ByteBuffer(string: String(repeating: " ", count: 16_400) + String(buffer: self.ping(2))))
+        #expect(self.requests.count == 1)
+        channel.embeddedEventLoop.advanceTime(by: ConnectionTurns.pause)
+        #expect(self.requests.count == 2)
+        _ = try channel.finish()
+    }
+
     @Test func emptyAndLongLinesTakeTurnsToo() throws {
         let channel = try self.channel()
         try channel.writeInbound(ByteBuffer(string: String(repeating: "\n", count: 16)))
@@ -196,15 +213,18 @@ private final class ScriptedAdmission: RPCAdmission {
         #expect(self.requests.count == 1)
         channel.embeddedEventLoop.advanceTime(by: ConnectionTurns.pause)
         #expect(self.requests.count == 2)
+        // The pause behind that turn.
+        channel.embeddedEventLoop.advanceTime(by: ConnectionTurns.pause)
         var long = ByteBuffer()
         for id in 1...3 {
             long.writeString(String(repeating: " ", count: 100_000))
             long.writeImmutableBuffer(self.ping(id))
         }
         try channel.writeInbound(long)
-        #expect(self.requests.count == 4)
-        channel.embeddedEventLoop.advanceTime(by: ConnectionTurns.pause)
-        #expect(self.requests.count == 5)
+        for taken in 3...5 {
+            #expect(self.requests.count == taken)
+            channel.embeddedEventLoop.advanceTime(by: ConnectionTurns.pause)
+        }
         _ = try channel.finish()
     }
 

@@ -77,6 +77,35 @@ import Testing
         }
     }
 
+    /// Strings are read and written eight bytes at a time: no place may be left out.
+    @Test(arguments: ["\"", "\\", "\u{0}", "\u{1F}", "\u{7F}", "\n", "é", "€", "😀", "\u{80}", "\u{FFFF}", "\u{10FFFF}"])
+    func specialCharactersAreSeenWhereverTheyStand(special: Unicode.Scalar) throws {
+        let escape: String =
+            switch special {
+            case "\"": #"\""#
+            case "\\": #"\\"#
+            case "\n": #"\n"#
+            default:
+                String(special).utf16.map {
+                    "\\u" + String(repeating: "0", count: 4 - String($0, radix: 16).count) + String($0, radix: 16)
+                }
+                .joined()
+            }
+        for before in 0...40 {
+            for after in [0, 1, 15, 16, 40] {
+                let (left, right) = (String(repeating: "a", count: before), String(repeating: "~", count: after))
+                let value = JSONValue.string(left + String(special) + right)
+                let text = JSONWriter.encode(value)
+                #expect(String(decoding: text, as: UTF8.self) == "\"\(left)\(escape)\(right)\"")
+                #expect(try JSONParser.parse(text.span) == value)
+                // As UTF-8 too, which others write; but for what must be escaped.
+                let plain = Array("\"\(left)\(special)\(right)\"".utf8)
+                let isEscaped = special.value < 0x20 || special == "\"" || special == "\\"
+                #expect((try? JSONParser.parse(plain.span)) == (isEscaped ? Optional.none : value))
+            }
+        }
+    }
+
     @Test func readsALoneSurrogateAsReplacementCharacter() throws {
         #expect(try JSONParser.parse(#""\udc80""#) == "\u{FFFD}")
         #expect(try JSONParser.parse(#""\ud83dx""#) == "\u{FFFD}x")

@@ -1,3 +1,4 @@
+import EventLoopTurns
 import NIOCore
 import NIOEmbedded
 import NIOTLS
@@ -18,12 +19,13 @@ final class ChannelPair {
         client: TLSConfiguration? = nil,
         server: TLSConfiguration? = nil,
         live: LiveTLSContext? = nil,
-        serverName: String = "localhost"
+        serverName: String = "localhost",
+        handshakeTurns: ConnectionTurns? = nil
     ) throws {
         self.clientTLS = try TLSHandler(
             context: TLSContext(configuration: client ?? identities.clientConfiguration()), serverName: serverName)
         let live = try live ?? LiveTLSContext(TLSContext(configuration: server ?? identities.serverConfiguration()))
-        self.serverTLS = try TLSHandler(live: live, serverName: nil)
+        self.serverTLS = try TLSHandler(live: live, serverName: nil, handshakeTurns: handshakeTurns)
         self.clientLog = EventLog(self.clientTLS)
         self.serverLog = EventLog(self.serverTLS)
         try self.client.pipeline.syncOperations.addHandlers([self.clientTLS, self.clientLog])

@@ -1,3 +1,4 @@
+package import EventLoopTurns
 package import Logging
 package import NIOCore
 import NIOExtras
@@ -32,8 +33,10 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         package init() {}
     }
 
+    /// How many bytes may lie here to be taken as they come, without a turn.
+    private static let bytesAtOnce = 16 << 10
     /// How much of one connection is taken before others of its event loop have their turn.
-    private static let turn = (lines: 16, bytes: 128 << 10)
+    private static let turn = (lines: 16, bytes: 64 << 10)
 
     let configuration: Configuration
     private let requestHandler: any RPCRequestHandler
@@ -178,19 +181,23 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         context.fireChannelWritabilityChanged()
     }
 
-    private func takeRequests(context: ChannelHandlerContext) {
+    private func takeRequests(context: ChannelHandlerContext, isTurn: Bool = false) {
         guard !self.isTakingRequests, let outbox = self.outbox else { return }
         self.isTakingRequests = true
         defer { self.isTakingRequests = false }
         let endedLines = self.splitter.endedLines
         let bufferedBytes = self.splitter.bufferedBytes
+        // Also a single line, when it is long. Before its turn the end of one that comes in pieces is not even looked for.
+        let isTurn =
+            isTurn || bufferedBytes <= Self.bytesAtOnce
+            || self.state.takesRequests && self.turns.takeNow(on: context.eventLoop)
         while self.state.takesRequests {
             if let pause = self.share?.pause(now: context.eventLoop.now) {
                 self.holdShare(for: pause, context: context)
                 break
             }
             let isTurnOver =
-                self.splitter.endedLines - endedLines >= Self.turn.lines
+                !isTurn || self.splitter.endedLines - endedLines >= Self.turn.lines
                 || bufferedBytes - self.splitter.bufferedBytes >= Self.turn.bytes
             if isTurnOver, self.splitter.bufferedBytes > 0 {
                 self.waitForTurn(context: context)
@@ -256,7 +263,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         self.turns.wait(on: context.eventLoop) {
             let (handler, context) = bound.value
             guard handler.outbox != nil else { return false }
-            handler.perform(handler.state.release(.turn), context: context)
+            handler.perform(handler.state.release(.turn), context: context, isTurn: true)
             return true
         }
     }
@@ -279,11 +286,13 @@ package final class RPCServerHandler: ChannelDuplexHandler {
                 answers.count, bytes: answers.reduce(0) { $0 + $1.requestBytes }), context: context)
     }
 
-    private func perform(_ action: ServerConnectionStateMachine.Action, context: ChannelHandlerContext) {
+    private func perform(
+        _ action: ServerConnectionStateMachine.Action, context: ChannelHandlerContext, isTurn: Bool = false
+    ) {
         switch action {
         case .none: break
         case .resume:
-            self.takeRequests(context: context)
+            self.takeRequests(context: context, isTurn: isTurn)
             if self.state.takeHeldRead() { context.read() }
         case .close: context.close(promise: nil)
         }

@@ -206,25 +206,23 @@ package struct JSONParser {
     private mutating func string(_ bytes: Span<UInt8>) throws(JSONError) -> String {
         self.index += 1
         let start = self.index
-        while self.index < bytes.count {
-            switch bytes[self.index] {
-            case UInt8(ascii: "\""):
-                let value = try self.text(bytes, start, self.index)
-                self.index += 1
-                return value
-            case UInt8(ascii: "\\"): return try self.escapedString(bytes, from: start)
-            case 0..<0x20: throw self.error("a control character stands unescaped in a string")
-            default: self.index += 1
-            }
+        self.index = bytes.endOfPlainText(from: start, isASCIIOnly: false)
+        guard self.index < bytes.count else { throw self.error("a string is not closed") }
+        switch bytes[self.index] {
+        case UInt8(ascii: "\""):
+            let value = try self.text(bytes, start, self.index)
+            self.index += 1
+            return value
+        case UInt8(ascii: "\\"): return try self.escapedString(bytes, from: start)
+        default: throw self.error("a control character stands unescaped in a string")
         }
-        throw self.error("a string is not closed")
     }
 
     /// The rest of a string in which an escape was met; `index` stands on the first backslash.
     private mutating func escapedString(_ bytes: Span<UInt8>, from start: Int) throws(JSONError) -> String {
         var unescaped: [UInt8] = []
         unescaped.reserveCapacity((self.index - start) * 2)
-        for offset in start..<self.index { unescaped.append(bytes[offset]) }
+        self.copy(bytes, start, &unescaped)
         while self.index < bytes.count {
             let byte = bytes[self.index]
             switch byte {
@@ -242,11 +240,17 @@ package struct JSONParser {
                 if let encoded = UTF8.encode(try self.escape(bytes)) { unescaped.append(contentsOf: encoded) }
             case 0..<0x20: throw self.error("a control character stands unescaped in a string")
             default:
-                unescaped.append(byte)
-                self.index += 1
+                let plain = self.index
+                self.index = bytes.endOfPlainText(from: plain, isASCIIOnly: false)
+                self.copy(bytes, plain, &unescaped)
             }
         }
         throw self.error("a string is not closed")
+    }
+
+    /// Appends what lies between there and `index`.
+    private func copy(_ bytes: Span<UInt8>, _ start: Int, _ unescaped: inout [UInt8]) {
+        unsafe bytes.extracting(start..<self.index).withUnsafeBufferPointer { unsafe unescaped.append(contentsOf: $0) }
     }
 
     private mutating func escape(_ bytes: Span<UInt8>) throws(JSONError) -> Unicode.Scalar {

@@ -51,17 +51,7 @@ package struct JSONWriter {
     /// Writes a string, quoted and escaped.
     package mutating func write(_ string: String) {
         self.bytes.append(UInt8(ascii: "\""))
-        if string.utf8.allSatisfy({ $0 < 0x80 }) {
-            for byte in string.utf8 { self.escape(byte) }
-        } else {
-            for scalar in string.unicodeScalars {
-                if scalar.isASCII {
-                    self.escape(UInt8(truncatingIfNeeded: scalar.value))
-                } else {
-                    for unit in UTF16.encode(scalar) ?? .init() { self.unicodeEscape(unit) }
-                }
-            }
-        }
+        self.escape(string.utf8.span)
         self.bytes.append(UInt8(ascii: "\""))
     }
 
@@ -71,7 +61,7 @@ package struct JSONWriter {
     package mutating func writeQuoted(_ text: [UInt8]) {
         self.bytes.reserveCapacity(self.bytes.count + text.count + text.count / 4)
         self.bytes.append(UInt8(ascii: "\""))
-        for byte in text { self.escape(byte) }
+        self.escape(text.span)
         self.bytes.append(UInt8(ascii: "\""))
     }
 
@@ -80,18 +70,42 @@ package struct JSONWriter {
         unsafe self.bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
-    private mutating func escape(_ byte: UInt8) {
+    /// - Parameter text: valid UTF-8, as a string's is.
+    private mutating func escape(_ text: Span<UInt8>) {
+        var index = 0
+        while true {
+            let end = text.endOfPlainText(from: index, isASCIIOnly: true)
+            if end > index {
+                unsafe text.extracting(index..<end).withUnsafeBufferPointer { unsafe self.bytes.append(contentsOf: $0) }
+            }
+            guard end < text.count else { return }
+            index = end + self.escape(text, at: end)
+        }
+    }
+
+    /// - Returns: how many bytes the escape stands for.
+    private mutating func escape(_ text: Span<UInt8>, at index: Int) -> Int {
+        let byte = text[index]
         switch byte {
         case UInt8(ascii: "\""): self.raw("\\\"")
         case UInt8(ascii: "\\"): self.raw("\\\\")
-        case 0x20...0x7E: self.bytes.append(byte)
         case 0x08: self.raw("\\b")
         case 0x09: self.raw("\\t")
         case 0x0A: self.raw("\\n")
         case 0x0C: self.raw("\\f")
         case 0x0D: self.raw("\\r")
-        default: self.unicodeEscape(UInt16(byte))
+        case 0..<0x80: self.unicodeEscape(UInt16(byte))
+        default:
+            // The first byte says how many there are, and has as many bits fewer of its own.
+            let count = (~byte).leadingZeroBitCount
+            var scalar = UInt32(byte) & (0x7F >> UInt32(count))
+            for offset in 1..<count { scalar = scalar << 6 | UInt32(text[index + offset] & 0x3F) }
+            for unit in Unicode.Scalar(scalar).map({ UTF16.encode($0) ?? .init() }) ?? .init() {
+                self.unicodeEscape(unit)
+            }
+            return count
         }
+        return 1
     }
 
     private mutating func unicodeEscape(_ unit: UInt16) {

@@ -2,9 +2,11 @@ import Foundation
 import Subprocess
 import SystemPackage
 
-/// Runs attackers: this very program, in a process of its own that gets what the others leave of the processors.
+/// Runs attackers: this very program, in a process of its own, on processors of its own.
 struct AttackerProcess {
     let options: TargetOptions
+    /// The processors, as `taskset --cpu-list` takes them. Who is measured runs on others.
+    let processors: String
     /// How many connections the attack that opens many opens.
     let connections: Int
     /// The file that its errors are appended to.
@@ -19,13 +21,14 @@ struct AttackerProcess {
     func run(_ attack: any Attack.Type, for duration: Duration) async throws -> [String: Int] {
         let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().path
         let arguments = [
-            "--idle", "0", program, "attack", attack.name, "--port", "\(self.options.port)", "--tls", self.options.tls,
+            "--cpu-list", self.processors, program, "attack", attack.name, "--port", "\(self.options.port)", "--tls",
+            self.options.tls,
             "--connections", "\(self.connections)",
         ]
         let log = try FileDescriptor.open(
             FilePath(self.log), .writeOnly, options: [.append, .create, .closeOnExec], permissions: [.ownerReadWrite])
         return try await Subprocess.run(
-            .name("chrt"), arguments: Arguments(arguments), input: .inputWriter, output: .sequence,
+            .name("taskset"), arguments: Arguments(arguments), input: .inputWriter, output: .sequence,
             error: .fileDescriptor(log, closeAfterSpawningProcess: true)
         ) { execution in
             let (dones, done) = AsyncStream<Void>.makeStream()

@@ -19,6 +19,9 @@ struct Measure: AsyncParsableCommand {
         help: "The directory of the broker's node, to empty its queue between attacks; without one nothing is emptied.")
     var broker: String?
 
+    @Option(help: "The attackers' processors, as taskset takes them.")
+    var attackersProcessors: String
+
     @Option(help: "How long each attack lasts, and the quiet before it.")
     var seconds = 10.0
 
@@ -70,7 +73,8 @@ struct Measure: AsyncParsableCommand {
             guests: guests, conductor: ConductorProcess(pid: self.conductor),
             newcomer: try Newcomer(options: self.options),
             attackers: AttackerProcess(
-                options: self.options, connections: self.connections, log: "\(self.work)/attackers.log"),
+                options: self.options, processors: self.attackersProcessors, connections: self.connections,
+                log: "\(self.work)/attackers.log"),
             patience: Self.patience)
         var judgement = Judgement()
         // Connections are made, tables filled (limits.remembered_ids), and code is touched for the first time.

@@ -3,7 +3,7 @@ import NIOCore
 import NIOEmbedded
 import Testing
 
-@testable import ConductorRPC
+@testable import EventLoopTurns
 
 @Suite struct ConnectionTurnsTests {
     @Test func aTurnIsArrangedOnceForAllWhoWait() {
@@ -17,6 +17,38 @@ import Testing
         #expect(queue.next() == 1)
         #expect(queue.next() == nil)
         #expect(queue.wait(3) == true)
+    }
+
+    @Test func whoComesFirstDoesNotWait() {
+        var queue = TurnQueue<Int>()
+        #expect(queue.takeNow() == true)
+        // Not before the pause is over.
+        #expect(queue.takeNow() == false)
+        #expect(queue.wait(1) == false)
+        #expect(queue.next() == 1)
+        #expect(queue.takeNow() == false)
+        #expect(queue.next() == nil)
+        #expect(queue.takeNow() == true)
+    }
+
+    @Test func afterATurnThatWasTakenAtOnceIsAPauseToo() throws {
+        let eventLoop = EmbeddedEventLoop()
+        let turns = ConnectionTurns()
+        let taken = NIOLockedValueBox(0)
+        #expect(turns.takeNow(on: eventLoop))
+        #expect(!turns.takeNow(on: eventLoop))
+        turns.wait(on: eventLoop) {
+            taken.withLockedValue { $0 += 1 }
+            return true
+        }
+        eventLoop.run()
+        #expect(taken.withLockedValue { $0 } == 0)
+        eventLoop.advanceTime(by: ConnectionTurns.pause)
+        #expect(taken.withLockedValue { $0 } == 1)
+        #expect(!turns.takeNow(on: eventLoop))
+        eventLoop.advanceTime(by: ConnectionTurns.pause)
+        #expect(turns.takeNow(on: eventLoop))
+        try eventLoop.syncShutdownGracefully()
     }
 
     /// However many wait, there is a pause after each turn, in which an event loop looks at its sockets.

@@ -1,24 +1,36 @@
 import NIOConcurrencyHelpers
-import NIOCore
+package import NIOCore
 
-/// Lets the connections of an event loop that have more lying here than they may take at a time go on one after the other.
+/// Lets the connections of an event loop that have much to do go on one after the other.
 ///
 /// An event loop runs all that is due before it looks at its sockets again. So between two turns is a pause in which nothing is
-/// due: else a few guests that send thousands of requests at once would keep all others waiting.
+/// due: else a few guests that send thousands of requests at once, or many strangers that come at once, would keep all others
+/// waiting. What is quickly done needs no turn.
 package final class ConnectionTurns: Sendable {
     /// How long others have the event loop to themselves, once what the last turn has left to do is done.
-    static let pause = TimeAmount.microseconds(100)
+    package static let pause = TimeAmount.microseconds(100)
 
     /// Takes a turn; false when there was nothing to take any more.
-    typealias Turn = @Sendable () -> Bool
+    package typealias Turn = @Sendable () -> Bool
 
     private let queues = NIOLockedValueBox<[ObjectIdentifier: TurnQueue<Turn>]>([:])
 
-    /// Nobody waits. A server has one for all of its connections.
+    /// Nobody waits. A server has one for all of its connections, for each kind of work.
     package init() {}
 
+    /// Takes a turn at once if none is due on the event loop.
+    ///
+    /// Called on the event loop.
+    ///
+    /// - Returns: whether it is the caller's turn; if not, it should ``wait(on:_:)``.
+    package func takeNow(on eventLoop: any EventLoop) -> Bool {
+        let isNow = self.queues.withLockedValue { $0[ObjectIdentifier(eventLoop), default: .init()].takeNow() }
+        if isNow { self.arrange(eventLoop) }
+        return isNow
+    }
+
     /// Takes a turn on the event loop when it is its turn.
-    func wait(on eventLoop: any EventLoop, _ turn: @escaping Turn) {
+    package func wait(on eventLoop: any EventLoop, _ turn: @escaping Turn) {
         let isFirst = self.queues.withLockedValue { $0[ObjectIdentifier(eventLoop), default: .init()].wait(turn) }
         if isFirst { self.arrange(eventLoop) }
     }

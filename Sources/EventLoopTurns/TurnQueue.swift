@@ -5,6 +5,14 @@ struct TurnQueue<Element> {
     private var waiting = CircularBuffer<Element>()
     private var isTurnDue = false
 
+    /// Somebody has come who waits only if a turn is due already.
+    ///
+    /// - Returns: whether it is their turn now; the next is to be arranged then.
+    mutating func takeNow() -> Bool {
+        defer { self.isTurnDue = true }
+        return !self.isTurnDue
+    }
+
     /// Somebody waits.
     ///
     /// - Returns: whether a turn is to be arranged: none is due.
