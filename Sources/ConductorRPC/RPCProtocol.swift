@@ -11,6 +11,9 @@ package enum RPCProtocol {
     /// How many values a request may have, at whatever depth. What a line of a million brackets takes to read, other guests
     /// would wait for.
     package static let maximumValues = 16_384
+    /// The longest id of a request, in bytes of UTF-8. An id is kept while its request is in flight, and comes back with the
+    /// answer.
+    package static let maximumIDBytes = 256
     /// The version that `ping` answers.
     package static let version = "0.1.0"
 }

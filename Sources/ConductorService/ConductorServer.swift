@@ -34,6 +34,7 @@ package final class ConductorServer: Service {
     private let tls: LiveTLSContext
     private let requestHandler: any RPCRequestHandler
     private let gate: ConnectionGate
+    private let addresses: AddressAdmission
     private let admission: GuestAdmission
     private let logger: Logger
     private let onListening: @Sendable (SocketAddress) -> Void
@@ -53,6 +54,7 @@ package final class ConductorServer: Service {
         self.tls = tls
         self.requestHandler = requestHandler
         self.gate = ConnectionGate(configuration.limits, logger: logger)
+        self.addresses = AddressAdmission(configuration.limits.newConnections, logger: logger)
         self.admission = GuestAdmission(
             connectionsPerGuest: configuration.limits.connectionsPerGuest, rates: configuration.limits.rates,
             logger: logger)
@@ -61,7 +63,9 @@ package final class ConductorServer: Service {
     }
 
     /// How many connections there are now, and how many were refused.
-    package var connections: ConnectionCounters { ConnectionCounters(self.gate, self.admission) }
+    package var connections: ConnectionCounters {
+        ConnectionCounters(self.gate, self.addresses, self.admission)
+    }
 
     /// Serves until the task is cancelled or a graceful shutdown begins; then it takes no more connections or
     /// requests, answers what it has taken (each connection for its drain timeout at most), and returns.
@@ -110,7 +114,7 @@ package final class ConductorServer: Service {
     private func bootstrap(_ group: any EventLoopGroup, _ quiescing: ServerQuiescingHelper) -> ServerBootstrap {
         let configuration = self.configuration
         let (tls, requestHandler, logger) = (self.tls, self.requestHandler, self.logger)
-        let (gate, admission) = (self.gate, self.admission)
+        let (gate, addresses, admission) = (self.gate, self.addresses, self.admission)
         let (handshakeTurns, turns) = (ConnectionTurns(), ConnectionTurns())
         return ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1024)
@@ -129,14 +133,17 @@ package final class ConductorServer: Service {
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandlers(
-                        TLSHandler(
-                            live: tls, serverName: nil, handshakeTurns: handshakeTurns,
-                            handshakeTimeout: configuration.handshakeTimeout),
-                        HandshakeWatch(gate),
-                        RPCServerHandler(
-                            configuration: configuration.connection, requestHandler: requestHandler,
-                            admission: admission, turns: turns, logger: logger))
+                    let check = AddressCheck(admits: { addresses.admits($0, on: $1) }) { channel in
+                        try channel.pipeline.syncOperations.addHandlers(
+                            TLSHandler(
+                                live: tls, serverName: nil, handshakeTurns: handshakeTurns,
+                                handshakeTimeout: configuration.handshakeTimeout),
+                            HandshakeWatch(gate),
+                            RPCServerHandler(
+                                configuration: configuration.connection, requestHandler: requestHandler,
+                                admission: admission, turns: turns, logger: logger))
+                    }
+                    try channel.pipeline.syncOperations.addHandler(check)
                 }
             }
     }

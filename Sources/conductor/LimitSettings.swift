@@ -14,6 +14,12 @@ enum LimitSettings {
             "limits.connections_per_guest", 1...1_000_000, default: Self.defaults.connectionsPerGuest,
             help: "Connections of one guest; the next one is refused."),
         .integer(
+            "limits.connections_per_second", 1...1_000_000, default: Self.defaults.newConnections.perSecond,
+            help: "New connections of one address (of IPv6: one /64) a second; past that they are closed at once."),
+        .integer(
+            "limits.connections_burst", 1...1_000_000, default: Self.defaults.newConnections.burst,
+            help: "New connections at once of one address that has been quiet."),
+        .integer(
             "limits.handshakes", 1...100_000, default: Self.defaults.handshakes,
             help: "TLS handshakes under way; past that new connections wait in the kernel's backlog."),
         .seconds(
@@ -51,6 +57,8 @@ extension ConnectionLimits {
         self.init()
         self.connections = try settings.integer("limits.connections")
         self.connectionsPerGuest = try settings.integer("limits.connections_per_guest")
+        self.newConnections.perSecond = try settings.integer("limits.connections_per_second")
+        self.newConnections.burst = try settings.integer("limits.connections_burst")
         self.handshakes = try settings.integer("limits.handshakes")
         self.rates.requestsPerSecond = try settings.integer("limits.requests_per_second")
         self.rates.requestsBurst = try settings.integer("limits.requests_burst")

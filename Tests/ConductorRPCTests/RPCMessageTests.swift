@@ -45,6 +45,22 @@ private let context =
         #expect(ExceptionInfo(etype: "Error", value: "", trace: [marks]).formatted == [marks, "Error"])
     }
 
+    /// An id comes back, and is kept until then.
+    @Test(arguments: ["é", "1"]) func anIDMayBeSoLong(unit: String) throws {
+        func id(_ bytes: Int) -> String {
+            let text = String(repeating: unit, count: bytes / unit.utf8.count)
+            return unit == "1" ? text : "\"\(text)\""
+        }
+        #expect(try self.read(#"{"jsonrpc":"2.0","id":\#(id(256)),"method":"ping"}"#).call == .ping)
+        let refusal = #expect(throws: RPCRequestError.self) {
+            try self.read(#"{"jsonrpc":"2.0","id":\#(id(258)),"method":"ping"}"#)
+        }
+        #expect(refusal?.id == .null)
+        #expect(refusal?.error.code == .invalidRequest)
+        #expect(refusal?.error.field == "id")
+        #expect(refusal?.error.limitBytes == 256)
+    }
+
     @Test(arguments: [#""etype":null,"value":null,"trace":null"#, #""message_id":null"#])
     func allNullsMeanSuccess(members: String) throws {
         let request = try self.read(

@@ -51,6 +51,9 @@ package func withConductor<Result>(
     logger.logLevel = .error
     logger = conductorLogger ?? logger
     var configuration = ConductorServer.Configuration(host: "127.0.0.1", port: port)
+    // All that tests connect from is one address.
+    configuration.limits.newConnections.perSecond = 1_000_000
+    configuration.limits.newConnections.burst = 1_000_000
     configure(&configuration)
     let (addresses, listening) = AsyncStream.makeStream(of: SocketAddress.self)
     let relay = Relay(

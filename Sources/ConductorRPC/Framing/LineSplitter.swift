@@ -1,3 +1,4 @@
+import Glibc
 package import NIOCore
 
 /// Cuts a stream of bytes into lines, with a hard limit on a line's length.
@@ -44,15 +45,13 @@ package struct LineSplitter {
     /// The next line, or nil until more of the stream is here.
     package mutating func next() -> Frame? {
         while true {
-            let view = self.buffer.readableBytesView
-            let end = view.dropFirst(self.scanned).firstIndex(of: UInt8(ascii: "\n"))
-            guard let end else {
-                self.scanned = view.count
+            guard let length = self.lengthOfLine else {
+                self.scanned = self.buffer.readableBytes
                 if self.isSkipping {
                     self.clear()
                     return nil
                 }
-                guard view.count > self.maximumLength else {
+                guard self.scanned > self.maximumLength else {
                     self.reclaim()
                     return nil
                 }
@@ -60,7 +59,6 @@ package struct LineSplitter {
                 self.clear()
                 return .tooLong
             }
-            let length = end - view.startIndex
             self.scanned = 0
             self.endedLines += 1
             if self.isSkipping {
@@ -74,6 +72,16 @@ package struct LineSplitter {
             }
             self.buffer.moveReaderIndex(forwardBy: 1)
             return .line(line)
+        }
+    }
+
+    /// How many bytes there are before the first line end; nil if there is none.
+    private var lengthOfLine: Int? {
+        unsafe self.buffer.withUnsafeReadableBytes { bytes in
+            guard let start = bytes.baseAddress, self.scanned < bytes.count else { return nil }
+            // Within the buffer: what was scanned is less than what is there.
+            let end = unsafe memchr(start + self.scanned, Int32(UInt8(ascii: "\n")), bytes.count - self.scanned)
+            return unsafe end.map { unsafe UnsafeRawPointer($0) - start }
         }
     }
 

@@ -10,6 +10,15 @@ package enum RPCID: Sendable, Hashable {
     /// Of an answer to something that had no readable id.
     case null
 
+    /// Its length, in bytes of UTF-8 without quotes.
+    var byteCount: Int {
+        switch self {
+        case .string(let string): string.utf8.count
+        case .number(let number): number.literal.utf8.count
+        case .null: 0
+        }
+    }
+
     var json: JSONValue {
         switch self {
         case .string(let string): .string(string)
@@ -58,7 +67,7 @@ extension RPCRequest {
         let value: JSONValue
         do {
             value = try JSONParser.parse(
-                Array(line.readableBytesView).span, maximumDepth: RPCProtocol.maximumDepth,
+                line.readableBytesUInt8Span, maximumDepth: RPCProtocol.maximumDepth,
                 maximumValues: RPCProtocol.maximumValues)
         } catch {
             throw RPCRequestError(id: .null, error: RPCError(.parse, "The line is not JSON: \(error)."))
@@ -76,6 +85,12 @@ extension RPCRequest {
         default:
             let error = RPCError(.invalidRequest, "id must be a string or a number.", field: "id")
             throw RPCRequestError(id: .null, error: error)
+        }
+        guard (id?.byteCount ?? 0) <= RPCProtocol.maximumIDBytes else {
+            let message = "id is longer than \(RPCProtocol.maximumIDBytes) bytes."
+            throw RPCRequestError(
+                id: .null,
+                error: RPCError(.invalidRequest, message, field: "id", limitBytes: RPCProtocol.maximumIDBytes))
         }
         guard object["jsonrpc"]?.string?.hasSameBytes(as: "2.0") == true else {
             let error = RPCError(.invalidRequest, "jsonrpc must be \"2.0\".", field: "jsonrpc")

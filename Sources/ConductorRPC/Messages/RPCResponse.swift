@@ -58,7 +58,7 @@ package struct RPCResponse: Sendable, Hashable {
     /// - Throws: ``JSONError`` or ``FieldError`` when the line is no answer of this protocol.
     package init(line: ByteBuffer) throws {
         let value = try JSONParser.parse(
-            Array(line.readableBytesView).span, maximumDepth: RPCProtocol.maximumDepth)
+            line.readableBytesUInt8Span, maximumDepth: RPCProtocol.maximumDepth)
         guard case .object(let object) = value else {
             throw FieldError(field: "response", problem: "must be an object, not \(value.kind)")
         }

@@ -7,6 +7,8 @@ package struct ConnectionLimits: Sendable {
     package var connections = 10_000
     /// How many connections one guest may have.
     package var connectionsPerGuest = 100
+    /// How often one address may connect.
+    package var newConnections = AddressBudgets.Rates()
     /// How many handshakes may be under way.
     package var handshakes = 256
     /// How much a guest may send over all its connections.
@@ -45,9 +47,12 @@ package struct ConnectionCounters: Sendable, Hashable {
     package let handshakes: Int
     /// Those that were refused because their guest had too many.
     package let refused: Int
+    /// Those that were closed before their handshake because their address connected too often.
+    package let rateLimited: Int
 
-    init(_ gate: ConnectionGate, _ admission: GuestAdmission) {
+    init(_ gate: ConnectionGate, _ addresses: AddressAdmission, _ admission: GuestAdmission) {
         (self.connections, self.handshakes) = gate.counts
+        self.rateLimited = addresses.refused
         self.refused = admission.refused
     }
 
@@ -62,6 +67,7 @@ package struct ConnectionCounters: Sendable, Hashable {
             metadata: [
                 "connections": "\(self.connections)", "handshakes": "\(self.handshakes)",
                 "connections_refused": "\(self.refused)",
+                "connections_rate_limited": "\(self.rateLimited)",
             ])
     }
 }

@@ -66,6 +66,51 @@ import Testing
         #expect(log.entries.count { "\($0.message)".contains("limits.connections") } == 1)
     }
 
+    @Test func anAddressThatConnectsTooOftenIsClosedBeforeItsHandshake() async throws {
+        let log = LogRecorder()
+        try await withConductor(Notifier(drivers: [TestDriver()]), logger: log.logger("conductor")) {
+            $0.limits.newConnections.perSecond = 1
+            $0.limits.newConnections.burst = 3
+        } _: { conductor in
+            try await RawGuest.with(conductor) { guest in
+                try await self.ping(&guest)
+                var tried: [any Channel] = []
+                while conductor.connections.rateLimited == 0 {
+                    tried.append(try await self.connect(conductor))
+                    try await self.wait(conductor) { $0.connections + $0.rateLimited == 1 + tried.count }
+                }
+                #expect(tried.count >= 3)
+                // Which of them it was depends on how long all this takes.
+                let all = tried
+                try await self.wait(conductor) { all.count(where: \.isActive) == all.count - $0.rateLimited }
+                tried.removeAll { !$0.isActive }
+                // Another address has its own rate, and who is inside does not notice.
+                let others = try await ClientBootstrap(group: TestEventLoops.group)
+                    .bind(to: SocketAddress(ipAddress: "127.0.0.2", port: 0))
+                    .connect(host: "127.0.0.1", port: conductor.port).get()
+                let letIn = tried.count
+                try await self.wait(conductor) { $0.connections == 2 + letIn }
+                try await self.ping(&guest)
+                try await others.close()
+                for channel in tried { try? await channel.close() }
+                try await self.wait(conductor) { $0.connections == 1 }
+            }
+            #expect(conductor.connections.refused == 0)
+            try await self.wait(conductor) { $0.connections == 0 }
+            // In a second it may again.
+            while conductor.connections.connections == 0 {
+                let before = conductor.connections.rateLimited
+                let channel = try await self.connect(conductor)
+                try await self.wait(conductor) { $0.connections == 1 || $0.rateLimited > before }
+                guard conductor.connections.connections == 0 else { break }
+                try? await channel.close()
+                try await Task.sleep(for: .milliseconds(20))
+            }
+        }
+        let lines = log.entries.filter { "\($0.message)".contains("limits.connections_per_second") }
+        #expect(lines.first?.metadata["limits.connections_burst"] == "3")
+    }
+
     @Test func pastAGuestsOwnNumberTheNewestIsToldSoAndClosed() async throws {
         let log = LogRecorder()
         try await withConductor(Notifier(drivers: [TestDriver()]), logger: log.logger("conductor")) {

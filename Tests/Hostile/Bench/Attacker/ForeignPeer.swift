@@ -22,7 +22,10 @@ enum ForeignPeer {
         _ target: Target, _ options: [String], _ words: [(text: String, answer: String?)]
     ) async throws -> String {
         let arguments =
-            ["s_client", "-connect", "127.0.0.1:\(target.port)", "-CAfile", "\(target.directory)/ca.pem"] + options
+            [
+                "s_client", "-connect", "127.0.0.1:\(target.port)", "-bind", "\(Target.address(0)):0", "-CAfile",
+                "\(target.directory)/ca.pem",
+            ] + options
         let said = NIOLockedValueBox("")
         _ = try await Subprocess.run(
             .name("openssl"), arguments: Arguments(arguments), input: .inputWriter, output: .sequence,

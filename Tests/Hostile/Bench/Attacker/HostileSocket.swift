@@ -18,11 +18,13 @@ final class HostileSocket: Sendable {
     ///
     /// - Parameters:
     ///   - tls: nil for the bare socket.
+    ///   - address: which of the attackers' addresses; the first is that of those who have no certificate to show.
     ///   - receiveBuffer: of the socket, in bytes; nil for the system's.
     ///   - closesWhenSpokenTo: whether the bare socket is closed as soon as the conductor says anything.
     ///   - onLine: told each line that the conductor says within TLS.
     static func open(
-        _ target: Target, tls: TLSContext? = nil, receiveBuffer: Int? = nil, closesWhenSpokenTo: Bool = false,
+        _ target: Target, tls: TLSContext? = nil, from address: Int = 0, receiveBuffer: Int? = nil,
+        closesWhenSpokenTo: Bool = false,
         onLine: (@Sendable (String) -> Void)? = nil
     ) async throws -> HostileSocket {
         let firstBytes = NIOLockedValueBox<[UInt8]>([])
@@ -36,6 +38,7 @@ final class HostileSocket: Sendable {
         }
         let channel =
             try await bootstrap
+            .bind(to: SocketAddress(ipAddress: Target.address(address), port: 0))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     guard let tls else {
@@ -174,7 +177,7 @@ private final class RawEar: ChannelInboundHandler {
 /// Counts answers by what they say.
 private final class LineEar: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
-    /// More of a line is not kept: ids come back as they were sent, however long.
+    /// More of a line is not kept.
     private static let longestLine = 2048
 
     private let tally: Tally

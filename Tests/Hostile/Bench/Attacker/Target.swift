@@ -13,6 +13,11 @@ struct Target: Sendable {
     /// What happened.
     let tally = Tally()
 
+    /// Where attackers come from: not from where well-behaved guests do, and each guest from an address of its own.
+    ///
+    /// - Parameter number: any; past the last they begin anew.
+    static func address(_ number: Int) -> String { "127.0.0.\(2 + number % (Self.identities + 1))" }
+
     /// How many instances' certificates the attackers have; their guests are as good as others by their certificates.
     static let identities = 8
 

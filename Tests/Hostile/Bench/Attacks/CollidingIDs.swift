@@ -11,7 +11,7 @@ struct CollidingIDs: Attack {
         let guests = try (0..<4).map { try target.guest($0) }
         let published = NIOLockedValueBox(Set<String>())
         await target.workers(4, perSecond: 4) { worker, _ in
-            let socket = try await HostileSocket.open(target, tls: guests[worker]) { line in
+            let socket = try await HostileSocket.open(target, tls: guests[worker], from: worker + 1) { line in
                 guard line.contains(#""published""#),
                     let id = line.firstMatch(of: #/"message_id":"([0-9a-f-]+)"/#)?.output.1
                 else { return }

@@ -20,7 +20,7 @@ struct Garbage: Attack {
     private func afterHandshakes(_ target: Target) async {
         let guests = (0..<Target.identities).compactMap { try? target.guest($0) }
         await target.workers(8, perSecond: 40) { worker, number in
-            let socket = try await HostileSocket.open(target, tls: guests[worker % guests.count])
+            let socket = try await HostileSocket.open(target, tls: guests[worker % guests.count], from: worker + 1)
             target.tally.add("garbage after the handshake")
             try? await socket.sendBesideTLS(Self.after(number: worker + number))
             if await socket.waitForClose(.seconds(2)) { target.tally.add("closed by the conductor") }

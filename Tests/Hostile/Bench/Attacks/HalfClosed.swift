@@ -7,19 +7,21 @@ struct HalfClosed: Attack {
         let hello = try RawRecords.hello(target.guest(0))
         let guests = try (0..<Target.identities).map { try target.guest($0) }
         await target.workers(96, perSecond: 96) { worker, number in
-            let guest = guests[worker / 4 % guests.count]
+            let identity = worker / 4 % guests.count
+            let (guest, address) = (guests[identity], identity + 1)
             switch worker % 4 {
             case 0:
                 try await Self.closeHalf(
                     try await HostileSocket.open(target), number.isMultiple(of: 2) ? hello : [], target)
-            case 1: try await Self.closeHalf(try await HostileSocket.open(target, tls: guest), [], target)
+            case 1:
+                try await Self.closeHalf(try await HostileSocket.open(target, tls: guest, from: address), [], target)
             case 2:
-                let socket = try await HostileSocket.open(target, tls: guest)
+                let socket = try await HostileSocket.open(target, tls: guest, from: address)
                 for id in 0..<20 { try await socket.send(Requests.ping(id: "\(id)")) }
                 try await Self.closeHalf(socket, [], target)
             default:
                 try await self.readNothing(
-                    try await HostileSocket.open(target, tls: guest, receiveBuffer: 4096), target)
+                    try await HostileSocket.open(target, tls: guest, from: address, receiveBuffer: 4096), target)
             }
         }
     }
@@ -33,14 +35,14 @@ struct HalfClosed: Attack {
         await socket.reset()
     }
 
-    /// The answers are as long as the ids, so that they soon have no room.
+    /// More answers than there is room for, and refusals of ids that nobody would want back.
     private func readNothing(_ socket: HostileSocket, _ target: Target) async throws {
         try await socket.stopReading()
-        let id = #"""# + String(repeating: "i", count: 100_000) + #"""#
-        for _ in 0..<60 {
-            if socket.sendIfWritable(Requests.ping(id: id)) {
-                target.tally.add("requests that nobody reads the answers of")
-            }
+        let long = Requests.ping(id: #"""# + String(repeating: "i", count: 100_000) + #"""#)
+        let many = String(repeating: Requests.ping(), count: 500)
+        for number in 0..<60 {
+            let (requests, count) = number.isMultiple(of: 20) ? (many, 500) : (long, 1)
+            if socket.sendIfWritable(requests) { target.tally.add("requests that nobody reads the answers of", count) }
             try await Task.sleep(for: .milliseconds(50))
         }
         await socket.reset()

@@ -8,7 +8,7 @@ struct LongLines: Attack {
         let guests = try (0..<4).map { try target.guest($0) }
         let chunk = [UInt8](repeating: UInt8(ascii: "x"), count: 64 << 10)
         await target.workers(4, perSecond: 4) { worker, _ in
-            let socket = try await HostileSocket.open(target, tls: guests[worker])
+            let socket = try await HostileSocket.open(target, tls: guests[worker], from: worker + 1)
             let pause = Duration.milliseconds(15)
             for number in 1... {
                 guard socket.isOpen else { break }

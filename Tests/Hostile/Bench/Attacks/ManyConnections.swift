@@ -22,7 +22,7 @@ struct ManyConnections: Attack {
                         return left >= 0
                     }
                     guard isLeft else { return }
-                    let socket = try await HostileSocket.open(target, tls: guest)
+                    let socket = try await HostileSocket.open(target, tls: guest, from: 1)
                     try? await socket.send(Requests.ping())
                     let open = held.withLockedValue { held in
                         held.append(socket)

@@ -19,7 +19,7 @@ struct Nesting: Attack {
             "[" + String(repeating: "[[[[[[[[[[]]]]]]]]]],", count: depth / 22) + "x",
         ]
         await target.workers(4, perSecond: 1000) { worker, _ in
-            let socket = try await HostileSocket.open(target, tls: guests[worker])
+            let socket = try await HostileSocket.open(target, tls: guests[worker], from: worker + 1)
             var number = worker
             while socket.isOpen {
                 try await socket.send(bombs[number % bombs.count] + "\n")

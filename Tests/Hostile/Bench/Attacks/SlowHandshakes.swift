@@ -8,8 +8,8 @@ struct SlowHandshakes: Attack {
 
     func run(_ target: Target) async throws {
         let hello = try RawRecords.hello(target.guest(0))
-        await target.workers(Self.connections, perSecond: Double(Self.connections)) { _, _ in
-            let socket = try await HostileSocket.open(target)
+        await target.workers(Self.connections, perSecond: Double(Self.connections)) { worker, _ in
+            let socket = try await HostileSocket.open(target, from: worker)
             for byte in hello {
                 guard socket.isOpen else { break }
                 try await socket.send([byte])

@@ -56,7 +56,9 @@ struct Measure: AsyncParsableCommand {
 
     func run() async throws {
         let judgement = try await withThrowingTaskGroup(of: Void.self) { group in
-            let guests = try (0..<self.guests).map { try SteadyGuest($0, options: self.options, rate: self.rate) }
+            let guests = try (0..<self.guests).map {
+                try SteadyGuest($0, of: self.guests, options: self.options, rate: self.rate)
+            }
             for guest in guests { group.addTask { await guest.run() } }
             defer { group.cancelAll() }
             return try await self.measure(guests)

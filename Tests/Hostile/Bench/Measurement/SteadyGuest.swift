@@ -10,16 +10,20 @@ import TLSSocket
 final class SteadyGuest: Sendable {
     private let instance: String
     private let interval: Duration
+    /// When it sends, within each interval: guests that sent at once would wait for each other.
+    private let phase: Duration
     private let port: Int
     private let tls: TLSContext
     private let window = NIOLockedValueBox<Window?>(nil)
 
     /// - Parameters:
     ///   - number: which of the good guests.
+    ///   - count: how many there are.
     ///   - rate: requests a second.
-    init(_ number: Int, options: TargetOptions, rate: Int) throws {
+    init(_ number: Int, of count: Int, options: TargetOptions, rate: Int) throws {
         self.instance = "good-\(number)"
         self.interval = .seconds(1) / rate
+        self.phase = self.interval * number / count
         self.port = options.port
         self.tls = try Target.context("\(options.tls)/guest-\(self.instance)", roots: options.tls)
     }
@@ -44,10 +48,8 @@ final class SteadyGuest: Sendable {
 
     private func work(_ connection: ConductorConnection) async {
         let isLost = NIOLockedValueBox(false)
-        var next = ContinuousClock.now
         while !Task.isCancelled, !isLost.withLockedValue({ $0 }) {
-            try? await Task.sleep(until: next)
-            next = max(next + self.interval, .now)
+            try? await Task.sleep(until: self.next)
             let window = self.window.withLockedValue { $0 }
             window?.sent()
             let start = ContinuousClock.now
@@ -62,6 +64,14 @@ final class SteadyGuest: Sendable {
             }
         }
     }
+
+    /// Its next time to send, in step with the others whatever has held it up.
+    private var next: ContinuousClock.Instant {
+        let since = Self.beginning.duration(to: .now) - self.phase
+        return Self.beginning + self.phase + self.interval * ((since / self.interval).rounded(.down) + 1)
+    }
+
+    private static let beginning = ContinuousClock.now
 
     private func note(_ failure: String) {
         guard let window = self.window.withLockedValue({ $0 }) else { return }

@@ -1,0 +1,51 @@
+import ConductorRPC
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+
+/// Says whether an address may connect once more, for all event loops of a server.
+final class AddressAdmission: Sendable {
+    private struct State {
+        var budgets: AddressBudgets
+        var refused = 0
+    }
+
+    private let rates: AddressBudgets.Rates
+    private let state: NIOLockedValueBox<State>
+    private let notice: Notice
+
+    /// - Parameters:
+    ///   - rates: how often each address may.
+    ///   - logger: told of connections that are refused, in a line a minute.
+    init(_ rates: AddressBudgets.Rates, logger: Logger) {
+        self.rates = rates
+        self.state = NIOLockedValueBox(State(budgets: AddressBudgets(rates)))
+        self.notice = Notice(
+            """
+            Connections were closed before their handshake: their address connects more often than \
+            limits.connections_per_second and limits.connections_burst allow
+            """, logger: logger)
+    }
+
+    /// How many connections were refused.
+    var refused: Int { self.state.withLockedValue { $0.refused } }
+
+    /// Whether this one may. Called on the connection's event loop.
+    func admits(_ address: SocketAddress, on eventLoop: any EventLoop) -> Bool {
+        guard let network = NetworkAddress(address) else { return true }
+        let isAdmitted = self.state.withLockedValue { state in
+            let isAdmitted = state.budgets.take(network, now: eventLoop.now)
+            if !isAdmitted { state.refused += 1 }
+            return isAdmitted
+        }
+        guard !isAdmitted else { return true }
+        self.notice.happened(
+            on: eventLoop,
+            metadata: [
+                "peer": "\(address.hostAndPort ?? "unknown")",
+                "limits.connections_per_second": "\(self.rates.perSecond)",
+                "limits.connections_burst": "\(self.rates.burst)",
+            ])
+        return false
+    }
+}
