@@ -10,7 +10,7 @@ package final class AddressCheck: ChannelInboundHandler, RemovableChannelHandler
     private let setUp: @Sendable (any Channel) throws -> Void
 
     /// - Parameters:
-    ///   - admits: whether whoever has this address is let in; one without any is.
+    ///   - admits: whether whoever has this address is let in.
     ///   - setUp: adds the handlers of a connection that is let in, on its event loop.
     package init(
         admits: @escaping @Sendable (SocketAddress, any EventLoop) -> Bool,
@@ -27,7 +27,8 @@ package final class AddressCheck: ChannelInboundHandler, RemovableChannelHandler
     }
 
     package func channelActive(context: ChannelHandlerContext) {
-        if let address = context.remoteAddress, !self.admits(address, context.eventLoop) {
+        // Without an address it has gone again.
+        guard let address = context.remoteAddress, self.admits(address, context.eventLoop) else {
             context.close(promise: nil)
             return
         }
