@@ -6,7 +6,7 @@ import Testing
 
 @testable import ConductorRPC
 
-@Suite struct AddressCheckTests {
+@Suite(.timeLimit(.minutes(1))) struct AddressCheckTests {
     private struct Refusal: Error {}
 
     /// Counts how often it was told that the channel is active.

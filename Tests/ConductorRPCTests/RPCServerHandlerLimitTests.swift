@@ -266,6 +266,21 @@ private final class ScriptedAdmission: RPCAdmission {
         #expect(!channel.isActive)
     }
 
+    /// Others' turns give it no more time.
+    @Test func aLineThatWaitsForItsTurnMustEndToo() throws {
+        let channel = try self.channel()
+        try channel.writeInbound(ByteBuffer(repeating: 0x20, count: 16_500))
+        for _ in 1...10 {
+            #expect(try self.written(channel).isEmpty)
+            channel.embeddedEventLoop.advanceTime(by: .milliseconds(999))
+            try #require(self.turns.takeNow(on: channel.eventLoop))
+            try channel.writeInbound(ByteBuffer(string: " "))
+            channel.embeddedEventLoop.advanceTime(by: .milliseconds(1))
+        }
+        #expect(try self.written(channel).first?.contains("-32007") == true)
+        #expect(!channel.isActive)
+    }
+
     @Test func aLineThatIsTooLongMustEndToo() throws {
         let channel = try self.channel { $0.maximumLineLength = 100 }
         for _ in 1...10 {

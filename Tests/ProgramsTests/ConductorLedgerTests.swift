@@ -63,7 +63,8 @@ struct ConductorLedgerTests {
             try await RelayFixture.with { relay in
                 func messaging(_ url: String) -> String {
                     """
-                    messaging: {transport_url: "\(url)", exchange: \(topic.exchange), topic: \(topic.topic)}
+                    messaging: {transport_url: "\(url)", exchange: \(topic.exchange), topic: \(topic.topic), publish_timeout: 600}
+                    drain_timeout: 600
                     """
                 }
                 let other = messaging(broker.url)

@@ -191,6 +191,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         let isTurn =
             isTurn || bufferedBytes <= Self.bytesAtOnce
             || self.state.takesRequests && self.turns.takeNow(on: context.eventLoop)
+        var waits = false
         while self.state.takesRequests {
             if let pause = self.share?.pause(now: context.eventLoop.now) {
                 self.holdShare(for: pause, context: context)
@@ -201,6 +202,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
                 || bufferedBytes - self.splitter.bufferedBytes >= Self.turn.bytes
             if isTurnOver, self.splitter.bufferedBytes > 0 {
                 self.waitForTurn(context: context)
+                waits = true
                 break
             }
             guard let frame = self.splitter.next() else { break }
@@ -221,6 +223,8 @@ package final class RPCServerHandler: ChannelDuplexHandler {
                 outbox.append(.init(id: .null, result: .failure(error)))
             }
         }
+        // Nothing was looked at: a line that has begun has the time that it had, however often it waits for a turn.
+        if waits, self.splitter.endedLines == endedLines { return }
         // What lies here unread may well be whole lines.
         self.looked(
             isInLine: self.state.takesRequests && self.splitter.isInLine,

@@ -28,7 +28,7 @@ package struct AddressBudgets: Sendable {
 
     /// - Parameters:
     ///   - rates: of each address.
-    ///   - capacity: how many addresses are remembered of a period. Others are let in: to keep out whoever comes last would
+    ///   - capacity: how many addresses are remembered of each of two periods. Others are let in: to keep out whoever comes last would
     ///     be what somebody with so many addresses wants.
     package init(_ rates: Rates, capacity: Int = 65_536) {
         self.rates = rates
@@ -45,13 +45,12 @@ package struct AddressBudgets: Sendable {
     /// - Returns: whether it may.
     package mutating func take(_ address: NetworkAddress, now: NIODeadline) -> Bool {
         self.forget(now: now)
-        var bucket: TokenBucket
-        if let known = self.recent[address] ?? self.earlier.removeValue(forKey: address) {
-            bucket = known
-        } else {
-            guard self.recent.count < self.capacity else { return true }
-            bucket = TokenBucket(rate: Double(self.rates.perSecond), burst: Double(self.rates.burst), now: now)
+        guard self.recent[address] != nil || self.recent.count < self.capacity else {
+            return self.earlier[address]?.take(now: now) ?? true
         }
+        var bucket =
+            self.recent[address] ?? self.earlier.removeValue(forKey: address)
+            ?? TokenBucket(rate: Double(self.rates.perSecond), burst: Double(self.rates.burst), now: now)
         defer { self.recent[address] = bucket }
         return bucket.take(now: now)
     }

@@ -57,6 +57,14 @@ import Testing
         for _ in 1...3 { #expect(budgets.take(.v4(3), now: self.start) == true) }
         for address in 1...2 { #expect(budgets.take(.v4(UInt32(address)), now: self.start) == false) }
         #expect(budgets.count == 2)
+        // In the next period others come first, and those of this one do not make it more.
+        let later = self.start + .milliseconds(1001)
+        for address in 4...5 { #expect(budgets.take(.v4(UInt32(address)), now: later) == true) }
+        for address in 1...2 {
+            #expect(budgets.take(.v4(UInt32(address)), now: later) == true)
+            #expect(budgets.take(.v4(UInt32(address)), now: later) == false)
+        }
+        #expect(budgets.count == 4)
     }
 
     @Test func anAddressIsItsHostOrItsNetwork() throws {

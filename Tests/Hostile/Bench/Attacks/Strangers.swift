@@ -12,9 +12,9 @@ struct Strangers: Attack {
             if said.contains(#""result""#) { target.tally.add("without a certificate: answered") }
         }
         await target.workers(8, perSecond: 150) { _, _ in
-            target.tally.add("foreign certificates")
             // In TLS 1.3 a client is done before the conductor has looked at its certificate.
             let socket = try await HostileSocket.open(target, tls: stranger)
+            target.tally.add("foreign certificates")
             try? await socket.send(Requests.ping())
             if await socket.waitForClose(.seconds(2)) { target.tally.add("closed by the conductor") }
         }

@@ -21,14 +21,16 @@ struct AttackerProcess {
     func run(_ attack: any Attack.Type, for duration: Duration) async throws -> [String: Int] {
         let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().path
         let arguments = [
-            "--cpu-list", self.processors, program, "attack", attack.name, "--port", "\(self.options.port)", "--tls",
+            // Whom they attack may go first (Tests/Hostile/run); they do not.
+            "--other", "0", "taskset", "--cpu-list", self.processors, program, "attack", attack.name, "--port",
+            "\(self.options.port)", "--tls",
             self.options.tls,
             "--connections", "\(self.connections)",
         ]
         let log = try FileDescriptor.open(
             FilePath(self.log), .writeOnly, options: [.append, .create, .closeOnExec], permissions: [.ownerReadWrite])
         return try await Subprocess.run(
-            .name("taskset"), arguments: Arguments(arguments), input: .inputWriter, output: .sequence,
+            .name("chrt"), arguments: Arguments(arguments), input: .inputWriter, output: .sequence,
             error: .fileDescriptor(log, closeAfterSpawningProcess: true)
         ) { execution in
             let (dones, done) = AsyncStream<Void>.makeStream()
