@@ -6,8 +6,8 @@ struct RefusedRequests: Attack {
 
     func run(_ target: Target) async throws {
         let guests = try (0..<2).map { try target.guest($0) }
-        let requests = String(repeating: Requests.outcome(id: "1", instance: "good-0"), count: 1500)
-        await target.workers(2, perSecond: 2) { worker, _ in
+        let requests = String(repeating: Requests.outcome(id: "1", instance: "good-0"), count: 6000)
+        await target.workers(2, perSecond: 20) { worker, _ in
             let socket = try await HostileSocket.open(target, tls: guests[worker], from: worker + 1)
             // Many at a time, and more than limits.requests_per_second (2000) and limits.requests_burst (10,000).
             while socket.isOpen {
