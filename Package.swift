@@ -56,6 +56,8 @@ let package = Package(
             name: "CConductorOpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(
             name: "CConductorRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
+        // A system call that glibc has no function for.
+        .systemLibrary(name: "CLinuxScheduling"),
 
         // Rooms, lowest first; a room knows only rooms above it in this list (Docs/architecture.md).
         .target(name: "Notifications", swiftSettings: strict),
@@ -65,15 +67,17 @@ let package = Package(
             swiftSettings: strict + faults),
         .target(name: "ProgramStreams", swiftSettings: strict),
         .target(
-            name: "EventLoopTurns",
+            name: "EventLoopFairness",
             dependencies: [
+                "CLinuxScheduling",
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: strict),
         .target(
             name: "TLSSocket",
             dependencies: [
-                "CConductorOpenSSL", "EventLoopTurns",
+                "CConductorOpenSSL", "EventLoopFairness",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -104,7 +108,7 @@ let package = Package(
         .target(
             name: "ConductorRPC",
             dependencies: [
-                "EventLoopTurns", "Notifications", "TLSSocket",
+                "EventLoopFairness", "Notifications", "TLSSocket",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -143,7 +147,7 @@ let package = Package(
         .target(
             name: "ConductorService",
             dependencies: [
-                "ConductorRPC", "ContextSigning", "EventLoopTurns", "FaultPoints", "Notifications", "Notifier",
+                "ConductorRPC", "ContextSigning", "EventLoopFairness", "FaultPoints", "Notifications", "Notifier",
                 "TLSSocket",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
@@ -193,7 +197,7 @@ let package = Package(
         .testTarget(
             name: "ConductorRPCTests",
             dependencies: [
-                "ConductorRPC", "EventLoopTurns", "Notifications", "TLSSocket",
+                "ConductorRPC", "EventLoopFairness", "EventLoopTesting", "Notifications", "TLSSocket",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -202,12 +206,13 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: settings),
         .testTarget(
-            name: "EventLoopTurnsTests",
+            name: "EventLoopFairnessTests",
             dependencies: [
-                "EventLoopTurns",
+                "EventLoopFairness",
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: settings),
         .testTarget(name: "NotificationsTests", dependencies: ["Notifications"], swiftSettings: settings),
         .testTarget(
@@ -219,7 +224,7 @@ let package = Package(
         .testTarget(
             name: "TLSSocketTests",
             dependencies: [
-                "CConductorOpenSSL", "EventLoopTurns", "ProcessTesting", "TLSSocket",
+                "CConductorOpenSSL", "EventLoopFairness", "EventLoopTesting", "ProcessTesting", "TLSSocket",
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
@@ -277,6 +282,11 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ], swiftSettings: settings),
         // What tests read of a log.
+        .target(
+            name: "EventLoopTesting",
+            dependencies: [
+                "EventLoopFairness", .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+            ], path: "Tests/EventLoopTesting", swiftSettings: strict),
         .target(
             name: "LogTesting",
             dependencies: [

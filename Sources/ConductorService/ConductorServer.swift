@@ -1,5 +1,5 @@
 package import ConductorRPC
-import EventLoopTurns
+import EventLoopFairness
 package import Logging
 import NIOConcurrencyHelpers
 package import NIOCore
@@ -72,11 +72,26 @@ package final class ConductorServer: Service {
     ///
     /// - Throws: ``ConductorServerError`` when it cannot listen.
     package func run() async throws {
+        let background = BackgroundThreads()
+        background.start()
+        let result: Result<Void, any Error>
+        do {
+            try await self.serve(background)
+            result = .success(())
+        } catch {
+            result = .failure(error)
+        }
+        // No connection is left that could want them.
+        await background.stop()
+        try result.get()
+    }
+
+    private func serve(_ background: BackgroundThreads) async throws {
         let group = MultiThreadedEventLoopGroup.singleton
         let quiescing = ServerQuiescingHelper(group: group)
         let channel: any Channel
         do {
-            channel = try await self.bootstrap(group, quiescing).bind(
+            channel = try await self.bootstrap(group, quiescing, background).bind(
                 host: self.configuration.host, port: self.configuration.port
             ).get()
         } catch {
@@ -111,11 +126,13 @@ package final class ConductorServer: Service {
         }
     }
 
-    private func bootstrap(_ group: any EventLoopGroup, _ quiescing: ServerQuiescingHelper) -> ServerBootstrap {
+    private func bootstrap(
+        _ group: any EventLoopGroup, _ quiescing: ServerQuiescingHelper, _ background: BackgroundThreads
+    ) -> ServerBootstrap {
         let configuration = self.configuration
         let (tls, requestHandler, logger) = (self.tls, self.requestHandler, self.logger)
         let (gate, addresses, admission) = (self.gate, self.addresses, self.admission)
-        let (handshakeTurns, turns) = (ConnectionTurns(), ConnectionTurns())
+        let turns = ConnectionTurns()
         return ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -131,17 +148,19 @@ package final class ConductorServer: Service {
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             // A read a look: what one guest sends in a stream does not keep the others of its event loop waiting.
             .childChannelOption(.maxMessagesPerRead, value: 1)
+            // The end of what a peer says is told behind what it has said before, and waits for it.
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let check = AddressCheck(admits: { addresses.admits($0, on: $1) }) { channel in
                         try channel.pipeline.syncOperations.addHandlers(
                             TLSHandler(
-                                live: tls, serverName: nil, handshakeTurns: handshakeTurns,
+                                live: tls, serverName: nil, background: background,
                                 handshakeTimeout: configuration.handshakeTimeout),
                             HandshakeWatch(gate),
                             RPCServerHandler(
                                 configuration: configuration.connection, requestHandler: requestHandler,
-                                admission: admission, turns: turns, logger: logger))
+                                admission: admission, turns: turns, background: background, logger: logger))
                     }
                     try channel.pipeline.syncOperations.addHandler(check)
                 }

@@ -1,4 +1,4 @@
-package import EventLoopTurns
+package import EventLoopFairness
 package import NIOCore
 import NIOTLS
 
@@ -13,8 +13,8 @@ import NIOTLS
 /// - `close(mode: .all)` flushes, says close_notify, and waits for the peer's answer up to the shutdown timeout; what
 ///   arrives meanwhile is still delivered. Half-closure is not supported.
 /// - The end of the connection without close_notify is `.truncated`, unless this side has begun to close.
-/// - The steps of a handshake that a peer's bytes call for wait for their turn, where the handler is given turns: each costs as
-///   much as many a request, and strangers may ask for them.
+/// - The steps of a handshake that a peer's bytes call for are taken in the background, where the handler is given one: each
+///   costs as much as many a request, and strangers may ask for them.
 /// - It never reads for itself, except to get on with the handshake and the shutdown, and when a read that was asked for
 ///   has yielded no plaintext.
 ///
@@ -27,9 +27,6 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     /// How many bytes may be written before the handshake has completed: 1 MiB. Each write counts for 64 bytes at least.
     package static let maximumEarlyBytes = 1 << 20
-
-    /// How many bytes may lie here while a handshake waits for its turn. No honest flight is as long.
-    private static let maximumWaitingBytes = 64 << 10
 
     enum State {
         /// Waiting for the channel to become active.
@@ -48,17 +45,23 @@ package final class TLSHandler: ChannelDuplexHandler {
         let promise: EventLoopPromise<Void>?
     }
 
+    /// Not to be touched while there is a ``step``, but for what came first.
     let engine: TLSEngine
     /// Where the connection registers, to be cut should its peer be revoked.
     let live: LiveTLSContext?
     var registration: UInt64?
     /// When to see whether the peer's certificates have expired.
     var expiryLook: Scheduled<Void>?
-    /// Of the handshakes of a server; nil to take each step at once.
-    private let turns: ConnectionTurns?
-    private var isWaitingForTurn = false
+    /// Where a server takes the steps of its handshakes; nil to take them here.
+    let background: (any BackgroundWork)?
+    /// The step of the handshake that is under way in the background.
+    var step: HandshakeStep?
+    /// What came from the peer meanwhile.
+    var heldInput = ByteBuffer()
     /// A read that was asked for meanwhile.
-    private var heldRead = false
+    var heldRead = false
+    /// The peer has said all meanwhile.
+    var heldEnd = false
     let handshakeTimeout: TimeAmount
     let shutdownTimeout: TimeAmount
     /// Always set before anything is called that may call back into this handler.
@@ -92,24 +95,24 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     /// The same with the present context; the connection is cut, with `.revoked`, when its peer's certificate is.
     ///
-    /// `handshakeTurns` are those of the server that the connection is one of.
+    /// `background` is the server's that the connection is one of.
     package convenience init(
         live: LiveTLSContext,
         serverName: String?,
-        handshakeTurns: ConnectionTurns? = nil,
+        background: (any BackgroundWork)? = nil,
         handshakeTimeout: TimeAmount = .seconds(10),
         shutdownTimeout: TimeAmount = .seconds(5)
     ) throws(TLSError) {
-        try self.init(live.current, live, serverName, handshakeTurns, handshakeTimeout, shutdownTimeout)
+        try self.init(live.current, live, serverName, background, handshakeTimeout, shutdownTimeout)
     }
 
     private init(
-        _ context: TLSContext, _ live: LiveTLSContext?, _ serverName: String?, _ turns: ConnectionTurns?,
+        _ context: TLSContext, _ live: LiveTLSContext?, _ serverName: String?, _ background: (any BackgroundWork)?,
         _ handshakeTimeout: TimeAmount, _ shutdownTimeout: TimeAmount
     ) throws(TLSError) {
         self.engine = try TLSEngine(context: context, serverName: serverName)
         self.live = live
-        self.turns = turns
+        self.background = background
         self.handshakeTimeout = handshakeTimeout
         self.shutdownTimeout = shutdownTimeout
     }
@@ -120,6 +123,7 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     package func handlerRemoved(context: ChannelHandlerContext) {
         self.state = .closed
+        self.step?.abandon()
         self.deregister()
         self.cancelDeadline()
         let promise = self.takeClosePromise()
@@ -136,6 +140,7 @@ package final class TLSHandler: ChannelDuplexHandler {
     package func channelInactive(context: ChannelHandlerContext) {
         let previous = self.state
         self.state = .closed
+        self.step?.abandon()
         self.deregister()
         self.cancelDeadline()
         let promise = self.takeClosePromise()
@@ -157,13 +162,10 @@ package final class TLSHandler: ChannelDuplexHandler {
             context.fireUserInboundEventTriggered(event)
             return
         }
-        switch self.state {
-        case .handshaking: self.fail(context: context, self.endOfHandshake)
-        case .active: self.fail(context: context, Self.truncatedError)
-        case .closing:
-            self.state = .finishing
-            self.finish(context: context)
-        case .idle, .finishing, .closed: break
+        if self.step == nil {
+            self.inputEnded(context: context)
+        } else {
+            self.heldEnd = true
         }
         context.fireUserInboundEventTriggered(event)
     }
@@ -173,6 +175,10 @@ package final class TLSHandler: ChannelDuplexHandler {
         case .idle, .finishing, .closed: return
         case .handshaking, .active, .closing: break
         }
+        guard self.step == nil else {
+            self.holdInput(self.unwrapInboundIn(data), context: context)
+            return
+        }
         do {
             try self.engine.feed(self.unwrapInboundIn(data))
         } catch {
@@ -180,9 +186,20 @@ package final class TLSHandler: ChannelDuplexHandler {
             return
         }
         if self.state == .handshaking {
-            self.waitForTurn(context: context)
+            self.takeStep(context: context)
         } else {
             self.decrypt(context: context)
+        }
+    }
+
+    func inputEnded(context: ChannelHandlerContext) {
+        switch self.state {
+        case .handshaking: self.fail(context: context, self.endOfHandshake)
+        case .active: self.fail(context: context, Self.truncatedError)
+        case .closing:
+            self.state = .finishing
+            self.finish(context: context)
+        case .idle, .finishing, .closed: break
         }
     }
 
@@ -198,8 +215,8 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     /// Reads for itself where nobody above would ask again. Not while the peer takes nothing: a message of the protocol may
     /// have to be answered, and answers that nobody takes pile up.
-    private func readOn(context: ChannelHandlerContext) {
-        guard context.channel.isWritable, !self.isWaitingForTurn else { return }
+    func readOn(context: ChannelHandlerContext) {
+        guard context.channel.isWritable, self.step == nil else { return }
         switch self.state {
         case .handshaking, .closing:
             context.read()
@@ -214,83 +231,17 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     package func read(context: ChannelHandlerContext) {
         self.readWanted = true
-        if self.isWaitingForTurn {
+        if self.step != nil {
             self.heldRead = true
         } else {
             context.read()
         }
     }
 
-    // MARK: handshake
-
-    private func start(context: ChannelHandlerContext) {
-        guard self.state == .idle else { return }
-        self.state = .handshaking
-        self.scheduleDeadline(context: context, in: self.handshakeTimeout)
-        self.stepHandshake(context: context)
-        if self.state == .handshaking { context.read() }
-    }
-
-    /// Takes the next step when it is the connection's turn. What else the peer sends is not read until then.
-    private func waitForTurn(context: ChannelHandlerContext) {
-        guard let turns = self.turns else { return self.stepHandshake(context: context) }
-        if self.isWaitingForTurn {
-            // Some of it comes unasked, at the connection's end.
-            if self.engine.undecryptedBytes > Self.maximumWaitingBytes { self.stepHandshake(context: context) }
-            return
-        }
-        guard !turns.takeNow(on: context.eventLoop) else { return self.stepHandshake(context: context) }
-        self.isWaitingForTurn = true
-        let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
-        turns.wait(on: context.eventLoop) {
-            let (handler, context) = bound.value
-            return handler.takeTurn(context: context)
-        }
-    }
-
-    /// - Returns: whether there was anything to do any more.
-    private func takeTurn(context: ChannelHandlerContext) -> Bool {
-        self.isWaitingForTurn = false
-        switch self.state {
-        case .handshaking: self.stepHandshake(context: context)
-        // It has not waited after all.
-        case .active, .closing: break
-        case .idle, .finishing, .closed: return false
-        }
-        self.completeDelivery(context: context)
-        if self.heldRead {
-            self.heldRead = false
-            context.read()
-        } else {
-            self.readOn(context: context)
-        }
-        return true
-    }
-
-    private func stepHandshake(context: ChannelHandlerContext) {
-        switch self.engine.handshake() {
-        case .incomplete:
-            self.writeCiphertext(context: context, promise: nil)
-        case .failed(let error):
-            self.fail(context: context, error)
-        case .complete:
-            self.state = .active
-            self.cancelDeadline()
-            self.writeCiphertext(context: context, promise: nil)
-            self.register(context: context)
-            guard self.state == .active else { return }
-            let name = self.engine.negotiatedProtocol
-            context.fireUserInboundEventTriggered(TLSUserEvent.handshakeCompleted(negotiatedProtocol: name))
-            // Data may have come along with the last flight. Reading first lets answers join the writes that waited.
-            self.decrypt(context: context)
-            self.encryptMarkedWrites(context: context)
-        }
-    }
-
     // MARK: data
 
     /// Delivers all the plaintext that has arrived as one buffer, then deals with what ended the reading.
-    private func decrypt(context: ChannelHandlerContext) {
+    func decrypt(context: ChannelHandlerContext) {
         guard self.state == .active || self.state == .closing else { return }
         var plaintext = ByteBuffer()
         var outcome = self.engine.read(into: &plaintext)
@@ -317,7 +268,7 @@ package final class TLSHandler: ChannelDuplexHandler {
     }
 
     /// Must come before the channel closes: handlers above flush their answers when a batch of reads is complete.
-    private func completeDelivery(context: ChannelHandlerContext) {
+    func completeDelivery(context: ChannelHandlerContext) {
         guard self.deliveredPlaintext else { return }
         self.deliveredPlaintext = false
         context.fireChannelReadComplete()
@@ -381,7 +332,8 @@ package final class TLSHandler: ChannelDuplexHandler {
     }
 
     func writeCiphertext(context: ChannelHandlerContext, promise: EventLoopPromise<Void>?) {
-        if let ciphertext = self.engine.takeCiphertext(allocator: context.channel.allocator) {
+        // A step that is under way leaves nothing here, and what it has to say comes too late when the connection closes.
+        if self.step == nil, let ciphertext = self.engine.takeCiphertext(allocator: context.channel.allocator) {
             context.writeAndFlush(self.wrapOutboundOut(ciphertext), promise: promise)
         } else if let promise {
             // An empty write keeps its place behind those that are still on their way.

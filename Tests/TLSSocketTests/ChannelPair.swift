@@ -1,4 +1,4 @@
-import EventLoopTurns
+import EventLoopFairness
 import NIOCore
 import NIOEmbedded
 import NIOTLS
@@ -20,12 +20,12 @@ final class ChannelPair {
         server: TLSConfiguration? = nil,
         live: LiveTLSContext? = nil,
         serverName: String = "localhost",
-        handshakeTurns: ConnectionTurns? = nil
+        background: (any BackgroundWork)? = nil
     ) throws {
         self.clientTLS = try TLSHandler(
             context: TLSContext(configuration: client ?? identities.clientConfiguration()), serverName: serverName)
         let live = try live ?? LiveTLSContext(TLSContext(configuration: server ?? identities.serverConfiguration()))
-        self.serverTLS = try TLSHandler(live: live, serverName: nil, handshakeTurns: handshakeTurns)
+        self.serverTLS = try TLSHandler(live: live, serverName: nil, background: background)
         self.clientLog = EventLog(self.clientTLS)
         self.serverLog = EventLog(self.serverTLS)
         try self.client.pipeline.syncOperations.addHandlers([self.clientTLS, self.clientLog])

@@ -1,4 +1,4 @@
-package import EventLoopTurns
+package import EventLoopFairness
 package import Logging
 package import NIOCore
 import NIOExtras
@@ -42,6 +42,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     private let requestHandler: any RPCRequestHandler
     private let admission: (any RPCAdmission)?
     private let turns: ConnectionTurns
+    private let background: (any BackgroundWork)?
     let logger: Logger
     private var splitter: LineSplitter
     var state: ServerConnectionStateMachine
@@ -61,15 +62,17 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     ///   - requestHandler: carries the requests out.
     ///   - admission: says whether a peer's connection is served, and what it may take; nil to serve all.
     ///   - turns: the server's.
+    ///   - background: where long lines are read; nil to read them on the event loop.
     ///   - logger: told of what a connection does wrong; at most a line a connection above debug.
     package init(
         configuration: Configuration, requestHandler: any RPCRequestHandler, admission: (any RPCAdmission)? = nil,
-        turns: ConnectionTurns = ConnectionTurns(), logger: Logger
+        turns: ConnectionTurns = ConnectionTurns(), background: (any BackgroundWork)? = nil, logger: Logger
     ) {
         self.configuration = configuration
         self.requestHandler = requestHandler
         self.admission = admission
         self.turns = turns
+        self.background = background
         self.logger = logger
         self.splitter = LineSplitter(maximumLength: configuration.maximumLineLength)
         self.state = ServerConnectionStateMachine(
@@ -208,9 +211,9 @@ package final class RPCServerHandler: ChannelDuplexHandler {
             guard let frame = self.splitter.next() else { break }
             switch frame {
             case .line(let line):
-                // An empty line is no request; a person at a terminal may send one.
-                if !line.readableBytesView.allSatisfy(\.isWhitespace) {
-                    self.take(line, outbox, now: context.eventLoop.now)
+                // An empty line is no request; a person at a terminal may send one. None is long.
+                if line.readableBytes > Self.bytesAtOnce || !line.readableBytesView.allSatisfy(\.isWhitespace) {
+                    self.take(line, outbox, context: context)
                 }
             case .tooLong:
                 self.state.taken()
@@ -231,13 +234,38 @@ package final class RPCServerHandler: ChannelDuplexHandler {
             hasEnded: self.splitter.endedLines != endedLines, context: context)
     }
 
-    private func take(_ line: ByteBuffer, _ outbox: AnswerOutbox, now: NIODeadline) {
+    private func take(_ line: ByteBuffer, _ outbox: AnswerOutbox, context: ChannelHandlerContext) {
         let bytes = line.readableBytes
         self.state.taken(bytes: bytes)
-        let wait = self.share?.request(now: now)
+        let wait = self.share?.request(now: context.eventLoop.now)
+        guard let background = self.background, bytes > Self.bytesAtOnce else {
+            self.carryOut(Self.read(line), bytes, wait: wait, outbox)
+            return
+        }
+        // One at a time, and nothing else of the connection meanwhile: what it can have done there is bounded.
+        self.state.hold(.longLine)
+        let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
+        background.perform(on: context.eventLoop) {
+            Self.read(line)
+        } then: { request in
+            let (handler, context) = bound.value
+            guard let outbox = handler.outbox else { return }
+            handler.carryOut(request, bytes, wait: wait, outbox)
+            handler.perform(handler.state.release(.longLine), context: context)
+        }
+    }
+
+    private static func read(_ line: ByteBuffer) -> Result<RPCRequest, RPCRequestError> {
+        Result { () throws(RPCRequestError) in try RPCRequest(line: line) }
+    }
+
+    /// - Parameter wait: after how long a request would be in the peer's share; nil for one that is.
+    private func carryOut(
+        _ request: Result<RPCRequest, RPCRequestError>, _ bytes: Int, wait: TimeAmount?, _ outbox: AnswerOutbox
+    ) {
         do throws(RPCRequestError) {
             // Also of one that is not carried out: its answer needs the id.
-            let request = try RPCRequest(line: line)
+            let request = try request.get()
             if let wait {
                 throw RPCRequestError(id: request.id, error: .rateLimited(retryAfter: wait))
             }
@@ -308,7 +336,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
 extension RPCServerHandler: Sendable {}
 
 extension UInt8 {
-    fileprivate var isWhitespace: Bool { [0x20, 0x09, 0x0D].contains(self) }
+    fileprivate var isWhitespace: Bool { self == 0x20 || self == 0x09 || self == 0x0D }
 }
 
 extension SocketAddress {

@@ -3,7 +3,7 @@ import NIOCore
 import NIOEmbedded
 import Testing
 
-@testable import EventLoopTurns
+@testable import EventLoopFairness
 
 @Suite struct ConnectionTurnsTests {
     @Test func aTurnIsArrangedOnceForAllWhoWait() {

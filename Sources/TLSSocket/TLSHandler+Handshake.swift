@@ -1,0 +1,110 @@
+import EventLoopFairness
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOTLS
+
+// How a connection's handshake goes on, step by step. While a step is under way in the background the engine is the step's: what
+// comes from the peer is kept, and what ends the connection ends it without the engine.
+extension TLSHandler {
+    /// How many bytes may come while a step is under way. No honest flight is as long.
+    private static let maximumHeldBytes = 64 << 10
+
+    /// A step of a handshake that is taken in the background, unless the connection has gone by then.
+    final class HandshakeStep: Sendable {
+        private let isAbandoned = NIOLockedValueBox(false)
+
+        /// Nobody waits for it any more. A stranger who comes and goes costs no more than that.
+        func abandon() { self.isAbandoned.withLockedValue { $0 = true } }
+
+        /// Takes it; nil when it was abandoned before it began.
+        func take(_ engine: TLSEngine) -> TLSEngine.Outcome? {
+            self.isAbandoned.withLockedValue { $0 } ? nil : engine.handshake()
+        }
+    }
+
+    /// Begins, when the channel is active. A client's first step and a server's empty one are short.
+    func start(context: ChannelHandlerContext) {
+        guard self.state == .idle else { return }
+        self.state = .handshaking
+        self.scheduleDeadline(context: context, in: self.handshakeTimeout)
+        self.stepped(self.engine.handshake(), context: context)
+        if self.state == .handshaking { context.read() }
+    }
+
+    /// Takes the next step with what the engine was fed.
+    func takeStep(context: ChannelHandlerContext) {
+        guard let background = self.background else {
+            self.stepped(self.engine.handshake(), context: context)
+            return
+        }
+        let step = HandshakeStep()
+        self.step = step
+        // Nobody else touches it until the completion has run: `self.step` says so.
+        nonisolated(unsafe) let engine = self.engine
+        let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
+        background.perform(on: context.eventLoop) {
+            step.take(engine)
+        } then: { outcome in
+            let (handler, context) = bound.value
+            handler.returned(outcome, context: context)
+        }
+    }
+
+    /// Keeps what came amid a step.
+    func holdInput(_ bytes: ByteBuffer, context: ChannelHandlerContext) {
+        self.heldInput.writeImmutableBuffer(bytes)
+        guard self.heldInput.readableBytes > Self.maximumHeldBytes else { return }
+        self.heldInput = ByteBuffer()
+        let error = TLSError(.handshakeFailed, "the peer sent more than a handshake needs before it was its turn")
+        self.fail(context: context, error)
+    }
+
+    private func returned(_ outcome: TLSEngine.Outcome?, context: ChannelHandlerContext) {
+        self.step = nil
+        let input = self.heldInput
+        self.heldInput = ByteBuffer()
+        // The connection has failed, or is gone.
+        guard self.state == .handshaking, let outcome else { return }
+        if input.readableBytes > 0 {
+            do {
+                try self.engine.feed(input)
+            } catch {
+                self.fail(context: context, error)
+                return
+            }
+        }
+        self.stepped(outcome, context: context)
+        if self.state == .handshaking, input.readableBytes > 0 { self.takeStep(context: context) }
+        guard self.step == nil else { return }
+        self.completeDelivery(context: context)
+        if self.heldEnd {
+            self.inputEnded(context: context)
+        } else if self.heldRead {
+            self.heldRead = false
+            self.read(context: context)
+        } else {
+            self.readOn(context: context)
+        }
+    }
+
+    /// Deals with what a step has led to.
+    private func stepped(_ outcome: TLSEngine.Outcome, context: ChannelHandlerContext) {
+        switch outcome {
+        case .incomplete:
+            self.writeCiphertext(context: context, promise: nil)
+        case .failed(let error):
+            self.fail(context: context, error)
+        case .complete:
+            self.state = .active
+            self.cancelDeadline()
+            self.writeCiphertext(context: context, promise: nil)
+            self.register(context: context)
+            guard self.state == .active else { return }
+            let name = self.engine.negotiatedProtocol
+            context.fireUserInboundEventTriggered(TLSUserEvent.handshakeCompleted(negotiatedProtocol: name))
+            // Data may have come along with the last flight. Reading first lets answers join the writes that waited.
+            self.decrypt(context: context)
+            self.encryptMarkedWrites(context: context)
+        }
+    }
+}
