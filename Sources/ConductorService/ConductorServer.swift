@@ -146,8 +146,13 @@ package final class ConductorServer: Service {
                 }
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            // A read a look: what one guest sends in a stream does not keep the others of its event loop waiting.
+            // A read a look, of a TLS record's length: what one guest sends in a stream does not keep the others of its event loop
+            // waiting.
             .childChannelOption(.maxMessagesPerRead, value: 1)
+            .childChannelOption(
+                .recvAllocator,
+                value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 2048, maximum: 16 << 10)
+            )
             // The end of what a peer says is told behind what it has said before, and waits for it.
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelInitializer { channel in

@@ -10,9 +10,10 @@ import NIOPosix
 ///
 /// The queue has no bound of its own: what submits keeps to one piece of work for a connection, and connections are bounded.
 package final class BackgroundThreads: BackgroundWork {
-    /// A third of an event loop's weight: when processors are short, connections go before newcomers, who still get on.
-    private static let niceness: Int32 = 5
-    private static let slice: UInt64 = 10_000_000
+    /// A tenth of an event loop's weight: when processors are short, connections go before newcomers, who still get on.
+    private static let niceness: Int32 = 10
+    /// In nanoseconds. Whoever has had more than its share waits for it all the same, so it is not much longer than others'.
+    private static let slice: UInt64 = 4_000_000
 
     private let pool: NIOThreadPool
     /// Of the threads that have their priority.

@@ -36,7 +36,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     /// How many bytes may lie here to be taken as they come, without a turn.
     private static let bytesAtOnce = 16 << 10
     /// How much of one connection is taken before others of its event loop have their turn.
-    private static let turn = (lines: 16, bytes: 64 << 10)
+    private static let turn = (lines: 16, bytes: 64 << 10, time: ConnectionTurns.pause)
 
     let configuration: Configuration
     private let requestHandler: any RPCRequestHandler
@@ -190,19 +190,21 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         defer { self.isTakingRequests = false }
         let endedLines = self.splitter.endedLines
         let bufferedBytes = self.splitter.bufferedBytes
+        let turnEnd = context.eventLoop.now + Self.turn.time
         // Also a single line, when it is long. Before its turn the end of one that comes in pieces is not even looked for.
         let isTurn =
             isTurn || bufferedBytes <= Self.bytesAtOnce
             || self.state.takesRequests && self.turns.takeNow(on: context.eventLoop)
         var waits = false
         while self.state.takesRequests {
-            if let pause = self.share?.pause(now: context.eventLoop.now) {
+            let now = context.eventLoop.now
+            if let pause = self.share?.pause(now: now) {
                 self.holdShare(for: pause, context: context)
                 break
             }
             let isTurnOver =
                 !isTurn || self.splitter.endedLines - endedLines >= Self.turn.lines
-                || bufferedBytes - self.splitter.bufferedBytes >= Self.turn.bytes
+                || bufferedBytes - self.splitter.bufferedBytes >= Self.turn.bytes || now >= turnEnd
             if isTurnOver, self.splitter.bufferedBytes > 0 {
                 self.waitForTurn(context: context)
                 waits = true
@@ -213,12 +215,12 @@ package final class RPCServerHandler: ChannelDuplexHandler {
             case .line(let line):
                 // An empty line is no request; a person at a terminal may send one. None is long.
                 if line.readableBytes > Self.bytesAtOnce || !line.readableBytesView.allSatisfy(\.isWhitespace) {
-                    self.take(line, outbox, context: context)
+                    self.take(line, outbox, now: now, context: context)
                 }
             case .tooLong:
                 self.state.taken()
                 // It is a request all the same; that it is refused anyhow is answered first.
-                _ = self.share?.request(now: context.eventLoop.now)
+                _ = self.share?.request(now: now)
                 let limit = self.configuration.maximumLineLength
                 self.requestHandler.refused(.tooLarge, from: self.peer)
                 let error = RPCError(
@@ -234,10 +236,12 @@ package final class RPCServerHandler: ChannelDuplexHandler {
             hasEnded: self.splitter.endedLines != endedLines, context: context)
     }
 
-    private func take(_ line: ByteBuffer, _ outbox: AnswerOutbox, context: ChannelHandlerContext) {
+    private func take(
+        _ line: ByteBuffer, _ outbox: AnswerOutbox, now: NIODeadline, context: ChannelHandlerContext
+    ) {
         let bytes = line.readableBytes
         self.state.taken(bytes: bytes)
-        let wait = self.share?.request(now: context.eventLoop.now)
+        let wait = self.share?.request(now: now)
         guard let background = self.background, bytes > Self.bytesAtOnce else {
             self.carryOut(Self.read(line), bytes, wait: wait, outbox)
             return
