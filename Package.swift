@@ -171,9 +171,8 @@ let package = Package(
         .executableTarget(
             name: "conductor",
             dependencies: [
-                "CatalogueFiles", "ConductorRPC", "ConductorService", "ContextSigning", "Notifications", "Notifier",
-                "PeriodicReports", "ProgramStreams", "Settings",
-                "TLSSocket",
+                "CatalogueFiles", "ConductorRPC", "ConductorService", "ContextSigning", "EventLoopFairness",
+                "Notifications", "Notifier", "PeriodicReports", "ProgramStreams", "Settings", "TLSSocket",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -25,4 +25,16 @@ static inline int linux_scheduling_set(int nice, uint64_t slice_nanoseconds) {
     return syscall(SYS_sched_setattr, 0, &attributes, 0) == 0 ? 0 : errno;
 }
 
+// How many processors the calling thread may run on; 0 when the kernel does not say. sched_getaffinity(2), whose function in
+// glibc can be seen only by who asks for all of GNU's.
+static inline int linux_scheduling_processors(void) {
+    unsigned long set[8192 / (8 * sizeof(unsigned long))];
+    long bytes = syscall(SYS_sched_getaffinity, 0, sizeof set, set);
+    int count = 0;
+    for (long word = 0; word < bytes / (long)sizeof *set; word++) {
+        count += __builtin_popcountl(set[word]);
+    }
+    return count;
+}
+
 #endif

@@ -24,7 +24,7 @@ package final class BackgroundThreads: BackgroundWork {
     /// They do not run before ``start()``.
     ///
     /// - Parameter count: how many.
-    package init(count: Int = System.coreCount) {
+    package init(count: Int = Processors.usable) {
         self.pool = NIOThreadPool(numberOfThreads: count)
     }
 

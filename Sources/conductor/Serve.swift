@@ -1,8 +1,10 @@
 import ArgumentParser
 import ConductorService
+import EventLoopFairness
 import Foundation
 import Glibc
 import Logging
+import NIOCore
 import Notifications
 import Notifier
 import ServiceLifecycle
@@ -24,6 +26,8 @@ struct Serve: AsyncParsableCommand {
         _ = signal(SIGUSR1, SIG_IGN)
         // Nor who has certificates read again: they are being read for the first time.
         _ = signal(SIGHUP, SIG_IGN)
+        // Before anything asks for an event loop.
+        NIOSingletons.groupLoopCountSuggestion = Processors.usable
         try await ConductorExit.mapErrors {
             let settings = try await self.options.load()
             var logger = Logger(label: "conductor") { StreamLogHandler.standardError(label: $0) }

@@ -86,4 +86,34 @@ struct ConductorServeTests {
             #expect(end.status == .exited(0), "\(end.errorText)")
         }
     }
+
+    /// How many threads of a process have a name that begins so.
+    private func threads(_ process: Int32, _ prefix: String) throws -> Int {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc/\(process)/task").count { thread in
+            let name = try? String(contentsOfFile: "/proc/\(process)/task/\(thread)/comm", encoding: .utf8)
+            return name?.hasPrefix(prefix) == true
+        }
+    }
+
+    @Test("Held to one processor, it has one event loop, and one thread behind it that gives way")
+    func oneProcessor() async throws {
+        try await RelayFixture.with { relay in
+            let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
+            let allowed = try #require(status.split(separator: "\n").first { $0.hasPrefix("Cpus_allowed_list:") })
+            let first = try #require(allowed.split(whereSeparator: { !$0.isNumber }).first)
+            let end = try await Program("taskset").run(
+                ["--cpu-list", String(first), Program.conductor.path, "serve", "--config", try relay.conductorFile()]
+            ) { program in
+                let conductor = try await relay.listening(program)
+                try await relay.withTerminal(port: conductor.port) { guest in
+                    try await guest.write(Self.call)
+                    _ = try await guest.standardOutput.line(containing: #""id":1"#)
+                    #expect(try self.threads(program.identifier, "NIO-SGLTN-1-#") == 1)
+                    #expect(try self.threads(program.identifier, "TP-#") == 1)
+                }
+                try program.send(.terminate)
+            }
+            #expect(end.status == .exited(0), "\(end.errorText)")
+        }
+    }
 }
