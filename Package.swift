@@ -400,7 +400,7 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
             ], path: "Tests/Fuzzing/Entries", swiftSettings: settings),
         .testTarget(name: "FuzzCorpusTests", dependencies: ["FuzzEntries"], swiftSettings: settings),
-        // What withNotification adds to an operation; Tests/Benchmarks/run runs it.
+        // What withNotification adds to an operation; Tests/Benchmarks/notification runs it.
         .executableTarget(
             name: "notification-benchmark",
             dependencies: [

@@ -3,7 +3,7 @@ import Foundation
 import GuestAgent
 import Logging
 
-/// `notification-benchmark`: what `withNotification` adds to an operation. `Tests/Benchmarks/run` prepares it.
+/// `notification-benchmark`: what `withNotification` adds to an operation. `Tests/Benchmarks/notification` prepares it.
 @main
 struct BenchmarkProgram: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

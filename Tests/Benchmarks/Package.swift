@@ -1,0 +1,29 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// What the relay is measured with, apart from the product so that the product does not depend on it. `run` builds and uses it.
+let package = Package(
+    name: "relay-benchmarks",
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    ],
+    targets: [
+        // Load generators, in C so that they take as little of the machine as can be; each is a process of its own.
+        .executableTarget(
+            name: "direct-publisher",
+            cSettings: [.define("_GNU_SOURCE"), .headerSearchPath("../Measure")],
+            linkerSettings: [.linkedLibrary("rabbitmq")]),
+        .executableTarget(
+            name: "guest-load",
+            cSettings: [.define("_GNU_SOURCE"), .headerSearchPath("../Measure")],
+            linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+        .executableTarget(
+            name: "relay-benchmark",
+            dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: [
+                .treatAllWarnings(as: .error), .enableUpcomingFeature("ExistentialAny"),
+                .enableUpcomingFeature("InternalImportsByDefault"), .enableUpcomingFeature("MemberImportVisibility"),
+            ]),
+    ],
+    swiftLanguageModes: [.v6]
+)
