@@ -280,12 +280,13 @@ let package = Package(
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ], swiftSettings: settings),
-        // What tests read of a log.
+        // Work behind event loops that is done when a test says so.
         .target(
             name: "EventLoopTesting",
             dependencies: [
                 "EventLoopFairness", .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
             ], path: "Tests/EventLoopTesting", swiftSettings: strict),
+        // What tests read of a log.
         .target(
             name: "LogTesting",
             dependencies: [

@@ -13,15 +13,22 @@ struct linux_scheduling_attributes {
     uint64_t flags;
     int32_t nice;
     uint32_t priority;
-    // Of the policy 0 (SCHED_OTHER), the slice in nanoseconds; kernels before 6.12 take no notice of it.
+    // Of what is scheduled fairly, the slice in nanoseconds; kernels before 6.12 take no notice of it.
     uint64_t runtime;
     uint64_t deadline;
     uint64_t period;
 };
 
-// Gives the calling thread a niceness and a slice. Returns 0, or what errno says.
-static inline int linux_scheduling_set(int nice, uint64_t slice_nanoseconds) {
-    struct linux_scheduling_attributes attributes = {.size = sizeof attributes, .nice = nice, .runtime = slice_nanoseconds};
+// Has the calling thread give way: so much nicer than it is, and with this slice, under the policy that it has (SCHED_OTHER,
+// SCHED_BATCH or SCHED_IDLE). Returns 0, or what errno says.
+static inline int linux_scheduling_give_way(int nicer, uint64_t slice_nanoseconds) {
+    struct linux_scheduling_attributes attributes = {.size = sizeof attributes};
+    if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0) {
+        return errno;
+    }
+    attributes.size = sizeof attributes;
+    attributes.nice = attributes.nice + nicer > 19 ? 19 : attributes.nice + nicer;
+    attributes.runtime = slice_nanoseconds;
     return syscall(SYS_sched_setattr, 0, &attributes, 0) == 0 ? 0 : errno;
 }
 

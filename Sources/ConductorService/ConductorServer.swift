@@ -72,8 +72,10 @@ package final class ConductorServer: Service {
     ///
     /// - Throws: ``ConductorServerError`` when it cannot listen.
     package func run() async throws {
-        let background = BackgroundThreads()
-        background.start()
+        // Apart, so that strangers' handshakes and guests' long lines do not wait for each other.
+        let background = (handshakes: BackgroundThreads(), lines: BackgroundThreads())
+        background.handshakes.start()
+        background.lines.start()
         let result: Result<Void, any Error>
         do {
             try await self.serve(background)
@@ -82,11 +84,14 @@ package final class ConductorServer: Service {
             result = .failure(error)
         }
         // No connection is left that could want them.
-        await background.stop()
+        await background.handshakes.stop()
+        await background.lines.stop()
         try result.get()
     }
 
-    private func serve(_ background: BackgroundThreads) async throws {
+    private typealias Background = (handshakes: BackgroundThreads, lines: BackgroundThreads)
+
+    private func serve(_ background: Background) async throws {
         let group = MultiThreadedEventLoopGroup.singleton
         let quiescing = ServerQuiescingHelper(group: group)
         let channel: any Channel
@@ -127,12 +132,12 @@ package final class ConductorServer: Service {
     }
 
     private func bootstrap(
-        _ group: any EventLoopGroup, _ quiescing: ServerQuiescingHelper, _ background: BackgroundThreads
+        _ group: any EventLoopGroup, _ quiescing: ServerQuiescingHelper, _ background: Background
     ) -> ServerBootstrap {
         let configuration = self.configuration
         let (tls, requestHandler, logger) = (self.tls, self.requestHandler, self.logger)
         let (gate, addresses, admission) = (self.gate, self.addresses, self.admission)
-        let turns = ConnectionTurns()
+        let (turns, requestFlush) = (ConnectionTurns(), RequestFlush())
         return ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -146,26 +151,28 @@ package final class ConductorServer: Service {
                 }
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            // A read a look, of a TLS record's length: what one guest sends in a stream does not keep the others of its event loop
+            // A read a look, of about a TLS record's length: what one guest sends in a stream does not keep the others of its event loop
             // waiting.
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelOption(
                 .recvAllocator,
                 value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 2048, maximum: 16 << 10)
             )
-            // The end of what a peer says is told behind what it has said before, and waits for it.
+            // The end of what a peer says waits for the step of a handshake that what it has said before calls for.
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let check = AddressCheck(admits: { addresses.admits($0, on: $1) }) { channel in
                         try channel.pipeline.syncOperations.addHandlers(
                             TLSHandler(
-                                live: tls, serverName: nil, background: background,
+                                live: tls, serverName: nil, background: background.handshakes,
                                 handshakeTimeout: configuration.handshakeTimeout),
                             HandshakeWatch(gate),
                             RPCServerHandler(
                                 configuration: configuration.connection, requestHandler: requestHandler,
-                                admission: admission, turns: turns, background: background, logger: logger))
+                                admission: admission, turns: turns, requestFlush: requestFlush,
+                                background: background.lines,
+                                logger: logger))
                     }
                     try channel.pipeline.syncOperations.addHandler(check)
                 }

@@ -75,6 +75,8 @@ package struct Relay: RPCRequestHandler {
         self.ledger.withLockedValue { $0.refused(code) }
     }
 
+    package func flush() { self.notifier.flush() }
+
     package func handle(_ call: RPCCall, from peer: RPCPeer, completion: @escaping @Sendable (RPCResult) -> Void) {
         switch call {
         case .ping:
@@ -143,7 +145,7 @@ package struct Relay: RPCRequestHandler {
         _ completion: @escaping Completion
     ) {
         // Of the report only what is needed: what the guest said besides it must not lie here until the broker confirms.
-        self.notifier.emit(message) { [ledger, logger, forgetting, messageID = message.messageID] result in
+        self.notifier.enqueue(message) { [ledger, logger, forgetting, messageID = message.messageID] result in
             if case .failure(let error) = result {
                 // What is refused for good is the operator's to mend, and the guest is told to ask for this line.
                 logger.log(

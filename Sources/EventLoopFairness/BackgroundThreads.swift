@@ -8,9 +8,11 @@ import NIOPosix
 /// of these go on until its slice is over, whoever wakes meanwhile: so these have a lower priority, for kernels that go by that
 /// (before 6.6), and a longer slice than others, for those that let whoever has a shorter one go first (since 6.12).
 ///
-/// The queue has no bound of its own: what submits keeps to one piece of work for a connection, and connections are bounded.
+/// The queue has no bound of its own. What submits keeps to one piece of work for a connection, and abandons it when the
+/// connection goes: what is abandoned holds nothing, and takes no time when it is its turn.
 package final class BackgroundThreads: BackgroundWork {
-    /// A tenth of an event loop's weight: when processors are short, connections go before newcomers, who still get on.
+    /// How much nicer they are than the event loops: a tenth of their weight. When processors are short, connections go before
+    /// newcomers, who still get on.
     private static let niceness: Int32 = 10
     /// In nanoseconds. Whoever has had more than its share waits for it all the same, so it is not much longer than others'.
     private static let slice: UInt64 = 4_000_000
@@ -31,7 +33,7 @@ package final class BackgroundThreads: BackgroundWork {
     /// Starts them.
     package func start() { self.pool.start() }
 
-    /// Ends them, once the work that they have begun is done; what waits is done by the caller.
+    /// Ends them, once the work that they have begun is done; what waits is done on another thread, perhaps after this.
     package func stop() async {
         // It fails where they do not run, which is as well.
         try? await self.pool.shutdownGracefully()
@@ -45,10 +47,10 @@ package final class BackgroundThreads: BackgroundWork {
         }
     }
 
-    /// Where it is not allowed (a container's filter of system calls), the work has the priority of everything else.
+    /// Where it is not allowed (by a container's filter of system calls), the work has the priority of everything else.
     private func prepare() {
         guard self.isPrepared.currentValue == nil else { return }
         self.isPrepared.currentValue = Prepared()
-        _ = linux_scheduling_set(Self.niceness, Self.slice)
+        _ = linux_scheduling_give_way(Self.niceness, Self.slice)
     }
 }

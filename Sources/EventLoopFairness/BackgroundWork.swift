@@ -11,15 +11,19 @@ extension BackgroundWork {
     ///
     /// - Parameters:
     ///   - eventLoop: where `completion` is called.
-    ///   - work: what takes long; called once, on another thread.
-    ///   - completion: called once; not before this function has returned.
+    ///   - work: what takes long; called once, on another thread, unless it is abandoned before.
+    ///   - completion: called once when the work is done; not before this function has returned.
+    /// - Returns: what to abandon, should nobody want it any more.
+    @discardableResult
     package func perform<Value: Sendable>(
         on eventLoop: any EventLoop, _ work: @escaping @Sendable () -> Value,
         then completion: @escaping @Sendable (Value) -> Void
-    ) {
-        self.submit {
+    ) -> PendingWork {
+        let pending = PendingWork {
             let value = work()
             eventLoop.execute { completion(value) }
         }
+        self.submit { pending.begin() }
+        return pending
     }
 }

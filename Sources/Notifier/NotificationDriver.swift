@@ -13,11 +13,28 @@ public protocol NotificationDriver: Sendable {
     ///     messaging drivers: when the broker has confirmed it) or cannot.
     func emit(_ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void)
 
+    /// Sends one notification of several: it may wait for ``flush()``, which is sure to follow soon.
+    func enqueue(
+        _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void)
+
+    /// Sends what was enqueued, without blocking.
+    func flush()
+
     /// Keeps the driver's connections until the task is cancelled or a graceful shutdown begins.
     func run() async throws
 }
 
 extension NotificationDriver {
+    /// A driver that gains nothing by sending several at once sends each as it comes.
+    public func enqueue(
+        _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
+    ) {
+        self.emit(notification, completion: completion)
+    }
+
+    /// Such a driver has nothing to flush.
+    public func flush() {}
+
     /// A driver without connections has nothing to run.
     public func run() async throws {}
 

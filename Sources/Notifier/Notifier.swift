@@ -77,8 +77,30 @@ public final class Notifier: Service {
         self.emit(notification, through: self.drivers, completion: completion)
     }
 
-    /// Sends a notification through some of the drivers; every notification goes through here.
+    /// Sends a notification as ``emit(_:completion:)`` does, but it may wait for ``flush()``, which must follow soon: what is sent
+    /// together costs less.
+    package func enqueue(
+        _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
+    ) {
+        self.enqueue(notification, through: self.drivers, completion: completion)
+    }
+
+    /// Sends what was enqueued, without blocking.
+    package func flush() {
+        for driver in self.drivers { driver.flush() }
+    }
+
+    /// Sends a notification through some of the drivers.
     func emit(
+        _ notification: NotificationMessage, through drivers: [any NotificationDriver],
+        completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
+    ) {
+        self.enqueue(notification, through: drivers, completion: completion)
+        for driver in drivers { driver.flush() }
+    }
+
+    /// Every notification goes through here.
+    private func enqueue(
         _ notification: NotificationMessage, through drivers: [any NotificationDriver],
         completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
@@ -88,12 +110,12 @@ public final class Notifier: Service {
         }
         let notification = self.redaction.redact(notification)
         guard drivers.count > 1 else {
-            first.emit(notification, completion: completion)
+            first.enqueue(notification, completion: completion)
             return
         }
         let gathering = NIOLockedValueBox((waiting: drivers.count, errors: [DriverError]()))
         for driver in drivers {
-            driver.emit(notification) { result in
+            driver.enqueue(notification) { result in
                 let errors = gathering.withLockedValue { gathering -> [DriverError]? in
                     gathering.waiting -= 1
                     if case .failure(let error) = result { gathering.errors.append(error) }

@@ -37,17 +37,25 @@ package final class Publisher: Service, Sendable {
     ///   refused at once, on the caller's before this returns. It must not block. Comes within
     ///   ``PublisherConfiguration/publishTimeout``.
     package func publish(_ message: OutgoingMessage, completion: @escaping PublishCompletion) {
+        self.enqueue(message, completion: completion)
+        self.flush()
+    }
+
+    /// Publishes a message as ``publish(_:completion:)`` does, but it may lie here until ``flush()``, which must follow soon.
+    package func enqueue(_ message: OutgoingMessage, completion: @escaping PublishCompletion) {
         guard (1...255).contains(message.queue.utf8.count) else {
             completion(.failure(.invalidQueue))
             return
         }
-        let offer = self.inbox.withLockedValue {
+        let refusal = self.inbox.withLockedValue {
             $0.offer(message, timeout: self.configuration.publishTimeout, completion: completion)
         }
-        switch offer {
-        case .taken(let wake): wake?.signal()
-        case .refused(let error): completion(.failure(error))
-        }
+        if let refusal { completion(.failure(refusal)) }
+    }
+
+    /// Wakes the thread, if messages have come since it last looked and nobody has woken it yet.
+    package func flush() {
+        self.inbox.withLockedValue { $0.takeWake() }?.signal()
     }
 
     /// Publishes a message and returns when the broker has confirmed it.

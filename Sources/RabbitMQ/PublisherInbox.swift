@@ -5,12 +5,6 @@ package typealias PublishCompletion = @Sendable (Result<Void, PublishError>) -> 
 struct PublisherInbox {
     typealias Item = PublisherStateMachine<PublishCompletion>.Item
 
-    enum Offer {
-        /// Taken; the thread is to be woken if there is something to wake it with.
-        case taken(WakeUp?)
-        case refused(PublishError)
-    }
-
     /// How to stop, the later being the more urgent.
     enum Stop: Int {
         /// Wait for outstanding confirms first.
@@ -27,6 +21,8 @@ struct PublisherInbox {
     private var heldBytes = 0
     private var hasBegun = false
     private var wake: WakeUp?
+    /// Messages have come since the thread looked, and it was not woken yet.
+    private var isWakeDue = false
     /// nil while messages are taken.
     var refusal: PublishError? = PublishError(.notConnected, "the publisher does not run yet")
     var sizeLimit: Int?
@@ -62,26 +58,35 @@ struct PublisherInbox {
     }
 
     /// - Parameter timeout: Counted from now; the time is read here so that deadlines are in the order of the messages.
+    /// - Returns: why it is not taken; nil when it is, and then ``takeWake()`` must follow.
     mutating func offer(
         _ message: OutgoingMessage, timeout: Duration, completion: @escaping PublishCompletion
-    ) -> Offer {
-        if let refusal = self.refusal { return .refused(refusal) }
+    ) -> PublishError? {
+        if let refusal = self.refusal { return refusal }
         let size = message.body.count
-        if let limit = self.sizeLimit, size > limit { return .refused(.tooLarge(limit: limit)) }
+        if let limit = self.sizeLimit, size > limit { return .tooLarge(limit: limit) }
         guard self.items.count + self.heldCount < self.capacity,
             // One message always fits, however small the inbox.
             self.bytes + self.heldBytes + size <= self.byteCapacity || self.items.count + self.heldCount == 0
-        else { return .refused(.inboxFull) }
-        let wasEmpty = self.items.isEmpty
+        else { return .inboxFull }
+        if self.items.isEmpty { self.isWakeDue = true }
         self.items.append(Item(message: message, completion: completion, deadline: .now + timeout))
         self.bytes += size
-        return .taken(wasEmpty ? self.wake : nil)
+        return nil
+    }
+
+    /// What to wake the thread with; nil when it has been woken, or has nothing to wake for.
+    mutating func takeWake() -> WakeUp? {
+        guard self.isWakeDue else { return nil }
+        self.isWakeDue = false
+        return self.wake
     }
 
     /// Takes everything, unless what was taken before still waits.
     mutating func take(stillHeld count: Int, bytes: Int, into batch: inout [Item]) {
         if count == 0 {
             swap(&self.items, &batch)
+            self.isWakeDue = false
             self.heldCount = batch.count
             self.heldBytes = self.bytes
             self.bytes = 0

@@ -1,3 +1,4 @@
+import EventLoopFairness
 package import NIOCore
 
 // How a connection ends: on request, by the peer, by failure, by timeout.
@@ -74,6 +75,7 @@ extension TLSHandler {
         case .idle, .handshaking, .active, .closing: break
         }
         self.state = .finishing
+        self.step?.abandon()
         self.cancelDeadline()
         self.scheduleDeadline(context: context, in: timeout ?? self.shutdownTimeout)
         context.fireErrorCaught(error)
@@ -93,6 +95,7 @@ extension TLSHandler {
     private func closeChannel(context: ChannelHandlerContext) {
         guard self.state != .closed else { return }
         self.state = .closed
+        self.step?.abandon()
         self.cancelDeadline()
         let promise = self.takeClosePromise()
         self.failWrites(Self.closedError)
@@ -110,12 +113,14 @@ extension TLSHandler {
         switch self.state {
         case .handshaking:
             let seconds = Double(self.handshakeTimeout.nanoseconds) / 1e9
+            let reason =
+                self.step == nil ? "the peer is silent or too slow" : "this side was too busy to go on with it"
             self.fail(
                 context: context,
                 self.engine.looksLikeTLS
                     ? TLSError(
                         .handshakeTimedOut,
-                        "the TLS handshake did not complete within \(seconds) s; the peer is silent or too slow")
+                        "the TLS handshake did not complete within \(seconds) s; \(reason)")
                     : self.engine.notTLS)
         case .closing, .finishing:
             // The peer had its time; this is no error to anybody who has asked to close.

@@ -1,26 +1,13 @@
 import EventLoopFairness
-import NIOConcurrencyHelpers
 import NIOCore
 import NIOTLS
 
 // How a connection's handshake goes on, step by step. While a step is under way in the background the engine is the step's: what
-// comes from the peer is kept, and what ends the connection ends it without the engine.
+// comes from the peer is kept, and what ends the connection ends it without the engine and abandons the step.
 extension TLSHandler {
-    /// How many bytes may come while a step is under way. No honest flight is as long.
+    /// How many bytes may come while a step is under way. No honest flight is as long; a peer that sends as much behind it, and
+    /// leaves without waiting, is not heard.
     private static let maximumHeldBytes = 64 << 10
-
-    /// A step of a handshake that is taken in the background, unless the connection has gone by then.
-    final class HandshakeStep: Sendable {
-        private let isAbandoned = NIOLockedValueBox(false)
-
-        /// Nobody waits for it any more. A stranger who comes and goes costs no more than that.
-        func abandon() { self.isAbandoned.withLockedValue { $0 = true } }
-
-        /// Takes it; nil when it was abandoned before it began.
-        func take(_ engine: TLSEngine) -> TLSEngine.Outcome? {
-            self.isAbandoned.withLockedValue { $0 } ? nil : engine.handshake()
-        }
-    }
 
     /// Begins, when the channel is active. A client's first step and a server's empty one are short.
     func start(context: ChannelHandlerContext) {
@@ -37,13 +24,11 @@ extension TLSHandler {
             self.stepped(self.engine.handshake(), context: context)
             return
         }
-        let step = HandshakeStep()
-        self.step = step
         // Nobody else touches it until the completion has run: `self.step` says so.
         nonisolated(unsafe) let engine = self.engine
         let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
-        background.perform(on: context.eventLoop) {
-            step.take(engine)
+        self.step = background.perform(on: context.eventLoop) {
+            engine.handshake()
         } then: { outcome in
             let (handler, context) = bound.value
             handler.returned(outcome, context: context)
@@ -59,12 +44,12 @@ extension TLSHandler {
         self.fail(context: context, error)
     }
 
-    private func returned(_ outcome: TLSEngine.Outcome?, context: ChannelHandlerContext) {
+    private func returned(_ outcome: TLSEngine.Outcome, context: ChannelHandlerContext) {
         self.step = nil
         let input = self.heldInput
         self.heldInput = ByteBuffer()
         // The connection has failed, or is gone.
-        guard self.state == .handshaking, let outcome else { return }
+        guard self.state == .handshaking else { return }
         if input.readableBytes > 0 {
             do {
                 try self.engine.feed(input)

@@ -6,7 +6,7 @@ import NIOTLS
 ///
 /// Plaintext is above it, ciphertext below. Fires `TLSUserEvent.handshakeCompleted(negotiatedProtocol:)` once, with
 /// ``peerCertificate`` set before. Every failure is one ``TLSError`` through `errorCaught`, after which the handler closes
-/// the channel (the alert that tells the peer why goes out first).
+/// the channel (the alert that tells the peer why goes out first, unless a step of the handshake is under way).
 ///
 /// - Writes before the handshake has completed are kept, up to ``maximumEarlyBytes``; past that the write fails and the
 ///   connection is closed.
@@ -55,7 +55,9 @@ package final class TLSHandler: ChannelDuplexHandler {
     /// Where a server takes the steps of its handshakes; nil to take them here.
     let background: (any BackgroundWork)?
     /// The step of the handshake that is under way in the background.
-    var step: HandshakeStep?
+    var step: PendingWork?
+    /// The server's flight is out: what the peer may say next completes the handshake.
+    var hasSpoken = false
     /// What came from the peer meanwhile.
     var heldInput = ByteBuffer()
     /// A read that was asked for meanwhile.
@@ -162,10 +164,11 @@ package final class TLSHandler: ChannelDuplexHandler {
             context.fireUserInboundEventTriggered(event)
             return
         }
-        if self.step == nil {
-            self.inputEnded(context: context)
-        } else {
+        if self.step != nil, self.hasSpoken {
+            // It may have said all that it wants to.
             self.heldEnd = true
+        } else {
+            self.inputEnded(context: context)
         }
         context.fireUserInboundEventTriggered(event)
     }
@@ -334,6 +337,7 @@ package final class TLSHandler: ChannelDuplexHandler {
     func writeCiphertext(context: ChannelHandlerContext, promise: EventLoopPromise<Void>?) {
         // A step that is under way leaves nothing here, and what it has to say comes too late when the connection closes.
         if self.step == nil, let ciphertext = self.engine.takeCiphertext(allocator: context.channel.allocator) {
+            self.hasSpoken = true
             context.writeAndFlush(self.wrapOutboundOut(ciphertext), promise: promise)
         } else if let promise {
             // An empty write keeps its place behind those that are still on their way.

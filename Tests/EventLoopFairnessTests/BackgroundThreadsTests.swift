@@ -1,3 +1,4 @@
+import Dispatch
 import EventLoopFairness
 import Glibc
 import NIOConcurrencyHelpers
@@ -33,7 +34,7 @@ struct BackgroundThreadsTests {
                 (isOnEventLoop: eventLoop.inEventLoop, niceness: Self.niceness(0))
             }
             #expect(!found.value.isOnEventLoop)
-            #expect(found.value.niceness > Self.niceness(id_t(getpid())))
+            #expect(found.value.niceness == min(19, Self.niceness(id_t(getpid())) + 10))
             #expect(found.isBack)
         }
         await threads.stop()
@@ -47,12 +48,55 @@ struct BackgroundThreadsTests {
         threads.submit(add)
         #expect(done.withLockedValue { $0 } == 1)
         threads.start()
-        for _ in 1...100 { threads.submit(add) }
-        async let late = self.look(threads) { 7 }
-        #expect(try await late.value == 7)
-        await threads.stop()
+        // The one thread is held, so that all the rest waits when it is to stop.
+        let (isHeld, release) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        threads.submit {
+            isHeld.signal()
+            release.wait()
+        }
+        isHeld.wait()
+        let all = self.eventLoop.makePromise(of: Void.self)
+        for number in 1...100 {
+            threads.submit {
+                add()
+                if number == 100 { all.succeed() }
+            }
+        }
+        #expect(done.withLockedValue { $0 } == 1)
+        async let stopped: Void = threads.stop()
+        try await all.futureResult.get()
         #expect(done.withLockedValue { $0 } == 101)
+        release.signal()
+        await stopped
         threads.submit(add)
         #expect(done.withLockedValue { $0 } == 102)
+    }
+
+    @Test func whatIsAbandonedIsLetGo() async throws {
+        let threads = BackgroundThreads(count: 1)
+        threads.start()
+        let (isHeld, release) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        threads.submit {
+            isHeld.signal()
+            release.wait()
+        }
+        isHeld.wait()
+        final class Token: Sendable {}
+        weak var kept: Token?
+        do {
+            let token = Token()
+            kept = token
+            let pending = threads.perform(on: self.eventLoop) { [token] in
+                Issue.record("Abandoned work was done by \(token).")
+            } then: { _ in
+                Issue.record("Abandoned work was completed.")
+            }
+            pending.abandon()
+        }
+        #expect(kept == nil)
+        release.signal()
+        // Behind it.
+        #expect(try await self.look(threads) { 7 }.value == 7)
+        await threads.stop()
     }
 }

@@ -95,7 +95,7 @@ struct ConductorServeTests {
         }
     }
 
-    @Test("Held to one processor, it has one event loop, and one thread behind it that gives way")
+    @Test("Held to one processor: one event loop, behind it a thread for handshakes and one for long lines")
     func oneProcessor() async throws {
         try await RelayFixture.with { relay in
             let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
@@ -109,7 +109,7 @@ struct ConductorServeTests {
                     try await guest.write(Self.call)
                     _ = try await guest.standardOutput.line(containing: #""id":1"#)
                     #expect(try self.threads(program.identifier, "NIO-SGLTN-1-#") == 1)
-                    #expect(try self.threads(program.identifier, "TP-#") == 1)
+                    #expect(try self.threads(program.identifier, "TP-#") == 2)
                 }
                 try program.send(.terminate)
             }

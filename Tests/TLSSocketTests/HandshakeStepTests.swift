@@ -18,7 +18,7 @@ struct HandshakeStepTests {
     }
 
     /// Whether the server has spoken.
-    private var hasAnswered: Bool { !self.counter.writes.isEmpty }
+    private var hasAnswered: Bool { self.counter.writes.contains { $0.readableBytes > 0 } }
 
     /// The step that the client's hello calls for is under way.
     private func sayHello() throws {
@@ -93,6 +93,8 @@ struct HandshakeStepTests {
         try self.sayHello()
         self.pair.server.embeddedEventLoop.advanceTime(by: .seconds(10))
         #expect(self.pair.serverLog.errors.map(\.code) == [.handshakeTimedOut])
+        // It is not the peer that was waited for.
+        #expect(self.pair.serverLog.errors.first?.message.contains("this side") == true)
         #expect(!self.pair.server.isActive)
         self.finishStep()
         #expect(self.pair.serverLog.errors.count == 1)
@@ -113,6 +115,17 @@ struct HandshakeStepTests {
         self.finishStep()
         #expect(!self.hasAnswered)
         #expect(self.pair.serverLog.errors.map(\.code) == [.handshakeFailed])
+        #expect(self.pair.serverTLS.engine.undecryptedBytes > 0)
+    }
+
+    /// Before the server's flight is out nothing that a peer has said completes a handshake.
+    @Test func whoSaysHelloAndLeavesTakesNoStep() throws {
+        try self.sayHello()
+        self.pair.server.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        #expect(self.pair.serverLog.errors.map(\.code) == [.handshakeFailed])
+        self.finishStep()
+        #expect(!self.pair.server.isActive)
+        #expect(!self.hasAnswered)
         #expect(self.pair.serverTLS.engine.undecryptedBytes > 0)
     }
 

@@ -17,7 +17,8 @@ final class AnswerOutbox: Sendable {
     }
 
     private let state = NIOLockedValueBox(State())
-    private let eventLoop: any EventLoop
+    /// The connection's.
+    let eventLoop: any EventLoop
     private let drain: @Sendable () -> Void
 
     /// - Parameters:

@@ -39,7 +39,7 @@ package protocol RPCRequestHandler: Sendable {
 
     /// Carries out one call.
     ///
-    /// Called on the connection's event loop, so it must not block.
+    /// Called on the connection's event loop, so it must not block. It may wait for ``flush()``.
     ///
     /// - Parameters:
     ///   - call: what is asked for.
@@ -47,6 +47,12 @@ package protocol RPCRequestHandler: Sendable {
     ///   - completion: to be called exactly once, on any thread: until then the call takes a place in the
     ///     connection's window, and a draining connection waits for it.
     func handle(_ call: RPCCall, from peer: RPCPeer, completion: @escaping @Sendable (RPCResult) -> Void)
+
+    /// Does what calls that were handed over may have left for later, so that many of them cost less than as many alone.
+    ///
+    /// Called on the connection's event loop, once for all calls that its connections have handed over
+    /// in one go.
+    func flush()
 
     /// A line came that is no call, and was answered so without being handed to ``handle(_:from:completion:)``.
     ///
@@ -60,4 +66,6 @@ package protocol RPCRequestHandler: Sendable {
 
 extension RPCRequestHandler {
     package func identity(of certificate: PeerCertificate) -> PeerIdentity { PeerIdentity(certificate) }
+
+    package func flush() {}
 }

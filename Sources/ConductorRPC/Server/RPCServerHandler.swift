@@ -43,6 +43,8 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     private let admission: (any RPCAdmission)?
     private let turns: ConnectionTurns
     private let background: (any BackgroundWork)?
+    private let requestFlush: RequestFlush
+    private var longLine: PendingWork?
     let logger: Logger
     private var splitter: LineSplitter
     var state: ServerConnectionStateMachine
@@ -62,17 +64,20 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     ///   - requestHandler: carries the requests out.
     ///   - admission: says whether a peer's connection is served, and what it may take; nil to serve all.
     ///   - turns: the server's.
+    ///   - requestFlush: the server's.
     ///   - background: where long lines are read; nil to read them on the event loop.
     ///   - logger: told of what a connection does wrong; at most a line a connection above debug.
     package init(
         configuration: Configuration, requestHandler: any RPCRequestHandler, admission: (any RPCAdmission)? = nil,
-        turns: ConnectionTurns = ConnectionTurns(), background: (any BackgroundWork)? = nil, logger: Logger
+        turns: ConnectionTurns = ConnectionTurns(), requestFlush: RequestFlush = RequestFlush(),
+        background: (any BackgroundWork)? = nil, logger: Logger
     ) {
         self.configuration = configuration
         self.requestHandler = requestHandler
         self.admission = admission
         self.turns = turns
         self.background = background
+        self.requestFlush = requestFlush
         self.logger = logger
         self.splitter = LineSplitter(maximumLength: configuration.maximumLineLength)
         self.state = ServerConnectionStateMachine(
@@ -105,6 +110,8 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         self.state.closed()
         self.outbox?.close()
         self.outbox = nil
+        self.longLine?.abandon()
+        self.longLine = nil
         for task in [self.drainDeadline, self.holdEnd, self.nextLook?.task] { task?.cancel() }
         (self.drainDeadline, self.holdEnd, self.nextLook) = (nil, nil, nil)
         if self.share != nil {
@@ -202,9 +209,10 @@ package final class RPCServerHandler: ChannelDuplexHandler {
                 self.holdShare(for: pause, context: context)
                 break
             }
+            let taken = self.splitter.endedLines - endedLines
             let isTurnOver =
-                !isTurn || self.splitter.endedLines - endedLines >= Self.turn.lines
-                || bufferedBytes - self.splitter.bufferedBytes >= Self.turn.bytes || now >= turnEnd
+                !isTurn || taken >= Self.turn.lines || taken > 0 && now >= turnEnd
+                || bufferedBytes - self.splitter.bufferedBytes >= Self.turn.bytes
             if isTurnOver, self.splitter.bufferedBytes > 0 {
                 self.waitForTurn(context: context)
                 waits = true
@@ -249,10 +257,11 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         // One at a time, and nothing else of the connection meanwhile: what it can have done there is bounded.
         self.state.hold(.longLine)
         let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
-        background.perform(on: context.eventLoop) {
+        self.longLine = background.perform(on: context.eventLoop) {
             Self.read(line)
         } then: { request in
             let (handler, context) = bound.value
+            handler.longLine = nil
             guard let outbox = handler.outbox else { return }
             handler.carryOut(request, bytes, wait: wait, outbox)
             handler.perform(handler.state.release(.longLine), context: context)
@@ -267,6 +276,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     private func carryOut(
         _ request: Result<RPCRequest, RPCRequestError>, _ bytes: Int, wait: TimeAmount?, _ outbox: AnswerOutbox
     ) {
+        self.requestFlush.isDue(self.requestHandler, on: outbox.eventLoop)
         do throws(RPCRequestError) {
             // Also of one that is not carried out: its answer needs the id.
             let request = try request.get()

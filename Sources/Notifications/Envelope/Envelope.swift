@@ -1,3 +1,5 @@
+import Synchronization
+
 /// The two forms of a notification on oslo.messaging's wire.
 public enum Envelope: String, Sendable, Hashable, CaseIterable {
     /// The `messaging` driver's: the message object itself.
@@ -30,10 +32,25 @@ package struct UniqueID: Sendable, Hashable, CustomStringConvertible {
     /// The digits.
     package let description: String
 
-    /// A new random identifier.
+    /// A new identifier, as good as a random one: a hundred and twenty-eight bits that begin at random in each process, and of
+    /// which no two are the same in it. They are no secret, and the system's generator would be asked for each message.
     package init() {
-        var generator = SystemRandomNumberGenerator()
-        self.description = generator.next().hexadecimal + generator.next().hexadecimal
+        let number = Self.count.wrappingAdd(1, ordering: .relaxed).newValue
+        let halves = (Self.seeds.0 &+ number, Self.seeds.1 &+ number &* 0x9E37_79B9_7F4A_7C15)
+        self.description = halves.0.mixed.hexadecimal + halves.1.mixed.hexadecimal
+    }
+
+    private static let count = Atomic<UInt64>(0)
+    private static let seeds = (UInt64.random(in: 0 ... .max), UInt64.random(in: 0 ... .max))
+}
+
+extension UInt64 {
+    /// Another number for each number, with nothing of its order (the finalizer of SplitMix64).
+    fileprivate var mixed: UInt64 {
+        var mixed = self
+        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ mixed >> 31
     }
 }
 

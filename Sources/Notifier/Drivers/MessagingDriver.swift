@@ -71,12 +71,23 @@ public final class MessagingDriver: NotificationDriver {
     public func emit(
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
+        self.enqueue(notification, completion: completion)
+        self.flush()
+    }
+
+    /// Leaves the notification for the publisher's thread, which finds it when it wakes.
+    public func enqueue(
+        _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
+    ) {
         let message = OutgoingMessage(
             queue: "\(self.topic).\(notification.priority.rawValue)", body: self.envelope.encode(notification))
-        self.publisher.publish(message) { [name] result in
+        self.publisher.enqueue(message) { [name] result in
             completion(result.mapError { DriverError($0, driver: name) })
         }
     }
+
+    /// Wakes the publisher's thread.
+    public func flush() { self.publisher.flush() }
 
     /// Keeps the connection to the broker.
     public func run() async throws { try await self.publisher.run() }
