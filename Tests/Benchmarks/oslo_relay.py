@@ -79,7 +79,8 @@ def main():
         sys.exit(__doc__)
     # Durable, as the other rows are.
     oslo_messaging.set_transport_defaults("bench_oslo")
-    conf = cfg.ConfigOpts()
+    # Not one of its own: oslo.messaging looks for some of its options here.
+    conf = cfg.CONF
     conf([], project="oslo-relay", default_config_files=[])
     url = os.environ["BENCH_TRANSPORT_URL"]
     # Registers the driver's options, of which one is wanted otherwise.

@@ -14,6 +14,8 @@ struct Bench {
         case direct(queue: String, window: Int)
         /// The C guests, through the conductor of that name.
         case relay(conductor: String, connections: Int, window: Int)
+        /// So many through oslo.messaging, as Trove does it: cast to a conductor in Python, published by its Notifier.
+        case trove(messages: Int)
     }
 
     /// The node's variables (`deploy/private-rabbitmq`).
@@ -22,6 +24,8 @@ struct Bench {
     var broker: Int32
     /// By name: `noop`, `classic`, `quorum`.
     var conductors: [String: Conductor]
+    /// The oslo.messaging conductor, and the Python that runs its guest.
+    var oslo: (process: Int32, python: String, script: String)
     /// Where the guests' certificates are.
     var certificates: String
     /// Where the load generators are.
@@ -51,16 +55,22 @@ struct Bench {
                     "127.0.0.1", "\(conductor.port)", self.certificates, "\(connections)", "\(window)",
                     "\(self.seconds)",
                 ])
-            try guests.waitUntilReady()
-            let (before, brokerBefore) = (
-                try ProcessorTime.used(by: conductor.process), try ProcessorTime.used(by: self.broker)
-            )
-            try guests.begin()
-            var result = try LoadResult(guests.finish())
-            result.conductor = try ProcessorTime.used(by: conductor.process) - before
-            result.broker = try ProcessorTime.used(by: self.broker) - brokerBefore
-            return result
+            return try self.measure(guests, through: conductor.process)
+        case .trove(let messages):
+            let guest = try LoadGenerator(self.oslo.python, [self.oslo.script, "load", "\(messages)"])
+            return try self.measure(guest, through: self.oslo.process)
         }
+    }
+
+    private func measure(_ guests: LoadGenerator, through conductor: Int32) throws -> LoadResult {
+        try guests.waitUntilReady()
+        let before = try ProcessorTime.used(by: conductor)
+        let brokerBefore = try ProcessorTime.used(by: self.broker)
+        try guests.begin()
+        var result = try LoadResult(guests.finish())
+        result.conductor = try ProcessorTime.used(by: conductor) - before
+        result.broker = try ProcessorTime.used(by: self.broker) - brokerBefore
+        return result
     }
 
     /// - Parameter seconds: 0 to empty the queue only.

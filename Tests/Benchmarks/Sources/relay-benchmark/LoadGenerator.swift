@@ -8,7 +8,7 @@ struct LoadResult {
     var seconds: Double
     /// The generator's own processor time, in microseconds.
     var processor: Double
-    /// Microseconds from a message to its confirm, or from a request to its answer.
+    /// Microseconds from a message to its confirm, or from a request to its answer; NaN where nobody knows.
     var p50, p99, p999: Double
     /// The conductor's processor time, and the broker's, in microseconds.
     var conductor = 0.0, broker = 0.0
@@ -25,10 +25,12 @@ struct LoadResult {
         }
         guard let messages = values["messages"], let seconds = values["seconds"],
             let processor = values["processor_us"],
-            let p50 = values["p50_us"], let p99 = values["p99_us"], let p999 = values["p999_us"], messages > 0
+            messages > 0
         else { throw LoadError(description: "A load generator said \(line.debugDescription).") }
         (self.messages, self.seconds, self.processor) = (messages, seconds, processor)
-        (self.p50, self.p99, self.p999) = (p50, p99, p999)
+        self.p50 = values["p50_us"] ?? .nan
+        self.p99 = values["p99_us"] ?? .nan
+        self.p999 = values["p999_us"] ?? .nan
     }
 }
 

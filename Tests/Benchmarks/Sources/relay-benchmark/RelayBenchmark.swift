@@ -17,6 +17,15 @@ struct RelayBenchmark: ParsableCommand {
     @Option(help: "A running conductor, as NAME:PORT:PROCESS.")
     var conductor: [String]
 
+    @Option(help: "The process of the conductor in oslo.messaging.")
+    var osloConductor: Int32
+
+    @Option(help: "A Python with oslo.messaging.")
+    var python: String
+
+    @Option(help: "oslo_relay.py.")
+    var osloScript: String
+
     @Option(help: "The directory of the guests' certificates.")
     var tls: String
 
@@ -78,6 +87,11 @@ struct RelayBenchmark: ParsableCommand {
             ]
             Self.say("| " + cells.joined(separator: " | ") + " |")
         }
+        guard let relay = rounds["relay-classic-16x64"], let trove = rounds["trove"] else { return }
+        Self.say(
+            "\nrelay-classic-16x64 against trove: \(relay.ratio(to: trove, \.rate).text(1)) times as many a second;"
+                + " of the conductor's processor time a message trove takes"
+                + " \(trove.ratio(to: relay) { $0.conductor / $0.messages }.text(1)) times as much")
     }
 
     private var bench: Bench {
@@ -98,7 +112,8 @@ struct RelayBenchmark: ParsableCommand {
             }
             let programs = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
             return Bench(
-                node: node, broker: self.broker, conductors: conductors, certificates: self.tls,
+                node: node, broker: self.broker, conductors: conductors,
+                oslo: (self.osloConductor, self.python, self.osloScript), certificates: self.tls,
                 programs: programs.path,
                 seconds: self.seconds, messageBytes: self.messageBytes)
         }

@@ -13,6 +13,7 @@ struct Row {
         Row(name: "direct-quorum-1", way: .direct(queue: "quorum", window: 1)),
         Row(name: "direct-quorum-100", way: .direct(queue: "quorum", window: 100)),
         Row(name: "direct-quorum-1000", way: .direct(queue: "quorum", window: 1000)),
+        Row(name: "trove", way: .trove(messages: 3000)),
         Row(name: "relay-noop-16x64", way: .relay(conductor: "noop", connections: 16, window: 64)),
         Row(name: "relay-noop-200x1", way: .relay(conductor: "noop", connections: 200, window: 1)),
         Row(
