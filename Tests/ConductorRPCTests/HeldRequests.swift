@@ -10,6 +10,11 @@ final class HeldRequests: RPCRequestHandler {
         self.completions.withLockedValue { $0.append(completion) }
     }
 
+    /// How many calls had come at each flush.
+    let flushes = NIOLockedValueBox<[Int]>([])
+
+    func flush() { self.flushes.withLockedValue { $0.append(self.count) } }
+
     func refused(_ code: RPCError.Code, from peer: RPCPeer) { self.refusals.withLockedValue { $0.append(code) } }
 
     var count: Int { self.completions.withLockedValue { $0.count } }

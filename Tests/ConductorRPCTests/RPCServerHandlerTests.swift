@@ -39,6 +39,21 @@ import Testing
         return lines
     }
 
+    @Test func whatComesInOneGoIsFlushedOnceAndAllOfItIs() throws {
+        let channel = try self.channel(window: 10)
+        for id in 1...2 { try channel.writeInbound(self.ping(id)) }
+        // The event loop is still at it.
+        #expect(self.requests.flushes.withLockedValue { $0 } == [])
+        channel.embeddedEventLoop.run()
+        #expect(self.requests.flushes.withLockedValue { $0 } == [2])
+        try channel.writeInbound(self.ping(3))
+        channel.embeddedEventLoop.run()
+        #expect(self.requests.flushes.withLockedValue { $0 } == [2, 3])
+        channel.embeddedEventLoop.run()
+        #expect(self.requests.flushes.withLockedValue { $0.count } == 2)
+        _ = try channel.finish()
+    }
+
     @Test func answersGatheredTogetherAreOneWrite() throws {
         let channel = try self.channel()
         for id in 1...3 { try channel.writeInbound(self.ping(id)) }
