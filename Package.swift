@@ -418,6 +418,14 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ], path: "Tests/Benchmarks/Signatures", swiftSettings: settings),
+        // What the relay executes for a report, for a count of instructions; Tests/Benchmarks/instructions runs it.
+        .executableTarget(
+            name: "relay-instructions",
+            dependencies: [
+                "ConductorRPC", "ConductorService", "Notifications", "Notifier", "TLSSocket",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ], path: "Tests/Benchmarks/Instructions", swiftSettings: settings),
         // What hostile peers cost a conductor's well-behaved guests; Tests/Hostile/run runs it.
         .executableTarget(
             name: "hostile-bench",

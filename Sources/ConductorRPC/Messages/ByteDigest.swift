@@ -14,15 +14,18 @@ package struct ByteDigest: Sendable {
 
     /// Adds text, and its length: what is added next cannot be taken for a part of it.
     package mutating func add(_ text: String) {
-        self.hasher.combine(UInt64(text.utf8.count))
+        let bytes = text.utf8.span
+        self.hasher.combine(UInt64(bytes.count))
         // Eight bytes at a time: the hasher is slow at single ones.
-        var (word, count) = (0 as UInt64, 0)
-        for byte in text.utf8 {
-            word = word << 8 | UInt64(byte)
-            count += 1
-            if count.isMultiple(of: 8) { self.hasher.combine(word) }
+        var offset = 0
+        while offset + 8 <= bytes.count {
+            self.hasher.combine(unsafe bytes.bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self))
+            offset += 8
         }
-        if !count.isMultiple(of: 8) { self.hasher.combine(word) }
+        guard offset < bytes.count else { return }
+        var word = 0 as UInt64
+        for index in offset..<bytes.count { word = word << 8 | UInt64(bytes[index]) }
+        self.hasher.combine(word)
     }
 
     /// The digest of what was added.

@@ -1,15 +1,14 @@
 /// Names whose values are secrets, in objects and in text that gives values names.
 struct SecretNames: Sendable {
-    /// In lower case, `_` for `-`.
-    private let names: [[UInt8]]
-    /// What the names end in: most names can be told from them by this.
-    private let lastBytes: ByteSet
+    /// In lower case, `_` for `-`; by their last byte, by which most names can be told from them.
+    private let names: [[[UInt8]]]
 
     init(_ names: [String]) {
-        self.names = names.map { $0.utf8.map(Self.normalized) }
-        var lastBytes = ByteSet()
-        for case let last? in self.names.map(\.last) { lastBytes.insert(last) }
-        self.lastBytes = lastBytes
+        var byLastByte = [[[UInt8]]](repeating: [], count: 256)
+        for name in names.map({ $0.utf8.map(Self.normalized) }) {
+            if let last = name.last { byLastByte[Int(last)].append(name) }
+        }
+        self.names = byLastByte
     }
 
     private static func normalized(_ byte: UInt8) -> UInt8 {
@@ -28,8 +27,8 @@ struct SecretNames: Sendable {
 
     /// Whether one of the names stands before the index, and its beginning satisfies the condition.
     private func endsInName(_ text: Span<UInt8>, before end: Int, where isStart: (Int) -> Bool) -> Bool {
-        guard end > 0, self.lastBytes.contains(Self.normalized(text[end - 1])) else { return false }
-        for name in self.names where name.count <= end {
+        guard end > 0 else { return false }
+        for name in self.names[Int(Self.normalized(text[end - 1]))] where name.count <= end {
             let start = end - name.count
             var isSame = true
             for offset in name.indices where Self.normalized(text[start + offset]) != name[offset] {
