@@ -4,7 +4,7 @@ package import NIOCore
 /// Lets the connections of an event loop that have much to do go on one after the other.
 ///
 /// An event loop runs all that is due before it looks at its sockets again. So between two turns is a pause in which nothing is
-/// due: else a few guests that send thousands of requests at once, or many strangers that come at once, would keep all others
+/// due: else a few guests that send thousands of requests at once would keep all others
 /// waiting. What is quickly done needs no turn.
 package final class ConnectionTurns: Sendable {
     /// How long others have the event loop to themselves, once what the last turn has left to do is done.
@@ -15,7 +15,7 @@ package final class ConnectionTurns: Sendable {
 
     private let queues = NIOLockedValueBox<[ObjectIdentifier: TurnQueue<Turn>]>([:])
 
-    /// Nobody waits. A server has one for all of its connections, for each kind of work.
+    /// Nobody waits. A server has one for all of its connections.
     package init() {}
 
     /// Takes a turn at once if none is due on the event loop.
