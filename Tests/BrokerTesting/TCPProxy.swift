@@ -50,14 +50,19 @@ package final class TCPProxy: Sendable {
         }
     }
 
-    /// Holds for present and future connections. Bytes that were swallowed or stalled may be lost for good: after a change
-    /// back, only new connections are sound.
+    /// Holds for present and future connections. Bytes that were swallowed are lost for good: after a change back from that,
+    /// only new connections are sound. Stalled ones go on.
     package func set(_ mode: Mode) {
         let channels = self.state.withLockedValue {
             $0.mode = mode
             return Array($0.channels.values)
         }
-        for channel in channels { channel.setOption(.autoRead, value: mode != .stall).whenComplete { _ in } }
+        for channel in channels {
+            channel.eventLoop.execute {
+                try? channel.pipeline.syncOperations.handler(type: Forwarder.self).modeChanged()
+            }
+            channel.setOption(.autoRead, value: mode != .stall).whenComplete { _ in }
+        }
     }
 
     /// Returns once so many connections have come, in all.
@@ -110,6 +115,8 @@ package final class TCPProxy: Sendable {
         typealias InboundIn = ByteBuffer
         private let proxy: TCPProxy
         private let peer: any Channel
+        /// What a read brought that was under way when the connection was stalled.
+        private var held: [ByteBuffer] = []
 
         init(_ proxy: TCPProxy, to peer: any Channel) {
             self.proxy = proxy
@@ -117,8 +124,17 @@ package final class TCPProxy: Sendable {
         }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-            guard self.proxy.state.withLockedValue({ $0.mode == .forward }) else { return }
-            self.peer.writeAndFlush(self.unwrapInboundIn(data), promise: nil)
+            self.held.append(self.unwrapInboundIn(data))
+            self.modeChanged()
+        }
+
+        func modeChanged() {
+            switch self.proxy.state.withLockedValue({ $0.mode }) {
+            case .stall: return
+            case .forward: for buffer in self.held { self.peer.writeAndFlush(buffer, promise: nil) }
+            case .swallow: break
+            }
+            self.held = []
         }
 
         func channelInactive(context: ChannelHandlerContext) {
