@@ -106,6 +106,22 @@ import Testing
         }
     }
 
+    /// The envelope holds the message as a string: reading that string gives the message back, byte by byte.
+    @Test(arguments: ["\"", "\\", "\\\"\\", "\n\r\t\u{8}\u{c}", "\u{1}\u{7f}", "ü中😀", "a\"b\\c\nd", "", "{", "[,"])
+    func aStringHoldsWhatIsWrittenWithinIt(text: String) throws {
+        let message = NotificationMessage(
+            messageID: MessageID(), publisherID: text, eventType: "e", priority: .info,
+            payload: ["": .string(text), "n": [1, nil, .string(text)], "o": .object([text: [:]])], timestamp: .now(),
+            context: ["user": .string(text), "roles": []])
+        let id = UniqueID()
+        let envelope = try JSONParser.parse(Envelope.messagingv2.encode(message, uniqueID: id).span)
+        let held = try #require(envelope.object?["oslo.message"]?.string)
+        #expect(held == String(decoding: Envelope.messaging.encode(message, uniqueID: id), as: UTF8.self))
+        let object = try #require(try JSONParser.parse(held).object)
+        #expect(object["payload"] == .object(message.payload))
+        #expect(object["_context_user"] == .string(text) && object["publisher_id"] == .string(text))
+    }
+
     @Test func readsALoneSurrogateAsReplacementCharacter() throws {
         #expect(try JSONParser.parse(#""\udc80""#) == "\u{FFFD}")
         #expect(try JSONParser.parse(#""\ud83dx""#) == "\u{FFFD}x")

@@ -23,6 +23,17 @@ import Testing
     ])
     func refuses(text: String) { #expect(NotificationTimestamp(text) == nil) }
 
+    /// Nobody can send them, but a program can make them: they are written, if in a form that nobody reads.
+    @Test(
+        arguments: [
+            (253_402_300_799_999_999, "9999-12-31 23:59:59.999999"), (253_402_300_800_000_000, "10000-01-01 00:00:00"),
+            (-1, "1969-12-31 23:59:59.999999"), (.max, "294247-01-10 04:00:54.775807"),
+            (.min, "-290308-12-21 19:59:05.224192"),
+        ] as [(Int64, String)])
+    func writesMomentsBeyondAllYears(microseconds: Int64, text: String) {
+        #expect(NotificationTimestamp(microsecondsSinceEpoch: microseconds).description == text)
+    }
+
     @Test(arguments: [
         (
             1_435_470_892_999_999, "2015-06-28T05:54:52Z", "2015-06-28T05:54:52.999999",

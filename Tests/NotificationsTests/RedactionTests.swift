@@ -109,6 +109,18 @@ import Testing
         #expect(redaction.redact("pin 's t' pin s") == "pin '***' pin s")
     }
 
+    /// A text that has no byte that tells of a secret is not searched: each pattern must have one that it cannot do without.
+    @Test(arguments: [
+        ("geheim*", "xGeheims3 y", "xGeheim*** y"), ("--x*", "a--xs3", "a--x***"), ("a *", "a\ts3", "a\t***"),
+        ("pin'*'", "pin's3'", "pin'***'"), ("7*", "7s3", "7***"), ("ключ*", "ключs3", "ключ***"),
+        ("x*<", "xs3<", "x***<"),
+        ("(*", "(s3", "(***"),
+    ])
+    func aPatternOfAnyBytesIsFound(pattern: String, text: String, expected: String) throws {
+        #expect(try Redaction(fields: [], patterns: [pattern]).redact(text) == expected)
+        #expect(try Redaction(fields: [], patterns: [pattern]).redact("7f-aa") == (pattern == "7*" ? "7***" : "7f-aa"))
+    }
+
     @Test(arguments: [
         ("nothing", "has no *, which stands for the secret"), ("a * b *", "has more than one *"),
         ("*", "has no text before its *"), (" '*'", "has no text before its *"),

@@ -16,16 +16,7 @@ package struct ByteDigest: Sendable {
     package mutating func add(_ text: String) {
         let bytes = text.utf8.span
         self.hasher.combine(UInt64(bytes.count))
-        // Eight bytes at a time: the hasher is slow at single ones.
-        var offset = 0
-        while offset + 8 <= bytes.count {
-            self.hasher.combine(unsafe bytes.bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self))
-            offset += 8
-        }
-        guard offset < bytes.count else { return }
-        var word = 0 as UInt64
-        for index in offset..<bytes.count { word = word << 8 | UInt64(bytes[index]) }
-        self.hasher.combine(word)
+        unsafe bytes.withUnsafeBytes { unsafe self.hasher.combine(bytes: $0) }
     }
 
     /// The digest of what was added.

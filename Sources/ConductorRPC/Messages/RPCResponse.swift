@@ -37,19 +37,26 @@ package struct RPCResponse: Sendable, Hashable {
 
     /// Appends the answer as a line, its end included.
     package func write(to writer: inout JSONWriter) {
-        var object: JSONObject = ["jsonrpc": "2.0", "id": self.id.json]
-        switch self.result {
-        case .success(.pong(let version)):
-            object.append("result", ["version": .string(version)])
-        case .success(.taken(let messageID, let disposition)):
-            object.append(
-                "result",
-                [
-                    "message_id": .string(messageID.description), "disposition": .string(disposition.rawValue),
-                ])
-        case .failure(let error): object.append("error", .object(error.json))
+        writer.writeObject {
+            $0.writeMember("jsonrpc", "2.0")
+            $0.writeName("id")
+            $0.write(self.id.json)
+            switch self.result {
+            case .success(.pong(let version)):
+                $0.writeName("result")
+                $0.writeObject { $0.writeMember("version", version) }
+            case .success(.taken(let messageID, let disposition)):
+                // Member by member, without an object of them: this is the answer to nearly every request.
+                $0.writeName("result")
+                $0.writeObject {
+                    $0.writeMember("message_id", messageID.description)
+                    $0.writeMember("disposition", disposition.rawValue)
+                }
+            case .failure(let error):
+                $0.writeName("error")
+                $0.write(error.json)
+            }
         }
-        writer.write(object)
         writer.raw("\n")
     }
 

@@ -39,6 +39,11 @@ public struct Catalogue: Sendable, Hashable {
         return self.service == Catalogue.dbaas.service ? [name, operation.key] : [name]
     }
 
+    /// Those of an operation's start fields that ride along in its outcomes.
+    func identifiers(of operation: OperationDefinition) -> [FieldDefinition] {
+        operation.start?.fields.filter { self.identifiers.contains($0.name) } ?? []
+    }
+
     /// What is known of every request, and so told in every event of an operation.
     public static let defaultBaseFields: [FieldDefinition] = [
         .required("tenant_id", "Tenant (project) on whose behalf the operation runs", role: .tenant),

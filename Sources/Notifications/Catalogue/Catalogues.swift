@@ -12,6 +12,8 @@ public struct Catalogues: Sendable {
         package let names: [String]
         /// The fields that hold a name of the guest that reports the operation.
         package let ownFields: [OwnField]
+        /// The fields of its start that say what it is about: its outcome may tell them too.
+        let identifiers: [FieldDefinition]
 
         /// Whether the event of this phase is published: the operation has it, and no operator switched it off.
         public func isPublished(_ phase: OperationPhase) -> Bool { self.published.contains(phase) }
@@ -86,7 +88,8 @@ public struct Catalogues: Sendable {
                 let entry = Operation(
                     catalogue: catalogue, definition: operation, published: Set(published),
                     names: catalogue.names(of: operation),
-                    ownFields: OwnField.all(of: operation, identifiers: catalogue.identifiers))
+                    ownFields: OwnField.all(of: operation, identifiers: catalogue.identifiers),
+                    identifiers: catalogue.identifiers(of: operation))
                 for name in entry.names where operations.updateValue(entry, forKey: ByteString(name)) != nil {
                     throw CatalogueError("the operation \(name) is defined twice")
                 }

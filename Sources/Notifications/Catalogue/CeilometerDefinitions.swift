@@ -37,13 +37,6 @@ extension Catalogues {
     }
 }
 
-extension Catalogue {
-    /// The start fields that ride along in an operation's end and error events.
-    fileprivate func identifiers(of operation: OperationDefinition) -> [FieldDefinition] {
-        (operation.start?.fields ?? []).filter { self.identifiers.contains($0.name) }
-    }
-}
-
 /// One trait of an event: a field as Ceilometer keeps it.
 private struct CeilometerTrait: Equatable {
     /// Its name, which is the field's.

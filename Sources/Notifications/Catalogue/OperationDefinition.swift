@@ -55,6 +55,11 @@ public struct OperationDefinition: Sendable, Hashable {
         }
     }
 
+    /// Whether one of its events has a field of this name.
+    func declares(_ name: String) -> Bool {
+        self.start?.declares(name) == true || self.end.declares(name) || self.error.declares(name)
+    }
+
     /// Its events: start, end, error.
     public var events: [EventDefinition] { OperationPhase.allCases.compactMap(self.event) }
 }

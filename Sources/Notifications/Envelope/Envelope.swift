@@ -13,17 +13,17 @@ public enum Envelope: String, Sendable, Hashable, CaseIterable {
     ///   - notification: what to send.
     ///   - uniqueID: new for each send: an oslo consumer never acknowledges the second of two sends with one id.
     package func encode(_ notification: NotificationMessage, uniqueID: UniqueID = UniqueID()) -> [UInt8] {
-        var message = JSONWriter()
-        message.write(notification, uniqueID: uniqueID)
+        var writer = JSONWriter(capacity: 2048)
         switch self {
-        case .messaging: return message.bytes
+        case .messaging: writer.write(notification, uniqueID: uniqueID)
         case .messagingv2:
-            var envelope = JSONWriter(capacity: message.bytes.count + message.bytes.count / 4 + 64)
-            envelope.raw("{\"oslo.version\":\"2.0\",\"oslo.message\":")
-            envelope.writeQuoted(message.bytes)
-            envelope.raw("}")
-            return envelope.bytes
+            writer.writeObject {
+                $0.writeMember("oslo.version", "2.0")
+                $0.writeName("oslo.message")
+                $0.writeString(holding: { $0.write(notification, uniqueID: uniqueID) })
+            }
         }
+        return writer.bytes
     }
 }
 
@@ -37,7 +37,7 @@ package struct UniqueID: Sendable, Hashable, CustomStringConvertible {
     package init() {
         let number = Self.count.wrappingAdd(1, ordering: .relaxed).newValue
         let halves = (Self.seeds.0 &+ number, Self.seeds.1 &+ number &* 0x9E37_79B9_7F4A_7C15)
-        self.description = halves.0.mixed.hexadecimal + halves.1.mixed.hexadecimal
+        self.description = String(hexadecimal: halves.0.mixed, halves.1.mixed)
     }
 
     private static let count = Atomic<UInt64>(0)
@@ -57,26 +57,20 @@ extension UInt64 {
 extension JSONWriter {
     /// Writes oslo.messaging's message object, its members in oslo's order.
     fileprivate mutating func write(_ notification: NotificationMessage, uniqueID: UniqueID) {
-        self.raw("{\"message_id\":")
-        self.write(notification.messageID.description)
-        self.raw(",\"publisher_id\":")
-        self.write(notification.publisherID)
-        self.raw(",\"event_type\":")
-        self.write(notification.eventType)
-        self.raw(",\"priority\":")
-        self.write(notification.priority.wireName)
-        self.raw(",\"payload\":")
-        self.write(notification.payload)
-        self.raw(",\"timestamp\":")
-        self.write(notification.timestamp.description)
-        self.raw(",\"_unique_id\":")
-        self.write(uniqueID.description)
-        for member in notification.context.members {
-            self.raw(",")
-            self.write("_context_" + member.name)
-            self.raw(":")
-            self.write(member.value)
+        self.writeObject {
+            $0.writeMember("message_id", notification.messageID.description)
+            $0.writeMember("publisher_id", notification.publisherID)
+            $0.writeMember("event_type", notification.eventType)
+            $0.writeMember("priority", notification.priority.wireName)
+            $0.writeName("payload")
+            $0.write(notification.payload)
+            $0.writeMember("timestamp", notification.timestamp.description)
+            $0.writeMember("_unique_id", uniqueID.description)
+            let context = notification.context.members.span
+            for index in context.indices {
+                $0.writeName(context[index].name, prefix: "_context_")
+                $0.write(context[index].value)
+            }
         }
-        self.raw("}")
     }
 }

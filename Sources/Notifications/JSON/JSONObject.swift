@@ -28,9 +28,9 @@ public struct JSONObject: Sendable, Hashable {
 
     /// The value of the member with this name. Setting it to nil removes the member; setting a new one appends it.
     public subscript(name: String) -> JSONValue? {
-        get { self.members.first { $0.name.hasSameBytes(as: name) }?.value }
+        get { self.index(of: name).map { self.members[$0].value } }
         set {
-            let index = self.members.firstIndex { $0.name.hasSameBytes(as: name) }
+            let index = self.index(of: name)
             switch (index, newValue) {
             case (let index?, let value?): self.members[index].value = value
             case (let index?, nil): self.members.remove(at: index)
@@ -38,6 +38,13 @@ public struct JSONObject: Sendable, Hashable {
             case (nil, nil): break
             }
         }
+    }
+
+    func index(of name: String) -> Int? {
+        // A span, which lends the members where a search of the array would copy each.
+        let members = self.members.span
+        for index in members.indices where members[index].name.hasSameBytes(as: name) { return index }
+        return nil
     }
 
     /// Whether there are no members.

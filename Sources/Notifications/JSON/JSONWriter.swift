@@ -1,9 +1,13 @@
 /// Writes compact JSON in pure ASCII, as Python's `json.dumps` escapes it.
 ///
 /// oslo.messaging puts nothing but ASCII on the wire; a consumer that never met anything else is met with the same.
+///
+/// Commas need nobody's care: a value or a name gets one in front of it when it is not the first.
 package struct JSONWriter {
     /// What was written so far.
     package private(set) var bytes: [UInt8]
+    /// What is written now is JSON within a JSON string: its quotes and backslashes have a backslash more.
+    private var isWithinString = false
 
     /// - Parameter capacity: how many bytes to make room for.
     package init(capacity: Int = 1024) {
@@ -27,9 +31,9 @@ package struct JSONWriter {
         case .string(let string): self.write(string)
         case .array(let elements):
             self.bytes.append(UInt8(ascii: "["))
-            for (index, element) in elements.enumerated() {
+            for index in elements.indices {
                 if index > 0 { self.bytes.append(UInt8(ascii: ",")) }
-                self.write(element)
+                self.write(elements[index])
             }
             self.bytes.append(UInt8(ascii: "]"))
         case .object(let object): self.write(object)
@@ -38,41 +42,48 @@ package struct JSONWriter {
 
     /// Writes an object.
     package mutating func write(_ object: JSONObject) {
-        self.bytes.append(UInt8(ascii: "{"))
-        for (index, member) in object.members.enumerated() {
-            if index > 0 { self.bytes.append(UInt8(ascii: ",")) }
-            self.write(member.name)
-            self.bytes.append(UInt8(ascii: ":"))
-            self.write(member.value)
+        self.writeObject { writer in
+            // A span, which lends the members where a loop would copy each.
+            let members = object.members.span
+            for index in members.indices {
+                writer.writeName(members[index].name)
+                writer.write(members[index].value)
+            }
         }
+    }
+
+    /// Writes an object whose members the body writes: for each its name and then its value.
+    package mutating func writeObject(_ body: (inout JSONWriter) -> Void) {
+        self.bytes.append(UInt8(ascii: "{"))
+        body(&self)
         self.bytes.append(UInt8(ascii: "}"))
     }
 
-    /// Writes a string, quoted and escaped.
-    package mutating func write(_ string: String) {
-        self.bytes.append(UInt8(ascii: "\""))
-        self.escape(string.utf8.span)
-        self.bytes.append(UInt8(ascii: "\""))
+    /// Writes a member's name.
+    ///
+    /// - Parameter prefix: what stands before the name and belongs to it; printable ASCII without quotes and backslashes.
+    package mutating func writeName(_ name: String, prefix: StaticString = "") {
+        if self.bytes.last != UInt8(ascii: "{") { self.bytes.append(UInt8(ascii: ",")) }
+        self.write(name, prefix: prefix)
+        self.bytes.append(UInt8(ascii: ":"))
     }
 
-    /// Writes JSON text as a JSON string: what oslo's envelope holds.
-    ///
-    /// - Parameter text: printable ASCII, as this type writes it.
-    package mutating func writeQuoted(_ text: [UInt8]) {
-        // Of what this type writes only two bytes need an escape, but one in seven does: runs would be short.
-        let quoted = unsafe [UInt8](unsafeUninitializedCapacity: 2 * text.count) { space, count in
-            for byte in text {
-                if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
-                    unsafe space[count] = UInt8(ascii: "\\")
-                    count += 1
-                }
-                unsafe space[count] = byte
-                count += 1
-            }
-        }
-        self.bytes.reserveCapacity(self.bytes.count + quoted.count + 2)
+    /// Writes a member whose value is a string.
+    package mutating func writeMember(_ name: String, _ value: String) {
+        self.writeName(name)
+        self.write(value)
+    }
+
+    /// Writes a string, quoted and escaped.
+    package mutating func write(_ string: String) { self.write(string, prefix: "") }
+
+    /// Writes a JSON string that holds the JSON which the body writes: what oslo's envelope has.
+    package mutating func writeString(holding body: (inout JSONWriter) -> Void) {
+        precondition(!self.isWithinString, "JSON is held by one string at most")
         self.bytes.append(UInt8(ascii: "\""))
-        self.bytes.append(contentsOf: quoted)
+        self.isWithinString = true
+        body(&self)
+        self.isWithinString = false
         self.bytes.append(UInt8(ascii: "\""))
     }
 
@@ -81,16 +92,34 @@ package struct JSONWriter {
         unsafe self.bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
-    /// - Parameter text: valid UTF-8, as a string's is.
-    private mutating func escape(_ text: Span<UInt8>) {
-        var index = 0
-        while true {
-            let end = text.endOfPlainText(from: index, isASCIIOnly: true)
-            if end > index {
-                unsafe text.extracting(index..<end).withUnsafeBufferPointer { unsafe self.bytes.append(contentsOf: $0) }
+    private mutating func write(_ string: String, prefix: StaticString) {
+        let text = string.utf8.span
+        let plain = text.endOfPlainText(from: 0, isASCIIOnly: true)
+        let isWithinString = self.isWithinString
+        // In one piece, for nearly all strings are plain as a whole.
+        self.bytes.append(addingCapacity: plain + prefix.utf8CodeUnitCount + 4) { output in
+            output.appendQuote(isWithinString)
+            if prefix.utf8CodeUnitCount > 0 {
+                unsafe output.append(UnsafeBufferPointer(start: prefix.utf8Start, count: prefix.utf8CodeUnitCount))
             }
-            guard end < text.count else { return }
-            index = end + self.escape(text, at: end)
+            output.append(text.extracting(..<plain))
+            if plain == text.count { output.appendQuote(isWithinString) }
+        }
+        guard plain < text.count else { return }
+        self.escape(text, from: plain)
+        self.bytes.append(addingCapacity: 2) { $0.appendQuote(isWithinString) }
+    }
+
+    /// - Parameters:
+    ///   - text: valid UTF-8, as a string's is.
+    ///   - start: where a byte stands that does not stand for itself.
+    private mutating func escape(_ text: Span<UInt8>, from start: Int) {
+        var index = start
+        while index < text.count {
+            index += self.escape(text, at: index)
+            let end = text.endOfPlainText(from: index, isASCIIOnly: true)
+            self.bytes.append(addingCapacity: end - index) { $0.append(text.extracting(index..<end)) }
+            index = end
         }
     }
 
@@ -98,13 +127,14 @@ package struct JSONWriter {
     private mutating func escape(_ text: Span<UInt8>, at index: Int) -> Int {
         let byte = text[index]
         switch byte {
-        case UInt8(ascii: "\""): self.raw("\\\"")
-        case UInt8(ascii: "\\"): self.raw("\\\\")
-        case 0x08: self.raw("\\b")
-        case 0x09: self.raw("\\t")
-        case 0x0A: self.raw("\\n")
-        case 0x0C: self.raw("\\f")
-        case 0x0D: self.raw("\\r")
+        // The two that are escapes themselves get a backslash more within a string.
+        case UInt8(ascii: "\""): self.raw(self.isWithinString ? #"\\\""# : #"\""#)
+        case UInt8(ascii: "\\"): self.raw(self.isWithinString ? #"\\\\"# : #"\\"#)
+        case 0x08: self.letterEscape("b")
+        case 0x09: self.letterEscape("t")
+        case 0x0A: self.letterEscape("n")
+        case 0x0C: self.letterEscape("f")
+        case 0x0D: self.letterEscape("r")
         case 0..<0x80: self.unicodeEscape(UInt16(byte))
         default:
             // The first byte says how many there are, and has as many bits fewer of its own.
@@ -119,11 +149,34 @@ package struct JSONWriter {
         return 1
     }
 
+    private mutating func letterEscape(_ letter: Unicode.Scalar) {
+        self.raw(self.isWithinString ? #"\\"# : #"\"#)
+        self.bytes.append(UInt8(ascii: letter))
+    }
+
     private mutating func unicodeEscape(_ unit: UInt16) {
-        self.raw("\\u")
+        self.letterEscape("u")
         for shift in stride(from: 12, through: 0, by: -4) {
-            let digit = UInt8(truncatingIfNeeded: unit >> UInt16(shift)) & 0xF
-            self.bytes.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+            self.bytes.append(UInt8(truncatingIfNeeded: unit >> UInt16(shift)).hexadecimalDigit)
+        }
+    }
+}
+
+extension OutputSpan<UInt8> {
+    fileprivate mutating func appendQuote(_ isWithinString: Bool) {
+        if isWithinString { self.append(UInt8(ascii: "\\")) }
+        self.append(UInt8(ascii: "\""))
+    }
+
+    /// Appends the bytes in one go. There must be room.
+    fileprivate mutating func append(_ bytes: Span<UInt8>) {
+        unsafe bytes.withUnsafeBufferPointer { unsafe self.append($0) }
+    }
+
+    fileprivate mutating func append(_ bytes: UnsafeBufferPointer<UInt8>) {
+        unsafe self.withUnsafeMutableBufferPointer { buffer, count in
+            _ = unsafe buffer.extracting(count...).initialize(fromContentsOf: bytes)
+            count += bytes.count
         }
     }
 }

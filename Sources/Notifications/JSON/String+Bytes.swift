@@ -33,7 +33,7 @@ struct ByteString: Hashable {
     static func == (left: ByteString, right: ByteString) -> Bool { left.string.hasSameBytes(as: right.string) }
 
     func hash(into hasher: inout Hasher) {
-        for byte in self.string.utf8 { hasher.combine(byte) }
+        unsafe self.string.utf8.span.withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
         // Ends the string, so that the next value hashed cannot run into it.
         hasher.combine(0xFF as UInt8)
     }

@@ -40,16 +40,14 @@ extension Catalogues.Operation {
             PayloadSource(values: context.payload, path: "context.payload"),
         ]
         try payload.take(event.fields, from: sources)
-        let identifiers = (self.definition.start?.fields ?? []).filter { self.catalogue.identifiers.contains($0.name) }
-        try payload.takeIfPresent(identifiers, from: sources)
+        try payload.takeIfPresent(self.identifiers, from: sources)
 
         var undeclared: [String] = []
         for member in given.members
-        where !event.declares(member.name) && !identifiers.contains(where: { $0.isNamed(member.name) }) {
+        where !event.declares(member.name) && !self.identifiers.contains(where: { $0.isNamed(member.name) }) {
             undeclared.append(member.name)
         }
-        for member in context.payload.members
-        where !self.definition.events.contains(where: { $0.declares(member.name) }) {
+        for member in context.payload.members where !self.definition.declares(member.name) {
             undeclared.append(member.name)
         }
         return CheckedNotification(
@@ -101,8 +99,7 @@ extension Catalogues.Event {
     ) throws(FieldError) -> CheckedNotification {
         let fields = (self.operation == nil ? [] : self.catalogue.baseFields) + self.definition.fields
         // The end of an operation can say more of its subject than it must.
-        let identifiers =
-            self.operation?.definition.start?.fields.filter { self.catalogue.identifiers.contains($0.name) } ?? []
+        let identifiers = self.operation.map { self.catalogue.identifiers(of: $0.definition) } ?? []
         let sources = [PayloadSource(values: values, path: "payload")]
         var payload = PayloadBuilder()
         try payload.take(fields, from: sources)

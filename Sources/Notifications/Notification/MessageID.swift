@@ -11,39 +11,51 @@ public struct MessageID: Sendable, Hashable, CustomStringConvertible {
 
     /// The identifier of these 128 bits, six of which give way to the version and the variant.
     init(high: UInt64, low: UInt64, version: UInt64) {
-        var text = (high & ~0xF000 | version << 12).hexadecimal
-        text += (low & ~(0b11 << 62) | (0b10 << 62)).hexadecimal
-        let digits = Array(text.utf8)
-        var canonical: [UInt8] = []
-        for (index, digit) in digits.enumerated() {
-            if [8, 12, 16, 20].contains(index) { canonical.append(UInt8(ascii: "-")) }
-            canonical.append(digit)
-        }
-        self.description = String(decoding: canonical, as: UTF8.self)
+        self.description = String(
+            hexadecimal: high & ~0xF000 | version << 12, low & ~(0b11 << 62) | (0b10 << 62), hyphensAt: [8, 12, 16, 20])
     }
 
     /// The identifier that this text spells, or nil if it is not a UUID with its hyphens; capitals are lowered.
     public init?(_ text: String) {
-        let bytes = Array(text.utf8)
+        let bytes = text.utf8.span
         guard bytes.count == 36 else { return nil }
-        for (index, byte) in bytes.enumerated() {
-            switch (index, byte) {
+        var hasCapitals = false
+        for index in bytes.indices {
+            switch (index, bytes[index]) {
             case (8, let byte), (13, let byte), (18, let byte), (23, let byte):
                 guard byte == UInt8(ascii: "-") else { return nil }
-            case (_, UInt8(ascii: "0")...UInt8(ascii: "9")), (_, UInt8(ascii: "a")...UInt8(ascii: "f")),
-                (_, UInt8(ascii: "A")...UInt8(ascii: "F")):
-                break
+            case (_, UInt8(ascii: "0")...UInt8(ascii: "9")), (_, UInt8(ascii: "a")...UInt8(ascii: "f")): break
+            case (_, UInt8(ascii: "A")...UInt8(ascii: "F")): hasCapitals = true
             default: return nil
             }
         }
-        self.description = text.lowercased()
+        self.description = hasCapitals ? text.lowercased() : text
     }
 }
 
-extension UInt64 {
-    /// Sixteen lower-case hexadecimal digits.
-    package var hexadecimal: String {
-        let digits = String(self, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
+extension String {
+    /// Thirty-two lower-case hexadecimal digits, with a hyphen in front of the digits of these numbers.
+    init(hexadecimal high: UInt64, _ low: UInt64, hyphensAt hyphens: [Int] = []) {
+        self = unsafe String(unsafeUninitializedCapacity: 32 + hyphens.count) { space in
+            var count = 0
+            for digit in 0..<32 {
+                if hyphens.contains(digit) {
+                    unsafe space[count] = UInt8(ascii: "-")
+                    count += 1
+                }
+                let half = digit < 16 ? high : low
+                unsafe space[count] = UInt8(truncatingIfNeeded: half >> UInt64(60 - digit % 16 * 4)).hexadecimalDigit
+                count += 1
+            }
+            return count
+        }
+    }
+}
+
+extension UInt8 {
+    /// The lower-case digit of the number's last four bits.
+    var hexadecimalDigit: UInt8 {
+        let number = self & 0xF
+        return number < 10 ? UInt8(ascii: "0") + number : UInt8(ascii: "a") + number - 10
     }
 }

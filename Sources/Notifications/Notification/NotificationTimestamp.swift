@@ -55,8 +55,7 @@ public struct NotificationTimestamp: Sendable, Hashable, CustomStringConvertible
 
     /// oslo.messaging's form; as in Python's `str(datetime)`, a fraction of nought is left out.
     public var description: String {
-        let (date, time, microseconds) = self.parts
-        return microseconds == 0 ? "\(date) \(time)" : "\(date) \(time).\(Self.pad(microseconds, 6))"
+        self.text(separator: " ", hasFraction: self.microsecondsSinceEpoch % 1_000_000 != 0)
     }
 
     /// A form in which Trove's status notifications write a moment into their payload.
@@ -71,26 +70,40 @@ public struct NotificationTimestamp: Sendable, Hashable, CustomStringConvertible
 
     /// The moment in one of the forms of Trove's payloads.
     public func text(_ form: Form) -> String {
-        let (date, time, microseconds) = self.parts
-        return switch form {
-        case .seconds: "\(date)T\(time)Z"
-        case .microseconds: "\(date)T\(time).\(Self.pad(microseconds, 6))"
-        case .microsecondsUTC: "\(date)T\(time).\(Self.pad(microseconds, 6))Z"
+        switch form {
+        case .seconds: self.text(separator: "T", hasFraction: false) + "Z"
+        case .microseconds: self.text(separator: "T", hasFraction: true)
+        case .microsecondsUTC: self.text(separator: "T", hasFraction: true) + "Z"
         }
     }
 
-    private var parts: (date: String, time: String, microseconds: Int64) {
+    /// Byte by byte into one string: each notification has one, and put together from strings of two digits it took as long
+    /// as the rest of the message.
+    private func text(separator: Unicode.Scalar, hasFraction: Bool) -> String {
         let (seconds, microseconds) = Self.floorDivide(self.microsecondsSinceEpoch, 1_000_000)
         let (days, secondOfDay) = Self.floorDivide(seconds, 86_400)
         let (year, month, day) = Self.date(days)
-        let time =
-            "\(Self.pad(secondOfDay / 3600, 2)):\(Self.pad(secondOfDay / 60 % 60, 2)):\(Self.pad(secondOfDay % 60, 2))"
-        return ("\(Self.pad(year, 4))-\(Self.pad(month, 2))-\(Self.pad(day, 2))", time, microseconds)
-    }
-
-    private static func pad(_ value: Int64, _ width: Int) -> String {
-        let digits = String(value)
-        return String(repeating: "0", count: max(0, width - digits.count)) + digits
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(32)
+        func append(_ number: Int64, digits: Int) {
+            var divisor = (1..<digits).reduce(1 as Int64) { divisor, _ in divisor * 10 }
+            while divisor > 0 {
+                bytes.append(UInt8(ascii: "0") + UInt8(number / divisor % 10))
+                divisor /= 10
+            }
+        }
+        func append(_ byte: Unicode.Scalar, _ number: Int64, digits: Int = 2) {
+            bytes.append(UInt8(ascii: byte))
+            append(number, digits: digits)
+        }
+        if (0...9999).contains(year) { append(year, digits: 4) } else { bytes.append(contentsOf: "\(year)".utf8) }
+        append("-", month)
+        append("-", day)
+        append(separator, secondOfDay / 3600)
+        append(":", secondOfDay / 60 % 60)
+        append(":", secondOfDay % 60)
+        if hasFraction { append(".", microseconds, digits: 6) }
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     private static func floorDivide(_ value: Int64, _ divisor: Int64) -> (quotient: Int64, remainder: Int64) {

@@ -13,6 +13,9 @@ public struct Redaction: Sendable {
     private let fields: SecretNames
     private let patterns: [RedactionPattern]
     private let takesUsualPlaces: Bool
+    /// By each byte's number, whether it tells of a place where a secret may stand: a text that has none of these has no secret.
+    /// Most texts are ids and names, and this tells them from the others faster than any rule.
+    private let telling: [Bool]
 
     /// What is redacted unless somebody says otherwise.
     public static let standard = Redaction(
@@ -24,6 +27,10 @@ public struct Redaction: Sendable {
         self.fields = fields
         self.patterns = patterns
         self.takesUsualPlaces = takesUsualPlaces
+        // Names are followed by one of the first two, a URL's password by the third, and a key's label has spaces in it.
+        var telling = takesUsualPlaces ? ["=", ":", "@", " "].map { UInt8(ascii: $0) } : []
+        telling += patterns.flatMap(\.telling)
+        self.telling = (0...UInt8.max).map { telling.contains($0.lowered) }
     }
 
     /// The standard redaction, and more.
@@ -129,6 +136,7 @@ extension Redaction {
 
     private func change(of text: String) -> String? {
         let bytes = text.utf8.span
+        guard self.mayHoldSecret(bytes) else { return nil }
         let present = ByteSet(bytes)
         var secrets: [Range<Int>] = []
         if self.takesUsualPlaces {
@@ -138,7 +146,10 @@ extension Redaction {
             if present.contains(UInt8(ascii: "@")) { URLPasswords.find(in: bytes, &secrets) }
             if present.contains(UInt8(ascii: "-")) { PrivateKeys.find(in: bytes, &secrets) }
         }
-        for pattern in self.patterns where pattern.needs.isSubset(of: present) { pattern.find(in: bytes, &secrets) }
+        let patterns = self.patterns.span
+        for index in patterns.indices where patterns[index].needs.isSubset(of: present) {
+            patterns[index].find(in: bytes, &secrets)
+        }
         // What was redacted before stays as it is: guest and conductor both do it.
         secrets.removeAll { bytes.holds(Self.mark, at: $0) }
         guard !secrets.isEmpty else { return nil }
@@ -158,5 +169,11 @@ extension Redaction {
         for index in copied..<bytes.count { redacted.append(bytes[index]) }
         // Secrets begin and end beside ASCII or a whole match, so no character was cut.
         return String(decoding: redacted, as: UTF8.self)
+    }
+
+    private func mayHoldSecret(_ text: Span<UInt8>) -> Bool {
+        let telling = self.telling.span
+        for index in text.indices where telling[Int(text[index])] { return true }
+        return false
     }
 }

@@ -21,6 +21,8 @@ struct RedactionPattern: Sendable {
 
     /// Bytes that every text with a match has.
     let needs: ByteSet
+    /// Bytes of which every text with a match has one, and few others do: no letters, digits or hyphens where it can be helped.
+    let telling: [UInt8]
     /// The first byte of a match; nil when that is white space.
     private let first: UInt8?
     private let before: [Step]
@@ -67,6 +69,16 @@ struct RedactionPattern: Sendable {
         var needs = ByteSet()
         for case .byte(let byte) in before + after { needs.insert(byte) }
         self.needs = needs
+        var bytes: [UInt8] = []
+        for case .byte(let byte) in before + after { bytes.append(byte) }
+        if let mark = bytes.first(where: { !$0.isNameByte }) {
+            self.telling = [mark]
+        } else if bytes.count < before.count + after.count {
+            // White space, or what it ends.
+            self.telling = (0...UInt8.max).filter(\.isSpace)
+        } else {
+            self.telling = [bytes[0]]
+        }
     }
 
     private static func steps(_ text: ArraySlice<UInt8>) -> [Step] {

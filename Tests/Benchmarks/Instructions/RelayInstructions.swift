@@ -30,22 +30,25 @@ enum RelayInstructions {
             logger: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() })
         var splitter = LineSplitter(maximumLength: 1 << 20)
         var (number, answered) = (0, 0)
+        var line = ReportLine(instance: Self.instance)
         while number < count {
             var read = ByteBuffer()
             for _ in 0..<min(Self.batch, count - number) {
                 number += 1
-                read.writeBytes(Self.line(number))
+                line.number(number)
+                read.writeBytes(line.bytes)
             }
             splitter.append(read)
             var writer = JSONWriter()
-            while case .line(let line)? = splitter.next() {
-                let request = try RPCRequest(line: line)
+            while case .line(let text)? = splitter.next() {
+                let request = try RPCRequest(line: text)
                 let answer = Answer()
                 relay.handle(request.call, from: peer) { answer.result = $0 }
-                guard case .success(.taken(_, .published))? = answer.result, let id = request.id else {
+                guard let result = answer.result, case .success(.taken(_, .published)) = result, let id = request.id
+                else {
                     throw CountingError(description: "a report was answered \(answer.result as Any)")
                 }
-                RPCResponse(id: id, result: .success(.taken(MessageID(), .published))).write(to: &writer)
+                RPCResponse(id: id, result: result).write(to: &writer)
                 answered += 1
             }
             relay.flush()
@@ -55,18 +58,37 @@ enum RelayInstructions {
             throw CountingError(description: "\(answered) of \(count) reports were answered")
         }
     }
+}
 
-    /// As a guest writes it; only the numbers differ.
-    private static func line(_ number: Int) -> [UInt8] {
-        let digits = String(1_000_000_000_000 + number).dropFirst()
+/// A report's line as a guest writes it. Only the digits at its places change, so that next to nothing of the count is the making of
+/// lines.
+private struct ReportLine {
+    private(set) var bytes: [UInt8]
+    /// Where the last of the digits stand.
+    private let places: [Int]
+    private static let digits = 12
+
+    init(instance: String) {
+        let zeros = String(repeating: "0", count: Self.digits)
         let text = """
-            {"jsonrpc":"2.0","id":\(number),"method":"notify_end","params":{"context":{"operation":"database_create",\
-            "request_id":"req-7c6d2a52-0d54-4c8e-9f57-\(digits)","tenant_id":"1bd1a8a1d0e74f5d9f0a8f0e9f1f3b6c",\
+            {"jsonrpc":"2.0","id":"\(zeros)","method":"notify_end","params":{"context":{"operation":"database_create",\
+            "request_id":"req-7c6d2a52-0d54-4c8e-9f57-\(zeros)","tenant_id":"1bd1a8a1d0e74f5d9f0a8f0e9f1f3b6c",\
             "user_id":"6f0d6d0f2c5b4a7e8d9c0b1a2f3e4d5c","client_ip":"192.0.2.7",\
-            "payload":{"instance_id":"\(Self.instance)","dbname":"shop"}},\
-            "message_id":"3f1c2d4e-5a6b-4c7d-8e9f-\(digits)","timestamp":"2026-01-01 12:00:00.000000"}}\n
+            "payload":{"instance_id":"\(instance)","dbname":"shop"}},\
+            "message_id":"3f1c2d4e-5a6b-4c7d-8e9f-\(zeros)","timestamp":"2026-01-01 12:00:00.123456"}}\n
             """
-        return Array(text.utf8)
+        self.bytes = Array(text.utf8)
+        self.places = text.ranges(of: zeros).map { text.utf8.distance(from: text.startIndex, to: $0.upperBound) - 1 }
+    }
+
+    mutating func number(_ number: Int) {
+        for place in self.places {
+            var rest = number
+            for offset in 0..<Self.digits {
+                self.bytes[place - offset] = UInt8(ascii: "0") + UInt8(rest % 10)
+                rest /= 10
+            }
+        }
     }
 }
 
