@@ -22,6 +22,8 @@ package struct GuestAuthorization: Sendable {
         guard let certificate = peer.certificate else {
             throw Self.unauthenticated("The connection proved no identity.")
         }
+        // Found when the connection came, by `identity(of:)`.
+        if let guest = GuestIdentity(peer.identity) { return guest }
         do {
             return try GuestIdentity(certificate, source: self.source)
         } catch {
@@ -32,7 +34,7 @@ package struct GuestAuthorization: Sendable {
     /// Whose share a connection with this certificate has: its guest's, whatever else the certificate says.
     package func identity(of certificate: PeerCertificate) -> PeerIdentity {
         guard let guest = try? GuestIdentity(certificate, source: self.source) else { return PeerIdentity(certificate) }
-        return PeerIdentity(names: [guest.tenantID ?? "", guest.instanceID])
+        return guest.peerIdentity
     }
 
     /// Retryable: the fault may be this conductor's settings, and a guest whose certificate was renewed connects anew.

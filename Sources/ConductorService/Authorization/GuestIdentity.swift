@@ -1,3 +1,4 @@
+package import ConductorRPC
 import Notifications
 package import TLSSocket
 
@@ -32,6 +33,15 @@ package struct GuestIdentity: Sendable, Hashable, CustomStringConvertible {
             self.init(instanceID: instanceID, tenantID: nil)
         }
     }
+
+    /// The guest that this identity was made of; nil when it was made of none.
+    package init?(_ identity: PeerIdentity) {
+        guard identity.names.count == 2 else { return nil }
+        self.init(instanceID: identity.names[1], tenantID: identity.names[0].isEmpty ? nil : identity.names[0])
+    }
+
+    /// The guest as a peer: whatever else its certificate says.
+    package var peerIdentity: PeerIdentity { PeerIdentity(names: [self.tenantID ?? "", self.instanceID]) }
 
     private init(instanceID: String, tenantID: String?) {
         self.instanceID = instanceID

@@ -20,14 +20,15 @@ enum RelayInstructions {
             FileHandle.standardError.write(Data("usage: relay-instructions COUNT\n".utf8))
             exit(64)
         }
-        let peer = RPCPeer(
-            certificate: PeerCertificate(
-                commonName: nil, uris: ["spiffe://conductor.test/instance/\(Self.instance)"], dnsNames: [],
-                serialNumber: "01", notBefore: 0, notAfter: .max, sha256: ""),
-            remoteAddress: "192.0.2.9:5", localAddress: "192.0.2.1:8790")
+        let certificate = PeerCertificate(
+            commonName: nil, uris: ["spiffe://conductor.test/instance/\(Self.instance)"], dnsNames: [],
+            serialNumber: "01", notBefore: 0, notAfter: .max, sha256: "")
         let relay = Relay(
             notifier: Notifier(drivers: [EncodingDriver()]), catalogues: .builtIn, publisherID: "conductor.bench",
             logger: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() })
+        let peer = RPCPeer(
+            certificate: certificate, identity: relay.identity(of: certificate), remoteAddress: "192.0.2.9:5",
+            localAddress: "192.0.2.1:8790")
         var splitter = LineSplitter(maximumLength: 1 << 20)
         var (number, answered) = (0, 0)
         var line = ReportLine(instance: Self.instance)

@@ -34,30 +34,25 @@ struct SignatureBenchmark: AsyncParsableCommand {
     }
 
     func run() async throws {
+        let certificate = PeerCertificate(
+            commonName: nil, uris: ["spiffe://conductor.test/instance/\(Self.instance)"], dnsNames: [],
+            serialNumber: "01", notBefore: 0, notAfter: .max, sha256: "")
         let peer = RPCPeer(
-            certificate: PeerCertificate(
-                commonName: nil, uris: ["spiffe://conductor.test/instance/\(Self.instance)"], dnsNames: [],
-                serialNumber: "01", notBefore: 0, notAfter: .max, sha256: ""),
+            certificate: certificate, identity: GuestAuthorization().identity(of: certificate),
             remoteAddress: "192.0.2.9:5", localAddress: "192.0.2.1:8790")
         var kinds = try [self.kind("unsigned", nil)]
         kinds.append(try self.kind("HS256", SigningKey(kid: "shared", secret: Self.random())))
         kinds.append(try self.kind("EdDSA", SigningKey(kid: "pair", ed25519: Self.random(), isPrivate: true)))
-        var identity: [Double] = []
-        let authorization = GuestAuthorization()
         for round in 0...self.rounds {
             let isCounted = round > 0  // What is done for the first time takes longer.
             for index in kinds.indices {
                 let time = try self.time(of: kinds[index], peer)
                 if isCounted { kinds[index].times.append(time) }
             }
-            let time = Self.microseconds {
-                for _ in 0..<Self.turn { _ = try? authorization.guest(peer) }
-            }
-            if isCounted { identity.append(time / Double(Self.turn)) }
         }
         print("| a report | median | p90 | against unsigned |", "|---|---|---|---|", separator: "\n")
         let unsigned = Self.percentile(kinds[0].times, 50)
-        for kind in kinds + [Kind(name: "of it: who the guest is", signer: nil, verifier: nil, times: identity)] {
+        for kind in kinds {
             let median = Self.percentile(kind.times, 50)
             print(
                 String(

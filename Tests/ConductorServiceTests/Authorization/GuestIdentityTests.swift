@@ -54,6 +54,34 @@ import Testing
                 == identity(nil, name: "a", sha256: "2", source: .commonName))
     }
 
+    /// A certificate is read when its connection comes; each request is then its guest's, as that was found.
+    @Test func aConnectionsIdentityIsItsGuest() throws {
+        let paths = ["instance/i": (nil, "i"), "tenant/t/instance/j": ("t", "j")] as [String: (String?, String)]
+        for (path, (tenantID, instanceID)) in paths {
+            let certificate = PeerCertificate(
+                commonName: "c", uris: ["spiffe://cloud.example/\(path)"], dnsNames: [], serialNumber: "1", notBefore: 0,
+                notAfter: .max, sha256: "1")
+            for source in [IdentitySource.spiffe(Self.domain), .commonName] {
+                let authorization = GuestAuthorization(source: source)
+                let identity = authorization.identity(of: certificate)
+                let guest = try authorization.guest(
+                    RPCPeer(certificate: certificate, identity: identity, remoteAddress: "", localAddress: ""))
+                #expect(try guest == GuestIdentity(certificate, source: source))
+                guard case .spiffe = source else { continue }
+                #expect(guest.tenantID == tenantID && guest.instanceID == instanceID)
+            }
+        }
+        #expect(GuestIdentity(PeerIdentity(nil)) == nil)
+        // One that its certificate does not name is refused at each request, and told why.
+        let stranger = PeerCertificate(
+            commonName: "c", uris: [], dnsNames: [], serialNumber: "1", notBefore: 0, notAfter: .max, sha256: "1")
+        let authorization = GuestAuthorization(source: .spiffe(Self.domain))
+        let peer = RPCPeer(
+            certificate: stranger, identity: authorization.identity(of: stranger), remoteAddress: "", localAddress: "")
+        let error = #expect(throws: RPCError.self) { try authorization.guest(peer) }
+        #expect(error?.code == .unauthenticated)
+    }
+
     private static let malformed = [
         "spiffe://cloud.example", "spiffe://cloud.example/", "spiffe://cloud.example/instance",
         "spiffe://cloud.example/instance/", "spiffe://cloud.example/instance/a/", "spiffe://cloud.example//instance/a",
