@@ -1,12 +1,49 @@
 import ArgumentParser
 import Foundation
 
-/// Measures the rows in rounds, each round in another order, and prints the table.
+/// `relay-benchmark`: what `Tests/Benchmarks/throughput` measures with.
 @main
 struct RelayBenchmark: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "relay-benchmark",
-        abstract: "Measures direct publishing beside the relay. Tests/Benchmarks/run starts it.")
+        abstract: "Measures direct publishing beside the relay. Tests/Benchmarks/throughput starts it.",
+        subcommands: [Measure.self, Rows.self], defaultSubcommand: Measure.self)
+}
+
+/// Which rows there are, or which of them the names stand for.
+struct Rows: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Names the rows that would be measured, one a line.")
+
+    @OptionGroup var choice: RowChoice
+
+    func run() throws { for row in try self.choice.rows { print(row.name) } }
+}
+
+/// The rows that somebody asks for.
+struct RowChoice: ParsableArguments {
+    @Argument(help: "The rows, or what their names begin with; all when none is named.")
+    var names: [String] = []
+
+    var rows: [Row] {
+        get throws {
+            for name in self.names where !Row.all.contains(where: { $0.name.hasPrefix(name) }) {
+                let known = Row.all.map(\.name).joined(separator: ", ")
+                throw ValidationError("There is no row \(name); there are \(known).")
+            }
+            let chosen = Row.all.filter { row in self.names.isEmpty || self.names.contains { row.name.hasPrefix($0) } }
+            // What they are compared with comes along.
+            return Row.all.filter { row in
+                chosen.contains { $0.name == row.name || $0.reference == row.name }
+            }
+        }
+    }
+
+    func validate() throws { _ = try self.rows }
+}
+
+/// Measures the rows in rounds, each round in another order, and prints the table.
+struct Measure: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Measures the rows and prints the table.")
 
     @Option(help: "The directory of the node of deploy/private-rabbitmq.")
     var node: String
@@ -39,31 +76,15 @@ struct RelayBenchmark: ParsableCommand {
     @Option(help: "The bytes of a message that is published directly; by default of one that the conductor publishes.")
     var messageBytes = 1310
 
-    @Argument(help: "The rows, or what their names begin with; all when none is named.")
-    var names: [String] = []
-
-    private var rows: [Row] {
-        get throws {
-            for name in self.names where !Row.all.contains(where: { $0.name.hasPrefix(name) }) {
-                let known = Row.all.map(\.name).joined(separator: ", ")
-                throw ValidationError("There is no row \(name); there are \(known).")
-            }
-            let chosen = Row.all.filter { row in self.names.isEmpty || self.names.contains { row.name.hasPrefix($0) } }
-            // What they are compared with comes along.
-            return Row.all.filter { row in
-                chosen.contains { $0.name == row.name || $0.reference == row.name }
-            }
-        }
-    }
+    @OptionGroup var choice: RowChoice
 
     func validate() throws {
-        _ = try self.rows
         guard self.rounds > 0, self.seconds > 0 else { throw ValidationError("Nothing is measured in no time.") }
     }
 
     func run() throws {
         let bench = try self.bench
-        let rows = try self.rows
+        let rows = try self.choice.rows
         var rounds: [String: Rounds] = [:]
         // Once for nothing: queues are declared, code is touched for the first time.
         for row in rows { _ = try bench.warmedUp.measure(row.way) }
