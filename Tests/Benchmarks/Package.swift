@@ -18,6 +18,15 @@ let package = Package(
             cSettings: [.define("_GNU_SOURCE"), .headerSearchPath("../Measure")],
             linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
         .executableTarget(
+            name: "quiet-guests",
+            cSettings: [.define("_GNU_SOURCE"), .headerSearchPath("../Measure")],
+            linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+        // What the conductor's handshakes are compared with.
+        .executableTarget(
+            name: "plain-server",
+            cSettings: [.define("_GNU_SOURCE")],
+            linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+        .executableTarget(
             name: "relay-benchmark",
             dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: [

@@ -1,0 +1,237 @@
+// Guests that connect, ask once, and are quiet: what a connection costs, and how soon all are back after the conductor has gone.
+//
+//   quiet-guests PORT TLS-DIRECTORY IDENTITIES
+//
+// Guest number N has the address 127.1.0.0 + N + 1 and the certificate guest-bench-(N mod IDENTITIES).pem of the directory. Commands come
+// on standard input, a line each, and each is answered by a line on standard output; between them the program sleeps.
+//
+//   connect N UNDER-WAY SECONDS   N guests are to be served, with so many attempts under way at a time (0: all at once)
+//   ping SECONDS                  each that is served asks once more
+//   leave N                       all but the first N close their connections
+//   check                         how many are still connected
+//   lose SECONDS                  waits until the server has closed all connections
+//   return SECONDS                waits for the same, while each guest comes back as the guest agent does, until all are served
+//   resume on|off                 whether guests keep their sessions, and offer them when they connect
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "guests.h"
+#include "measure.h"
+
+// How often it is looked whose turn it is, in microseconds; who has waited longer than LATE is counted as late.
+enum { MOST_GUESTS = 100000, LOOK = 5000, LATE = 1000000 };
+
+static struct guest *guests;
+// Of each guest that was served since the command began: since when it wanted that, and since when there was a server.
+static struct latencies waits, waits_since_up;
+
+void guest_was_served(struct guest *guest) {
+    uint64_t time = now_microseconds(), start = guest->began > first_accepted ? guest->began : first_accepted;
+    latencies_add(&waits, time - guest->began);
+    latencies_add(&waits_since_up, time - start);
+}
+
+static void begin_command(void) {
+    memset(&counts, 0, sizeof counts);
+    waits.count = waits_since_up.count = 0;
+    first_accepted = 0;
+}
+
+static void print_waits(const char *name, struct latencies *all) {
+    if (all->count == 0) {
+        return;
+    }
+    qsort(all->values, all->count, sizeof *all->values, compare_latencies);
+    size_t last = all->count - 1, late = 0;
+    while (late < all->count && all->values[last - late] > LATE) {
+        late++;
+    }
+    printf(
+        " %s_p50_us=%u %s_p99_us=%u %s_max_us=%u %s_late=%zu", name, all->values[last / 2], name,
+        all->values[(size_t)((double)last * 0.99)], name, all->values[last], name, late);
+}
+
+static void end_command(int wanted, uint64_t start, uint64_t processor) {
+    uint64_t time = now_microseconds();
+    printf(
+        "guests=%d served=%d seconds=%.6f up_seconds=%.6f processor_us=%" PRIu64 " attempts=%" PRIu64 " refused=%" PRIu64
+        " broken=%" PRIu64 " timed_out=%" PRIu64 " resumed=%" PRIu64 " tickets=%" PRIu64 " lost=%" PRIu64,
+        wanted, served, (double)(time - start) / 1e6, first_accepted ? (double)(time - first_accepted) / 1e6 : 0,
+        processor_microseconds() - processor, counts.attempts, counts.refused, counts.broken, counts.timed_out, counts.resumed,
+        counts.tickets, counts.lost);
+    print_waits("wait", &waits);
+    print_waits("up", &waits_since_up);
+    printf("\n");
+    fflush(stdout);
+}
+
+// Returns whether there was anything.
+static bool poll_once(int milliseconds) {
+    struct epoll_event events[256];
+    int ready = epoll_wait(poller, events, 256, milliseconds);
+    if (ready < 0 && errno != EINTR) {
+        fail("cannot wait for the network");
+    }
+    for (int index = 0; index < ready; index++) {
+        guest_continue(events[index].data.ptr);
+    }
+    return ready > 0;
+}
+
+// Has those attempt it whose turn it is, and gives up attempts that have taken too long.
+static void look(int wanted, int most) {
+    uint64_t time = now_microseconds();
+    for (int number = 0; number < wanted; number++) {
+        struct guest *guest = &guests[number];
+        if (guest->state == WAITING && guest->due <= time && under_way < most) {
+            guest_connect(guest);
+        } else if (guest->state >= CONNECTING && guest->state < SERVED && guest->deadline <= time) {
+            guest_give_up(guest);
+        }
+    }
+}
+
+// Until all are served, or the time is over.
+static void serve_all(int wanted, int most, uint64_t end) {
+    uint64_t looked = 0;
+    int next = 0;
+    for (;;) {
+        uint64_t time = now_microseconds();
+        if ((served == wanted && next >= wanted) || time >= end) {
+            return;
+        }
+        // First attempts, in turn, as soon as there is room for one.
+        while (next < wanted && under_way < most) {
+            struct guest *guest = &guests[next++];
+            if (guest->state == ABSENT) {
+                guest->began = most < wanted ? now_microseconds() : time;
+                guest_connect(guest);
+            }
+        }
+        if (time - looked >= LOOK) {
+            looked = time;
+            look(wanted, most);
+        }
+        poll_once(LOOK / 1000);
+    }
+}
+
+static void connect_command(int wanted, int under_way_at_most, uint64_t seconds) {
+    uint64_t processor = processor_microseconds(), start = now_microseconds();
+    serve_all(wanted, under_way_at_most > 0 ? under_way_at_most : wanted, start + seconds * 1000000);
+    end_command(wanted, start, processor);
+}
+
+static void ping_command(uint64_t seconds) {
+    uint64_t processor = processor_microseconds(), start = now_microseconds();
+    int wanted = served;
+    for (int number = 0; number < wanted; number++) {
+        guest_ask(&guests[number]);
+    }
+    serve_all(wanted, wanted, start + seconds * 1000000);
+    end_command(wanted, start, processor);
+}
+
+static void leave_command(int kept) {
+    for (int number = kept; number < MOST_GUESTS; number++) {
+        if (guests[number].state == SERVED) {
+            guest_leave(&guests[number]);
+        } else if (guests[number].state > WAITING) {
+            guest_give_up(&guests[number]);
+        }
+        guests[number].state = ABSENT;
+    }
+    printf("served=%d\n", served);
+    fflush(stdout);
+}
+
+static void wait_for_loss(bool return_too, uint64_t seconds) {
+    uint64_t processor = processor_microseconds(), start = now_microseconds(), end = start + seconds * 1000000;
+    int wanted = served;
+    settings.returns = return_too;
+    while ((int)counts.lost < wanted && now_microseconds() < end) {
+        poll_once(LOOK / 1000);
+        if (return_too) {
+            look(wanted, wanted);
+        }
+    }
+    // From when the first guest knew.
+    if (return_too) {
+        for (int number = 0; number < wanted; number++) {
+            start = number == 0 || guests[number].began < start ? guests[number].began : start;
+        }
+        serve_all(wanted, wanted, end);
+    }
+    settings.returns = false;
+    end_command(wanted, start, processor);
+}
+
+static bool obey(char *line) {
+    int wanted, most;
+    uint64_t seconds;
+    begin_command();
+    if (sscanf(line, "connect %d %d %" SCNu64, &wanted, &most, &seconds) == 3 && wanted > 0 && wanted <= MOST_GUESTS &&
+        most >= 0) {
+        connect_command(wanted, most, seconds);
+    } else if (sscanf(line, "ping %" SCNu64, &seconds) == 1) {
+        ping_command(seconds);
+    } else if (sscanf(line, "leave %d", &wanted) == 1 && wanted >= 0 && wanted <= MOST_GUESTS) {
+        leave_command(wanted);
+    } else if (strcmp(line, "check\n") == 0) {
+        while (poll_once(0)) {
+        }
+        printf("served=%d lost=%" PRIu64 "\n", served, counts.lost);
+        fflush(stdout);
+    } else if (sscanf(line, "lose %" SCNu64, &seconds) == 1) {
+        wait_for_loss(false, seconds);
+    } else if (sscanf(line, "return %" SCNu64, &seconds) == 1) {
+        wait_for_loss(true, seconds);
+    } else if (strcmp(line, "resume on\n") == 0 || strcmp(line, "resume off\n") == 0) {
+        settings.resumes = line[8] == 'n';
+        printf("ok\n");
+        fflush(stdout);
+    } else {
+        fprintf(stderr, "quiet-guests: no such command: %s", line);
+        return false;
+    }
+    return true;
+}
+
+int main(int count, char **arguments) {
+    if (count != 4 || (settings.port = atoi(arguments[1])) < 1 || (settings.identities = atoi(arguments[3])) < 1) {
+        fprintf(stderr, "usage: quiet-guests PORT TLS-DIRECTORY IDENTITIES\n");
+        return 64;
+    }
+    settings.directory = arguments[2];
+    srand((unsigned)time(NULL));
+    // As many descriptors as it may have; who wants more connections than that is told so when they run out.
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    poller = epoll_create1(EPOLL_CLOEXEC);
+    guests = calloc(MOST_GUESTS, sizeof *guests);
+    if (guests == NULL || poller < 0) {
+        fail("out of memory");
+    }
+    for (int number = 0; number < MOST_GUESTS; number++) {
+        guests[number].number = number;
+        guests[number].descriptor = -1;
+    }
+    guests_prepare();
+    printf("ready\n");
+    fflush(stdout);
+    char line[128];
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        if (!obey(line)) {
+            return 64;
+        }
+    }
+    return 0;
+}

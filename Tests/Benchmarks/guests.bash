@@ -1,0 +1,154 @@
+# What idle and storm share: the programs, certificates, a conductor without a broker, quiet guests, and their end. Sourced by them; they
+# set `name` and `scratch` first, and have `set -eu`.
+# shellcheck shell=bash disable=SC2154
+
+identities=200
+work='' processes=()
+# What `run` has as well: everything that was started is ended by its process id, however the script ends.
+die() { echo "Benchmarks/$name: $*" >&2; exit 1; }
+stop_all() {
+    local status=$? process
+    trap - EXIT
+    for process in "${processes[@]+"${processes[@]}"}"; do
+        kill -KILL "$process" 2>/dev/null || continue
+        wait "$process" 2>/dev/null || true
+    done
+    if [ -n "$work" ]; then
+        [ $status -ne 1 ] || tail -n 20 "$work"/*.log >&2 2>/dev/null || true
+        rm -rf "$work"
+    fi
+    exit $status
+}
+
+# Builds, makes certificates, and raises the limit of descriptors to that of so many guests.
+prepare() { # GUESTS
+    local number limit needed=$(($1 + 512)) build=(swift build -c release)
+    # For each guest the conductor has a descriptor, and the guests' own program another one.
+    limit=$(ulimit -Hn)
+    [ "$limit" = unlimited ] || [ "$limit" -ge "$needed" ] ||
+        die "$1 guests need $needed descriptors in a process, and the limit is $limit; raise it (ulimit -Hn, as root) or ask for fewer"
+    ulimit -n "$limit"
+    deploy/install-packages ca-certificates git librabbitmq-dev libsqlite3-dev libssl-dev openssl pkg-config util-linux ||
+        die "a Debian package is missing, see above"
+    command -v swift >/dev/null || die "there is no Swift toolchain in PATH; install one from https://swift.org/install"
+    "${build[@]}" --scratch-path "$scratch" --product conductor >&2 || die "the build failed"
+    conductor=$("${build[@]}" --scratch-path "$scratch" --show-bin-path)/conductor
+    build+=(--package-path Tests/Benchmarks --scratch-path .build-relay-benchmarks)
+    "${build[@]}" >&2 || die "the build of the benchmarks failed"
+    programs=$("${build[@]}" --show-bin-path)
+    umask 077
+    work=$(mktemp -d)
+    "$conductor" certificates init --directory "$work/tls" --days 2 >/dev/null
+    for ((number = 0; number < identities; number++)); do
+        "$conductor" certificates guest "bench-$number" --directory "$work/tls" --days 2 >/dev/null
+    done
+}
+
+# Writes a conductor's configuration: the defaults, and what comes on standard input. Two hundred identities stand for all guests, so the
+# connections of one are as many as that takes.
+configure() { # NAME PORT GUESTS
+    {
+        cat <<YAML
+listen: {host: 127.0.0.1, port: $2}
+tls:
+  certificate: $work/tls/conductor.pem
+  key: $work/tls/conductor.key
+  guest_ca: $work/tls/ca.pem
+drivers: [noop]
+limits:
+  connections_per_guest: $(($3 / identities + 100))
+YAML
+        cat
+    } >"$work/$1.yaml"
+}
+
+# Starts a conductor of that configuration, before it what runs it (taskset), and waits until it listens; sets `server` and `port`.
+start_conductor() { # NAME [COMMAND...]
+    local tenths=3000
+    : >"$work/$1.log"
+    "${@:2}" "$conductor" serve --config "$work/$1.yaml" >"$work/$1.out" 2>"$work/$1.log" &
+    server=$!
+    processes+=("$server")
+    until port=$(sed -n 's/.*address=127\.0\.0\.1:\([0-9]*\).*Listening for guests.*/\1/p' "$work/$1.log") && [ -n "$port" ]; do
+        kill -0 "$server" 2>/dev/null || die "the conductor did not start"
+        [ $((tenths -= 1)) -gt 0 ] || die "the conductor does not listen after 30 seconds"
+        sleep 0.01
+    done
+}
+
+# Starts the plain server; sets `server` and `port`.
+start_plain() { # THREADS TICKETS [COMMAND...]
+    local tenths=100
+    [ -p "$work/plain.in" ] || mkfifo "$work/plain.in"
+    : >"$work/plain.out"
+    "${@:3}" "$programs/plain-server" "$work/tls" "$1" "$2" <"$work/plain.in" >"$work/plain.out" 2>"$work/plain.log" &
+    server=$!
+    processes+=("$server")
+    # It ends with its standard input, which is kept open here.
+    exec 6>"$work/plain.in"
+    until port=$(sed -n 's/^port=//p' "$work/plain.out") && [ -n "$port" ]; do
+        kill -0 "$server" 2>/dev/null || die "the plain server did not start"
+        [ $((tenths -= 1)) -gt 0 ] || die "the plain server does not listen after 10 seconds"
+        sleep 0.1
+    done
+}
+
+# Ends a process of ours, and waits for that.
+stop() { # SIGNAL PROCESS
+    kill "-$1" "$2" 2>/dev/null || true
+    wait "$2" 2>/dev/null || true
+}
+
+# Starts the guests' program for the server at `port`; `tell` gives it commands.
+start_guests() { # [COMMAND...]
+    [ -p "$work/guests.in" ] || mkfifo "$work/guests.in" "$work/guests.out"
+    "$@" "$programs/quiet-guests" "$port" "$work/tls" "$identities" <"$work/guests.in" >"$work/guests.out" 2>"$work/guests.log" &
+    guests=$!
+    processes+=("$guests")
+    exec 8>"$work/guests.in" 7<"$work/guests.out"
+    hear
+}
+# Their connections go as the kernel closes them.
+stop_guests() {
+    exec 8>&- 7<&-
+    stop KILL "$guests"
+}
+
+# Says a command to the guests; the answer is in `answer`.
+tell() { # COMMAND
+    echo "$1" >&8
+    hear
+}
+# The same in two parts, for what goes on meanwhile.
+ask() { echo "$1" >&8; }
+hear() { read -r -t 300 answer <&7 || die "the guests have failed, or say nothing for five minutes"; }
+
+# A value of the guests' answer.
+value() { # NAME
+    local pair
+    for pair in $answer; do
+        case "$pair" in "$1"=*) echo "${pair#*=}" && return ;; esac
+    done
+    die "the guests said nothing of $1: $answer"
+}
+
+# Nanoseconds of processor time that a process has used, all its threads.
+processor_nanoseconds() { awk '{ sum += $1 } END { printf "%.0f\n", sum }' "/proc/$1"/task/*/schedstat; }
+
+# KiB of a process's memory: what is its own and lies in memory (`Anonymous`), or another line of the kernel's sums.
+memory_kib() { # PROCESS [LINE]
+    awk -v line="${2:-Anonymous}:" '$1 == line { print $2 }' "/proc/$1/smaps_rollup"
+}
+
+descriptors() { find "/proc/$1/fd" -mindepth 1 2>/dev/null | wc -l; }
+
+# Waits until a process has no more descriptors than that.
+await_descriptors() { # PROCESS COUNT
+    local tenths=300
+    until [ "$(descriptors "$1")" -le "$2" ]; do
+        [ $((tenths -= 1)) -gt 0 ] || die "connections that guests have left are still open after 30 seconds"
+        sleep 0.1
+    done
+}
+
+machine() { echo "$(nproc) x $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), load $(cut -d ' ' -f 1-3 /proc/loadavg)"; }
