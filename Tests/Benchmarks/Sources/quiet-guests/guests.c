@@ -22,7 +22,6 @@ enum { CONNECT_TIMEOUT = 10000000, MINIMUM_BACKOFF = 200000, MAXIMUM_BACKOFF = 3
 struct settings settings;
 struct counts counts;
 int under_way, served, poller;
-uint64_t first_accepted;
 // One for each certificate: what connections share is not made anew for each.
 static SSL_CTX **contexts;
 static int guest_index;
@@ -166,9 +165,7 @@ static bool finish_connecting(struct guest *guest) {
         failed(guest, error == ECONNREFUSED ? &counts.refused : &counts.broken);
         return false;
     }
-    if (first_accepted == 0) {
-        first_accepted = now_microseconds();
-    }
+    guest->accepted = now_microseconds();
     guest->ssl = SSL_new(contexts[guest->number % settings.identities]);
     SSL_set_ex_data(guest->ssl, guest_index, guest);
     SSL_set_fd(guest->ssl, guest->descriptor);
@@ -198,7 +195,7 @@ void guest_ask(struct guest *guest) {
     if (guest->state == SERVED) {
         served--;
         under_way++;
-        guest->began = now_microseconds();
+        guest->began = guest->accepted = now_microseconds();
         guest->deadline = guest->began + CONNECT_TIMEOUT;
         send_request(guest);
     }
@@ -242,7 +239,7 @@ static void take_answer(struct guest *guest) {
     guest->failures = 0;
     under_way--;
     served++;
-    guest_was_served(guest);
+    guest->answered = now_microseconds();
 }
 
 void guest_continue(struct guest *guest) {

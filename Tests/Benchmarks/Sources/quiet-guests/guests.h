@@ -25,6 +25,8 @@ struct guest {
     SSL_SESSION *session;
     // When it began to want a connection, when its attempt is given up, and when its next one is due; in microseconds.
     uint64_t began, deadline, due;
+    // When the kernel at the other end took the connection, and when the answer came; the latter is 0 until it does.
+    uint64_t accepted, answered;
     // In a row, for the pause before the next one.
     unsigned failures;
     char answer[256];
@@ -52,8 +54,6 @@ extern struct settings settings;
 extern struct counts counts;
 // How many are in a handshake or wait for their answer, and how many have it.
 extern int under_way, served;
-// When the first connection of this command was accepted by the kernel at the other end; 0 before.
-extern uint64_t first_accepted;
 
 // Reads the certificates; ends the program where one is missing.
 void guests_prepare(void);
@@ -67,8 +67,6 @@ void guest_ask(struct guest *guest);
 void guest_give_up(struct guest *guest);
 // Says close_notify and closes.
 void guest_leave(struct guest *guest);
-// Called with each guest that has its answer.
-void guest_was_served(struct guest *guest);
 
 extern int poller;
 _Noreturn void fail(const char *what);

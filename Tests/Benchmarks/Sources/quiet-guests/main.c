@@ -31,16 +31,31 @@ static struct guest *guests;
 // Of each guest that was served since the command began: since when it wanted that, and since when there was a server.
 static struct latencies waits, waits_since_up;
 
-void guest_was_served(struct guest *guest) {
-    uint64_t time = now_microseconds(), start = guest->began > first_accepted ? guest->began : first_accepted;
-    latencies_add(&waits, time - guest->began);
-    latencies_add(&waits_since_up, time - start);
-}
-
 static void begin_command(void) {
     memset(&counts, 0, sizeof counts);
+    for (int number = 0; number < MOST_GUESTS; number++) {
+        guests[number].answered = 0;
+    }
+}
+
+// Returns since when there was a server: when the first of the connections was taken that came to something. One that is being killed
+// takes connections to its end, since the kernel closes its newest descriptors first.
+static uint64_t take_waits(void) {
+    uint64_t up = UINT64_MAX;
     waits.count = waits_since_up.count = 0;
-    first_accepted = 0;
+    for (int number = 0; number < MOST_GUESTS; number++) {
+        if (guests[number].answered != 0 && guests[number].accepted < up) {
+            up = guests[number].accepted;
+        }
+    }
+    for (int number = 0; number < MOST_GUESTS; number++) {
+        struct guest *guest = &guests[number];
+        if (guest->answered != 0) {
+            latencies_add(&waits, guest->answered - guest->began);
+            latencies_add(&waits_since_up, guest->answered - (guest->began > up ? guest->began : up));
+        }
+    }
+    return up;
 }
 
 static void print_waits(const char *name, struct latencies *all) {
@@ -58,11 +73,11 @@ static void print_waits(const char *name, struct latencies *all) {
 }
 
 static void end_command(int wanted, uint64_t start, uint64_t processor) {
-    uint64_t time = now_microseconds();
+    uint64_t time = now_microseconds(), up = take_waits();
     printf(
         "guests=%d served=%d seconds=%.6f up_seconds=%.6f processor_us=%" PRIu64 " attempts=%" PRIu64 " refused=%" PRIu64
         " broken=%" PRIu64 " timed_out=%" PRIu64 " resumed=%" PRIu64 " tickets=%" PRIu64 " lost=%" PRIu64,
-        wanted, served, (double)(time - start) / 1e6, first_accepted ? (double)(time - first_accepted) / 1e6 : 0,
+        wanted, served, (double)(time - start) / 1e6, up < time ? (double)(time - up) / 1e6 : 0,
         processor_microseconds() - processor, counts.attempts, counts.refused, counts.broken, counts.timed_out, counts.resumed,
         counts.tickets, counts.lost);
     print_waits("wait", &waits);
