@@ -1,6 +1,11 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
+let settings: [SwiftSetting] = [
+    .treatAllWarnings(as: .error), .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"), .enableUpcomingFeature("MemberImportVisibility"),
+]
+
 // What the relay is measured with, apart from the product so that the product does not depend on it. `run` builds and uses it.
 let package = Package(
     name: "relay-benchmarks",
@@ -26,13 +31,12 @@ let package = Package(
             name: "plain-server",
             cSettings: [.define("_GNU_SOURCE")],
             linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+        .target(name: "LineChart", swiftSettings: settings),
+        .executableTarget(name: "plot", dependencies: ["LineChart"], swiftSettings: settings),
         .executableTarget(
             name: "relay-benchmark",
-            dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
-            swiftSettings: [
-                .treatAllWarnings(as: .error), .enableUpcomingFeature("ExistentialAny"),
-                .enableUpcomingFeature("InternalImportsByDefault"), .enableUpcomingFeature("MemberImportVisibility"),
-            ]),
+            dependencies: ["LineChart", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,16 @@
+import Foundation
+import LineChart
+
+/// Draws what comes on standard input, as ``LineChart/init(reading:)`` reads it, and prints the SVG.
+@main
+struct Plot {
+    static func main() {
+        do {
+            let chart = try LineChart(reading: Array(AnyIterator { readLine() }))
+            FileHandle.standardOutput.write(Data(chart.svg.utf8))
+        } catch {
+            FileHandle.standardError.write(Data("plot: \(error)\n".utf8))
+            exit(65)
+        }
+    }
+}
