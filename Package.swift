@@ -409,6 +409,36 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ], path: "Tests/Benchmarks/Notification", swiftSettings: settings),
+        // What benchmarks count and print.
+        .target(name: "BenchmarkFigures", path: "Tests/Benchmarks/Figures", swiftSettings: settings),
+        // What the spool takes beside SQLite with nothing around it; Tests/Benchmarks/spool runs it.
+        .target(
+            name: "PlainSQLite", path: "Tests/Benchmarks/PlainSQLite", linkerSettings: [.linkedLibrary("sqlite3")]),
+        .executableTarget(
+            name: "spool-benchmark",
+            dependencies: [
+                "BenchmarkFigures", "GuestSpool", "Notifications", "PlainSQLite",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ], path: "Tests/Benchmarks/Spool", swiftSettings: settings),
+        // What a notification takes of the guest's processor; Tests/Benchmarks/agent runs it.
+        .executableTarget(
+            name: "agent-benchmark",
+            dependencies: [
+                "BenchmarkFigures", "GuestAgent",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ], path: "Tests/Benchmarks/Agent", swiftSettings: settings),
+        // What embedding the agent weighs, and a program that does nothing; Tests/Benchmarks/footprint weighs both.
+        .executableTarget(
+            name: "footprint-agent",
+            dependencies: [
+                "GuestAgent",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ], path: "Tests/Benchmarks/Footprint/Agent", swiftSettings: settings),
+        .executableTarget(name: "footprint-bare", path: "Tests/Benchmarks/Footprint/Bare", swiftSettings: settings),
         // What a signature takes of a report; Tests/Benchmarks/signatures runs it.
         .executableTarget(
             name: "signature-benchmark",

@@ -1,0 +1,120 @@
+import ArgumentParser
+import BenchmarkFigures
+import Foundation
+import GuestAgent
+import Logging
+
+/// `agent-benchmark`: what a notification takes of the guest's processor, and of the conductor's. `Tests/Benchmarks/agent` runs it.
+@main
+struct AgentBenchmark: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "agent-benchmark",
+        abstract: "Measures the processor time of a notification, in the agent with its spool and in the conductor.")
+
+    @Option(help: "The directory that `conductor certificates` made, with the guest \(AgentBenchmark.instance).")
+    var tls: String
+
+    @Option(help: "The port of a conductor at 127.0.0.1.")
+    var port: Int
+
+    @Option(help: "The conductor's process.")
+    var conductor: Int32
+
+    @Option(help: "A directory on the disk that the spool is to be on.")
+    var directory: String
+
+    @Option(help: "How often the measurements take turns.")
+    var rounds = 9
+
+    @Option(help: "Operations in each measurement.")
+    var operations = 4096
+
+    /// The instance that the operations are about, and that the certificate names.
+    private static let instance = "2f4a9c1e-6d0b-4b7e-9d53-3f1f0c7a55aa"
+    /// Nobody waits longer than this for what was told to be delivered.
+    private static let patience = Duration.seconds(120)
+
+    private struct Failure: Error, CustomStringConvertible { let description: String }
+
+    private struct Figure {
+        var agent, conductor, rate: Double
+    }
+
+    func validate() throws {
+        guard self.rounds > 0, self.operations >= 64 else {
+            throw ValidationError("--rounds must be at least 1, and --operations at least 64.")
+        }
+    }
+
+    func run() async throws {
+        var logger = Logger(label: "guest") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = .error
+        let configuration = GuestAgent.Configuration(
+            conductors: [ConductorAddress(host: "127.0.0.1", port: self.port)],
+            certificateFile: "\(self.tls)/guest-\(Self.instance).pem",
+            keyFile: "\(self.tls)/guest-\(Self.instance).key", caFile: "\(self.tls)/ca.pem")
+        let spool = try await Spool.open("\(self.directory)/spool", logger: logger)
+        let agent = try GuestAgent(configuration: configuration, outbox: spool, logger: logger)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await agent.run() }
+            var figures: [Int: [Figure]] = [:]
+            for round in 0...self.rounds {
+                for concurrency in [1, 64].shuffled() {
+                    let figure = try await self.measure(agent, concurrency)
+                    // What is done for the first time takes longer.
+                    if round > 0 { figures[concurrency, default: []].append(figure) }
+                }
+            }
+            group.cancelAll()
+            self.show(figures)
+        }
+        try await spool.close()
+    }
+
+    /// Runs operations around nothing, and waits until the conductor has answered for all of them.
+    private func measure(_ agent: GuestAgent, _ concurrency: Int) async throws -> Figure {
+        let each = self.operations / concurrency
+        let before = try await agent.counts()
+        let (start, own) = (ContinuousClock.now, ProcessorTime.own())
+        let conductor = try ProcessorTime.used(by: self.conductor)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<concurrency {
+                group.addTask { for _ in 0..<each { try await Self.operation(agent) } }
+            }
+            try await group.waitForAll()
+        }
+        let expected = before.delivered + each * concurrency
+        while try await agent.counts().delivered < expected {
+            guard ContinuousClock.now - start < Self.patience else {
+                throw Failure(
+                    description: """
+                        Not all was delivered within \(Self.patience): \(try await agent.counts()). See the conductor's \
+                        log.
+                        """)
+            }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        let count = Double(each * concurrency)
+        return Figure(
+            agent: (ProcessorTime.own() - own) / count,
+            conductor: (try ProcessorTime.used(by: self.conductor) - conductor) / count,
+            rate: count / ((ContinuousClock.now - start) / .seconds(1)))
+    }
+
+    private static func operation(_ agent: GuestAgent) async throws {
+        let context = NotificationContext(
+            operation: "database_create", requestID: "req-9b1a3f1c-6d0b-4b7e-9d53-3f1f0c7a55aa",
+            tenantID: "8a5f3ce8d1c14c0fae5c1c5b0c7a55aa", clientIP: "192.0.2.7",
+            payload: ["instance_id": .string(Self.instance), "dbname": "shop"])
+        try await agent.withNotification(context) {}
+    }
+
+    private func show(_ figures: [Int: [Figure]]) {
+        print("| operations at once | | median | least | most |\n|---|---|---|---|---|")
+        for (concurrency, of) in figures.sorted(by: { $0.key < $1.key }) {
+            print("| \(concurrency) | agent, µs of processor each | \(Spread(of.map(\.agent)).cells(1)) |")
+            print("| \(concurrency) | conductor, µs of processor each | \(Spread(of.map(\.conductor)).cells(1)) |")
+            print("| \(concurrency) | delivered a second | \(Spread(of.map(\.rate)).cells(0)) |")
+        }
+    }
+}

@@ -1,0 +1,79 @@
+import ArgumentParser
+import BenchmarkFigures
+import Foundation
+
+/// `spool-benchmark`: what the guest's spool takes beside SQLite with nothing around it. `Tests/Benchmarks/spool` runs it.
+@main
+struct SpoolBenchmark: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "spool-benchmark",
+        abstract: "Counts the durable outcomes a second of the spool, and of plain SQLite with as many a transaction.")
+
+    @Option(help: "An empty directory on the disk to measure.")
+    var directory: String
+
+    @Option(help: "How often the measurements take turns.")
+    var rounds = 15
+
+    @Option(help: "How long each is measured in a turn, in milliseconds.")
+    var milliseconds = 700
+
+    @Flag(help: "Exit with status 1 when the goal is missed.")
+    var check = false
+
+    @Option(help: "Measure this one alone, without a table's worth of rounds: for a profiler.")
+    var only: String?
+
+    /// The spool's rate with many operations at once, over plain SQLite's with as many in a transaction.
+    private static let goal = 0.8
+
+    func validate() throws {
+        guard self.rounds > 0, self.milliseconds > 0 else {
+            throw ValidationError("--rounds and --milliseconds must be at least 1.")
+        }
+    }
+
+    func run() async throws {
+        let kinds: [any Contestant] = [
+            SpoolContestant(concurrency: 1), PlainContestant(count: 1), SpoolContestant(concurrency: 64),
+            PlainContestant(count: 64),
+        ].filter { self.only == nil || $0.name == self.only }
+        guard !kinds.isEmpty else { throw ValidationError("--only: there is spool-1, plain-1, spool-64 and plain-64.") }
+        var figures: [String: [Figure]] = [:]
+        for round in 0...self.rounds {
+            for kind in kinds.shuffled() {
+                // A file of its own each time: one that has grown would be another measurement.
+                let path = "\(self.directory)/\(kind.name)-\(round)"
+                let figure = try await kind.measure(path, for: .milliseconds(self.milliseconds))
+                try FileManager.default.removeItem(atPath: path)
+                // What is done for the first time takes longer.
+                if round > 0 { figures[kind.name, default: []].append(figure) }
+            }
+        }
+        self.show(kinds.map(\.name), figures)
+        if self.only == nil { try self.judge(figures) }
+    }
+
+    private func show(_ names: [String], _ figures: [String: [Figure]]) {
+        print("| | outcomes/s, median | least | most | µs of processor each, median | least | most |")
+        print("|---|---|---|---|---|---|---|")
+        for name in names {
+            let of = figures[name] ?? []
+            print("| \(name) | \(Spread(of.map(\.rate)).cells(0)) | \(Spread(of.map(\.processor)).cells(1)) |")
+        }
+    }
+
+    private func judge(_ figures: [String: [Figure]]) throws {
+        print("\n| ratio of rates in a round | median | least | most |\n|---|---|---|---|")
+        var last = Spread([])
+        for (one, other) in [("spool-1", "plain-1"), ("spool-64", "plain-64")] {
+            last = Spread((figures[one] ?? []).map(\.rate), over: (figures[other] ?? []).map(\.rate))
+            print("| \(one)/\(other) | \(last.cells(2)) |")
+        }
+        guard self.check else { return }
+        let holds = last.median >= Self.goal
+        let verdict = holds ? "holds " : "BROKEN"
+        print("\n\(verdict)  spool-64/plain-64: \(Spread.text(last.median, 2)) (at least \(Self.goal))")
+        if !holds { throw ExitCode(1) }
+    }
+}
