@@ -12,7 +12,7 @@ enum { LOG_STEP = 4 << 20, ID_LENGTH = 36 };
 
 struct plain_sqlite {
     sqlite3 *db;
-    sqlite3_stmt *begin, *commit, *read_tally, *save_tally, *insert_running, *delete_running, *insert_waiting;
+    sqlite3_stmt *begin, *commit, *read_tally, *save_tally, *insert_running, *find_running, *delete_running, *insert_waiting;
     // Its bytes in the log when it was last carried over, and now.
     long long carried_over, log;
     sqlite3_int64 page_size;
@@ -33,7 +33,7 @@ static int prepare(plain_sqlite *file, sqlite3_stmt **statement, const char *sql
 // Runs a statement that yields nothing, or one row that nobody needs.
 static int run(plain_sqlite *file, sqlite3_stmt *statement) {
     int code = sqlite3_step(statement);
-    // The statement is at its end only then, and a deletion with RETURNING done.
+    // The statement is at its end only then.
     if (code == SQLITE_ROW) code = sqlite3_step(statement);
     say(file, code);
     sqlite3_reset(statement);
@@ -67,7 +67,9 @@ plain_sqlite *plain_sqlite_open(const char *path) {
         prepare(file, &file->insert_running,
                 "INSERT INTO running (message_id, context, begun_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING") ||
         prepare(file, &file->delete_running,
-                "DELETE FROM running WHERE message_id = ? RETURNING length(CAST(context AS BLOB))") ||
+                "DELETE FROM running WHERE message_id = ?") ||
+        prepare(file, &file->find_running,
+                "SELECT length(CAST(context AS BLOB)) FROM running WHERE message_id = ?") ||
         prepare(file, &file->insert_waiting, "INSERT INTO waiting (message_id, phase, report) VALUES (?, ?, ?)"))
         say(file, sqlite3_errcode(file->db) ? sqlite3_errcode(file->db) : SQLITE_ERROR);
     return file;
@@ -118,6 +120,8 @@ int plain_sqlite_write(
     if ((code = run(file, file->begin)) || (code = run(file, file->read_tally))) return code;
     for (int i = 0; i < count; i++) {
         make_id(file->random * (first + (unsigned long long)i + 1), id);
+        sqlite3_bind_text(file->find_running, 1, id, ID_LENGTH, SQLITE_STATIC);
+        if ((code = run(file, file->find_running))) return code;
         sqlite3_bind_text(file->delete_running, 1, id, ID_LENGTH, SQLITE_STATIC);
         if ((code = run(file, file->delete_running))) return code;
         sqlite3_bind_text(file->insert_waiting, 1, id, ID_LENGTH, SQLITE_STATIC);
@@ -138,7 +142,7 @@ int plain_sqlite_write(
 void plain_sqlite_close(plain_sqlite *file) {
     if (!file) return;
     sqlite3_stmt *statements[] = {file->begin,          file->commit,         file->read_tally,    file->save_tally,
-                                  file->insert_running, file->delete_running, file->insert_waiting};
+                                  file->insert_running, file->find_running,   file->delete_running, file->insert_waiting};
     for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) sqlite3_finalize(statements[i]);
     sqlite3_close(file->db);
     free(file);
