@@ -1,4 +1,3 @@
-import DequeModule
 import Dispatch
 import NIOConcurrencyHelpers
 
@@ -14,7 +13,8 @@ extension SpoolWriter {
         let now = DispatchTime.now()
         let (overdue, goesOn) = self.state.withLockedValue { state -> ([SpoolWrite], Bool) in
             var overdue = state.inFlight.filter { $0.deadline <= now }
-            for write in state.pending where write.deadline <= now {
+            let late = state.pending.takeOverdue(now)
+            for write in late {
                 switch write.change {
                 case .begin:
                     state.beginning.count -= 1
@@ -22,9 +22,8 @@ extension SpoolWriter {
                 case .finish(let finish): state.kept.append(finish)
                 case .cancel, .remove, .setAside: break
                 }
-                overdue.append(write)
             }
-            state.pending.removeAll { $0.deadline <= now }
+            overdue += late
             state.isWatched = !state.pending.isEmpty || !state.inFlight.isEmpty
             return (overdue, state.isWatched)
         }

@@ -10,7 +10,7 @@ import Notifications
 /// operations share one `fsync`.
 final class SpoolWriter: Sendable {
     struct State {
-        var pending: Deque<SpoolWrite> = []
+        var pending = PendingWrites()
         /// What the transaction holds that is on its way.
         var inFlight: [SpoolWrite] = []
         /// Whether somebody looks at times whether the disk still takes what is asked for.
@@ -39,8 +39,8 @@ final class SpoolWriter: Sendable {
         var carriedOverLog = 0
     }
 
-    /// Changes and bytes in one transaction, at most: the last one waits for all of them.
-    private static let batchLimit = (count: 512, bytes: 4 << 20)
+    /// Outcomes in one transaction, at most, that the disk refused earlier.
+    private static let keptLimit = 512
     /// An operation that begins is on the disk after this time, if no outcome took it along before.
     private static let syncDelay = DispatchTimeInterval.milliseconds(10)
     /// After this time what the disk refused is tried again, and after twice the time then.
@@ -158,17 +158,12 @@ final class SpoolWriter: Sendable {
 
     private func takeBatch() -> [SpoolWrite]? {
         self.state.withLockedValue { state in
-            var batch: [SpoolWrite] = []
-            var bytes = 0
-            while batch.count < Self.batchLimit.count, bytes < Self.batchLimit.bytes,
-                let write = state.pending.popFirst()
-            {
-                bytes += write.change.size
+            let batch = state.pending.takeBatch()
+            for write in batch {
                 if case .begin = write.change {
                     state.beginning.count -= 1
                     state.beginning.bytes -= write.change.size
                 }
-                batch.append(write)
             }
             guard batch.isEmpty else {
                 state.inFlight = batch
@@ -212,7 +207,7 @@ final class SpoolWriter: Sendable {
         guard !kept.isEmpty else { return [] }
         var again: Set<String> = []
         for case .finish(let finish) in changes { again.insert(finish.messageID) }
-        return Array(kept.lazy.filter { !again.contains($0.messageID) }.prefix(Self.batchLimit.count))
+        return Array(kept.lazy.filter { !again.contains($0.messageID) }.prefix(Self.keptLimit))
     }
 
     func forget(_ finish: SpoolChange.Finish) {

@@ -1,0 +1,60 @@
+import DequeModule
+import Dispatch
+
+/// Changes that no transaction has taken yet, and which of them make up the next one.
+///
+/// What need not wait for the disk goes in transactions of its own, in turn with what must: who begins an operation does not
+/// wait for others' outcomes, and while beginnings are committed outcomes gather that then share one `fsync`. Of one
+/// operation only one change is asked for at a time, so that nothing is overtaken that it rests on.
+struct PendingWrites {
+    /// Changes and bytes in one transaction, at most: the last one waits for all of them.
+    private static let batchLimit = (count: 512, bytes: 4 << 20)
+    /// Transactions that outcomes let go first: more than one, since whoever was told of the last outcomes begins the next
+    /// operations now, and their outcomes can share the `fsync` of those that wait.
+    private static let unsyncedLimit = 4
+
+    private var unsynced: Deque<SpoolWrite> = []
+    private var synced: Deque<SpoolWrite> = []
+    /// Transactions in a row that did not wait for the disk.
+    private var unsyncedInARow = 0
+
+    /// Nothing is asked for.
+    init() {}
+
+    var count: Int { self.unsynced.count + self.synced.count }
+    var isEmpty: Bool { self.unsynced.isEmpty && self.synced.isEmpty }
+
+    mutating func append(_ write: SpoolWrite) {
+        if write.change.needsSync { self.synced.append(write) } else { self.unsynced.append(write) }
+    }
+
+    /// What the next transaction is to hold, oldest first; nothing when nothing is asked for.
+    mutating func takeBatch() -> [SpoolWrite] {
+        let isTurnOver = self.unsyncedInARow >= Self.unsyncedLimit && !self.synced.isEmpty
+        if self.unsynced.isEmpty || isTurnOver {
+            self.unsyncedInARow = 0
+            return Self.take(&self.synced)
+        }
+        self.unsyncedInARow += 1
+        return Self.take(&self.unsynced)
+    }
+
+    private static func take(_ writes: inout Deque<SpoolWrite>) -> [SpoolWrite] {
+        var batch: [SpoolWrite] = []
+        var bytes = 0
+        while batch.count < Self.batchLimit.count, bytes < Self.batchLimit.bytes, let write = writes.popFirst() {
+            bytes += write.change.size
+            batch.append(write)
+        }
+        return batch
+    }
+
+    /// Takes out those whose callers stop waiting.
+    mutating func takeOverdue(_ now: DispatchTime) -> [SpoolWrite] {
+        let overdue = [self.unsynced, self.synced].flatMap { $0.filter { $0.deadline <= now } }
+        guard !overdue.isEmpty else { return [] }
+        self.unsynced.removeAll { $0.deadline <= now }
+        self.synced.removeAll { $0.deadline <= now }
+        return overdue
+    }
+}

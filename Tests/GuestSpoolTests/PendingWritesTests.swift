@@ -1,0 +1,60 @@
+import Dispatch
+import Notifications
+import Testing
+
+@testable import GuestSpool
+
+@Suite struct PendingWritesTests {
+    private let context = NotificationContext(
+        operation: "database_create", requestID: "req-1", tenantID: "tenant-1", clientIP: "192.0.2.7", payload: [:])
+
+    private func begin() -> SpoolChange { .begin(.init(.init(messageID: MessageID(), context: self.context))) }
+
+    private func finish() -> SpoolChange {
+        .finish(.init(OutcomeReport(context: self.context, outcome: .end(payload: [:]), messageID: MessageID())))
+    }
+
+    private func pending(_ changes: [SpoolChange], deadline: DispatchTime = .distantFuture) -> PendingWrites {
+        var pending = PendingWrites()
+        for change in changes { pending.append(SpoolWrite(change, nil, deadline: deadline)) }
+        return pending
+    }
+
+    @Test func whatNeedNotWaitForTheDiskGoesFirstAndApart() {
+        var pending = self.pending([self.finish(), self.begin(), self.finish(), self.begin()])
+        #expect(pending.takeBatch().map(\.change.needsSync) == [false, false])
+        #expect(pending.takeBatch().map(\.change.needsSync) == [true, true])
+        #expect(pending.takeBatch().isEmpty && pending.isEmpty)
+    }
+
+    @Test func outcomesHaveTheirTurnHoweverMuchBegins() {
+        var pending = self.pending([self.finish()])
+        var turns = 0
+        repeat {
+            pending.append(SpoolWrite(self.begin(), nil, deadline: .distantFuture))
+            turns += 1
+        } while turns < 100 && pending.takeBatch().first?.change.needsSync == false
+        #expect(turns == 5)
+        // What began meanwhile goes next.
+        #expect(pending.takeBatch().map(\.change.needsSync) == [false])
+    }
+
+    @Test func aTransactionIsBoundedAndTheOldestGoesFirst() {
+        let changes = (0..<700).map { _ in self.finish() }
+        var pending = self.pending(changes)
+        let batches = [pending.takeBatch(), pending.takeBatch(), pending.takeBatch()]
+        #expect(batches.map(\.count) == [512, 188, 0])
+        let ids = batches.joined().compactMap { write -> String? in
+            if case .finish(let finish) = write.change { finish.messageID } else { nil }
+        }
+        #expect(ids == changes.compactMap { if case .finish(let finish) = $0 { finish.messageID } else { nil } })
+    }
+
+    @Test func whatIsOverdueIsTakenOutAndTheRestStays() {
+        var pending = self.pending([self.finish(), self.begin()], deadline: .init(uptimeNanoseconds: 5))
+        pending.append(SpoolWrite(self.begin(), nil, deadline: .init(uptimeNanoseconds: 7)))
+        #expect(pending.takeOverdue(.init(uptimeNanoseconds: 4)).isEmpty)
+        #expect(pending.takeOverdue(.init(uptimeNanoseconds: 5)).count == 2)
+        #expect(pending.count == 1 && pending.takeBatch().count == 1)
+    }
+}
