@@ -139,7 +139,9 @@ package final class ConductorServer: Service {
         let (gate, addresses, admission) = (self.gate, self.addresses, self.admission)
         let (turns, requestFlush) = (ConnectionTurns(), RequestFlush())
         return ServerBootstrap(group: group)
-            .serverChannelOption(.backlog, value: 1024)
+            // After an outage all guests come at once, and whom the kernel finds no place for comes again a second later. It allows
+            // `net.core.somaxconn` at most.
+            .serverChannelOption(.backlog, value: 4096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             // The gate is asked before each connection.
             .serverChannelOption(.maxMessagesPerRead, value: 1)
