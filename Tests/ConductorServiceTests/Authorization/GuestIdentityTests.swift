@@ -59,7 +59,8 @@ import Testing
         let paths = ["instance/i": (nil, "i"), "tenant/t/instance/j": ("t", "j")] as [String: (String?, String)]
         for (path, (tenantID, instanceID)) in paths {
             let certificate = PeerCertificate(
-                commonName: "c", uris: ["spiffe://cloud.example/\(path)"], dnsNames: [], serialNumber: "1", notBefore: 0,
+                commonName: "c", uris: ["spiffe://cloud.example/\(path)"], dnsNames: [], serialNumber: "1",
+                notBefore: 0,
                 notAfter: .max, sha256: "1")
             for source in [IdentitySource.spiffe(Self.domain), .commonName] {
                 let authorization = GuestAuthorization(source: source)
