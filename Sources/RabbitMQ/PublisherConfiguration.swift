@@ -54,7 +54,7 @@ package struct PublisherConfiguration: Sendable {
     package var windowBytes = 64 * 1024 * 1024
     /// The most messages that wait for room in the window.
     package var inboxCapacity = 10_000
-    /// The same in bytes of their bodies.
+    /// The same in bytes of their bodies; what these lie in may be twice as large, or 2 KiB for small ones.
     package var inboxByteCapacity = 64 * 1024 * 1024
 
     package init(transportURL: TransportURL, exchange: String) {

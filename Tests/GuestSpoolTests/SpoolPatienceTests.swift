@@ -51,6 +51,33 @@ import Testing
         }
     }
 
+    /// The beginning goes first, in a transaction of its own, and takes nothing along that is about to be told.
+    @Test func anOutcomeThatIsToldAgainWhileOthersBeginIsToldOnce() async throws {
+        try await SpoolFixture.with { fixture in
+            let spool = try await fixture.open(Self.impatient)
+            let report = fixture.report()
+            _ = try await fixture.begin(spool, report.messageID)
+            let gate = DispatchSemaphore(value: 0)
+            await withCheckedContinuation { held in
+                spool.store.writing.async {
+                    held.resume()
+                    gate.wait()
+                }
+            }
+            #expect(await self.code { try await spool.finish(report) } == .diskSlow)
+            async let again = self.code { try await spool.finish(report) }
+            async let begun = self.code { _ = try await fixture.begin(spool) }
+            while spool.writer.pendingCount < 2 { await Task.yield() }
+            gate.signal()
+            #expect(await again == nil)
+            #expect(await begun == nil)
+            let counts = try await spool.counts()
+            #expect((counts.begun, counts.running, counts.waiting) == (2, 1, 1) && counts.isBalanced)
+            #expect(try await fixture.messageIDs(spool) == [report.messageID])
+            try await spool.close()
+        }
+    }
+
     @Test func whatTheDiskIsTakingIsMadeTheBestOf() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open(Self.impatient)

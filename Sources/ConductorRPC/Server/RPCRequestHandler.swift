@@ -32,7 +32,8 @@ package struct RPCPeer: Sendable {
 
 /// Carries out what peers ask for.
 package protocol RPCRequestHandler: Sendable {
-    /// Who goes by this certificate: for one share and one memory of message ids, over all certificates of one peer.
+    /// Who goes by this certificate: for one share and one memory of message ids, over all certificates of one peer. Its names are
+    /// whom the handler takes the peer for at each call.
     ///
     /// Called once a connection, on its event loop.
     func identity(of certificate: PeerCertificate) -> PeerIdentity

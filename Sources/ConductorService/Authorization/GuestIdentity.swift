@@ -58,7 +58,7 @@ package struct GuestIdentity: Sendable, Hashable, CustomStringConvertible {
             guard found == nil else { throw GuestIdentityError("The certificate has more than one SPIFFE URI.") }
             found = uri
         }
-        // Only for errors: this is done for each request.
+        // Only for errors.
         var form: String { "spiffe://\(trustDomain)/instance/ID" }
         guard let found else {
             throw GuestIdentityError("The certificate has no SPIFFE URI; it must have \(form).")

@@ -3,9 +3,9 @@ import Dispatch
 
 /// Changes that no transaction has taken yet, and which of them make up the next one.
 ///
-/// What need not wait for the disk goes in transactions of its own, in turn with what must: who begins an operation does not
-/// wait for others' outcomes, and while beginnings are committed outcomes gather that then share one `fsync`. Of one
-/// operation only one change is asked for at a time, so that nothing is overtaken that it rests on.
+/// What need not wait for the disk goes in transactions of its own, in turn with what must: who begins an operation waits for one
+/// transaction of others' outcomes at most, and while beginnings are committed outcomes gather that then share one `fsync`. Who
+/// waits for each change before asking for the operation's next has nothing overtaken that it rests on.
 struct PendingWrites {
     /// Changes and bytes in one transaction, at most: the last one waits for all of them.
     private static let batchLimit = (count: 512, bytes: 4 << 20)
@@ -22,6 +22,14 @@ struct PendingWrites {
     init() {}
 
     var count: Int { self.unsynced.count + self.synced.count }
+    /// The operations whose outcome is asked for.
+    var finishing: Set<String> {
+        var messageIDs: Set<String> = []
+        for write in self.synced {
+            if case .finish(let finish) = write.change { messageIDs.insert(finish.messageID) }
+        }
+        return messageIDs
+    }
     var isEmpty: Bool { self.unsynced.isEmpty && self.synced.isEmpty }
 
     mutating func append(_ write: SpoolWrite) {

@@ -201,11 +201,15 @@ final class SpoolWriter: Sendable {
         return results
     }
 
-    /// What the disk refused earlier and is not among the changes: an outcome that its caller tells again is told once.
+    /// What the disk refused earlier, for a transaction that waits for the disk anyhow. An outcome that its caller tells again is
+    /// told once, in the transaction that the caller waits for, which may be a later one.
     private func keptBefore(_ changes: [SpoolChange]) -> [SpoolChange.Finish] {
-        let kept = self.state.withLockedValue { $0.kept }
+        guard changes.isEmpty || changes.contains(where: \.needsSync) else { return [] }
+        let (kept, told) = self.state.withLockedValue { state in
+            (state.kept, state.kept.isEmpty ? [] : state.pending.finishing)
+        }
         guard !kept.isEmpty else { return [] }
-        var again: Set<String> = []
+        var again = told
         for case .finish(let finish) in changes { again.insert(finish.messageID) }
         return Array(kept.lazy.filter { !again.contains($0.messageID) }.prefix(Self.keptLimit))
     }

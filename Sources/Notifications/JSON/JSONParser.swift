@@ -114,7 +114,8 @@ package struct JSONParser {
         var names: Set<ByteString> = []
         if try self.closes(UInt8(ascii: "}"), bytes) { return JSONObject() }
         var members: [JSONObject.Member] = []
-        members.reserveCapacity(8)
+        // What a request itself has; further in may be many objects of a member each.
+        if depth <= 3 { members.reserveCapacity(8) }
         while true {
             self.skipWhitespace(bytes)
             let start = self.index

@@ -2,7 +2,7 @@
 ///
 /// oslo.messaging puts nothing but ASCII on the wire; a consumer that never met anything else is met with the same.
 ///
-/// Commas need nobody's care: a value or a name gets one in front of it when it is not the first.
+/// A member's name gets a comma in front of it when it is not the first.
 package struct JSONWriter {
     /// What was written so far.
     package private(set) var bytes: [UInt8]
