@@ -31,11 +31,15 @@ let package = Package(
             name: "plain-server",
             cSettings: [.define("_GNU_SOURCE")],
             linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+        // The product's package has it too, for the benches that use the product's own rooms.
+        .target(name: "BenchmarkFigures", path: "Figures", swiftSettings: settings + [.strictMemorySafety()]),
         .target(name: "LineChart", swiftSettings: settings),
         .executableTarget(name: "plot", dependencies: ["LineChart"], swiftSettings: settings),
         .executableTarget(
             name: "relay-benchmark",
-            dependencies: ["LineChart", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "BenchmarkFigures", "LineChart", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]

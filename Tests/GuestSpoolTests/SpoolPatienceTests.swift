@@ -21,19 +21,24 @@ import Testing
         } catch { return (error as? OutboxError)?.code }
     }
 
+    /// From here on nothing is written, until the semaphore is signalled; before, the last write may be taking what comes along.
+    private func held(_ spool: Spool) async -> DispatchSemaphore {
+        let gate = DispatchSemaphore(value: 0)
+        await withCheckedContinuation { held in
+            spool.store.writing.async {
+                held.resume()
+                gate.wait()
+            }
+        }
+        return gate
+    }
+
     @Test func whatTheDiskHasNotBegunToTakeIsGivenUpOrKept() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open(Self.impatient)
             let report = fixture.report()
             _ = try await fixture.begin(spool, report.messageID)
-            let gate = DispatchSemaphore(value: 0)
-            await withCheckedContinuation { held in
-                spool.store.writing.async {
-                    // From here on nothing is written; before, the last write may be taking what comes along.
-                    held.resume()
-                    gate.wait()
-                }
-            }
+            let gate = await self.held(spool)
             let begun = await self.code { _ = try await fixture.begin(spool) }
             #expect(begun == .diskSlow)
             let finished = await self.code { try await spool.finish(report) }
@@ -57,13 +62,7 @@ import Testing
             let spool = try await fixture.open(Self.impatient)
             let report = fixture.report()
             _ = try await fixture.begin(spool, report.messageID)
-            let gate = DispatchSemaphore(value: 0)
-            await withCheckedContinuation { held in
-                spool.store.writing.async {
-                    held.resume()
-                    gate.wait()
-                }
-            }
+            let gate = await self.held(spool)
             #expect(await self.code { try await spool.finish(report) } == .diskSlow)
             async let again = self.code { try await spool.finish(report) }
             async let begun = self.code { _ = try await fixture.begin(spool) }

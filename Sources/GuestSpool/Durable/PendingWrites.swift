@@ -22,6 +22,8 @@ struct PendingWrites {
     init() {}
 
     var count: Int { self.unsynced.count + self.synced.count }
+    var isEmpty: Bool { self.unsynced.isEmpty && self.synced.isEmpty }
+
     /// The operations whose outcome is asked for.
     var finishing: Set<String> {
         var messageIDs: Set<String> = []
@@ -30,7 +32,6 @@ struct PendingWrites {
         }
         return messageIDs
     }
-    var isEmpty: Bool { self.unsynced.isEmpty && self.synced.isEmpty }
 
     mutating func append(_ write: SpoolWrite) {
         if write.change.needsSync { self.synced.append(write) } else { self.unsynced.append(write) }

@@ -1,3 +1,4 @@
+import BenchmarkFigures
 import Foundation
 
 /// The processes that stand ready, and how a row of the table is measured once.

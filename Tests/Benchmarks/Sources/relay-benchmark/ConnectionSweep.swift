@@ -1,3 +1,4 @@
+import BenchmarkFigures
 import LineChart
 
 /// Rows that differ in the number of connections alone, and how they are drawn. They are measured only when a drawing is asked for.

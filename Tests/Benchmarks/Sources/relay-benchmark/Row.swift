@@ -1,3 +1,5 @@
+import BenchmarkFigures
+
 /// A row of the table: a way that messages go, and what it is compared with.
 struct Row {
     /// As it is called on the command line and in the table.
@@ -46,41 +48,13 @@ struct Rounds {
 
     /// The same of a quotient, with the other row's result of the same round below.
     func ratio(to other: Rounds, _ value: (LoadResult) -> Double) -> Spread {
-        Spread(zip(self.results, other.results).map { value($0) / value($1) })
+        Spread(self.results.map(value), over: other.results.map(value))
     }
 }
 
-/// Values of several rounds.
-struct Spread {
-    let median, least, most: Double
-
-    init(_ values: [Double]) {
-        let sorted = values.sorted()
-        (self.least, self.most) = (sorted.first ?? .nan, sorted.last ?? .nan)
-        let middle = sorted.count / 2
-        if sorted.isEmpty {
-            self.median = .nan
-        } else if sorted.count.isMultiple(of: 2) {
-            self.median = (sorted[middle - 1] + sorted[middle]) / 2
-        } else {
-            self.median = sorted[middle]
-        }
-    }
-
+extension Spread {
     /// Median and extremes with so many decimals.
     func text(_ decimals: Int) -> String {
         "\(Self.text(self.median, decimals)) (\(Self.text(self.least, decimals)) to \(Self.text(self.most, decimals)))"
-    }
-
-    /// A number with so many decimals.
-    static func text(_ value: Double, _ decimals: Int) -> String {
-        guard value.isFinite else { return "–" }
-        var scale = 1.0
-        for _ in 0..<decimals { scale *= 10 }
-        let scaled = (abs(value) * scale).rounded()
-        let whole = Int(scaled / scale)
-        guard decimals > 0 else { return "\(value < 0 ? "-" : "")\(whole)" }
-        let fraction = "\(Int(scaled) - whole * Int(scale))"
-        return "\(value < 0 ? "-" : "")\(whole).\(String(repeating: "0", count: decimals - fraction.count))\(fraction)"
     }
 }
