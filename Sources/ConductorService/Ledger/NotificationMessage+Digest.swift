@@ -9,9 +9,10 @@ extension NotificationMessage {
     package var contentDigest: UInt64 {
         var digest = ByteDigest()
         digest.add(self.eventType)
-        for member in self.payload.members where member.name != "server_ip" {
-            digest.add(member.name)
-            digest.add(member.value)
+        let members = self.payload.members.span
+        for index in members.indices where members[index].name != "server_ip" {
+            digest.add(members[index].name)
+            digest.add(members[index].value)
         }
         return digest.value
     }

@@ -43,7 +43,11 @@ public struct JSONObject: Sendable, Hashable {
     func index(of name: String) -> Int? {
         // A span, which lends the members where a search of the array would copy each.
         let members = self.members.span
-        for index in members.indices where members[index].name.hasSameBytes(as: name) { return index }
+        let count = name.utf8.count
+        for index in members.indices {
+            // Most names differ in their lengths already.
+            if members[index].name.utf8.count == count, members[index].name.hasSameBytes(as: name) { return index }
+        }
         return nil
     }
 

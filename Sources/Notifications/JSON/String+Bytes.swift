@@ -7,9 +7,7 @@ extension String {
     package func hasSameBytes(as other: String) -> Bool {
         guard self.utf8.count == other.utf8.count else { return false }
         // Spans, since the views' own comparison asks for each byte anew where in the string it is.
-        let (mine, others) = (self.utf8.span, other.utf8.span)
-        for index in mine.indices where mine[index] != others[index] { return false }
-        return true
+        return self.utf8.span.hasSameBytes(as: other.utf8.span)
     }
 
     /// The beginning of text that a stranger wrote, for a log: quoted, in ASCII without control characters, at most 64

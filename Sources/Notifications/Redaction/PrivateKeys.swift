@@ -26,7 +26,7 @@ enum PrivateKeys {
     private static func end(of word: [UInt8], in text: Span<UInt8>, from start: Int, to limit: Int) -> Int? {
         var index = start
         while index + word.count <= limit {
-            if self.stands(word, in: text, at: index) { return index + word.count }
+            if text[index] == word[0], self.stands(word, in: text, at: index) { return index + word.count }
             index += 1
         }
         return nil
