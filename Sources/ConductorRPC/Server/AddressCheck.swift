@@ -28,7 +28,7 @@ package final class AddressCheck: ChannelInboundHandler, RemovableChannelHandler
 
     package func channelActive(context: ChannelHandlerContext) {
         // Without an address it has gone again.
-        guard let address = context.remoteAddress, self.admits(address, context.eventLoop) else {
+        guard let address = context.channel.remoteAddress, self.admits(address, context.eventLoop) else {
             context.close(promise: nil)
             return
         }

@@ -95,8 +95,9 @@ package final class RPCServerHandler: ChannelDuplexHandler {
             let (handler, context) = bound.value
             handler.writeAnswers(context: context)
         }
-        self.peer.remoteAddress = context.remoteAddress?.hostAndPort ?? "unknown"
-        self.peer.localAddress = context.localAddress?.hostAndPort ?? "unknown"
+        // The channel knows them; its context would ask the kernel again.
+        self.peer.remoteAddress = context.channel.remoteAddress?.hostAndPort ?? "unknown"
+        self.peer.localAddress = context.channel.localAddress?.hostAndPort ?? "unknown"
     }
 
     package func handlerRemoved(context: ChannelHandlerContext) { self.end(context: context) }
