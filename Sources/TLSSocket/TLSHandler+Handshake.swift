@@ -35,6 +35,10 @@ extension TLSHandler {
         }
     }
 
+    /// Whether anything is read now. Amid the first step the peer waits for an answer, and to stop reading and begin again would cost
+    /// two system calls for nothing. Amid the last one requests may follow at once, which are better read when it is done.
+    var isReading: Bool { self.step == nil || !self.hasSpoken && self.heldInput.readableBytes == 0 }
+
     /// Keeps what came amid a step.
     func holdInput(_ bytes: ByteBuffer, context: ChannelHandlerContext) {
         self.heldInput.writeImmutableBuffer(bytes)

@@ -219,7 +219,7 @@ package final class TLSHandler: ChannelDuplexHandler {
     /// Reads for itself where nobody above would ask again. Not while the peer takes nothing: a message of the protocol may
     /// have to be answered, and answers that nobody takes pile up.
     func readOn(context: ChannelHandlerContext) {
-        guard context.channel.isWritable, self.step == nil else { return }
+        guard context.channel.isWritable, self.isReading else { return }
         switch self.state {
         case .handshaking, .closing:
             context.read()
@@ -234,10 +234,10 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     package func read(context: ChannelHandlerContext) {
         self.readWanted = true
-        if self.step != nil {
-            self.heldRead = true
-        } else {
+        if self.isReading {
             context.read()
+        } else {
+            self.heldRead = true
         }
     }
 

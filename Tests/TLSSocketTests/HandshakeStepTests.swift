@@ -66,8 +66,29 @@ struct HandshakeStepTests {
         #expect(self.hasAnswered)
     }
 
-    @Test func nothingIsReadMeanwhile() throws {
+    /// The peer waits for an answer: to stop reading for nothing costs two system calls. What comes all the same is the last
+    /// that is read.
+    @Test func readingGoesOnAmidTheFirstStepUntilSomethingComes() throws {
         try self.sayHello()
+        let reads = self.counter.reads
+        self.pair.server.read()
+        #expect(self.counter.reads == reads + 1)
+        self.pair.server.pipeline.fireChannelRead(ByteBuffer(repeating: 0x16, count: 5))
+        self.pair.server.pipeline.fireChannelReadComplete()
+        self.pair.server.read()
+        #expect(self.counter.reads == reads + 1)
+        self.finishStep()
+        #expect(self.counter.reads == reads + 1)
+        self.finishStep()
+        #expect(self.counter.reads == reads + 2)
+    }
+
+    /// Requests may follow at once, and are read when they can be taken.
+    @Test func nothingIsReadAmidTheLastStep() throws {
+        try self.sayHello()
+        self.finishStep()
+        try self.pair.pump()
+        #expect(self.work.count == 1)
         let reads = self.counter.reads
         self.pair.server.read()
         self.pair.server.pipeline.fireChannelReadComplete()
