@@ -284,7 +284,9 @@ let package = Package(
         .target(
             name: "EventLoopTesting",
             dependencies: [
-                "EventLoopFairness", .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                "EventLoopFairness",
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
             ], path: "Tests/EventLoopTesting", swiftSettings: strict),
         // What tests read of a log.
         .target(

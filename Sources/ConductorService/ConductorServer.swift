@@ -30,6 +30,9 @@ package final class ConductorServer: Service {
         }
     }
 
+    /// How many steps of handshakes are reported at a time: no more than take a millisecond or so.
+    private static let stepsAtOnce = 4
+
     private let configuration: Configuration
     private let tls: LiveTLSContext
     private let requestHandler: any RPCRequestHandler
@@ -73,7 +76,9 @@ package final class ConductorServer: Service {
     /// - Throws: ``ConductorServerError`` when it cannot listen.
     package func run() async throws {
         // Apart, so that strangers' handshakes and guests' long lines do not wait for each other.
-        let background = (handshakes: BackgroundThreads(), lines: BackgroundThreads())
+        let background = (
+            handshakes: BackgroundThreads(reportsAtOnce: Self.stepsAtOnce), lines: BackgroundThreads()
+        )
         background.handshakes.start()
         background.lines.start()
         let result: Result<Void, any Error>

@@ -27,7 +27,8 @@ extension TLSHandler {
         // Nobody else touches it until the completion has run: `self.step` says so.
         nonisolated(unsafe) let engine = self.engine
         let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
-        self.step = background.perform(on: context.eventLoop) {
+        // Who is nearly done goes before who begins: else all who come at once would be done at the end.
+        self.step = background.perform(on: context.eventLoop, isContinuation: self.hasSpoken) {
             engine.handshake()
         } then: { outcome in
             let (handler, context) = bound.value

@@ -97,6 +97,15 @@ struct HandshakeStepTests {
         #expect(self.counter.reads == reads + 1)
     }
 
+    /// Else all who come at once would be done at the end.
+    @Test func theLastStepGoesBeforeFirstOnes() throws {
+        try self.sayHello()
+        #expect(self.work.continuations == 0)
+        self.finishStep()
+        try self.pair.pump()
+        #expect(self.work.continuations == 1)
+    }
+
     @Test func aFloodIsRefused() throws {
         try self.sayHello()
         for _ in 0..<6 {
