@@ -27,8 +27,11 @@ extension TLSHandler {
         // Nobody else touches it until the completion has run: `self.step` says so.
         nonisolated(unsafe) let engine = self.engine
         let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
-        // Who is nearly done goes before who begins: else all who come at once would be done at the end.
-        self.step = background.perform(on: context.eventLoop, isContinuation: self.hasSpoken) {
+        // Who is nearly done goes before who begins: else all who come at once would be done at the end. Once, for who sends a last
+        // flight in many pieces would have a step for each.
+        let isNearlyDone = self.hasSpoken && !self.hasGoneFirst
+        if isNearlyDone { self.hasGoneFirst = true }
+        self.step = background.perform(on: context.eventLoop, isContinuation: isNearlyDone) {
             engine.handshake()
         } then: { outcome in
             let (handler, context) = bound.value

@@ -58,6 +58,8 @@ package final class TLSHandler: ChannelDuplexHandler {
     var step: PendingWork?
     /// The server's flight is out: what the peer may say next completes the handshake.
     var hasSpoken = false
+    /// A step of the handshake went before those that other peers begin with.
+    var hasGoneFirst = false
     /// What came from the peer meanwhile.
     var heldInput = ByteBuffer()
     /// A read that was asked for meanwhile.

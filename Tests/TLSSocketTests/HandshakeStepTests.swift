@@ -106,6 +106,21 @@ struct HandshakeStepTests {
         #expect(self.work.continuations == 1)
     }
 
+    /// A last flight in many pieces makes many steps, for which nobody else shall wait.
+    @Test func nobodyGoesFirstTwice() throws {
+        try self.sayHello()
+        self.finishStep()
+        try ChannelPair.carry(self.pair.server, self.pair.client)
+        let flight = try #require(try self.pair.client.readOutbound(as: ByteBuffer.self))
+        for (piece, continuations) in [(0..<100, 1), (100..<200, 0), (200..<flight.readableBytes, 0)] {
+            self.pair.server.pipeline.fireChannelRead(
+                try #require(flight.getSlice(at: flight.readerIndex + piece.lowerBound, length: piece.count)))
+            #expect(self.work.count == 1)
+            #expect(self.work.continuations == continuations)
+            self.finishStep()
+        }
+    }
+
     @Test func aFloodIsRefused() throws {
         try self.sayHello()
         for _ in 0..<6 {
