@@ -50,6 +50,21 @@ import Testing
         #expect(ids == changes.compactMap { if case .finish(let finish) = $0 { finish.messageID } else { nil } })
     }
 
+    @Test func aTransactionTakesAlongWhatComesOfItsKindAndNoMoreThanItHasRoomFor() {
+        var pending = self.pending([self.begin()])
+        #expect(pending.takeBatch().count == 1)
+        #expect(pending.takeMore().isEmpty)
+        for change in [self.finish(), self.begin(), self.finish(), self.begin()] {
+            pending.append(SpoolWrite(change, nil, deadline: .distantFuture))
+        }
+        #expect(pending.takeMore().map(\.change.needsSync) == [false, false])
+        #expect(pending.takeMore().isEmpty)
+        #expect(pending.takeBatch().map(\.change.needsSync) == [true, true])
+        for _ in 0..<600 { pending.append(SpoolWrite(self.finish(), nil, deadline: .distantFuture)) }
+        #expect([pending.takeMore().count, pending.takeMore().count] == [510, 0])
+        #expect(pending.takeBatch().count == 90 && pending.isEmpty)
+    }
+
     @Test func whatIsOverdueIsTakenOutAndTheRestStays() {
         var pending = self.pending([self.finish(), self.begin()], deadline: .init(uptimeNanoseconds: 5))
         pending.append(SpoolWrite(self.begin(), nil, deadline: .init(uptimeNanoseconds: 7)))

@@ -33,6 +33,37 @@ import Testing
         }
     }
 
+    @Test func whatComesWhileATransactionIsMadeGoesAlong() async throws {
+        try await SpoolFixture.with { fixture in
+            let spool = try await fixture.open()
+            let first = try await fixture.begin(spool)
+            let second = try await fixture.begin(spool)
+            let late = SpoolWrite(.finish(.init(fixture.report(id: second))), nil, deadline: .distantFuture)
+            let statements = NIOLockedValueBox<[String]>([])
+            let writer = spool.writer
+            spool.store.writing.sync {
+                try? spool.store.write { db in
+                    db.trace { [weak writer] event in
+                        let isFirst = statements.withLockedValue { seen in
+                            seen.append(event.description)
+                            return seen.count { $0.hasPrefix("INSERT INTO waiting") } == 1
+                        }
+                        // It comes in the middle of the transaction.
+                        if isFirst, event.description.hasPrefix("INSERT INTO waiting") { writer?.enqueue(late) }
+                    }
+                }
+            }
+            try await spool.finish(fixture.report(id: first))
+            spool.store.writing.sync {}
+            let seen = statements.withLockedValue { $0 }
+            let inserting = seen.indices.filter { seen[$0].hasPrefix("INSERT INTO waiting") }
+            try #require(inserting.count == 2)
+            #expect(!seen[inserting[0]..<inserting[1]].contains { $0.hasPrefix("COMMIT") })
+            #expect(try await fixture.messageIDs(spool) == [first, second])
+            try await spool.close()
+        }
+    }
+
     @Test func anOperationThatBeganIsOnTheDiskSoonWithoutAnOutcome() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open()
@@ -168,6 +199,41 @@ import Testing
             #expect(try await fixture.messageIDs(spool) == [first])
             let counts = try await spool.counts()
             #expect(counts.isBalanced && counts.running == 1 && counts.waiting == 1)
+            spool.store.writing.sync { try? spool.store.write { try $0.execute(sql: "DROP TRIGGER refuse") } }
+            // Kept in memory, it goes with the next.
+            let third = try await fixture.run(spool).messageID
+            #expect(try await fixture.messageIDs(spool) == [first, second, third])
+            try await spool.close()
+        }
+    }
+
+    @Test func whatCameInTheMiddleIsMadeTooWhenTheTransactionIsUndone() async throws {
+        try await SpoolFixture.with { fixture in
+            let spool = try await fixture.open()
+            let first = try await fixture.begin(spool)
+            let second = try await fixture.begin(spool)
+            let late = SpoolWrite(.finish(.init(fixture.report(id: second))), nil, deadline: .distantFuture)
+            let writer = spool.writer
+            let isLateAskedFor = NIOLockedValueBox(false)
+            spool.store.writing.sync {
+                try? spool.store.write { db in
+                    try db.execute(
+                        sql: """
+                            CREATE TEMP TRIGGER refuse BEFORE INSERT ON main.waiting
+                            WHEN NEW.message_id = '\(second.description)' BEGIN SELECT RAISE(ABORT, 'refused'); END
+                            """)
+                    db.trace { [weak writer] event in
+                        guard event.description.hasPrefix("INSERT INTO waiting") else { return }
+                        let isFirst = isLateAskedFor.withLockedValue { isAskedFor in
+                            defer { isAskedFor = true }
+                            return !isAskedFor
+                        }
+                        if isFirst { writer?.enqueue(late) }
+                    }
+                }
+            }
+            try await spool.finish(fixture.report(id: first))
+            #expect(try await fixture.messageIDs(spool) == [first])
             spool.store.writing.sync { try? spool.store.write { try $0.execute(sql: "DROP TRIGGER refuse") } }
             // Kept in memory, it goes with the next.
             let third = try await fixture.run(spool).messageID

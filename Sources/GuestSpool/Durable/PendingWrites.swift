@@ -6,6 +6,9 @@ import Dispatch
 /// What need not wait for the disk goes in transactions of its own, in turn with what must: who begins an operation waits for one
 /// transaction of others' outcomes at most, and while beginnings are committed outcomes gather that then share one `fsync`. Who
 /// waits for each change before asking for the operation's next has nothing overtaken that it rests on.
+///
+/// A transaction takes along what comes until it is committed: whoever was told of the last one comes back one after the other,
+/// about as fast as changes are made, and so all of them are in the next without anybody waiting for them.
 struct PendingWrites {
     /// Changes and bytes in one transaction, at most: the last one waits for all of them.
     private static let batchLimit = (count: 512, bytes: 4 << 20)
@@ -17,6 +20,8 @@ struct PendingWrites {
     private var synced: Deque<SpoolWrite> = []
     /// Transactions in a row that did not wait for the disk.
     private var unsyncedInARow = 0
+    /// The transaction that was begun last.
+    private var transaction = (needsSync: false, count: 0, bytes: 0)
 
     /// Nothing is asked for.
     init() {}
@@ -37,22 +42,30 @@ struct PendingWrites {
         if write.change.needsSync { self.synced.append(write) } else { self.unsynced.append(write) }
     }
 
-    /// What the next transaction is to hold, oldest first; nothing when nothing is asked for.
+    /// What the next transaction is to begin with, oldest first; nothing when nothing is asked for.
     mutating func takeBatch() -> [SpoolWrite] {
         let isTurnOver = self.unsyncedInARow >= Self.unsyncedLimit && !self.synced.isEmpty
-        if self.unsynced.isEmpty || isTurnOver {
-            self.unsyncedInARow = 0
-            return Self.take(&self.synced)
-        }
-        self.unsyncedInARow += 1
-        return Self.take(&self.unsynced)
+        let needsSync = self.unsynced.isEmpty || isTurnOver
+        self.unsyncedInARow = needsSync ? 0 : self.unsyncedInARow + 1
+        self.transaction = (needsSync, 0, 0)
+        return self.takeMore()
     }
 
-    private static func take(_ writes: inout Deque<SpoolWrite>) -> [SpoolWrite] {
+    /// What the transaction that was begun last is to take along besides; nothing when it is full, too.
+    mutating func takeMore() -> [SpoolWrite] {
+        if self.transaction.needsSync { return Self.take(&self.synced, &self.transaction) }
+        return Self.take(&self.unsynced, &self.transaction)
+    }
+
+    private static func take(
+        _ writes: inout Deque<SpoolWrite>, _ transaction: inout (needsSync: Bool, count: Int, bytes: Int)
+    ) -> [SpoolWrite] {
         var batch: [SpoolWrite] = []
-        var bytes = 0
-        while batch.count < Self.batchLimit.count, bytes < Self.batchLimit.bytes, let write = writes.popFirst() {
-            bytes += write.change.size
+        while transaction.count < Self.batchLimit.count, transaction.bytes < Self.batchLimit.bytes,
+            let write = writes.popFirst()
+        {
+            transaction.count += 1
+            transaction.bytes += write.change.size
             batch.append(write)
         }
         return batch

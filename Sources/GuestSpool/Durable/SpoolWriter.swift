@@ -37,6 +37,16 @@ final class SpoolWriter: Sendable {
         var isGivingBack = false
         /// How long the log was when it was last carried over.
         var carriedOverLog = 0
+
+        /// A transaction has them now.
+        mutating func take(_ writes: [SpoolWrite]) {
+            self.inFlight += writes
+            for write in writes {
+                guard case .begin = write.change else { continue }
+                self.beginning.count -= 1
+                self.beginning.bytes -= write.change.size
+            }
+        }
     }
 
     /// Outcomes in one transaction, at most, that the disk refused earlier.
@@ -126,8 +136,12 @@ final class SpoolWriter: Sendable {
 
     /// On the writing queue, as is all that follows.
     private func drain() {
-        while let batch = self.takeBatch() {
-            let results = self.write(batch.map(\.change))
+        while var batch = self.takeBatch() {
+            let results = self.write(batch.map(\.change)) {
+                let more = self.takeMore()
+                batch += more
+                return more.map(\.change)
+            }
             self.state.withLockedValue { $0.inFlight = [] }
             var isLate = false
             for (write, result) in zip(batch, results) where !write.answer(result) {
@@ -159,28 +173,32 @@ final class SpoolWriter: Sendable {
     private func takeBatch() -> [SpoolWrite]? {
         self.state.withLockedValue { state in
             let batch = state.pending.takeBatch()
-            for write in batch {
-                if case .begin = write.change {
-                    state.beginning.count -= 1
-                    state.beginning.bytes -= write.change.size
-                }
-            }
-            guard batch.isEmpty else {
-                state.inFlight = batch
-                return batch
-            }
-            state.isWriting = false
-            return nil
+            state.take(batch)
+            if batch.isEmpty { state.isWriting = false }
+            return batch.isEmpty ? nil : batch
+        }
+    }
+
+    private func takeMore() -> [SpoolWrite] {
+        self.state.withLockedValue { state in
+            let more = state.pending.takeMore()
+            state.take(more)
+            return more
         }
     }
 
     /// Makes changes, and before them those that the disk refused earlier.
     ///
+    /// - Parameter more: what came meanwhile and is to be made along with them; asked until there is nothing.
     /// - Returns: what became of each change; one that cannot be made leaves the others as they are.
     @discardableResult
-    private func write(_ changes: [SpoolChange]) -> [Result<Void, OutboxError>] {
-        let kept = self.keptBefore(changes)
-        var results = self.attempt(kept.map { .finish($0) } + changes)
+    private func write(
+        _ first: [SpoolChange], more: () -> [SpoolChange] = { [] }
+    ) -> [Result<Void, OutboxError>] {
+        let kept = self.keptBefore(first)
+        var changes = kept.map { .finish($0) } + first
+        var results = self.attempt(&changes, more)
+        changes.removeFirst(kept.count)
         self.settle(kept, results.prefix(kept.count))
         results.removeFirst(kept.count)
         for (index, change) in changes.enumerated() {
@@ -220,18 +238,23 @@ final class SpoolWriter: Sendable {
         }
     }
 
-    private func attempt(_ changes: [SpoolChange]) -> [Result<Void, OutboxError>] {
+    private func attempt(
+        _ changes: inout [SpoolChange], _ more: () -> [SpoolChange] = { [] }
+    ) -> [Result<Void, OutboxError>] {
         let isSynced = changes.contains { $0.needsSync }
         var results: [Result<Void, OutboxError>] = []
         do {
             try self.store.write { db in
                 results = []
-                try self.commit(changes, db, isSynced: isSynced, &results)
+                try self.commit(&changes, more, db, isSynced: isSynced, &results)
             }
             return results
         } catch  where SpoolFailure(error) == .ofTheChange && changes.count > 1 {
             // One cannot be made, which is not the others' fault.
-            return changes.flatMap { self.attempt([$0]) }
+            return changes.flatMap { change in
+                var alone = [change]
+                return self.attempt(&alone)
+            }
         } catch {
             if (error as? DatabaseError)?.resultCode == .SQLITE_IOERR { self.doubt() }
             let failure = SpoolFailure.error(error, self.store.directory)
@@ -255,7 +278,8 @@ final class SpoolWriter: Sendable {
     func doubt() { self.state.withLockedValue { $0.isInDoubt = true } }
 
     private func commit(
-        _ changes: [SpoolChange], _ db: Database, isSynced: Bool, _ results: inout [Result<Void, OutboxError>]
+        _ changes: inout [SpoolChange], _ more: () -> [SpoolChange], _ db: Database, isSynced: Bool,
+        _ results: inout [Result<Void, OutboxError>]
     ) throws {
         if self.state.withLockedValue({ $0.isInDoubt }) {
             // What the system still has of the log goes into the database file, and the log begins anew.
@@ -273,16 +297,19 @@ final class SpoolWriter: Sendable {
         try db.inTransaction(.immediate) {
             let before = try SpoolTally(db)
             var tally = before
-            for change in changes {
-                do {
-                    try change.apply(db, &tally, self.configuration)
-                    results.append(.success(()))
-                } catch let error as OutboxError {
-                    // Found before anything was changed.
-                    if error.code == .full { tally.counts.refused += 1 }
-                    results.append(.failure(error))
+            repeat {
+                for change in changes[results.count...] {
+                    do {
+                        try change.apply(db, &tally, self.configuration)
+                        results.append(.success(()))
+                    } catch let error as OutboxError {
+                        // Found before anything was changed.
+                        if error.code == .full { tally.counts.refused += 1 }
+                        results.append(.failure(error))
+                    }
                 }
-            }
+                changes += more()
+            } while results.count < changes.count
             tally.counts.refused += refusals
             try tally.save(db)
             if isSynced, tally == before {
@@ -377,7 +404,8 @@ final class SpoolWriter: Sendable {
         do {
             try self.store.write { db in
                 var results: [Result<Void, OutboxError>] = []
-                try self.commit([], db, isSynced: true, &results)
+                var changes: [SpoolChange] = []
+                try self.commit(&changes, { [] }, db, isSynced: true, &results)
             }
             return true
         } catch {
