@@ -112,4 +112,17 @@ struct SpoolFixture: Sendable {
     func messageIDs(_ spool: Spool) async throws -> [MessageID] {
         try await spool.entries(after: 0, limit: 100_000).map(\.report.messageID)
     }
+
+    /// Whether the tally says of what runs and waits as many and as many bytes as the tables hold.
+    func tallyAgrees(_ spool: Spool) async throws -> Bool {
+        try await spool.store.read { db in
+            let tally = try SpoolTally(db)
+            let sql = "SELECT count(*), coalesce(sum(length(CAST("
+            let running = try Row.fetchOne(db, sql: "\(sql)context AS BLOB))), 0) FROM running")
+            let waiting = try Row.fetchOne(db, sql: "\(sql)report AS BLOB))), 0) FROM waiting")
+            guard let running, let waiting else { return false }
+            return tally.counts.running == running[0] && tally.counts.waiting == waiting[0]
+                && tally.bytes == (running[1] as Int) + (waiting[1] as Int)
+        }
+    }
 }

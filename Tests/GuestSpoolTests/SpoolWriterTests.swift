@@ -64,6 +64,49 @@ import Testing
         }
     }
 
+    @Test func whatAnOperationTakesIsKnownAndNotLookedUpWhenItEnds() async throws {
+        try await SpoolFixture.with { fixture in
+            let spool = try await fixture.open()
+            let id = try await fixture.begin(spool)
+            let statements = NIOLockedValueBox<[String]>([])
+            spool.store.writing.sync {
+                try? spool.store.write { db in
+                    db.trace { event in statements.withLockedValue { $0.append(event.description) } }
+                }
+            }
+            try await spool.finish(fixture.report(id: id))
+            let again = await #expect(throws: OutboxError.self) { try await spool.finish(fixture.report(id: id)) }
+            #expect(again?.code == .notBegun)
+            let seen = statements.withLockedValue { $0 }
+            #expect(seen.count { $0.hasPrefix("INSERT INTO waiting") } == 1)
+            // That one was of the second attempt, of an operation that nobody knows any more.
+            #expect(seen.count { $0.hasPrefix("SELECT length") } == 1)
+            #expect(try await fixture.tallyAgrees(spool))
+            try await spool.close()
+        }
+    }
+
+    @Test func twoOutcomesOfOneOperationInOneTransactionAreOne() async throws {
+        try await SpoolFixture.with { fixture in
+            let spool = try await fixture.open()
+            let id = try await fixture.begin(spool)
+            let failures = NIOLockedValueBox<[OutboxError.Code]>([])
+            try await fixture.together(spool, 2) { group in
+                for _ in 0..<2 {
+                    group.addTask {
+                        do { try await spool.finish(fixture.report(id: id)) } catch let error as OutboxError {
+                            failures.withLockedValue { $0.append(error.code) }
+                        }
+                    }
+                }
+            }
+            #expect(failures.withLockedValue { $0 } == [.notBegun])
+            #expect(try await fixture.messageIDs(spool) == [id])
+            #expect(try await fixture.tallyAgrees(spool))
+            try await spool.close()
+        }
+    }
+
     @Test func anOperationThatBeganIsOnTheDiskSoonWithoutAnOutcome() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open()

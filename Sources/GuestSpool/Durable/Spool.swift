@@ -55,7 +55,8 @@ public final class Spool: Outbox {
     ///   succeeds, which is tried every half minute at the latest. Nobody need call again. If the process ends before
     ///   that, the outcome is lost, and the operation is told as interrupted.
     public func finish(_ report: OutcomeReport) async throws {
-        try await self.writer.write(.finish(SpoolChange.Finish(report)))
+        let contextSize = self.store.contextSize(of: report.messageID.description)
+        try await self.writer.write(.finish(SpoolChange.Finish(report, contextSize: contextSize)))
     }
 
     /// Outcomes that wait, oldest first. One that cannot be read does not hold up those behind it: it is set aside, as

@@ -11,8 +11,9 @@ extension SpoolChange.Begin {
         let (forOthers, isAbsurd) = (counts.running + 1).multipliedReportingOverflow(by: configuration.reservedBytes)
         // A tally that is wrong, or a limit that is none, must not end the process.
         let reserved = isAbsurd ? .max >> 1 : min(forOthers, .max >> 1) + 2 * self.context.count
-        let holds =
+        var holds: String {
             "\(counts.running) operations run, \(counts.waiting) outcomes wait for a conductor, \(counts.setAside) are set aside"
+        }
         if count >= configuration.maximumCount {
             return OutboxError(
                 .full,
@@ -51,7 +52,7 @@ extension SpoolChange.Begin {
 
 extension SpoolChange.Finish {
     func apply(_ db: Database, _ tally: inout SpoolTally) throws {
-        guard let bytes = try SpoolChange.takeRunning(self.messageID, db) else {
+        guard let bytes = try SpoolChange.takeRunning(self.messageID, self.contextSize, db) else {
             throw OutboxError(
                 .notBegun, "The operation of message \(self.messageID) was not begun, or has ended before.")
         }
@@ -72,18 +73,21 @@ extension SpoolChange {
     ///
     /// Two statements: for RETURNING, SQLite opens a table of its own each time, which takes longer than all else here.
     ///
+    /// - Parameter contextSize: the bytes of its context; looked up if nil.
     /// - Returns: the bytes of its context; nil when it does not run.
-    fileprivate static func takeRunning(_ messageID: String, _ db: Database) throws -> Int? {
-        let bytes = try Int.fetchOne(
-            try db.cachedStatement(sql: "SELECT length(CAST(context AS BLOB)) FROM running WHERE message_id = ?"),
-            arguments: [messageID])
+    fileprivate static func takeRunning(_ messageID: String, _ contextSize: Int?, _ db: Database) throws -> Int? {
+        let bytes =
+            try contextSize
+            ?? Int.fetchOne(
+                try db.cachedStatement(sql: "SELECT length(CAST(context AS BLOB)) FROM running WHERE message_id = ?"),
+                arguments: [messageID])
         guard let bytes else { return nil }
         try db.cachedStatement(sql: "DELETE FROM running WHERE message_id = ?").execute(arguments: [messageID])
-        return bytes
+        return db.changesCount == 1 ? bytes : nil
     }
 
     static func cancel(_ messageID: String, _ db: Database, _ tally: inout SpoolTally) throws {
-        guard let bytes = try Self.takeRunning(messageID, db) else { return }
+        guard let bytes = try Self.takeRunning(messageID, nil, db) else { return }
         tally.counts.begun -= 1
         tally.counts.running -= 1
         tally.bytes -= bytes

@@ -41,8 +41,11 @@ enum SpoolChange: Sendable {
         let messageID: String
         let phase: String
         let report: Data
+        /// The bytes of the operation's context, if they are known: then they need not be looked up.
+        let contextSize: Int?
 
-        init(_ report: OutcomeReport) {
+        init(_ report: OutcomeReport, contextSize: Int? = nil) {
+            self.contextSize = contextSize
             self.messageID = report.messageID.description
             self.phase = report.outcome.phase.rawValue
             self.report = Data(JSONWriter.encode(.object(report.json)))

@@ -194,6 +194,11 @@ final class SpoolStore: Sendable {
     /// Whether this agent has begun the operation and not ended it.
     func isRunning(_ messageID: String) -> Bool { self.state.withLockedValue { $0.running[messageID] != nil } }
 
+    /// The bytes that the context of an operation takes which this agent has begun and not ended.
+    func contextSize(of messageID: String) -> Int? {
+        self.state.withLockedValue { $0.running[messageID]?.context.count }
+    }
+
     /// Somebody was told of this sequence.
     func told(_ sequence: Int64) {
         self.state.withLockedValue { $0.lastSequence = max($0.lastSequence, sequence) }

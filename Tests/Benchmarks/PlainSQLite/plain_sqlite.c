@@ -12,7 +12,7 @@ enum { LOG_STEP = 4 << 20, ID_LENGTH = 36 };
 
 struct plain_sqlite {
     sqlite3 *db;
-    sqlite3_stmt *begin, *commit, *read_tally, *save_tally, *insert_running, *find_running, *delete_running, *insert_waiting;
+    sqlite3_stmt *begin, *commit, *read_tally, *save_tally, *insert_running, *delete_running, *insert_waiting;
     // Its bytes in the log when it was last carried over, and now.
     long long carried_over, log;
     sqlite3_int64 page_size;
@@ -68,8 +68,6 @@ plain_sqlite *plain_sqlite_open(const char *path) {
                 "INSERT INTO running (message_id, context, begun_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING") ||
         prepare(file, &file->delete_running,
                 "DELETE FROM running WHERE message_id = ?") ||
-        prepare(file, &file->find_running,
-                "SELECT length(CAST(context AS BLOB)) FROM running WHERE message_id = ?") ||
         prepare(file, &file->insert_waiting, "INSERT INTO waiting (message_id, phase, report) VALUES (?, ?, ?)"))
         say(file, sqlite3_errcode(file->db) ? sqlite3_errcode(file->db) : SQLITE_ERROR);
     return file;
@@ -120,8 +118,6 @@ int plain_sqlite_write(
     if ((code = run(file, file->begin)) || (code = run(file, file->read_tally))) return code;
     for (int i = 0; i < count; i++) {
         make_id(file->random * (first + (unsigned long long)i + 1), id);
-        sqlite3_bind_text(file->find_running, 1, id, ID_LENGTH, SQLITE_STATIC);
-        if ((code = run(file, file->find_running))) return code;
         sqlite3_bind_text(file->delete_running, 1, id, ID_LENGTH, SQLITE_STATIC);
         if ((code = run(file, file->delete_running))) return code;
         sqlite3_bind_text(file->insert_waiting, 1, id, ID_LENGTH, SQLITE_STATIC);
@@ -142,7 +138,7 @@ int plain_sqlite_write(
 void plain_sqlite_close(plain_sqlite *file) {
     if (!file) return;
     sqlite3_stmt *statements[] = {file->begin,          file->commit,         file->read_tally,    file->save_tally,
-                                  file->insert_running, file->find_running,   file->delete_running, file->insert_waiting};
+                                  file->insert_running, file->delete_running, file->insert_waiting};
     for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) sqlite3_finalize(statements[i]);
     sqlite3_close(file->db);
     free(file);
