@@ -19,10 +19,8 @@ final class SpoolWriter: Sendable {
         var beginning = (count: 0, bytes: 0)
         var isWriting = false
         var isClosed = false
-        /// Something is committed that may not be on the disk yet.
-        var isUnsynced = false
-        /// Whether a time is set for what is unsynced or kept.
-        var isSyncComing = false
+        var unsynced = UnsyncedCommits()
+        /// Whether a time is set for what is kept.
         var isRetryComing = false
         /// Outcomes that the disk did not take, by the order in which they arose. Of operations that were begun, so that
         /// they are no more than those.
@@ -214,7 +212,7 @@ final class SpoolWriter: Sendable {
             default: break
             }
         }
-        if self.state.withLockedValue({ $0.isUnsynced }) { self.syncSoon(after: Self.syncDelay) }
+        self.syncSoon()
         if self.state.withLockedValue({ !$0.kept.isEmpty }) { self.retryLater() }
         return results
     }
@@ -323,7 +321,7 @@ final class SpoolWriter: Sendable {
         FaultPoint.spoolAfterCommit.reached()
         self.state.withLockedValue { state in
             state.refusals -= refusals
-            state.isUnsynced = !isSynced
+            state.unsynced.committed(isSynced: isSynced, .now())
         }
     }
 
@@ -382,20 +380,20 @@ final class SpoolWriter: Sendable {
         }
     }
 
-    private func syncSoon(after delay: DispatchTimeInterval) {
-        let isFirst = self.state.withLockedValue { state in
-            defer { state.isSyncComing = true }
-            return !state.isSyncComing
+    /// Sees to it that what need not wait for the disk is there soon.
+    private func syncSoon(earliest: DispatchTime? = nil) {
+        let time = self.state.withLockedValue { state in
+            // Who closes the spool has tried it.
+            state.isClosed ? nil : state.unsynced.timeToSet(after: Self.syncDelay, earliest: earliest)
         }
-        guard isFirst else { return }
-        self.store.writing.asyncAfter(deadline: .now() + delay) { [weak self] in
+        guard let time else { return }
+        self.store.writing.asyncAfter(deadline: time) { [weak self] in
             guard let self else { return }
-            let isUnsynced = self.state.withLockedValue { state in
-                state.isSyncComing = false
-                return state.isUnsynced && !state.isClosed
+            let isOverdue = self.state.withLockedValue { state in
+                state.unsynced.timeCame(.now(), delay: Self.syncDelay) && !state.isClosed
             }
-            guard isUnsynced, !self.sync() else { return }
-            self.syncSoon(after: .seconds(Self.shortestRetry))
+            let isRefused = isOverdue && !self.sync()
+            self.syncSoon(earliest: isRefused ? .now() + .seconds(Self.shortestRetry) : nil)
         }
     }
 
@@ -447,7 +445,7 @@ final class SpoolWriter: Sendable {
                     self.write([])
                     if self.state.withLockedValue({ $0.kept.count }) == before { break }
                 }
-                if self.state.withLockedValue({ $0.isUnsynced }) { _ = self.sync() }
+                if self.state.withLockedValue({ !$0.unsynced.isEmpty }) { _ = self.sync() }
                 let lost = self.state.withLockedValue { $0.kept.count }
                 if lost > 0 {
                     self.store.logger.critical(
