@@ -36,7 +36,7 @@ struct AgentBenchmark: AsyncParsableCommand {
 
     private struct Failure: Error, CustomStringConvertible { let description: String }
 
-    private struct Figure {
+    private struct Figure: Sendable {
         var agent, conductor, rate: Double
     }
 
@@ -55,20 +55,32 @@ struct AgentBenchmark: AsyncParsableCommand {
             keyFile: "\(self.tls)/guest-\(Self.instance).key", caFile: "\(self.tls)/ca.pem")
         let spool = try await Spool.open("\(self.directory)/spool", logger: logger)
         let agent = try GuestAgent(configuration: configuration, outbox: spool, logger: logger)
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await agent.run() }
-            var figures: [Int: [Figure]] = [:]
-            for round in 0...self.rounds {
-                for concurrency in [1, 64].shuffled() {
-                    let figure = try await self.measure(agent, concurrency)
-                    // What is done for the first time takes longer.
-                    if round > 0 { figures[concurrency, default: []].append(figure) }
-                }
+        try await withThrowingTaskGroup(of: [Int: [Figure]]?.self) { group in
+            group.addTask {
+                try await agent.run()
+                return nil
+            }
+            group.addTask { try await self.measure(agent) }
+            guard let figures = try await group.next() ?? nil else {
+                throw Failure(description: "The agent ended before all was measured.")
             }
             group.cancelAll()
             self.show(figures)
         }
         try await spool.close()
+    }
+
+    /// By how many operations there are at once.
+    private func measure(_ agent: GuestAgent) async throws -> [Int: [Figure]] {
+        var figures: [Int: [Figure]] = [:]
+        for round in 0...self.rounds {
+            for concurrency in [1, 64].shuffled() {
+                let figure = try await self.measure(agent, concurrency)
+                // What is done for the first time takes longer.
+                if round > 0 { figures[concurrency, default: []].append(figure) }
+            }
+        }
+        return figures
     }
 
     /// Runs operations around nothing, and waits until the conductor has answered for all of them.
