@@ -56,7 +56,7 @@ package final class TLSHandler: ChannelDuplexHandler {
     let background: (any BackgroundWork)?
     /// The step of the handshake that is under way in the background.
     var step: PendingWork?
-    /// The server's flight is out: what the peer may say next completes the handshake.
+    /// The server has answered: what the peer says next completes the handshake, unless it was asked for another hello.
     var hasSpoken = false
     /// A step of the handshake went before those that other peers begin with.
     var hasGoneFirst = false

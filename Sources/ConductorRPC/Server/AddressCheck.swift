@@ -27,7 +27,7 @@ package final class AddressCheck: ChannelInboundHandler, RemovableChannelHandler
     }
 
     package func channelActive(context: ChannelHandlerContext) {
-        // Without an address it has gone again.
+        // Without an address it was gone when it was taken.
         guard let address = context.channel.remoteAddress, self.admits(address, context.eventLoop) else {
             context.close(promise: nil)
             return
