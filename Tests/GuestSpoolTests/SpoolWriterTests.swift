@@ -126,6 +126,38 @@ import Testing
         }
     }
 
+    /// Whoever asks without a pause for what need not wait keeps neither the sync from its time nor what the disk refused from another try.
+    @Test func whatBeginsWithoutAPauseIsOnTheDiskSoonToo() async throws {
+        try await SpoolFixture.with { fixture in
+            let spool = try await fixture.open()
+            let writer = spool.writer
+            let seen = NIOLockedValueBox((begun: 0, isSynced: false))
+            let (ends, end) = AsyncStream.makeStream(of: Void.self)
+            spool.store.writing.sync {
+                try? spool.store.write { db in
+                    db.trace { [weak writer] event in
+                        if event.description.hasPrefix("PRAGMA synchronous = FULL") {
+                            seen.withLockedValue { $0.isSynced = true }
+                        }
+                        guard event.description.hasPrefix("COMMIT") else { return }
+                        // Before a transaction is made the next one is asked for, for many times as long as a sync may wait.
+                        let isOver = seen.withLockedValue { seen in
+                            seen.begun += 1
+                            return seen.isSynced || seen.begun > 20_000
+                        }
+                        guard !isOver else { return end.finish() }
+                        let operation = BegunOperation(messageID: MessageID(), context: fixture.context)
+                        writer?.enqueue(SpoolWrite(.begin(.init(operation)), nil, deadline: .distantFuture))
+                    }
+                }
+            }
+            _ = try await fixture.begin(spool)
+            for await _ in ends {}
+            #expect(seen.withLockedValue { $0.isSynced })
+            try await spool.close()
+        }
+    }
+
     @Test func whatIsWaitedForIsWrittenToTheLog() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open()

@@ -132,22 +132,29 @@ final class SpoolWriter: Sendable {
         return nil
     }
 
-    /// On the writing queue, as is all that follows.
+    /// On the writing queue, as is all that follows. A transaction a turn: a sync that is due, and another try of what the disk refused,
+    /// are on that queue too, and must not wait until nobody asks for anything.
     private func drain() {
-        while var batch = self.takeBatch() {
-            let results = self.write(batch.map(\.change)) {
-                let more = self.takeMore()
-                batch += more
-                return more.map(\.change)
-            }
-            self.state.withLockedValue { $0.inFlight = [] }
-            var isLate = false
-            for (write, result) in zip(batch, results) where !write.answer(result) {
-                isLate = self.settleLate(write, result) || isLate
-            }
-            if isLate { self.onArrival.withLockedValue { $0 }?() }
-            self.carryOverLog()
+        guard self.writeBatch() else { return }
+        self.store.writing.async { self.drain() }
+    }
+
+    /// - Returns: whether there was something to write.
+    private func writeBatch() -> Bool {
+        guard var batch = self.takeBatch() else { return false }
+        let results = self.write(batch.map(\.change)) {
+            let more = self.takeMore()
+            batch += more
+            return more.map(\.change)
         }
+        self.state.withLockedValue { $0.inFlight = [] }
+        var isLate = false
+        for (write, result) in zip(batch, results) where !write.answer(result) {
+            isLate = self.settleLate(write, result) || isLate
+        }
+        if isLate { self.onArrival.withLockedValue { $0 }?() }
+        self.carryOverLog()
+        return true
     }
 
     /// Keeps the log short, when nobody waits for what is written.
@@ -439,7 +446,7 @@ final class SpoolWriter: Sendable {
         try await withCheckedThrowingContinuation { continuation in
             self.store.writing.async {
                 // On this queue nothing is in the middle of a write.
-                self.drain()
+                while self.writeBatch() {}
                 while self.state.withLockedValue({ !$0.kept.isEmpty }) {
                     let before = self.state.withLockedValue { $0.kept.count }
                     self.write([])
