@@ -12,14 +12,16 @@ struct ExportFile: ~Copyable {
     ///
     /// - Throws: ``ExportFileError`` when it is there already or cannot be made.
     init(_ path: String) throws(ExportFileError) {
-        self.path = path
-        self.descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard self.descriptor >= 0 else {
+        let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
             throw errno == EEXIST
                 ? ExportFileError(
                     description: "\(path) exists already; name a file that does not, so that none is lost.")
                 : ExportFileError(path, errno)
         }
+        // Only now: once every field is set `deinit` runs, also when this initializer throws, and it removes the file.
+        self.path = path
+        self.descriptor = descriptor
     }
 
     /// Adds a line.
