@@ -221,8 +221,10 @@ package struct Relay: RPCRequestHandler {
         }
         try verified?.check(notification.message)
         try self.limits.check(notification.message)
+        var message = notification.message
+        message.sender = peer.sender
         var checked = Checked(
-            message: notification.message, isPublished: operation.isPublished(report.outcome.phase),
+            message: message, isPublished: operation.isPublished(report.outcome.phase),
             signed: verified?.signed, expiry: verified?.expiry)
         if !notification.undeclaredFields.isEmpty {
             checked.leftOut = .init(

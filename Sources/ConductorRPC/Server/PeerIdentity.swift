@@ -30,6 +30,9 @@ package struct PeerIdentity: Sendable, Hashable {
         self.bits = digest.value
     }
 
+    /// The names in one text, `TENANT/INSTANCE` or `INSTANCE`; empty for a peer that goes by none.
+    package var displayName: String { self.names.filter { !$0.isEmpty }.joined(separator: "/") }
+
     package static func == (left: PeerIdentity, right: PeerIdentity) -> Bool { left.bits == right.bits }
 
     package func hash(into hasher: inout Hasher) { hasher.combine(self.bits) }

@@ -1,3 +1,4 @@
+package import Notifications
 package import TLSSocket
 
 /// Who stands at the other end of a connection.
@@ -6,6 +7,8 @@ package struct RPCPeer: Sendable {
     package private(set) var certificate: PeerCertificate?
     /// Who that is.
     package private(set) var identity: PeerIdentity
+    /// The sender of notifications that the peer's reports become. Made once for each connection.
+    package private(set) var sender: NotificationSender
     /// The peer's address, `ip:port`.
     package var remoteAddress: String
     /// The address the peer reached us under, `ip:port`.
@@ -18,7 +21,9 @@ package struct RPCPeer: Sendable {
         certificate: PeerCertificate?, identity: PeerIdentity? = nil, remoteAddress: String, localAddress: String
     ) {
         self.certificate = certificate
-        self.identity = identity ?? PeerIdentity(certificate)
+        let identity = identity ?? PeerIdentity(certificate)
+        self.identity = identity
+        self.sender = NotificationSender(key: identity.bits, name: identity.displayName)
         self.remoteAddress = remoteAddress
         self.localAddress = localAddress
     }
@@ -27,6 +32,7 @@ package struct RPCPeer: Sendable {
     mutating func proved(_ certificate: PeerCertificate, to requestHandler: any RPCRequestHandler) {
         self.certificate = certificate
         self.identity = requestHandler.identity(of: certificate)
+        self.sender = NotificationSender(key: self.identity.bits, name: self.identity.displayName)
     }
 }
 

@@ -14,6 +14,8 @@ public struct NotificationMessage: Sendable, Hashable {
     public let timestamp: NotificationTimestamp
     /// The request's context; each member is published as `_context_<name>`.
     public let context: JSONObject
+    /// The guest that reported it; nil for a notification of the control plane. It is not published in the message itself.
+    package var sender: NotificationSender?
 
     /// A notification of these values.
     public init(

@@ -79,11 +79,13 @@ public struct Redaction: Sendable {
         let payload = self.change(of: notification.payload)
         let context = self.change(of: notification.context).map(Self.withIdentityOfParts)
         guard payload != nil || context != nil else { return notification }
-        return NotificationMessage(
+        var redacted = NotificationMessage(
             messageID: notification.messageID, publisherID: notification.publisherID,
             eventType: notification.eventType, priority: notification.priority,
             payload: payload ?? notification.payload, timestamp: notification.timestamp,
             context: context ?? notification.context)
+        redacted.sender = notification.sender
+        return redacted
     }
 }
 

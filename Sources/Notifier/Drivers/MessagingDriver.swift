@@ -80,7 +80,8 @@ public final class MessagingDriver: NotificationDriver {
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
         let message = OutgoingMessage(
-            queue: "\(self.topic).\(notification.priority.rawValue)", body: self.envelope.encode(notification))
+            queue: "\(self.topic).\(notification.priority.rawValue)", body: self.envelope.encode(notification),
+            sender: notification.sender.map { .init(key: $0.key, name: $0.name) })
         self.publisher.enqueue(message) { [name] result in
             completion(result.mapError { DriverError($0, driver: name) })
         }
