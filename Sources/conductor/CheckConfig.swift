@@ -3,6 +3,7 @@ import ConductorService
 import Foundation
 import Logging
 import Notifier
+import ProgramStreams
 import Settings
 import TLSSocket
 
@@ -17,11 +18,11 @@ struct CheckConfig: AsyncParsableCommand {
     func run() async throws {
         try await ConductorExit.mapErrors {
             let settings = try await self.options.load()
-            print(settings.describe())
+            try StandardStreams.print(settings.describe() + "\n")
             let catalogues = try settings.catalogues()
             let tls = try TLSContext(settings)
             let now = Int64(Date().timeIntervalSince1970)
-            for expiry in tls.expiries { print(expiry.line(now: now)) }
+            try StandardStreams.print(tls.expiries.map { $0.line(now: now) + "\n" }.joined())
             var watch = ExpiryWatch()
             for notice in watch.notices(tls.expiries, now: now) {
                 let remedy = notice.isEarly ? "check this machine's clock" : "renew it in time"

@@ -15,7 +15,7 @@ struct Conductor: AsyncParsableCommand {
         ])
 
     static func main() async {
-        StandardStreams.holdPlaces()
+        StandardStreams.begin()
         await self.main(nil)
     }
 }

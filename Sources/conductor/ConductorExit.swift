@@ -1,7 +1,6 @@
 import ArgumentParser
 import ConductorService
 import ContextSigning
-import Foundation
 import Notifier
 import PeriodicReports
 import ProgramStreams
@@ -40,12 +39,10 @@ enum ConductorExit {
         }
     }
 
-    /// Says something on standard error.
+    /// Says something on standard error, with the program's name before each line.
     ///
     /// Where nobody can hear it, the work goes on: an event must not be lost to a warning.
-    static func say(_ message: String) {
-        try? FileHandle.standardError.write(contentsOf: Data("conductor: \(message)\n".utf8))
-    }
+    static func say(_ message: String) { StandardStreams.say(message, program: "conductor") }
 
     private static func exit(for error: any Error) -> any Error {
         let message: String

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ProgramStreams
 import Settings
 
 /// `conductor settings`: every setting there is.
@@ -6,5 +7,7 @@ struct ListSettings: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "settings", abstract: "Lists every setting, its kind and its default, as a Markdown table.")
 
-    func run() { print(ConductorSettings.schema.documentation()) }
+    func run() throws {
+        try ConductorExit.mapErrors { try StandardStreams.print(ConductorSettings.schema.documentation() + "\n") }
+    }
 }

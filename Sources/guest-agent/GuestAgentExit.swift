@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import GuestAgent
 import ProgramStreams
 import Settings
@@ -19,10 +18,8 @@ enum GuestAgentExit {
     /// `EX_CONFIG` of sysexits.h.
     static let configuration = ExitCode(78)
 
-    /// Says something on standard error. Where nobody can hear it, the work goes on.
-    static func say(_ message: String) {
-        try? FileHandle.standardError.write(contentsOf: Data("guest-agent: \(message)\n".utf8))
-    }
+    /// Says something on standard error, with the program's name before each line. Where nobody can hear it, the work goes on.
+    static func say(_ message: String) { StandardStreams.say(message, program: "guest-agent") }
 
     /// Runs the body, and turns what a user can mend into a sentence on standard error and an exit code.
     static func mapErrors(_ body: () async throws -> Void) async throws {

@@ -11,7 +11,7 @@ struct GuestAgentProgram: AsyncParsableCommand {
         subcommands: [Exec.self, Status.self, Flush.self, SpoolCommand.self, ListSettings.self])
 
     static func main() async {
-        StandardStreams.holdPlaces()
+        StandardStreams.begin()
         await self.main(nil)
     }
 }

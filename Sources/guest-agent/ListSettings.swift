@@ -1,10 +1,15 @@
 import ArgumentParser
+import ProgramStreams
 import Settings
 
 /// `guest-agent settings`: every setting there is.
-struct ListSettings: ParsableCommand {
+struct ListSettings: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "settings", abstract: "Lists every setting, its kind and its default, as a Markdown table.")
 
-    func run() { print(GuestAgentSettings.schema.documentation()) }
+    func run() async throws {
+        try await GuestAgentExit.mapErrors {
+            try StandardStreams.print(GuestAgentSettings.schema.documentation() + "\n")
+        }
+    }
 }
