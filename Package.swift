@@ -66,6 +66,7 @@ let package = Package(
             dependencies: [.product(name: "NIOConcurrencyHelpers", package: "swift-nio")],
             swiftSettings: strict + faults),
         .target(name: "ProgramStreams", swiftSettings: strict),
+        .target(name: "SecureFiles", swiftSettings: strict),
         .target(
             name: "EventLoopFairness",
             dependencies: [
@@ -77,7 +78,7 @@ let package = Package(
         .target(
             name: "TLSSocket",
             dependencies: [
-                "CConductorOpenSSL", "EventLoopFairness",
+                "CConductorOpenSSL", "EventLoopFairness", "SecureFiles",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -85,11 +86,12 @@ let package = Package(
                 .product(name: "NIOTLS", package: "swift-nio"),
             ], swiftSettings: settings),
         .target(
-            name: "ContextSigning", dependencies: ["CConductorOpenSSL", "Notifications"], swiftSettings: settings),
+            name: "ContextSigning", dependencies: ["CConductorOpenSSL", "Notifications", "SecureFiles"],
+            swiftSettings: settings),
         .target(
             name: "RabbitMQ",
             dependencies: [
-                "CConductorRabbitMQ", "FaultPoints",
+                "CConductorRabbitMQ", "FaultPoints", "SecureFiles",
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
@@ -127,7 +129,7 @@ let package = Package(
         .target(
             name: "GuestSpool",
             dependencies: [
-                "FaultPoints", "Notifications",
+                "FaultPoints", "Notifications", "SecureFiles",
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
@@ -172,7 +174,8 @@ let package = Package(
             name: "conductor",
             dependencies: [
                 "CatalogueFiles", "ConductorRPC", "ConductorService", "ContextSigning", "EventLoopFairness",
-                "Notifications", "Notifier", "PeriodicReports", "ProgramStreams", "Settings", "TLSSocket",
+                "Notifications", "Notifier", "PeriodicReports", "ProgramStreams", "SecureFiles", "Settings",
+                "TLSSocket",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -182,7 +185,7 @@ let package = Package(
         .executableTarget(
             name: "guest-agent",
             dependencies: [
-                "GuestAgent", "GuestSpool", "Notifications", "ProgramStreams", "Settings", "TLSSocket",
+                "GuestAgent", "GuestSpool", "Notifications", "ProgramStreams", "SecureFiles", "Settings", "TLSSocket",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
@@ -220,6 +223,7 @@ let package = Package(
             name: "ContextSigningTests", dependencies: ["ContextSigning", "Notifications", "ProcessTesting"],
             swiftSettings: settings),
         .testTarget(name: "SettingsTests", dependencies: ["Settings"], swiftSettings: strict),
+        .testTarget(name: "SecureFilesTests", dependencies: ["SecureFiles"], swiftSettings: settings),
         .testTarget(
             name: "TLSSocketTests",
             dependencies: [

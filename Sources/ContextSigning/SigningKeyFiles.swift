@@ -1,4 +1,4 @@
-import Glibc
+import SecureFiles
 
 /// The files that keys are read from, again and again: some that are named, and all of a directory.
 package struct SigningKeyFiles: Sendable, Hashable {
@@ -38,6 +38,8 @@ package struct SigningKeyFiles: Sendable, Hashable {
 
     /// More than a set may have: it bounds what is read of a wrong directory.
     private static let longestDirectory = 256
+    /// The same with names that are passed over.
+    private static let nameLimit = 1024
 
     /// These files.
     package init(named: [Named], directory: String?) {
@@ -56,27 +58,19 @@ package struct SigningKeyFiles: Sendable, Hashable {
     /// - Throws: ``SigningKeyError`` that names the directory or the file.
     package func inDirectory() throws(SigningKeyError) -> [Named] {
         guard let directory else { return [] }
-        guard let stream = opendir(directory) else {
-            throw SigningKeyError("the directory \(directory) cannot be read: \(String(cString: strerror(errno)))")
+        var names: [String]
+        do throws(FileError) {
+            let opened = try CheckedDirectory(directory, for: .reading)
+            // Who can put a file there can sign.
+            try FileRule.trusted.check(opened.status, path: directory)
+            names = try opened.names(limit: Self.nameLimit)
+        } catch {
+            throw SigningKeyError("the directory \(directory) \(error.clause)")
         }
-        defer { closedir(stream) }
-        var status = stat()
-        // Who can put a file there can sign.
-        guard fstat(dirfd(stream), &status) == 0, status.st_mode & (S_IWGRP | S_IWOTH) == 0 else {
-            throw SigningKeyError(
-                "the directory \(directory) can be changed by others than its owner; `chmod go-w` it")
-        }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            // Where volumes of secrets keep what the other names point to, and editors what they have not written yet.
-            guard !name.hasPrefix(".") else { continue }
-            names.append(name)
-            guard names.count <= Self.longestDirectory else {
-                throw SigningKeyError("the directory \(directory) holds more than \(Self.longestDirectory) files")
-            }
+        // Where volumes of secrets keep what the other names point to, and editors what they have not written yet.
+        names.removeAll { $0.hasPrefix(".") }
+        guard names.count <= Self.longestDirectory else {
+            throw SigningKeyError("the directory \(directory) holds more than \(Self.longestDirectory) files")
         }
         var keys: [Named] = []
         for name in names.sorted() {

@@ -1,5 +1,6 @@
 internal import CConductorRabbitMQ
 internal import Glibc
+import SecureFiles
 
 extension BrokerConnection {
     /// Connects, logs in and opens both channels. Blocks, for at most three times the configured connect timeout and three
@@ -64,6 +65,9 @@ extension BrokerConnection {
         }
         if let file = tls.certificateFile {
             let keyFile = tls.keyFile ?? file
+            // The library opens both by their paths, whoever may read or write them.
+            try Self.check(.secret, keyFile, option: tls.keyFile == nil ? "ssl_cert_file" : "ssl_key_file")
+            if keyFile != file { try Self.check(.trusted, file, option: "ssl_cert_file") }
             guard amqp_ssl_socket_set_key(socket, file, keyFile) == AMQP_STATUS_OK.rawValue else {
                 throw BrokerError(
                     "ssl_cert_file \(file) or ssl_key_file \(keyFile) cannot be read, or they do not belong together")
@@ -76,6 +80,14 @@ extension BrokerConnection {
         let isAddress = tls.verifiesHostname && conductor_amqp_expect_address(socket, self.host.name) != 0
         amqp_ssl_socket_set_verify_hostname(socket, tls.verifiesHostname && !isAddress ? 1 : 0)
         return socket
+    }
+
+    private static func check(_ rule: FileRule, _ path: String, option: String) throws(BrokerError) {
+        do throws(FileError) {
+            try rule.check(path)
+        } catch {
+            throw BrokerError("\(option) \(path) \(error.clause)")
+        }
     }
 
     private func logIn() throws(BrokerError) {

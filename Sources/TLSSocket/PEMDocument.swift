@@ -1,5 +1,5 @@
 import CConductorOpenSSL
-import Glibc
+import SecureFiles
 
 /// PEM text of a configuration field, together with the words to name it in an error.
 final class PEMDocument: Sendable {
@@ -111,43 +111,14 @@ final class PEMDocument: Sendable {
     }
 
     private static func read(_ path: String, name: String, isSecret: Bool) throws(TLSError) -> [UInt8] {
-        // Not to wait for a pipe's writer: such a file is refused below.
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
-        guard descriptor >= 0 else {
-            let reason = errno
-            if reason == ENOENT || reason == ENOTDIR {
-                throw TLSError(.fileNotFound, "\(name) does not exist; check the path")
-            }
-            throw self.unreadable(name, reason)
-        }
-        defer { Glibc.close(descriptor) }
-        // Of the open file, which is the one that is read.
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw self.unreadable(name, errno) }
-        guard status.st_mode & S_IFMT == S_IFREG else {
-            throw TLSError(
-                .fileUnreadable, "\(name) cannot be read: it is no regular file; name the file that holds the PEM text")
-        }
-        if isSecret { try FileSecrecy.check(status, path: path, name: name) }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 16_384)
-        defer { OPENSSL_cleanse(&chunk, chunk.count) }
-        while true {
-            let count = Glibc.read(descriptor, &chunk, chunk.count)
-            if count == 0 { return bytes }
-            if count < 0 {
-                if errno == EINTR { continue }
-                throw self.unreadable(name, errno)
-            }
-            bytes.append(contentsOf: chunk[..<count])
-            if bytes.count > self.maximumBytes {
-                throw TLSError(.fileUnreadable, "\(name) is larger than 16 MiB; this cannot be the right file")
+        do throws(FileError) {
+            return try FileContents(path, limit: self.maximumBytes, rule: isSecret ? .secret : nil).bytes
+        } catch {
+            switch error.kind {
+            case .missing: throw TLSError(.fileNotFound, "\(name) \(error.clause)")
+            case .exposed: throw TLSError(.keyExposed, "\(name) \(error.clause)")
+            default: throw TLSError(.fileUnreadable, "\(name) \(error.clause)")
             }
         }
-    }
-
-    private static func unreadable(_ name: String, _ reason: Int32) -> TLSError {
-        let text = String(cString: strerror(reason))
-        return TLSError(.fileUnreadable, "\(name) cannot be read: \(text); check its permissions and owner")
     }
 }

@@ -1,5 +1,6 @@
 import ContextSigning
 import Foundation
+import Glibc
 import Testing
 
 /// Keys that lie in files, and what is different between two sets of them.
@@ -60,6 +61,16 @@ import Testing
         }
         let none = try SigningKeyFiles(named: [], directory: nil).inDirectory()
         #expect(none.isEmpty)
+    }
+
+    @Test("The owner of a key directory is checked", .enabled(if: geteuid() == 0))
+    func aDirectoryOfAnotherUserIsRefused() throws {
+        try self.withDirectory(["1.HS256"]) { files in
+            let directory = try #require(files.directory)
+            try #require(chown(directory, 65_534, 65_534) == 0)
+            let error = #expect(throws: SigningKeyError.self) { try files.inDirectory() }
+            #expect(error?.description.contains("chown root \(directory)") == true)
+        }
     }
 
     @Test func setsAreComparedByNamesAndKeys() throws {

@@ -1,5 +1,6 @@
 import ContextSigning
 import Foundation
+import Glibc
 import Notifications
 import ProcessTesting
 import Testing
@@ -65,9 +66,31 @@ import Testing
                 try SigningKey(kid: "k", algorithm: .hs256, file: file)
             }
             #expect(error?.description.contains(file) == true && error?.description.contains("chmod") == true)
-            for mode in [0o400, 0o600, 0o640, 0o440] {
+            // Of root's file its group may read it, as of every secret (FileRule).
+            for mode in [0o400, 0o600] + (geteuid() == 0 ? [0o640, 0o440] : []) {
                 try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: file)
                 #expect(throws: Never.self) { try SigningKey(kid: "k", algorithm: .hs256, file: file) }
+            }
+        }
+    }
+
+    @Test("Owners of context keys are checked, as those of TLS keys are", .enabled(if: geteuid() == 0))
+    func aKeyOfAnotherUserIsRefused() async throws {
+        try await self.withDirectory { directory in
+            let secret = try self.write(Self.secret, to: directory.appending(path: "secret"), mode: 0o600)
+            let (own, shown) = (directory.appending(path: "own").path, directory.appending(path: "shown").path)
+            try await self.openssl("genpkey", "-algorithm", "ed25519", "-out", own)
+            try await self.openssl("pkey", "-in", own, "-pubout", "-out", shown)
+            for (algorithm, file) in [(.hs256, secret), (.edDSA, own), (.edDSA, shown)]
+                as [(SigningAlgorithm, String)]
+            {
+                try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: file)
+                #expect(throws: Never.self) { try SigningKey(kid: "k", algorithm: algorithm, file: file) }
+                try #require(chown(file, 65_534, 65_534) == 0)
+                let error = #expect(throws: SigningKeyError.self) {
+                    try SigningKey(kid: "k", algorithm: algorithm, file: file)
+                }
+                #expect(error?.description.contains("chown root \(file)") == true, "\(error?.description ?? "")")
             }
         }
     }

@@ -79,6 +79,22 @@ struct PublisherConnectionTests {
         try await self.expectCannotConnect(url, hint: hint)
     }
 
+    @Test("a client's key that others may read is not used, nor a certificate that others may write")
+    func exposedClientKey() async throws {
+        let directory = FileManager.default.temporaryDirectory.appending(path: "client-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let (certificate, key) = (directory.appending(path: "cert.pem").path, directory.appending(path: "key.pem").path)
+        try FileManager.default.copyItem(atPath: self.broker.clientCertificateFile, toPath: certificate)
+        try FileManager.default.copyItem(atPath: self.broker.clientKeyFile, toPath: key)
+        let url = self.broker.tlsURL + "&ssl_cert_file=\(certificate)&ssl_key_file=\(key)"
+        for (keyMode, certificateMode, option) in [(0o644, 0o644, "ssl_key_file"), (0o600, 0o666, "ssl_cert_file")] {
+            try FileManager.default.setAttributes([.posixPermissions: keyMode], ofItemAtPath: key)
+            try FileManager.default.setAttributes([.posixPermissions: certificateMode], ofItemAtPath: certificate)
+            try await self.expectCannotConnect(url, hint: "\(option) \(directory.path)")
+        }
+    }
+
     @Test("a certificate that does not name the host is refused, unless the URL says not to look")
     func otherHost() async throws {
         let (broker, message) = (self.broker, self.message())

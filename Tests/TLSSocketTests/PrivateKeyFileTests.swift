@@ -6,35 +6,7 @@ import Testing
 
 /// Who may read the file of a private key.
 @Suite(.timeLimit(.minutes(1)))
-struct FileSecrecyTests {
-    @Test(
-        arguments: [
-            (0o400, 1000), (0o600, 1000), (0o700, 1000), (0o600, 0), (0o640, 0), (0o440, 0),
-        ] as [(mode_t, uid_t)])
-    func isSecret(mode: mode_t, owner: uid_t) {
-        #expect(FileSecrecy.problem(owner: owner, mode: mode, path: "/k", user: 1000) == nil)
-    }
-
-    @Test(
-        arguments: [
-            (0o604, 1000, "every user", "0600"), (0o644, 0, "every user", "0640"), (0o602, 0, "every user", "0640"),
-            (0o601, 0, "every user", "0640"), (0o640, 1000, "group", "0600"), (0o620, 0, "group", "0640"),
-            (0o660, 0, "group", "0640"), (0o610, 0, "group", "0640"),
-        ] as [(mode_t, uid_t, String, String)])
-    func isExposed(mode: mode_t, owner: uid_t, whom: String, remedy: String) throws {
-        let problem = try #require(FileSecrecy.problem(owner: owner, mode: mode, path: "/etc/a b's.key", user: 1000))
-        #expect(problem.what.contains(whom))
-        #expect(problem.remedy == "chmod \(remedy) '/etc/a b'\\''s.key'")
-    }
-
-    @Test(arguments: [(1001, 1000, "1000"), (65_534, 0, "root"), (1000, 0, "root")] as [(uid_t, uid_t, String)])
-    func isSomebodyElses(owner: uid_t, user: uid_t, heir: String) throws {
-        let problem = try #require(FileSecrecy.problem(owner: owner, mode: 0o600, path: "/k", user: user))
-        #expect(problem.what.contains("user \(owner)") && problem.remedy == "chown \(heir) /k")
-        #expect(FileSecrecy.problem(owner: user, mode: 0o600, path: "/k", user: user) == nil)
-        #expect(FileSecrecy.problem(owner: 0, mode: 0o640, path: "/k", user: user) == nil)
-    }
-
+struct PrivateKeyFileTests {
     private func context(_ files: IdentityFiles) throws -> TLSContext {
         try TLSContext(
             configuration: TLSConfiguration(

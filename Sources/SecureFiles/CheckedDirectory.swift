@@ -1,0 +1,215 @@
+import Glibc
+
+/// A directory that was opened once, and files in it that are opened relative to it.
+///
+/// A name in it is never taken for another file: symbolic links and special files are refused, and what is opened is looked
+/// at before it is changed.
+package final class CheckedDirectory: Sendable {
+    /// What the program does in the directory.
+    package enum Use: Sendable, Hashable {
+        /// It makes and changes files. The directory must be root's or this program's user's own and nobody else may write
+        /// in it; nor may anybody else exchange one of the directories that lead there.
+        case writing
+        /// It reads files, and only of a directory that is its own it may be sure that nobody exchanges them.
+        case reading
+    }
+
+    /// Its path, as it was given.
+    package let path: String
+    /// What the file system says of the directory itself.
+    package let status: FileStatus
+    private let directory: OpenFile
+    private var descriptor: CInt { self.directory.descriptor }
+
+    /// Opens the directory.
+    ///
+    /// - Throws: ``FileError``; of the kind ``FileError/Kind/exposed`` for a directory that breaks the rule of its use, and of
+    ///   the kind ``FileError/Kind/wrongKind`` for something that is no directory.
+    package init(_ path: String, for use: Use) throws(FileError) {
+        let directory: OpenFile
+        switch use {
+        case .writing: directory = try DirectoryWalk.open(path)
+        case .reading: directory = try Self.openAny(path)
+        }
+        self.path = path
+        self.status = try directory.status()
+        self.directory = directory
+    }
+
+    private static func openAny(_ path: String) throws(FileError) -> OpenFile {
+        do throws(FileError) {
+            return try OpenFile(path, O_RDONLY | O_DIRECTORY, action: "opened")
+        } catch {
+            guard error.code == ENOTDIR, let found = try FileStatus.of(path), !found.isDirectory else { throw error }
+            throw FileError(.wrongKind, path, "is no directory; name a directory", code: ENOTDIR)
+        }
+    }
+
+    /// Makes the directory, for this user only, if nothing has its name.
+    ///
+    /// - Returns: whether it was made.
+    /// - Throws: ``FileError``; of the kind ``FileError/Kind/missing`` when its parent is.
+    package static func make(_ path: String) throws(FileError) -> Bool {
+        guard unsafe mkdir(path, 0o700) == 0 else {
+            if errno == EEXIST { return false }
+            throw FileError(errno, path, "made")
+        }
+        let made = try OpenFile(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, action: "opened")
+        // Whatever the umask took away. Somebody else's is not touched, even where the name was exchanged.
+        if try made.status().owner == geteuid() { _ = fchmod(made.descriptor, 0o700) }
+        let parent = try OpenFile("\(path)/..", O_RDONLY | O_DIRECTORY, action: "opened")
+        try parent.sync()
+        return true
+    }
+
+    /// Opens a file that may be read.
+    ///
+    /// - Returns: nil when nothing has this name.
+    /// - Throws: ``FileError``, also for anything but a regular file.
+    package func openForReading(_ name: String) throws(FileError) -> OpenFile? {
+        do throws(FileError) {
+            return try self.open(name, O_RDONLY, 0, "read")
+        } catch {
+            if error.kind == .missing { return nil }
+            throw error
+        }
+    }
+
+    /// Opens a file that is changed in place, and makes it if nothing has its name. Its owner alone has rights to it.
+    ///
+    /// - Throws: ``FileError``, also for anything but a regular file of root's or this user's.
+    package func openForChanging(_ name: String) throws(FileError) -> OpenFile {
+        let file = try self.open(name, O_RDWR | O_CREAT, 0o600, "opened or made")
+        let status = try file.status()
+        guard status.owner == geteuid() || status.owner == 0 else {
+            throw FileError(
+                .exposed, self.path(of: name),
+                "belongs to the user \(status.owner), who is neither root nor this program's; "
+                    + "run `chown \(geteuid()) \(FileRule.quoted(self.path(of: name)))`")
+        }
+        // Whatever the umask took away, or an older version had given. Of root's file a service cannot change it.
+        if status.mode & 0o777 != 0o600 { _ = fchmod(file.descriptor, 0o600) }
+        return file
+    }
+
+    private func open(
+        _ name: String, _ flags: CInt, _ permissions: mode_t, _ action: String
+    ) throws(FileError) -> OpenFile {
+        // Not to wait for a pipe's writer: such a file is refused below.
+        let flags = flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
+        let file = try OpenFile(self.descriptor, name, flags, permissions, self.path(of: name), action)
+        guard try file.status().isRegularFile else { throw self.isNoFile(name) }
+        return file
+    }
+
+    /// Looks whether SQLite, which opens files by their paths, may open this one: it is a regular file, or nothing.
+    ///
+    /// In somebody else's directory a second name of a file could be one of ours, so it must have no other there.
+    ///
+    /// - Throws: ``FileError``.
+    package func checkOpensByPath(_ name: String) throws(FileError) {
+        guard let status = try self.status(of: name) else { return }
+        guard status.isRegularFile else { throw self.isNoFile(name) }
+        let isOwn = self.status.owner == 0 || self.status.owner == geteuid()
+        guard isOwn || status.links == 1 else {
+            throw FileError(
+                .exposed, self.path(of: name), "has another name elsewhere, and lies in a directory of another user")
+        }
+    }
+
+    /// What the file system says of a name in the directory, of a symbolic link of the link itself; nil when there is none.
+    package func status(of name: String) throws(FileError) -> FileStatus? {
+        var status = stat()
+        if unsafe fstatat(self.descriptor, name, &status, AT_SYMLINK_NOFOLLOW) == 0 { return FileStatus(status) }
+        let error = FileError(errno, self.path(of: name), "looked at")
+        if error.kind == .missing { return nil }
+        throw error
+    }
+
+    /// Gives a file another name in the directory; a file of that name is replaced.
+    ///
+    /// - Throws: ``FileError``; of the kind ``FileError/Kind/missing`` when there is no such file.
+    package func rename(_ name: String, to other: String) throws(FileError) {
+        guard unsafe renameat(self.descriptor, name, self.descriptor, other) == 0 else {
+            throw FileError(errno, self.path(of: other), "made")
+        }
+    }
+
+    /// Removes a name, of a symbolic link the link itself.
+    ///
+    /// - Returns: whether it was there.
+    @discardableResult
+    package func remove(_ name: String) throws(FileError) -> Bool {
+        if unsafe unlinkat(self.descriptor, name, 0) == 0 { return true }
+        if errno == ENOENT { return false }
+        throw FileError(errno, self.path(of: name), "removed")
+    }
+
+    /// Writes a file whole, or leaves what was there: under another name first, then in its place. It is on the disk when this
+    /// returns.
+    ///
+    /// - Throws: ``FileError``.
+    package func replace(_ name: String, with bytes: [UInt8]) throws(FileError) {
+        let temporary = "\(name).part"
+        // What an earlier attempt has left.
+        try self.remove(temporary)
+        let file = try OpenFile(
+            self.descriptor, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600, self.path(of: temporary),
+            "made")
+        do throws(FileError) {
+            // Whatever the umask took away.
+            _ = fchmod(file.descriptor, 0o600)
+            try file.write(bytes)
+            try file.sync()
+            try self.rename(temporary, to: name)
+        } catch {
+            _ = try? self.remove(temporary)
+            throw error
+        }
+        try self.sync()
+    }
+
+    /// Returns when names in the directory are on the disk.
+    package func sync() throws(FileError) {
+        guard fsync(self.descriptor) == 0 else { throw FileError(errno, self.path, "written") }
+    }
+
+    /// The names in the directory, in no order, without `.` and `..`.
+    ///
+    /// - Throws: ``FileError``, also when there are more than the limit.
+    package func names(limit: Int = .max) throws(FileError) -> [String] {
+        // One of its own, since the place in the directory is the open file's.
+        let copy = unsafe openat(self.descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard copy >= 0 else { throw FileError(errno, self.path, "read") }
+        guard let stream = unsafe fdopendir(copy) else {
+            let code = errno
+            close(copy)
+            throw FileError(code, self.path, "read")
+        }
+        defer { unsafe closedir(stream) }
+        var names: [String] = []
+        while true {
+            errno = 0
+            guard let entry = unsafe readdir(stream) else {
+                guard errno == 0 else { throw FileError(errno, self.path, "read") }
+                return names
+            }
+            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            guard name != ".", name != ".." else { continue }
+            guard names.count < limit else {
+                throw FileError(.tooLong, self.path, "holds more than \(limit) files")
+            }
+            names.append(name)
+        }
+    }
+
+    private func path(of name: String) -> String { "\(self.path)/\(name)" }
+
+    private func isNoFile(_ name: String) -> FileError {
+        FileError(
+            .wrongKind, self.path(of: name),
+            "is no regular file, but a link, a directory, a pipe or a device; see who has put it there, and remove it")
+    }
+}

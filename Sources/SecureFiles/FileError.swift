@@ -1,0 +1,67 @@
+import Glibc
+
+/// Why a file or directory cannot be used.
+package struct FileError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// What kind of failure.
+    package enum Kind: Sendable, Hashable {
+        /// Nothing has this name.
+        case missing
+        /// Something may be there; this user may not look, read or write.
+        case forbidden
+        /// Something has this name already.
+        case exists
+        /// It is a symbolic link, a directory, a pipe or another special file.
+        case wrongKind
+        /// Its owner or mode opens it to users who must not have it.
+        case exposed
+        /// It is longer than the reader accepts.
+        case tooLong
+        /// The disk has no room.
+        case diskFull
+        /// Anything else that the system reports.
+        case failed
+    }
+
+    /// What kind of failure.
+    package let kind: Kind
+    /// The file or directory.
+    package let path: String
+    /// The rest of a sentence whose subject is the file: what is wrong, and what to do.
+    package let clause: String
+    /// The system's `errno`; 0 for a verdict of this module.
+    package let code: CInt
+
+    /// A sentence.
+    package var description: String { "\(self.path) \(self.clause)." }
+
+    package init(_ kind: Kind, _ path: String, _ clause: String, code: CInt = 0) {
+        self.kind = kind
+        self.path = path
+        self.clause = clause
+        self.code = code
+    }
+
+    /// - Parameters:
+    ///   - code: the `errno` of a system call.
+    ///   - action: what cannot be done: "read", "opened", "made", "written".
+    package init(_ code: CInt, _ path: String, _ action: String) {
+        let reason = unsafe String(cString: strerror(code))
+        let kind: Kind
+        let clause: String
+        switch code {
+        case ENOENT, ENOTDIR:
+            (kind, clause) = (.missing, "does not exist; check the path")
+        case EACCES, EPERM:
+            (kind, clause) = (.forbidden, "cannot be \(action): \(reason); check its permissions and owner")
+        case EROFS: (kind, clause) = (.forbidden, "cannot be \(action): \(reason); use a disk that is writable")
+        case EEXIST:
+            (kind, clause) = (.exists, "exists already; name a file that does not, so that none is lost")
+        case ELOOP:
+            (kind, clause) = (.wrongKind, "is a symbolic link; name the file itself")
+        case EISDIR: (kind, clause) = (.wrongKind, "is a directory; name a file")
+        case ENOSPC, EDQUOT: (kind, clause) = (.diskFull, "cannot be \(action): the disk is full; make room on it")
+        default: (kind, clause) = (.failed, "cannot be \(action): \(reason)")
+        }
+        self.init(kind, path, clause, code: code)
+    }
+}

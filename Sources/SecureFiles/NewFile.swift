@@ -1,0 +1,78 @@
+package import Glibc
+
+/// A file that this program makes: whole and on the disk once it is kept, and removed otherwise.
+///
+/// Nothing that was there before is opened, followed, changed or removed. The file has its permissions from the first byte.
+package struct NewFile: ~Copyable {
+    private let file: OpenFile
+    private let directory: OpenFile
+    private let name: String
+    private let status: FileStatus
+    private var isKept = false
+
+    /// Makes the file; its directory must be there.
+    ///
+    /// - Parameter permissions: without group and others by default; the umask may take more away.
+    /// - Throws: ``FileError``, of the kind ``FileError/Kind/exists`` when something has this name.
+    package init(_ path: String, permissions: mode_t = 0o600) throws(FileError) {
+        var parts = path.split(separator: "/", omittingEmptySubsequences: false)
+        let name = String(parts.removeLast())
+        guard !name.isEmpty, name != ".", name != ".." else {
+            throw FileError(.wrongKind, path, "is a directory; name a file")
+        }
+        let parent = parts.isEmpty ? "." : parts.joined(separator: "/") + "/"
+        let directory: OpenFile
+        do throws(FileError) {
+            directory = try OpenFile(parent, O_RDONLY | O_DIRECTORY, action: "opened")
+        } catch {
+            throw error.code == 0 ? error : FileError(error.code, path, "made")
+        }
+        let file = try OpenFile(
+            directory.descriptor, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, permissions, path, "made")
+        let status: FileStatus
+        do throws(FileError) {
+            status = try file.status()
+        } catch {
+            // The name was made two lines above.
+            _ = unsafe unlinkat(directory.descriptor, name, 0)
+            throw error
+        }
+        // Nothing may throw from here on: `deinit`, which removes the file, runs once every field is set.
+        self.file = file
+        self.directory = directory
+        self.name = name
+        self.status = status
+    }
+
+    /// Adds bytes.
+    package func write(_ bytes: [UInt8]) throws(FileError) { try self.file.write(bytes) }
+
+    /// Returns when what was written is on the disk. The file is not kept by that.
+    package func sync() throws(FileError) { try self.file.sync() }
+
+    /// Keeps the file. Returns when it, and its name in the directory, are on the disk.
+    package mutating func keep() throws(FileError) {
+        try self.file.sync()
+        try self.directory.sync()
+        self.isKept = true
+    }
+
+    deinit {
+        guard !self.isKept else { return }
+        // Under this name there may be another file by now.
+        var status = stat()
+        guard unsafe fstatat(self.directory.descriptor, self.name, &status, AT_SYMLINK_NOFOLLOW) == 0,
+            FileStatus(status).isSameFile(as: self.status)
+        else { return }
+        _ = unsafe unlinkat(self.directory.descriptor, self.name, 0)
+    }
+
+    /// Makes a file of these bytes, whole and on the disk, or not at all.
+    ///
+    /// - Throws: ``FileError``.
+    package static func write(_ bytes: [UInt8], to path: String, permissions: mode_t = 0o600) throws(FileError) {
+        var file = try NewFile(path, permissions: permissions)
+        try file.write(bytes)
+        try file.keep()
+    }
+}
