@@ -269,6 +269,11 @@ extension RPCError {
             let limit = error.limitBytes
             let size = limit.map { " (\($0) bytes)" } ?? ""
             self.init(.tooLarge, "The notification is larger than the broker takes\(size).", limitBytes: limit)
+        case .rateLimited:
+            self.init(
+                .rateLimited,
+                "As many notifications of this guest wait for the broker as may of one; send this one again later.",
+                retryAfterMilliseconds: 1000)
         case .unavailable:
             self.init(
                 .brokerUnavailable, "The broker has not confirmed the notification; send it again later.",

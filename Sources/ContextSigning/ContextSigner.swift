@@ -33,10 +33,15 @@ public struct ContextSigner: Sendable {
     ///     is published.
     ///   - instanceID: the instance whose guest is to end the operation; nil where that is not known, and then the guest is
     ///     bound by its certificate only.
-    /// - Throws: ``SigningKeyError`` when OpenSSL cannot sign, or the context's names are too long for a token.
+    /// - Throws: ``SigningKeyError`` when OpenSSL cannot sign, or the context's names are too long.
     public func sign(
         _ context: NotificationContext, instanceID: String? = nil
     ) throws(SigningKeyError) -> NotificationContext {
+        do {
+            try context.checkIdentifiers()
+        } catch {
+            throw SigningKeyError("\(self.key.kid) signs no context that conductors reject: \(error)")
+        }
         let now = NotificationTimestamp.now().microsecondsSinceEpoch / 1_000_000
         let claims = ContextClaims(context, instanceID: instanceID, issuedAt: Int(now), lifetime: self.lifetime)
         guard let token = CompactJWS.sign(JSONWriter.encode(.object(claims.json)), with: self.key) else {

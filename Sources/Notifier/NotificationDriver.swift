@@ -55,6 +55,8 @@ public struct DriverError: Error, Sendable, Hashable, CustomStringConvertible {
 
         /// It cannot be taken now; the same notification can succeed later.
         public static let unavailable = Code(value: "unavailable")
+        /// As many of its sender's notifications wait as may of one; the same notification can succeed later.
+        public static let rateLimited = Code(value: "rate limited")
         /// It is larger than what is behind the driver takes.
         public static let tooLarge = Code(value: "too large")
         /// It can never be taken.
@@ -91,7 +93,7 @@ public struct DriverError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Whether the same notification can succeed later.
-    public var isRetryable: Bool { self.code == .unavailable }
+    public var isRetryable: Bool { self.code == .unavailable || self.code == .rateLimited }
 
     /// The driver and the reason.
     public var description: String { "driver \(self.driver): \(self.reason)" }

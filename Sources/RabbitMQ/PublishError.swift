@@ -6,8 +6,8 @@ package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible 
     /// The kind of failure.
     package struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Value: String {
-            case notConnected, connectionLost, channelClosed, blocked, inboxFull, timedOut, shuttingDown, accessRefused
-            case returned, nacked, tooLarge, invalidQueue
+            case notConnected, connectionLost, channelClosed, blocked, inboxFull, senderShareFull, timedOut
+            case shuttingDown, accessRefused, returned, nacked, tooLarge, invalidQueue
         }
         private let value: Value
 
@@ -21,6 +21,8 @@ package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible 
         package static let blocked = Code(value: .blocked)
         /// More messages wait for the broker than the configuration allows; nothing was sent.
         package static let inboxFull = Code(value: .inboxFull)
+        /// As much of this sender waits for the broker as may of one; nothing was sent.
+        package static let senderShareFull = Code(value: .senderShareFull)
         /// The broker did not confirm within the publish timeout.
         package static let timedOut = Code(value: .timedOut)
         /// The publisher stops, or has stopped.
@@ -66,7 +68,7 @@ package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible 
     /// Whether the message may have reached its queue all the same; else surely nothing of it was sent.
     package var mayHaveArrived: Bool {
         switch self.code {
-        case .notConnected, .blocked, .inboxFull, .accessRefused, .tooLarge, .invalidQueue: false
+        case .notConnected, .blocked, .inboxFull, .senderShareFull, .accessRefused, .tooLarge, .invalidQueue: false
         default: true
         }
     }
@@ -84,6 +86,10 @@ package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible 
     static let invalidQueue = PublishError(.invalidQueue, "a queue's name must have 1 to 255 bytes")
     static let inboxFull = PublishError(
         .inboxFull, "too many messages wait for the broker's confirmation; it is slower than its publishers")
+    static let senderShareFull = PublishError(
+        .senderShareFull, "as many messages of this guest wait for the broker as may of one")
+    static let notSentInTime = PublishError(
+        .timedOut, "the message waited too long for its turn to be sent to the broker")
     static let shuttingDown = PublishError(.shuttingDown, "the publisher is shutting down")
     static let timedOut = PublishError(.timedOut, "the broker did not confirm the message in time")
     static let nacked = PublishError(.nacked, "the broker refused the message (basic.nack): the queue may be full")

@@ -4,29 +4,43 @@ internal import ServiceLifecycle
 
 /// Publishes messages to RabbitMQ, persistent and mandatory, and tells of each whether the broker has confirmed it.
 ///
-/// All of it happens on one thread of the publisher's own, which lives as long as ``run()``. While there is no connection
-/// a message is refused at once: senders have their own copy, and know better than a queue here when to try again.
+/// All of it happens on one thread of the publisher's own, which lives as long as ``run()``; on two, where senders' large
+/// messages have a connection of their own. While there is no connection a message is refused at once: senders have their own
+/// copy, and know better than a queue here when to try again.
 ///
 /// Exchange and queues are declared as oslo.messaging declares them; what exists with other flags is used as it is, with
 /// one warning.
 package final class Publisher: Service, Sendable {
-    private let configuration: PublisherConfiguration
-    private let logger: Logger
-    private let inbox: NIOLockedValueBox<PublisherInbox>
+    let lane: PublisherLane
+    /// For senders' large messages, so that nobody's small ones wait on one connection until they are through.
+    let largeLane: PublisherLane?
+    private let largeMessageBytes: Int
 
     /// Nothing is connected before ``run()``.
     ///
     /// - Parameter logger: Gets one line for each change of state: connected, lost, cannot connect, blocked.
     package init(configuration: PublisherConfiguration, logger: Logger) {
-        self.configuration = configuration
-        self.logger = logger
-        self.inbox = NIOLockedValueBox(
-            PublisherInbox(capacity: configuration.inboxCapacity, byteCapacity: configuration.inboxByteCapacity))
+        self.lane = PublisherLane(configuration: configuration, logger: logger)
+        guard let bytes = configuration.largeMessageBytes else {
+            self.largeLane = nil
+            self.largeMessageBytes = .max
+            return
+        }
+        var (large, largeLogger) = (configuration, logger)
+        large.isForLargeMessages = true
+        large.connectionName += "-large"
+        largeLogger[metadataKey: "connection"] = "large messages"
+        self.largeLane = PublisherLane(configuration: large, logger: largeLogger)
+        self.largeMessageBytes = bytes
     }
 
-    /// What the publisher is doing. Cheap: a lock and a copy.
+    /// What the publisher is doing; of the connection for large messages, the messages count. Cheap: a lock and a copy.
     package var status: PublisherStatus {
-        self.inbox.withLockedValue { $0.status }
+        var status = self.lane.inbox.withLockedValue { $0.status }
+        guard let large = self.largeLane?.inbox.withLockedValue({ $0.status }) else { return status }
+        status.unconfirmed += large.unconfirmed
+        status.inbox += large.inbox
+        return status
     }
 
     /// Publishes a message.
@@ -47,15 +61,17 @@ package final class Publisher: Service, Sendable {
             completion(.failure(.invalidQueue))
             return
         }
-        let refusal = self.inbox.withLockedValue {
-            $0.offer(message, timeout: self.configuration.publishTimeout, completion: completion)
+        if let largeLane, message.body.count > self.largeMessageBytes, message.sender != nil {
+            largeLane.enqueue(message, completion: completion)
+        } else {
+            self.lane.enqueue(message, completion: completion)
         }
-        if let refusal { completion(.failure(refusal)) }
     }
 
     /// Wakes the thread, if messages have come since it last looked and nobody has woken it yet.
     package func flush() {
-        self.inbox.withLockedValue { $0.takeWake() }?.signal()
+        self.lane.flush()
+        self.largeLane?.flush()
     }
 
     /// Publishes a message and returns when the broker has confirmed it.
@@ -74,39 +90,12 @@ package final class Publisher: Service, Sendable {
     ///
     /// - Throws: When the system has no thread or descriptor left, or `run` is called twice. Never because of the broker.
     package func run() async throws {
-        let wake = try WakeUp()
-        let watchdog = try Watchdog(limit: self.configuration.publishTimeout / 2)
-        guard self.inbox.withLockedValue({ $0.begin(wake) }) else {
-            throw PublisherRunError(description: "Publisher.run() was called twice")
+        guard let largeLane else { return try await self.lane.run() }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.lane.run() }
+            group.addTask { try await largeLane.run() }
+            try await group.waitForAll()
         }
-        defer { self.inbox.withLockedValue { $0.end() } }
-        let (configuration, logger, inbox) = (self.configuration, self.logger, self.inbox)
-        try await withTaskCancellationHandler {
-            try await withGracefulShutdownHandler {
-                let guardian = try DedicatedThread.start(name: "rabbit-watchdog") { watchdog.run() }
-                defer {
-                    // It sleeps, and ends as soon as it is woken.
-                    watchdog.end()
-                    guardian.join()
-                }
-                try await DedicatedThread.run(name: "rabbit-publish") {
-                    PublisherLoop(
-                        configuration: configuration, logger: logger, inbox: inbox, wake: wake, watchdog: watchdog
-                    ).run()
-                }
-            } onGracefulShutdown: {
-                self.stop(.draining)
-                // The thread may be stuck in a call and see none of this.
-                watchdog.hurry(configuration.drainTimeout)
-            }
-        } onCancel: {
-            self.stop(.atOnce)
-            watchdog.hurry(.milliseconds(100))
-        }
-    }
-
-    private func stop(_ stop: PublisherInbox.Stop) {
-        self.inbox.withLockedValue { $0.requestStop(stop) }?.signal()
     }
 }
 

@@ -52,6 +52,13 @@ package struct PublisherConfiguration: Sendable {
     package var window = 1000
     /// The same in bytes of their bodies, which are kept until then.
     package var windowBytes = 64 * 1024 * 1024
+    /// The most bytes of one sender that are sent and not yet confirmed, and never more than an eighth of ``windowBytes``: they are
+    /// what others' messages wait for in the broker and on the way to it.
+    package var senderWindowBytes = 128 * 1024
+    /// The length in bytes above which a sender's messages go over a connection of their own; nil to have one connection for all.
+    package var largeMessageBytes: Int?
+    /// Whether this is that connection.
+    var isForLargeMessages = false
     /// The most messages that wait for room in the window.
     package var inboxCapacity = 10_000
     /// The same in bytes of their bodies; what these lie in may be twice as large, or 2 KiB for small ones.

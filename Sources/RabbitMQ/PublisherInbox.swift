@@ -19,6 +19,7 @@ struct PublisherInbox {
     /// Taken out, but still waiting for room in the window: they count towards the capacity.
     private var heldCount = 0
     private var heldBytes = 0
+    private var shares: SenderShares
     private var hasBegun = false
     private var wake: WakeUp?
     /// Messages have come since the thread looked, and it was not woken yet.
@@ -32,6 +33,7 @@ struct PublisherInbox {
     init(capacity: Int, byteCapacity: Int) {
         self.capacity = capacity
         self.byteCapacity = byteCapacity
+        self.shares = SenderShares(capacity: capacity, byteCapacity: byteCapacity)
     }
 
     /// False when it has begun before.
@@ -65,12 +67,20 @@ struct PublisherInbox {
         if let refusal = self.refusal { return refusal }
         let size = message.body.count
         if let limit = self.sizeLimit, size > limit { return .tooLarge(limit: limit) }
-        guard self.items.count + self.heldCount < self.capacity,
-            // One message always fits, however small the inbox.
-            self.bytes + self.heldBytes + size <= self.byteCapacity || self.items.count + self.heldCount == 0
-        else { return .inboxFull }
+        let count = self.items.count + self.heldCount
+        let bytes = self.bytes + self.heldBytes
+        // One message always fits, however small the inbox.
+        guard count < self.capacity, bytes + size <= self.byteCapacity || count == 0 else { return .inboxFull }
+        let flow = self.shares.take(
+            message.sender, bytes: size, countLeft: self.capacity - count, bytesLeft: self.byteCapacity - bytes)
+        guard let flow else { return .senderShareFull }
         if self.items.isEmpty { self.isWakeDue = true }
-        self.items.append(Item(message: message, completion: completion, deadline: .now + timeout))
+        let now = ContinuousClock.now
+        self.items.append(
+            Item(
+                message: message, completion: completion, deadline: now + timeout,
+                // The rest of the time is the broker's: a queue of its sender's own making is not the broker's fault.
+                sendBy: now + timeout / 2, flow: flow))
         self.bytes += size
         return nil
     }
@@ -82,18 +92,27 @@ struct PublisherInbox {
         return self.wake
     }
 
-    /// Takes everything, unless what was taken before still waits.
-    mutating func take(stillHeld count: Int, bytes: Int, into batch: inout [Item]) {
-        if count == 0 {
+    /// Takes everything, so that each sender's messages have their turn, unless nothing of it could be sent now.
+    ///
+    /// - Parameters:
+    ///   - isWanted: whether anything could be sent.
+    ///   - count: how many of those that were taken before still wait.
+    ///   - bytes: their bytes.
+    mutating func take(if isWanted: Bool, stillHeld count: Int, bytes: Int, into batch: inout [Item]) {
+        self.heldCount = count
+        self.heldBytes = bytes
+        if isWanted {
             swap(&self.items, &batch)
             self.isWakeDue = false
-            self.heldCount = batch.count
-            self.heldBytes = self.bytes
+            self.heldCount += batch.count
+            self.heldBytes += self.bytes
             self.bytes = 0
-        } else {
-            self.heldCount = count
-            self.heldBytes = bytes
         }
         self.status.inbox = self.items.count + self.heldCount
+    }
+
+    /// Gives back what senders have in hand no longer.
+    mutating func release(_ released: [PublisherStateMachine<PublishCompletion>.Release]) {
+        for release in released { self.shares.release(release.flow, bytes: release.bytes) }
     }
 }

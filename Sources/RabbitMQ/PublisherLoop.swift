@@ -23,6 +23,7 @@ final class PublisherLoop {
     private var generator = SystemRandomNumberGenerator()
     private var outcomes: [Machine.Outcome] = []
     private var taken: [PublisherInbox.Item] = []
+    private var released: [Machine.Release] = []
     /// A broker closed the channel: it is reopened when what came before has been dealt with.
     private var channelIsClosed = false
     private var declarationBackoff: ReconnectBackoff
@@ -36,7 +37,9 @@ final class PublisherLoop {
         self.wake = wake
         self.watchdog = watchdog
         self.report = PublisherReport(configuration: configuration, logger: logger)
-        self.machine = Machine(window: configuration.window, byteWindow: configuration.windowBytes)
+        self.machine = Machine(
+            window: configuration.window, byteWindow: configuration.windowBytes,
+            senderWindow: min(configuration.senderWindowBytes, configuration.windowBytes / SenderShares.parts))
         self.backoff = ReconnectBackoff(configuration.backoff)
         self.declarationBackoff = ReconnectBackoff(configuration.backoff)
     }
@@ -259,13 +262,18 @@ final class PublisherLoop {
         }
     }
 
-    /// Takes what senders left, if what was taken before has been sent. True when there was something.
+    /// Takes what senders left, if any of it could be sent or must be refused. True when there was something.
     @discardableResult
     private func takeInbox() -> Bool {
+        self.machine.takeReleased(into: &self.released)
         self.inbox.withLockedValue {
-            $0.take(stillHeld: self.machine.waitingCount, bytes: self.machine.waitingBytes, into: &self.taken)
+            $0.release(self.released)
+            $0.take(
+                if: self.machine.wantsMessages, stillHeld: self.machine.waitingCount, bytes: self.machine.waitingBytes,
+                into: &self.taken)
             $0.status.unconfirmed = self.machine.unconfirmedCount
         }
+        self.released.removeAll(keepingCapacity: true)
         guard !self.taken.isEmpty else { return false }
         self.outcomes += self.machine.enqueue(self.taken)
         self.taken.removeAll(keepingCapacity: true)
@@ -275,6 +283,12 @@ final class PublisherLoop {
     /// Answers senders. They may publish again from within.
     private func deliver() {
         guard !self.outcomes.isEmpty else { return }
+        // A sender that sends again when it is answered must find its share as it is.
+        self.machine.takeReleased(into: &self.released)
+        if !self.released.isEmpty {
+            self.inbox.withLockedValue { $0.release(self.released) }
+            self.released.removeAll(keepingCapacity: true)
+        }
         var outcomes: [Machine.Outcome] = []
         swap(&outcomes, &self.outcomes)
         for outcome in outcomes { outcome.completion(outcome.result) }

@@ -15,7 +15,7 @@ struct PublisherReport {
         self.configuration = configuration
         self.logger = logger
         let ignored = configuration.transportURL.ignoredOptions
-        if !ignored.isEmpty {
+        if !ignored.isEmpty, !configuration.isForLargeMessages {
             logger.notice(
                 "Options in messaging.transport_url that only oslo.messaging uses have no effect here",
                 metadata: ["options": "\(ignored.joined(separator: ", "))"])
@@ -26,7 +26,8 @@ struct PublisherReport {
         self.failures = []
         self.closures = []
         self.logger.info(
-            "Connected to RabbitMQ",
+            self.configuration.isForLargeMessages
+                ? "Opened a second connection to RabbitMQ, for large messages" : "Connected to RabbitMQ",
             metadata: ["rabbitmq.host": "\(host.address)", "exchange": "\(self.configuration.exchange)"])
     }
 

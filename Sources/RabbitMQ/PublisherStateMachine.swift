@@ -12,6 +12,16 @@ struct PublisherStateMachine<Completion> {
         var completion: Completion
         /// When the sender must have an answer.
         var deadline: Instant
+        /// When it is too late to send it, because the broker would have no time to confirm it; nil for the deadline.
+        var sendBy: Instant?
+        /// The sender's flow, of ``SenderShares``.
+        var flow = FairQueue<Item>.own
+    }
+
+    /// Bytes of one sender that are in hand no longer.
+    struct Release: Equatable {
+        var flow: Int
+        var bytes: Int
     }
 
     struct Outcome {
@@ -44,6 +54,7 @@ struct PublisherStateMachine<Completion> {
         /// nil once answered; the slot stays because the broker still counts its tag.
         var completion: Completion?
         var deadline: Instant
+        var flow: Int
         var returned: String?
         var isSettled = false
     }
@@ -64,7 +75,7 @@ struct PublisherStateMachine<Completion> {
     private let window: Int
     private let byteWindow: Int
     private var state = State.disconnected
-    private var waiting = Deque<Item>()
+    private var waiting: FairQueue<Item>
     private var unconfirmed = Deque<Unconfirmed>()
     private var unanswered = 0
     /// Bytes of the bodies in `unconfirmed`.
@@ -73,24 +84,32 @@ struct PublisherStateMachine<Completion> {
     private var firstTag: UInt64 = 1
     private var queues: [String: QueueState] = [:]
     private var alarm: String?
-    private(set) var waitingBytes = 0
+    /// No unanswered message has an earlier deadline.
+    private var unansweredBound: Instant?
+    private var released: [Release] = []
     /// Learnt from the broker; of this connection, as another broker may have another limit.
     private(set) var sizeLimit: Int?
     /// Messages confirmed on this connection.
     private(set) var confirmedCount = 0
 
-    init(window: Int, byteWindow: Int = .max) {
+    /// - Parameter senderWindow: the most bytes of one sender that are sent and not yet confirmed.
+    init(window: Int, byteWindow: Int = .max, senderWindow: Int = .max) {
         self.window = max(1, window)
         self.byteWindow = byteWindow
+        self.waiting = FairQueue(bytesInFlight: senderWindow)
     }
 
     var waitingCount: Int { self.waiting.count }
+    var waitingBytes: Int { self.waiting.bytes }
     /// Sent and not yet answered.
     var unconfirmedCount: Int { self.unanswered }
     var blockedReason: String? { self.alarm }
     var isOpen: Bool {
         if case .open = self.state { true } else { false }
     }
+    /// Whether to hand over more messages now: they can be sent, or must be answered. While the window is full, and the broker owes
+    /// confirms, they may as well stay where they are.
+    var wantsMessages: Bool { !self.windowIsFull || self.unanswered == 0 || self.alarm != nil || !self.isOpen }
     /// Whether `unconfirmed` is at its bound: messages wait for confirms, not for the driver.
     private var windowIsFull: Bool {
         self.unconfirmed.count >= self.window || self.unconfirmedBytes >= self.byteWindow
@@ -99,8 +118,8 @@ struct PublisherStateMachine<Completion> {
 
     /// When ``tick(now:)`` has something to do, if no other event comes first.
     var nextDeadline: Instant? {
-        var deadline = self.unconfirmed.first { $0.completion != nil }?.deadline
-        if let first = self.waiting.first { deadline = min(deadline ?? first.deadline, first.deadline) }
+        var deadline = self.unanswered == 0 ? nil : self.unansweredBound
+        if let expiry = self.waiting.nextExpiry { deadline = min(deadline ?? expiry, expiry) }
         if case .draining(let until) = self.state { deadline = min(deadline ?? until, until) }
         return deadline
     }
@@ -160,18 +179,14 @@ struct PublisherStateMachine<Completion> {
         switch self.state {
         case .open: break
         case .disconnected:
-            return items.map {
-                Outcome($0.completion, PublishError(.notConnected, "there is no connection to a broker"))
-            }
+            return self.refuse(items, PublishError(.notConnected, "there is no connection to a broker"))
         case .draining, .closed:
-            return items.map { Outcome($0.completion, .shuttingDown) }
+            return self.refuse(items, .shuttingDown)
         }
-        if let alarm = self.alarm {
-            return items.map { Outcome($0.completion, .blocked(alarm)) }
-        }
+        if let alarm = self.alarm { return self.refuse(items, .blocked(alarm)) }
         for item in items {
-            self.waitingBytes += item.message.body.count
-            self.waiting.append(item)
+            self.waiting.append(
+                item, bytes: item.message.body.count, sendBy: item.sendBy ?? item.deadline, flow: item.flow)
         }
         return []
     }
@@ -181,23 +196,32 @@ struct PublisherStateMachine<Completion> {
         case .open, .draining: break
         case .disconnected, .closed: return .none
         }
-        guard self.alarm == nil, let first = self.waiting.first, !self.windowIsFull else { return .none }
+        guard self.alarm == nil, !self.windowIsFull, let first = self.waiting.first() else { return .none }
         if let limit = self.sizeLimit, first.message.body.count > limit {
-            return .settle(Outcome(self.popWaiting().completion, .tooLarge(limit: limit)))
+            return self.settleFirst(first, .tooLarge(limit: limit))
         }
         switch self.queues[first.message.queue] {
         case .declared:
-            let item = self.popWaiting()
+            self.waiting.popFirst(isSent: true)
             self.unconfirmed.append(
-                Unconfirmed(message: item.message, completion: item.completion, deadline: item.deadline))
+                Unconfirmed(
+                    message: first.message, completion: first.completion, deadline: first.deadline, flow: first.flow))
+            self.unansweredBound =
+                self.unanswered == 0 ? first.deadline : min(self.unansweredBound ?? first.deadline, first.deadline)
             self.unanswered += 1
-            self.unconfirmedBytes += item.message.body.count
-            return .publish(item.message)
+            self.unconfirmedBytes += first.message.body.count
+            return .publish(first.message)
         case .refused(let error, let until) where now < until:
-            return .settle(Outcome(self.popWaiting().completion, error))
+            return self.settleFirst(first, error)
         case .refused, nil:
             return .declare(queue: first.message.queue)
         }
+    }
+
+    private mutating func settleFirst(_ item: Item, _ error: PublishError) -> Next {
+        self.waiting.popFirst(isSent: false)
+        self.release(item)
+        return .settle(Outcome(item.completion, error))
     }
 
     mutating func declared(_ queue: String) {
@@ -220,16 +244,19 @@ struct PublisherStateMachine<Completion> {
         if multiple {
             while self.firstTag <= upTo, let slot = self.unconfirmed.popFirst() {
                 self.firstTag += 1
-                self.unconfirmedBytes -= slot.message.body.count
+                // Out of order, it was completed before.
+                if !slot.isSettled { self.complete(slot) }
                 self.settle(slot, positively: positively, into: &outcomes)
             }
         } else if upTo >= self.firstTag {
             let index = Int(upTo - self.firstTag)
+            // A second confirm of the same message says nothing new.
+            guard !self.unconfirmed[index].isSettled else { return outcomes }
             self.settle(self.unconfirmed[index], positively: positively, into: &outcomes)
             self.unconfirmed[index].completion = nil
             self.unconfirmed[index].isSettled = true
             // Needed no more, and the slot may stay for long behind one that is not confirmed.
-            self.unconfirmedBytes -= self.unconfirmed[index].message.body.count
+            self.complete(self.unconfirmed[index])
             self.unconfirmed[index].message.body = []
             while self.unconfirmed.first?.isSettled == true {
                 self.unconfirmed.removeFirst()
@@ -291,28 +318,58 @@ struct PublisherStateMachine<Completion> {
                 self.unanswered -= 1
                 outcomes.append(Outcome(completion, .blocked(alarm)))
             }
+            if let bound = self.unansweredBound, bound <= now { self.unansweredBound = self.earliestUnanswered }
             return (.none, outcomes)
         }
-        if let oldest = self.unconfirmed.first(where: { $0.completion != nil }), oldest.deadline <= now {
-            return (.dropConnection, [])
-        }
-        if self.windowIsFull, let first = self.waiting.first, first.deadline <= now {
+        if self.isOverdue(now: now) { return (.dropConnection, []) }
+        if self.windowIsFull, self.unanswered == 0, let expiry = self.waiting.nextExpiry, expiry <= now {
             // All slots were answered during an alarm, and the broker has not confirmed one since it ended.
             return (.dropConnection, [])
         }
-        var outcomes: [Outcome] = []
-        while let first = self.waiting.first, first.deadline <= now {
-            outcomes.append(Outcome(self.popWaiting().completion, .timedOut))
-        }
-        return (.none, outcomes)
+        return (.none, self.refuse(self.waiting.expire(now: now), .notSentInTime))
+    }
+
+    /// Whether the broker owes an answer that it should have given. Senders are served in turn, so the first one sent need not be
+    /// the first one due; all are looked at, but not before one can be.
+    private mutating func isOverdue(now: Instant) -> Bool {
+        guard self.unanswered > 0, let bound = self.unansweredBound, bound <= now else { return false }
+        self.unansweredBound = self.earliestUnanswered
+        return self.unansweredBound.map { $0 <= now } ?? false
+    }
+
+    private var earliestUnanswered: Instant? {
+        self.unconfirmed.lazy.filter { $0.completion != nil }.map(\.deadline).min()
     }
 
     // MARK: Parts
 
-    private mutating func popWaiting() -> Item {
-        let item = self.waiting.removeFirst()
-        self.waitingBytes -= item.message.body.count
-        return item
+    /// Returns the bytes that senders have in hand no longer since the last call.
+    mutating func takeReleased(into released: inout [Release]) {
+        guard !self.released.isEmpty else { return }
+        released += self.released
+        self.released.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func release(_ item: Item) { self.release(item.flow, item.message.body.count) }
+
+    private mutating func release(_ flow: Int, _ bytes: Int) {
+        // The process's own messages have no share to give back.
+        if flow != FairQueue<Item>.own { self.released.append(Release(flow: flow, bytes: bytes)) }
+    }
+
+    /// A message is in flight no longer.
+    private mutating func complete(_ slot: Unconfirmed) {
+        let bytes = slot.message.body.count
+        self.unconfirmedBytes -= bytes
+        self.waiting.complete(slot.flow, bytes: bytes)
+        self.release(slot.flow, bytes)
+    }
+
+    private mutating func refuse(_ items: [Item], _ error: PublishError) -> [Outcome] {
+        items.map { item in
+            self.release(item)
+            return Outcome(item.completion, error)
+        }
     }
 
     private mutating func settle(_ slot: Unconfirmed, positively: Bool, into outcomes: inout [Outcome]) {
@@ -331,11 +388,7 @@ struct PublisherStateMachine<Completion> {
     }
 
     private mutating func failWaiting(_ error: PublishError) -> [Outcome] {
-        defer {
-            self.waiting.removeAll()
-            self.waitingBytes = 0
-        }
-        return self.waiting.map { Outcome($0.completion, error) }
+        self.refuse(self.waiting.removeAll(), error)
     }
 
     private mutating func failAll(_ error: PublishError, now: Instant) -> [Outcome] {
@@ -350,8 +403,10 @@ struct PublisherStateMachine<Completion> {
     }
 
     private mutating func resetChannel() {
+        for slot in self.unconfirmed where !slot.isSettled { self.complete(slot) }
         self.unconfirmed.removeAll(keepingCapacity: true)
         self.unanswered = 0
+        self.unansweredBound = nil
         self.unconfirmedBytes = 0
         self.firstTag = 1
         self.queues.removeAll(keepingCapacity: true)

@@ -42,10 +42,10 @@ enum LimitSettings {
             help: "Requests that a guest may send at once when it has been quiet."),
         .integer(
             "limits.bytes_per_second", 1024...(1 << 40), default: Self.defaults.rates.bytesPerSecond,
-            help: "Bytes of one guest a second; past that its connections are not read for a moment."),
+            help: "Bytes of one guest a second, read and published; past that it is not read for a moment."),
         .integer(
             "limits.bytes_burst", 1024...(1 << 40), default: Self.defaults.rates.bytesBurst,
-            help: "Bytes that a guest may send at once when it has been quiet."),
+            help: "Bytes that a guest may send and have published at once when it has been quiet."),
     ]
 
     private static let defaults = ConnectionLimits()

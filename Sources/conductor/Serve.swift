@@ -48,8 +48,11 @@ struct Serve: AsyncParsableCommand {
                         list: { [options] in try await options.load().signingKeyFiles() },
                         read: { try SignatureSettings.read($0, mayBeEmpty: false) })
                 }, systemd: systemd)
+            var messaging = try MessagingDriver.Configuration(settings)
+            // Above this, guests' messages do not stand in the way of others' on one connection. Most have one or two KB.
+            messaging?.largeMessageBytes = 16 << 10
             let notifier = try Notifier(
-                names: try settings.drivers(), messaging: MessagingDriver.Configuration(settings),
+                names: try settings.drivers(), messaging: messaging,
                 redaction: Redaction(settings), logger: logger)
             let catalogues = try settings.catalogues()
             let relay = Relay(

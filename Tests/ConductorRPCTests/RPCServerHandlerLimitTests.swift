@@ -47,6 +47,8 @@ private final class ScriptedAdmission: RPCAdmission {
 
         func received(bytes: Int, now: NIODeadline) { self.state.withLockedValue { $0.bytes += bytes } }
 
+        func published(bytes: Int, now: NIODeadline) { self.state.withLockedValue { $0.bytes += bytes } }
+
         func pause(now: NIODeadline) -> TimeAmount? {
             self.state.withLockedValue { state in state.pauseEnd.flatMap { now < $0 ? $0 - now : nil } }
         }

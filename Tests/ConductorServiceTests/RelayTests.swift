@@ -54,6 +54,66 @@ import Testing
         #expect(notification.context["request_id"] == "req-1")
     }
 
+    /// A guest's report carries its sender to the driver; nothing of it is published.
+    @Test func aDriverIsToldWhichGuestReported() async throws {
+        let driver = TestDriver()
+        var report = SampleReport.end()
+        report.context.payload["password"] = "hunter2"
+        let relay = self.relay(driver)
+        let peer = RPCPeer(
+            certificate: Self.certificate, identity: relay.identity(of: Self.certificate),
+            remoteAddress: "192.0.2.9:5", localAddress: "192.0.2.1:8790")
+        relay.handle(.notify(report), from: peer) { _ in }
+        let notification = try #require(driver.notifications.first)
+        #expect(notification.sender?.name == "inst-1")
+        #expect(notification.sender?.key == peer.identity.bits)
+    }
+
+    @Test func aSenderThatHasItsShareIsToldSoAndWhenToComeAgain() async throws {
+        let driver = HeldDriver()
+        let relay = self.relay(driver)
+        async let answer = self.answer(.notify(SampleReport.end()), from: relay)
+        await driver.received(1)
+        driver.release(.failure(DriverError(.rateLimited, driver: "messagingv2", reason: "full")))
+        guard case .failure(let error) = try await answer else {
+            Issue.record("it was taken")
+            return
+        }
+        #expect(error.code == .rateLimited)
+        #expect(error.code.isRetryable)
+        #expect(error.retryAfterMilliseconds == 1000)
+    }
+
+    /// Identifiers have at most 255 bytes of UTF-8: a tenant is published four times, and a letter takes up to seven bytes.
+    @Test(arguments: [
+        "request_id", "tenant_id", "user_id", "client_ip", "server_ip", "server_type", "request_context.system_scope",
+        "request_context.domain", "request_context.user_domain", "request_context.project_domain",
+        "request_context.global_request_id", "request_context.roles",
+    ]) func identifiersAreBounded(name: String) async throws {
+        func report(_ text: String) throws -> OutcomeReport {
+            var report = SampleReport.end()
+            var object = report.context.json
+            if let key = name.split(separator: ".").dropFirst().first.map(String.init) {
+                let value: JSONValue = key == "roles" ? ["member", .string(text)] : .string(text)
+                object["request_context"] = .object([key: value])
+            } else {
+                object[name] = .string(text)
+            }
+            report.context = try NotificationContext(object)
+            return report
+        }
+        let longest = String(repeating: "é", count: 127) + "x"
+        let fits = try report(longest)
+        #expect(try await self.answer(.notify(fits)) == .success(.taken(fits.messageID, .published)))
+        guard case .failure(let error) = try await self.answer(.notify(report(longest + "x"))) else {
+            Issue.record("\(name) of 256 bytes was taken")
+            return
+        }
+        #expect(error.code == .invalidParameters)
+        #expect(error.field == "params.context.\(name)")
+        #expect(error.message.contains("at most 255 bytes"))
+    }
+
     @Test func refusesWhatTheCatalogueDoesNotHave() async throws {
         var report = SampleReport.end()
         report.context.operation = "trove.common.notification.DBaaSInstanceCreate"

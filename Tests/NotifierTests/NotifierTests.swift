@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import NIOConcurrencyHelpers
 import Notifications
 import Notifier
 import RelayTesting
@@ -114,5 +115,21 @@ import Testing
             try await LogDriver(output: pipe.fileHandleForWriting).emit(self.notification)
         }
         #expect(error?.isRetryable == true)
+    }
+
+    /// One guest cannot delay the others: what it is charged is what goes to the broker, letters as seven bytes each and all.
+    @Test func theMessagingDriverChargesTheBytesOfTheEncodedMessage() async throws {
+        let charged = NIOLockedValueBox(0)
+        var notification = NotificationMessage(
+            messageID: MessageID(), publisherID: "conductor.h", eventType: "dbaas.database_create.end", priority: .info,
+            payload: ["dbname": .string(String(repeating: "é", count: 10_000))], timestamp: .now())
+        notification.sender = NotificationSender(key: 1, name: "inst-1") { bytes in
+            charged.withLockedValue { $0 += bytes }
+        }
+        let driver = try MessagingDriver(
+            envelope: .messagingv2, configuration: .init(transportURL: "rabbit://h/"), logger: Logger(label: "test"))
+        let error = await #expect(throws: DriverError.self) { try await driver.emit(notification) }
+        #expect(error?.code == .unavailable)
+        #expect(charged.withLockedValue { $0 } > 70_000)
     }
 }

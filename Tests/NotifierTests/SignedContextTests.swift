@@ -25,6 +25,42 @@ import Testing
         return try ContextClaims(SigningKeySet([Self.key()]).payload(of: token))
     }
 
+    /// Identifiers are bounded where contexts are made, and not only where a guest's outcome would be rejected for them.
+    @Test(arguments: [true, false]) func identifiersAreBounded(isSigning: Bool) throws {
+        let payload: JSONObject = ["instance_id": "i-1", "dbname": "shop"]
+        let api = try self.api(isSigning: isSigning)
+        let longest = String(repeating: "é", count: 127) + "x"
+        var request = self.request
+        (request.tenantID, request.userID, request.requestID) = (longest, longest, longest)
+        #expect(throws: Never.self) { try api.notifications("database_create", request: request, payload: payload) }
+        let changes: [(String, (inout APIRequest) -> Void)] = [
+            ("tenant_id", { $0.tenantID += "x" }), ("user_id", { $0.userID? += "x" }),
+            ("request_id", { $0.requestID += "x" }), ("client_ip", { $0.clientIP = longest + "x" }),
+        ]
+        for (name, change) in changes {
+            var wrong = request
+            change(&wrong)
+            let error = #expect(throws: FieldError.self) {
+                try api.notifications("database_create", request: wrong, payload: payload)
+            }
+            #expect(error?.field == "context.\(name)")
+        }
+        let context = NotificationContext(
+            operation: "database_create", requestID: "r", tenantID: longest + "x", clientIP: "")
+        #expect(throws: SigningKeyError.self) { try ContextSigner(key: Self.key()).sign(context) }
+        // An event that is told by its fields alone, as `conductor notify` does.
+        let error = #expect(throws: FieldError.self) {
+            try EventRequest(
+                eventType: "dbaas.database_create.end",
+                payload: [
+                    "tenant_id": .string(longest + "x"), "user_id": "u", "client_ip": "192.0.2.7", "server_ip": "s",
+                    "server_type": "api", "request_id": "r", "instance_id": "i", "dbname": "d",
+                ], host: "h"
+            ).events(in: .builtIn)
+        }
+        #expect(error?.field == "payload.tenant_id")
+    }
+
     @Test func eachOperationHasATokenOfItsOwn() async throws {
         let notifications = try await self.api().startEach(
             "database_create", request: self.request,

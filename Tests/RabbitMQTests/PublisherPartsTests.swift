@@ -47,16 +47,16 @@ struct PublisherPartsTests {
         #expect(offer(500) == nil)
         #expect(offer(1) == .inboxFull)
         var taken: [PublisherInbox.Item] = []
-        inbox.take(stillHeld: 0, bytes: 0, into: &taken)
+        inbox.take(if: true, stillHeld: 0, bytes: 0, into: &taken)
         #expect(taken.count == 1)
         // Taken, but not sent: still counted.
         #expect(offer(1) == .inboxFull)
         taken = []
-        inbox.take(stillHeld: 0, bytes: 0, into: &taken)
+        inbox.take(if: true, stillHeld: 0, bytes: 0, into: &taken)
         #expect(taken.isEmpty)
         for _ in 0..<3 { #expect(offer(1) == nil) }
         #expect(offer(1) == .inboxFull)
-        inbox.take(stillHeld: 2, bytes: 2, into: &taken)
+        inbox.take(if: false, stillHeld: 2, bytes: 2, into: &taken)
         #expect(taken.isEmpty)
         #expect(inbox.status.inbox == 5)
         inbox.sizeLimit = 10
@@ -84,12 +84,12 @@ struct PublisherPartsTests {
         offer()
         #expect(inbox.takeWake() == nil)
         var taken: [PublisherInbox.Item] = []
-        inbox.take(stillHeld: 0, bytes: 0, into: &taken)
+        inbox.take(if: true, stillHeld: 0, bytes: 0, into: &taken)
         #expect(taken.count == 3)
         taken = []
         offer()
         // It has found that by itself.
-        inbox.take(stillHeld: 0, bytes: 0, into: &taken)
+        inbox.take(if: true, stillHeld: 0, bytes: 0, into: &taken)
         #expect(taken.count == 1)
         #expect(inbox.takeWake() == nil)
     }

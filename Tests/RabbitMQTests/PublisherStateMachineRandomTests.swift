@@ -30,12 +30,14 @@ struct PublisherStateMachineRandomTests {
         var sent: [(id: Int, message: OutgoingMessage)] = []
         var settledTags: Set<Int> = []
         var confirmedByBroker: Set<Int> = []
+        var shares = SenderShares(capacity: .max, byteCapacity: .max)
         let window: Int
 
         init(seed: UInt64) {
             self.generator = SeededGenerator(seed: seed)
             self.window = Int.random(in: 1...20, using: &self.generator)
-            self.machine = PublisherStateMachine(window: self.window)
+            self.machine = PublisherStateMachine(
+                window: self.window, senderWindow: Int.random(in: 1...40, using: &self.generator))
         }
 
         mutating func count(_ outcomes: [PublisherStateMachine<Int>.Outcome]) {
@@ -57,10 +59,16 @@ struct PublisherStateMachineRandomTests {
             case 0..<35:
                 let items = (0..<Int.random(in: 1...5, using: &self.generator)).map { _ in
                     self.nextID += 1
+                    let key = UInt64.random(in: 0...4, using: &self.generator)
+                    let message = OutgoingMessage(
+                        queue: "q\(self.nextID % 3)", body: Array("\(self.nextID)".utf8),
+                        sender: key == 0 ? nil : .init(key: key, name: ""))
+                    let flow = self.shares.take(
+                        message.sender, bytes: message.body.count, countLeft: .max, bytesLeft: .max)
+                    let within = Int.random(in: 1...2000, using: &self.generator)
                     return PublisherStateMachine<Int>.Item(
-                        message: OutgoingMessage(queue: "q\(self.nextID % 3)", body: Array("\(self.nextID)".utf8)),
-                        completion: self.nextID,
-                        deadline: self.now + .milliseconds(Int.random(in: 1...2000, using: &self.generator)))
+                        message: message, completion: self.nextID, deadline: self.now + .milliseconds(within),
+                        sendBy: self.now + .milliseconds(within / 2), flow: flow ?? 0)
                 }
                 self.count(self.machine.enqueue(items))
             case 35..<65:
@@ -102,6 +110,13 @@ struct PublisherStateMachineRandomTests {
                 if case .dropConnection = action { self.lose() }
             }
             #expect(self.machine.unconfirmedCount <= self.window)
+            self.release()
+        }
+
+        mutating func release() {
+            var released: [PublisherStateMachine<Int>.Release] = []
+            self.machine.takeReleased(into: &released)
+            for release in released { self.shares.release(release.flow, bytes: release.bytes) }
         }
 
         private mutating func lose() {
@@ -139,6 +154,9 @@ struct PublisherStateMachineRandomTests {
             for _ in 0..<50 { play.step() }
         }
         play.count(play.machine.closed(now: play.now))
+        play.release()
+        // No sender has anything in hand any more, so all of it was given back once.
+        #expect(play.shares.count == 0)
         #expect(play.answers.count == play.nextID)
         #expect(play.answers.values.allSatisfy { $0 == 1 })
         #expect(play.machine.waitingCount == 0)

@@ -24,6 +24,9 @@ package protocol RPCGuestShare: Sendable {
     /// So many bytes of plaintext were read, whatever they say.
     func received(bytes: Int, now: NIODeadline)
 
+    /// A message of so many bytes was made of a request, for the broker. Called on any thread.
+    func published(bytes: Int, now: NIODeadline)
+
     /// For how long nothing more of the peer's is to be read or looked at; nil to go on.
     func pause(now: NIODeadline) -> TimeAmount?
 }

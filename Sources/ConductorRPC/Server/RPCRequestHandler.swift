@@ -1,3 +1,4 @@
+import NIOCore
 package import Notifications
 package import TLSSocket
 
@@ -33,6 +34,13 @@ package struct RPCPeer: Sendable {
         self.certificate = certificate
         self.identity = requestHandler.identity(of: certificate)
         self.sender = NotificationSender(key: self.identity.bits, name: self.identity.displayName)
+    }
+
+    /// The messages that its reports become count towards this share.
+    mutating func has(_ share: any RPCGuestShare) {
+        self.sender = NotificationSender(key: self.sender.key, name: self.sender.name) {
+            share.published(bytes: $0, now: .now())
+        }
     }
 }
 

@@ -137,6 +137,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         switch self.admission?.admit(self.peer, on: context.eventLoop) {
         case .success(let share)?:
             self.share = share
+            self.peer.has(share)
         case .failure(let error)?:
             self.leave(error, context: context)
             return

@@ -79,6 +79,10 @@ private final class GuestShare: RPCGuestShare {
         self.budget.withLockedValue { $0.received(bytes: bytes, now: now) }
     }
 
+    func published(bytes: Int, now: NIODeadline) {
+        self.budget.withLockedValue { $0.published(bytes: bytes, now: now) }
+    }
+
     func pause(now: NIODeadline) -> TimeAmount? { self.budget.withLockedValue { $0.pause(now: now) } }
 
     func isUntouched(now: NIODeadline) -> Bool { self.budget.withLockedValue { $0.isUntouched(now: now) } }

@@ -3,18 +3,20 @@ package import NIOCore
 /// What one guest may send, over all its connections. It holds no clock.
 ///
 /// A request past the guest's rate is refused, and told when there will be room for it; that costs a refusal, of which
-/// there are not for ever more either. Bytes are counted as they are read, and what is too much is not read yet.
+/// there are not for ever more either. Bytes are counted as they are read, and once more as they
+/// are published, when they may have become many more; what is too much is not read yet.
 package struct GuestBudget: Sendable {
     /// How much a guest may send.
     package struct Rates: Sendable {
         /// Requests a second, in the long run.
-        package var requestsPerSecond = 2000
+        package var requestsPerSecond = 100
         /// Requests at once, by a guest that has been quiet.
-        package var requestsBurst = 10_000
-        /// Bytes a second, in the long run.
-        package var bytesPerSecond = 8 << 20
+        package var requestsBurst = 2000
+        /// Bytes a second, in the long run: about what as many outcomes of the usual length take, which is 2 KB each, read and
+        /// published.
+        package var bytesPerSecond = 256 << 10
         /// Bytes at once, by a guest that has been quiet.
-        package var bytesBurst = 64 << 20
+        package var bytesBurst = 4 << 20
 
         /// The defaults.
         package init() {}
@@ -57,6 +59,9 @@ package struct GuestBudget: Sendable {
 
     /// So many bytes were read.
     package mutating func received(bytes: Int, now: NIODeadline) { self.bytes.spend(bytes, now: now) }
+
+    /// A message of so many bytes was made for the broker.
+    package mutating func published(bytes: Int, now: NIODeadline) { self.bytes.spend(bytes, now: now) }
 
     /// For how long nothing more of the guest's is to be read or taken; nil to go on.
     package func pause(now: NIODeadline) -> TimeAmount? {

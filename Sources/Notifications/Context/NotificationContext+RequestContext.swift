@@ -9,6 +9,10 @@ enum RequestContext {
     ]
     /// What Trove's contexts have besides, in Trove's order.
     static let troveKeys = ["limit", "marker", "service_catalog"]
+    /// The keys whose texts are published as they are. Each element of a list is one text.
+    static let publishedIdentifiers = [
+        "system_scope", "domain", "user_domain", "project_domain", "is_admin", "global_request_id", "roles",
+    ]
     /// Credentials: they are null in every context that this package holds.
     private static let secretKeys = ["auth_token", "service_catalog"]
 

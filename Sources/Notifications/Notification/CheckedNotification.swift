@@ -24,6 +24,7 @@ extension Catalogues.Operation {
         of outcome: OperationOutcome, context: NotificationContext, origin: NotificationOrigin,
         messageID: MessageID, timestamp: NotificationTimestamp
     ) throws(FieldError) -> CheckedNotification {
+        try context.checkIdentifiers()
         let event: EventDefinition
         var given = outcome.payload
         switch outcome {
@@ -70,6 +71,7 @@ extension Catalogues.Operation {
         context: NotificationContext, origin: NotificationOrigin, messageID: MessageID,
         timestamp: NotificationTimestamp
     ) throws(FieldError) -> CheckedNotification? {
+        try context.checkIdentifiers()
         guard let event = self.definition.start else { return nil }
         var payload = PayloadBuilder(base: self.catalogue.baseFields, context: context, origin: origin)
         try payload.take(event.fields, from: [PayloadSource(values: context.payload, path: "payload")])
@@ -104,6 +106,12 @@ extension Catalogues.Event {
         var payload = PayloadBuilder()
         try payload.take(fields, from: sources)
         try payload.takeIfPresent(identifiers, from: sources)
+        if self.operation != nil {
+            for field in self.catalogue.baseFields {
+                guard case .string(let text)? = payload.payload[field.name] else { continue }
+                try NotificationContext.checkIdentifier(text, field.name, "payload")
+            }
+        }
         return CheckedNotification(
             message: NotificationMessage(
                 messageID: messageID, publisherID: publisherID, eventType: self.eventType,

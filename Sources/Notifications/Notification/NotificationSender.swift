@@ -6,12 +6,20 @@ package final class NotificationSender: Sendable, Hashable {
     package let key: UInt64
     /// The guest's name, for people; empty for a peer without one.
     package let name: String
+    private let charge: (@Sendable (Int) -> Void)?
 
     /// A sender with this key and this name.
-    package init(key: UInt64, name: String) {
+    ///
+    /// - Parameter charge: takes the bytes of each message that a driver makes of the sender's reports, out of the sender's share.
+    ///   It must not block.
+    package init(key: UInt64, name: String, charge: (@Sendable (Int) -> Void)? = nil) {
         self.key = key
         self.name = name
+        self.charge = charge
     }
+
+    /// Charges the sender for a message of this length. A short line can make a long message: a letter takes up to seven bytes.
+    package func charge(bytes: Int) { self.charge?(bytes) }
 
     package static func == (left: NotificationSender, right: NotificationSender) -> Bool { left.key == right.key }
 

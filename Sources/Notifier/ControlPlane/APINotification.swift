@@ -37,11 +37,14 @@ public final class APINotification: Sendable {
     /// - Parameters:
     ///   - signature: signs the context, unless it is signed already.
     ///   - isStarted: whether somebody else has told the start.
-    /// - Throws: ``FieldError`` naming a field of the start that is missing or mistyped; ``SigningKeyError``.
+    /// - Throws: ``FieldError`` naming a field of the start that is missing or mistyped, or an identifier that is too long;
+    ///   ``SigningKeyError``.
     init(
         operation: Catalogues.Operation, context: NotificationContext, signature: Signature?, sender: EventSender,
         isStarted: Bool
     ) throws {
+        // Here rather than at the conductor, where the operation's outcome would be lost.
+        try context.checkIdentifiers()
         let (payload, undeclared) = operation.definition.declared(of: context.payload)
         var context = context
         // What was signed stays whole.

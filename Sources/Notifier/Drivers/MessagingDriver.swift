@@ -32,6 +32,9 @@ public final class MessagingDriver: NotificationDriver {
         /// The longest pause between two attempts to connect, after every host has failed.
         public var maximumBackoff = Duration.seconds(30)
 
+        /// The length in bytes above which messages of guests go over a connection of their own; nil to have one connection.
+        package var largeMessageBytes: Int?
+
         /// A transport URL as it may be shown: its passwords hidden, and all of it when it cannot be read.
         public static func redacted(_ transportURL: String) -> String {
             (try? TransportURL(transportURL))?.description ?? "***"
@@ -79,8 +82,10 @@ public final class MessagingDriver: NotificationDriver {
     public func enqueue(
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
+        let body = self.envelope.encode(notification)
+        notification.sender?.charge(bytes: body.count)
         let message = OutgoingMessage(
-            queue: "\(self.topic).\(notification.priority.rawValue)", body: self.envelope.encode(notification),
+            queue: "\(self.topic).\(notification.priority.rawValue)", body: body,
             sender: notification.sender.map { .init(key: $0.key, name: $0.name) })
         self.publisher.enqueue(message) { [name] result in
             completion(result.mapError { DriverError($0, driver: name) })
@@ -119,6 +124,7 @@ extension PublisherConfiguration {
         }
         self.publishTimeout = configuration.publishTimeout
         self.backoff.maximum = configuration.maximumBackoff
+        self.largeMessageBytes = configuration.largeMessageBytes
         // Declared before the first notification, so that none is lost while no consumer has declared them yet.
         self.declareAtStart = [NotificationPriority.info, .error].map { "\(configuration.topic).\($0.rawValue)" }
     }
@@ -129,6 +135,7 @@ extension DriverError {
         let code: Code
         switch error.code {
         case .tooLarge: code = .tooLarge
+        case .senderShareFull: code = .rateLimited
         case _ where error.isRetryable: code = .unavailable
         default: code = .refused
         }

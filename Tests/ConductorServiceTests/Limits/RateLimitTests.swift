@@ -134,6 +134,29 @@ import Testing
         }
     }
 
+    /// One guest cannot delay the others: a short line that becomes a long message costs what the message has.
+    @Test func aGuestIsChargedTheBytesOfTheEncodedMessage() async throws {
+        try await self.with(ChargingDriver(bytes: 100_000)) {
+            $0.bytesPerSecond = 400_000
+            $0.bytesBurst = 10_000
+        } _: { conductor in
+            try await RawGuest.with(conductor) { guest in
+                let start = ContinuousClock.now
+                for id in 1...4 { #expect(try await guest.call(SampleReport.line(id: id)).contains("published")) }
+                // The first three must have flowed in; the lines alone would take no time at all.
+                #expect(ContinuousClock.now - start >= .seconds(290_000.0 / 400_000 * 0.99))
+                // Another guest's share is its own.
+                try await RawGuest.with(conductor, certificate: "other") { other in
+                    let start = ContinuousClock.now
+                    let answer = try await other.call(SampleReport.line(id: 1, instance: "inst-2"))
+                    #expect(answer.contains("published"))
+                    #expect(ContinuousClock.now - start < .seconds(5))
+                }
+            }
+            #expect(conductor.counters.rejectedTotal == 0)
+        }
+    }
+
     /// A line of nothing but brackets costs no more than a line of their number.
     @Test func nestingIsBoundedAndTheConnectionLivesOn() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) { conductor in
@@ -157,5 +180,17 @@ import Testing
                 #expect(try await guest.call(Self.ping).contains("version"))
             }
         }
+    }
+}
+
+/// A driver whose messages all have one length.
+private struct ChargingDriver: NotificationDriver {
+    let name = "charging"
+    let bytes: Int
+
+    func emit(_ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void)
+    {
+        notification.sender?.charge(bytes: self.bytes)
+        completion(.success(()))
     }
 }

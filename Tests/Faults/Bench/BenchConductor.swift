@@ -37,6 +37,12 @@ final class BenchConductor: Sendable {
           maximum_backoff: 1
         publisher: {host: edge, address: 192.0.2.1}
         drain_timeout: 20
+        # The workload's guests report faster than real ones do.
+        limits:
+          requests_per_second: 2000
+          requests_burst: 10000
+          bytes_per_second: 67108864
+          bytes_burst: 67108864
 
         """.write(toFile: file, atomically: true, encoding: .utf8)
         let ledger = NIOLockedValueBox<String?>(nil)

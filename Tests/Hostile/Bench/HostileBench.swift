@@ -7,7 +7,7 @@ struct HostileBench: AsyncParsableCommand {
         commandName: "hostile-bench",
         abstract:
             "Measures well-behaved guests while hostile peers attack their conductor; Tests/Hostile/run prepares it.",
-        subcommands: [Measure.self, AttackCommand.self])
+        subcommands: [Measure.self, AttackCommand.self, SlowBroker.self])
 }
 
 /// What measuring and attacking have in common.

@@ -37,7 +37,8 @@ struct AttackCommand: AsyncParsableCommand {
 
     private static func say(_ line: String) { FileHandle.standardOutput.write(Data("\(line)\n".utf8)) }
 
-    private static func endOfInput() async {
+    /// Returns when nothing more can come on standard input.
+    static func endOfInput() async {
         await withCheckedContinuation { continuation in
             DispatchQueue.global().async {
                 _ = FileHandle.standardInput.readDataToEndOfFile()

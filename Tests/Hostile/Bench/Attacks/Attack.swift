@@ -8,6 +8,8 @@ protocol Attack: Sendable {
     static var mustNotHappen: [String] { get }
     /// Whether it is over when it has done its work, and not when its time is up.
     static var endsByItself: Bool { get }
+    /// Whether it is tried on a conductor whose broker is slow, and on no other.
+    static var needsSlowBroker: Bool { get }
 
     init()
 
@@ -18,6 +20,7 @@ protocol Attack: Sendable {
 extension Attack {
     static var mustNotHappen: [String] { [] }
     static var endsByItself: Bool { false }
+    static var needsSlowBroker: Bool { false }
 }
 
 /// All attacks, in the order that they are run in.
@@ -25,7 +28,7 @@ enum Attacks {
     static let all: [any Attack.Type] = [
         SlowHandshakes.self, HelloFlood.self, Strangers.self, ConnectAndClose.self, Garbage.self, EarlyData.self,
         Renegotiation.self, ManyConnections.self, SlowLines.self, HalfClosed.self, LongLines.self, Nesting.self,
-        CollidingIDs.self, RefusedRequests.self,
+        CollidingIDs.self, RefusedRequests.self, LargeRequests3.self, LargeRequests12.self, LargeRequestsOf4Guests.self,
     ]
 
     /// The attack of this name.

@@ -9,7 +9,7 @@ struct RefusedRequests: Attack {
         let requests = String(repeating: Requests.outcome(id: "1", instance: "good-0"), count: 6000)
         await target.workers(2, perSecond: 20) { worker, _ in
             let socket = try await HostileSocket.open(target, tls: guests[worker], from: worker + 1)
-            // Many at a time, and more than limits.requests_per_second (2000) and limits.requests_burst (10,000).
+            // Many at a time, and more than limits.requests_per_second (100) and limits.requests_burst (2000).
             while socket.isOpen {
                 _ = socket.sendIfWritable(requests)
                 try await Task.sleep(for: .milliseconds(250))

@@ -40,6 +40,9 @@ struct Measure: AsyncParsableCommand {
     @Flag(help: "One quiet window for all, and times are told but not judged.")
     var short = false
 
+    @Flag(help: "The conductor's broker is slow: the attacks that need one, instead of the others.")
+    var slowBroker = false
+
     @Option(help: "Only attacks of these names.")
     var only: [String] = []
 
@@ -87,7 +90,9 @@ struct Measure: AsyncParsableCommand {
             "quiet: p50 \(Report.text(first.median)), p99 \(Report.text(first.p99)), max \(Report.text(first.maximum)),"
                 + " \(first.count) requests, \(Report.text(kibibytes: try run.conductor.state().resident))")
         Report.say(AttackResult.head)
-        let chosen = Attacks.all.filter { self.only.isEmpty || self.only.contains($0.name) }
+        let chosen = Attacks.all.filter {
+            $0.needsSlowBroker == self.slowBroker && (self.only.isEmpty || self.only.contains($0.name))
+        }
         var results: [(attack: any Attack.Type, result: AttackResult)] = []
         for attack in chosen {
             var result = AttackResult(name: attack.name)

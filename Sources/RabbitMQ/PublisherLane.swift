@@ -1,0 +1,65 @@
+internal import Logging
+internal import NIOConcurrencyHelpers
+internal import ServiceLifecycle
+
+/// One connection of a ``Publisher``, the thread that serves it, and the inbox in front of it.
+struct PublisherLane: Sendable {
+    let configuration: PublisherConfiguration
+    let logger: Logger
+    let inbox: NIOLockedValueBox<PublisherInbox>
+
+    init(configuration: PublisherConfiguration, logger: Logger) {
+        self.configuration = configuration
+        self.logger = logger
+        self.inbox = NIOLockedValueBox(
+            PublisherInbox(capacity: configuration.inboxCapacity, byteCapacity: configuration.inboxByteCapacity))
+    }
+
+    func enqueue(_ message: OutgoingMessage, completion: @escaping PublishCompletion) {
+        let refusal = self.inbox.withLockedValue {
+            $0.offer(message, timeout: self.configuration.publishTimeout, completion: completion)
+        }
+        if let refusal { completion(.failure(refusal)) }
+    }
+
+    func flush() {
+        self.inbox.withLockedValue { $0.takeWake() }?.signal()
+    }
+
+    /// Connects and publishes until graceful shutdown or cancellation. To be called once.
+    func run() async throws {
+        let wake = try WakeUp()
+        let watchdog = try Watchdog(limit: self.configuration.publishTimeout / 2)
+        guard self.inbox.withLockedValue({ $0.begin(wake) }) else {
+            throw PublisherRunError(description: "Publisher.run() was called twice")
+        }
+        defer { self.inbox.withLockedValue { $0.end() } }
+        let (configuration, logger, inbox) = (self.configuration, self.logger, self.inbox)
+        try await withTaskCancellationHandler {
+            try await withGracefulShutdownHandler {
+                let guardian = try DedicatedThread.start(name: "rabbit-watchdog") { watchdog.run() }
+                defer {
+                    // It sleeps, and ends as soon as it is woken.
+                    watchdog.end()
+                    guardian.join()
+                }
+                try await DedicatedThread.run(name: "rabbit-publish") {
+                    PublisherLoop(
+                        configuration: configuration, logger: logger, inbox: inbox, wake: wake, watchdog: watchdog
+                    ).run()
+                }
+            } onGracefulShutdown: {
+                self.stop(.draining)
+                // The thread may be stuck in a call and see none of this.
+                watchdog.hurry(configuration.drainTimeout)
+            }
+        } onCancel: {
+            self.stop(.atOnce)
+            watchdog.hurry(.milliseconds(100))
+        }
+    }
+
+    private func stop(_ stop: PublisherInbox.Stop) {
+        self.inbox.withLockedValue { $0.requestStop(stop) }?.signal()
+    }
+}

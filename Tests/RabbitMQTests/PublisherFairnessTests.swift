@@ -1,0 +1,85 @@
+import BrokerTesting
+import NIOConcurrencyHelpers
+import Testing
+
+@testable import RabbitMQ
+
+/// One guest cannot delay the others, over a real broker.
+@Suite("Publisher fairness", .timeLimit(.minutes(2))) struct PublisherFairnessTests {
+    private let names = UniqueTopic()
+
+    private func message(_ number: Int, sender: UInt64?, size: Int = 64) -> OutgoingMessage {
+        var body = Array("{\"number\":\(number)}".utf8)
+        if body.count < size { body += Array(repeating: UInt8(ascii: " "), count: size - body.count) }
+        return OutgoingMessage(
+            queue: self.names.info, body: body, sender: sender.map { .init(key: $0, name: "guest-\($0)") })
+    }
+
+    @Test("a guest that has its share waiting is refused, others are not, and each message is answered once")
+    func aGuestThatHasItsShare() async throws {
+        let broker = try TestBroker.shared()
+        try await TCPProxy.with(targetPort: UInt16(broker.port)) { proxy in
+            var configuration = try quickConfiguration(broker.url(port: proxy.port), exchange: self.names.exchange)
+            configuration.inboxCapacity = 80
+            try await withConnectedPublisher(configuration) { publisher, _ in
+                try await publisher.publish(self.message(0, sender: nil))
+                proxy.set(.stall)
+                let answers = NIOLockedValueBox<[Int: [PublishError.Code?]]>([:])
+                let (ends, end) = AsyncStream.makeStream(of: Int.self)
+                func send(_ number: Int, sender: UInt64?) {
+                    publisher.publish(self.message(number, sender: sender)) { result in
+                        answers.withLockedValue { $0[number, default: []].append(result.error?.code) }
+                        end.yield(number)
+                    }
+                }
+                // Ten are an eighth.
+                for number in 1...12 { send(number, sender: 1) }
+                for number in 13...20 { send(number, sender: 2) }
+                for number in 21...60 { send(number, sender: nil) }
+                #expect(answers.withLockedValue { $0 } == [11: [.senderShareFull], 12: [.senderShareFull]])
+                proxy.set(.forward)
+                var answered = 0
+                for await _ in ends {
+                    answered += 1
+                    if answered == 60 { break }
+                }
+                for (number, codes) in answers.withLockedValue({ $0 }) where !(11...12).contains(number) {
+                    #expect(codes == [nil], "\(number)")
+                }
+                // Its share was given back.
+                for number in 61...70 { try await publisher.publish(self.message(number, sender: 1)) }
+            }
+        }
+        try await self.cleanUp(broker)
+    }
+
+    @Test("guests' large messages have a connection of their own, and the process's own have not")
+    func largeMessages() async throws {
+        let broker = try TestBroker.shared()
+        try await TCPProxy.with(targetPort: UInt16(broker.port)) { proxy in
+            var configuration = try quickConfiguration(broker.url(port: proxy.port), exchange: self.names.exchange)
+            configuration.largeMessageBytes = 1000
+            try await withConnectedPublisher(configuration) { publisher, _ in
+                await proxy.wasConnected(2)
+                let largeLane = try #require(publisher.largeLane)
+                while largeLane.inbox.withLockedValue({ $0.status.host }) == nil { await Task.yield() }
+                let messages: [(Int, UInt64?, Int)] = [(1, 1, 2000), (2, 1, 1000), (3, nil, 2000)]
+                for (number, sender, size) in messages {
+                    try await publisher.publish(self.message(number, sender: sender, size: size))
+                }
+                largeLane.inbox.withLockedValue { $0.sizeLimit = 1500 }
+                let error = try await publisher.failure(self.message(4, sender: 1, size: 2000))
+                #expect(error.code == .tooLarge)
+                try await publisher.publish(self.message(5, sender: nil, size: 2000))
+                try await publisher.publish(self.message(6, sender: 1, size: 1000))
+            }
+        }
+        try await self.cleanUp(broker)
+    }
+
+    private func cleanUp(_ broker: TestBroker) async throws {
+        let client = BrokerClient(broker)
+        try await client.deleteQueue(self.names.info)
+        try await client.deleteExchange(self.names.exchange)
+    }
+}
