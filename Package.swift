@@ -58,6 +58,8 @@ let package = Package(
             name: "CConductorRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
         // A system call that glibc has no function for.
         .systemLibrary(name: "CLinuxScheduling"),
+        // A function of glibc that its Swift module leaves out.
+        .systemLibrary(name: "CMemoryTrimming"),
 
         // Rooms, lowest first; a room knows only rooms above it in this list (Docs/architecture.md).
         .target(name: "Notifications", swiftSettings: strict),
@@ -149,7 +151,8 @@ let package = Package(
         .target(
             name: "ConductorService",
             dependencies: [
-                "ConductorRPC", "ContextSigning", "EventLoopFairness", "FaultPoints", "Notifications", "Notifier",
+                "CMemoryTrimming", "ConductorRPC", "ContextSigning", "EventLoopFairness", "FaultPoints",
+                "Notifications", "Notifier",
                 "TLSSocket",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
@@ -245,6 +248,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),

@@ -39,6 +39,7 @@ package final class ConductorServer: Service {
     private let gate: ConnectionGate
     private let addresses: AddressAdmission
     private let admission: GuestAdmission
+    private let bufferedInput: BufferedInput
     private let logger: Logger
     private let onListening: @Sendable (SocketAddress) -> Void
 
@@ -53,21 +54,22 @@ package final class ConductorServer: Service {
         configuration: Configuration, tls: LiveTLSContext, requestHandler: any RPCRequestHandler, logger: Logger,
         onListening: @escaping @Sendable (SocketAddress) -> Void = { _ in }
     ) {
+        var configuration = configuration
+        configuration.connection.ipv6PrefixLength = configuration.limits.ipv6PrefixLength
         self.configuration = configuration
         self.tls = tls
         self.requestHandler = requestHandler
         self.gate = ConnectionGate(configuration.limits, logger: logger)
         self.addresses = AddressAdmission(configuration.limits.newConnections, logger: logger)
-        self.admission = GuestAdmission(
-            connectionsPerGuest: configuration.limits.connectionsPerGuest, rates: configuration.limits.rates,
-            logger: logger)
+        self.admission = GuestAdmission(configuration.limits, logger: logger)
+        self.bufferedInput = BufferedInput(configuration.limits, logger: logger)
         self.logger = logger
         self.onListening = onListening
     }
 
     /// How many connections there are now, and how many were refused.
     package var connections: ConnectionCounters {
-        ConnectionCounters(self.gate, self.addresses, self.admission)
+        ConnectionCounters(self.gate, self.addresses, self.admission, self.bufferedInput)
     }
 
     /// Serves until the task is cancelled or a graceful shutdown begins; then it takes no more connections or
@@ -113,6 +115,10 @@ package final class ConductorServer: Service {
             self.onListening(address)
             self.logger.info("Listening for guests", metadata: ["address": "\(address.hostAndPort ?? "unknown")"])
         }
+        let release = MemoryRelease(background: background.lines, logger: self.logger).start(on: channel.eventLoop) {
+            [gate = self.gate] in gate.counts.open
+        }
+        defer { release.cancel() }
         let hasBegun = NIOLockedValueBox(false)
         let shutDown: @Sendable () -> Void = {
             // A graceful shutdown may be followed by a cancellation; the helper takes one call.
@@ -142,6 +148,9 @@ package final class ConductorServer: Service {
         let configuration = self.configuration
         let (tls, requestHandler, logger) = (self.tls, self.requestHandler, self.logger)
         let (gate, addresses, admission) = (self.gate, self.addresses, self.admission)
+        let bufferedInput = self.bufferedInput
+        let timeouts = PendingConnectionHandler.Timeouts(
+            hello: configuration.limits.helloTimeout, wait: configuration.handshakeTimeout)
         let (turns, requestFlush) = (ConnectionTurns(), RequestFlush())
         return ServerBootstrap(group: group)
             // After an outage all guests come at once, and whom the kernel finds no place for comes again a second later. It allows
@@ -150,8 +159,8 @@ package final class ConductorServer: Service {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             // Connections have it from their listener, which saves each two system calls.
             .serverChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            // The gate is asked before each connection.
-            .serverChannelOption(.maxMessagesPerRead, value: 1)
+            // What comes is accepted at once, so that nobody waits in the kernel's queue behind hostile peers.
+            .serverChannelOption(.maxMessagesPerRead, value: 16)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(ConnectionGateListener(gate))
@@ -170,7 +179,10 @@ package final class ConductorServer: Service {
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    let check = AddressCheck(admits: { addresses.admits($0, on: $1) }) { channel in
+                    let pending = PendingConnectionHandler(
+                        gate, timeouts: timeouts, ipv6PrefixLength: configuration.limits.ipv6PrefixLength,
+                        admits: { addresses.admits($0, $1, on: $2) }
+                    ) { channel in
                         try channel.pipeline.syncOperations.addHandlers(
                             TLSHandler(
                                 live: tls, serverName: nil, background: background.handshakes,
@@ -179,10 +191,11 @@ package final class ConductorServer: Service {
                             RPCServerHandler(
                                 configuration: configuration.connection, requestHandler: requestHandler,
                                 admission: admission, turns: turns, requestFlush: requestFlush,
+                                bufferedInput: bufferedInput,
                                 background: background.lines,
                                 logger: logger))
                     }
-                    try channel.pipeline.syncOperations.addHandler(check)
+                    try channel.pipeline.syncOperations.addHandler(pending)
                 }
             }
     }

@@ -44,6 +44,8 @@ package final class TLSEngine {
 
     /// How often the peer has renewed its keys.
     var keyUpdates: UInt64 = 0
+    /// How many records with plaintext have come from the peer.
+    private(set) var recordsRead: UInt64 = 0
     /// How much plaintext has come from the peer.
     private(set) var plaintextBytes: UInt64 = 0
 
@@ -176,6 +178,7 @@ package final class TLSEngine {
         // OpenSSL goes on behind messages that are no data, so as many as had arrived have been answered by now.
         if self.renewsKeysTooOften { return .failed(Self.keyUpdatesError) }
         if result == 1 {
+            self.recordsRead += 1
             self.plaintextBytes += UInt64(count)
             return .bytes(count)
         }

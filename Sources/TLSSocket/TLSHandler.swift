@@ -81,6 +81,8 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     /// The peer's verified certificate; nil before `handshakeCompleted`.
     package var peerCertificate: PeerCertificate? { self.engine.peerCertificate }
+    /// How many records with plaintext have come from the peer.
+    package var recordsRead: UInt64 { self.engine.recordsRead }
     /// The version that was agreed on; nil before `handshakeCompleted`.
     package var negotiatedVersion: TLSVersion? { self.engine.version }
 

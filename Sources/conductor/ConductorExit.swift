@@ -59,6 +59,7 @@ enum ConductorExit {
         case let error as RedactionError: message = "redaction.\(error.part.rawValue)s: \(error)."
         case let error as ReportSettingsError: message = error.description
         case let error as IdentitySettingsError: message = error.description
+        case let error as LimitSettingsError: message = error.description
         case let error as SignatureSettingsError: message = error.description
         case let error as SigningKeyError: message = "context_signatures.signing_key: \(error)."
         case let error as PeriodStateError: message = error.description

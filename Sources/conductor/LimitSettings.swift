@@ -9,19 +9,40 @@ enum LimitSettings {
     static let declarations: [Setting] = [
         .integer(
             "limits.connections", 1...1_000_000, default: Self.defaults.connections,
-            help: "Connections in all; past that new ones wait in the kernel's backlog."),
+            help: "Guests' connections in all; past that the quietest of the tenant that has most is closed."),
         .integer(
             "limits.connections_per_guest", 1...1_000_000, default: Self.defaults.connectionsPerGuest,
             help: "Connections of one guest; the next one is refused."),
         .integer(
+            "limits.tenant_percent", 1...100, default: Self.defaults.tenantPercent,
+            help: "Percent of limits.connections for one tenant's guests; without a tenant, for one address's."),
+        .integer(
+            "limits.tenant_guests_at_full_rate", 1...1_000_000, default: Self.defaults.tenantGuestsAtFullRate,
+            help: "A tenant's guests together may send what so many guests may at their full rate."),
+        .integer(
             "limits.connections_per_second", 1...1_000_000, default: Self.defaults.newConnections.perSecond,
-            help: "New connections of one address (of IPv6: one /64) a second; past that they are closed at once."),
+            help: "New connections of one address a second; past that they are closed at once."),
         .integer(
             "limits.connections_burst", 1...1_000_000, default: Self.defaults.newConnections.burst,
             help: "New connections at once of one address that has been quiet."),
         .integer(
+            "limits.ipv6_prefix", 16...128, default: Self.defaults.ipv6PrefixLength,
+            help: "Leading bits of an IPv6 address that count as one address."),
+        .integer(
+            "limits.pending_connections", 1...100_000, default: Self.defaults.pendingConnections,
+            help: "New connections that have not said anything or wait; past that the oldest silent one is closed."),
+        .seconds(
+            "limits.hello_timeout", 0.1...60, default: 2,
+            help: "How long the complete ClientHello of a new connection may take."),
+        .integer(
             "limits.handshakes", 1...100_000, default: Self.defaults.handshakes,
-            help: "TLS handshakes under way; past that new connections wait in the kernel's backlog."),
+            help: "TLS handshakes under way; past that new connections wait."),
+        .integer(
+            "limits.handshakes_per_address", 0...100_000, default: 0,
+            help: "TLS handshakes under way of one address; 0 for limits.handshakes / 32, and at least 4."),
+        .integer(
+            "limits.buffered_input", (1 << 20)...(1 << 40), default: Self.defaults.bufferedInput,
+            help: "Bytes of requests that have not ended, of all connections; past that the largest is closed."),
         .seconds(
             "limits.idle_timeout", 1...604_800, default: 3600,
             help: "A connection is closed on which nothing came for so long and nothing is in flight."),
@@ -60,6 +81,21 @@ extension ConnectionLimits {
         self.newConnections.perSecond = try settings.integer("limits.connections_per_second")
         self.newConnections.burst = try settings.integer("limits.connections_burst")
         self.handshakes = try settings.integer("limits.handshakes")
+        let handshakesPerAddress = try settings.integer("limits.handshakes_per_address")
+        self.handshakesPerAddress = handshakesPerAddress == 0 ? nil : handshakesPerAddress
+        self.tenantPercent = try settings.integer("limits.tenant_percent")
+        self.tenantGuestsAtFullRate = try settings.integer("limits.tenant_guests_at_full_rate")
+        self.ipv6PrefixLength = try settings.integer("limits.ipv6_prefix")
+        self.pendingConnections = try settings.integer("limits.pending_connections")
+        self.helloTimeout = .nanoseconds(Int64(try settings.seconds("limits.hello_timeout") * 1e9))
+        self.bufferedInput = try settings.integer("limits.buffered_input")
+        let lineBytes = try settings.integer("limits.line_bytes")
+        guard self.bufferedInput >= lineBytes else {
+            throw LimitSettingsError(
+                description:
+                    "limits.buffered_input is \(self.bufferedInput), and a line may have limits.line_bytes, which is "
+                    + "\(lineBytes): raise the first or lower the second.")
+        }
         self.rates.requestsPerSecond = try settings.integer("limits.requests_per_second")
         self.rates.requestsBurst = try settings.integer("limits.requests_burst")
         self.rates.bytesPerSecond = try settings.integer("limits.bytes_per_second")
@@ -81,4 +117,9 @@ extension RPCServerHandler.Configuration {
         self.idleTimeout = .nanoseconds(Int64(try settings.seconds("limits.idle_timeout") * 1e9))
         self.lineTimeout = .nanoseconds(Int64(try settings.seconds("limits.line_timeout") * 1e9))
     }
+}
+
+/// Limits that do not fit each other.
+struct LimitSettingsError: Error, CustomStringConvertible {
+    let description: String
 }

@@ -62,7 +62,7 @@ struct Serve: AsyncParsableCommand {
                 authorization: try GuestAuthorization(settings, catalogues: catalogues),
                 verifier: signatures?.verifier, limits: try ReportLimits(settings), logger: logger)
             var listener = try ConductorServer.Configuration(settings)
-            listener.limits.connections = DescriptorLimit.makeRoom(for: listener.limits.connections, logger: logger)
+            DescriptorLimit.makeRoom(for: &listener.limits, logger: logger)
             let server = ConductorServer(
                 configuration: listener, tls: tls, requestHandler: relay, logger: logger,
                 onListening: { _ in systemd.ready() })

@@ -1,69 +1,213 @@
+import NIOCore
 import Testing
 
 @testable import ConductorRPC
 
 @Suite struct ConnectionGateStateMachineTests {
-    @Test func connectionsAndHandshakesAreCountedApart() {
-        var gate = ConnectionGateStateMachine<Int>(connections: 3, handshakes: 2)
-        gate.accepted(1)
-        #expect(gate.obstacle == nil)
-        gate.accepted(2)
-        #expect(gate.obstacle == .handshakes)
-        gate.handshakeCompleted(1)
-        #expect(gate.obstacle == nil)
-        gate.accepted(3)
-        #expect(gate.obstacle == .connections)
-        gate.closed(1)
-        #expect(gate.obstacle == .handshakes)
-        // A handshake that failed.
-        gate.closed(2)
-        #expect(gate.obstacle == nil)
-        #expect(gate.openCount == 1 && gate.handshakeCount == 1)
+    private typealias Gate = ConnectionGateStateMachine<Int>
+    private static let start = NIODeadline.uptimeNanoseconds(1_000_000_000)
+    private var start: NIODeadline { Self.start }
+
+    private func gate(pending: Int = 100, handshakes: Int = 100, perAddress: Int? = nil) -> Gate {
+        var limits = Gate.Limits(pending: pending, handshakes: handshakes, handshakesPerAddress: perAddress)
+        limits.handshakeGrace = .seconds(1)
+        return Gate(limits)
+    }
+
+    /// A connection that comes and says its ClientHello at once.
+    private func greet(_ gate: inout Gate, _ id: Int, from address: UInt32, now: NIODeadline) -> [Gate.Action] {
+        gate.accepted(id, from: .v4(address), now: now) + gate.helloCompleted(id, now: now)
+    }
+
+    @Test func aConnectionGoesFromSilenceToService() {
+        var gate = self.gate()
+        #expect(gate.accepted(1, from: .v4(1), now: self.start) == [])
+        #expect(gate.counts == .init(silent: 1, waiting: 0, handshakes: 0, served: 0, open: 1))
+        #expect(gate.helloCompleted(1, now: self.start) == [.begin(1)])
+        #expect(gate.counts == .init(silent: 0, waiting: 0, handshakes: 1, served: 0, open: 1))
+        #expect(gate.handshakeCompleted(1, now: self.start) == [])
+        #expect(gate.counts == .init(silent: 0, waiting: 0, handshakes: 0, served: 1, open: 1))
+        #expect(gate.closed(1, now: self.start) == [])
+        #expect(gate.counts == .init() && gate.addressCount == 0)
+    }
+
+    @Test func newcomersAreNeverLockedOutByHandshakesOfOneAddress() {
+        // The default of 256 handshakes: 8 of an address.
+        var gate = self.gate(handshakes: 256)
+        for id in 0..<20 {
+            #expect(self.greet(&gate, id, from: 1, now: self.start) == (id < 8 ? [.begin(id)] : []))
+        }
+        #expect(gate.handshakeCount(of: .v4(1)) == 8 && gate.counts.waiting == 12)
+        // Another address does not wait behind them.
+        #expect(self.greet(&gate, 100, from: 2, now: self.start) == [.begin(100)])
+        // Whoever is done makes room for the next of its own, in the order they came.
+        #expect(gate.handshakeCompleted(3, now: self.start) == [.begin(8)])
+        #expect(gate.closed(9, now: self.start) == [])
+        #expect(gate.closed(5, now: self.start) == [.begin(10)])
+    }
+
+    @Test func theDefaultForAnAddressIsAThirtySecondAndAtLeastFour() {
+        #expect(Gate.Limits(pending: 1, handshakes: 256).handshakesPerAddress == 8)
+        #expect(Gate.Limits(pending: 1, handshakes: 16).handshakesPerAddress == 4)
+        #expect(Gate.Limits(pending: 1, handshakes: 16, handshakesPerAddress: 1).handshakesPerAddress == 1)
+    }
+
+    @Test func placesAreGivenToAddressesInTurn() {
+        var gate = self.gate(handshakes: 1, perAddress: 1)
+        #expect(self.greet(&gate, 0, from: 9, now: self.start) == [.begin(0)])
+        for id in 1...3 { #expect(self.greet(&gate, id, from: 1, now: self.start) == []) }
+        #expect(self.greet(&gate, 4, from: 2, now: self.start) == [])
+        #expect(gate.handshakeCompleted(0, now: self.start) == [.begin(1)])
+        #expect(gate.handshakeCompleted(1, now: self.start) == [.begin(4)])
+        #expect(gate.handshakeCompleted(4, now: self.start) == [.begin(2)])
+        #expect(gate.handshakeCompleted(2, now: self.start) == [.begin(3)])
+    }
+
+    @Test func whenTooManyArePendingTheOldestThatHasSaidNothingIsClosed() {
+        var gate = self.gate(pending: 3)
+        for id in 1...3 { #expect(gate.accepted(id, from: .v4(UInt32(id)), now: self.start) == []) }
+        let later = self.start + .seconds(1)
+        // Accepting does not stop.
+        #expect(gate.isAccepting)
+        #expect(gate.accepted(4, from: .v4(4), now: later) == [.close(1, .pending)])
+        #expect(gate.helloCompleted(2, now: later) == [.begin(2)])
+        #expect(gate.accepted(5, from: .v4(5), now: later) == [])
+        #expect(gate.accepted(6, from: .v4(6), now: later) == [.close(3, .pending)])
+        #expect(gate.counts.silent == 3)
+        // What is closed says nothing any more, and counts until its descriptor is free.
+        #expect(gate.helloCompleted(1, now: later) == [])
+        #expect(gate.counts.open == 6)
+        #expect(gate.closed(1, now: later) == [])
+        #expect(gate.counts.open == 5)
+    }
+
+    @Test func whenAllHaveSaidSomethingTheNewestOfTheAddressWithMostIsClosed() {
+        var gate = self.gate(pending: 4, handshakes: 1)
+        #expect(self.greet(&gate, 0, from: 9, now: self.start) == [.begin(0)])
+        for (id, address) in [(1, 1), (2, 2), (3, 2), (4, 2)] as [(Int, UInt32)] {
+            #expect(self.greet(&gate, id, from: address, now: self.start) == [])
+        }
+        // The newcomer is silent, and has had no time to say anything.
+        #expect(gate.accepted(5, from: .v4(3), now: self.start) == [.close(4, .pending)])
+        #expect(gate.helloCompleted(5, now: self.start) == [])
+        #expect(gate.accepted(6, from: .v4(4), now: self.start) == [.close(3, .pending)])
+        // Where no address has several, it is the silent one.
+        #expect(gate.accepted(7, from: .v4(5), now: self.start) == [.close(6, .pending)])
+    }
+
+    @Test func whenAllPlacesAreTakenTheOldestHandshakeOfTheAddressWithMostIsClosed() {
+        var gate = self.gate(handshakes: 4, perAddress: 3)
+        for (id, address) in [(1, 1), (2, 2), (3, 2), (4, 2)] as [(Int, UInt32)] {
+            let now = self.start + .milliseconds(Int64(id))
+            #expect(self.greet(&gate, id, from: address, now: now) == [.begin(id)])
+        }
+        // An honest handshake takes less than this.
+        #expect(self.greet(&gate, 5, from: 3, now: self.start + .milliseconds(10)) == [])
+        #expect(gate.nextLook == self.start + .milliseconds(1002))
+        #expect(gate.look(now: self.start + .milliseconds(1001)) == [])
+        #expect(gate.look(now: self.start + .milliseconds(1002)) == [.close(2, .handshakes), .begin(5)])
+        #expect(gate.nextLook == nil)
+        // Now two addresses have one each and one has two, whose oldest is 3.
+        #expect(self.greet(&gate, 6, from: 4, now: self.start + .seconds(3)) == [.close(3, .handshakes), .begin(6)])
+        // The end of what was closed gives no place back a second time.
+        #expect(gate.closed(2, now: self.start + .seconds(3)) == [])
+        #expect(gate.counts.handshakes == 4)
     }
 
     @Test func afterAFailureItIsTriedAgainInTimeOrWhenADescriptorIsFree() {
-        var gate = ConnectionGateStateMachine<Int>(connections: 3, handshakes: 3)
-        gate.accepted(1)
-        gate.failed()
-        #expect(gate.obstacle == .failure)
+        var gate = self.gate()
+        #expect(gate.accepted(1, from: .v4(1), now: self.start) == [])
+        #expect(gate.failed(now: self.start + .seconds(1)) == [.close(1, .failure)])
+        #expect(!gate.isAccepting)
         gate.retry()
-        #expect(gate.obstacle == nil)
-        gate.failed()
-        gate.closed(1)
-        #expect(gate.obstacle == nil)
+        #expect(gate.isAccepting)
+        // Nobody is pending: nobody is closed.
+        #expect(gate.failed(now: self.start + .seconds(1)) == [])
+        #expect(gate.closed(1, now: self.start + .seconds(1)) == [])
+        #expect(gate.isAccepting)
     }
 
-    /// Whatever comes, in whatever order, and twice: neither number is ever passed, and both come back to nought.
-    @Test(arguments: 0..<100 as Range<UInt64>)
+    /// Whatever comes, in whatever order, and twice: no number is ever passed, nobody waits while there is a place that it may have,
+    /// and all of it comes back to zero.
+    @Test(arguments: 0..<200 as Range<UInt64>)
     func theNumbersHold(seed: UInt64) {
         var random = Seeded(state: seed)
-        let (connections, handshakes) = (Int.random(in: 1...6, using: &random), Int.random(in: 1...6, using: &random))
-        var gate = ConnectionGateStateMachine<Int>(connections: connections, handshakes: handshakes)
+        let pending = Int.random(in: 1...8, using: &random)
+        let handshakes = Int.random(in: 1...6, using: &random)
+        let perAddress = Int.random(in: 1...4, using: &random)
+        var gate = self.gate(pending: pending, handshakes: handshakes, perAddress: perAddress)
+        var now = self.start
+        var silent: Set<Int> = []
+        var waiting: [Int: UInt32] = [:]
+        var handshaking: [Int: UInt32] = [:]
         var open: Set<Int> = []
-        var handshaking: Set<Int> = []
-        for id in 0..<300 {
-            if gate.obstacle == nil {
-                gate.accepted(id)
-                open.insert(id)
-                handshaking.insert(id)
+        var addresses: [Int: UInt32] = [:]
+        func apply(_ actions: [Gate.Action]) {
+            for action in actions {
+                switch action {
+                case .begin(let id):
+                    #expect(waiting[id] != nil)
+                    handshaking[id] = waiting.removeValue(forKey: id)
+                case .close(let id, _):
+                    #expect(silent.contains(id) || waiting[id] != nil || handshaking[id] != nil)
+                    silent.remove(id)
+                    waiting[id] = nil
+                    handshaking[id] = nil
+                }
             }
-            let other = Int.random(in: max(0, id - 12)...id, using: &random)
-            switch Int.random(in: 0..<4, using: &random) {
-            case 0: gate.failed()
-            case 1: gate.retry()
-            case 2:
-                gate.handshakeCompleted(other)
-                handshaking.remove(other)
-            default:
-                gate.closed(other)
-                open.remove(other)
-                handshaking.remove(other)
-            }
-            #expect(gate.openCount == open.count && open.count <= connections)
-            #expect(gate.handshakeCount == handshaking.count && handshaking.count <= handshakes)
         }
-        for id in 0..<300 { gate.closed(id) }
-        #expect(gate.openCount == 0 && gate.handshakeCount == 0 && gate.obstacle == nil)
+        for id in 0..<400 {
+            now = now + .milliseconds(Int64.random(in: 0...400, using: &random))
+            let address = UInt32.random(in: 0..<5, using: &random)
+            addresses[id] = address
+            silent.insert(id)
+            open.insert(id)
+            apply(gate.accepted(id, from: .v4(address), now: now))
+            for _ in 0..<3 {
+                let other = Int.random(in: max(0, id - 14)...id, using: &random)
+                switch Int.random(in: 0..<8, using: &random) {
+                case 0: apply(gate.failed(now: now))
+                case 1: gate.retry()
+                case 2, 3:
+                    handshaking[other] = nil
+                    apply(gate.handshakeCompleted(other, now: now))
+                case 4:
+                    silent.remove(other)
+                    waiting[other] = nil
+                    handshaking[other] = nil
+                    open.remove(other)
+                    apply(gate.closed(other, now: now))
+                case 5: apply(gate.look(now: now))
+                default:
+                    if silent.remove(other) != nil { waiting[other] = addresses[other] }
+                    apply(gate.helloCompleted(other, now: now))
+                }
+            }
+            let counts = gate.counts
+            #expect(counts.silent == silent.count && counts.waiting == waiting.count)
+            #expect(counts.handshakes == handshaking.count && counts.open == open.count)
+            #expect(counts.silent + counts.waiting <= pending && counts.handshakes <= handshakes)
+            for address in 0..<5 as Range<UInt32> {
+                let count = handshaking.values.count { $0 == address }
+                #expect(count == gate.handshakeCount(of: .v4(address)) && count <= perAddress)
+                let couldBegin = count < perAddress && handshaking.count < handshakes
+                #expect(!(couldBegin && waiting.values.contains(address)))
+            }
+            #expect(gate.addressCount <= 5)
+            // A look that is due does something, so that nobody looks again and again.
+            if let next = gate.nextLook, next <= now {
+                let actions = gate.look(now: now)
+                #expect(!actions.isEmpty)
+                apply(actions)
+            }
+        }
+        for id in 0..<400 {
+            silent.remove(id)
+            waiting[id] = nil
+            handshaking[id] = nil
+            apply(gate.closed(id, now: now))
+        }
+        #expect(gate.counts == .init() && gate.addressCount == 0 && gate.isAccepting && gate.nextLook == nil)
     }
 }
 

@@ -21,19 +21,21 @@ private final class ScriptedAdmission: RPCAdmission {
         var bytes = 0
         var admitted = 0
         var left = 0
+        var close: (@Sendable (RPCError) -> Void)?
     }
 
     let state = NIOLockedValueBox(State())
 
-    func admit(_ peer: RPCPeer, on eventLoop: any EventLoop) -> Result<any RPCGuestShare, RPCError> {
+    func admit(
+        _ peer: RPCPeer, on eventLoop: any EventLoop, close: @escaping @Sendable (RPCError) -> Void
+    ) -> Result<any RPCGuestShare, RPCError> {
         self.state.withLockedValue { state in
+            state.close = close
             if let refusal = state.refusal { return .failure(refusal) }
             state.admitted += 1
             return .success(Share(state: self.state))
         }
     }
-
-    func left(_ peer: RPCPeer, on eventLoop: any EventLoop) { self.state.withLockedValue { $0.left += 1 } }
 
     private struct Share: RPCGuestShare {
         let state: NIOLockedValueBox<State>
@@ -52,6 +54,8 @@ private final class ScriptedAdmission: RPCAdmission {
         func pause(now: NIODeadline) -> TimeAmount? {
             self.state.withLockedValue { state in state.pauseEnd.flatMap { now < $0 ? $0 - now : nil } }
         }
+
+        func left(now: NIODeadline) { self.state.withLockedValue { $0.left += 1 } }
     }
 }
 
@@ -61,7 +65,8 @@ private final class ScriptedAdmission: RPCAdmission {
     private let turns = ConnectionTurns()
 
     private func channel(
-        background: HeldWork? = nil, _ configure: (inout RPCServerHandler.Configuration) -> Void = { _ in }
+        background: HeldWork? = nil, bufferedInput: BufferedInput? = nil, loop: EmbeddedEventLoop? = nil,
+        _ configure: (inout RPCServerHandler.Configuration) -> Void = { _ in }
     ) throws -> EmbeddedChannel {
         var configuration = RPCServerHandler.Configuration()
         configuration.idleTimeout = .seconds(100)
@@ -70,8 +75,8 @@ private final class ScriptedAdmission: RPCAdmission {
         configure(&configuration)
         let handler = RPCServerHandler(
             configuration: configuration, requestHandler: self.requests, admission: self.admission,
-            turns: self.turns, background: background, logger: Logger(label: "test"))
-        let channel = EmbeddedChannel(handler: handler)
+            turns: self.turns, bufferedInput: bufferedInput, background: background, logger: Logger(label: "test"))
+        let channel = EmbeddedChannel(handler: handler, loop: loop ?? EmbeddedEventLoop())
         try channel.connect(to: SocketAddress(ipAddress: "192.0.2.1", port: 1)).wait()
         channel.pipeline.fireUserInboundEventTriggered(TLSUserEvent.handshakeCompleted(negotiatedProtocol: nil))
         return channel
@@ -111,6 +116,74 @@ private final class ScriptedAdmission: RPCAdmission {
         #expect(lines.first?.contains(#""id":null"#) == true && lines.first?.contains(#""retry_after_ms":7"#) == true)
         // It had nothing, so it gives nothing back.
         #expect(self.admission.state.withLockedValue { $0.left } == 0)
+    }
+
+    /// Another guest is served in its stead: what it has asked for is answered, and it is told why.
+    @Test func whoIsClosedForAnothersSakeIsToldWhyAndAnswered() throws {
+        let channel = try self.channel()
+        try channel.writeInbound(self.ping(1))
+        let close = try #require(self.admission.state.withLockedValue { $0.close })
+        close(RPCError(.rateLimited, "Too many", retryAfterMilliseconds: 7))
+        let refusal = try self.answers(channel)
+        #expect(refusal.count == 1 && refusal.first?.contains(#""retry_after_ms":7"#) == true)
+        #expect(channel.isActive)
+        self.requests.answerFirst()
+        let answers = try self.answers(channel)
+        #expect(answers.count == 1 && answers.first?.contains(#""id":1"#) == true)
+        #expect(!channel.isActive)
+        // Once more does no harm.
+        close(RPCError(.rateLimited, "Too many"))
+        channel.embeddedEventLoop.run()
+        #expect(self.admission.state.withLockedValue { $0.left } == 1)
+    }
+
+    @Test func whoIsClosedForAnothersSakeDoesNotWaitForItsAnswersForLong() throws {
+        let channel = try self.channel { $0.drainTimeout = .seconds(100) }
+        try channel.writeInbound(self.ping(1))
+        let close = try #require(self.admission.state.withLockedValue { $0.close })
+        close(RPCError(.rateLimited, "Too many"))
+        channel.embeddedEventLoop.run()
+        channel.embeddedEventLoop.advanceTime(by: .milliseconds(4999))
+        #expect(channel.isActive)
+        channel.embeddedEventLoop.advanceTime(by: .milliseconds(1))
+        channel.embeddedEventLoop.run()
+        #expect(!channel.isActive)
+    }
+
+    // MARK: What is no request
+
+    @Test func blankLinesCostTokens() throws {
+        let channel = try self.channel()
+        try channel.writeInbound(ByteBuffer(string: "\n \t\r\n\n"))
+        #expect(self.admission.state.withLockedValue { $0.requests } == 3)
+        #expect(try self.answers(channel).isEmpty)
+        _ = try channel.finish()
+    }
+
+    // MARK: What all connections hold
+
+    @Test func whoHoldsMostInputIsClosedAndSmallLinesGoOn() throws {
+        let loop = EmbeddedEventLoop()
+        let input = BufferedInput(limit: 1000)
+        let channels = try (0..<3).map { _ in try self.channel(bufferedInput: input, loop: loop) }
+        try channels[0].writeInbound(ByteBuffer(string: "{"))
+        try channels[1].writeInbound(ByteBuffer(repeating: 0x61, count: 600))
+        #expect(input.total == 601)
+        try channels[2].writeInbound(ByteBuffer(repeating: 0x61, count: 399))
+        #expect(input.total == 1000)
+        // The one that has the most, not the one that says more.
+        try channels[2].writeInbound(ByteBuffer(string: "a"))
+        loop.run()
+        #expect(channels.map(\.isActive) == [true, false, true])
+        let lines = try self.written(channels[1])
+        #expect(lines.count == 1 && lines.first?.contains("limits.buffered_input") == true)
+        #expect(input.total == 401 && input.closed == 1)
+        // A line that ends, and a connection that does, give back what they held.
+        try channels[2].writeInbound(ByteBuffer(string: "\n"))
+        #expect(input.total == 1)
+        _ = try channels[0].finish()
+        #expect(input.total == 0)
+        _ = try? channels[2].finish()
     }
 
     @Test func aShareIsGivenBackOnce() throws {

@@ -35,8 +35,8 @@ struct ConductorLimitsTests {
     @Test("The soft limit is raised as far as limits.connections needs")
     func raised() async throws {
         try await RelayFixture.with { relay in
-            let end = try await self.serve(relay, limit: "-S -n 256", more: "limits: {connections: 1000}") {
-                conductor in
+            let limits = "limits: {connections: 1000, pending_connections: 100}"
+            let end = try await self.serve(relay, limit: "-S -n 256", more: limits) { conductor in
                 let soft = try #require(Int(self.limits(conductor)[0]))
                 #expect(soft > 1000 && soft < 2000)
                 try await relay.withTerminal(port: conductor.port) { _ in }

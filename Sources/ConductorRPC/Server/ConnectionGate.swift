@@ -3,63 +3,136 @@ import NIOConcurrencyHelpers
 package import NIOCore
 import NIOTLS
 
-/// Keeps a listener from taking more connections, or beginning more handshakes, than the server may have.
+/// Keeps a server's connections within their limits until their handshake is done; ``ConnectionGateStateMachine`` decides how.
 ///
-/// What is not taken waits in the kernel's backlog, where it costs neither a descriptor nor memory of ours; past the backlog
-/// the kernel drops it. To take and close connections instead would cost two system calls for each attempt of each peer that
-/// tries again, just when there is most to do.
+/// A listener accepts whatever comes, for the kernel's backlog is one queue for all: a newcomer would wait there behind
+/// everything that a hostile peer has put into it.
 package final class ConnectionGate: Sendable {
-    /// Why no connection is taken.
-    package typealias Obstacle = ConnectionGateStateMachine<ObjectIdentifier>.Obstacle
+    package typealias Machine = ConnectionGateStateMachine<ObjectIdentifier>
 
-    private struct State {
-        var machine: ConnectionGateStateMachine<ObjectIdentifier>
-        /// Has the listener look at the machine again; any thread may call it.
+    /// What a pending connection, or one whose handshake is under way, can be asked for.
+    enum Command {
+        /// Its handshake may begin.
+        case begin
+        /// Others need its place.
+        case close
+    }
+
+    fileprivate struct State {
+        var machine: Machine
+        /// Of connections whose handshake is not done.
+        var commands: [ObjectIdentifier: @Sendable (Command) -> Void] = [:]
+        /// Has the listener look again whether to accept; any thread may call it.
         var wakeListener: (@Sendable () -> Void)?
+        var nextLook: NIODeadline?
+        var dropped = 0
     }
 
     private let state: NIOLockedValueBox<State>
-    fileprivate let onObstacle: @Sendable (Obstacle, any EventLoop) -> Void
+    private let onDrop: @Sendable (Machine.Reason, any EventLoop) -> Void
+    fileprivate let onFailure: @Sendable (any EventLoop) -> Void
 
     /// - Parameters:
-    ///   - connections: how many connections there may be, those whose handshake is under way among them.
-    ///   - handshakes: how many handshakes may be under way.
-    ///   - onObstacle: called on the listener's event loop each time that it stops taking connections.
+    ///   - limits: how many connections may be in each state.
+    ///   - onDrop: called on an event loop for each connection that is closed to make room.
+    ///   - onFailure: called on the listener's event loop when it could not accept a connection.
     package init(
-        connections: Int, handshakes: Int,
-        onObstacle: @escaping @Sendable (Obstacle, any EventLoop) -> Void = { _, _ in }
+        _ limits: Machine.Limits, onDrop: @escaping @Sendable (Machine.Reason, any EventLoop) -> Void = { _, _ in },
+        onFailure: @escaping @Sendable (any EventLoop) -> Void = { _ in }
     ) {
-        self.state = NIOLockedValueBox(State(machine: .init(connections: connections, handshakes: handshakes)))
-        self.onObstacle = onObstacle
+        self.state = NIOLockedValueBox(State(machine: Machine(limits)))
+        self.onDrop = onDrop
+        self.onFailure = onFailure
     }
 
-    /// How many connections there are, and how many of them have their handshake under way.
-    package var counts: (connections: Int, handshakes: Int) {
-        self.state.withLockedValue { ($0.machine.openCount, $0.machine.handshakeCount) }
+    /// How many connections are in each state.
+    package var counts: Machine.Counts { self.state.withLockedValue { $0.machine.counts } }
+
+    /// How many connections were closed to make room for others.
+    package var dropped: Int { self.state.withLockedValue { $0.dropped } }
+
+    /// Whether connections are accepted.
+    package var isAccepting: Bool { self.state.withLockedValue { $0.machine.isAccepting } }
+
+    /// A connection was accepted.
+    ///
+    /// - Parameter command: called on the connection's event loop, not before this function has returned.
+    func accepted(
+        _ channel: any Channel, from address: NetworkAddress, command: @escaping @Sendable (Command) -> Void
+    ) {
+        let (id, eventLoop) = (ObjectIdentifier(channel), channel.eventLoop)
+        self.change(on: eventLoop) { state in
+            state.commands[id] = { what in eventLoop.execute { command(what) } }
+            return state.machine.accepted(id, from: address, now: eventLoop.now)
+        }
+        channel.closeFuture.whenComplete { [weak self] _ in self?.closed(id, eventLoop) }
     }
 
-    /// What keeps the listener from taking a connection; nil when nothing does.
-    package var obstacle: Obstacle? { self.state.withLockedValue { $0.machine.obstacle } }
+    /// The connection's ClientHello is complete.
+    func helloCompleted(_ channel: any Channel) {
+        self.change(on: channel.eventLoop) {
+            $0.machine.helloCompleted(ObjectIdentifier(channel), now: channel.eventLoop.now)
+        }
+    }
 
-    /// The connection's handshake is completed.
-    func handshakeCompleted(_ connection: ObjectIdentifier) { self.change { $0.handshakeCompleted(connection) } }
+    /// The connection's handshake is done.
+    func handshakeCompleted(_ channel: any Channel) {
+        self.change(on: channel.eventLoop) { state in
+            state.commands[ObjectIdentifier(channel)] = nil
+            return state.machine.handshakeCompleted(ObjectIdentifier(channel), now: channel.eventLoop.now)
+        }
+    }
+
+    private func closed(_ id: ObjectIdentifier, _ eventLoop: any EventLoop) {
+        self.change(on: eventLoop) { state in
+            state.commands[id] = nil
+            return state.machine.closed(id, now: eventLoop.now)
+        }
+    }
 
     fileprivate func setListener(_ wake: (@Sendable () -> Void)?) {
         self.state.withLockedValue { $0.wakeListener = wake }
     }
 
-    /// Changes the state, and wakes the listener if it may go on now and could not before.
-    fileprivate func change(_ body: (inout ConnectionGateStateMachine<ObjectIdentifier>) -> Void) {
-        let wake = self.state.withLockedValue { state -> (@Sendable () -> Void)? in
-            let isShut = state.machine.obstacle != nil
-            body(&state.machine)
-            return isShut && state.machine.obstacle == nil ? state.wakeListener : nil
+    /// Changes the state, does what the machine says, and wakes the listener if it may go on now and could not before.
+    fileprivate func change(on eventLoop: any EventLoop, _ body: (inout State) -> [Machine.Action]) {
+        var wake: (@Sendable () -> Void)?
+        var commands: [(@Sendable (Command) -> Void, Command)] = []
+        var drops: [Machine.Reason] = []
+        var look: NIODeadline?
+        self.state.withLockedValue { state in
+            let wasAccepting = state.machine.isAccepting
+            for action in body(&state) {
+                switch action {
+                case .begin(let id):
+                    if let command = state.commands[id] { commands.append((command, .begin)) }
+                case .close(let id, let reason):
+                    drops.append(reason)
+                    if let command = state.commands.removeValue(forKey: id) { commands.append((command, .close)) }
+                }
+            }
+            state.dropped += drops.count
+            if !wasAccepting, state.machine.isAccepting { wake = state.wakeListener }
+            if state.nextLook == nil, let next = state.machine.nextLook {
+                state.nextLook = next
+                look = next
+            }
         }
+        for (command, what) in commands { command(what) }
+        for reason in drops { self.onDrop(reason, eventLoop) }
         wake?()
+        if let look {
+            eventLoop.scheduleTask(deadline: look) { [weak self] in
+                self?.change(on: eventLoop) { state in
+                    state.nextLook = nil
+                    return state.machine.look(now: eventLoop.now)
+                }
+            }
+        }
     }
 }
 
-/// Stands in the listening channel, whose `maxMessagesPerRead` must be 1, or it takes a few connections too many.
+/// Stands in the listening channel.
 ///
 /// It switches the listener's `autoRead`, for that alone takes the descriptor out of the selector at once: after an error of
 /// `accept` a read is still pending, and the selector would report the same connection again and again.
@@ -67,7 +140,7 @@ package final class ConnectionGateListener: ChannelInboundHandler {
     package typealias InboundIn = any Channel
     package typealias InboundOut = any Channel
 
-    /// How long the listener rests after it failed to take a connection, unless one ends before.
+    /// How long the listener rests after it failed to accept a connection, unless one ends before.
     private static let pause = TimeAmount.seconds(1)
 
     private let gate: ConnectionGate
@@ -85,37 +158,34 @@ package final class ConnectionGateListener: ChannelInboundHandler {
 
     package func handlerRemoved(context: ChannelHandlerContext) { self.gate.setListener(nil) }
 
-    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let connection = Self.unwrapInboundIn(data)
-        let id = ObjectIdentifier(connection)
-        self.gate.change { $0.accepted(id) }
-        connection.closeFuture.whenComplete { [gate = self.gate] _ in gate.change { $0.closed(id) } }
-        self.update(context: context)
-        context.fireChannelRead(data)
-    }
-
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // What NIO survives besides: a connection that was gone before it was taken.
+        // What NIO survives besides: a connection that was gone before it was accepted.
         guard let error = error as? IOError, error.errnoCode != ECONNABORTED else {
             context.fireErrorCaught(error)
             return
         }
-        self.gate.change { $0.failed() }
+        let eventLoop = context.eventLoop
+        self.gate.change(on: eventLoop) { $0.machine.failed(now: eventLoop.now) }
         self.update(context: context)
-        context.eventLoop.scheduleTask(in: Self.pause) { [gate = self.gate] in gate.change { $0.retry() } }
+        self.gate.onFailure(eventLoop)
+        eventLoop.scheduleTask(in: Self.pause) { [gate = self.gate] in
+            gate.change(on: eventLoop) { state in
+                state.machine.retry()
+                return []
+            }
+        }
     }
 
     private func update(context: ChannelHandlerContext) {
-        let obstacle = self.gate.obstacle
-        guard self.isListening != (obstacle == nil) else { return }
-        self.isListening = obstacle == nil
-        // It fails when the channel is closed: then nothing is taken anyway.
-        try? context.channel.syncOptions?.setOption(.autoRead, value: self.isListening)
-        if let obstacle { self.gate.onObstacle(obstacle, context.eventLoop) }
+        let isAccepting = self.gate.isAccepting
+        guard self.isListening != isAccepting else { return }
+        self.isListening = isAccepting
+        // It fails when the channel is closed: then nothing is accepted anyway.
+        try? context.channel.syncOptions?.setOption(.autoRead, value: isAccepting)
     }
 }
 
-/// Tells the gate when a connection's handshake is completed; stands behind its TLS handler.
+/// Informs the gate when a connection's handshake is done; stands behind its TLS handler.
 package final class HandshakeWatch: ChannelInboundHandler {
     package typealias InboundIn = ByteBuffer
 
@@ -125,9 +195,7 @@ package final class HandshakeWatch: ChannelInboundHandler {
     package init(_ gate: ConnectionGate) { self.gate = gate }
 
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case TLSUserEvent.handshakeCompleted = event {
-            self.gate.handshakeCompleted(ObjectIdentifier(context.channel))
-        }
+        if case TLSUserEvent.handshakeCompleted = event { self.gate.handshakeCompleted(context.channel) }
         context.fireUserInboundEventTriggered(event)
     }
 }

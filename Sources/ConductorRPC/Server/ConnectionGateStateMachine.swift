@@ -1,63 +1,307 @@
-/// Decides when a server takes connections: not while it has as many as it may, or as many handshakes under way, or has just
-/// failed to take one. It holds no I/O.
+package import NIOCore
+
+/// Decides which new connections may begin their handshake, which wait, and which are closed so that newcomers get on. It holds
+/// no I/O and no clock.
+///
+/// A connection is silent until its ClientHello is complete; then it waits for a place among the handshakes; then its handshake is
+/// under way; then it is served. Places are given to addresses in turn, one that has as many as it may is passed over, and no
+/// state lets a peer hold back those of other addresses:
+///
+/// - When too many are pending (silent or waiting), the oldest silent one is closed: whoever has something to say has said it since.
+///   While none has been silent for longer than an honest ClientHello takes to come, it is the newest one of the address that has
+///   most waiting, if that has several.
+/// - When all places are taken and somebody waits, the oldest handshake of the address with most under way is closed, once it has
+///   been under way for longer than an honest one takes.
 package struct ConnectionGateStateMachine<ID: Hashable> {
-    /// Why no connection is taken.
-    package enum Obstacle: String, Sendable {
-        /// There are as many as there may be.
-        case connections
-        /// As many handshakes are under way as there may be.
+    /// How many connections may be in each state.
+    package struct Limits: Sendable {
+        /// Connections that are silent or wait.
+        package var pending: Int
+        /// Handshakes under way.
+        package var handshakes: Int
+        /// Handshakes under way of one address.
+        package var handshakesPerAddress: Int
+        /// How long a connection may be silent before it is closed rather than one of several that wait.
+        package var silenceGrace = TimeAmount.milliseconds(250)
+        /// How long a handshake has its place for certain: several times as long as it takes when all places are taken by honest
+        /// peers at once.
+        package var handshakeGrace = TimeAmount.seconds(3)
+
+        /// Limits of these values.
+        ///
+        /// - Parameter handshakesPerAddress: nil for the default: a thirty-second of all, and at least 4.
+        package init(pending: Int, handshakes: Int, handshakesPerAddress: Int? = nil) {
+            self.pending = pending
+            self.handshakes = handshakes
+            self.handshakesPerAddress = handshakesPerAddress ?? max(4, handshakes / 32)
+        }
+    }
+
+    /// Why a connection is closed.
+    package enum Reason: Sendable {
+        /// Too many were pending.
+        case pending
+        /// Another address waited for its place.
         case handshakes
-        /// The last attempt failed, for want of descriptors or memory.
+        /// No descriptor was left for a newcomer.
         case failure
     }
 
-    private let connections: Int
-    private let handshakes: Int
-    private var open: Set<ID> = []
-    private var handshaking: Set<ID> = []
+    /// What to do with a connection.
+    package enum Action: Equatable {
+        /// Begin its handshake.
+        case begin(ID)
+        /// Close it.
+        case close(ID, Reason)
+    }
+
+    /// How many connections are in each state.
+    package struct Counts: Sendable, Equatable {
+        /// Those whose ClientHello is not complete.
+        package var silent = 0
+        /// Those that wait for a place.
+        package var waiting = 0
+        /// Those whose handshake is under way.
+        package var handshakes = 0
+        /// Those whose handshake is done.
+        package var served = 0
+        /// All that are not closed, those that are being closed among them.
+        package var open = 0
+    }
+
+    fileprivate enum State {
+        case silent
+        case waiting
+        case handshaking
+        case served
+        case closing
+    }
+
+    fileprivate struct Entry {
+        var address: NetworkAddress
+        var state: State
+        /// Tells it from an earlier connection of the same name.
+        var number: UInt64
+        /// When its state began.
+        var since: NIODeadline
+    }
+
+    /// A place in a queue; it means nothing any more when the connection has changed its state since.
+    fileprivate struct Place {
+        var id: ID
+        var number: UInt64
+    }
+
+    fileprivate struct Address {
+        var waiting = CircularBuffer<Place>()
+        var waitingCount = 0
+        var handshakes: [ID] = []
+        /// Whether it is in ``turns``.
+        var hasTurn = false
+    }
+
+    private let limits: Limits
+    private var entries: [ID: Entry] = [:]
+    private var addresses: [NetworkAddress: Address] = [:]
+    /// In the order they came.
+    private var silent = CircularBuffer<Place>()
+    /// Addresses that have somebody waiting and a place of their own free.
+    private var turns = CircularBuffer<NetworkAddress>()
+    private var lastNumber: UInt64 = 0
     private var hasFailed = false
 
-    /// - Parameters:
-    ///   - connections: how many there may be, those whose handshake is under way among them.
-    ///   - handshakes: how many handshakes may be under way.
-    package init(connections: Int, handshakes: Int) {
-        self.connections = connections
-        self.handshakes = handshakes
+    /// How many connections are in each state.
+    package private(set) var counts = Counts()
+
+    /// - Parameter limits: how many connections may be in each state.
+    package init(_ limits: Limits) { self.limits = limits }
+
+    /// Whether connections are accepted: always, unless the last attempt has failed for want of descriptors or memory.
+    package var isAccepting: Bool { !self.hasFailed }
+
+    /// How many addresses are remembered: those with somebody waiting or under way.
+    package var addressCount: Int { self.addresses.count }
+
+    /// How many handshakes this address has under way.
+    package func handshakeCount(of address: NetworkAddress) -> Int { self.addresses[address]?.handshakes.count ?? 0 }
+
+    /// A connection was accepted, and has said nothing.
+    package mutating func accepted(_ id: ID, from address: NetworkAddress, now: NIODeadline) -> [Action] {
+        self.lastNumber += 1
+        self.entries[id] = Entry(address: address, state: .silent, number: self.lastNumber, since: now)
+        self.silent.append(Place(id: id, number: self.lastNumber))
+        self.counts.silent += 1
+        self.counts.open += 1
+        // Without this the queue would keep all that ever came.
+        while let first = self.silent.first, !self.isIn(.silent, first) { self.silent.removeFirst() }
+        var actions: [Action] = []
+        while self.counts.silent + self.counts.waiting > self.limits.pending, let id = self.pendingVictim(now: now) {
+            actions.append(self.close(id, .pending))
+        }
+        return actions
     }
 
-    /// How many connections there are.
-    package var openCount: Int { self.open.count }
-    /// How many handshakes are under way.
-    package var handshakeCount: Int { self.handshaking.count }
-
-    /// What keeps the server from taking a connection; nil when nothing does.
-    package var obstacle: Obstacle? {
-        if self.hasFailed { return .failure }
-        if self.open.count >= self.connections { return .connections }
-        return self.handshaking.count >= self.handshakes ? .handshakes : nil
+    /// A connection's ClientHello is complete.
+    package mutating func helloCompleted(_ id: ID, now: NIODeadline) -> [Action] {
+        guard var entry = self.entries[id], entry.state == .silent else { return [] }
+        entry.state = .waiting
+        entry.since = now
+        self.entries[id] = entry
+        self.counts.silent -= 1
+        self.counts.waiting += 1
+        var address = self.addresses[entry.address] ?? Address()
+        while let first = address.waiting.first, !self.isIn(.waiting, first) { address.waiting.removeFirst() }
+        address.waiting.append(Place(id: id, number: entry.number))
+        address.waitingCount += 1
+        self.put(address, entry.address)
+        return self.look(now: now)
     }
 
-    /// A connection was taken, and its handshake begins.
-    package mutating func accepted(_ id: ID) {
-        self.open.insert(id)
-        self.handshaking.insert(id)
+    /// A connection's handshake is done; one that fails closes its connection.
+    package mutating func handshakeCompleted(_ id: ID, now: NIODeadline) -> [Action] {
+        guard let entry = self.entries[id], entry.state == .handshaking else { return [] }
+        self.leave(id, entry)
+        self.entries[id]?.state = .served
+        self.counts.served += 1
+        return self.look(now: now)
     }
 
-    /// A handshake was completed; one that fails ends its connection.
-    package mutating func handshakeCompleted(_ id: ID) { self.handshaking.remove(id) }
-
-    /// A connection is gone, and its descriptor is free.
-    package mutating func closed(_ id: ID) {
-        self.handshaking.remove(id)
-        self.open.remove(id)
+    /// A connection is closed, and its descriptor is free.
+    package mutating func closed(_ id: ID, now: NIODeadline) -> [Action] {
         self.hasFailed = false
+        guard let entry = self.entries[id] else { return [] }
+        self.leave(id, entry)
+        self.entries[id] = nil
+        self.counts.open -= 1
+        return self.look(now: now)
     }
 
-    /// No connection could be taken, though one is there.
-    package mutating func failed() { self.hasFailed = true }
+    /// No connection could be accepted although one was there.
+    package mutating func failed(now: NIODeadline) -> [Action] {
+        self.hasFailed = true
+        return self.pendingVictim(now: now).map { [self.close($0, .failure)] } ?? []
+    }
 
     /// Time has passed since: it is tried again.
     package mutating func retry() { self.hasFailed = false }
+
+    /// Gives free places to those who wait, and takes places from those who have had theirs for too long while others wait.
+    package mutating func look(now: NIODeadline) -> [Action] {
+        var actions: [Action] = []
+        while let address = self.turns.first {
+            if self.counts.handshakes >= self.limits.handshakes {
+                guard let id = self.handshakeVictim(now: now) else { break }
+                actions.append(self.close(id, .handshakes))
+            }
+            self.turns.removeFirst()
+            self.addresses[address]?.hasTurn = false
+            if let id = self.begin(address, now: now) { actions.append(.begin(id)) }
+        }
+        return actions
+    }
+
+    /// When ``look(now:)`` can do more than now, if nothing else happens before.
+    package var nextLook: NIODeadline? {
+        guard !self.turns.isEmpty, self.counts.handshakes >= self.limits.handshakes else { return nil }
+        return self.fullestHandshakes.map { $0.since + self.limits.handshakeGrace }
+    }
+
+    private func isIn(_ state: State, _ place: Place) -> Bool {
+        guard let entry = self.entries[place.id] else { return false }
+        return entry.number == place.number && entry.state == state
+    }
+
+    /// Begins the handshake of the one of this address that has waited longest.
+    private mutating func begin(_ network: NetworkAddress, now: NIODeadline) -> ID? {
+        guard var address = self.addresses[network] else { return nil }
+        defer { self.put(address, network) }
+        while let place = address.waiting.popFirst() {
+            guard self.isIn(.waiting, place) else { continue }
+            address.waitingCount -= 1
+            address.handshakes.append(place.id)
+            self.entries[place.id]?.state = .handshaking
+            self.entries[place.id]?.since = now
+            self.counts.waiting -= 1
+            self.counts.handshakes += 1
+            return place.id
+        }
+        return nil
+    }
+
+    /// Stores the address, with a turn if it can use one, or forgets it if it has nobody.
+    private mutating func put(_ address: Address, _ network: NetworkAddress) {
+        var address = address
+        let wantsTurn = address.waitingCount > 0 && address.handshakes.count < self.limits.handshakesPerAddress
+        if wantsTurn, !address.hasTurn {
+            address.hasTurn = true
+            self.turns.append(network)
+        }
+        // Who has a turn is forgotten when that comes.
+        let isEmpty = address.waitingCount == 0 && address.handshakes.isEmpty && !address.hasTurn
+        self.addresses[network] = isEmpty ? nil : address
+    }
+
+    /// A connection leaves its state.
+    private mutating func leave(_ id: ID, _ entry: Entry) {
+        switch entry.state {
+        case .silent: self.counts.silent -= 1
+        case .served: self.counts.served -= 1
+        case .closing: break
+        case .waiting:
+            self.counts.waiting -= 1
+            guard var address = self.addresses[entry.address] else { return }
+            address.waitingCount -= 1
+            self.put(address, entry.address)
+        case .handshaking:
+            self.counts.handshakes -= 1
+            guard var address = self.addresses[entry.address] else { return }
+            address.handshakes.removeAll { $0 == id }
+            self.put(address, entry.address)
+        }
+    }
+
+    private mutating func close(_ id: ID, _ reason: Reason) -> Action {
+        if let entry = self.entries[id] {
+            self.leave(id, entry)
+            self.entries[id]?.state = .closing
+        }
+        return .close(id, reason)
+    }
+
+    /// The pending connection to close.
+    private func pendingVictim(now: NIODeadline) -> ID? {
+        let oldestID = self.counts.silent > 0 ? self.silent.first { self.isIn(.silent, $0) }?.id : nil
+        if let oldestID, let entry = self.entries[oldestID], now - entry.since >= self.limits.silenceGrace {
+            return oldestID
+        }
+        let fullest = self.addresses.values.max { $0.waitingCount < $1.waitingCount }
+        if let fullest, fullest.waitingCount > (oldestID == nil ? 0 : 1) {
+            return fullest.waiting.last { self.isIn(.waiting, $0) }?.id
+        }
+        return oldestID
+    }
+
+    /// The oldest handshake of the address with most under way; of several such addresses, the oldest of all.
+    private var fullestHandshakes: (id: ID, since: NIODeadline)? {
+        var fullest: (id: ID, since: NIODeadline, count: Int)?
+        for address in self.addresses.values where !address.handshakes.isEmpty {
+            // They are in the order they began.
+            guard let id = address.handshakes.first, let since = self.entries[id]?.since else { continue }
+            let count = address.handshakes.count
+            if let best = fullest, count < best.count || count == best.count && since >= best.since { continue }
+            fullest = (id, since, count)
+        }
+        return fullest.map { ($0.id, $0.since) }
+    }
+
+    private func handshakeVictim(now: NIODeadline) -> ID? {
+        guard let (id, since) = self.fullestHandshakes, now - since >= self.limits.handshakeGrace else { return nil }
+        return id
+    }
 }
 
+extension ConnectionGateStateMachine.Entry: Sendable where ID: Sendable {}
+extension ConnectionGateStateMachine.Place: Sendable where ID: Sendable {}
+extension ConnectionGateStateMachine.Address: Sendable where ID: Sendable {}
+extension ConnectionGateStateMachine.Action: Sendable where ID: Sendable {}
 extension ConnectionGateStateMachine: Sendable where ID: Sendable {}

@@ -6,15 +6,15 @@ package import NIOCore
 package protocol RPCAdmission: Sendable {
     /// A peer has proved who it is, and nothing of what it said has been looked at.
     ///
-    /// - Returns: its share, which all its connections have in common and which is given back with ``left(_:on:)``; or what
-    ///   it is told before this connection is closed.
-    func admit(_ peer: RPCPeer, on eventLoop: any EventLoop) -> Result<any RPCGuestShare, RPCError>
-
-    /// A connection that was admitted has ended.
-    func left(_ peer: RPCPeer, on eventLoop: any EventLoop)
+    /// - Parameter close: closes this connection once what it has taken is answered, with this error, so that another can be
+    ///   admitted; may be called on any thread, and after the connection has ended.
+    /// - Returns: what the connection may take; or the error that it is answered before it is closed.
+    func admit(
+        _ peer: RPCPeer, on eventLoop: any EventLoop, close: @escaping @Sendable (RPCError) -> Void
+    ) -> Result<any RPCGuestShare, RPCError>
 }
 
-/// What one peer may take of a server, over all its connections.
+/// What one connection may take of a server: its peer's share, which all connections of the peer have in common.
 package protocol RPCGuestShare: Sendable {
     /// A request came.
     ///
@@ -29,6 +29,9 @@ package protocol RPCGuestShare: Sendable {
 
     /// For how long nothing more of the peer's is to be read or looked at; nil to go on.
     func pause(now: NIODeadline) -> TimeAmount?
+
+    /// The connection has ended.
+    func left(now: NIODeadline)
 }
 
 extension RPCError {

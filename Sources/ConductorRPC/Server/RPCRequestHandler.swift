@@ -14,6 +14,8 @@ package struct RPCPeer: Sendable {
     package var remoteAddress: String
     /// The address the peer reached us under, `ip:port`.
     package var localAddress: String
+    /// The network that the peer's address is in; nil where a test has no socket.
+    package var network: NetworkAddress?
 
     /// A peer of this certificate and these addresses.
     ///

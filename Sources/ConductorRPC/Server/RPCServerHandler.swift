@@ -28,6 +28,8 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         package var lineTimeout = TimeAmount.seconds(60)
         /// How long a connection may take to answer what it has taken once the server stops.
         package var drainTimeout = TimeAmount.seconds(20)
+        /// How many bits of an IPv6 address say which network it is of.
+        package var ipv6PrefixLength = NetworkAddress.defaultIPv6PrefixLength
 
         /// The defaults.
         package init() {}
@@ -35,6 +37,8 @@ package final class RPCServerHandler: ChannelDuplexHandler {
 
     /// How many bytes may lie here to be taken as they come, without a turn.
     private static let bytesAtOnce = 16 << 10
+    /// How long a connection that is closed for others' sake may take to answer what it has taken.
+    private static let displacementTimeout = TimeAmount.seconds(5)
     /// How much of one connection is taken before others of its event loop have their turn.
     private static let turn = (lines: 16, bytes: 64 << 10, time: ConnectionTurns.pause)
 
@@ -44,6 +48,12 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     private let turns: ConnectionTurns
     private let background: (any BackgroundWork)?
     private let requestFlush: RequestFlush
+    private let bufferedInput: BufferedInput?
+    /// What ``bufferedInput`` was told last.
+    private var reportedBytes = 0
+    private var longLineBytes = 0
+    private var records = RecordCharge()
+    private var tls: TLSHandler?
     private var longLine: PendingWork?
     let logger: Logger
     private var splitter: LineSplitter
@@ -65,12 +75,13 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     ///   - admission: says whether a peer's connection is served, and what it may take; nil to serve all.
     ///   - turns: the server's.
     ///   - requestFlush: the server's.
+    ///   - bufferedInput: the server's; nil to bound each connection's input only.
     ///   - background: where long lines are read; nil to read them on the event loop.
     ///   - logger: told of what a connection does wrong; at most a line a connection above debug.
     package init(
         configuration: Configuration, requestHandler: any RPCRequestHandler, admission: (any RPCAdmission)? = nil,
         turns: ConnectionTurns = ConnectionTurns(), requestFlush: RequestFlush = RequestFlush(),
-        background: (any BackgroundWork)? = nil, logger: Logger
+        bufferedInput: BufferedInput? = nil, background: (any BackgroundWork)? = nil, logger: Logger
     ) {
         self.configuration = configuration
         self.requestHandler = requestHandler
@@ -78,6 +89,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         self.turns = turns
         self.background = background
         self.requestFlush = requestFlush
+        self.bufferedInput = bufferedInput
         self.logger = logger
         self.splitter = LineSplitter(maximumLength: configuration.maximumLineLength)
         self.state = ServerConnectionStateMachine(
@@ -98,6 +110,9 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         // The channel knows them; its context would ask the kernel again.
         self.peer.remoteAddress = context.channel.remoteAddress?.hostAndPort ?? "unknown"
         self.peer.localAddress = context.channel.localAddress?.hostAndPort ?? "unknown"
+        self.peer.network = context.channel.remoteAddress.flatMap {
+            NetworkAddress($0, ipv6PrefixLength: self.configuration.ipv6PrefixLength)
+        }
     }
 
     package func handlerRemoved(context: ChannelHandlerContext) { self.end(context: context) }
@@ -113,11 +128,37 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         self.outbox = nil
         self.longLine?.abandon()
         self.longLine = nil
+        self.longLineBytes = 0
         for task in [self.drainDeadline, self.holdEnd, self.nextLook?.task] { task?.cancel() }
         (self.drainDeadline, self.holdEnd, self.nextLook) = (nil, nil, nil)
-        if self.share != nil {
-            self.share = nil
-            self.admission?.left(self.peer, on: context.eventLoop)
+        self.tls = nil
+        self.dropInput(context: context)
+        self.share?.left(now: context.eventLoop.now)
+        self.share = nil
+    }
+
+    /// Gives back what was read and will not be taken.
+    private func dropInput(context: ChannelHandlerContext) {
+        self.splitter = LineSplitter(maximumLength: self.configuration.maximumLineLength)
+        self.reportInput(context: context)
+    }
+
+    /// Reports what the connection holds, where that has changed.
+    private func reportInput(context: ChannelHandlerContext) {
+        let bytes = self.splitter.bufferedBytes + self.longLineBytes
+        guard let bufferedInput = self.bufferedInput, bytes != self.reportedBytes else { return }
+        self.reportedBytes = bytes
+        bufferedInput.changed(ObjectIdentifier(self), to: bytes, on: context.eventLoop) {
+            let (eventLoop, bound) = (
+                context.eventLoop,
+                NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
+            )
+            return {
+                eventLoop.execute {
+                    let (handler, context) = bound.value
+                    handler.displace(.bufferedInput, context: context)
+                }
+            }
         }
     }
 
@@ -126,6 +167,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         case TLSUserEvent.handshakeCompleted:
             let tls = try? context.pipeline.syncOperations.handler(type: TLSHandler.self)
             if let certificate = tls?.peerCertificate { self.peer.proved(certificate, to: self.requestHandler) }
+            self.tls = tls
             self.admit(context: context)
         case is ChannelShouldQuiesceEvent: self.drain(context: context)
         default: break
@@ -134,7 +176,15 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     }
 
     private func admit(context: ChannelHandlerContext) {
-        switch self.admission?.admit(self.peer, on: context.eventLoop) {
+        let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
+        let admission = self.admission?.admit(self.peer, on: context.eventLoop) {
+            [eventLoop = context.eventLoop] error in
+            eventLoop.execute {
+                let (handler, context) = bound.value
+                handler.displace(error, context: context)
+            }
+        }
+        switch admission {
         case .success(let share)?:
             self.share = share
             self.peer.has(share)
@@ -147,17 +197,26 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     }
 
     /// Tells the peer why, under no id, takes nothing more of it, and closes once all that was taken is answered.
-    func leave(_ error: RPCError, context: ChannelHandlerContext) {
+    func leave(_ error: RPCError, context: ChannelHandlerContext, within timeout: TimeAmount? = nil) {
         var writer = JSONWriter(capacity: 256)
         RPCResponse(id: .null, result: .failure(error)).write(to: &writer)
         context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer(bytes: writer.bytes)), promise: nil)
-        self.drain(context: context)
+        self.drain(context: context, within: timeout)
     }
 
-    private func drain(context: ChannelHandlerContext) {
+    /// Closes the connection so that others are served: soon, whatever is in flight or unread.
+    private func displace(_ error: RPCError, context: ChannelHandlerContext) {
+        guard self.outbox != nil, self.state.keepsInput else { return }
+        self.dropInput(context: context)
+        self.leave(error, context: context, within: min(self.configuration.drainTimeout, Self.displacementTimeout))
+    }
+
+    private func drain(context: ChannelHandlerContext, within timeout: TimeAmount? = nil) {
         self.perform(self.state.drain(), context: context)
         guard self.state.inFlight > 0, self.drainDeadline == nil else { return }
-        self.drainDeadline = context.eventLoop.assumeIsolated().scheduleTask(in: self.configuration.drainTimeout) {
+        self.drainDeadline = context.eventLoop.assumeIsolated().scheduleTask(
+            in: timeout ?? self.configuration.drainTimeout
+        ) {
             self.logger.warning(
                 "A connection was closed with requests unanswered: the drain timeout ran out",
                 metadata: ["peer": "\(self.peer.remoteAddress)", "unanswered": "\(self.state.inFlight)"])
@@ -184,8 +243,12 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         let now = context.eventLoop.now
         self.deadlines?.signOfLife(now: now)
         self.share?.received(bytes: bytes.readableBytes, now: now)
+        let endedLines = self.splitter.endedLines
         self.splitter.append(bytes)
         self.takeRequests(context: context)
+        let tokens = self.records.read(
+            upTo: self.tls?.recordsRead ?? 0, bytes: bytes.readableBytes, lines: self.splitter.endedLines - endedLines)
+        for _ in 0..<tokens { _ = self.share?.request(now: now) }
     }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -196,7 +259,10 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     private func takeRequests(context: ChannelHandlerContext, isTurn: Bool = false) {
         guard !self.isTakingRequests, let outbox = self.outbox else { return }
         self.isTakingRequests = true
-        defer { self.isTakingRequests = false }
+        defer {
+            self.isTakingRequests = false
+            self.reportInput(context: context)
+        }
         let endedLines = self.splitter.endedLines
         let bufferedBytes = self.splitter.bufferedBytes
         let turnEnd = context.eventLoop.now + Self.turn.time
@@ -223,9 +289,12 @@ package final class RPCServerHandler: ChannelDuplexHandler {
             guard let frame = self.splitter.next() else { break }
             switch frame {
             case .line(let line):
-                // An empty line is no request; a person at a terminal may send one. None is long.
+                // An empty line is answered nothing; a person at a terminal may send one. It is paid for all the same. None is
+                // long.
                 if line.readableBytes > Self.bytesAtOnce || !line.readableBytesView.allSatisfy(\.isWhitespace) {
                     self.take(line, outbox, now: now, context: context)
+                } else {
+                    _ = self.share?.request(now: now)
                 }
             case .tooLong:
                 self.state.taken()
@@ -258,12 +327,15 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         }
         // One at a time, and nothing else of the connection meanwhile: what it can have done there is bounded.
         self.state.hold(.longLine)
+        self.longLineBytes = bytes
         let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
         self.longLine = background.perform(on: context.eventLoop) {
             Self.read(line)
         } then: { request in
             let (handler, context) = bound.value
             handler.longLine = nil
+            handler.longLineBytes = 0
+            handler.reportInput(context: context)
             guard let outbox = handler.outbox else { return }
             handler.carryOut(request, bytes, wait: wait, outbox)
             handler.perform(handler.state.release(.longLine), context: context)

@@ -31,8 +31,11 @@ final class AddressAdmission: Sendable {
     var refused: Int { self.state.withLockedValue { $0.refused } }
 
     /// Whether this one may. Called on the connection's event loop.
-    func admits(_ address: SocketAddress, on eventLoop: any EventLoop) -> Bool {
-        guard let network = NetworkAddress(address) else { return true }
+    ///
+    /// - Parameters:
+    ///   - network: the one that counts.
+    ///   - address: the one that is logged.
+    func admits(_ network: NetworkAddress, _ address: SocketAddress, on eventLoop: any EventLoop) -> Bool {
         let isAdmitted = self.state.withLockedValue { state in
             let isAdmitted = state.budgets.take(network, now: eventLoop.now)
             if !isAdmitted { state.refused += 1 }

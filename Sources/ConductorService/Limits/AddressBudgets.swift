@@ -1,3 +1,4 @@
+package import ConductorRPC
 package import NIOCore
 
 /// How often each address may connect. It holds no clock.

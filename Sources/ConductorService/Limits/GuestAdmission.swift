@@ -3,70 +3,175 @@ package import Logging
 import NIOConcurrencyHelpers
 package import NIOCore
 
-/// Admits guests' connections, and keeps each guest to its share.
+/// Admits guests' connections, and keeps each guest, and each tenant's guests together, to their share.
 package final class GuestAdmission: RPCAdmission {
     /// How long a guest that has too many connections is told to wait.
     static let retryAfterMilliseconds = 10_000
 
-    private let connectionsPerGuest: Int
-    private let rates: GuestBudget.Rates
-    private let register: NIOLockedValueBox<GuestRegister<GuestShare>>
-    private let refusals = NIOLockedValueBox(0)
-    private let notice: Notice
+    private struct State {
+        var register: GuestRegister<GuestShare>
+        /// Those of whom the register knows a guest.
+        var tenants: [String: TenantShare] = [:]
+        var connections: [GuestRegister<GuestShare>.Number: GuestConnection] = [:]
+        var refused = 0
+        var displaced = 0
+    }
+
+    private let limits: ConnectionLimits
+    private let state: NIOLockedValueBox<State>
+    private let tooManyOfGuest: Notice
+    private let tooManyOfHolder: Notice
+    private let full: Notice
 
     /// - Parameters:
-    ///   - connectionsPerGuest: how many connections one guest may have.
-    ///   - rates: how much a guest may send.
-    ///   - logger: told of connections that are refused, in a line a minute.
-    package init(connectionsPerGuest: Int, rates: GuestBudget.Rates, logger: Logger) {
-        self.connectionsPerGuest = connectionsPerGuest
-        self.rates = rates
+    ///   - limits: how many connections there may be, and how much guests may send.
+    ///   - logger: told of connections that are refused or closed, in a line a minute.
+    package init(_ limits: ConnectionLimits, logger: Logger) {
+        self.limits = limits
+        let rates = limits.rates
         // By then a guest that has not gone into debt has its whole burst again.
         let seconds = max(
             Double(rates.requestsBurst) / Double(max(rates.requestsPerSecond, 1)),
             Double(rates.bytesBurst) / Double(max(rates.bytesPerSecond, 1)))
-        self.register = NIOLockedValueBox(
-            GuestRegister(
-                connectionsPerGuest: connectionsPerGuest,
-                memory: .nanoseconds(Int64(min(max(seconds, 1), 3600) * 1e9))))
-        self.notice = Notice(
+        self.state = NIOLockedValueBox(
+            State(
+                register: GuestRegister(
+                    .init(
+                        connections: limits.connections, connectionsPerGuest: limits.connectionsPerGuest,
+                        connectionsPerHolder: limits.connectionsPerHolder),
+                    memory: .nanoseconds(Int64(min(max(seconds, 1), 3600) * 1e9)))))
+        self.tooManyOfGuest = Notice(
             "Connections were refused: a guest has as many as limits.connections_per_guest allows", logger: logger)
+        self.tooManyOfHolder = Notice(
+            """
+            Connections were refused: a tenant's guests, or an address's where certificates name no tenant, have as many as \
+            limits.tenant_percent of limits.connections allows
+            """, logger: logger)
+        self.full = Notice(
+            """
+            Connections were closed so that others are served: there are limits.connections of them. Each was the quietest of the \
+            tenant or address that has most
+            """, logger: logger)
     }
 
     /// How many connections were refused.
-    package var refused: Int { self.refusals.withLockedValue { $0 } }
+    package var refused: Int { self.state.withLockedValue { $0.refused } }
+    /// How many connections were closed so that others were served.
+    package var displaced: Int { self.state.withLockedValue { $0.displaced } }
     /// How many guests are connected, or remembered because they have just left.
-    package var guests: Int { self.register.withLockedValue { $0.count } }
+    package var guests: Int { self.state.withLockedValue { $0.register.count } }
+    /// How many tenants have such guests.
+    package var tenants: Int { self.state.withLockedValue { $0.tenants.count } }
 
-    package func admit(_ peer: RPCPeer, on eventLoop: any EventLoop) -> Result<any RPCGuestShare, RPCError> {
+    package func admit(
+        _ peer: RPCPeer, on eventLoop: any EventLoop, close: @escaping @Sendable (RPCError) -> Void
+    ) -> Result<any RPCGuestShare, RPCError> {
         let now = eventLoop.now
-        let share = self.register.withLockedValue { register in
-            register.join(peer.identity, now: now, isForgettable: { $0.isUntouched(now: now) }) {
-                GuestShare(self.rates, now: now)
+        let holder = ConnectionHolder(peer)
+        var displaced: GuestConnection?
+        let admission = self.state.withLockedValue { state -> Result<GuestConnection, Refusal> in
+            var forgotten: [String] = []
+            var tenant = holder.tenantID.flatMap { state.tenants[$0] }
+            let admission = state.register.join(
+                peer.identity, for: holder, now: now,
+                lastActivity: { [connections = state.connections] in connections[$0]?.lastActivity ?? now },
+                isForgettable: { Self.isForgettable($0, now: now, &forgotten) },
+                share: {
+                    if tenant == nil || forgotten.contains(holder.tenantID ?? "") {
+                        tenant = holder.tenantID.map { TenantShare($0, self.limits.tenantRates, now: now) }
+                    }
+                    tenant?.addGuest()
+                    return GuestShare(guest: BudgetShare(self.limits.rates, now: now), tenant: tenant)
+                })
+            for name in forgotten { state.tenants[name] = nil }
+            if let tenant, tenant.hasGuests { state.tenants[tenant.name] = tenant }
+            switch admission {
+            case .admitted(let number, let share, let closing):
+                let connection = GuestConnection(number, share, self, close: close, now: now)
+                state.connections[number] = connection
+                if let closing {
+                    displaced = state.connections.removeValue(forKey: closing)
+                    state.displaced += 1
+                }
+                return .success(connection)
+            case .guestHasTooMany:
+                state.refused += 1
+                return .failure(.guest)
+            case .holderHasTooMany:
+                state.refused += 1
+                return .failure(.holder)
             }
         }
-        if let share { return .success(share) }
-        self.refusals.withLockedValue { $0 += 1 }
-        self.notice.happened(
-            on: eventLoop,
-            metadata: ["peer": "\(peer.remoteAddress)", "limits.connections_per_guest": "\(self.connectionsPerGuest)"])
-        return .failure(
-            RPCError(
-                .rateLimited,
-                "Too many connections: this guest has \(self.connectionsPerGuest) already. This one is closed.",
-                retryAfterMilliseconds: Self.retryAfterMilliseconds))
+        if let displaced {
+            displaced.close(Self.fullError)
+            self.full.happened(on: eventLoop, metadata: ["limits.connections": "\(self.limits.connections)"])
+        }
+        switch admission {
+        case .success(let connection): return .success(connection)
+        case .failure(let refusal): return .failure(self.refuse(refusal, peer, eventLoop))
+        }
     }
 
-    package func left(_ peer: RPCPeer, on eventLoop: any EventLoop) {
-        let now = eventLoop.now
-        self.register.withLockedValue {
-            $0.leave(peer.identity, now: now, isForgettable: { $0.isUntouched(now: now) })
+    private enum Refusal: Error {
+        case guest
+        case holder
+    }
+
+    private func refuse(_ refusal: Refusal, _ peer: RPCPeer, _ eventLoop: any EventLoop) -> RPCError {
+        switch refusal {
+        case .guest:
+            self.tooManyOfGuest.happened(
+                on: eventLoop,
+                metadata: [
+                    "peer": "\(peer.remoteAddress)",
+                    "limits.connections_per_guest": "\(self.limits.connectionsPerGuest)",
+                ])
+            return Self.refusal("this guest has \(self.limits.connectionsPerGuest)")
+        case .holder:
+            self.tooManyOfHolder.happened(
+                on: eventLoop,
+                metadata: [
+                    "peer": "\(peer.remoteAddress)", "limits.tenant_percent": "\(self.limits.tenantPercent)",
+                    "connections": "\(self.limits.connectionsPerHolder)",
+                ])
+            return Self.refusal("the guests of this tenant, or address, have \(self.limits.connectionsPerHolder)")
+        }
+    }
+
+    private static func refusal(_ reason: String) -> RPCError {
+        RPCError(
+            .rateLimited, "Too many connections: \(reason) already. This one is closed.",
+            retryAfterMilliseconds: Self.retryAfterMilliseconds)
+    }
+
+    private static let fullError = RPCError(
+        .rateLimited,
+        """
+        Too many connections: the conductor has as many as it may, and this one was the quietest of the tenant, or address, that \
+        has most. It is closed so that another is served; connect again.
+        """, retryAfterMilliseconds: GuestAdmission.retryAfterMilliseconds)
+
+    /// Whether the guest is forgotten, and with it a tenant of whom no other guest is known.
+    private static func isForgettable(_ share: GuestShare, now: NIODeadline, _ forgotten: inout [String]) -> Bool {
+        guard share.guest.isUntouched(now: now) else { return false }
+        guard let tenant = share.tenant else { return true }
+        guard tenant.removeGuest(now: now) else { return false }
+        if !tenant.hasGuests { forgotten.append(tenant.name) }
+        return true
+    }
+
+    fileprivate func left(_ number: GuestRegister<GuestShare>.Number, now: NIODeadline) {
+        self.state.withLockedValue { state in
+            var forgotten: [String] = []
+            state.connections[number] = nil
+            state.register.leave(number, now: now) { Self.isForgettable($0, now: now, &forgotten) }
+            for name in forgotten { state.tenants[name] = nil }
         }
     }
 }
 
-/// One guest's budget, shared by its connections on whatever event loops they are.
-private final class GuestShare: RPCGuestShare {
+/// A budget that connections share on whatever event loops they are.
+private final class BudgetShare: Sendable {
     private let budget: NIOLockedValueBox<GuestBudget>
 
     init(_ rates: GuestBudget.Rates, now: NIODeadline) {
@@ -86,4 +191,92 @@ private final class GuestShare: RPCGuestShare {
     func pause(now: NIODeadline) -> TimeAmount? { self.budget.withLockedValue { $0.pause(now: now) } }
 
     func isUntouched(now: NIODeadline) -> Bool { self.budget.withLockedValue { $0.isUntouched(now: now) } }
+}
+
+/// What a tenant's guests may send together. It is kept as long as the register knows any of them, and not forgotten in debt.
+private final class TenantShare: Sendable {
+    let name: String
+    let budget: BudgetShare
+    private let guests = NIOLockedValueBox(0)
+
+    init(_ name: String, _ rates: GuestBudget.Rates, now: NIODeadline) {
+        self.name = name
+        self.budget = BudgetShare(rates, now: now)
+    }
+
+    var hasGuests: Bool { self.guests.withLockedValue { $0 > 0 } }
+
+    func addGuest() { self.guests.withLockedValue { $0 += 1 } }
+
+    /// - Returns: false when the last guest stays because the tenant is in debt.
+    func removeGuest(now: NIODeadline) -> Bool {
+        self.guests.withLockedValue { guests in
+            guard guests > 1 || self.budget.isUntouched(now: now) else { return false }
+            guests -= 1
+            return true
+        }
+    }
+}
+
+/// One guest's budget, and that of its tenant.
+private struct GuestShare: Sendable {
+    let guest: BudgetShare
+    let tenant: TenantShare?
+}
+
+/// One connection's part in its guest's share.
+private final class GuestConnection: RPCGuestShare {
+    private struct State {
+        var lastActivity: NIODeadline
+        /// Nil once the connection has ended: it holds all that the connection had.
+        var close: (@Sendable (RPCError) -> Void)?
+    }
+
+    private let number: GuestRegister<GuestShare>.Number
+    private let share: GuestShare
+    private let admission: GuestAdmission
+    private let state: NIOLockedValueBox<State>
+
+    init(
+        _ number: GuestRegister<GuestShare>.Number, _ share: GuestShare, _ admission: GuestAdmission,
+        close: @escaping @Sendable (RPCError) -> Void, now: NIODeadline
+    ) {
+        self.number = number
+        self.share = share
+        self.admission = admission
+        self.state = NIOLockedValueBox(State(lastActivity: now, close: close))
+    }
+
+    /// When its peer has last said something.
+    var lastActivity: NIODeadline { self.state.withLockedValue { $0.lastActivity } }
+
+    /// Closes it for another's sake.
+    func close(_ error: RPCError) { self.state.withLockedValue { $0.close }?(error) }
+
+    /// What is above the guest's own share does not touch its tenant's.
+    func request(now: NIODeadline) -> TimeAmount? {
+        self.share.guest.request(now: now) ?? self.share.tenant?.budget.request(now: now)
+    }
+
+    func received(bytes: Int, now: NIODeadline) {
+        self.state.withLockedValue { $0.lastActivity = now }
+        self.share.guest.received(bytes: bytes, now: now)
+        self.share.tenant?.budget.received(bytes: bytes, now: now)
+    }
+
+    func published(bytes: Int, now: NIODeadline) {
+        self.share.guest.published(bytes: bytes, now: now)
+        self.share.tenant?.budget.published(bytes: bytes, now: now)
+    }
+
+    func pause(now: NIODeadline) -> TimeAmount? {
+        let guest = self.share.guest.pause(now: now)
+        guard let tenant = self.share.tenant?.budget.pause(now: now) else { return guest }
+        return max(tenant, guest ?? .zero)
+    }
+
+    func left(now: NIODeadline) {
+        self.state.withLockedValue { $0.close = nil }
+        self.admission.left(self.number, now: now)
+    }
 }

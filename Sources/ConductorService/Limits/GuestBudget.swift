@@ -20,6 +20,20 @@ package struct GuestBudget: Sendable {
 
         /// The defaults.
         package init() {}
+
+        /// So many times as much.
+        package func scaled(by factor: Int) -> Rates {
+            func scale(_ number: Int) -> Int {
+                let (product, isTooMuch) = number.multipliedReportingOverflow(by: factor)
+                return isTooMuch ? .max : product
+            }
+            var scaled = self
+            scaled.requestsPerSecond = scale(self.requestsPerSecond)
+            scaled.requestsBurst = scale(self.requestsBurst)
+            scaled.bytesPerSecond = scale(self.bytesPerSecond)
+            scaled.bytesBurst = scale(self.bytesBurst)
+            return scaled
+        }
     }
 
     /// A guest that is paused goes on when there is room for so many refusals: not to be woken for each.

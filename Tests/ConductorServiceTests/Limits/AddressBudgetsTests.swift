@@ -1,3 +1,4 @@
+import ConductorRPC
 import NIOCore
 import Testing
 
@@ -31,7 +32,7 @@ import Testing
         for step in 0..<2000 {
             let now = self.start + .milliseconds(Int64(step * gap))
             // Others let the periods pass.
-            _ = budgets.take(.v6(UInt64(step)), now: now)
+            _ = budgets.take(.v6(UInt128(step)), now: now)
             let (isLetIn, hasToken) = (budgets.take(.v4(1), now: now), bucket.take(now: now))
             #expect(isLetIn == hasToken, "\(step)")
         }
@@ -76,6 +77,14 @@ import Testing
         #expect(try network("2001:db8:1:2::1") == network("2001:db8:1:2:ffff:ffff:ffff:fffe"))
         #expect(try network("2001:db8:1:2::1") != network("2001:db8:1:3::1"))
         #expect(try network("::1") != network("::ffff:0.0.0.1"))
+        // The prefix is the operator's.
+        let (host, neighbour) = ("2001:db8:1:2::1", "2001:db8:1:ff::1")
+        func prefix(_ text: String, _ length: Int) throws -> NetworkAddress? {
+            NetworkAddress(try SocketAddress(ipAddress: text, port: 7), ipv6PrefixLength: length)
+        }
+        #expect(try prefix(host, 48) == prefix(neighbour, 48) && prefix(host, 56) == prefix("2001:db8:1:f0::", 56))
+        #expect(try prefix(host, 57) != prefix(neighbour, 57))
+        #expect(try prefix(host, 128) != prefix("2001:db8:1:2::2", 128))
         #expect(try NetworkAddress(SocketAddress(unixDomainSocketPath: "/nowhere")) == nil)
     }
 }

@@ -30,40 +30,127 @@ import Testing
         #expect(answer.contains("version"))
     }
 
-    @Test func tenConnectionsPastTheLimitWaitUntilThereIsRoom() async throws {
+    /// Certificates of guests `NAME` of a tenant, or of none.
+    private func write(_ guests: [(name: String, tenant: String?)], _ conductor: RunningConductor) throws {
+        for (name, tenant) in guests {
+            try conductor.certificates.write(
+                name,
+                TestCertificates.guest(of: conductor.certificates.authority, instance: name, tenant: tenant))
+        }
+    }
+
+    @Test func whenTheConductorIsFullTheQuietestOfWhoeverHasMostIsClosedAndANewcomerServed() async throws {
         let log = LogRecorder()
         try await withConductor(Notifier(drivers: [TestDriver()]), logger: log.logger("conductor")) {
-            $0.limits.connections = 5
-            $0.handshakeTimeout = .seconds(60)
+            $0.limits.connections = 4
+            $0.limits.tenantPercent = 100
         } _: { conductor in
-            // Five that say nothing, and ten guests besides, whom the kernel takes and the conductor does not.
-            var silent: [any Channel] = []
-            for _ in 1...5 { silent.append(try await self.connect(conductor)) }
-            try await self.wait(conductor) { $0.connections == 5 }
-            try await withThrowingTaskGroup(of: String.self) { tasks in
-                for _ in 1...10 {
-                    tasks.addTask {
-                        try await RawGuest.with(conductor) { guest in
-                            #expect(conductor.connections.connections <= 5)
-                            return try await guest.call(Self.ping)
+            try self.write([("a", "t-1"), ("b", "t-1"), ("c", "t-2"), ("d", "t-3")], conductor)
+            try await RawGuest.with(conductor, certificate: "c") { lonely in
+                try await self.ping(&lonely)
+                try await RawGuest.with(conductor, certificate: "a") { quiet in
+                    try await self.ping(&quiet)
+                    try await RawGuest.with(conductor, certificate: "b") { first in
+                        try await self.ping(&first)
+                        try await RawGuest.with(conductor, certificate: "b") { second in
+                            try await self.ping(&second)
+                            try await self.ping(&first)
+                            // Tenant t-1 has three of four, its guest b two of them; the second of those has been quiet for longer.
+                            try await RawGuest.with(conductor, certificate: "d") { newcomer in
+                                try await self.ping(&newcomer)
+                                let line = try #require(try await second.line())
+                                #expect(
+                                    line.hasPrefix(#"{"jsonrpc":"2.0","id":null,"error":{"code":-32005"#), "\(line)")
+                                #expect(line.contains(#""retryable":true"#) && line.contains("the quietest"))
+                                #expect(line.contains(#""retry_after_ms":10000"#))
+                                let end = try await second.line()
+                                #expect(end == nil)
+                                // Nobody else notices.
+                                for guest in [lonely, quiet, first, newcomer] {
+                                    var guest = guest
+                                    try await self.ping(&guest)
+                                }
+                                #expect(conductor.connections.displaced == 1)
+                            }
                         }
                     }
                 }
-                // They have room by one that leaves, one after the other.
-                try await silent.removeLast().close()
-                var answers = 0
-                for try await answer in tasks {
-                    #expect(answer.contains("version"))
-                    answers += 1
-                }
-                #expect(answers == 10)
             }
-            for channel in silent { try await channel.close() }
             try await self.wait(conductor) { $0.connections == 0 }
             #expect(conductor.connections.refused == 0)
+            // Its place was given away once, and comes back once.
+            try await RawGuest.with(conductor, certificate: "a") { guest in try await self.ping(&guest) }
         }
-        // One line, however many wait.
-        #expect(log.entries.count { "\($0.message)".contains("limits.connections") } == 1)
+        #expect(log.entries.count { "\($0.message)".contains("there are limits.connections") } == 1)
+    }
+
+    @Test func fourBrokenIntoGuestsOfOneTenantLeaveTheOthersTheirConnections() async throws {
+        try await withConductor(Notifier(drivers: [TestDriver()])) {
+            $0.limits.connections = 40
+            // By default a guest has eight, so four would have 32.
+        } _: { conductor in
+            let bad = ["bad-0", "bad-1", "bad-2", "bad-3"]
+            try self.write(bad.map { ($0, "t-bad") } + [("good", "t-good")], conductor)
+            var open: [ConductorConnection] = []
+            var closed = 0
+            for _ in 0..<8 {
+                for name in bad {
+                    let connection = try await ConductorConnection.connect(
+                        host: "127.0.0.1", port: conductor.port, tls: conductor.certificates.client(name),
+                        group: TestEventLoops.group)
+                    do {
+                        _ = try await connection.call(.ping)
+                        open.append(connection)
+                    } catch let error as RPCCallError {
+                        #expect(error.isRetryable)
+                        #expect("\(error)".contains("Too many connections"), "\(error)")
+                        closed += 1
+                    }
+                }
+            }
+            // Half of all are a tenant's at most.
+            #expect(open.count == 20 && closed == 12)
+            try await RawGuest.with(conductor, certificate: "good") { good in try await self.ping(&good) }
+            #expect(conductor.connections.refused == 12)
+            for connection in open { await connection.close() }
+        }
+    }
+
+    @Test func newcomersAreNeverLockedOut() async throws {
+        try await withConductor(Notifier(drivers: [TestDriver()])) {
+            $0.limits.handshakes = 16
+            $0.limits.pendingConnections = 64
+            // Nothing is gained by waiting.
+            $0.limits.helloTimeout = .seconds(60)
+            $0.handshakeTimeout = .seconds(60)
+        } _: { conductor in
+            let engine = try TLSEngine(context: conductor.certificates.client(), serverName: "127.0.0.1")
+            _ = engine.handshake()
+            let hello = try #require(engine.takeCiphertext())
+            // Eight addresses; of each a third says nothing, a third half a ClientHello, a third a whole one and nothing more.
+            var hostile: [any Channel] = []
+            for number in 0..<160 {
+                let channel = try await ClientBootstrap(group: TestEventLoops.group)
+                    .bind(to: SocketAddress(ipAddress: "127.0.0.\(2 + number % 8)", port: 0))
+                    .connect(host: "127.0.0.1", port: conductor.port).get()
+                switch number / 8 % 3 {
+                case 0: break
+                case 1: try? await channel.writeAndFlush(hello.getSlice(at: 0, length: hello.readableBytes / 2))
+                default: try? await channel.writeAndFlush(hello)
+                }
+                hostile.append(channel)
+            }
+            try await self.wait(conductor) { $0.handshakes == 16 }
+            let clock = ContinuousClock()
+            for _ in 0..<5 {
+                let begun = clock.now
+                try await RawGuest.with(conductor) { guest in try await self.ping(&guest) }
+                // It takes three seconds of grace at most, where all places are taken; this is a machine that may be busy.
+                #expect(clock.now - begun < .seconds(20))
+                #expect(conductor.connections.handshakes <= 16 && conductor.connections.pending <= 64)
+            }
+            for channel in hostile { try? await channel.close() }
+        }
     }
 
     @Test func anAddressThatConnectsTooOftenIsClosedBeforeItsHandshake() async throws {
@@ -171,18 +258,17 @@ import Testing
         }
     }
 
-    @Test func handshakesThatNeverEndLetOthersThroughAfterTheirTime() async throws {
+    @Test func whoSaysNothingHasItsTimeAndTakesNobodysPlace() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) {
             $0.limits.handshakes = 3
-            $0.handshakeTimeout = .milliseconds(300)
+            $0.limits.helloTimeout = .milliseconds(300)
         } _: { conductor in
             try await RawGuest.with(conductor) { before in
                 try await self.ping(&before)
                 var silent: [any Channel] = []
                 for _ in 1...9 { silent.append(try await self.connect(conductor)) }
-                // More handshakes than may be are never under way, and who is inside is served.
                 try await self.ping(&before)
-                #expect(conductor.connections.handshakes <= 3)
+                #expect(conductor.connections.handshakes == 0)
                 try await RawGuest.with(conductor) { late in
                     try await self.ping(&late)
                 }
@@ -191,10 +277,10 @@ import Testing
         }
     }
 
-    /// A handshake that comes a byte at a time has no more time than one that does not come.
-    @Test func aSlowLorisInTheHandshakeIsLeftAtTheDeadline() async throws {
+    /// A ClientHello that comes a byte at a time has no more time than one that does not come.
+    @Test func aSlowLorisInTheClientHelloIsClosedAtTheDeadline() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) {
-            $0.handshakeTimeout = .milliseconds(300)
+            $0.limits.helloTimeout = .milliseconds(300)
         } _: { conductor in
             let channel = try await self.connect(conductor)
             let hello: [UInt8] = [0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xFC, 0x03, 0x03]
@@ -207,6 +293,20 @@ import Testing
             try await channel.closeFuture.get()
             feeder.cancel()
             _ = await feeder.result
+            try await self.wait(conductor) { $0.connections == 0 }
+        }
+    }
+
+    /// Its ClientHello came in time, and nothing more.
+    @Test func aHandshakeThatNeverEndsIsClosedAtItsDeadline() async throws {
+        try await withConductor(Notifier(drivers: [TestDriver()])) {
+            $0.handshakeTimeout = .milliseconds(300)
+        } _: { conductor in
+            let engine = try TLSEngine(context: conductor.certificates.client(), serverName: "127.0.0.1")
+            _ = engine.handshake()
+            let channel = try await self.connect(conductor)
+            try await channel.writeAndFlush(try #require(engine.takeCiphertext()))
+            try await channel.closeFuture.get()
             try await self.wait(conductor) { $0.connections == 0 }
         }
     }

@@ -5,18 +5,31 @@ import Testing
 @Suite struct DescriptorLimitTests {
     @Test(arguments: [
         // Enough is enough.
-        (20_000, 20_000, DescriptorLimit.Plan(raiseTo: nil, connections: 10_000)),
-        (10_100, 500_000, DescriptorLimit.Plan(raiseTo: nil, connections: 10_000)),
+        (20_000, 20_000, DescriptorLimit.Plan(raiseTo: nil, connections: 10_000, others: 0)),
+        (10_100, 500_000, DescriptorLimit.Plan(raiseTo: nil, connections: 10_000, others: 0)),
         // What systemd gives.
-        (1024, 524_288, DescriptorLimit.Plan(raiseTo: 10_100, connections: 10_000)),
+        (1024, 524_288, DescriptorLimit.Plan(raiseTo: 10_100, connections: 10_000, others: 0)),
         // As far as it goes.
-        (1024, 4096, DescriptorLimit.Plan(raiseTo: 4096, connections: 3996)),
-        (4096, 4096, DescriptorLimit.Plan(raiseTo: nil, connections: 3996)),
-        (64, 64, DescriptorLimit.Plan(raiseTo: nil, connections: 1)),
-        (1024, Int.max, DescriptorLimit.Plan(raiseTo: 10_100, connections: 10_000)),
+        (1024, 4096, DescriptorLimit.Plan(raiseTo: 4096, connections: 3996, others: 0)),
+        (4096, 4096, DescriptorLimit.Plan(raiseTo: nil, connections: 3996, others: 0)),
+        (64, 64, DescriptorLimit.Plan(raiseTo: nil, connections: 1, others: 0)),
+        (1024, Int.max, DescriptorLimit.Plan(raiseTo: 10_100, connections: 10_000, others: 0)),
     ])
     func whatFits(soft: Int, hard: Int, plan: DescriptorLimit.Plan) {
         #expect(DescriptorLimit(soft: soft, hard: hard).plan(connections: 10_000, reserve: 100) == plan)
+    }
+
+    @Test(arguments: [
+        (20_000, 20_000, DescriptorLimit.Plan(raiseTo: nil, connections: 10_000, others: 4000)),
+        (1024, 524_288, DescriptorLimit.Plan(raiseTo: 14_100, connections: 10_000, others: 4000)),
+        // Newcomers have a quarter.
+        (1024, 4100, DescriptorLimit.Plan(raiseTo: 4100, connections: 3000, others: 1000)),
+        (120, 120, DescriptorLimit.Plan(raiseTo: nil, connections: 15, others: 5)),
+        (64, 64, DescriptorLimit.Plan(raiseTo: nil, connections: 1, others: 2)),
+    ])
+    func whatFitsBesideNewcomers(soft: Int, hard: Int, plan: DescriptorLimit.Plan) {
+        let limit = DescriptorLimit(soft: soft, hard: hard)
+        #expect(limit.plan(connections: 10_000, others: 4000, reserve: 100) == plan)
     }
 
     @Test func thisProcessHasALimit() throws {

@@ -22,6 +22,8 @@ package enum FuzzEntry: String, CaseIterable, Sendable {
     case catalogue
     /// A transport URL.
     case transportURL = "transport-url"
+    /// The first bytes of a connection, in which its ClientHello ends.
+    case hello
     /// What arrives before, amid and after a TLS handshake.
     case tls
     /// What the control plane has signed, as a guest presents it; its claims, and the form of JSON that is signed.
@@ -49,6 +51,7 @@ package enum FuzzEntry: String, CaseIterable, Sendable {
         case .settings: FuzzedFiles.settings(bytes)
         case .catalogue: FuzzedFiles.catalogue(bytes)
         case .transportURL: FuzzedFiles.transportURL(bytes)
+        case .hello: FuzzedHellos.problem(with: bytes)
         case .tls: FuzzedHandshake.problem(with: bytes)
         case .token: FuzzedTokens.problem(with: bytes)
         case .keys: FuzzedKeys.problem(with: bytes)

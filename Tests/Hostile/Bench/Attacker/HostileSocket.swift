@@ -78,6 +78,18 @@ final class HostileSocket: Sendable {
         return true
     }
 
+    /// Sends a byte in as many records as asked for, unless more waits already than a decent program would leave.
+    ///
+    /// - Returns: whether it was sent.
+    func sendIfWritable(_ byte: UInt8, records: Int) -> Bool {
+        guard self.channel.isWritable else { return false }
+        self.channel.eventLoop.execute { [channel] in
+            // What is flushed together is one record.
+            for _ in 0..<records { channel.writeAndFlush(ByteBuffer(bytes: [byte]), promise: nil) }
+        }
+        return true
+    }
+
     /// Sends bytes on the socket itself, past the TLS that is established.
     func sendBesideTLS(_ bytes: [UInt8]) async throws {
         try await self.channel.eventLoop.flatSubmit { [channel] in

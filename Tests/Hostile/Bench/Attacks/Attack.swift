@@ -26,8 +26,10 @@ extension Attack {
 /// All attacks, in the order that they are run in.
 enum Attacks {
     static let all: [any Attack.Type] = [
-        SlowHandshakes.self, HelloFlood.self, Strangers.self, ConnectAndClose.self, Garbage.self, EarlyData.self,
+        SlowHandshakes.self, FullEntrance.self, HelloFlood.self, Strangers.self, ConnectAndClose.self, Garbage.self,
+        EarlyData.self,
         Renegotiation.self, ManyConnections.self, SlowLines.self, HalfClosed.self, LongLines.self, Nesting.self,
+        BlankLines.self, SmallRecords.self,
         CollidingIDs.self, RefusedRequests.self, LargeRequests3.self, LargeRequests12.self, LargeRequestsOf4Guests.self,
     ]
 

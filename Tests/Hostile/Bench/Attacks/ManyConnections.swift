@@ -4,11 +4,11 @@ import NIOConcurrencyHelpers
 struct ManyConnections: Attack {
     static let name = "many-connections"
     static let mustHappen = ["let in", "refused rate_limited", "all attempts made"]
-    static let mustNotHappen = ["let in above 100 at once"]
+    static let mustNotHappen = ["let in above 8 at once"]
     static let endsByItself = true
 
     /// limits.connections_per_guest.
-    private static let limit = 100
+    private static let limit = 8
 
     func run(_ target: Target) async throws {
         let guest = try target.guest(0)

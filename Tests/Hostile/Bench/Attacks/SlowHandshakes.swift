@@ -1,4 +1,4 @@
-/// Slow loris in the handshake: more connections than may have one under way, each saying a byte of its ClientHello a second.
+/// Slow loris in the handshake: more connections than may have one under way, each sending a byte of its ClientHello a second.
 struct SlowHandshakes: Attack {
     static let name = "slow-handshakes"
     static let mustHappen = ["bytes"]

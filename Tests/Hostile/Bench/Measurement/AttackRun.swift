@@ -45,6 +45,7 @@ struct AttackRun {
         result.load.append(Double(ended.ticks - before.ticks) / 100 / (time / .seconds(1)))
         result.newcomer.times += newcomer.times
         result.newcomer.failures += newcomer.failures
+        result.newcomer.failure = result.newcomer.failure ?? newcomer.failure
         result.tally.merge(tally, uniquingKeysWith: +)
     }
 }

@@ -6,6 +6,9 @@ struct Judgement {
     /// connection or a request would leave behind comes in thousands.
     static let growth = 8 << 10
 
+    /// How long the slowest hundredth of newcomers may take, from its connect to the answer to its first report.
+    static let newcomer = Duration.seconds(1)
+
     private(set) var broken: [String] = []
 
     /// Notes what does not hold.
@@ -31,6 +34,11 @@ struct Judgement {
             result.wrong.isEmpty,
             "\(name): \(result.wrong.count) requests of well-behaved guests were not answered ok: \(result.wrong.first ?? "")"
         )
+        let newcomer = result.newcomer
+        self.check(
+            newcomer.failures == 0 && !newcomer.times.isEmpty,
+            "\(name): \(newcomer.failures) of \(newcomer.failures + newcomer.times.count) newcomers were not served:"
+                + " \(newcomer.failure ?? "")")
         for (before, _, after) in result.descriptors where after > before {
             self.check(false, "\(name): the conductor had \(before) descriptors before and has \(after) after it")
         }
@@ -49,6 +57,11 @@ struct Judgement {
             self.check(count == 0, "\(name) got somewhere: \"\(event)\" \(count) times")
         }
         if let worstQuiet {
+            let wait = Latencies(newcomer.times).p99
+            self.check(
+                wait <= Self.newcomer,
+                "\(name): newcomers were served within \(Report.text(wait)) at p99 (\(Report.text(Self.newcomer)) at most)"
+            )
             let p99 = Latencies.joined(result.attacked).p99
             let ratio = result.ratio(quiet: quiet)
             self.check(

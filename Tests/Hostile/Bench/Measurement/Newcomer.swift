@@ -1,10 +1,10 @@
 import ConductorRPC
 import NIOConcurrencyHelpers
 import NIOPosix
+import Notifications
 import TLSSocket
 
-/// A guest that comes anew twice a second and goes after one `ping`: what it takes to get in. It is told, and not judged:
-/// whoever keeps as many handshakes under way as may be keeps newcomers waiting (Docs/security.md).
+/// A guest that connects five times a second, reports an outcome and disconnects: what it takes to be served.
 final class Newcomer: Sendable {
     private let port: Int
     private let tls: TLSContext
@@ -19,9 +19,20 @@ final class Newcomer: Sendable {
         var times: [Duration] = []
         var failures = 0
 
+        /// What kept the first of those from being served that were not.
+        var failure: String?
+
         var text: String {
-            let worst = self.times.max().map { " (\(Report.text($0)) at most)" } ?? ""
+            let latencies = Latencies(self.times)
+            let worst =
+                self.times.isEmpty
+                ? "" : " (p99 \(Report.text(latencies.p99)), max \(Report.text(latencies.maximum)))"
             return "\(self.times.count) of \(self.times.count + self.failures)\(worst)"
+        }
+
+        mutating func failed(_ reason: String) {
+            self.failures += 1
+            if self.failure == nil { self.failure = reason }
         }
     }
 
@@ -33,15 +44,31 @@ final class Newcomer: Sendable {
             do {
                 let connection = try await ConductorConnection.connect(
                     host: "127.0.0.1", port: self.port, tls: self.tls, group: MultiThreadedEventLoopGroup.singleton)
-                let answer: Void? = try? await { _ = try await connection.call(.ping) }()
-                if answer == nil { visits.failures += 1 } else { visits.times.append(ContinuousClock.now - start) }
+                do {
+                    guard case .taken = try await connection.call(.notify(Self.report)) else {
+                        throw BenchError("it was answered something else")
+                    }
+                    visits.times.append(ContinuousClock.now - start)
+                } catch {
+                    if !(error is CancellationError) { visits.failed("\(error)") }
+                }
                 await connection.close()
             } catch {
                 // One that is cancelled by the end of the window has not failed, unless it has waited for long.
-                if !(error is CancellationError) || ContinuousClock.now - start > .seconds(1) { visits.failures += 1 }
+                if !(error is CancellationError) || ContinuousClock.now - start > .seconds(1) {
+                    visits.failed("\(error)")
+                }
             }
-            try? await Task.sleep(for: .milliseconds(500))
+            try? await Task.sleep(for: .milliseconds(200))
         }
         return visits
+    }
+
+    private static var report: OutcomeReport {
+        OutcomeReport(
+            context: NotificationContext(
+                operation: "database_create", requestID: "req-new", tenantID: "8a5f3ce8", clientIP: "192.0.2.7",
+                payload: ["instance_id": "newcomer", "dbname": "shop"]),
+            outcome: .end(payload: JSONObject()))
     }
 }

@@ -1,15 +1,20 @@
 package import NIOCore
 
-/// Whose connection it is, as far as its address tells: an IPv4 address, or the first half of an IPv6 address, whose second half
-/// a host chooses as it likes.
+/// The network that a connection comes from: an IPv4 address, or the prefix of an IPv6 address, whose rest a host chooses as it
+/// likes.
 package enum NetworkAddress: Hashable, Sendable {
+    /// How many bits of an IPv6 address count unless told otherwise: what a host is given at least.
+    package static let defaultIPv6PrefixLength = 64
+
     /// IPv4, also where it comes mapped into IPv6.
     case v4(UInt32)
-    /// A network of IPv6.
-    case v6(UInt64)
+    /// A network of IPv6, its other bits zero.
+    case v6(UInt128)
 
     /// The address of a socket's other end; nil for what is no IP address.
-    package init?(_ address: SocketAddress) {
+    ///
+    /// - Parameter ipv6PrefixLength: how many bits of an IPv6 address count.
+    package init?(_ address: SocketAddress, ipv6PrefixLength: Int = Self.defaultIPv6PrefixLength) {
         // Where the bytes lie in the kernel's `sockaddr_in` and `sockaddr_in6`. Their members cannot be named here: which
         // module they belong to depends on what else was imported before.
         func load<Number: FixedWidthInteger & BitwiseCopyable>(_ offset: Int, as type: Number.Type) -> Number {
@@ -21,10 +26,11 @@ package enum NetworkAddress: Hashable, Sendable {
         switch address {
         case .v4: self = .v4(load(4, as: UInt32.self))
         case .v6:
-            let (network, host) = (load(8, as: UInt64.self), load(16, as: UInt64.self))
+            let bits = UInt128(load(8, as: UInt64.self)) << 64 | UInt128(load(16, as: UInt64.self))
             // ::ffff:192.0.2.1, which a listener on :: sees.
-            let isMapped = network == 0 && host >> 32 == 0xFFFF
-            self = isMapped ? .v4(UInt32(truncatingIfNeeded: host)) : .v6(network)
+            let isMapped = bits >> 32 == 0xFFFF
+            let mask = ~UInt128(0) << UInt128(128 - min(max(ipv6PrefixLength, 1), 128))
+            self = isMapped ? .v4(UInt32(truncatingIfNeeded: bits)) : .v6(bits & mask)
         case .unixDomainSocket: return nil
         }
     }

@@ -1,0 +1,62 @@
+package import NIOCore
+
+/// Decides from a connection's first bytes whether its ClientHello is complete. It holds no bytes and no OpenSSL.
+///
+/// It judges nothing: what cannot become a ClientHello is complete at once, so that TLS refuses it with its own words.
+package struct ClientHelloScanner: Sendable {
+    /// The longest ClientHello that is waited for, in bytes; one that says it is longer is complete at once.
+    package static let longestHello = 32 << 10
+    /// The length of a record's head.
+    private static let headLength = 5
+
+    /// Whether nothing more has to come before TLS looks at it.
+    package private(set) var isComplete = false
+    private var head: [UInt8] = []
+    /// Of the record that has begun, how many bytes are still to come.
+    private var recordLeft = 0
+    /// The message's own head: its kind, and its length in three bytes.
+    private var messageHead: [UInt8] = []
+    private var messageBytes = 0
+    private var total = 0
+
+    /// Nothing has come yet.
+    package init() {}
+
+    /// More bytes came.
+    package mutating func append(_ bytes: ByteBufferView) {
+        var rest = bytes
+        self.total += bytes.count
+        while !self.isComplete, let byte = rest.first {
+            if self.recordLeft == 0 {
+                self.head.append(byte)
+                rest.removeFirst()
+                self.lookAtHead()
+                continue
+            }
+            let count = min(self.recordLeft, rest.count)
+            self.messageHead += rest.prefix(min(count, 4 - self.messageHead.count))
+            rest = rest.dropFirst(count)
+            self.recordLeft -= count
+            self.messageBytes += count
+            self.lookAtMessage()
+        }
+        // Records without end that hold nothing of a message.
+        if self.total > 2 * Self.longestHello { self.isComplete = true }
+    }
+
+    private mutating func lookAtHead() {
+        // Content type handshake, and a version of TLS or SSL 3.
+        if self.head[0] != 22 || self.head.count > 1 && self.head[1] != 3 { self.isComplete = true }
+        guard self.head.count == Self.headLength else { return }
+        self.recordLeft = Int(self.head[3]) << 8 | Int(self.head[4])
+        self.head = []
+        if self.recordLeft == 0 { self.isComplete = true }
+    }
+
+    private mutating func lookAtMessage() {
+        if let kind = self.messageHead.first, kind != 1 { self.isComplete = true }
+        guard self.messageHead.count == 4 else { return }
+        let length = self.messageHead[1...].reduce(0) { $0 << 8 | Int($1) }
+        if length > Self.longestHello || self.messageBytes >= length + 4 { self.isComplete = true }
+    }
+}

@@ -1,0 +1,81 @@
+import Testing
+
+@testable import ConductorRPC
+
+@Suite struct RecordChargeTests {
+    @Test func recordsOfOneByteCostTokens() {
+        var charge = RecordCharge()
+        // 511 bytes are missing of each.
+        var tokens = 0
+        for count in 1...1600 as ClosedRange<UInt64> { tokens += charge.read(upTo: count, bytes: 1, lines: 0) }
+        #expect(tokens == 99)
+    }
+
+    @Test func manyRecordsAtOnceCostAsMuchAsOneByOne() {
+        var charge = RecordCharge()
+        #expect(charge.read(upTo: 1600, bytes: 1600, lines: 0) == 99)
+        #expect(charge.read(upTo: 1600, bytes: 0, lines: 0) == 0)
+    }
+
+    @Test func honestPeersPayNothing() {
+        var charge = RecordCharge()
+        var tokens = 0
+        // A line in a record; a line a record for its end; a long line in records of a network's packets.
+        for count in 1...1000 as ClosedRange<UInt64> { tokens += charge.read(upTo: count, bytes: 200, lines: 1) }
+        for count in 1001...2000 as ClosedRange<UInt64> {
+            tokens += charge.read(upTo: count, bytes: 1, lines: count.isMultiple(of: 2) ? 1 : 0)
+        }
+        for count in 2001...3000 as ClosedRange<UInt64> { tokens += charge.read(upTo: count, bytes: 1300, lines: 0) }
+        #expect(tokens == 0)
+        // Without TLS there are no records.
+        #expect(charge.read(upTo: 0, bytes: 1, lines: 0) == 0)
+    }
+
+    @Test func whatWasPaidForEarlierIsNoCredit() {
+        var charge = RecordCharge()
+        #expect(charge.read(upTo: 1, bytes: 1 << 20, lines: 1000) == 0)
+        #expect(charge.read(upTo: 1 + 32, bytes: 32, lines: 0) == 1)
+    }
+}
+
+@Suite struct BufferedInputStateMachineTests {
+    @Test func whoHoldsMostIsClosedAndItsBytesCountNoMore() {
+        var input = BufferedInputStateMachine<Int>(limit: 100)
+        #expect(input.changed(1, to: 60) == [])
+        #expect(input.changed(2, to: 40) == [])
+        #expect(input.changed(3, to: 1) == [1])
+        #expect(input.total == 41 && input.count == 2)
+        #expect(input.changed(2, to: 10) == [])
+        #expect(input.changed(2, to: 0) == [])
+        #expect(input.total == 1 && input.count == 1)
+        // Its own end comes later.
+        #expect(input.changed(1, to: 0) == [])
+        #expect(input.total == 1)
+    }
+
+    @Test func ofThoseThatHoldAsMuchTheSlowestIsClosed() {
+        var input = BufferedInputStateMachine<Int>(limit: 100)
+        for id in 1...3 { #expect(input.changed(id, to: 30) == []) }
+        // The first has ended its line, and begun another.
+        #expect(input.changed(1, to: 0) == [])
+        #expect(input.changed(1, to: 30) == [])
+        #expect(input.changed(4, to: 11) == [2])
+    }
+
+    /// Whatever happens, the sum is right and never above the limit, and who holds less than others is not closed for them.
+    @Test(arguments: 0..<50 as Range<UInt64>)
+    func theSumHolds(seed: UInt64) {
+        var random = SystemRandomNumberGenerator()
+        var input = BufferedInputStateMachine<Int>(limit: 1000)
+        var held: [Int: Int] = [:]
+        for _ in 0..<500 {
+            let (id, bytes) = (Int.random(in: 0..<20, using: &random), Int.random(in: 0...300, using: &random))
+            held[id] = bytes == 0 ? nil : bytes
+            for id in input.changed(id, to: bytes) {
+                #expect(held[id] == held.values.max())
+                held[id] = nil
+            }
+            #expect(input.total == held.values.reduce(0, +) && input.total <= 1000 && input.count == held.count)
+        }
+    }
+}

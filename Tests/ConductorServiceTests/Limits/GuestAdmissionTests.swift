@@ -1,0 +1,90 @@
+import ConductorRPC
+import ConductorService
+import Logging
+import NIOCore
+import NIOEmbedded
+import Testing
+
+@Suite struct GuestAdmissionTests {
+    private let eventLoop = EmbeddedEventLoop()
+
+    private func admission(_ configure: (inout ConnectionLimits) -> Void) -> GuestAdmission {
+        var limits = ConnectionLimits()
+        configure(&limits)
+        return GuestAdmission(limits, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
+    }
+
+    private func join(
+        _ admission: GuestAdmission, _ instance: String, of tenant: String?
+    ) throws -> any RPCGuestShare {
+        let identity = PeerIdentity(names: [tenant ?? "", instance])
+        let peer = RPCPeer(certificate: nil, identity: identity, remoteAddress: "", localAddress: "")
+        return try admission.admit(peer, on: self.eventLoop, close: { _ in }).get()
+    }
+
+    @Test func aTenantsGuestsTogetherHaveARateOfTheirOwn() throws {
+        let admission = self.admission {
+            $0.rates.requestsPerSecond = 10
+            $0.rates.requestsBurst = 10
+            $0.tenantGuestsAtFullRate = 2
+        }
+        let now = self.eventLoop.now
+        // Four guests that were broken into, each within its own rate.
+        let bad = try (0..<4).map { try self.join(admission, "bad-\($0)", of: "t-bad") }
+        let taken = bad.map { share in (0..<10).count { _ in share.request(now: now) == nil } }
+        #expect(taken.reduce(0, +) == 20)
+        // Another tenant's, and who has none, do not notice.
+        for tenant in ["t-good", nil] {
+            let share = try self.join(admission, "good", of: tenant)
+            #expect((0..<10).allSatisfy { _ in share.request(now: now) == nil })
+        }
+        // What is above a guest's own rate is not taken from its tenant's.
+        let later = now + .seconds(1)
+        let greedy = (0..<1000).count { _ in bad[0].request(now: later) == nil }
+        #expect(greedy == 10)
+        #expect((0..<10).allSatisfy { _ in bad[1].request(now: later) == nil })
+        #expect(bad[2].request(now: later) != nil)
+    }
+
+    @Test func aTenantsBytesArePausedTogether() throws {
+        let admission = self.admission {
+            $0.rates.bytesPerSecond = 1000
+            $0.rates.bytesBurst = 1000
+            $0.tenantGuestsAtFullRate = 2
+        }
+        let now = self.eventLoop.now
+        let shares = try (0..<3).map { try self.join(admission, "bad-\($0)", of: "t-bad") }
+        shares[0].received(bytes: 900, now: now)
+        shares[1].received(bytes: 900, now: now)
+        #expect(shares.allSatisfy { $0.pause(now: now) == nil })
+        shares[0].received(bytes: 300, now: now)
+        #expect(shares[2].pause(now: now) != nil)
+        #expect(shares[0].pause(now: now) != nil)
+    }
+
+    @Test func aTenantIsForgottenWithItsLastGuestAndNotInDebt() async throws {
+        let admission = self.admission {
+            $0.rates.requestsPerSecond = 10
+            $0.rates.requestsBurst = 10
+            $0.rates.bytesPerSecond = 1024
+            $0.rates.bytesBurst = 1024
+            $0.tenantGuestsAtFullRate = 1
+        }
+        func pass(_ seconds: Int64) { self.eventLoop.advanceTime(by: .seconds(seconds)) }
+        let guests = try (0..<100).map { try self.join(admission, "inst-\($0)", of: "t-\($0 % 10)") }
+        #expect(admission.guests == 100 && admission.tenants == 10)
+        for guest in guests { guest.left(now: self.eventLoop.now) }
+        pass(60)
+        // The next one looks.
+        let last = try self.join(admission, "inst-0", of: "t-0")
+        #expect(admission.guests == 1 && admission.tenants == 1)
+        last.received(bytes: 100 << 10, now: self.eventLoop.now)
+        last.left(now: self.eventLoop.now)
+        pass(60)
+        let other = try self.join(admission, "other", of: nil)
+        #expect(admission.guests == 2 && admission.tenants == 1)
+        pass(100)
+        other.left(now: self.eventLoop.now)
+        #expect(admission.tenants == 0)
+    }
+}

@@ -1,0 +1,32 @@
+/// Keeps newcomers out: eight addresses, each connecting as often as it may, and each connection staying as long as the conductor lets
+/// it. A third sends nothing, a third sends a byte of its ClientHello now and then, and a third sends all of it and nothing more.
+struct FullEntrance: Attack {
+    static let name = "full-entrance"
+    static let mustHappen = ["silent", "bytes", "hellos"]
+
+    /// How many addresses there are, and limits.connections_per_second of each.
+    private static let (addresses, rate) = (8, 20.0)
+
+    func run(_ target: Target) async throws {
+        let hello = try RawRecords.hello(target.guest(0))
+        // Enough that none waits for one that is still open: a connection may last for limits.handshake_timeout.
+        let workers = Self.addresses * Int(Self.rate) * 12
+        await target.workers(workers, perSecond: Double(Self.addresses) * Self.rate) { worker, _ in
+            let socket = try await HostileSocket.open(target, from: worker % Self.addresses + 1)
+            switch worker / Self.addresses % 3 {
+            case 0: target.tally.add("silent")
+            case 1:
+                for byte in hello {
+                    guard socket.isOpen else { break }
+                    try await socket.send([byte])
+                    target.tally.add("bytes")
+                    try await Task.sleep(for: .milliseconds(200))
+                }
+            default:
+                try await socket.send(hello)
+                target.tally.add("hellos")
+            }
+            if await socket.waitForClose(.seconds(30)) { target.tally.add("closed by the conductor") }
+        }
+    }
+}
