@@ -13,6 +13,7 @@
 #include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <openssl/rsa.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
@@ -50,6 +51,11 @@ static inline int conductor_ssl_ctx_set_min_version(SSL_CTX *ctx, int version) {
 
 static inline int conductor_ssl_ctx_add_chain_certificate(SSL_CTX *ctx, X509 *certificate) {
     return (int)SSL_CTX_add1_chain_cert(ctx, certificate);
+}
+
+// An authority that the store holds may end a chain, whoever has issued it.
+static inline int conductor_ssl_ctx_trust_issuing_authorities(SSL_CTX *ctx) {
+    return X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx), X509_V_FLAG_PARTIAL_CHAIN);
 }
 
 // MARK: connection
@@ -133,6 +139,35 @@ static inline int conductor_x509_stack_count(const STACK_OF(X509) *certificates)
 
 static inline X509 *conductor_x509_stack_at(const STACK_OF(X509) *certificates, int index) {
     return sk_X509_value(certificates, index);
+}
+
+static inline void conductor_x509_stack_free(STACK_OF(X509) *certificates) {
+    sk_X509_pop_free(certificates, X509_free);
+}
+
+// The digest of a list's signature as a NID: NID_undef for a signature without one (Ed25519), -1 where it cannot be told.
+static inline int conductor_crl_digest(const X509_CRL *list) {
+    const X509_ALGOR *algorithm = NULL;
+    X509_CRL_get0_signature(list, NULL, &algorithm);
+    int signature = X509_CRL_get_signature_nid(list), digest = NID_undef, key = NID_undef;
+    if (signature == NID_rsassaPss) {
+        // Its parameters name the digest; where they do not it is SHA-1 (RFC 4055, section 3.1).
+        int type = V_ASN1_UNDEF;
+        const void *value = NULL;
+        X509_ALGOR_get0(NULL, &type, &value, algorithm);
+        if (type != V_ASN1_SEQUENCE) {
+            return type == V_ASN1_UNDEF ? NID_sha1 : -1;
+        }
+        RSA_PSS_PARAMS *parameters =
+            (RSA_PSS_PARAMS *)ASN1_item_unpack((const ASN1_STRING *)value, ASN1_ITEM_rptr(RSA_PSS_PARAMS));
+        if (parameters == NULL) {
+            return -1;
+        }
+        digest = parameters->hashAlgorithm == NULL ? NID_sha1 : OBJ_obj2nid(parameters->hashAlgorithm->algorithm);
+        RSA_PSS_PARAMS_free(parameters);
+        return digest == NID_undef ? -1 : digest;
+    }
+    return OBJ_find_sigid_algs(signature, &digest, &key) == 1 ? digest : -1;
 }
 
 static inline int conductor_crl_entry_count(X509_CRL *list) {

@@ -7,11 +7,17 @@ import CConductorOpenSSL
 final class SSLContext: @unchecked Sendable {
     let configuration: TLSConfiguration
     let pointer: OpaquePointer
+    /// What it verifies peers by.
+    let anchors: TrustAnchors
     private let protocols: ApplicationProtocols
 
     /// Takes an SSL_CTX that is ready, in which the protocols are installed.
-    init(taking pointer: OpaquePointer, _ configuration: TLSConfiguration, _ protocols: ApplicationProtocols) {
+    init(
+        taking pointer: OpaquePointer, _ configuration: TLSConfiguration, _ anchors: TrustAnchors,
+        _ protocols: ApplicationProtocols
+    ) {
         self.pointer = pointer
+        self.anchors = anchors
         self.configuration = configuration
         self.protocols = protocols
     }

@@ -40,16 +40,17 @@ package final class TLSContext: Sendable {
         do throws(TLSError) {
             try Self.applyPolicy(to: pointer, configuration)
             var expiries: [TLSExpiry] = []
-            self.certificate = try Self.loadIdentity(into: pointer, material, &expiries)
-            try Self.loadTrustRoots(into: pointer, material, configuration, &expiries)
+            self.certificate = try Self.loadIdentity(into: pointer, material, configuration.role, &expiries)
+            let anchors = try TrustAnchors(material.roots)
+            try Self.load(anchors, into: pointer, material.roots.name, configuration, &expiries)
             self.expiries = expiries + (material.revocationLists?.expiries ?? [])
             try protocols.install(in: pointer, role: configuration.role)
+            self.ssl = SSLContext(taking: pointer, configuration, anchors, protocols)
         } catch {
             SSL_CTX_free(pointer)
             throw error
         }
         self.material = material
-        self.ssl = SSLContext(taking: pointer, configuration, protocols)
     }
 
     private init(_ context: TLSContext, _ material: TLSMaterial) {
@@ -71,6 +72,9 @@ package final class TLSContext: Sendable {
         TLSContext(self, self.material.with(revocationLists: lists))
     }
 
+    /// How many authorities may stand behind a certificate, the trusted one counted.
+    static let maximumAuthorities = 5
+
     private static func applyPolicy(to context: OpaquePointer, _ configuration: TLSConfiguration) throws(TLSError) {
         conductor_ssl_ctx_harden(context)
         let version = configuration.minimumVersion == .tls13 ? TLS1_3_VERSION : TLS1_2_VERSION
@@ -90,12 +94,17 @@ package final class TLSContext: Sendable {
         // Only matters to a client that tries to resume: without a session context that is an error, not a handshake.
         let sessionContext: [UInt8] = Array("conductor".utf8)
         SSL_CTX_set_session_id_context(context, sessionContext, UInt32(sessionContext.count))
+        // OpenSSL counts neither the peer's certificate nor the trusted one.
+        SSL_CTX_set_verify_depth(context, Int32(self.maximumAuthorities - 1))
+        guard conductor_ssl_ctx_trust_issuing_authorities(context) == 1 else {
+            throw TLSError.internalFailure("trust the authorities that are named")
+        }
         SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, TLSEngine.noteVerification)
         SSL_CTX_set_cert_verify_callback(context, TLSEngine.verifyPeer, nil)
     }
 
     private static func loadIdentity(
-        into context: OpaquePointer, _ material: TLSMaterial, _ expiries: inout [TLSExpiry]
+        into context: OpaquePointer, _ material: TLSMaterial, _ role: TLSRole, _ expiries: inout [TLSExpiry]
     ) throws(TLSError) -> PeerCertificate {
         let (chainName, keyName) = (material.chain.name, material.key.name)
         let chain = try material.chain.certificates()
@@ -113,6 +122,7 @@ package final class TLSContext: Sendable {
         guard SSL_CTX_use_certificate(context, chain[0]) == 1 else {
             throw self.refused(chainName)
         }
+        try self.checkIdentity(chain, chainName, role)
         for intermediate in chain.dropFirst() {
             guard conductor_ssl_ctx_add_chain_certificate(context, intermediate) == 1 else {
                 throw self.refused(chainName)
@@ -131,15 +141,32 @@ package final class TLSContext: Sendable {
         return certificate
     }
 
-    private static func loadTrustRoots(
-        into context: OpaquePointer, _ material: TLSMaterial, _ configuration: TLSConfiguration,
+    /// Looks for what peers will refuse: better no start than one that nobody gets through to.
+    private static func checkIdentity(
+        _ chain: [OpaquePointer], _ name: String, _ role: TLSRole
+    ) throws(TLSError) {
+        var objection = CertificateUsage(x509: chain[0]).objection(as: role)
+        let purpose = role == .server ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT
+        if objection == nil, X509_check_purpose(chain[0], purpose, 0) != 1 {
+            objection = "its key usage does not allow it; have it issued with the key usage digitalSignature"
+        }
+        if objection == nil, chain.count > self.maximumAuthorities + 1 {
+            objection =
+                "\(chain.count - 1) authorities come with it, and a chain may have \(self.maximumAuthorities); leave out those"
+                + " that are not between it and a trusted one"
+        }
+        if let objection {
+            throw TLSError(
+                .invalidConfiguration, "\(name): peers refuse this side's own certificate, the first one: \(objection)")
+        }
+    }
+
+    private static func load(
+        _ anchors: TrustAnchors, into context: OpaquePointer, _ name: String, _ configuration: TLSConfiguration,
         _ expiries: inout [TLSExpiry]
     ) throws(TLSError) {
-        let name = material.roots.name
-        let roots = try material.roots.certificates()
-        defer { PEMDocument.free(roots) }
         let store = SSL_CTX_get_cert_store(context)
-        for root in roots {
+        for root in anchors.certificates {
             guard X509_STORE_add_cert(store, root) == 1 else { throw self.refused(name) }
             // The names tell a client with several certificates which one to send.
             if configuration.role == .server { SSL_CTX_add_client_CA(context, root) }

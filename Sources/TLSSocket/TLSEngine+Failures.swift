@@ -76,7 +76,9 @@ extension TLSEngine {
 
     private func verificationFailure(_ stack: OpenSSLErrorStack) -> TLSError {
         let result = self.verifyResult
-        let reason = X509_verify_cert_error_string(Int(result)).map { String(cString: $0) } ?? "error \(result)"
+        let reason =
+            self.objection ?? X509_verify_cert_error_string(Int(result)).map { String(cString: $0) }
+            ?? "error \(result)"
         var which = "the peer's certificate"
         if let refused = self.refusedCertificate {
             if refused.depth > 0 { which = "the issuer number \(refused.depth) of the peer's certificate" }
@@ -108,6 +110,14 @@ extension TLSEngine {
             advice = "; the list of that name was signed by another key (\(self.revocationListsName))"
         case X509_V_ERR_KEYUSAGE_NO_CRL_SIGN:
             advice = "; have its issuer's certificate issued with the key usage cRLSign"
+        case X509_V_ERR_INVALID_PURPOSE where self.objection != nil:
+            // It says what to do.
+            advice = ""
+        case X509_V_ERR_CERT_CHAIN_TOO_LONG:
+            advice =
+                "; at most \(TLSContext.maximumAuthorities) authorities may stand behind it, the trusted one counted"
+        case X509_V_ERR_CA_MD_TOO_WEAK, X509_V_ERR_CA_KEY_TOO_SMALL, X509_V_ERR_EE_KEY_TOO_SMALL:
+            advice = "; have it issued anew, with EC P-256 or RSA of 2048 bits and more, and SHA-256"
         case X509_V_ERR_INVALID_PURPOSE:
             advice =
                 "; it is not made for this role, its extended key usage must be"

@@ -1,7 +1,7 @@
 import CConductorOpenSSL
 import Glibc
 
-// Whether the peer is revoked, asked once its chain is known to be genuine: strangers have nothing looked up.
+// Whether the peer's certificate is made for a peer's, and whether it is revoked: asked once its chain is known to be genuine: strangers have nothing looked up.
 extension TLSEngine {
     /// Takes the place of OpenSSL's verification, which it does first. What it leaves in the store's context decides which alert
     /// the peer hears.
@@ -13,7 +13,21 @@ extension TLSEngine {
             X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION)
             return 0
         }
-        return Unmanaged<TLSEngine>.fromOpaque(engine).takeUnretainedValue().lookUp(store) ? 1 : 0
+        let peer = Unmanaged<TLSEngine>.fromOpaque(engine).takeUnretainedValue()
+        return peer.checkUsage(store) && peer.lookUp(store) ? 1 : 0
+    }
+
+    private func checkUsage(_ store: OpaquePointer) -> Bool {
+        guard let certificate = X509_STORE_CTX_get0_cert(store) else {
+            X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION)
+            return false
+        }
+        let role: TLSRole = self.context.configuration.role == .server ? .client : .server
+        guard let objection = CertificateUsage(x509: certificate).objection(as: role) else { return true }
+        self.objection = objection
+        self.refusedCertificate = (0, PeerCertificate.commonName(of: X509_get_subject_name(certificate)))
+        X509_STORE_CTX_set_error(store, X509_V_ERR_INVALID_PURPOSE)
+        return false
     }
 
     private func lookUp(_ store: OpaquePointer) -> Bool {
@@ -34,7 +48,7 @@ extension TLSEngine {
             self.isLookedUp = true
             return true
         }
-        let subject = X509_get_subject_name(chain.certificates[refusal.depth])
+        let subject = X509_get_subject_name(refusal.certificate)
         self.refusedCertificate = (Int32(refusal.depth), PeerCertificate.commonName(of: subject))
         X509_STORE_CTX_set_error(store, refusal.reason)
         return false

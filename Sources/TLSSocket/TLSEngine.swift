@@ -41,6 +41,8 @@ package final class TLSEngine {
     private(set) var firstBytes: [UInt8] = []
     /// Depth and subject of the certificate that verification stopped at.
     var refusedCertificate: (depth: Int32, subject: String?)?
+    /// What is wrong with the peer's own certificate, though its chain is genuine.
+    var objection: String?
 
     /// How often the peer has renewed its keys.
     var keyUpdates: UInt64 = 0
@@ -125,7 +127,9 @@ package final class TLSEngine {
     }
 
     /// The certificates that the handshake has verified; nil before it is complete.
-    var verifiedChain: VerifiedChain? { VerifiedChain(SSL_get0_verified_chain(self.ssl)) }
+    var verifiedChain: VerifiedChain? {
+        VerifiedChain(SSL_get0_verified_chain(self.ssl), sent: SSL_get_peer_cert_chain(self.ssl))
+    }
 
     /// OpenSSL has verified already; look again, so that a mistake in the settings cannot let anybody in.
     private func checkPeer() -> Outcome {

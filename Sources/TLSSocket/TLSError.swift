@@ -26,6 +26,8 @@ package struct TLSError: Error, Sendable, Hashable, CustomStringConvertible {
         package static let revocationListRefused = Code("revocation_list_refused")
         /// The peer's certificate was revoked while its connection was open.
         package static let revoked = Code("revoked")
+        /// The authority of the peer's certificate was taken out of the trust roots while its connection was open.
+        package static let untrusted = Code("untrusted")
         /// The peer's certificate, or one of those behind it, expired while its connection was open.
         package static let expired = Code("expired")
         /// A value of the configuration cannot work; the message names it.

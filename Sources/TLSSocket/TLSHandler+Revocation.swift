@@ -1,10 +1,15 @@
 import Glibc
 import NIOCore
 
-// How a connection ends whose peer is revoked, or whose peer's certificate expires, while it is open.
+// How a connection ends whose peer is revoked, whose peer's authority is taken out of the trust roots, or whose peer's certificate
+// expires, while it is open.
 extension TLSHandler {
     static let revokedError = TLSError(
         .revoked, "the peer's certificate was revoked, so the connection was cut; give the peer a new certificate")
+    static let untrustedError = TLSError(
+        .untrusted,
+        "the authority of the peer's certificate is not trusted any more, so the connection was cut; the peer must come with a"
+            + " certificate of one that is")
     static let expiredError = TLSError(
         .expired, "the peer's certificate has expired, so the connection was cut; the peer must come with a new one")
     /// The clock of the calendar may be set at any time, so it is looked at so often at least.
@@ -21,17 +26,30 @@ extension TLSHandler {
         }
         let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
         let eventLoop = context.eventLoop
-        self.registration = live.register(chain) {
+        let registration = live.register(chain, under: self.engine.context) { change in
             eventLoop.execute {
                 let (handler, context) = bound.value
-                handler.cut(context: context, Self.revokedError)
+                handler.trustChanged(change, context: context)
             }
         }
-        guard self.registration != nil else {
-            self.cut(context: context, Self.revokedError)
-            return
+        switch registration {
+        case .open(let number, let notAfter):
+            self.registration = number
+            self.lookAtExpiry(notAfter, context: context)
+        case .rejected(let change):
+            self.trustChanged(change, context: context)
         }
-        self.lookAtExpiry(chain.notAfter, context: context)
+    }
+
+    private func trustChanged(_ change: LiveTLSContext.Change, context: ChannelHandlerContext) {
+        switch change {
+        case .revoked: self.cut(context: context, Self.revokedError)
+        case .untrusted: self.cut(context: context, Self.untrustedError)
+        case .moved(let notAfter):
+            guard self.state == .active || self.state == .closing else { return }
+            self.expiryLook?.cancel()
+            self.lookAtExpiry(notAfter, context: context)
+        }
     }
 
     /// Cuts the connection when its chain has expired, and looks again later when it has not.

@@ -11,9 +11,10 @@ enum OpenSSLList {
     ///   - number: its crlNumber, in hexadecimal; nil for none.
     ///   - ageInHours: how long ago it was made.
     ///   - extensions: more lines of that section of the configuration, and sections that they name.
+    ///   - options: more of the program.
     static func make(
         authority: CertificateAuthority, serialNumber: String? = nil, number: String? = nil, ageInHours: Double = 0,
-        extensions: String = ""
+        extensions: String = "", options: [String] = []
     ) async throws -> String {
         let directory = FileManager.default.temporaryDirectory.appending(path: "crl-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
@@ -45,7 +46,7 @@ enum OpenSSLList {
                 "ca", "-gencrl", "-config", write("openssl.cnf", configuration), "-crldays", "1", "-crl_lastupdate",
                 made.replacing("T", with: ""), "-cert", write("ca.pem", authority.certificatePEM), "-keyfile",
                 write("ca.key", authority.privateKeyPEM),
-            ])
+            ] + options)
         return await openssl.outputUntilExit()
     }
 }

@@ -24,11 +24,27 @@ import Testing
     }
 
     @Test func withoutNumbersTimesCount() {
-        for (first, second) in [(nil, nil), ([9], nil), (nil, [9])] as [([UInt8]?, [UInt8]?)] {
-            let (old, new) = (
-                self.edition(number: first, published: 1), self.edition(number: second, published: 2)
-            )
-            #expect(old.isOlder(than: new) && !new.isOlder(than: old))
+        let (old, new) = (self.edition(number: nil, published: 1), self.edition(number: nil, published: 2))
+        #expect(old.isOlder(than: new) && !new.isOlder(than: old))
+        #expect(old.isComparable(with: new))
+        #expect(!old.isComparable(with: self.edition(number: [1])))
+    }
+
+    @Test("The order of lists is strict, whether they have numbers or not")
+    func strictOrder() {
+        let editions = [nil, [1], [2]].flatMap { number in
+            (0..<3).map { self.edition(number: number, published: $0) }
+        }
+        for one in editions {
+            #expect(!one.isOlder(than: one))
+            for two in editions where one.isOlder(than: two) {
+                #expect(!two.isOlder(than: one))
+                for three in editions where two.isOlder(than: three) { #expect(one.isOlder(than: three)) }
+                // What is as old as one of them is in the same relation to the other.
+                for three in editions where !three.isOlder(than: one) && !one.isOlder(than: three) {
+                    #expect(three.isOlder(than: two))
+                }
+            }
         }
     }
 

@@ -1,4 +1,5 @@
 import CConductorOpenSSL
+import Glibc
 import Testing
 
 @testable import TLSSocket
@@ -69,6 +70,25 @@ struct RevocationListLoadingTests {
         #expect(self.refusal(both)?.message.contains("list number 2, of CN=test authority") == true)
     }
 
+    @Test("A list without nextUpdate is refused when it is loaded")
+    func noNextUpdate() throws {
+        let authority = self.identities.authority
+        let list = try authority.resigned(list: authority.revocationList(validity: .days(1))) {
+            X509_CRL_set1_nextUpdate($0, nil)
+        }
+        let error = self.refusal(list)
+        #expect(error?.code == .revocationListRefused)
+        #expect(error?.message.contains("it has no nextUpdate") == true, "\(error.debugDescription)")
+        // Also of an authority that only peers bring.
+        let other = try CertificateAuthority.create(commonName: "other", validity: .days(1))
+        let unknown = try other.resigned(list: other.revocationList(validity: .days(1))) {
+            X509_CRL_set1_nextUpdate($0, nil)
+        }
+        #expect(
+            self.refusal(try authority.revocationList(validity: .days(1)) + unknown)?.message.contains("nextUpdate")
+                == true)
+    }
+
     @Test func anExtensionThatIsOnlyAdviceIsLeftAlone() async throws {
         #expect(try await !self.isRevoked(by: self.list(extensions: "1.2.3.4.5 = DER:0500")))
     }
@@ -94,6 +114,36 @@ struct RevocationListLoadingTests {
     }
 
     // MARK: which of several
+
+    /// By number the first is newer than the third, by time the third than the second and the second than the first.
+    @Test("Lists of one authority of which only some have a number are refused")
+    func mixedNumbers() async throws {
+        let first = try await self.list(number: "02", ageInHours: 3)
+        let second = try await self.list(revoking: self.serial, ageInHours: 2)
+        let third = try await self.list(number: "01", ageInHours: 1)
+        for lists in [first + second + third, third + second + first, second + first, first + second] {
+            let error = self.refusal(lists)
+            #expect(error?.code == .revocationListRefused)
+            #expect(error?.message.contains("only one of them has a crlNumber") == true, "\(error.debugDescription)")
+        }
+        #expect(try !self.isRevoked(by: third + first))
+        // Another authority may number its own as it likes.
+        let other = try CertificateAuthority.create(commonName: "other", validity: .days(1))
+        #expect(try await self.isRevoked(by: second + OpenSSLList.make(authority: other, number: "01")))
+    }
+
+    @Test("A list without a number does not take the place of one that has one, nor the other way round")
+    func mixedOverTime() async throws {
+        let lists = try await [self.list(number: "02", ageInHours: 2), self.list(ageInHours: 1)]
+        for (present, later) in [(lists[0], lists[1]), (lists[1], lists[0])] {
+            let before = try TLSContext(configuration: self.configuration(present))
+            let after = try TLSContext(configuration: self.configuration(later))
+            let objection = #expect(throws: TLSContext.Objection.self) {
+                try after.checkReplacement(of: before, now: Int64(time(nil)))
+            }
+            #expect(objection?.reason.contains("crlNumber") == true, "\(objection.debugDescription)")
+        }
+    }
 
     @Test func ofSeveralListsTheNewestCountsWhereverItStands() async throws {
         let held = try await self.list(revoking: self.serial, ageInHours: 2)

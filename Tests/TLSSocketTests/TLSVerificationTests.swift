@@ -56,12 +56,20 @@ struct TLSVerificationTests {
     }
 
     @Test func aServerCertificateIsNoClientCertificateAndTheOtherWayRound() throws {
-        var result = try self.run(client: self.identities.clientConfiguration(identity: self.identities.server))
-        #expect(result.server?.code == .verificationFailed)
-        #expect(result.server?.message.contains("clientAuth") == true)
-        result = try self.run(server: self.identities.serverConfiguration(identity: self.identities.client))
-        #expect(result.client?.code == .verificationFailed)
-        #expect(result.client?.message.contains("serverAuth") == true)
+        let server = try TLSContext(configuration: self.identities.serverConfiguration())
+        let client = try TLSContext(configuration: self.identities.clientConfiguration())
+        let guest = try EnginePair(
+            client: TLSContext(configuration: self.identities.clientConfiguration()).showing(self.identities.server),
+            server: server)
+        try guest.handshake()
+        #expect(guest.serverError?.code == .verificationFailed)
+        #expect(guest.serverError?.message.contains("clientAuth") == true)
+        let conductor = try EnginePair(
+            client: client,
+            server: TLSContext(configuration: self.identities.serverConfiguration()).showing(self.identities.client))
+        try conductor.handshake()
+        #expect(conductor.clientError?.code == .verificationFailed)
+        #expect(conductor.clientError?.message.contains("serverAuth") == true)
     }
 
     @Test(arguments: ["localhost", "LOCALHOST.", "a.relay.test", "127.0.0.1", "::1", "[::1]", "0:0:0:0:0:0:0:1"])

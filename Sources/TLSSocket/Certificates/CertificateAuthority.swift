@@ -27,11 +27,14 @@ package struct CertificateAuthority: Sendable, Hashable, CustomStringConvertible
         commonName: String, validity: CertificateValidity
     ) throws(TLSError) -> CertificateAuthority {
         let builder = try CertificateBuilder(commonName: commonName, validity: validity)
+        try self.addAuthorityExtensions(to: builder)
+        return CertificateAuthority(trusted: try builder.selfSigned())
+    }
+
+    static func addAuthorityExtensions(to builder: CertificateBuilder) throws(TLSError) {
         try builder.add(NID_basic_constraints, "critical,CA:TRUE,pathlen:0")
         try builder.add(NID_key_usage, "critical,keyCertSign,cRLSign")
         try builder.add(NID_subject_key_identifier, "hash")
-        let issued = try builder.selfSigned()
-        return CertificateAuthority(trusted: issued)
     }
 
     /// Takes up an authority that was made before.
@@ -68,6 +71,11 @@ package struct CertificateAuthority: Sendable, Hashable, CustomStringConvertible
         ipAddresses: [String] = [],
         validity: CertificateValidity
     ) throws(TLSError) -> IssuedCertificate {
+        let names = try Self.serverNames(dnsNames, ipAddresses)
+        return try self.issue(commonName, names, usage: "serverAuth", validity)
+    }
+
+    static func serverNames(_ dnsNames: [String], _ ipAddresses: [String]) throws(TLSError) -> [AlternativeName] {
         guard !dnsNames.isEmpty || !ipAddresses.isEmpty else {
             throw TLSError(
                 .certificateNotIssued,
@@ -76,7 +84,7 @@ package struct CertificateAuthority: Sendable, Hashable, CustomStringConvertible
         var names: [AlternativeName] = []
         for name in dnsNames { names.append(try .dns(name)) }
         for address in ipAddresses { names.append(try .ip(address)) }
-        return try self.issue(commonName, names, usage: "serverAuth", validity)
+        return names
     }
 
     /// Makes a client's certificate (clientAuth) with a new key.
@@ -98,15 +106,19 @@ package struct CertificateAuthority: Sendable, Hashable, CustomStringConvertible
     ) throws(TLSError) -> IssuedCertificate {
         let builder = try CertificateBuilder(commonName: commonName, validity: validity)
         return try self.withHandles { (certificate, key) throws(TLSError) in
-            try builder.setIssuer(certificate)
-            try builder.add(NID_basic_constraints, "critical,CA:FALSE")
-            try builder.add(NID_key_usage, "critical,digitalSignature")
+            try Self.addLeafExtensions(to: builder, issuer: certificate)
             try builder.add(NID_ext_key_usage, usage)
-            try builder.add(NID_subject_key_identifier, "hash")
-            try builder.add(NID_authority_key_identifier, "keyid:always", issuer: certificate)
             try builder.add(names)
             return try builder.signed(by: key)
         }
+    }
+
+    static func addLeafExtensions(to builder: CertificateBuilder, issuer: OpaquePointer) throws(TLSError) {
+        try builder.setIssuer(issuer)
+        try builder.add(NID_basic_constraints, "critical,CA:FALSE")
+        try builder.add(NID_key_usage, "critical,digitalSignature")
+        try builder.add(NID_subject_key_identifier, "hash")
+        try builder.add(NID_authority_key_identifier, "keyid:always", issuer: issuer)
     }
 
     func withHandles<Result>(

@@ -1,29 +1,53 @@
 import CConductorOpenSSL
 
-/// One certificate in the making, with a new P-256 key of its own.
+/// One certificate in the making, with a key and a random serial number of its own.
 final class CertificateBuilder {
     private let certificate: OpaquePointer
     private let key: OpaquePointer
 
-    init(commonName: String, validity: CertificateValidity) throws(TLSError) {
+    /// With a new P-256 key.
+    convenience init(commonName: String, validity: CertificateValidity) throws(TLSError) {
         let scalars = commonName.unicodeScalars
         guard (1...64).contains(scalars.count), scalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7f }) else {
             throw TLSError(
                 .certificateNotIssued, "commonName: must have 1 to 64 characters, none of them a control character")
         }
-        guard validity.notBefore <= validity.notAfter else {
-            throw TLSError(.certificateNotIssued, "validity: notAfter is before notBefore")
-        }
         OpenSSLErrorStack.clear()
-        guard let certificate = X509_new() else { throw TLSError.internalFailure("make a certificate") }
-        guard let key = conductor_new_p256_key() else {
-            X509_free(certificate)
-            throw TLSError.internalFailure("make a P-256 key")
+        guard let key = conductor_new_p256_key() else { throw TLSError.internalFailure("make a P-256 key") }
+        try self.init(takingKey: key, validity: validity)
+        let name = X509_get_subject_name(self.certificate)
+        let text = Array(commonName.utf8)
+        guard X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8, text, Int32(text.count), -1, 0) == 1
+        else {
+            throw TLSError(
+                .certificateNotIssued, "commonName: OpenSSL refuses it",
+                openSSLErrors: OpenSSLErrorStack.take().texts)
+        }
+    }
+
+    /// With the public key and the subject of this certificate.
+    convenience init(renewing certificate: OpaquePointer, validity: CertificateValidity) throws(TLSError) {
+        OpenSSLErrorStack.clear()
+        guard let key = X509_get_pubkey(certificate) else { throw TLSError.internalFailure("read a public key") }
+        try self.init(takingKey: key, validity: validity)
+        guard X509_set_subject_name(self.certificate, X509_get_subject_name(certificate)) == 1 else {
+            throw TLSError.internalFailure("set the subject")
+        }
+    }
+
+    /// Takes the key, also when it throws.
+    private init(takingKey key: OpaquePointer, validity: CertificateValidity) throws(TLSError) {
+        guard let certificate = X509_new() else {
+            EVP_PKEY_free(key)
+            throw TLSError.internalFailure("make a certificate")
         }
         self.certificate = certificate
         self.key = key
 
         // All the object's fields are set: from here on, deinit cleans up after a throw.
+        guard validity.notBefore <= validity.notAfter else {
+            throw TLSError(.certificateNotIssued, "validity: notAfter is before notBefore")
+        }
         guard X509_set_version(certificate, Int(X509_VERSION_3)) == 1, X509_set_pubkey(certificate, key) == 1 else {
             throw TLSError.internalFailure("set up a certificate")
         }
@@ -32,14 +56,6 @@ final class CertificateBuilder {
         else {
             OpenSSLErrorStack.clear()
             throw TLSError(.certificateNotIssued, "validity: a certificate cannot hold these times (years 0 to 9999)")
-        }
-        let name = X509_get_subject_name(certificate)
-        let text = Array(commonName.utf8)
-        guard X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8, text, Int32(text.count), -1, 0) == 1
-        else {
-            throw TLSError(
-                .certificateNotIssued, "commonName: OpenSSL refuses it",
-                openSSLErrors: OpenSSLErrorStack.take().texts)
         }
         try self.setRandomSerialNumber()
     }
@@ -81,18 +97,32 @@ final class CertificateBuilder {
         guard added == 1 else { throw TLSError.internalFailure("add the alternative names") }
     }
 
+    /// Adds an extension of another certificate; nothing if that has none of the kind.
+    func copy(_ nid: Int32, of other: OpaquePointer) throws(TLSError) {
+        let place = X509_get_ext_by_NID(other, nid, -1)
+        guard place >= 0 else { return }
+        guard X509_add_ext(self.certificate, X509_get_ext(other, place), -1) == 1 else {
+            throw TLSError.internalFailure("copy a certificate extension")
+        }
+    }
+
     func selfSigned() throws(TLSError) -> IssuedCertificate {
         try self.setIssuer(self.certificate)
         return try self.signed(by: self.key)
     }
 
     func signed(by signer: OpaquePointer) throws(TLSError) -> IssuedCertificate {
+        IssuedCertificate(
+            certificatePEM: try self.certificate(signedBy: signer),
+            privateKeyPEM: try Self.pem { PEM_write_bio_PKCS8PrivateKey($0, self.key, nil, nil, 0, nil, nil) })
+    }
+
+    /// The certificate alone.
+    func certificate(signedBy signer: OpaquePointer) throws(TLSError) -> String {
         guard X509_sign(self.certificate, signer, EVP_sha256()) > 0 else {
             throw TLSError.internalFailure("sign a certificate")
         }
-        let certificatePEM = try Self.pem { PEM_write_bio_X509($0, self.certificate) }
-        let privateKeyPEM = try Self.pem { PEM_write_bio_PKCS8PrivateKey($0, self.key, nil, nil, 0, nil, nil) }
-        return IssuedCertificate(certificatePEM: certificatePEM, privateKeyPEM: privateKeyPEM)
+        return try Self.pem { PEM_write_bio_X509($0, self.certificate) }
     }
 
     /// 127 random bits: positive, and nobody's guess.

@@ -134,11 +134,17 @@ package final class CertificateReloader: Sendable {
                 ? "New certificates are in use for new connections"
                 : "New authorities or revocation lists are in use, with the certificate that was read before",
             metadata: [
-                "revoked": "\(context.revocationLists?.count ?? 0)", "connections_cut": "\(cut)",
+                "revoked": "\(context.revocationLists?.count ?? 0)", "connections_cut": "\(cut.all)",
             ])
-        if cut > 0 {
+        if cut.revoked > 0 {
             self.logger.warning(
-                "Connections were cut: their peers' certificates are revoked", metadata: ["connections": "\(cut)"])
+                "Connections were cut: their peers' certificates are revoked",
+                metadata: ["connections": "\(cut.revoked)"])
+        }
+        if cut.untrusted > 0 {
+            self.logger.warning(
+                "Connections were cut: no authority of the files has issued their peers' certificates",
+                metadata: ["connections": "\(cut.untrusted)"])
         }
         self.tell(context.expiries)
     }

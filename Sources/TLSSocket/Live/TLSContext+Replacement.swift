@@ -31,6 +31,14 @@ extension TLSContext {
         for list in self.expiries where list.kind == .revocationList {
             guard let edition = list.list else { continue }
             let predecessors = present.filter { $0.list?.isOfTheSame(edition) == true }
+            if let other = predecessors.first(where: { $0.list.map(edition.isComparable(with:)) == false }) {
+                throw Objection(
+                    reason:
+                        "\(list) has \(edition.number == nil ? "no crlNumber" : "a crlNumber"), and the one that is in use"
+                        + " (\(other.fact(now: now))) has \(edition.number == nil ? "one" : "none"), so that nobody can tell"
+                        + " which is the later one; have its authority number its lists, and restart to begin with this one"
+                )
+            }
             if !list.isValid(at: now), predecessors.allSatisfy({ $0.isValid(at: now) }) {
                 throw Self.objection(list, now)
             }

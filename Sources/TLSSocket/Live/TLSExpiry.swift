@@ -53,21 +53,10 @@ package struct TLSExpiry: Sendable, Hashable, CustomStringConvertible {
         self.init(kind: kind, name: name ?? "?", source: source, notBefore: notBefore, notAfter: notAfter)
     }
 
-    init?(crl: OpaquePointer, source: String) {
-        guard let notBefore = PeerCertificate.seconds(X509_CRL_get0_lastUpdate(crl)) else { return nil }
-        var notAfter = Self.never
-        if let end = X509_CRL_get0_nextUpdate(crl) {
-            guard let seconds = PeerCertificate.seconds(end) else { return nil }
-            notAfter = seconds
-        }
+    init(crl: OpaquePointer, _ edition: RevocationListEdition, nextUpdate: Int64, source: String) {
         let name = PeerCertificate.commonName(of: X509_CRL_get_issuer(crl)).map(TLSEngine.printable)
-        self.init(
-            .revocationList, name ?? "?", source, notBefore, notAfter,
-            RevocationListEdition(crl, published: notBefore))
+        self.init(.revocationList, name ?? "?", source, edition.published, nextUpdate, edition)
     }
-
-    /// The last second of the year 9999, as in certificates that do not end: a list without a nextUpdate does not either.
-    private static let never: Int64 = 253_402_300_799
 
     /// `2026-03-01T00:00:00Z`.
     package var end: String { Self.text(self.notAfter) }

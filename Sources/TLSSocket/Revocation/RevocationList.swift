@@ -16,10 +16,10 @@ final class RevocationList: @unchecked Sendable {
 
     /// Which of its authority's lists it is, and when it was made.
     let edition: RevocationListEdition
-    /// Until when it may be gone by; nil for ever.
-    let nextUpdate: Int64?
-    /// The same for people; nil for a list without an end.
-    let expiry: TLSExpiry?
+    /// Until when it may be gone by.
+    let nextUpdate: Int64
+    /// The same for people.
+    let expiry: TLSExpiry
     /// What is revoked.
     let serialNumbers: SerialNumbers
 
@@ -37,16 +37,21 @@ final class RevocationList: @unchecked Sendable {
     init(taking list: OpaquePointer, name: String, source: String) throws(TLSError) {
         do throws(TLSError) {
             try Self.checkScope(of: list, name)
+            try Self.checkSignatureDigest(of: list, name)
             self.serialNumbers = try Self.serialNumbers(of: list, name)
-            let next = X509_CRL_get0_nextUpdate(list)
+            guard let next = X509_CRL_get0_nextUpdate(list) else {
+                throw Self.refused(
+                    name,
+                    "it has no nextUpdate, so it would be good without an end; take one that has (RFC 5280 demands it)")
+            }
             guard let published = PeerCertificate.seconds(X509_CRL_get0_lastUpdate(list)),
-                next == nil || PeerCertificate.seconds(next) != nil,
+                let nextUpdate = PeerCertificate.seconds(next),
                 let edition = RevocationListEdition(list, published: published),
                 edition.number != nil || X509_CRL_get_ext_by_NID(list, NID_crl_number, -1) < 0
             else { throw Self.refused(name, "its issuer, its dates or its number cannot be read") }
             self.edition = edition
-            self.nextUpdate = PeerCertificate.seconds(next)
-            self.expiry = TLSExpiry(crl: list, source: source)
+            self.nextUpdate = nextUpdate
+            self.expiry = TLSExpiry(crl: list, edition, nextUpdate: nextUpdate, source: source)
             guard let issuer = X509_NAME_dup(X509_CRL_get_issuer(list)) else {
                 throw TLSError.internalFailure("take \(name)")
             }
@@ -101,12 +106,12 @@ final class RevocationList: @unchecked Sendable {
         return own == others && X509_NAME_cmp(self.issuer, other.issuer) == 0
     }
 
-    /// Whether it was made later; of two made at once, whether it ends later.
+    /// Whether it was made later; of two made at once, whether it ends later. A strict order of any lists, whosever they are.
     func isNewer(than other: RevocationList) -> Bool {
         if other.edition.isOlder(than: self.edition) { return true }
         if self.edition.isOlder(than: other.edition) { return false }
         let (own, others) = (self.edition.published, other.edition.published)
-        return own == others ? (self.nextUpdate ?? .max) > (other.nextUpdate ?? .max) : own > others
+        return own == others ? self.nextUpdate > other.nextUpdate : own > others
     }
 
     // MARK: reading
@@ -130,6 +135,20 @@ final class RevocationList: @unchecked Sendable {
                 throw self.refused(name, "it has a critical extension that is not known here")
             }
             place = X509_CRL_get_ext_by_critical(list, 1, place)
+        }
+    }
+
+    /// OpenSSL verifies a list whatever its signature's digest; in certificates it refuses these.
+    private static func checkSignatureDigest(of list: OpaquePointer, _ name: String) throws(TLSError) {
+        let digest = conductor_crl_digest(list)
+        OpenSSLErrorStack.clear()
+        guard digest != NID_undef else { return }
+        // In bits half of its length: as much as OpenSSL's security level 2 demands. SHA-1 and MD5 have fewer.
+        let bits = EVP_get_digestbyname(OBJ_nid2sn(digest)).map { EVP_MD_get_size($0) * 4 } ?? 0
+        guard bits >= 112 else {
+            let word = digest > 0 ? OBJ_nid2sn(digest).map { String(cString: $0) } ?? "?" : "one that is not known here"
+            throw self.refused(
+                name, "the digest of its signature is \(word), which is too weak; have it signed with SHA-256")
         }
     }
 

@@ -39,11 +39,22 @@ struct RevocationListEdition: Sendable, Hashable {
         return own == others
     }
 
-    /// Whether the other one was published later: by their numbers, by their times where one has none.
+    /// Whether the other one was published later: by their numbers, by their times where neither has one.
+    ///
+    /// Where one has a number and the other has none nothing says which is the later one, and such lists of one authority are
+    /// refused (``isComparable(with:)``). The order is strict all the same: those without one are the older.
     func isOlder(than other: RevocationListEdition) -> Bool {
-        guard let own = self.number, let others = other.number else { return self.published < other.published }
-        return own.count == others.count ? own.lexicographicallyPrecedes(others) : own.count < others.count
+        switch (self.number, other.number) {
+        case (nil, nil): self.published < other.published
+        case (nil, _?): true
+        case (_?, nil): false
+        case (let own?, let others?):
+            own.count == others.count ? own.lexicographicallyPrecedes(others) : own.count < others.count
+        }
     }
+
+    /// Whether it can be told which of the two is the later one: both have a number, or neither.
+    func isComparable(with other: RevocationListEdition) -> Bool { (self.number == nil) == (other.number == nil) }
 
     private static func keyID(of list: OpaquePointer) -> [UInt8]? {
         guard let raw = X509_CRL_get_ext_d2i(list, NID_authority_key_identifier, nil, nil) else {

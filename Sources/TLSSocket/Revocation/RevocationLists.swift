@@ -17,6 +17,8 @@ package final class RevocationLists: Sendable {
     let lists: [RevocationList]
     /// SHA-256 of the text.
     let digest: [UInt8]
+    /// The authorities that are trusted.
+    private let anchors: TrustAnchors
 
     /// How many certificates the lists name, in all.
     package var count: Int { self.lists.reduce(0) { $0 + $1.serialNumbers.count } }
@@ -28,8 +30,8 @@ package final class RevocationLists: Sendable {
     /// authority of its name, and for an authority without one.
     init(_ document: borrowing PEMDocument, authorities: borrowing PEMDocument) throws(TLSError) {
         self.digest = try document.digest()
-        let roots = try authorities.certificates()
-        defer { PEMDocument.free(roots) }
+        self.anchors = try TrustAnchors(authorities)
+        let roots = self.anchors.certificates
         let lists = try Self.read(document)
         for (list, name) in lists {
             let namesakes = roots.filter { list.isNamed(after: $0) }
@@ -55,7 +57,21 @@ package final class RevocationLists: Sendable {
                         + " one, be it empty")
             }
         }
+        try Self.checkOrder(lists)
         self.lists = Self.newestFirst(lists.map(\.list))
+    }
+
+    /// Of several lists of one authority it must be certain which is the latest.
+    private static func checkOrder(_ lists: [(list: RevocationList, name: String)]) throws(TLSError) {
+        for (index, (list, name)) in lists.enumerated() {
+            for (other, otherName) in lists[..<index]
+            where list.isOfTheSameAuthority(as: other) && !list.edition.isComparable(with: other.edition) {
+                throw TLSError(
+                    .revocationListRefused,
+                    "\(name) and \(otherName) are of one authority, and only one of them has a crlNumber, so that nobody can"
+                        + " tell which is the later one; leave one out")
+            }
+        }
     }
 
     private static func read(
@@ -82,7 +98,7 @@ package final class RevocationLists: Sendable {
 
     /// When the lists run out: of several of one authority the newest one.
     var expiries: [TLSExpiry] {
-        self.lists.enumerated().compactMap { index, list in
+        self.lists.enumerated().compactMap { index, list -> TLSExpiry? in
             self.lists[..<index].contains { $0.isOfTheSameAuthority(as: list) } ? nil : list.expiry
         }
     }
@@ -91,23 +107,31 @@ package final class RevocationLists: Sendable {
     ///
     /// Cheap enough for every open connection.
     package func contains(_ chain: VerifiedChain) -> Bool {
-        chain.links.contains { certificate, issuer in
+        self.links(of: chain).contains { certificate, issuer in
             if case .revoked = self.look(certificate, issuer, now: 0) { true } else { false }
         }
     }
 
     /// Why a peer with this chain must not be let in; nil if it may. What cannot be found out is a reason.
     ///
-    /// - Returns: the number of the certificate, the peer's own being 0, and the reason (X509_V_ERR_…).
-    func refusal(of chain: VerifiedChain, now: Int64) -> (depth: Int, reason: Int32)? {
-        for (depth, link) in chain.links.enumerated() {
+    /// - Returns: the certificate and its number, the peer's own being 0, and the reason (X509_V_ERR_…).
+    func refusal(
+        of chain: VerifiedChain, now: Int64
+    ) -> (depth: Int, certificate: OpaquePointer, reason: Int32)? {
+        for (depth, link) in self.links(of: chain).enumerated() {
             switch self.look(link.certificate, link.issuer, now: now) {
             case .good: continue
-            case .revoked: return (depth, X509_V_ERR_CERT_REVOKED)
-            case .unknown(let reason): return (depth, reason)
+            case .revoked: return (depth, link.certificate, X509_V_ERR_CERT_REVOKED)
+            case .unknown(let reason): return (depth, link.certificate, reason)
             }
         }
         return nil
+    }
+
+    /// The chain's certificates with their issuers', and on above its end where that one was issued by another authority that is
+    /// trusted: a chain that could be shorter is looked up as a whole.
+    private func links(of chain: VerifiedChain) -> [(certificate: OpaquePointer, issuer: OpaquePointer)] {
+        chain.links + (chain.certificates.last.map(self.anchors.links(above:)) ?? [])
     }
 
     private func look(_ certificate: OpaquePointer, _ issuer: OpaquePointer, now: Int64) -> Finding {
@@ -120,7 +144,7 @@ package final class RevocationLists: Sendable {
         guard let number = X509_get0_serialNumber(certificate) else { return .unknown(X509_V_ERR_UNSPECIFIED) }
         if list.serialNumbers.contains(SerialNumbers.key(of: number)) { return .revoked }
         if list.edition.published > now { return .unknown(X509_V_ERR_CRL_NOT_YET_VALID) }
-        if let end = list.nextUpdate, end <= now { return .unknown(X509_V_ERR_CRL_HAS_EXPIRED) }
+        if list.nextUpdate <= now { return .unknown(X509_V_ERR_CRL_HAS_EXPIRED) }
         return .good
     }
 

@@ -4,6 +4,8 @@ import CConductorOpenSSL
 // @unchecked: the certificates are never changed, and OpenSSL counts references across threads.
 package final class VerifiedChain: @unchecked Sendable {
     let certificates: [OpaquePointer]
+    /// A stack of what the peer has sent beside its own; nil if that was nothing.
+    private let sent: OpaquePointer?
     /// When the first of them expires, in seconds since 1970 (UTC).
     let notAfter: Int64
 
@@ -11,7 +13,8 @@ package final class VerifiedChain: @unchecked Sendable {
     ///
     /// - Parameter stack: what SSL_get0_verified_chain returns, nothing before the handshake is complete; or
     ///   X509_STORE_CTX_get0_chain.
-    init?(_ stack: OpaquePointer?) {
+    /// - Parameter sent: what the peer has sent, to verify it again under other trust roots: what SSL_get_peer_cert_chain returns.
+    init?(_ stack: OpaquePointer?, sent: OpaquePointer? = nil) {
         guard let stack else { return nil }
         var certificates: [OpaquePointer] = []
         for index in 0..<conductor_x509_stack_count(stack) {
@@ -28,15 +31,50 @@ package final class VerifiedChain: @unchecked Sendable {
         }
         self.certificates = certificates
         self.notAfter = first
+        self.sent = sent.flatMap { conductor_x509_stack_count($0) > 0 ? X509_chain_up_ref($0) : nil }
     }
 
     deinit {
         PEMDocument.free(self.certificates)
+        conductor_x509_stack_free(self.sent)
     }
 
-    /// Each certificate with its issuer's. The authority is its own: what it has revoked itself counts too.
-    var links: [(certificate: OpaquePointer, issuer: OpaquePointer)] {
-        let issuers = self.certificates.dropFirst() + self.certificates.suffix(1)
-        return zip(self.certificates, issuers).map { ($0, $1) }
+    /// Each certificate with its issuer's.
+    var links: [(certificate: OpaquePointer, issuer: OpaquePointer)] { Self.links(self.certificates) }
+
+    /// Each certificate of a path with its issuer's. A root is its own: what it has revoked itself counts too. An authority that
+    /// another one has issued is not, for its number is the other's.
+    static func links(
+        _ certificates: [OpaquePointer]
+    ) -> [(certificate: OpaquePointer, issuer: OpaquePointer)] {
+        let issuers = certificates.dropFirst() + certificates.suffix(1).filter(self.isSelfIssued)
+        return zip(certificates, issuers).map { ($0, $1) }
+    }
+
+    static func isSelfIssued(_ certificate: OpaquePointer) -> Bool {
+        X509_NAME_cmp(X509_get_subject_name(certificate), X509_get_issuer_name(certificate)) == 0
+    }
+
+    /// Verifies what the peer has sent as a handshake under this context would, the name of a server and revocation aside.
+    ///
+    /// It takes as long as a few signatures, and may be called on any thread.
+    ///
+    /// - Returns: the chain that holds there; nil if there is none.
+    func verified(under context: SSLContext) -> VerifiedChain? {
+        guard let leaf = self.certificates.first, let store = X509_STORE_CTX_new() else { return nil }
+        defer {
+            X509_STORE_CTX_free(store)
+            OpenSSLErrorStack.clear()
+        }
+        // As OpenSSL does it in a handshake.
+        guard X509_STORE_CTX_init(store, SSL_CTX_get_cert_store(context.pointer), leaf, self.sent) == 1 else {
+            return nil
+        }
+        let parameters = X509_STORE_CTX_get0_param(store)
+        X509_VERIFY_PARAM_set_auth_level(parameters, SSL_CTX_get_security_level(context.pointer))
+        X509_STORE_CTX_set_default(store, context.configuration.role == .server ? "ssl_client" : "ssl_server")
+        guard X509_VERIFY_PARAM_set1(parameters, SSL_CTX_get0_param(context.pointer)) == 1, X509_verify_cert(store) == 1
+        else { return nil }
+        return VerifiedChain(X509_STORE_CTX_get0_chain(store), sent: self.sent)
     }
 }
