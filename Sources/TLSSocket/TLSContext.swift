@@ -4,7 +4,8 @@ import CConductorOpenSSL
 /// lists that handshakes consult.
 ///
 /// To change a certificate in a running process, make a new context and use it for new connections; those that are open
-/// keep the one they started with, but not its lists. Where only the lists have changed, ``replaced(by:)`` keeps the rest.
+/// keep the one they started with, but neither its lists nor its authorities. Where only the lists have changed,
+/// ``replaced(by:)`` keeps the rest.
 package final class TLSContext: Sendable {
     /// What the context was made from.
     package var configuration: TLSConfiguration { self.ssl.configuration }

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import TLSSocket
 
 extension Certificates {
@@ -31,18 +30,19 @@ extension Certificates {
 
         func run() throws {
             try ConductorExit.mapErrors {
-                let directory = Directory(path: self.directory)
-                let authority = try CertificateAuthority(
-                    certificatePEM: try directory.read("ca.pem"), privateKeyPEM: try directory.read("ca.key"))
-                // A directory of an earlier release has none; anything else that stands there must be read, for a list that
-                // began anew would let everybody in again.
-                let previous =
-                    FileManager.default.fileExists(atPath: directory.file("ca.crl").path)
-                    ? try directory.read("ca.crl") : nil
-                try directory.write(
-                    list: try authority.revocationList(
-                        revoking: try self.names.map { try directory.read("\($0).pem") }, after: previous,
-                        validity: .days(self.days)))
+                let directory = CertificateDirectory(self.directory)
+                try directory.locked {
+                    let authority = try directory.authority()
+                    // A directory of an earlier release has none; anything else that stands there must be read, for a list
+                    // that began anew would let everybody in again.
+                    let previous = try directory.readIfPresent("ca.crl")
+                    let revoked = try self.names.map { try directory.read("\($0).pem") }
+                    let files = self.names.map { "\($0).pem" } + ["ca.crl"]
+                    let list = try directory.naming(files) { () throws(TLSError) in
+                        try authority.revocationList(revoking: revoked, after: previous, validity: .days(self.days))
+                    }
+                    try directory.replace("ca.crl", with: list)
+                }
             }
         }
     }

@@ -1,6 +1,5 @@
 import ArgumentParser
 import ConductorService
-import Foundation
 import TLSSocket
 
 /// `conductor certificates`: a throw-away certificate authority, for trying out and for tests.
@@ -11,54 +10,7 @@ struct Certificates: ParsableCommand {
             The authority's key lies unencrypted in the directory: a real installation takes its certificates from its \
             own authority.
             """,
-        subcommands: [Init.self, Guest.self, Revoke.self])
-
-    /// The files of a directory of certificates.
-    struct Directory {
-        let path: String
-
-        func file(_ name: String) -> URL { URL(fileURLWithPath: self.path).appending(path: name) }
-
-        /// Writes a certificate and its key, which only we may read.
-        func write(_ name: String, certificate: String, key: String) throws {
-            try self.write(key, to: "\(name).key", mode: 0o600)
-            try self.write(certificate, to: "\(name).pem", mode: 0o644)
-            print("Wrote \(self.file("\(name).pem").path) and \(self.file("\(name).key").path).")
-        }
-
-        /// Writes the authority's revocation list over the one before, in one step: programs may be reading it.
-        func write(list: String) throws {
-            let url = self.file("ca.crl")
-            do {
-                try Data(list.utf8).write(to: url, options: .atomic)
-                try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: url.path)
-            } catch {
-                throw ValidationError("\(url.path) cannot be written; check its directory.")
-            }
-            print("Wrote \(url.path).")
-        }
-
-        private func write(_ text: String, to name: String, mode: Int) throws {
-            let url = self.file(name)
-            // Made with its mode rather than narrowed afterwards; an existing file is never overwritten.
-            guard
-                !FileManager.default.fileExists(atPath: url.path),
-                FileManager.default.createFile(
-                    atPath: url.path, contents: Data(text.utf8), attributes: [.posixPermissions: mode])
-            else {
-                throw ValidationError("\(url.path) exists already or cannot be written; choose another --directory.")
-            }
-        }
-
-        func read(_ name: String) throws -> String {
-            let url = self.file(name)
-            do {
-                return String(decoding: try Data(contentsOf: url), as: UTF8.self)
-            } catch {
-                throw ValidationError("\(url.path) cannot be read; make it first with `conductor certificates init`.")
-            }
-        }
-    }
+        subcommands: [Init.self, Guest.self, Renew.self, Revoke.self])
 
     /// `conductor certificates init`.
     struct Init: ParsableCommand {
@@ -81,20 +33,21 @@ struct Certificates: ParsableCommand {
 
         func run() throws {
             try ConductorExit.mapErrors {
-                let directory = Directory(path: self.directory)
-                try FileManager.default.createDirectory(
-                    at: URL(fileURLWithPath: self.directory), withIntermediateDirectories: true,
-                    attributes: [.posixPermissions: 0o700])
                 let validity = CertificateValidity.days(self.days)
                 let authority = try CertificateAuthority.create(
                     commonName: "Throw-away conductor authority", validity: validity)
-                let addresses = self.names.filter { $0.contains(":") || $0.allSatisfy { $0.isNumber || $0 == "." } }
+                let names = CertificateAuthority.ServerNames(self.names)
                 let conductor = try authority.issueServer(
-                    commonName: "conductor", dnsNames: self.names.filter { !addresses.contains($0) },
-                    ipAddresses: addresses, validity: validity)
-                try directory.write("ca", certificate: authority.certificatePEM, key: authority.privateKeyPEM)
-                try directory.write(list: try authority.revocationList(validity: validity))
-                try directory.write("conductor", certificate: conductor.certificatePEM, key: conductor.privateKeyPEM)
+                    commonName: "conductor", dnsNames: names.dnsNames, ipAddresses: names.ipAddresses,
+                    validity: validity)
+                let list = try authority.revocationList(validity: validity)
+                try CertificateDirectory(self.directory).makeWithDirectory(
+                    CertificateDirectory.File.pair(
+                        "ca", certificate: authority.certificatePEM, key: authority.privateKeyPEM)
+                        + [.init(name: "ca.crl", text: list)]
+                        + CertificateDirectory.File.pair(
+                            "conductor", certificate: conductor.certificatePEM, key: conductor.privateKeyPEM),
+                    remedy: "Choose another --directory, or renew a certificate with `conductor certificates renew`.")
             }
         }
     }
@@ -144,17 +97,30 @@ struct Certificates: ParsableCommand {
 
         func run() throws {
             try ConductorExit.mapErrors {
-                let directory = Directory(path: self.directory)
-                let authority = try CertificateAuthority(
-                    certificatePEM: try directory.read("ca.pem"), privateKeyPEM: try directory.read("ca.key"))
+                let directory = CertificateDirectory(self.directory)
+                let authority = try directory.authority()
                 let tenant = self.tenant.map { "/tenant/\($0)" } ?? ""
                 let guest = try authority.issueClient(
                     commonName: self.instance,
                     uris: ["spiffe://\(self.trustDomain)\(tenant)/instance/\(self.instance)"],
                     validity: .days(self.days))
-                try directory.write(
-                    "guest-\(self.instance)", certificate: guest.certificatePEM, key: guest.privateKeyPEM)
+                let name = "guest-\(self.instance)"
+                try directory.make(
+                    CertificateDirectory.File.pair(
+                        name, certificate: guest.certificatePEM, key: guest.privateKeyPEM),
+                    remedy:
+                        "Renew the certificate with `conductor certificates renew \(name)`; or move \(name).pem and "
+                        + "\(name).key away, if one of the two is lost or the key was seen, and make a new pair.")
+                try directory.warnOfAuthority(authority, issued: guest.certificatePEM)
             }
         }
+    }
+}
+
+extension CertificateAuthority.ServerNames {
+    /// Names and addresses in one list, as on the command line.
+    init(_ names: [String]) {
+        let addresses = names.filter { $0.contains(":") || $0.allSatisfy { $0.isNumber || $0 == "." } }
+        self.init(dnsNames: names.filter { !addresses.contains($0) }, ipAddresses: addresses)
     }
 }

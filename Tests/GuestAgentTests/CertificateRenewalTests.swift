@@ -92,6 +92,36 @@ import Testing
         }
     }
 
+    @Test("A conductor whose authority is taken out of tls.ca is left for another")
+    func removedAuthority() async throws {
+        let (held, driver) = (HeldDriver(), ScoreDriver())
+        let other = try CertificateAuthority.create(commonName: "other", validity: .days(1))
+        func trust(_ authorities: CertificateAuthority...) throws {
+            try Data(authorities.map(\.certificatePEM).joined().utf8).write(
+                to: self.certificates.directory.appending(path: "ca.pem"), options: .atomic)
+        }
+        try trust(self.certificates.authority, other)
+        let heirTLS = LiveTLSContext(try self.certificates.server())
+        try self.certificates.write("conductor", TestCertificates.server(of: other))
+        try await withConductor(Notifier(drivers: [held]), certificates: self.certificates) {
+            // It will not be answered what it holds.
+            $0.connection.drainTimeout = .milliseconds(10)
+        } _: { removed in
+            try await withConductor(
+                Notifier(drivers: [driver]), certificates: self.certificates, tls: heirTLS
+            ) { heir in
+                let run = try self.agent([removed.port, heir.port])
+                try await run.agent.notify(.end(payload: [:]), context: SampleReport.context())
+                await held.received(1)
+                try trust(self.certificates.authority)
+                await driver.published(1)
+                try await run.drained()
+                #expect(try await run.agent.counts().delivered == 1)
+            }
+            held.release()
+        }
+    }
+
     @Test func aConductorOfAnotherAuthorityOrNameGetsNothing() async throws {
         let driver = TestDriver()
         let other = try TestCertificates()

@@ -30,19 +30,101 @@ struct CertificatesTests {
     @Test("What exists already is never overwritten", arguments: [["init"], ["guest", "guest-1"]])
     func existing(_ arguments: [String]) async throws {
         try await RelayFixture.with { relay in
-            func contents() throws -> [String: Data] {
-                let names = try FileManager.default.contentsOfDirectory(atPath: relay.path("tls"))
-                return try Dictionary(
-                    uniqueKeysWithValues: names.map {
-                        ($0, try Data(contentsOf: URL(filePath: relay.path("tls/\($0)"))))
-                    })
-            }
-            let before = try contents()
+            let before = try self.contents(relay)
             let end = try await Program.conductor.run(
                 ["certificates"] + arguments + ["--directory", relay.path("tls")])
-            #expect(end.status != .exited(0))
+            #expect(end.status == .exited(64))
             #expect(end.errorText.contains("exists already"))
-            #expect(try contents() == before)
+            #expect(try self.contents(relay) == before)
+        }
+    }
+
+    private func contents(_ relay: RelayFixture, _ directory: String = "tls") throws -> [String: Data] {
+        let names = try FileManager.default.contentsOfDirectory(atPath: relay.path(directory))
+        return try Dictionary(
+            uniqueKeysWithValues: names.map {
+                ($0, try Data(contentsOf: URL(filePath: relay.path("\(directory)/\($0)"))))
+            })
+    }
+
+    @Test("Where the certificate or the key exists neither is made, and the message names the file and what to do")
+    func halfOfAPair() async throws {
+        try await RelayFixture.with { relay in
+            for (left, lost) in [("pem", "key"), ("key", "pem")] {
+                let lostFile = URL(filePath: relay.path("tls/guest-guest-1.\(lost)"))
+                let text = try Data(contentsOf: lostFile)
+                try FileManager.default.removeItem(at: lostFile)
+                let before = try self.contents(relay)
+                let end = try await Program.conductor.run([
+                    "certificates", "guest", "guest-1", "--directory", relay.path("tls"),
+                ])
+                #expect(end.status == .exited(64))
+                let message = end.errorText
+                #expect(message.contains("\(relay.path("tls/guest-guest-1.\(left)")) exists already"), "\(message)")
+                #expect(message.contains("nothing was made") && message.contains("renew guest-guest-1"), "\(message)")
+                #expect(try self.contents(relay) == before)
+                try text.write(to: lostFile)
+            }
+        }
+    }
+
+    @Test(
+        "init makes all of its files or none, whichever exists",
+        arguments: ["ca.key", "ca.pem", "ca.crl", "conductor.key", "conductor.pem"])
+    func initIsWhole(_ name: String) async throws {
+        try await RelayFixture.with { relay in
+            try FileManager.default.createDirectory(atPath: relay.path("other"), withIntermediateDirectories: false)
+            _ = try relay.write("mine", to: "other/\(name)")
+            let end = try await Program.conductor.run(["certificates", "init", "--directory", relay.path("other")])
+            #expect(end.status == .exited(64))
+            #expect(end.errorText.contains("\(relay.path("other/\(name)")) exists already"), "\(end.errorText)")
+            #expect(try self.contents(relay, "other") == [name: Data("mine".utf8)])
+            // A name that no certificate can hold: then there is no directory either.
+            let bad = try await Program.conductor.run([
+                "certificates", "init", "--directory", relay.path("third"), "--name", "a b",
+            ])
+            #expect(bad.status != .exited(0) && !FileManager.default.fileExists(atPath: relay.path("third")))
+        }
+    }
+
+    @Test("A symbolic link in a file's place is not followed", arguments: ["guest-g.key", "guest-g.pem"])
+    func symbolicLink(_ name: String) async throws {
+        try await RelayFixture.with { relay in
+            try FileManager.default.createSymbolicLink(
+                atPath: relay.path("tls/\(name)"), withDestinationPath: relay.path("victim"))
+            let end = try await Program.conductor.run([
+                "certificates", "guest", "g", "--directory", relay.path("tls"),
+            ])
+            #expect(end.status == .exited(64) && end.errorText.contains("exists already"), "\(end.errorText)")
+            #expect(!FileManager.default.fileExists(atPath: relay.path("victim")))
+            let made = try FileManager.default.contentsOfDirectory(atPath: relay.path("tls")).filter {
+                $0.hasPrefix("guest-g.")
+            }
+            #expect(made == [name])
+        }
+    }
+
+    @Test("Nobody else can read a private key at any moment, whatever the umask and the directory's mode are")
+    func firstByte() async throws {
+        try await RelayFixture.with { relay in
+            for round in 0..<6 {
+                let directory = relay.path("open-\(round)")
+                try FileManager.default.createDirectory(
+                    atPath: directory, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o755])
+                let watch = KeyWatch(directory)
+                let end = try await Program("sh").run([
+                    "-c", "umask 0 && exec \"$0\" certificates init --directory \"$1\"", Program.conductor.path,
+                    directory,
+                ])
+                #expect(end.status == .exited(0), "\(end.errorText)")
+                let exposed = await watch.stop()
+                #expect(exposed.isEmpty, "round \(round)")
+                for (name, mode) in [("ca.key", 0o600), ("ca.pem", 0o644), ("ca.crl", 0o644), ("conductor.key", 0o600)]
+                {
+                    let attributes = try FileManager.default.attributesOfItem(atPath: "\(directory)/\(name)")
+                    #expect((attributes[.posixPermissions] as? Int) == mode, "\(name)")
+                }
+            }
         }
     }
 

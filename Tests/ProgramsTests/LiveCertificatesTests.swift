@@ -47,6 +47,70 @@ struct LiveCertificatesTests {
         }
     }
 
+    @Test("An authority that is taken out of tls.guest_ca cuts its guests within five seconds, and no others")
+    func removedAuthority() async throws {
+        try await RelayFixture.with { relay in
+            let other = try await Program.conductor.run(["certificates", "init", "--directory", relay.path("other")])
+            try #require(other.status == .exited(0), "\(other.errorText)")
+            let (own, others) = try (
+                String(contentsOfFile: relay.path("tls/ca.pem"), encoding: .utf8),
+                String(contentsOfFile: relay.path("other/ca.pem"), encoding: .utf8)
+            )
+            func bundle(_ text: String) throws {
+                try Data(text.utf8).write(to: URL(filePath: relay.path("bundle.pem")), options: .atomic)
+            }
+            _ = try relay.write(own + others, to: "bundle.pem")
+            _ = try await self.serve(relay, ["tls.guest_ca=\(relay.path("bundle.pem"))"]) { conductor in
+                let log = conductor.program.standardError
+                try await relay.withTerminal(port: conductor.port) { guest in
+                    // Another order, and then the other authority gone: that concerns nobody here.
+                    for text in [others + own, own] {
+                        try bundle(text)
+                        try await log.line(containing: "New certificates are in use")
+                    }
+                    try await guest.write(#"{"jsonrpc":"2.0","id":5,"method":"ping"}"#)
+                    try await guest.standardOutput.line(containing: #""id":5"#)
+                    let clock = ContinuousClock()
+                    let begun = clock.now
+                    try bundle(others)
+                    try await guest.standardOutput.end()
+                    #expect(clock.now - begun < .seconds(5))
+                }
+                try await log.line(containing: "no authority of the files has issued their peers' certificates")
+            }
+        }
+    }
+
+    @Test("An own certificate that peers will refuse is refused at the start, with the setting and what to do")
+    func ownCertificate() async throws {
+        try await RelayFixture.with { relay in
+            // What `openssl x509` makes without being told more: no extended key usage.
+            for name in ["conductor", "guest-guest-1"] {
+                let request = try await Program("openssl").run([
+                    "req", "-new", "-key", relay.path("tls/\(name).key"), "-subj", "/CN=x", "-out",
+                    relay.path("request"),
+                ])
+                try #require(request.status == .exited(0), "\(request.errorText)")
+                let made = try await Program("openssl").run([
+                    "x509", "-req", "-in", relay.path("request"), "-CA", relay.path("tls/ca.pem"), "-CAkey",
+                    relay.path("tls/ca.key"), "-CAcreateserial", "-days", "1", "-out", relay.path("tls/\(name).pem"),
+                ])
+                try #require(made.status == .exited(0), "\(made.errorText)")
+            }
+            for command in ["serve", "check-config"] {
+                let end = try await Program.conductor.run([command, "--config", try relay.conductorFile()])
+                #expect(end.status == .exited(75))
+                #expect(end.errorText.contains("conductor: tls.certificate: "), "\(end.errorText)")
+                #expect(end.errorText.contains("peers refuse") && end.errorText.contains("serverAuth"))
+            }
+            let guest = try await relay.exec(["true"], ports: ["1"])
+            #expect(guest.status == .exited(78))
+            #expect(guest.errorText.contains("tls.certificate: ") && guest.errorText.contains("clientAuth"))
+            let status = try await relay.guestAgent(["status"])
+            #expect(status.standardOutput.contains { $0.contains("CANNOT BE USED") && $0.contains("clientAuth") })
+        }
+    }
+
     @Test("A guest is cut off within five seconds however seldom the files may be looked at")
     func longestInterval() async throws {
         try await RelayFixture.with { relay in

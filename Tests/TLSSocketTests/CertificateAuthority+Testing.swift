@@ -1,4 +1,5 @@
 import CConductorOpenSSL
+import Glibc
 
 @testable import TLSSocket
 
@@ -60,15 +61,31 @@ extension CertificateAuthority {
         }
     }
 
-    func resigned(
-        list text: String, digest: OpaquePointer? = EVP_sha256(), _ change: (OpaquePointer) -> Void = { _ in }
-    ) throws -> String {
+    func resigned(list text: String, digest: OpaquePointer?) throws -> String {
         let lists = try PEMDocument("list", .pem(text)).revocationLists()
         defer { for list in lists { X509_CRL_free(list) } }
-        change(lists[0])
-        return try self.withHandles { (_, key) throws(TLSError) in
-            guard X509_CRL_sign(lists[0], key, digest) > 0 else { throw TLSError.internalFailure("sign") }
-            return try CertificateBuilder.pem { PEM_write_bio_X509_CRL($0, lists[0]) }
+        return try self.sign(lists[0], digest)
+    }
+
+    /// An empty list that has no nextUpdate, which the project's own builder does not make.
+    func listWithoutEnd() throws -> String {
+        guard let list = X509_CRL_new() else { throw Unexpected() }
+        defer { X509_CRL_free(list) }
+        guard let now = ASN1_TIME_set(nil, time(nil) - 60) else { throw Unexpected() }
+        defer { ASN1_TIME_free(now) }
+        return try self.withHandles { (certificate, _) throws(TLSError) in
+            guard X509_CRL_set_version(list, 1) == 1,
+                X509_CRL_set_issuer_name(list, X509_get_subject_name(certificate)) == 1,
+                X509_CRL_set1_lastUpdate(list, now) == 1
+            else { throw TLSError.internalFailure("make a list") }
+            return try self.sign(list, EVP_sha256())
+        }
+    }
+
+    private func sign(_ list: OpaquePointer, _ digest: OpaquePointer?) throws(TLSError) -> String {
+        try self.withHandles { (_, key) throws(TLSError) in
+            guard X509_CRL_sign(list, key, digest) > 0 else { throw TLSError.internalFailure("sign") }
+            return try CertificateBuilder.pem { PEM_write_bio_X509_CRL($0, list) }
         }
     }
 }

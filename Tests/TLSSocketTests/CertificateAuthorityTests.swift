@@ -82,6 +82,7 @@ struct CertificateAuthorityTests {
         let key = try PEMDocument("key", .pem(identities.authority.privateKeyPEM)).privateKey()
         defer { EVP_PKEY_free(key) }
         try builder.setIssuer(authority[0])
+        try builder.add(NID_ext_key_usage, "clientAuth,serverAuth")
         try builder.add([
             AlternativeName(type: GEN_URI, octets: Array("conductor:tenant/t1\0.evil".utf8)),
             AlternativeName(type: GEN_URI, octets: Array("conductor:mine".utf8)),

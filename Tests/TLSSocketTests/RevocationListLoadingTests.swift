@@ -73,17 +73,13 @@ struct RevocationListLoadingTests {
     @Test("A list without nextUpdate is refused when it is loaded")
     func noNextUpdate() throws {
         let authority = self.identities.authority
-        let list = try authority.resigned(list: authority.revocationList(validity: .days(1))) {
-            X509_CRL_set1_nextUpdate($0, nil)
-        }
+        let list = try authority.listWithoutEnd()
         let error = self.refusal(list)
         #expect(error?.code == .revocationListRefused)
         #expect(error?.message.contains("it has no nextUpdate") == true, "\(error.debugDescription)")
         // Also of an authority that only peers bring.
         let other = try CertificateAuthority.create(commonName: "other", validity: .days(1))
-        let unknown = try other.resigned(list: other.revocationList(validity: .days(1))) {
-            X509_CRL_set1_nextUpdate($0, nil)
-        }
+        let unknown = try other.listWithoutEnd()
         #expect(
             self.refusal(try authority.revocationList(validity: .days(1)) + unknown)?.message.contains("nextUpdate")
                 == true)

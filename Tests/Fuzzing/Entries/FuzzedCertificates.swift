@@ -88,6 +88,7 @@ enum FuzzedCertificates {
     private static func problem(ofCertificate der: [UInt8]) -> String? {
         guard let certificate = try? PeerCertificate(pem: self.pem("CERTIFICATE", der)) else { return nil }
         if let problem = self.problem(with: certificate) { return problem }
+        if let problem = self.problem(ofUsage: der) { return problem }
         for text in certificate.uris + certificate.dnsNames where !self.holds(der, Array(text.utf8)) {
             return "a name was read that is not there"
         }
@@ -100,6 +101,30 @@ enum FuzzedCertificates {
             let name = Array(guest.instanceID.utf8)
             guard [1, 2, 4].contains(where: { width in self.holds(der, name.flatMap { self.wide($0, width) }) }) else {
                 return "the identity is not the certificate's common name"
+            }
+        }
+        return nil
+    }
+
+    /// Who may stand for a guest or a conductor has the purpose in its extended key usage.
+    private static func problem(ofUsage der: [UInt8]) -> String? {
+        guard let usage = try? CertificateUsage(pem: self.pem("CERTIFICATE", der)) else {
+            return "a certificate was read, and its usage was not"
+        }
+        // id-ce-extKeyUsage, and what id-kp-serverAuth and id-kp-clientAuth have in common.
+        let (extensionOID, purposeOID): ([UInt8], [UInt8]) = (
+            [0x06, 0x03, 0x55, 0x1D, 0x25], [0x06, 0x08, 0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03]
+        )
+        for (role, purpose) in [(TLSRole.server, UInt8(1)), (.client, 2)] {
+            if let objection = usage.objection(as: role) {
+                guard objection.utf8.count < 512, objection.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
+                    return "an odd objection"
+                }
+            } else {
+                guard self.holds(der, extensionOID), self.holds(der, purposeOID + [purpose]) else {
+                    return "a purpose was read that is not there"
+                }
+                guard !usage.isAuthority else { return "an authority may stand for a peer" }
             }
         }
         return nil
@@ -161,6 +186,8 @@ enum FuzzedCertificates {
 
     private static func problem(with context: TLSContext) -> String? {
         for expiry in context.expiries {
+            // A list without a nextUpdate, as others write "never".
+            guard expiry.kind != .revocationList || expiry.notAfter < 253_402_300_799 else { return "a list has no end" }
             let line = expiry.line(now: 1_767_225_600)
             guard line.utf8.count < 2048, line.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
                 return "a line of what expires could not be logged"

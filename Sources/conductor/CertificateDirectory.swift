@@ -1,0 +1,169 @@
+import ArgumentParser
+import Foundation
+import Glibc
+import ProgramStreams
+import SecureFiles
+import TLSSocket
+
+/// A directory of files that `conductor certificates` makes.
+struct CertificateDirectory {
+    /// A file to make.
+    struct File {
+        let name: String
+        let text: String
+        /// Whether only its owner may read it.
+        var isSecret = false
+
+        /// A certificate and its key. The key comes first: without it a certificate is of no use.
+        static func pair(_ name: String, certificate: String, key: String) -> [File] {
+            [File(name: "\(name).key", text: key, isSecret: true), File(name: "\(name).pem", text: certificate)]
+        }
+    }
+
+    private static let longestFile = 16 << 20
+    private let path: String
+
+    init(_ path: String) {
+        self.path = path
+        // Whatever the caller's is: programs of other users read certificates.
+        _ = umask(0o022)
+    }
+
+    /// The path of a file, from the root on.
+    func path(of name: String) -> String { URL(fileURLWithPath: self.path).appending(path: name).path }
+
+    /// Makes these files: all of them, whole and on the disk, or none. Nothing that is there is touched.
+    ///
+    /// - Parameter remedy: what to do when there is a file of that name.
+    func make(_ files: [File], remedy: String) throws {
+        do throws(FileError) {
+            // All are looked at before the first is made; a file that comes in between is met all the same.
+            for file in files where try FileStatus.of(self.path(of: file.name), followingLinks: false) != nil {
+                throw FileError(EEXIST, self.path(of: file.name), "made")
+            }
+            try self.make(files[...])
+        } catch {
+            guard error.kind == .exists else { throw Self.failure(error) }
+            throw ValidationError("\(error.path) exists already, and nothing was made. \(remedy)")
+        }
+        try StandardStreams.print(files.map { "Wrote \(self.path(of: $0.name)).\n" }.joined())
+    }
+
+    private func make(_ files: ArraySlice<File>) throws(FileError) {
+        guard let first = files.first else { return }
+        var file = try NewFile(self.path(of: first.name), permissions: first.isSecret ? 0o600 : 0o644)
+        try file.write(Array(first.text.utf8))
+        try file.sync()
+        // When one of the others fails this one is removed again, for it is not kept.
+        try self.make(files.dropFirst())
+        try file.keep()
+    }
+
+    /// Makes the directory if it is not there, and then the files in it; after a failure it is not there either.
+    func makeWithDirectory(_ files: [File], remedy: String) throws {
+        let isNew = try self.mapFailure { () throws(FileError) in try FileStatus.of(self.path) == nil }
+        do {
+            try FileManager.default.createDirectory(
+                atPath: self.path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        } catch {
+            throw ValidationError("The directory \(self.path) cannot be made; check the path and its permissions.")
+        }
+        do {
+            try self.make(files, remedy: remedy)
+        } catch {
+            // Of an empty one only the name goes.
+            if isNew { _ = unsafe rmdir(self.path) }
+            throw error
+        }
+    }
+
+    /// Puts a file that everybody may read in the place of the one of this name, in one step: programs may be reading it.
+    func replace(_ name: String, with text: String) throws {
+        let path = self.path(of: name)
+        let new = "\(path).new"
+        try self.mapFailure { () throws(FileError) in
+            // Of an attempt that was killed; ``locked(_:)`` keeps others away.
+            if unsafe unlink(new) != 0, errno != ENOENT { throw FileError(errno, new, "removed") }
+            var file = try NewFile(new, permissions: 0o644)
+            try file.write(Array(text.utf8))
+            try file.sync()
+            guard unsafe rename(new, path) == 0 else { throw FileError(errno, path, "replaced") }
+            try file.keep()
+        }
+        try StandardStreams.print("Wrote \(path).\n")
+    }
+
+    /// Does something that reads a file and replaces it, while nobody else does.
+    func locked(_ body: () throws -> Void) throws {
+        let path = self.path(of: "ca.key")
+        // Also one that does not exist: the body has the words for that.
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        defer { if descriptor >= 0 { close(descriptor) } }
+        if descriptor >= 0 {
+            while flock(descriptor, LOCK_EX) != 0 {
+                guard errno == EINTR else { throw Self.failure(FileError(errno, path, "locked")) }
+            }
+        }
+        try body()
+    }
+
+    /// Reads a file.
+    func read(_ name: String) throws -> String {
+        guard let text = try self.readIfPresent(name) else {
+            let guest = name.hasPrefix("guest-") ? name.dropFirst(6).prefix { $0 != "." } : ""
+            let command = guest.isEmpty ? "init" : "guest \(guest)"
+            throw ValidationError(
+                "\(self.path(of: name)) does not exist; make it with `conductor certificates \(command)`, or name the"
+                    + " --directory where it is.")
+        }
+        return text
+    }
+
+    /// Reads a file; nil when nothing has its name.
+    func readIfPresent(_ name: String) throws -> String? {
+        do throws(FileError) {
+            let contents = try FileContents(self.path(of: name), limit: Self.longestFile)
+            return String(decoding: contents.bytes, as: UTF8.self)
+        } catch {
+            guard error.kind == .missing else { throw Self.failure(error) }
+            return nil
+        }
+    }
+
+    /// The authority of the directory.
+    func authority() throws -> CertificateAuthority {
+        let (certificate, key) = (try self.read("ca.pem"), try self.read("ca.key"))
+        return try self.naming(["ca.pem", "ca.key"]) { () throws(TLSError) in
+            try CertificateAuthority(certificatePEM: certificate, privateKeyPEM: key)
+        }
+    }
+
+    /// Does something with the text of these files, which an error then names.
+    func naming<Result>(_ names: [String], work: () throws(TLSError) -> Result) throws -> Result {
+        do {
+            return try work()
+        } catch {
+            let paths = names.map { self.path(of: $0) }.joined(separator: ", ")
+            throw ValidationError("\(paths): \(error.message).")
+        }
+    }
+
+    /// Warns of an authority whose certificate ends before one that it has just issued.
+    func warnOfAuthority(_ authority: CertificateAuthority, issued certificate: String) throws {
+        let (own, issued) = try (PeerCertificate(pem: authority.certificatePEM), PeerCertificate(pem: certificate))
+        guard own.notAfter < issued.notAfter else { return }
+        ConductorExit.say(
+            "warning: \(self.path(of: "ca.pem")) ends before it, and with it all that it has issued; renew it with"
+                + " `conductor certificates renew ca`.")
+    }
+
+    private func mapFailure<Result>(_ body: () throws(FileError) -> Result) throws -> Result {
+        do {
+            return try body()
+        } catch {
+            throw Self.failure(error)
+        }
+    }
+
+    private static func failure(_ error: FileError) -> ValidationError { ValidationError("\(error)") }
+}
