@@ -7,7 +7,11 @@ extension Certificates {
         static let configuration = CommandConfiguration(
             abstract: "Makes a certificate anew, for its key, with its names, and another end.",
             discussion: """
-                Only the certificate's file is replaced, in one step, so that a program that runs never finds a certificate and a                 key that do not match; it takes the new one up by itself. The certificate before is not kept: it stays valid to                 its own end. When somebody may have seen the key, revoke the certificate, move both files away, and make a new                 pair. Of the authority, ca.pem of every conductor and guest has to be replaced before the old one ends;                 certificates and revocation lists stay.
+                Only the certificate's file is replaced, in one step, so that a program that runs never finds a certificate \
+                and a key that do not match; it takes the new one up by itself. The certificate before is not kept: it stays \
+                valid to its own end. When somebody may have seen the key, revoke the certificate, move both files away, and \
+                make a new pair. Of the authority, ca.pem of every conductor and guest has to be replaced before the old one \
+                ends; certificates and revocation lists stay.
                 """)
 
         @Argument(

@@ -187,7 +187,9 @@ enum FuzzedCertificates {
     private static func problem(with context: TLSContext) -> String? {
         for expiry in context.expiries {
             // A list without a nextUpdate, as others write "never".
-            guard expiry.kind != .revocationList || expiry.notAfter < 253_402_300_799 else { return "a list has no end" }
+            guard expiry.kind != .revocationList || expiry.notAfter < 253_402_300_799 else {
+                return "a list has no end"
+            }
             let line = expiry.line(now: 1_767_225_600)
             guard line.utf8.count < 2048, line.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
                 return "a line of what expires could not be logged"
