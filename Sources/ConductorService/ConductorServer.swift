@@ -12,7 +12,7 @@ package import TLSSocket
 package final class ConductorServer: Service {
     /// Where to listen, and each connection's limits.
     package struct Configuration: Sendable {
-        /// An IP address or a name that stands for one of this machine's.
+        /// An IP address of this machine, a name that stands for one, or `*` for all (``ListenHost``).
         package var host: String
         /// The TCP port; 0 lets the system choose.
         package var port: Int
@@ -101,19 +101,15 @@ package final class ConductorServer: Service {
     private func serve(_ background: Background) async throws {
         let group = MultiThreadedEventLoopGroup.singleton
         let quiescing = ServerQuiescingHelper(group: group)
-        let channel: any Channel
-        do {
-            channel = try await self.bootstrap(group, quiescing, background).bind(
-                host: self.configuration.host, port: self.configuration.port
-            ).get()
-        } catch {
-            throw ConductorServerError(host: self.configuration.host, port: self.configuration.port, error)
-        }
+        let host = try ListenHost(self.configuration.host)
+        let (channel, binding) = try await self.bind(host) { self.bootstrap(group, quiescing, background) }
         let drained = channel.eventLoop.makePromise(of: Void.self)
         if let address = channel.localAddress {
             // First, so that whoever ends the conductor on reading the line ends one that has said so.
             self.onListening(address)
-            self.logger.info("Listening for guests", metadata: ["address": "\(address.hostAndPort ?? "unknown")"])
+            for address in binding.addresses(of: address) {
+                self.logger.info("Listening for guests", metadata: ["address": "\(address)"])
+            }
         }
         let release = MemoryRelease(background: background.lines, logger: self.logger).start(on: channel.eventLoop) {
             [gate = self.gate] in gate.counts.open
@@ -140,6 +136,33 @@ package final class ConductorServer: Service {
         } onCancel: {
             shutDown()
         }
+    }
+
+    /// Binds to what the host stands for, in the first of its ways that this machine has.
+    private func bind(
+        _ host: ListenHost, _ bootstrap: () -> ServerBootstrap
+    ) async throws(ConductorServerError) -> (any Channel, ListenHost.Binding) {
+        let port = self.configuration.port
+        var failure: any Error = IOError(errnoCode: EADDRNOTAVAIL, reason: "bind")
+        for binding in host.bindings {
+            do {
+                let channel =
+                    switch binding {
+                    case .one(let address): try await bootstrap().bind(host: address, port: port).get()
+                    case .all:
+                        try await bootstrap()
+                            .serverChannelOption(
+                                ChannelOptions.Types.SocketOption(level: .ipv6, name: .ipv6_v6only), value: 0
+                            )
+                            .bind(to: SocketAddress(ipAddress: "::", port: port)).get()
+                    }
+                return (channel, binding)
+            } catch {
+                failure = error
+                guard ListenHost.isOfMissingIPv6((error as? IOError)?.errnoCode) else { break }
+            }
+        }
+        throw ConductorServerError(host: self.configuration.host, port: port, failure)
     }
 
     private func bootstrap(
@@ -211,9 +234,13 @@ package struct ConductorServerError: Error, Sendable, CustomStringConvertible {
         switch (error as? IOError)?.errnoCode {
         case EADDRINUSE: reason = "another program listens there; choose another listen.port or stop it"
         case EACCES: reason = "this user may not listen there; choose a listen.port above 1023"
+        case EAFNOSUPPORT: reason = "this machine has no IPv6; set listen.host to 0.0.0.0 or an IPv4 address"
         case EADDRNOTAVAIL: reason = "this machine has no such address; correct listen.host"
         default: reason = "\(error); check listen.host and listen.port"
         }
         self.description = "Cannot listen on \(host), listen.port \(port): \(reason)."
     }
+
+    /// - Parameter problem: what is wrong with `listen.host`, as a clause.
+    init(listenHost problem: String) { self.description = "listen.host \(problem)." }
 }

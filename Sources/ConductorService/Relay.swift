@@ -2,6 +2,7 @@ package import ConductorRPC
 import FaultPoints
 package import Logging
 import NIOConcurrencyHelpers
+import NIOCore
 import NIOPosix
 package import Notifications
 package import Notifier
@@ -18,6 +19,7 @@ package struct Relay: RPCRequestHandler {
     private let authorization: GuestAuthorization
     private let refusals: RefusalLog
     private let forgetting: Notice
+    private let withoutTenant: Notice
     private let verifier: ContextVerifier?
     private let ledger: NIOLockedValueBox<RelayLedger<Completion>>
     private let limits: ReportLimits
@@ -61,6 +63,9 @@ package struct Relay: RPCRequestHandler {
             Signed operations were forgotten whose tokens are still taken, so that each could be ended once more: raise \
             context_signatures.remembered_operations
             """, logger: logger)
+        self.withoutTenant = Notice(
+            "A guest's certificate names no tenant, so that the guest can name any", interval: .hours(1), logger: logger
+        )
         self.logger = logger
     }
 
@@ -68,7 +73,16 @@ package struct Relay: RPCRequestHandler {
     package var counters: RelayCounters { self.ledger.withLockedValue { $0.counters } }
 
     package func identity(of certificate: PeerCertificate) -> PeerIdentity {
-        self.authorization.identity(of: certificate)
+        let identity = self.authorization.identity(of: certificate)
+        // Where a tenant is required the guest is refused, and where contexts must be signed a signature names it.
+        if !self.authorization.requiresTenant, self.verifier?.configuration.policy != .require,
+            let guest = GuestIdentity(identity), guest.tenantID == nil
+        {
+            self.withoutTenant.happened(
+                on: MultiThreadedEventLoopGroup.singleton.any(),
+                metadata: ["guest": "\(guest)", "setting": "identity.require_tenant"])
+        }
+        return identity
     }
 
     package func refused(_ code: RPCError.Code, from peer: RPCPeer) {
@@ -211,10 +225,12 @@ package struct Relay: RPCRequestHandler {
         let verified = try self.verifier?.verify(report, operation: operation, instance: guest.instanceID)
         let origin = NotificationOrigin(
             publisherID: self.publisherID, serverType: Self.serverType, serverIP: self.address ?? peer.localAddress)
+        // What a guest says of rights is its own word, unless the control plane has signed it.
+        let context = verified == nil ? report.context.withoutRights : report.context
         let notification: CheckedNotification
         do {
             notification = try operation.notification(
-                of: self.limits.cut(report.outcome, self.notifier.redaction), context: report.context, origin: origin,
+                of: self.limits.cut(report.outcome, self.notifier.redaction), context: context, origin: origin,
                 messageID: report.messageID, timestamp: report.timestamp)
         } catch {
             throw RPCError(FieldError(field: "params.\(error.field)", problem: error.problem))

@@ -7,7 +7,9 @@
 /// virtual host are percent-decoded. `amqp` and `amqps` are taken as other names for `rabbit` and `rabbit` with `ssl=1`.
 ///
 /// Unlike oslo: the default port under TLS is 5671 (oslo: 5672), TLS without `ssl_ca_file` trusts the system's CAs (oslo:
-/// everybody), and the certificate must name the host unless `ssl_enforce_hostname_verification=false`.
+/// everybody), and the certificate must name the host unless `ssl_enforce_hostname_verification=false`. A connection without
+/// TLS to a host that is not on this machine takes `ssl=0` in the URL: nobody sends a password in the clear by leaving
+/// something out.
 ///
 /// Nothing that prints a `TransportURL` prints a password.
 package struct TransportURL: Sendable, Hashable {
@@ -30,6 +32,10 @@ package struct TransportURL: Sendable, Hashable {
         package var address: String {
             self.name.contains(":") ? "[\(self.name)]:\(self.port)" : "\(self.name):\(self.port)"
         }
+
+        /// Whether the host is this machine by its very name: `localhost`, 127.0.0.0/8 or ::1. Other names are not looked up,
+        /// as the answer may be another one tomorrow.
+        package var isLoopback: Bool { HostName(self.name).isLoopback }
     }
 
     /// How to speak TLS to the brokers (1.2 or newer; the broker is always authenticated).
@@ -64,12 +70,42 @@ package struct TransportURL: Sendable, Hashable {
     /// - Parameter string: The URL, as an oslo service has it in `transport_url`.
     /// - Throws: ``TransportURLError``, which says what is wrong and never quotes what could be a part of a password.
     package init(_ string: String) throws(TransportURLError) {
+        let (url, isPlaintextMeant) = try Self.read(string)
+        guard isPlaintextMeant || url.plaintextHosts.isEmpty else {
+            throw TransportURLError(
+                .plaintext,
+                "without TLS the password and every notification cross the network in the clear; add ?ssl=1 (and "
+                    + "&ssl_ca_file=FILE for an authority of your own) after the virtual host, or ?ssl=0 if that is meant"
+            )
+        }
+        self = url
+    }
+
+    /// The URL as it may be shown, whether it can be used or not: with `***` for each password, and for all of a text that
+    /// is no URL.
+    package static func shown(_ string: String) -> String { (try? Self.read(string).url.description) ?? "***" }
+
+    /// The hosts on other machines to which everything is sent in the clear.
+    package var plaintextHosts: [Host] { self.tls == nil ? self.hosts.filter { !$0.isLoopback } : [] }
+
+    private static func read(
+        _ string: String
+    ) throws(TransportURLError) -> (url: TransportURL, isPlaintextMeant: Bool) {
         let parts = try TransportURLParts(string)
         let options = try TransportURLOptions(query: parts.query)
-        self.tls = try options.tls(impliedByScheme: parts.scheme == .amqps)
-        self.ignoredOptions = options.ignored
-        self.virtualHost = try parts.virtualHost()
-        self.hosts = try parts.hosts(defaultPort: self.tls == nil ? 5672 : 5671)
+        let tls = try options.tls(impliedByScheme: parts.scheme == .amqps)
+        let url = TransportURL(
+            hosts: try parts.hosts(defaultPort: tls == nil ? 5672 : 5671), virtualHost: try parts.virtualHost(),
+            tls: tls,
+            ignoredOptions: options.ignored)
+        return (url, options.saysPlaintext)
+    }
+
+    private init(hosts: [Host], virtualHost: String, tls: TLS?, ignoredOptions: [String]) {
+        self.hosts = hosts
+        self.virtualHost = virtualHost
+        self.tls = tls
+        self.ignoredOptions = ignoredOptions
     }
 }
 
@@ -78,7 +114,8 @@ extension TransportURL: CustomStringConvertible, CustomDebugStringConvertible {
     package var description: String {
         let hosts = self.hosts.map { "\($0.user):***@\($0.address)" }.joined(separator: ",")
         let path = self.virtualHost == "/" ? "" : self.virtualHost
-        return "rabbit://\(hosts)/\(path)\(self.tls == nil ? "" : "?ssl=1")"
+        let option = self.tls != nil ? "?ssl=1" : self.plaintextHosts.isEmpty ? "" : "?ssl=0"
+        return "rabbit://\(hosts)/\(path)\(option)"
     }
 
     package var debugDescription: String { self.description }
@@ -88,7 +125,7 @@ extension TransportURL: CustomStringConvertible, CustomDebugStringConvertible {
 package struct TransportURLError: Error, Sendable, Hashable, CustomStringConvertible {
     /// What is wrong, for the program; ``TransportURLError/description`` says it for the reader.
     package struct Code: Sendable, Hashable {
-        private enum Value { case syntax, scheme, host, port, credentials, virtualHost, option }
+        private enum Value { case syntax, scheme, host, port, credentials, virtualHost, option, plaintext }
         private let value: Value
 
         /// Not a URL at all, or with characters that must be percent-encoded.
@@ -101,6 +138,8 @@ package struct TransportURLError: Error, Sendable, Hashable, CustomStringConvert
         package static let virtualHost = Code(value: .virtualHost)
         /// An option in the query.
         package static let option = Code(value: .option)
+        /// No TLS to a host on another machine, and no `ssl=0` that says so.
+        package static let plaintext = Code(value: .plaintext)
     }
 
     package let code: Code

@@ -51,6 +51,9 @@ struct TransportURLOptions {
         self.ignored = ignored
     }
 
+    /// Whether `ssl=0` is written out.
+    var saysPlaintext: Bool { (try? self.boolean("ssl")) == false }
+
     func tls(impliedByScheme: Bool) throws(TransportURLError) -> TransportURL.TLS? {
         let asked = try self.boolean("ssl")
         guard asked ?? impliedByScheme else {

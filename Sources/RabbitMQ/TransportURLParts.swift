@@ -99,6 +99,13 @@ struct TransportURLParts {
         guard Self.isPrintable(String(name)), name.utf8.count <= 255 else {
             throw TransportURLError(.host, "the name of host number \(number) is not a host name")
         }
+        guard location.first != "[" || HostName(String(name)).isIPv6 else {
+            throw TransportURLError(.host, "host number \(number) has brackets around what is not an IPv6 address")
+        }
+        // Some resolvers answer ::1 for it.
+        guard !name.utf8.contains(UInt8(ascii: "*")) else {
+            throw TransportURLError(.host, "host number \(number) has a * in it; name one broker")
+        }
         var port = defaultPort
         if let portText {
             guard let number = UInt16(portText), number > 0, portText.first != "+" else {

@@ -61,6 +61,8 @@ package struct Setting: Sendable {
     package let secrecy: Secrecy
     /// One line for the operator: what the setting does.
     package let help: String
+    /// What stands for the value in a hint; nil for the kind's own word.
+    package var valueName: String?
 
     /// Whether the value must stay out of logs, errors and descriptions.
     package var isSecret: Bool {
@@ -74,6 +76,9 @@ package struct Setting: Sendable {
 
     /// The command line option that sets this setting, without its value: `--set tls.guest_ca`.
     package var flag: String { "--set \(self.name)" }
+
+    /// The command line option with a value, or a word in capitals for one: `--set tls.guest_ca=FILE`.
+    package var usage: String { "\(self.flag)=\(self.valueName ?? self.kind.placeholder)" }
 
     /// Returns the value as an operator may see it: secrets replaced, odd characters quoted.
     func shown(_ value: Value) -> String {
@@ -90,11 +95,11 @@ package struct Setting: Sendable {
 extension Setting {
     /// A text.
     package static func string(
-        _ name: String, default value: String? = nil, required: Bool = false, help: String
+        _ name: String, default value: String? = nil, required: Bool = false, valueName: String? = nil, help: String
     ) -> Setting {
         Setting(
             name: name, kind: .string, defaultValue: value.map(Value.string), isRequired: required, secrecy: .open,
-            help: help)
+            help: help, valueName: valueName)
     }
 
     /// A text nobody may see. With `redact`, descriptions show what that function leaves of it, else `***`.
@@ -126,11 +131,11 @@ extension Setting {
 
     /// A list of texts.
     package static func strings(
-        _ name: String, default value: [String]? = nil, required: Bool = false, help: String
+        _ name: String, default value: [String]? = nil, required: Bool = false, valueName: String? = nil, help: String
     ) -> Setting {
         Setting(
             name: name, kind: .strings, defaultValue: value.map(Value.strings), isRequired: required, secrecy: .open,
-            help: help)
+            help: help, valueName: valueName)
     }
 
     /// A length of time in seconds.
@@ -154,15 +159,29 @@ extension Setting {
 
     /// A list of the named values.
     package static func choices(
-        _ name: String, among choices: [String], default value: [String]? = nil, required: Bool = false, help: String
+        _ name: String, among choices: [String], default value: [String]? = nil, required: Bool = false,
+        valueName: String? = nil, help: String
     ) -> Setting {
         Setting(
             name: name, kind: .choices(choices), defaultValue: value.map(Value.strings), isRequired: required,
-            secrecy: .open, help: help)
+            secrecy: .open, help: help, valueName: valueName)
     }
 }
 
 // MARK: - Descriptions
+
+extension Setting.Kind {
+    /// What stands for a value in a hint. Where one word fits every setting of the kind it is a value itself.
+    fileprivate var placeholder: String {
+        switch self {
+        case .string, .strings: "TEXT"
+        case .integer: "NUMBER"
+        case .boolean: "true"
+        case .seconds: "SECONDS"
+        case .choice(let choices), .choices(let choices): choices.first ?? "VALUE"
+        }
+    }
+}
 
 extension Setting.Value: CustomStringConvertible {
     /// The value as it would stand in the file. It is the value itself: show a secret through its setting only.

@@ -44,6 +44,19 @@ package struct Settings: Sendable {
         return try loader.settings()
     }
 
+    /// Returns the settings with a value for one that nobody has set, where its default depends on another.
+    ///
+    /// - Parameters:
+    ///   - name: The setting.
+    ///   - value: Its default.
+    ///   - reason: What the default depends on, for descriptions.
+    package func defaulting(_ name: String, to value: Setting.Value, because reason: String) -> Settings {
+        guard self.values[name] == nil, self.schema.setting(named: name) != nil else { return self }
+        var values = self.values
+        values[name] = Effective(value: value, origin: "default, \(reason)")
+        return Settings(schema: self.schema, values: values)
+    }
+
     /// Every setting's effective value and where it comes from, one a line; secrets are replaced.
     ///
     /// ```

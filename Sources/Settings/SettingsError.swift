@@ -25,6 +25,8 @@ package struct SettingsError: Error, Sendable {
         package static let valueOutOfRange = Code(description: "valueOutOfRange")
         /// A required setting has no value.
         package static let missingValue = Code(description: "missingValue")
+        /// A secret stands on the command line, which every user of the machine can read.
+        package static let secretOnCommandLine = Code(description: "secretOnCommandLine")
         /// The program asked for a setting it never declared, or as another kind than it declared.
         package static let wrongGetter = Code(description: "wrongGetter")
     }

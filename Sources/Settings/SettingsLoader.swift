@@ -29,12 +29,13 @@ struct SettingsLoader {
         }
     }
 
-    /// Adds the variables that start with the program's prefix.
+    /// Adds the variables that start with the program's prefix, but for those that Kubernetes makes.
     mutating func readEnvironment(_ variables: [String: String]) {
         let pairs = schema.settings.map { (schema.environmentVariable(for: $0), $0) }
         let settings = Dictionary(pairs) { first, _ in first }
-        let own = variables.filter { name, _ in
+        let own = variables.filter { name, value in
             name.hasPrefix(schema.environmentPrefix + "_") && !schema.ignoresEnvironmentVariable(name)
+                && !KubernetesServiceVariable.isOne(name, value: value)
         }
         for (name, text) in own.sorted(by: { $0.key < $1.key }) {
             guard let setting = settings[name] else {
@@ -62,6 +63,10 @@ struct SettingsLoader {
                         .unknownName,
                         "The command line sets \(YAMLDocument.shownKey(name)), which is no setting; correct it\(hint)."
                     ))
+                continue
+            }
+            guard !setting.isSecret else {
+                problems.append(secretOnCommandLine(setting))
                 continue
             }
             guard let value = value(of: text, for: setting, from: "the flag \(setting.flag)") else { continue }
@@ -128,9 +133,18 @@ struct SettingsLoader {
     }
 
     private func missing(_ setting: Setting) -> SettingsError.Problem {
+        let variable = "the environment variable \(schema.environmentVariable(for: setting))"
+        let ways =
+            setting.isSecret
+            ? "in the file or by \(variable)" : "in the file, by \(variable) or by the flag \(setting.usage)"
+        return .init(
+            .missingValue, setting: setting.name, "\(setting.name) is required and has no value; set it \(ways).")
+    }
+
+    private func secretOnCommandLine(_ setting: Setting) -> SettingsError.Problem {
         .init(
-            .missingValue, setting: setting.name,
-            "\(setting.name) is required and has no value; set it in the file, by the environment variable "
-                + "\(schema.environmentVariable(for: setting)) or by the flag \(setting.flag).")
+            .secretOnCommandLine, setting: setting.name,
+            "\(setting.name) is a secret, and every user of this machine can read a command line; set it in the file or "
+                + "by the environment variable \(schema.environmentVariable(for: setting)).")
     }
 }

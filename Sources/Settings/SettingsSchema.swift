@@ -34,7 +34,7 @@ package struct SettingsSchema: Sendable {
                 Setting(
                     name: setting.name, kind: setting.kind, defaultValue: setting.defaultValue,
                     isRequired: setting.isRequired && names.contains(setting.name), secrecy: setting.secrecy,
-                    help: setting.help)
+                    help: setting.help, valueName: setting.valueName)
             }, ignoredEnvironment: self.ignoredEnvironment)
     }
 

@@ -11,9 +11,15 @@ import TLSSocket
 struct CheckConfig: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Prints the effective settings and where each comes from, or everything that is wrong with them.",
-        discussion: "Reads the certificate, catalogue and key files too. Secrets are not shown.")
+        discussion: """
+            Reads the certificate, catalogue and key files too. Secrets are not shown. Warnings on standard error say \
+            what is allowed and not safe; they leave the exit status at 0, unless --strict is given.
+            """)
 
     @OptionGroup var options: ConfigurationOptions
+
+    @Flag(help: "Ends with exit status 78 when there is a warning.")
+    var strict = false
 
     func run() async throws {
         try await ConductorExit.mapErrors {
@@ -24,16 +30,20 @@ struct CheckConfig: AsyncParsableCommand {
             let now = Int64(Date().timeIntervalSince1970)
             try StandardStreams.print(tls.expiries.map { $0.line(now: now) + "\n" }.joined())
             var watch = ExpiryWatch()
-            for notice in watch.notices(tls.expiries, now: now) {
+            var warnings = watch.notices(tls.expiries, now: now).map { notice in
                 let remedy = notice.isEarly ? "check this machine's clock" : "renew it in time"
-                ConductorExit.say("warning: \(notice.expiry.line(now: now)); \(remedy).")
+                return "\(notice.expiry.line(now: now)); \(remedy)."
             }
-            _ = try GuestAuthorization(settings, catalogues: catalogues)
+            _ = try ListenHost(try settings.string("listen.host"))
+            let authorization = try GuestAuthorization(settings, catalogues: catalogues)
             _ = try Notifier(
                 names: try settings.drivers(), messaging: MessagingDriver.Configuration(settings),
                 redaction: Redaction(settings), logger: .init(label: "conductor"))
             _ = try settings.contextVerifier()
             _ = try ReportSettings(settings, catalogues: catalogues, logger: .init(label: "conductor"))
+            warnings += try SecurityPosture(settings, authorization: authorization).warnings.map(\.description)
+            for warning in warnings { ConductorExit.say("warning: \(warning)") }
+            guard !self.strict || warnings.isEmpty else { throw ConductorExit.configuration }
         }
     }
 }

@@ -12,19 +12,26 @@ enum ConductorSettings {
     static let schema = SettingsSchema(
         environmentPrefix: "CONDUCTOR",
         settings: [
-            .string("listen.host", default: "0.0.0.0", help: "The address that guests connect to."),
-            .integer("listen.port", 0...65535, default: 8790, help: "Its TCP port; 0 lets the system choose one."),
-            .string("tls.certificate", required: true, help: "PEM file: the conductor's certificate and its chain."),
-            .string("tls.key", required: true, help: "PEM file: the certificate's private key."),
             .string(
-                "tls.guest_ca", required: true, help: "PEM file: the authorities that guests' certificates come from."),
+                "listen.host", default: "0.0.0.0",
+                help: "The address that guests connect to; `*` for all addresses, IPv6 and IPv4."),
+            .integer("listen.port", 0...65535, default: 8790, help: "Its TCP port; 0 lets the system choose one."),
+            .string(
+                "tls.certificate", required: true, valueName: "FILE",
+                help: "PEM file: the conductor's certificate and its chain."),
+            .string(
+                "tls.key", required: true, valueName: "FILE", help: "PEM file: the certificate's private key."),
+            .string(
+                "tls.guest_ca", required: true, valueName: "FILE",
+                help: "PEM file: the authorities that guests' certificates come from."),
             .choice("tls.minimum_version", among: ["1.2", "1.3"], default: "1.3", help: "The oldest TLS to accept."),
             .choices(
                 "drivers", among: DriverName.allCases.map(\.rawValue), required: true,
+                valueName: DriverName.log.rawValue,
                 help: "Where notifications go: `messagingv2` for RabbitMQ with oslo's envelope."),
             .secret(
                 "messaging.transport_url", redact: MessagingDriver.Configuration.redacted,
-                help: "RabbitMQ: rabbit://user:password@host:port,host2:port/vhost?ssl=1."),
+                help: "RabbitMQ: rabbit://user:password@host:port,host2:port/vhost?ssl=1. Not by `--set`."),
             .string("messaging.exchange", default: "trove", help: "The topic exchange; oslo's control_exchange."),
             .string(
                 "messaging.topic", default: "notification", help: "Queues are named <topic>.<priority>; oslo's topics."),
@@ -70,8 +77,7 @@ enum ConductorSettings {
                 help: "Texts with a * for the secret to redact besides the standard ones, such as `unlock with *`."),
         ] + ReportSettings.declarations + CertificateSettings.declarations + IdentitySettings.declarations
             + LimitSettings.declarations + SignatureSettings.declarations,
-        // A Kubernetes service named conductor puts the latter ones into its neighbours' environment.
-        ignoredEnvironment: ["CONDUCTOR_TEST_", "CONDUCTOR_SERVICE_", "CONDUCTOR_PORT_", "CONDUCTOR_PORT"])
+        ignoredEnvironment: ["CONDUCTOR_TEST_"])
 
     /// What `notify` needs: it meets no guests, and so no certificates.
     static let notifySchema = Self.schema.requiring(only: ["drivers"])

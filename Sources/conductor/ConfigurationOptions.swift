@@ -16,8 +16,9 @@ struct ConfigurationOptions: ParsableArguments {
     ///
     /// - Parameter schema: with what the command cannot do without.
     func load(_ schema: SettingsSchema = ConductorSettings.schema) async throws -> Settings {
-        try await Settings.load(
-            schema: schema, file: self.config, environment: ProcessInfo.processInfo.environment,
-            overrides: try SettingOverrides(self.set).values)
+        try IdentitySettings.completed(
+            await Settings.load(
+                schema: schema, file: self.config, environment: ProcessInfo.processInfo.environment,
+                overrides: try SettingOverrides(self.set).values))
     }
 }

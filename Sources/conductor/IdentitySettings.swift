@@ -13,10 +13,23 @@ enum IdentitySettings {
         .string(
             "identity.trust_domain", default: TrustDomain.throwAway.name,
             help: "The TRUST-DOMAIN; by default that of `conductor certificates`."),
+        .boolean(
+            Self.requireTenant,
+            help: "Whether a guest's certificate must name its tenant; by default true with `spiffe`, and false with "
+                + "`common_name`, which names none."),
         .strings(
             "identity.permissions",
             help: "Who may report what, `GUESTS=OPERATIONS` each, such as `web-*=database_*`; everything without any."),
     ]
+
+    static let requireTenant = "identity.require_tenant"
+
+    /// The settings with the default of `identity.require_tenant`: a tenant is required where the source can name one.
+    static func completed(_ settings: Settings) throws(SettingsError) -> Settings {
+        let source = try settings.string("identity.source")
+        return settings.defaulting(
+            self.requireTenant, to: .boolean(source == "spiffe"), because: "identity.source is \(source)")
+    }
 }
 
 extension GuestAuthorization {
@@ -35,7 +48,15 @@ extension GuestAuthorization {
                     + "scheme before it.")
         }
         let isCommonName = try settings.string("identity.source") == "common_name"
-        self.init(source: isCommonName ? .commonName : .spiffe(trustDomain), permissions: permissions)
+        let requiresTenant = try settings.boolean(IdentitySettings.requireTenant)
+        guard !isCommonName || !requiresTenant else {
+            throw IdentitySettingsError(
+                "identity.require_tenant: no guest could be served, for a common name names no tenant; set it to false, or "
+                    + "identity.source to spiffe.")
+        }
+        self.init(
+            source: isCommonName ? .commonName : .spiffe(trustDomain), permissions: permissions,
+            requiresTenant: requiresTenant)
     }
 }
 

@@ -90,6 +90,13 @@ struct PrintContext: AsyncParsableCommand {
                 try notifier.notifications(self.operation, request: request, payload: payload)
             }
             ConductorExit.warn(undeclared: notifications.first?.undeclaredFields ?? [], of: self.operation)
+            // Bound to the instance by the option, or else by the payload.
+            let isBound = notifications.allSatisfy { $0.context.payload["instance_id"]?.string?.isEmpty == false }
+            if self.sign, self.instance == nil, !isBound {
+                ConductorExit.say(
+                    "warning: the token names no instance, and so whoever has it can end the operation; give --instance, "
+                        + "or instance_id in the payload.")
+            }
             for notification in notifications {
                 var context = notification.context
                 context.serverIP = self.serverIP

@@ -55,11 +55,12 @@ struct Serve: AsyncParsableCommand {
                 names: try settings.drivers(), messaging: messaging,
                 redaction: Redaction(settings), logger: logger)
             let catalogues = try settings.catalogues()
+            let authorization = try GuestAuthorization(settings, catalogues: catalogues)
             let relay = Relay(
                 notifier: notifier, catalogues: catalogues, publisherID: try settings.publisherID(),
                 address: try settings.optionalString("publisher.address"),
                 rememberedIDs: try settings.integer("limits.remembered_ids"),
-                authorization: try GuestAuthorization(settings, catalogues: catalogues),
+                authorization: authorization,
                 verifier: signatures?.verifier, limits: try ReportLimits(settings), logger: logger)
             var listener = try ConductorServer.Configuration(settings)
             DescriptorLimit.makeRoom(for: &listener.limits, logger: logger)
@@ -69,6 +70,8 @@ struct Serve: AsyncParsableCommand {
             let reporters = try ReportSettings(settings, catalogues: catalogues, logger: logger).reporters(
                 notifier: notifier)
 
+            // Once nothing keeps it from starting.
+            try SecurityPosture(settings, authorization: authorization).log(to: logger)
             // Stopped in the opposite order: systemd hears of it first; the broker's connection outlives the guests' and the
             // reporters, guests are revoked to the last, and one can ask how far it is to the end.
             let group = ServiceGroup(

@@ -6,11 +6,17 @@ enum GuestAgentSettings {
     static let schema = SettingsSchema(
         environmentPrefix: "GUEST_AGENT",
         settings: [
-            .strings("conductors", required: true, help: "The conductors, host:port each, tried in turn."),
-            .string("tls.certificate", required: true, help: "PEM file: this guest's certificate and its chain."),
-            .string("tls.key", required: true, help: "PEM file: the certificate's private key."),
+            .strings(
+                "conductors", required: true, valueName: "HOST:PORT",
+                help: "The conductors, host:port each, tried in turn."),
             .string(
-                "tls.ca", required: true, help: "PEM file: the authorities that conductors' certificates come from."),
+                "tls.certificate", required: true, valueName: "FILE",
+                help: "PEM file: this guest's certificate and its chain."),
+            .string(
+                "tls.key", required: true, valueName: "FILE", help: "PEM file: the certificate's private key."),
+            .string(
+                "tls.ca", required: true, valueName: "FILE",
+                help: "PEM file: the authorities that conductors' certificates come from."),
             .integer("delivery.window", 1...10_000, default: 256, help: "Outcomes in flight at once."),
             .seconds("delivery.connect_timeout", 0.1...600, default: 10, help: "How long to wait for a connection."),
             .seconds(

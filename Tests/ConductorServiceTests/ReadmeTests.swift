@@ -128,7 +128,7 @@ import UnixSignals
         #expect(throws: Never.self) { try guests.map { try NotificationContext($0) } }
         // The notifier that the example makes, which lacks nothing but its broker.
         _ = try Notifier(
-            names: [.messagingv2], messaging: .init(transportURL: "rabbit://trove:PASSWORD@rabbit-1/trove"),
+            names: [.messagingv2], messaging: .init(transportURL: "rabbit://trove:PASSWORD@rabbit-1/trove?ssl=1"),
             logger: logger)
         await services.triggerGracefulShutdown()
         try await running

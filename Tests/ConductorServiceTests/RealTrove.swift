@@ -18,6 +18,19 @@ enum RealTrove {
         /// What Trove wants to be told at the end.
         let requiredEndTraits: [String]
 
+        /// What a conductor publishes of it where nobody has signed it: the same without rights.
+        var publishedUnsigned: JSONObject {
+            var published = self.published
+            for (name, value) in [
+                ("system_scope", JSONValue.null), ("domain", .null), ("is_admin", false), ("roles", []),
+            ] { published[name] = value }
+            let words = ["user", "project_id", "domain", "user_domain", "project_domain"].map { name in
+                published[name]?.string.flatMap { $0.isEmpty ? nil : $0 } ?? "-"
+            }
+            published["user_identity"] = .string(words.joined(separator: " "))
+            return published
+        }
+
         /// What Trove's call site said.
         var payload: JSONObject { self.context["trove_notification"]?.object ?? [:] }
         var description: String { self.className }

@@ -56,6 +56,26 @@ import Testing
         }
     }
 
+    /// With a verified signature rights are published as signed; without one none are, whatever the mode.
+    @Test(arguments: ContextVerifier.Policy.allCases, [true, false])
+    func rightsArePublishedAsSignedOrNotAtAll(policy: ContextVerifier.Policy, isSigned: Bool) async throws {
+        let guest = try SignedGuest(self.driver, policy: policy)
+        var context = self.context
+        context.requestContext = ["roles": ["admin"], "is_admin": true, "system_scope": "all", "domain": "d-1"]
+        if isSigned { context = try guest.signer.sign(context, instanceID: "inst-1") }
+        let answer = await guest.answer(OutcomeReport(context: context, outcome: .end(payload: [:])))
+        guard policy != .require || isSigned else {
+            self.expectRefusal(answer, "is missing")
+            return
+        }
+        let published = try #require(self.driver.notifications.first).context
+        let isVerified = isSigned && policy != .off
+        #expect(published["roles"] == (isVerified ? ["admin"] : []))
+        #expect(published["is_admin"] == .bool(isVerified))
+        #expect(published["system_scope"] == (isVerified ? "all" : .null))
+        #expect(published["domain"] == (isVerified ? "d-1" : .null))
+    }
+
     /// Whatever of the context is published.
     @Test(arguments: [
         "operation", "request_id", "tenant_id", "user_id", "no user_id", "client_ip", "no client_ip", "payload",

@@ -1,6 +1,7 @@
 import BrokerTesting
 import ConductorRPC
 import ConductorService
+import ContextSigning
 import Foundation
 import GuestAgent
 import LogTesting
@@ -116,7 +117,7 @@ import Testing
                 #expect(Set(payload.members.map(\.name)) == (try self.expectedFields(troveCase, phase)), "\(troveCase)")
                 #expect(payload["request_id"] == troveCase.payload["request_id"])
                 let ctxt = try #require(notification["ctxt"]?.object)
-                for member in troveCase.published.members {
+                for member in troveCase.publishedUnsigned.members {
                     #expect(ctxt[member.name] == member.value, "\(troveCase) \(member.name)")
                 }
                 guard phase == .error else { continue }
@@ -151,9 +152,36 @@ import Testing
             }
         }
         #expect(driver.notifications.map(\.eventType) == cases.map { "dbaas.\($0.eventType).end" })
-        #expect(driver.notifications.map(\.context) == cases.map(\.published))
+        #expect(driver.notifications.map(\.context) == cases.map(\.publishedUnsigned))
         #expect(!"\(driver.notifications)".contains(Self.secret))
         #expect(!log.text.contains(Self.secret))
+    }
+
+    /// What real oslo publishes of a context, a conductor does when the control plane has signed it.
+    @Test func whatTheControlPlaneHasSignedIsPublishedAsOsloDoes() async throws {
+        let cases = try await RealTrove.cases(secret: Self.secret)
+        #expect(cases.contains { $0.published != $0.publishedUnsigned })
+        let key = try SignedGuest.key("now")
+        let signer = try ContextSigner(key: key)
+        let verifier = ContextVerifier(
+            keys: try SigningKeySet([key]), configuration: ContextVerifier.Configuration(policy: .require))
+        let driver = TestDriver()
+        try await withConductor(Notifier(drivers: [driver]), verifier: verifier) { conductor in
+            try await RawGuest.with(conductor) { guest in
+                for troveCase in cases {
+                    let context = try NotificationContext(json: JSONWriter.encode(.object(troveCase.context)))
+                    var signed = troveCase.context
+                    signed["token"] = .string(try #require(try signer.sign(context, instanceID: "inst-1").token))
+                    let request: JSONValue = [
+                        "jsonrpc": "2.0", "id": 1, "method": "notify_exc_info",
+                        "params": ["context": .object(signed), "etype": "E", "value": "v"],
+                    ]
+                    let answer = try await guest.call(String(decoding: JSONWriter.encode(request), as: UTF8.self))
+                    #expect(answer.contains(#""disposition":"published""#), "\(troveCase): \(answer)")
+                }
+            }
+        }
+        #expect(driver.notifications.map(\.context) == cases.map(\.published))
     }
 
     private func line(_ context: JSONObject, payload: JSONObject = [:]) -> String {

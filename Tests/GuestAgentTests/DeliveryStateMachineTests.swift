@@ -218,9 +218,14 @@ import Testing
     @Test(arguments: [
         ("conductor.example", "conductor.example:8790"), ("h:1", "h:1"), ("[::1]", "[::1]:8790"),
         ("[2001:db8::1]:99", "[2001:db8::1]:99"), ("192.0.2.1:65535", "192.0.2.1:65535"),
+        ("[fe80::1%eth0]:1", "[fe80::1%eth0]:1"), ("0.0.0.0:1", "0.0.0.0:1"),
     ])
     func reads(text: String, address: String) { #expect(ConductorAddress(text)?.description == address) }
 
-    @Test(arguments: ["", ":1", "h:", "h:0", "h:65536", "h:x", "[::1", "[]:1", "[::1]x", "h:1:2", "a b:1", "é:1"])
+    @Test(arguments: [
+        "", ":1", "h:", "h:0", "h:65536", "h:x", "[::1", "[]:1", "[::1]x", "h:1:2", "a b:1", "é:1", "*", "*:1",
+        "*.example:1",
+        "[h]:1", "[127.0.0.1]", "[::1%]:1", "[::1]]:1", "::1", "::1:8790", "h:+1", "h:-1",
+    ])
     func refuses(text: String) { #expect(ConductorAddress(text) == nil) }
 }

@@ -159,6 +159,27 @@ import Testing
             ])
     }
 
+    @Test func withoutRightsAContextSaysWhoAskedAndNothingThatGivesRights() throws {
+        let context = NotificationContext(
+            operation: "user_create", requestID: "r", tenantID: "t", userID: "u", clientIP: "c", token: "x",
+            requestContext: [
+                "system_scope": "all", "domain": "d", "user_domain": "ud", "project_domain": "pd", "is_admin": true,
+                "roles": ["admin"], "global_request_id": "g", "is_admin_project": true, "limit": 1,
+            ])
+        let stripped = context.withoutRights
+        #expect(
+            try self.published(stripped) == [
+                "user": "u", "project_id": "t", "system_scope": nil, "project": "t", "domain": nil,
+                "user_domain": "ud", "project_domain": "pd", "is_admin": false, "read_only": false,
+                "show_deleted": false, "auth_token": nil, "request_id": "r", "global_request_id": "g",
+                "resource_uuid": nil, "roles": [], "user_identity": "u t - ud pd", "is_admin_project": true,
+                "limit": nil, "marker": nil, "service_catalog": nil,
+            ])
+        #expect(stripped.token == "x" && stripped.payload == context.payload)
+        let plain = NotificationContext(operation: "o", requestID: "r", tenantID: "t", clientIP: "c")
+        #expect(plain.withoutRights == plain)
+    }
+
     @Test func withoutARequestContextTheKeysAreThereAllTheSame() throws {
         let context = NotificationContext(operation: "user_create", requestID: "r", tenantID: "t", clientIP: "c")
         #expect(

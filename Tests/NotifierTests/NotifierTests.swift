@@ -51,6 +51,25 @@ import Testing
         #expect(error?.description.contains("hunter2") == false)
     }
 
+    @Test func theNotifierRefusesPlaintextToAnotherMachine() throws {
+        let logger = Logger(label: "test")
+        for name in [DriverName.messaging, .messagingv2] {
+            let error = #expect(throws: DriverError.self) {
+                try Notifier(
+                    names: [name], messaging: .init(transportURL: "rabbit://u:hunter2@192.0.2.1/"), logger: logger)
+            }
+            #expect(error?.reason.contains("ssl=0") == true && error?.reason.contains("hunter2") == false)
+            let envelope = name == .messaging ? Envelope.messaging : .messagingv2
+            #expect(throws: DriverError.self) {
+                try MessagingDriver(
+                    envelope: envelope, configuration: .init(transportURL: "amqp://192.0.2.1/"), logger: logger)
+            }
+            let meant = MessagingDriver.Configuration(transportURL: "rabbit://u:hunter2@192.0.2.1,localhost/?ssl=0")
+            #expect(meant.plaintextHosts == ["192.0.2.1:5672"])
+            _ = try Notifier(names: [name], messaging: meant, logger: logger)
+        }
+    }
+
     @Test func aConfigurationShowsNoPassword() {
         let configuration = MessagingDriver.Configuration(transportURL: "rabbit://u:hunter2@h:5672/v")
         var dumped = ""
@@ -99,7 +118,7 @@ import Testing
     }
 
     @Test(arguments: ["exchange", "topic"]) func namesThatAMQPCannotCarryAreRefused(setting: String) {
-        var messaging = MessagingDriver.Configuration(transportURL: "rabbit://h/")
+        var messaging = MessagingDriver.Configuration(transportURL: "rabbit://localhost/")
         let name = String(repeating: "x", count: 256)
         if setting == "topic" { messaging.topic = name } else { messaging.exchange = name }
         let error = #expect(throws: DriverError.self) {

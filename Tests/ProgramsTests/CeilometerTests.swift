@@ -174,7 +174,7 @@ struct CeilometerTests {
         try #require(end.status == .exited(0), "\(end.errorText)")
         var results = try end.standardOutput.map { try #require(try JSONValue(json: Array($0.utf8)).object) }
         let targets = results.removeFirst()["targets"]?.array ?? []
-        let defaults = MessagingDriver.Configuration(transportURL: "rabbit://h/")
+        let defaults = MessagingDriver.Configuration(transportURL: "rabbit://localhost/")
         #expect(targets.contains([.string(defaults.exchange), .string(defaults.topic)]))
         #expect(results.count == lines.count)
         for result in results {

@@ -11,7 +11,7 @@ struct ConductorLedgerTests {
     {
         """
         {"jsonrpc":"2.0","id":\(id),"method":"notify_end","params":{"context":{"operation":"\(operation)",\
-        "request_id":"r","tenant_id":"t","client_ip":"10.0.0.9","payload":{"instance_id":"guest-1","dbname":"d"}},\
+        "request_id":"r","tenant_id":"tenant-1","client_ip":"10.0.0.9","payload":{"instance_id":"guest-1","dbname":"d"}},\
         "message_id":"\(messageID)"}}
         """
     }

@@ -9,7 +9,7 @@ import Testing
 struct ConductorServeTests {
     private static let call = #"""
         {"jsonrpc":"2.0","id":1,"method":"notify_end","params":{"context":{"operation":"database_create",\#
-        "request_id":"r","tenant_id":"t","client_ip":"10.0.0.9","payload":{"instance_id":"guest-1","dbname":"d"}}}}
+        "request_id":"r","tenant_id":"tenant-1","client_ip":"10.0.0.9","payload":{"instance_id":"guest-1","dbname":"d"}}}}
         """#
 
     @Test("An unreachable broker at start: it runs, says so, answers that the call can be repeated, and ends at once")

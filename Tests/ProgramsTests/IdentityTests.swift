@@ -32,7 +32,7 @@ struct IdentityTests {
     @Test("A certificate with a tenant binds both; rules bind the rest")
     func tenantAndRules() async throws {
         try await RelayFixture.with { relay in
-            for arguments in [["web-1", "--tenant", "tenant-1"], ["db-1"]] {
+            for arguments in [["web-1", "--tenant", "tenant-1"], ["db-1", "--tenant", "tenant-2"]] {
                 let end = try await Program.conductor.run(
                     ["certificates", "guest"] + arguments + ["--directory", relay.path("tls")])
                 #expect(end.status == .exited(0), "\(end.errorText)")
@@ -46,8 +46,8 @@ struct IdentityTests {
             let end = try await relay.withConductor(more: more) { conductor in
                 for (certificate, instance, tenant, word) in [
                     ("web-1", "web-1", "tenant-1", "published"), ("web-1", "web-2", "tenant-1", "not_permitted"),
-                    ("web-1", "web-1", "tenant-2", "not_permitted"), ("guest-1", "guest-1", "tenant-2", "published"),
-                    ("db-1", "db-1", "tenant-1", "not_permitted"),
+                    ("web-1", "web-1", "tenant-2", "not_permitted"), ("guest-1", "guest-1", "tenant-1", "published"),
+                    ("db-1", "db-1", "tenant-2", "not_permitted"),
                 ] {
                     let answer = try await self.answer(
                         relay, conductor, certificate: certificate, self.call(instance: instance, tenant: tenant))
@@ -65,7 +65,8 @@ struct IdentityTests {
     func sources() async throws {
         try await RelayFixture.with { relay in
             let end = try await Program.conductor.run([
-                "certificates", "guest", "web-1", "--trust-domain", "cloud.example", "--directory", relay.path("tls"),
+                "certificates", "guest", "web-1", "--tenant", "tenant-1", "--trust-domain", "cloud.example",
+                "--directory", relay.path("tls"),
             ])
             #expect(end.status == .exited(0), "\(end.errorText)")
             for (settings, certificate, word) in [

@@ -138,7 +138,7 @@ struct OtherServicesTests {
                     for (id, method) in [(1, "notify_end"), (2, "notify_exc_info")] {
                         try await guest.write(
                             #"{"jsonrpc":"2.0","id":\#(id),"method":"\#(method)","params":{"context":"#
-                                + #"{"operation":"magnetodb.table.create","request_id":"r","tenant_id":"t","#
+                                + #"{"operation":"magnetodb.table.create","request_id":"r","tenant_id":"tenant-1","#
                                 + #""client_ip":"c","payload":{"table_name":"t"}}"#
                                 + (id == 1 ? "" : #","etype":"E","value":"v""#) + "}}")
                     }

@@ -32,7 +32,7 @@ struct RelayFixture: Sendable {
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: directory) }
         let fixture = RelayFixture(directory: directory)
-        for arguments in [["init"], ["guest", "guest-1"]] {
+        for arguments in [["init"], ["guest", "guest-1", "--tenant", "tenant-1"]] {
             let end = try await Program.conductor.run(
                 ["certificates"] + arguments + ["--directory", fixture.path("tls")])
             try #require(end.status == .exited(0), "\(end.errorText)")

@@ -64,6 +64,8 @@ struct TroveExecTests {
                     ])
                 let published = try #require(backup["published"] as? [String: Any])
                 for (name, value) in published {
+                    // Nobody has signed it, so it gives no rights.
+                    let value = name == "roles" ? [] as [String] : value
                     #expect(end.object["_context_\(name)"] as? NSObject == value as? NSObject, "\(name)")
                 }
                 #expect(end.object.keys.count { $0.hasPrefix("_context_") } == published.count)

@@ -20,7 +20,7 @@ struct TransportURLTests {
 
     @Test("each host has its own credentials and port, as in oslo; without any it is guest")
     func hosts() throws {
-        let url = try TransportURL("rabbit://a:1@one:5673,b:2@two,three:99,,[::1]:7,[fe80::2],fe80::3/v")
+        let url = try TransportURL("rabbit://a:1@one:5673,b:2@two,three:99,,[::1]:7,[fe80::2],fe80::3/v?ssl=0")
         #expect(url.hosts.map(\.name) == ["one", "two", "three", "::1", "fe80::2", "fe80::3"])
         #expect(url.hosts.map(\.port) == [5673, 5672, 99, 7, 5672, 5672])
         #expect(url.hosts.map(\.user) == ["a", "b", "guest", "guest", "guest", "guest"])
@@ -43,7 +43,7 @@ struct TransportURLTests {
             ("/a/b", "a/b"), ("/caf%C3%A9", "café"), ("/100%", "100%"), ("/a+b", "a+b"), ("?heartbeat_rate=2", "/"),
         ])
     func virtualHost(path: String, expected: String) throws {
-        #expect(try TransportURL("rabbit://h\(path)").virtualHost == expected)
+        #expect(try TransportURL("rabbit://localhost\(path)").virtualHost == expected)
     }
 
     @Test("the default port under TLS is 5671, and amqps means TLS")
@@ -60,7 +60,7 @@ struct TransportURLTests {
     @Test("options that only oslo uses are told, not refused")
     func ignored() throws {
         #expect(
-            try TransportURL("rabbit://h?heartbeat_rate=3&kombu_reconnect_delay=0.5").ignoredOptions
+            try TransportURL("rabbit://localhost?heartbeat_rate=3&kombu_reconnect_delay=0.5").ignoredOptions
                 == ["heartbeat_rate", "kombu_reconnect_delay"])
     }
 
@@ -93,6 +93,9 @@ struct TransportURLTests {
             ("rabbit://h?ssl=1&ssl=0", .option, "twice"),
             ("amqps://h?ssl=0", .option, "amqps and ssl=0"),
             ("rabbit://h?sll=1", .option, "does not know"),
+            ("rabbit://*/", .host, "a *"), ("rabbit://u:p@*.example:5672/?ssl=1", .host, "a *"),
+            ("rabbit://[broker.example]:5672/?ssl=1", .host, "brackets"), ("rabbit://[127.0.0.1]/", .host, "brackets"),
+            ("rabbit://[::1%]/", .host, "brackets"),
         ])
     func errors(text: String, code: TransportURLError.Code, says: String) {
         do throws(TransportURLError) {
@@ -103,6 +106,52 @@ struct TransportURLTests {
             #expect(error.description.contains(says), "\(error)")
             #expect(error.description.hasPrefix("messaging.transport_url: "))
         }
+    }
+
+    @Test(
+        "without TLS the hosts are on this machine",
+        arguments: [
+            "localhost", "LocalHost", "127.0.0.1", "127.9.8.7", "[::1]", "::1", "[0:0:0:0:0:0:0:1]", "",
+            "127.0.0.1:5673,u:p@localhost,[::1]:7",
+        ])
+    func plaintextOnThisMachine(hosts: String) throws {
+        for scheme in ["rabbit", "amqp"] {
+            let url = try TransportURL("\(scheme)://\(hosts)/")
+            #expect(url.tls == nil && url.plaintextHosts.isEmpty)
+            #expect(!url.description.contains("ssl="))
+        }
+    }
+
+    /// Names are not looked up: the answer may be another one tomorrow.
+    @Test(
+        "without TLS to another machine is an error unless ssl=0 is written out",
+        arguments: [
+            "192.0.2.10", "broker.example", "10.0.0.1:5672", "[2001:db8::1]", "[::]", "0.0.0.0", "128.0.0.1",
+            "localhost.example", "127.0.0.1.example", "127.1", "[::ffff:127.0.0.1]", "localhost.",
+            "127.0.0.1,u:hunter2@broker.example",
+        ])
+    func plaintextToAnotherMachine(hosts: String) throws {
+        for scheme in ["rabbit", "amqp"] {
+            let error = #expect(throws: TransportURLError.self) { try TransportURL("\(scheme)://u:hunter2@\(hosts)/v") }
+            #expect(error?.code == .plaintext)
+            #expect(error?.description.contains("?ssl=1") == true && error?.description.contains("?ssl=0") == true)
+            #expect(error?.description.contains("hunter2") == false)
+            for option in ["ssl=0", "ssl=false", "ssl=no", "heartbeat_rate=1&ssl=off"] {
+                let url = try TransportURL("\(scheme)://u:hunter2@\(hosts)/v?\(option)")
+                #expect(url.tls == nil && url.plaintextHosts.count == 1)
+                #expect(url.description.hasSuffix("/v?ssl=0"))
+            }
+            // Empty is absent.
+            #expect(throws: TransportURLError.self) { try TransportURL("\(scheme)://\(hosts)/?ssl=") }
+            #expect(try TransportURL("\(scheme)://\(hosts)/?ssl=1").plaintextHosts.isEmpty)
+        }
+    }
+
+    @Test("a URL that is refused for its plaintext can be shown all the same, without its passwords")
+    func shown() {
+        #expect(TransportURL.shown("rabbit://u:hunter2@h/v") == "rabbit://u:***@h:5672/v?ssl=0")
+        #expect(TransportURL.shown("rabbit://u:hunter2@localhost/") == "rabbit://u:***@localhost:5672/")
+        #expect(TransportURL.shown("hunter2") == "***")
     }
 
     @Test("nothing that prints a URL prints a password")

@@ -64,11 +64,12 @@ struct SettingsPrecedenceTests {
             (name: "tls.required", value: "0"), (name: "cluster.hosts", value: "one"),
             (name: "cluster.hosts", value: "two:5672"), (name: "rpc.timeout", value: ".5"),
             (name: "log.level", value: "error"), (name: "notify.drivers", value: "messaging,messagingv2"),
-            (name: "transport.url", value: "rabbit://user:pw@broker/"),
         ]
         let loaded = [
             try await SettingsFixture.load(file), try await SettingsFixture.load(environment: environment),
-            try await SettingsFixture.load(flags: flags),
+            // A secret is not taken from a flag.
+            try await SettingsFixture.load(
+                environment: ["CONDUCTOR_TRANSPORT_URL": "rabbit://user:pw@broker/"], flags: flags),
         ]
         for settings in loaded {
             #expect(try settings.string("listen.host") == "::1")
@@ -111,6 +112,13 @@ struct SettingsPrecedenceTests {
                 "transport.url   = rabbit://user:***@broker:5672/trove    # file.yaml:4",
                 "transport.token = ***    # file.yaml:5",
             ])
+        let derived = settings.defaulting("rpc.timeout", to: .seconds(1), because: "x").defaulting(
+            "transport.token", to: .string("y"), because: "x")
+        #expect(derived.describe() == settings.describe())
+        let filled = try await SettingsFixture.load().defaulting(
+            "tls.guest_ca", to: .string("own.pem"), because: "tls.required is true")
+        #expect(filled.describe().contains("tls.guest_ca    = own.pem    # default, tls.required is true\n"))
+        #expect(try filled.string("tls.guest_ca") == "own.pem")
         let unset = try await SettingsFixture.load()
         #expect(unset.describe().contains("tls.guest_ca    =    # not set\n"))
     }

@@ -69,13 +69,60 @@ struct SettingsProblemsTests {
         #expect(
             problems.map(\.message) == [
                 "conductor.host is required and has no value; set it in the file, by the environment variable "
-                    + "GUEST_AGENT_CONDUCTOR_HOST or by the flag --set conductor.host."
+                    + "GUEST_AGENT_CONDUCTOR_HOST or by the flag --set conductor.host=TEXT."
             ])
         #expect(problems.map(\.code) == [.missingValue])
         let settings = try await SettingsFixture.load(
             environment: ["GUEST_AGENT_CONDUCTOR_HOST": "h", "GUEST_AGENT_CONDUCTOR_PORT": "1"],
             schema: SettingsFixture.required)
         #expect(try settings.string("conductor.host") == "h")
+    }
+
+    /// The hint of a setting is a flag that can be given, once the word in capitals is replaced.
+    @Test(
+        "A hint has a value behind its equals sign",
+        arguments: [
+            (Setting.string("a.b", required: true, valueName: "FILE", help: ""), "--set a.b=FILE", "x.pem"),
+            (.string("a.b", required: true, help: ""), "--set a.b=TEXT", "x"),
+            (.strings("a.b", required: true, valueName: "HOST:PORT", help: ""), "--set a.b=HOST:PORT", "h:1"),
+            (.integer("a.b", 1...9, required: true, help: ""), "--set a.b=NUMBER", "3"),
+            (.seconds("a.b", 1...9, required: true, help: ""), "--set a.b=SECONDS", "3"),
+            (.boolean("a.b", required: true, help: ""), "--set a.b=true", "true"),
+            (.choice("a.b", among: ["one", "two"], required: true, help: ""), "--set a.b=one", "one"),
+            (
+                .choices("a.b", among: ["one", "two"], required: true, valueName: "two", help: ""), "--set a.b=two",
+                "two"
+            ),
+        ])
+    func hints(_ setting: Setting, _ flag: String, _ value: String) async throws {
+        let schema = SettingsSchema(environmentPrefix: "CONDUCTOR", settings: [setting])
+        let problems = try await SettingsFixture.problems(schema: schema)
+        #expect(problems.map(\.message).allSatisfy { $0.hasSuffix(" or by the flag \(flag).") }, "\(problems)")
+        let overrides = try SettingOverrides(["a.b=\(value)"]).values
+        #expect(try await SettingsFixture.problems(flags: overrides, schema: schema).isEmpty)
+        // A command that needs less has the same hints.
+        let less = schema.requiring(only: ["a.b"])
+        #expect(try await SettingsFixture.problems(schema: less) == problems)
+    }
+
+    @Test("A secret is not taken from the command line, which every user can read")
+    func secretFlag() async throws {
+        for (name, value) in [
+            ("transport.url", "rabbit://u:hunter2@h/"), ("transport.url", "x"), ("transport.token", "hunter2"),
+        ] {
+            let problems = try await SettingsFixture.problems(flags: [(name: name, value: value)])
+            let variable = "CONDUCTOR_" + name.replacing(".", with: "_").uppercased()
+            #expect(
+                problems.map(\.message) == [
+                    "\(name) is a secret, and every user of this machine can read a command line; set it in the file or by "
+                        + "the environment variable \(variable)."
+                ])
+            #expect(problems.map(\.code) == [.secretOnCommandLine])
+        }
+        let schema = SettingsSchema(
+            environmentPrefix: "CONDUCTOR", settings: [.secret("a.b", required: true, help: "")])
+        let missing = try await SettingsFixture.problems(schema: schema)
+        #expect(missing.first?.message.contains("--set") == false)
     }
 
     @Test("All problems are reported together, in order")

@@ -430,7 +430,9 @@ extension UInt8 {
 extension SocketAddress {
     /// `ip:port`, an IPv6 address in brackets.
     package var hostAndPort: String? {
-        guard let ipAddress, let port else { return nil }
+        guard var ipAddress, let port else { return nil }
+        // ::ffff:192.0.2.1 is how a listener for IPv6 and IPv4 sees 192.0.2.1.
+        if ipAddress.hasPrefix("::ffff:"), ipAddress.contains(".") { ipAddress = String(ipAddress.dropFirst(7)) }
         return ipAddress.contains(":") ? "[\(ipAddress)]:\(port)" : "\(ipAddress):\(port)"
     }
 }

@@ -4,30 +4,58 @@ package import TLSSocket
 
 /// Decides what a guest may say: for the instance that its certificate names, and for no other.
 package struct GuestAuthorization: Sendable {
-    private let source: IdentitySource
+    /// Where a certificate names its instance.
+    package let source: IdentitySource
+    /// Whether a certificate must name its tenant.
+    package let requiresTenant: Bool
     private let permissions: GuestPermissions
 
     /// - Parameters:
     ///   - source: where a certificate names its instance.
     ///   - permissions: which guests may report which operations.
-    package init(source: IdentitySource = .spiffe(.throwAway), permissions: GuestPermissions = .all) {
+    ///   - requiresTenant: whether a certificate must name its tenant. One that does not lets its guest name any.
+    package init(
+        source: IdentitySource = .spiffe(.throwAway), permissions: GuestPermissions = .all, requiresTenant: Bool = false
+    ) {
         self.source = source
         self.permissions = permissions
+        self.requiresTenant = requiresTenant
     }
 
     /// Who stands at the other end of the connection.
     ///
-    /// - Throws: ``RPCError`` `unauthenticated` when the certificate does not say so.
+    /// - Throws: ``RPCError`` `unauthenticated` when the certificate does not say so, or not as much as it must.
     package func guest(_ peer: RPCPeer) throws(RPCError) -> GuestIdentity {
         guard let certificate = peer.certificate else {
             throw Self.unauthenticated("The connection proved no identity.")
         }
-        // Found when the connection came, by `identity(of:)`.
-        if let guest = GuestIdentity(peer.identity) { return guest }
-        do {
-            return try GuestIdentity(certificate, source: self.source)
-        } catch {
-            throw Self.unauthenticated(error.description)
+        let guest: GuestIdentity
+        if let known = GuestIdentity(peer.identity) {
+            // Found when the connection came, by `identity(of:)`.
+            guest = known
+        } else {
+            do {
+                guest = try GuestIdentity(certificate, source: self.source)
+            } catch {
+                throw Self.unauthenticated(error.description)
+            }
+        }
+        guard guest.tenantID != nil || !self.requiresTenant else { throw Self.unauthenticated(self.withoutTenant) }
+        return guest
+    }
+
+    /// The guest that a peer's certificate names, whether or not it names as much as it must.
+    package func namedGuest(_ peer: RPCPeer) -> GuestIdentity? {
+        GuestIdentity(peer.identity) ?? peer.certificate.flatMap { try? GuestIdentity($0, source: self.source) }
+    }
+
+    private var withoutTenant: String {
+        switch self.source {
+        case .spiffe(let trustDomain):
+            "The certificate names no tenant, and this conductor's identity.require_tenant wants one; it must have "
+                + "spiffe://\(trustDomain)/tenant/TENANT/instance/ID."
+        case .commonName:
+            "A common name names no tenant, and this conductor's identity.require_tenant wants one."
         }
     }
 

@@ -25,7 +25,7 @@ struct RefusalLog: Sendable {
             "peer": "\(peer.remoteAddress)", "reason": "\(error.code.reason)", "problem": "\(error.message)",
         ]
         if let unsaid, unsaid > 0 { metadata["before"] = "\(unsaid)" }
-        if let guest = try? self.authorization.guest(peer) { metadata["guest"] = "\(guest)" }
+        if let guest = self.authorization.namedGuest(peer) { metadata["guest"] = "\(guest)" }
         self.logger.log(level: level, "A guest was refused", metadata: metadata)
     }
 }

@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// Where a conductor listens.
 public struct ConductorAddress: Sendable, Hashable, CustomStringConvertible {
     /// A DNS name or an IP address; the conductor's certificate must name it.
@@ -21,18 +23,33 @@ public struct ConductorAddress: Sendable, Hashable, CustomStringConvertible {
             guard let end = text.firstIndex(of: "]") else { return nil }
             host = text[text.index(after: text.startIndex)..<end]
             rest = text[text.index(after: end)...]
+            guard Self.isIPv6(host) else { return nil }
         } else {
             let end = text.firstIndex(of: ":") ?? text.endIndex
             host = text[..<end]
             rest = text[end...]
         }
-        guard !host.isEmpty, host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { return nil }
+        // A * is an address to listen on, and none to connect to; some resolvers answer ::1 for it.
+        guard !host.isEmpty, host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "*") }) else {
+            return nil
+        }
         guard !rest.isEmpty else {
             self.init(host: String(host))
             return
         }
-        guard rest.first == ":", let port = Int(rest.dropFirst()), (1...65535).contains(port) else { return nil }
+        let digits = rest.dropFirst()
+        guard rest.first == ":", digits.utf8.first != UInt8(ascii: "+"), let port = Int(digits),
+            (1...65535).contains(port)
+        else { return nil }
         self.init(host: String(host), port: port)
+    }
+
+    /// Whether the text is an IPv6 address, perhaps with a zone: `fe80::1%eth0`.
+    private static func isIPv6(_ text: Substring) -> Bool {
+        let parts = text.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
+        var bytes = [UInt8](repeating: 0, count: 16)
+        guard let first = parts.first, unsafe inet_pton(AF_INET6, String(first), &bytes) == 1 else { return false }
+        return parts.dropFirst().allSatisfy { !$0.isEmpty }
     }
 
     /// `host:port`, an IPv6 address in brackets.

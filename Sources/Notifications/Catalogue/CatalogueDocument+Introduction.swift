@@ -85,8 +85,10 @@ extension CatalogueDocument {
         `_context_is_admin_project`, and for a Trove context `_context_limit`, `_context_marker`, `_context_service_catalog`.
         Scope, domains, roles, `is_admin` and `global_request_id` come from the context's `request_context`; `auth_token`,
         `service_catalog`, `resource_uuid`, `limit` and `marker` are null, `read_only` and `show_deleted` false and
-        `is_admin_project` true, whatever it says: so oslo's `redacted_copy()` has it. An event that stands alone has none of
-        these.
+        `is_admin_project` true, whatever it says: so oslo's `redacted_copy()` has it. **Of a guest's outcome whose context was
+        not signed, or whose signature the conductor does not check, `_context_is_admin` is false, `_context_roles` empty, and
+        `_context_system_scope` and `_context_domain` are null**: rights are what the control plane says, and not what a guest
+        does. An event that stands alone has none of these.
 
         The driver `messaging` sends it as it is, `messagingv2` in oslo's envelope 2.0. `message_id` stays the same however often a
         notification is sent; `_unique_id` is new for each send, since an oslo consumer never acknowledges a second message with

@@ -13,6 +13,8 @@ enum RequestContext {
     static let publishedIdentifiers = [
         "system_scope", "domain", "user_domain", "project_domain", "is_admin", "global_request_id", "roles",
     ]
+    /// What an oslo service decides by whether a request may do something, besides whose it is.
+    fileprivate static let rightsKeys = ["system_scope", "domain", "is_admin", "roles"]
     /// Credentials: they are null in every context that this package holds.
     private static let secretKeys = ["auth_token", "service_catalog"]
 
@@ -56,6 +58,22 @@ enum RequestContext {
 }
 
 extension NotificationContext {
+    /// The context without what would give a consumer's caller rights: it says that nobody is an administrator, has a role,
+    /// or acts for the whole system or for a domain.
+    ///
+    /// For contexts that nobody has vouched for. The rest of a request's context says who asked, and gives no right:
+    /// `user_domain`, `project_domain` and `global_request_id` stay, and `is_admin_project` is true in every context that oslo
+    /// publishes, where it counts together with a role only.
+    package var withoutRights: NotificationContext {
+        guard var request = self.keptRequestContext else { return self }
+        for name in RequestContext.rightsKeys where request[name] != nil {
+            request[name] = name == "is_admin" ? false : .null
+        }
+        var context = self
+        context.keptRequestContext = request
+        return context
+    }
+
     /// What is published as `_context_…`: what oslo.messaging's notifier makes of a request's context.
     ///
     /// It publishes `redacted_copy().to_dict()`: identity, scope and roles are copied, while everything else is what a

@@ -24,7 +24,7 @@ public struct NotificationContext: Sendable, Hashable {
     public var traceparent: String?
     /// The control plane's signature over the context, when it signs.
     public var token: String?
-    private var keptRequestContext: JSONObject?
+    var keptRequestContext: JSONObject?
 
     /// What is known of the request besides: keys of oslo.context's `RequestContext.to_dict()` and `TroveContext`'s,
     /// published as `_context_…` the way oslo.messaging does.

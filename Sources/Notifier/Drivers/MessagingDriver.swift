@@ -17,7 +17,8 @@ public final class MessagingDriver: NotificationDriver {
             case quorum
         }
 
-        /// oslo.messaging's transport URL: `rabbit://user:password@host:port,host2:port2/vhost?ssl=1`. A secret.
+        /// oslo.messaging's transport URL: `rabbit://user:password@host:port,host2:port2/vhost?ssl=1`. A secret. Without TLS
+        /// the hosts must be on this machine (`localhost`, 127.0.0.0/8, ::1), unless the URL says `ssl=0`.
         public var transportURL: String
         /// oslo's `control_exchange`.
         public var exchange = "trove"
@@ -37,7 +38,12 @@ public final class MessagingDriver: NotificationDriver {
 
         /// A transport URL as it may be shown: its passwords hidden, and all of it when it cannot be read.
         public static func redacted(_ transportURL: String) -> String {
-            (try? TransportURL(transportURL))?.description ?? "***"
+            TransportURL.shown(transportURL)
+        }
+
+        /// The brokers on other machines to which everything is sent in the clear, `host:port` each.
+        package var plaintextHosts: [String] {
+            ((try? TransportURL(self.transportURL))?.plaintextHosts ?? []).map(\.address)
         }
 
         /// The defaults, for this transport URL.

@@ -30,7 +30,8 @@ struct ClaimFixture {
     /// - Parameters:
     ///   - namesTenant: whether the guest's certificate names its tenant.
     ///   - instance: the instance that it names.
-    init(namesTenant: Bool = true, instance: String = Self.instance) throws {
+    ///   - verifier: checks the contexts' signatures.
+    init(namesTenant: Bool = true, instance: String = Self.instance, verifier: ContextVerifier? = nil) throws {
         // Another service's, whose fields have other names than Trove's.
         let vm = FieldDefinition.required("vm", "Machine", alternate: "vm_id", role: .instance)
         let shop = Catalogue(
@@ -52,7 +53,7 @@ struct ClaimFixture {
         logger.logLevel = .critical
         self.relay = Relay(
             notifier: Notifier(drivers: [self.driver]), catalogues: self.catalogues, publisherID: "conductor.edge-1",
-            rememberedIDs: 0, logger: logger)
+            rememberedIDs: 0, verifier: verifier, logger: logger)
         let path = (namesTenant ? "/tenant/\(Self.tenant)" : "") + "/instance/\(instance)"
         self.peer = RPCPeer(
             certificate: PeerCertificate(

@@ -83,6 +83,38 @@ import Testing
         #expect(error?.code == .unauthenticated)
     }
 
+    /// `identity.require_tenant`, for each form of a certificate and each source.
+    @Test(arguments: [
+        (IdentitySource.spiffe(Self.domain), "tenant/t/instance/i", true), (.spiffe(Self.domain), "instance/i", false),
+        (.commonName, "tenant/t/instance/i", false),
+    ])
+    func aTenantIsRequiredOfEachForm(source: IdentitySource, path: String, namesTenant: Bool) throws {
+        let certificate = PeerCertificate(
+            commonName: "i", uris: ["spiffe://cloud.example/\(path)"], dnsNames: [], serialNumber: "1", notBefore: 0,
+            notAfter: .max, sha256: "1")
+        for requiresTenant in [true, false] {
+            let authorization = GuestAuthorization(source: source, requiresTenant: requiresTenant)
+            let identity = authorization.identity(of: certificate)
+            // Known since the connection came, and not.
+            for peer in [
+                RPCPeer(certificate: certificate, identity: identity, remoteAddress: "", localAddress: ""),
+                RPCPeer(certificate: certificate, remoteAddress: "", localAddress: ""),
+            ] {
+                #expect(authorization.namedGuest(peer)?.instanceID == "i")
+                let result = Result { () throws(RPCError) in try authorization.guest(peer) }
+                guard requiresTenant, !namesTenant else {
+                    #expect(try result.get().tenantID == (namesTenant ? "t" : nil))
+                    continue
+                }
+                let error = #expect(throws: RPCError.self) { try result.get() }
+                // Retryable, so that no outcome is lost to a setting.
+                #expect(error?.code == .unauthenticated && error?.code.isRetryable == true)
+                #expect(error?.message.contains("no tenant") == true, "\(error?.message ?? "")")
+                #expect(error?.message.contains("identity.require_tenant") == true)
+            }
+        }
+    }
+
     private static let malformed = [
         "spiffe://cloud.example", "spiffe://cloud.example/", "spiffe://cloud.example/instance",
         "spiffe://cloud.example/instance/", "spiffe://cloud.example/instance/a/", "spiffe://cloud.example//instance/a",

@@ -1,4 +1,5 @@
 import BrokerTesting
+import FaultWorkload
 import Foundation
 
 /// Where a run of the bench has its programs, files and broker.
@@ -20,7 +21,7 @@ struct BenchSetting: Sendable {
 
     /// Makes the certificates.
     func makeCertificates(guests: [String]) async throws {
-        for arguments in [["init"]] + guests.map({ ["guest", $0] }) {
+        for arguments in [["init"]] + guests.map({ ["guest", $0, "--tenant", PlannedOperation.tenant(of: $0)] }) {
             let process = try BenchProcess(
                 self.program("conductor"), ["certificates"] + arguments + ["--directory", self.certificates],
                 log: "\(self.directory)/certificates.log", listened: .standardOutput, onLine: { _ in })

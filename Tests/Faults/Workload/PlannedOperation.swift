@@ -36,12 +36,15 @@ package struct PlannedOperation: Sendable, Hashable {
     /// The text of its error, if it fails.
     package var value: String { "failure \(self.number) of \(self.guest), \"größer\" \u{1F4BE}" }
 
+    /// The tenant that a guest's certificate and contexts name.
+    package static func tenant(of guest: String) -> String { "tenant-\(guest)" }
+
     private var database: String { "db-\(self.guest)-\(self.number)" }
 
     /// What the control plane attaches to the call.
     package var context: NotificationContext {
         NotificationContext(
-            operation: "database_create", requestID: self.requestID, tenantID: "tenant-\(self.guest)",
+            operation: "database_create", requestID: self.requestID, tenantID: Self.tenant(of: self.guest),
             userID: "user-\(self.number % 10)", clientIP: "10.0.0.1",
             payload: ["instance_id": .string(self.guest), "dbname": .string(self.database)])
     }
@@ -49,7 +52,7 @@ package struct PlannedOperation: Sendable, Hashable {
     /// What the payload of its notification must hold, by name. `server_ip` is the conductor's own and not in it.
     package var expectedPayload: [String: JSONValue] {
         [
-            "tenant_id": .string("tenant-\(self.guest)"), "client_ip": "10.0.0.1", "server_type": "conductor",
+            "tenant_id": .string(Self.tenant(of: self.guest)), "client_ip": "10.0.0.1", "server_type": "conductor",
             "request_id": .string(self.requestID), "user_id": .string("user-\(self.number % 10)"),
             "instance_id": .string(self.guest), "dbname": .string(self.database),
         ]

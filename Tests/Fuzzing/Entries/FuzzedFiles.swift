@@ -1,4 +1,5 @@
 import CatalogueFiles
+import ConductorService
 import Notifications
 import RabbitMQ
 import Settings
@@ -24,7 +25,9 @@ enum FuzzedFiles {
         self.with(self.settingsFile, bytes) { path in
             let result = ThreadExecutor.wait { () -> Result<Settings, SettingsError> in
                 do throws(SettingsError) {
-                    return .success(try await Settings.load(schema: self.schema, file: path, environment: [:]))
+                    return .success(
+                        try await Settings.load(
+                            schema: self.schema, file: path, environment: self.environment(in: bytes)))
                 } catch {
                     return .failure(error)
                 }
@@ -34,6 +37,13 @@ enum FuzzedFiles {
             case .failure(let error): return self.problem(in: error.problems.map(\.message))
             }
         }
+    }
+
+    /// What the file's comments `#FUZZED_…=…` put into the environment.
+    private static func environment(in bytes: [UInt8]) -> [String: String] {
+        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n").filter { $0.hasPrefix("#FUZZED_") }
+        let pairs = lines.map { $0.dropFirst().split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false) }
+        return Dictionary(pairs.map { (String($0[0]), $0.count > 1 ? String($0[1]) : "") }) { $1 }
     }
 
     static func catalogue(_ bytes: [UInt8]) -> String? {
@@ -49,8 +59,14 @@ enum FuzzedFiles {
 
     static func transportURL(_ bytes: [UInt8]) -> String? {
         guard let text = String(validating: bytes, as: UTF8.self) else { return nil }
+        // What the conductor listens on is one of these as well.
+        if let host = try? ListenHost(text), host.bindings.isEmpty { return "a host that nothing stands for" }
         do throws(TransportURLError) {
             let url = try TransportURL(text)
+            // An option's name may be percent-encoded.
+            if !url.plaintextHosts.isEmpty, !text.contains("ssl"), !text.contains("%") {
+                return "plaintext that nobody asked for"
+            }
             return url.hosts.isEmpty ? "a URL without hosts" : nil
         } catch {
             return error.description.isEmpty ? "an error that says nothing" : nil

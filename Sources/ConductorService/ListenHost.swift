@@ -1,0 +1,74 @@
+import ConductorRPC
+import Glibc
+import NIOCore
+import Notifications
+
+/// What `listen.host` stands for.
+///
+/// | text | listens on |
+/// |---|---|
+/// | `*` | all addresses, IPv6 and IPv4; on a machine without IPv6 all of IPv4 |
+/// | `::`, `[::]` | all addresses, IPv6 and IPv4 |
+/// | `0.0.0.0` | all addresses of IPv4 |
+/// | `192.0.2.1`, `2001:db8::1`, `[2001:db8::1]` | this address |
+/// | `edge-1.example` | the first address that the name stands for |
+package struct ListenHost: Sendable, Hashable {
+    /// One way to listen.
+    package enum Binding: Sendable, Hashable {
+        /// All addresses, by an IPv6 socket that takes IPv4 too.
+        case all
+        /// An address, or the first one of a name.
+        case one(String)
+
+        /// What is listened on, `host:port` each, where the socket has this address.
+        func addresses(of socket: SocketAddress) -> [String] {
+            let own = socket.hostAndPort ?? "unknown"
+            return self == .all ? [own, "0.0.0.0:\(socket.port ?? 0)"] : [own]
+        }
+    }
+
+    /// The ways to listen, of which the first counts that the machine has. Never empty.
+    package let bindings: [Binding]
+
+    /// - Throws: ``ConductorServerError`` for a text that is none of these.
+    package init(_ text: String) throws(ConductorServerError) {
+        let hasBrackets = text.hasPrefix("[") && text.hasSuffix("]") && text.utf8.count > 2
+        let host = hasBrackets ? String(text.dropFirst().dropLast()) : text
+        switch host {
+        case "*" where !hasBrackets: self.bindings = [.all, .one("0.0.0.0")]
+        case "::": self.bindings = [.all]
+        case _ where Self.isIPv6(host) || !hasBrackets && Self.isNameOrIPv4(host): self.bindings = [.one(host)]
+        default:
+            throw ConductorServerError(
+                listenHost: "must be an IP address of this machine, a name of it, or * for all addresses, IPv6 and IPv4"
+                    + (host.contains(":") ? "; a port belongs into listen.port" : ""))
+        }
+    }
+
+    /// Whether the error of a bind says that the machine has no IPv6: the kernel lacks it, or an administrator has switched
+    /// it off.
+    package static func isOfMissingIPv6(_ number: CInt?) -> Bool {
+        number == EAFNOSUPPORT || number == EADDRNOTAVAIL
+    }
+
+    /// Whether the text is an IPv6 address, perhaps with a zone: `fe80::1%eth0`.
+    private static func isIPv6(_ text: String) -> Bool {
+        let parts = text.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let first = parts.first, Self.isAddress(String(first), in: AF_INET6) else { return false }
+        return parts.dropFirst().allSatisfy { !$0.isEmpty }
+    }
+
+    private static func isAddress(_ text: String, in family: CInt) -> Bool {
+        var bytes = [UInt8](repeating: 0, count: 16)
+        return unsafe inet_pton(family, text, &bytes) == 1
+    }
+
+    /// Whether the text is an IPv4 address in its four parts, or can be a name of DNS or of a hosts file.
+    private static func isNameOrIPv4(_ text: String) -> Bool {
+        // What has digits and dots alone is an address to resolvers, in forms that are easily mistyped: `10.1` is 10.0.0.1.
+        if text.utf8.allSatisfy({ $0 == UInt8(ascii: ".") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) {
+            return Self.isAddress(text, in: AF_INET)
+        }
+        return (1...253).contains(text.utf8.count) && text.utf8.allSatisfy(\.isDottedNameByte)
+    }
+}

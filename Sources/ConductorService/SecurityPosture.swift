@@ -1,0 +1,80 @@
+/// What of a conductor's settings decides how much its guests and its networks are trusted.
+package struct SecurityPosture: Sendable, Hashable {
+    /// Whether contexts must be signed.
+    package var signatures: ContextVerifier.Policy
+    /// Whether guests' certificates are looked up in revocation lists.
+    package var hasGuestRevocationList: Bool
+    /// Where a certificate names its instance.
+    package var identity: IdentitySource
+    /// Whether a certificate must name its tenant.
+    package var requiresTenant: Bool
+    /// The brokers on other machines to which everything is sent in the clear, `host:port` each.
+    package var plaintextBrokers: [String]
+
+    /// A posture of these values.
+    package init(
+        signatures: ContextVerifier.Policy, hasGuestRevocationList: Bool, authorization: GuestAuthorization,
+        plaintextBrokers: [String]
+    ) {
+        self.signatures = signatures
+        self.hasGuestRevocationList = hasGuestRevocationList
+        self.identity = authorization.source
+        self.requiresTenant = authorization.requiresTenant
+        self.plaintextBrokers = plaintextBrokers
+    }
+
+    /// What is allowed and not safe, in the order of the manual; empty where nothing is.
+    package var warnings: [SecurityWarning] {
+        var warnings: [SecurityWarning] = []
+        if self.signatures == .off { warnings.append(.signaturesOff) }
+        if !self.hasGuestRevocationList { warnings.append(.noGuestRevocationList) }
+        // A signature names the tenant as well as a certificate does.
+        if !self.requiresTenant, self.signatures != .require { warnings.append(.tenantNotRequired) }
+        if self.identity == .spiffe(.throwAway) { warnings.append(.throwAwayTrustDomain) }
+        if !self.plaintextBrokers.isEmpty { warnings.append(.plaintextBroker(self.plaintextBrokers)) }
+        return warnings
+    }
+}
+
+/// A setting that is allowed, and not safe.
+package struct SecurityWarning: Sendable, Hashable, CustomStringConvertible {
+    /// The same for each warning of a kind, for the log.
+    package let phrase: String
+    /// The setting.
+    package let setting: String
+    /// What can happen, as a clause.
+    package let risk: String
+    /// What to do, as a clause.
+    package let remedy: String
+
+    /// One sentence.
+    package var description: String { "\(self.phrase) (\(self.setting)): \(self.risk); \(self.remedy)." }
+
+    fileprivate static let signaturesOff = SecurityWarning(
+        phrase: "Contexts are not checked for signatures", setting: "context_signatures.mode",
+        risk: "a guest can report operations that nobody asked for",
+        remedy: "have the control plane sign contexts, and set it to accept, then to require")
+
+    fileprivate static let noGuestRevocationList = SecurityWarning(
+        phrase: "Guests are not looked up in a revocation list", setting: "tls.guest_crl",
+        risk: "a guest that was broken into is served until its certificate expires",
+        remedy: "set it to the file of the authority's list")
+
+    fileprivate static let tenantNotRequired = SecurityWarning(
+        phrase: "Certificates without a tenant are accepted", setting: "identity.require_tenant",
+        risk: "a guest with such a certificate can name any tenant",
+        remedy: "issue spiffe://TRUST-DOMAIN/tenant/TENANT/instance/ID, and set it to true")
+
+    fileprivate static let throwAwayTrustDomain = SecurityWarning(
+        phrase: "The trust domain is the one of throw-away certificates", setting: "identity.trust_domain",
+        risk: "\(TrustDomain.throwAway) is in every certificate that was made for trying out",
+        remedy: "set it to a name of your own, and issue certificates with it")
+
+    fileprivate static func plaintextBroker(_ hosts: [String]) -> SecurityWarning {
+        SecurityWarning(
+            phrase: "The broker is reached without TLS", setting: "messaging.transport_url",
+            risk:
+                "the password and every notification cross the network to \(hosts.joined(separator: ", ")) in the clear",
+            remedy: "use ssl=1 and ssl_ca_file")
+    }
+}

@@ -1,0 +1,26 @@
+internal import Glibc
+
+/// A DNS name or an IP address without brackets, as far as its text tells.
+struct HostName {
+    private let text: String
+
+    init(_ text: String) { self.text = text }
+
+    /// Whether it is an IPv6 address, perhaps with a zone: `fe80::1%eth0`.
+    var isIPv6: Bool {
+        let parts = self.text.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
+        return self.bytes(of: String(parts[0]), family: AF_INET6) != nil && parts.dropFirst().allSatisfy { !$0.isEmpty }
+    }
+
+    /// Whether it means this machine and can mean no other: `localhost`, 127.0.0.0/8 or ::1.
+    var isLoopback: Bool {
+        if self.text.lowercased() == "localhost" { return true }
+        if let bytes = self.bytes(of: self.text, family: AF_INET) { return bytes[0] == 127 }
+        return self.bytes(of: self.text, family: AF_INET6) == [UInt8](repeating: 0, count: 15) + [1]
+    }
+
+    private func bytes(of text: String, family: Int32) -> [UInt8]? {
+        var bytes = [UInt8](repeating: 0, count: 16)
+        return inet_pton(family, text, &bytes) == 1 ? bytes : nil
+    }
+}

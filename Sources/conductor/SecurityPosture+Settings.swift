@@ -1,0 +1,26 @@
+import ConductorService
+import Logging
+import Notifier
+import Settings
+
+extension SecurityPosture {
+    /// - Parameters:
+    ///   - settings: the program's.
+    ///   - authorization: what was made of them.
+    init(_ settings: Settings, authorization: GuestAuthorization) throws {
+        let usesBroker = try settings.drivers().contains { $0 == .messaging || $0 == .messagingv2 }
+        self.init(
+            signatures: ContextVerifier.Policy(rawValue: try settings.string("context_signatures.mode")) ?? .require,
+            hasGuestRevocationList: try settings.optionalString("tls.guest_crl") != nil, authorization: authorization,
+            plaintextBrokers: usesBroker ? try MessagingDriver.Configuration(settings)?.plaintextHosts ?? [] : [])
+    }
+
+    /// Logs each warning.
+    func log(to logger: Logger) {
+        for warning in self.warnings {
+            logger.warning(
+                "\(warning.phrase)",
+                metadata: ["setting": "\(warning.setting)", "risk": "\(warning.risk)", "remedy": "\(warning.remedy)"])
+        }
+    }
+}

@@ -1,0 +1,64 @@
+import ConductorService
+import Testing
+
+/// What `serve` and `check-config` warn of.
+@Suite struct SecurityPostureTests {
+    private static let own = TrustDomain("cloud.example") ?? .throwAway
+    private static let safe = SecurityPosture(
+        signatures: .require, hasGuestRevocationList: true,
+        authorization: GuestAuthorization(source: .spiffe(Self.own), requiresTenant: true), plaintextBrokers: [])
+
+    private func settings(_ change: (inout SecurityPosture) -> Void) -> [String] {
+        var posture = Self.safe
+        change(&posture)
+        return posture.warnings.map(\.setting)
+    }
+
+    @Test func aSafeConfigurationHasNoWarning() { #expect(Self.safe.warnings.isEmpty) }
+
+    @Test func signaturesThatAreOffAreWarnedOf() {
+        #expect(self.settings { $0.signatures = .off } == ["context_signatures.mode"])
+        #expect(self.settings { $0.signatures = .accept }.isEmpty)
+    }
+
+    @Test func aMissingRevocationListIsWarnedOf() {
+        #expect(self.settings { $0.hasGuestRevocationList = false } == ["tls.guest_crl"])
+    }
+
+    @Test func certificatesWithoutTenantsAreWarnedOf() {
+        for policy in ContextVerifier.Policy.allCases {
+            let settings = self.settings {
+                $0.signatures = policy
+                $0.requiresTenant = false
+            }
+            // A signature names the tenant.
+            #expect(settings.contains("identity.require_tenant") == (policy != .require))
+        }
+    }
+
+    @Test func theQuickstartsTrustDomainIsWarnedOf() {
+        #expect(self.settings { $0.identity = .spiffe(.throwAway) } == ["identity.trust_domain"])
+        // It plays no part.
+        #expect(self.settings { $0.identity = .commonName }.isEmpty)
+    }
+
+    @Test func plaintextToTheBrokerIsWarnedOf() {
+        #expect(self.settings { $0.plaintextBrokers = ["192.0.2.1:5672"] } == ["messaging.transport_url"])
+    }
+
+    @Test func eachIsToldOnceWithSettingRiskAndRemedy() {
+        let posture = SecurityPosture(
+            signatures: .off, hasGuestRevocationList: false, authorization: GuestAuthorization(),
+            plaintextBrokers: ["192.0.2.1:5672", "broker.example:5672"])
+        let warnings = posture.warnings
+        #expect(
+            warnings.count == 5 && Set(warnings.map(\.setting)).count == 5 && Set(warnings.map(\.phrase)).count == 5)
+        for warning in warnings {
+            #expect(warning.description.contains("(\(warning.setting)): ") && warning.description.hasSuffix("."))
+            #expect(!warning.risk.isEmpty && !warning.remedy.isEmpty && !warning.description.contains("\n"))
+        }
+        #expect(warnings.last?.description.contains("192.0.2.1:5672, broker.example:5672") == true)
+        // The phrase is the same whatever is behind it.
+        #expect(warnings.allSatisfy { !$0.phrase.contains("192.0.2.1") })
+    }
+}
