@@ -33,6 +33,7 @@ struct CheckConfig: AsyncParsableCommand {
                 names: try settings.drivers(), messaging: MessagingDriver.Configuration(settings),
                 redaction: Redaction(settings), logger: .init(label: "conductor"))
             _ = try settings.contextVerifier()
+            _ = try ConductorServer.Configuration(settings)
             _ = try ReportSettings(settings, catalogues: catalogues, logger: .init(label: "conductor"))
         }
     }
