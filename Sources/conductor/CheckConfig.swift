@@ -40,6 +40,7 @@ struct CheckConfig: AsyncParsableCommand {
                 names: try settings.drivers(), messaging: MessagingDriver.Configuration(settings),
                 redaction: Redaction(settings), logger: .init(label: "conductor"))
             _ = try settings.contextVerifier()
+            _ = try ConductorServer.Configuration(settings)
             _ = try ReportSettings(settings, catalogues: catalogues, logger: .init(label: "conductor"))
             warnings += try SecurityPosture(settings, authorization: authorization).warnings.map(\.description)
             for warning in warnings { ConductorExit.say("warning: \(warning)") }

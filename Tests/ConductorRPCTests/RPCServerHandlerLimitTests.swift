@@ -160,6 +160,21 @@ private final class ScriptedAdmission: RPCAdmission {
         _ = try channel.finish()
     }
 
+    @Test func blankLinesPastTheShareCloseTheConnection() throws {
+        let channel = try self.channel()
+        try channel.writeInbound(self.ping(1))
+        self.admission.state.withLockedValue { $0.waits = [.milliseconds(40)] }
+        try channel.writeInbound(ByteBuffer(string: "\n\n\n" + String(buffer: self.ping(2))))
+        // The rest is not looked at, and what was taken before is answered.
+        #expect(self.admission.state.withLockedValue { $0.requests } == 2)
+        #expect(self.requests.count == 1)
+        let refusal = try self.answers(channel)
+        #expect(refusal.count == 1 && refusal.first?.contains(#""retry_after_ms":42"#) == true)
+        self.requests.answerFirst()
+        #expect(try self.answers(channel).count == 1)
+        #expect(!channel.isActive)
+    }
+
     // MARK: What all connections hold
 
     @Test func whoHoldsMostInputIsClosedAndSmallLinesGoOn() throws {

@@ -139,6 +139,19 @@ struct ConductorConfigurationTests {
         }
     }
 
+    @Test("Limits that do not fit each other are named")
+    func limits() async throws {
+        try await RelayFixture.with { relay in
+            for command in ["serve", "check-config"] {
+                let sentence = try await self.sentence(
+                    try relay.conductorFile(), ["limits.buffered_input=1048576", "limits.line_bytes=1048577"],
+                    command: command)
+                #expect(sentence.hasPrefix("limits.buffered_input is 1048576, "))
+                #expect(sentence.contains("limits.line_bytes"))
+            }
+        }
+    }
+
     @Test("A messaging driver without a transport URL asks for it")
     func noTransportURL() async throws {
         try await RelayFixture.with { relay in

@@ -35,6 +35,15 @@ package protocol RPCGuestShare: Sendable {
 }
 
 extension RPCError {
+    /// More empty lines, or records without a line, than the peer's share.
+    static func nothingAtAll(retryAfter: TimeAmount) -> RPCError {
+        RPCError(
+            .rateLimited,
+            """
+            This guest sends more empty lines, or TLS records of a few bytes, than its share. The connection is closed.
+            """, retryAfterMilliseconds: Int(retryAfter.nanoseconds / 1_000_000) + 2)
+    }
+
     /// A request past its peer's share. A millisecond more than that lasts, so that rounding refuses nobody twice.
     static func rateLimited(retryAfter: TimeAmount) -> RPCError {
         RPCError(

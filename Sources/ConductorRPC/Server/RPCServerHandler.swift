@@ -248,7 +248,15 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         self.takeRequests(context: context)
         let tokens = self.records.read(
             upTo: self.tls?.recordsRead ?? 0, bytes: bytes.readableBytes, lines: self.splitter.endedLines - endedLines)
-        for _ in 0..<tokens { _ = self.share?.request(now: now) }
+        for _ in 0..<tokens where self.state.keepsInput { self.charge(now: now, context: context) }
+    }
+
+    /// Takes a token for what is no request. Where there is none the connection is closed: nobody waits for an answer, and what is
+    /// left of it would be looked at for as long as the share is small.
+    private func charge(now: NIODeadline, context: ChannelHandlerContext) {
+        guard let wait = self.share?.request(now: now) else { return }
+        self.dropInput(context: context)
+        self.leave(.nothingAtAll(retryAfter: wait), context: context)
     }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -294,7 +302,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
                 if line.readableBytes > Self.bytesAtOnce || !line.readableBytesView.allSatisfy(\.isWhitespace) {
                     self.take(line, outbox, now: now, context: context)
                 } else {
-                    _ = self.share?.request(now: now)
+                    self.charge(now: now, context: context)
                 }
             case .tooLong:
                 self.state.taken()
@@ -307,6 +315,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
                 outbox.append(.init(id: .null, result: .failure(error)))
             }
         }
+        guard self.state.keepsInput else { return }
         // Nothing was looked at: a line that has begun has the time that it had, however often it waits for a turn.
         if waits, self.splitter.endedLines == endedLines { return }
         // What lies here unread may well be whole lines.
