@@ -23,6 +23,7 @@ package struct Relay: RPCRequestHandler {
     private let verifier: ContextVerifier?
     private let ledger: NIOLockedValueBox<RelayLedger<Completion>>
     private let limits: ReportLimits
+    private let audit: OutcomeAudit?
     private let logger: Logger
 
     /// What the relay says of itself in `server_type`.
@@ -40,11 +41,13 @@ package struct Relay: RPCRequestHandler {
     ///   - authorization: decides who a guest is and what it may say.
     ///   - verifier: checks contexts that the control plane has signed; with nil tokens are not looked at.
     ///   - limits: how large what a guest reports may be.
+    ///   - audit: writes a line for each accepted outcome; nil for none.
     ///   - logger: told what goes wrong behind the relay; guests are told less.
     package init(
         notifier: Notifier, catalogues: Catalogues, publisherID: String, address: String? = nil,
         rememberedIDs: Int = Self.defaultRememberedIDs, authorization: GuestAuthorization = GuestAuthorization(),
-        verifier: ContextVerifier? = nil, limits: ReportLimits = ReportLimits(), logger: Logger
+        verifier: ContextVerifier? = nil, limits: ReportLimits = ReportLimits(), audit: OutcomeAudit? = nil,
+        logger: Logger
     ) {
         self.notifier = notifier
         self.catalogues = catalogues
@@ -53,6 +56,7 @@ package struct Relay: RPCRequestHandler {
         self.authorization = authorization
         self.refusals = RefusalLog(authorization, logger: logger)
         self.limits = limits
+        self.audit = audit
         self.verifier = verifier
         self.ledger = NIOLockedValueBox(
             RelayLedger(
@@ -124,17 +128,27 @@ package struct Relay: RPCRequestHandler {
             completion(.success(.taken(messageID, .disabled)))
             return
         }
+        let audited: OutcomeAudit.Reservation?
+        do throws(RPCError) {
+            audited = try self.audit?.reserve(for: checked.message, from: peer, isSigned: checked.signed != nil)
+        } catch {
+            self.refuse(error, peer, completion)
+            return
+        }
         let key = OutcomeKey(messageID, from: peer.identity)
         let content = checked.message.contentDigest
         let arrival = self.ledger.withLockedValue {
             $0.arrived(
                 key, content: content, operation: checked.signed, isLate: checked.expiry != nil,
-                leftOut: checked.leftOut, waiter: completion)
+                leftOut: checked.leftOut, waiter: audited?.joining(completion) ?? completion)
         }
+        if !arrival.isAccepted { audited?.release() }
         switch arrival {
-        case .isNew: self.publish(checked.message, key, checked.signed, completion)
+        case .isNew: self.publish(checked.message, key, checked.signed, audited, completion)
         case .joined: break
-        case .wasConfirmed: completion(.success(.taken(messageID, .duplicate)))
+        case .wasConfirmed:
+            audited?.accepted(.duplicate)
+            completion(.success(.taken(messageID, .duplicate)))
         case .conflicts: completion(.failure(.conflict))
         case .operationIsBeingEnded: completion(.failure(.operationIsBeingEnded))
         case .operationWasEnded: self.tell(.operationWasEnded, peer, completion)
@@ -156,7 +170,7 @@ package struct Relay: RPCRequestHandler {
 
     private func publish(
         _ message: NotificationMessage, _ key: OutcomeKey, _ signed: SignedOperation?,
-        _ completion: @escaping Completion
+        _ audited: OutcomeAudit.Reservation?, _ completion: @escaping Completion
     ) {
         // Of the report only what is needed: what the guest said besides it must not lie here until the broker confirms.
         self.notifier.enqueue(message) { [ledger, logger, forgetting, messageID = message.messageID] result in
@@ -167,11 +181,12 @@ package struct Relay: RPCRequestHandler {
                     metadata: ["message_id": "\(messageID)", "error": "\(error)"])
             }
             guard !Sabotage.acknowledgeBeforeConfirm.isOn else { return }
-            Self.settle(key, signed, messageID, result, ledger, forgetting, completion)
+            Self.settle(key, signed, messageID, result, ledger, forgetting, audited, completion)
         }
         FaultPoint.conductorBeforeConfirm.reached()
         if Sabotage.acknowledgeBeforeConfirm.isOn {
-            Self.settle(key, signed, message.messageID, .success(()), self.ledger, self.forgetting, completion)
+            Self.settle(
+                key, signed, message.messageID, .success(()), self.ledger, self.forgetting, audited, completion)
         }
     }
 
@@ -179,11 +194,17 @@ package struct Relay: RPCRequestHandler {
     private static func settle(
         _ key: OutcomeKey, _ signed: SignedOperation?, _ messageID: MessageID,
         _ result: Result<Void, DriverError>, _ ledger: NIOLockedValueBox<RelayLedger<Completion>>,
-        _ forgetting: Notice, _ completion: Completion
+        _ forgetting: Notice, _ audited: OutcomeAudit.Reservation?, _ completion: Completion
     ) {
         var refusal: RPCError?
         var mayHaveArrived = true
         if case .failure(let error) = result { (refusal, mayHaveArrived) = (RPCError(error), error.mayHaveArrived) }
+        // Before anybody is answered: what a guest knows to be published has its line.
+        if refusal == nil || mayHaveArrived {
+            audited?.accepted(refusal == nil ? .published : .unconfirmed)
+        } else {
+            audited?.release()
+        }
         let now = NotificationTimestamp.now().microsecondsSinceEpoch / 1_000_000
         let (joined, hasForgotten) = ledger.withLockedValue { [code = refusal?.code, mayHaveArrived] ledger in
             let forgotten = ledger.counters.forgottenOperations

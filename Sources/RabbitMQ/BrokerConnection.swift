@@ -80,10 +80,13 @@ final class BrokerConnection {
         var properties = self.properties
         let status = Self.withBytes(message.queue) { key in
             message.body.withUnsafeBytes { body in
-                self.watchdog.guarding {
-                    amqp_basic_publish(
-                        self.state, Self.publishing, self.exchange, key, 1, 0, &properties,
-                        amqp_bytes_t(len: body.count, bytes: UnsafeMutableRawPointer(mutating: body.baseAddress)))
+                Self.withHeaders(guest: message.sender?.name ?? "") { headers in
+                    properties.headers = headers
+                    return self.watchdog.guarding {
+                        amqp_basic_publish(
+                            self.state, Self.publishing, self.exchange, key, 1, 0, &properties,
+                            amqp_bytes_t(len: body.count, bytes: UnsafeMutableRawPointer(mutating: body.baseAddress)))
+                    }
                 }
             }
         }
@@ -279,6 +282,18 @@ final class BrokerConnection {
         var text = text
         return text.withUTF8 {
             body(amqp_bytes_t(len: $0.count, bytes: UnsafeMutableRawPointer(mutating: $0.baseAddress)))
+        }
+    }
+
+    /// A table with the header of a guest of this name, or an empty one for no name. It is valid within the closure only.
+    private static func withHeaders<T>(guest name: String, _ body: (amqp_table_t) -> T) -> T {
+        guard !name.isEmpty else { return body(amqp_empty_table) }
+        return self.withBytes(name) { bytes in
+            var entry = amqp_table_entry_t()
+            entry.key = self.constant(OutgoingMessage.guestHeader)
+            entry.value.kind = UInt8(AMQP_FIELD_KIND_UTF8.rawValue)
+            entry.value.value.bytes = bytes
+            return withUnsafeMutablePointer(to: &entry) { body(amqp_table_t(num_entries: 1, entries: $0)) }
         }
     }
 

@@ -30,6 +30,17 @@ enum ConductorExit {
         }
     }
 
+    /// Does the same with a log, whose last lines are written before the sentence.
+    static func mapErrors(closing log: ConductorLog, _ body: (ConductorLog) async throws -> Void) async throws {
+        do {
+            try await body(log)
+        } catch {
+            await log.close()
+            throw Self.exit(for: error)
+        }
+        await log.close()
+    }
+
     /// Runs the body, and turns what a user can mend into a sentence on standard error and an exit code.
     static func mapErrors(_ body: () throws -> Void) throws {
         do {

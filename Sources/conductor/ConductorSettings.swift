@@ -71,6 +71,9 @@ enum ConductorSettings {
             .choice(
                 "log.level", among: ["debug", "info", "warning", "error"], default: "info",
                 help: "What is logged, on standard error."),
+            .boolean(
+                "audit.outcomes", default: true,
+                help: "Log a line for each accepted outcome, with the guest that it came from."),
             .strings("redaction.fields", help: "Names of fields to redact besides the standard ones."),
             .strings(
                 "redaction.patterns",

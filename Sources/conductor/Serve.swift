@@ -28,10 +28,11 @@ struct Serve: AsyncParsableCommand {
         _ = signal(SIGHUP, SIG_IGN)
         // Before anything asks for an event loop.
         NIOSingletons.groupLoopCountSuggestion = Processors.usable
-        try await ConductorExit.mapErrors {
+        try await ConductorExit.mapErrors(closing: ConductorLog()) { log in
             let settings = try await self.options.load()
-            var logger = Logger(label: "conductor") { StreamLogHandler.standardError(label: $0) }
+            var logger = log.logger
             logger.logLevel = Logger.Level(rawValue: try settings.string("log.level")) ?? .info
+            let audit = try settings.boolean("audit.outcomes") ? log.audit(warnings: logger) : nil
 
             let tls = LiveTLSContext(try TLSContext(settings))
             let interval = try settings.duration("tls.reload_interval")
@@ -61,7 +62,7 @@ struct Serve: AsyncParsableCommand {
                 address: try settings.optionalString("publisher.address"),
                 rememberedIDs: try settings.integer("limits.remembered_ids"),
                 authorization: authorization,
-                verifier: signatures?.verifier, limits: try ReportLimits(settings), logger: logger)
+                verifier: signatures?.verifier, limits: try ReportLimits(settings), audit: audit, logger: logger)
             var listener = try ConductorServer.Configuration(settings)
             DescriptorLimit.makeRoom(for: &listener.limits, logger: logger)
             let server = ConductorServer(
@@ -88,7 +89,13 @@ struct Serve: AsyncParsableCommand {
                 server.connections.log(to: logger)
                 relay.counters.log("Since the start", to: logger)
             }
-            try await group.run()
+            do {
+                try await group.run()
+            } catch {
+                await audit?.drain(within: ConductorLog.patience)
+                throw error
+            }
+            await audit?.drain(within: ConductorLog.patience)
         }
     }
 }

@@ -85,6 +85,20 @@ package final class BrokerClient: @unchecked Sendable {
         }
     }
 
+    /// Binds a queue to an exchange.
+    package func bind(_ queue: String, to exchange: String, key: String) async throws {
+        try await self.run { connection in
+            _ = connection.withBytes(queue) { queue in
+                connection.withBytes(exchange) { exchange in
+                    connection.withBytes(key) { key in
+                        amqp_queue_bind(connection.state, 1, queue, exchange, key, amqp_empty_table)
+                    }
+                }
+            }
+            try connection.check("queue.bind \(queue)")
+        }
+    }
+
     private func run<T: Sendable>(_ body: @escaping @Sendable (Connection) throws -> T) async throws -> T {
         try await withCheckedThrowingContinuation { continuation in
             self.queue.async {
@@ -148,7 +162,11 @@ private final class Connection {
         if has(AMQP_BASIC_CONTENT_TYPE_FLAG) { properties.contentType = self.string(raw.content_type) }
         if has(AMQP_BASIC_CONTENT_ENCODING_FLAG) { properties.contentEncoding = self.string(raw.content_encoding) }
         if has(AMQP_BASIC_HEADERS_FLAG) {
-            properties.headers = (0..<Int(raw.headers.num_entries)).map { self.string(raw.headers.entries[$0].key) }
+            let entries = (0..<Int(raw.headers.num_entries)).map { raw.headers.entries[$0] }
+            properties.headers = entries.map { self.string($0.key) }
+            for entry in entries where entry.value.kind == UInt8(AMQP_FIELD_KIND_UTF8.rawValue) {
+                properties.headerTexts[self.string(entry.key)] = self.string(entry.value.value.bytes)
+            }
         }
         if has(AMQP_BASIC_DELIVERY_MODE_FLAG) { properties.deliveryMode = raw.delivery_mode }
         if has(AMQP_BASIC_PRIORITY_FLAG) { properties.priority = raw.priority }

@@ -6,6 +6,8 @@ package struct ReceivedMessage: Sendable, Hashable {
         package var contentEncoding: String?
         /// Names of the headers; empty and nil differ on the wire.
         package var headers: [String]?
+        /// The values of those headers that are texts.
+        package var headerTexts: [String: String] = [:]
         package var deliveryMode: UInt8?
         package var priority: UInt8?
         /// Of the other properties those that are present: `message_id`, `timestamp` …

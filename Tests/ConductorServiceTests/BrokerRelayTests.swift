@@ -210,6 +210,34 @@ import Testing
         }
     }
 
+    /// Whatever a report says, the header is the certificate's, and the longest that there can be has room.
+    @Test func theHeaderOfAMessageNamesTheGuestOfTheCertificate() async throws {
+        let broker = try TestBroker.shared()
+        let topic = UniqueTopic()
+        let (tenant, instance) = (String(repeating: "t", count: 255), String(repeating: "i", count: 255))
+        let certificates = try TestCertificates()
+        try certificates.write(
+            "guest", TestCertificates.guest(of: certificates.authority, instance: instance, tenant: tenant))
+        try await withConductor(try self.notifier(broker.url, topic), certificates: certificates) { conductor in
+            let connection = try await conductor.connect()
+            let context = NotificationContext(
+                operation: "database_create", requestID: "req-1", tenantID: tenant, userID: "inst-2",
+                clientIP: "198.51.100.7", payload: ["instance_id": .string(instance), "dbname": "x-conductor-guest"])
+            while true {
+                do {
+                    let report = OutcomeReport(context: context, outcome: .end(payload: [:]))
+                    _ = try await connection.call(.notify(report))
+                    break
+                } catch RPCCallError.refused(let error) where error.code == .brokerUnavailable {
+                    await Task.yield()
+                }
+            }
+            let message = try #require(try await BrokerClient(broker).get(topic.info))
+            #expect(message.properties.headerTexts == ["x-conductor-guest": "\(tenant)/\(instance)"])
+            await connection.close()
+        }
+    }
+
     @Test(arguments: [DriverName.messaging, .messagingv2])
     func publishesErrorsToTheErrorQueue(driver: DriverName) async throws {
         let broker = try TestBroker.shared()
@@ -225,7 +253,8 @@ import Testing
             #expect(message.properties.contentType == "application/json")
             #expect(message.properties.contentEncoding == "utf-8")
             #expect(message.properties.deliveryMode == 2)
-            #expect(message.properties.headers == [])
+            #expect(message.properties.headers == ["x-conductor-guest"])
+            #expect(message.properties.headerTexts == ["x-conductor-guest": "inst-1"])
             #expect(message.properties.others.isEmpty)
             var body = try #require(try JSONValue(json: message.body).object)
             if driver == .messagingv2 {

@@ -103,7 +103,12 @@ struct CeilometerTests {
             names: [driver], messaging: messaging, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await notifier.run() }
-            for sample in samples { try await self.emit(sample.message, notifier) }
+            for sample in samples {
+                // As if a guest had reported it: its message has the header that names the guest.
+                var message = sample.message
+                message.sender = NotificationSender(key: 1, name: "tenant-1/guest-1")
+                try await self.emit(message, notifier)
+            }
             group.cancelAll()
         }
         let client = BrokerClient(broker)

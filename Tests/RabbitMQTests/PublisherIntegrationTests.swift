@@ -47,6 +47,34 @@ struct PublisherIntegrationTests {
         try await self.cleanUp(self.names.info)
     }
 
+    @Test("a guest's message has the guest's name in a header, whatever its length, and others' have none")
+    func guestHeader() async throws {
+        let names = ["inst-1", "tenant-1/inst-1", String(repeating: "n", count: OutgoingMessage.Sender.longestName)]
+        let senders =
+            names.map { OutgoingMessage.Sender?.some(.init(key: 1, name: $0)) } + [nil, .init(key: 2, name: "")]
+        // Bodies of one frame and of several.
+        let sizes = [2, 300_000]
+        try await withConnectedPublisher(self.configuration()) { [names = self.names] publisher, _ in
+            for size in sizes {
+                for (number, sender) in senders.enumerated() {
+                    var body = Array("\(number)".utf8)
+                    body += Array(repeating: UInt8(ascii: " "), count: size - body.count)
+                    try await publisher.publish(OutgoingMessage(queue: names.info, body: body, sender: sender))
+                }
+            }
+        }
+        let received = try await self.client.getAll(self.names.info)
+        let expected = names.map { ["x-conductor-guest": $0] } + [[:], [:]]
+        #expect(received.map(\.properties.headerTexts) == expected + expected)
+        #expect(received.map(\.properties.headers) == (expected + expected).map { Optional(Array($0.keys)) })
+        #expect(received.map(\.body.count) == sizes.flatMap { size in senders.map { _ in size } })
+        var properties = received.map(\.properties)
+        for index in properties.indices { (properties[index].headers, properties[index].headerTexts) = ([], [:]) }
+        // Of everything else all have the same.
+        #expect(Set(properties).count == 1)
+        try await self.cleanUp(self.names.info)
+    }
+
     @Test("10,000 messages at once are all confirmed, in order and once each")
     func pipelined() async throws {
         let messages = numbered(10_000, queue: self.names.info, size: 1024)

@@ -28,6 +28,14 @@ package struct RelayLedger<Waiter> {
         case operationIsBound
         /// What the control plane signed has expired, and this outcome was not published before that.
         case isTooLate
+
+        /// Whether the outcome is, or will be, answered as one that was accepted.
+        package var isAccepted: Bool {
+            switch self {
+            case .isNew, .joined, .wasConfirmed: true
+            case .conflicts, .operationWasEnded, .operationIsBeingEnded, .operationIsBound, .isTooLate: false
+            }
+        }
     }
 
     /// The counters now.

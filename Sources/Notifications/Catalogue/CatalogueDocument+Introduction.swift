@@ -94,5 +94,9 @@ extension CatalogueDocument {
         notification is sent; `_unique_id` is new for each send, since an oslo consumer never acknowledges a second message with
         one it has seen.
 
+        In RabbitMQ a message has the properties of oslo.messaging's: `content_type`, `content_encoding`, `delivery_mode` 2,
+        `priority` 0. What a guest has reported has one header in addition, `x-conductor-guest`: the name in its certificate,
+        `TENANT/INSTANCE` or `INSTANCE`. Consumers of oslo.messaging ignore headers.
+
         """
 }

@@ -7,8 +7,9 @@ import Notifications
 import Notifier
 import TLSSocket
 
-/// `relay-instructions COUNT`: so many reports from the line to the answer, in this process: cut, read, checked, redacted, put into
-/// oslo's envelope, counted, answered. No network, no broker, no threads: `Tests/Benchmarks/instructions` counts what it executes.
+/// `relay-instructions COUNT [--no-audit]`: so many reports from the line to the answer, in this process: cut, read, checked, redacted,
+/// put into oslo's envelope, counted, answered, and their audit lines written to /dev/null. No network, no broker, no threads:
+/// `Tests/Benchmarks/instructions` counts what it executes.
 @main
 enum RelayInstructions {
     private static let instance = "2f4a9c1e-6d0b-4b7e-9d53-3f1f0c7a55aa"
@@ -16,15 +17,20 @@ enum RelayInstructions {
     private static let batch = 16
 
     static func main() throws {
-        guard CommandLine.arguments.count == 2, let count = Int(CommandLine.arguments[1]), count > 0 else {
-            FileHandle.standardError.write(Data("usage: relay-instructions COUNT\n".utf8))
+        let arguments = CommandLine.arguments.dropFirst()
+        guard let count = arguments.first.flatMap({ Int($0) }), count > 0,
+            ["--no-audit"].starts(with: arguments.dropFirst())
+        else {
+            FileHandle.standardError.write(Data("usage: relay-instructions COUNT [--no-audit]\n".utf8))
             exit(64)
         }
+        let audit = arguments.count == 1 ? try BatchedAudit() : nil
         let certificate = PeerCertificate(
             commonName: nil, uris: ["spiffe://conductor.test/instance/\(Self.instance)"], dnsNames: [],
             serialNumber: "01", notBefore: 0, notAfter: .max, sha256: "")
         let relay = Relay(
             notifier: Notifier(drivers: [EncodingDriver()]), catalogues: .builtIn, publisherID: "conductor.bench",
+            audit: audit?.audit,
             logger: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() })
         let peer = RPCPeer(
             certificate: certificate, identity: relay.identity(of: certificate), remoteAddress: "192.0.2.9:5",
@@ -53,12 +59,43 @@ enum RelayInstructions {
                 answered += 1
             }
             relay.flush()
+            audit?.write()
             guard writer.bytes.count > 0 else { throw CountingError(description: "nothing was answered") }
         }
         guard answered == count, relay.counters.published == count else {
             throw CountingError(description: "\(answered) of \(count) reports were answered")
         }
+        guard audit?.isWhole(count) ?? true else { throw CountingError(description: "audit lines are missing") }
     }
+}
+
+/// Audit lines as `conductor serve` makes them, but in this thread and into /dev/null, once for the reports of one read.
+///
+/// @unchecked: it is used on the one thread that there is.
+private final class BatchedAudit: @unchecked Sendable {
+    private var work: [@Sendable () -> Void] = []
+    private let file: FileHandle
+    private var lines = 0
+    private(set) lazy var audit = OutcomeAudit(
+        warnings: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() }, execute: { self.work.append($0) }
+    ) { records in
+        self.lines += records.count
+        try? self.file.write(contentsOf: Data(AuditRecord.lines(of: records).utf8))
+    }
+
+    init() throws {
+        guard let file = FileHandle(forWritingAtPath: "/dev/null") else {
+            throw CountingError(description: "/dev/null cannot be opened")
+        }
+        self.file = file
+    }
+
+    func write() {
+        for work in self.work { work() }
+        self.work = []
+    }
+
+    func isWhole(_ count: Int) -> Bool { self.lines == count }
 }
 
 /// A report's line as a guest writes it. Only the digits at its places change, so that next to nothing of the count is the making of

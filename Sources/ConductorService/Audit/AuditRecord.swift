@@ -1,0 +1,85 @@
+package import Glibc
+package import Notifications
+
+/// The facts of one accepted outcome that an operator needs to find the guest behind a message.
+package struct AuditRecord: Sendable, Hashable {
+    /// What became of the outcome.
+    package enum Disposition: String, Sendable, Hashable {
+        /// Every driver vouches for it: the broker has confirmed it.
+        case published
+        /// It was handed to the broker, which has not confirmed it and may have it all the same. The guest is asked to send it again.
+        case unconfirmed
+        /// The same guest had sent it before, and that one is published.
+        case duplicate
+    }
+
+    /// The message's id, which consumers find in the message.
+    package let messageID: MessageID
+    /// The event.
+    package let eventType: String
+    /// The guest, `TENANT/INSTANCE` or `INSTANCE`: what the AMQP header says.
+    package let guest: String
+    /// The serial number of the guest's certificate, in lower-case hexadecimal.
+    package let certificateSerial: String
+    /// The address that the guest's connection came from, `ip:port`.
+    package let peer: String
+    /// Whether the control plane has signed the operation's context.
+    package let isSigned: Bool
+    /// What became of it.
+    package var disposition: Disposition
+
+    /// A record of these facts.
+    package init(
+        messageID: MessageID, eventType: String, guest: String, certificateSerial: String, peer: String, isSigned: Bool,
+        disposition: Disposition
+    ) {
+        self.messageID = messageID
+        self.eventType = eventType
+        self.guest = guest
+        self.certificateSerial = certificateSerial
+        self.peer = peer
+        self.isSigned = isSigned
+        self.disposition = disposition
+    }
+}
+
+extension AuditRecord {
+    /// The lines of these records, each with its end, as `StreamLogHandler` writes lines: a log has one form. Names are a promise to
+    /// programs (Docs/operations.md), and no value has a space in it.
+    ///
+    /// A batch is one text with one time: to have a logger make each line takes several times as long as to publish the outcome.
+    package static func lines(of records: [AuditRecord], at time: time_t = Glibc.time(nil)) -> String {
+        let beginning = "\(Self.timestamp(time)) info \(OutcomeAudit.label): certificate_serial="
+        var text = ""
+        text.reserveCapacity(records.count * 384)
+        for record in records {
+            text += beginning
+            text += record.certificateSerial
+            text += " disposition="
+            text += record.disposition.rawValue
+            text += " event_type="
+            text += record.eventType
+            text += " guest="
+            text += record.guest
+            text += " message_id="
+            text += record.messageID.description
+            text += " peer="
+            text += record.peer
+            text += record.isSigned ? " signed=true" : " signed=false"
+            text += " [ConductorService] Accepted an outcome\n"
+        }
+        return text
+    }
+
+    private static func timestamp(_ time: time_t) -> String {
+        var time = time
+        var parts = unsafe tm()
+        guard unsafe localtime_r(&time, &parts) != nil else { return "<unknown>" }
+        var buffer = [UInt8](repeating: 0, count: 64)
+        let count = unsafe buffer.withUnsafeMutableBytes { bytes in
+            guard let address = unsafe bytes.baseAddress?.assumingMemoryBound(to: CChar.self) else { return 0 }
+            return unsafe strftime(address, bytes.count, "%Y-%m-%dT%H:%M:%S%z", &parts)
+        }
+        return String(decoding: buffer[..<count], as: UTF8.self)
+    }
+}

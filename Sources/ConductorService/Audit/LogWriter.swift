@@ -1,0 +1,138 @@
+package import Dispatch
+import Glibc
+import NIOConcurrencyHelpers
+
+/// Writes a program's log on a queue of its own, so that a reader of the log who is slow, or gone, stalls no event loop.
+///
+/// What could not be written is kept and tried again, and no line is torn.
+package final class LogWriter: Sendable {
+    /// What happens to a line for which there is no room.
+    package enum Overflow: Sendable {
+        /// It is dropped and counted; the log has a line with the count once there is room.
+        case drop
+        /// Its writer waits. Only for threads that nothing else depends on.
+        case wait
+    }
+
+    /// A stream that log handlers write lines to.
+    package struct Stream: TextOutputStream, Sendable {
+        fileprivate let writer: LogWriter
+        fileprivate let overflow: Overflow
+
+        package func write(_ string: String) { self.writer.write(string, self.overflow) }
+    }
+
+    private struct State {
+        var pending: [UInt8] = []
+        var isWriting = false
+        var dropped = 0
+        var waiters: [DispatchSemaphore] = []
+    }
+
+    private let descriptor: CInt
+    private let capacity: Int
+    private let retryInterval: DispatchTimeInterval
+    private let droppedLine: @Sendable (Int) -> String
+    private let queue = DispatchQueue(label: "conductor.log")
+    private let state = NIOLockedValueBox(State())
+
+    /// - Parameters:
+    ///   - descriptor: where lines are written; it stays open.
+    ///   - capacity: how many bytes may wait. One line more always fits into an empty buffer.
+    ///   - retryInterval: how long to wait after a write that failed.
+    ///   - droppedLine: makes the line that says how many were dropped.
+    package init(
+        descriptor: CInt = STDERR_FILENO, capacity: Int = 1 << 20, retryInterval: DispatchTimeInterval = .seconds(1),
+        droppedLine: @escaping @Sendable (Int) -> String
+    ) {
+        self.descriptor = descriptor
+        self.capacity = capacity
+        self.retryInterval = retryInterval
+        self.droppedLine = droppedLine
+    }
+
+    /// A stream to this writer.
+    package func stream(_ overflow: Overflow) -> Stream { Stream(writer: self, overflow: overflow) }
+
+    private enum Taken {
+        case appended(isFirst: Bool)
+        case dropped
+        case waits(DispatchSemaphore)
+    }
+
+    private func write(_ line: String, _ overflow: Overflow) {
+        while true {
+            let taken = self.state.withLockedValue { state -> Taken in
+                guard state.pending.isEmpty || state.pending.count + line.utf8.count <= self.capacity else {
+                    if overflow == .drop {
+                        state.dropped += 1
+                        return .dropped
+                    }
+                    let semaphore = DispatchSemaphore(value: 0)
+                    state.waiters.append(semaphore)
+                    return .waits(semaphore)
+                }
+                state.pending.append(contentsOf: line.utf8)
+                defer { state.isWriting = true }
+                return .appended(isFirst: !state.isWriting)
+            }
+            switch taken {
+            case .appended(let isFirst):
+                if isFirst { self.queue.async { self.writePending() } }
+                return
+            case .dropped: return
+            case .waits(let semaphore): semaphore.wait()
+            }
+        }
+    }
+
+    /// Writes what waits until nothing does.
+    private func writePending() {
+        while true {
+            let (bytes, waiters) = self.state.withLockedValue { state -> ([UInt8], [DispatchSemaphore]) in
+                if state.dropped > 0 {
+                    state.pending.append(contentsOf: self.droppedLine(state.dropped).utf8)
+                    state.dropped = 0
+                }
+                defer { (state.pending, state.waiters, state.isWriting) = ([], [], !state.pending.isEmpty) }
+                return (state.pending, state.waiters)
+            }
+            for waiter in waiters { waiter.signal() }
+            guard !bytes.isEmpty else { return }
+            guard self.finish(bytes, from: 0) else { return }
+        }
+    }
+
+    /// Writes the bytes from this one on.
+    ///
+    /// - Returns: false when it failed; then it is tried again later, and what waits is written after that.
+    private func finish(_ bytes: [UInt8], from start: Int) -> Bool {
+        var start = start
+        while start < bytes.count {
+            let rest = bytes.span.extracting(start...)
+            let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(self.descriptor, $0.baseAddress, $0.count) }
+            if count >= 0 {
+                start += count
+                continue
+            }
+            switch errno {
+            case EINTR: continue
+            case EAGAIN:
+                var poll = pollfd(fd: self.descriptor, events: Int16(POLLOUT), revents: 0)
+                _ = unsafe Glibc.poll(&poll, 1, -1)
+            default:
+                self.queue.asyncAfter(deadline: .now() + self.retryInterval) { [start] in
+                    if self.finish(bytes, from: start) { self.writePending() }
+                }
+                return false
+            }
+        }
+        return true
+    }
+
+    /// Waits until all lines are written, or for so long.
+    package func drain(within time: Duration) async {
+        let end = ContinuousClock.now + time
+        while self.state.withLockedValue({ $0.isWriting }), .now < end { try? await Task.sleep(for: .milliseconds(5)) }
+    }
+}

@@ -1,0 +1,38 @@
+import ConductorService
+import Logging
+import NIOConcurrencyHelpers
+
+/// The log of a serving conductor, on standard error. A reader who is slow, or gone, stalls no event loop.
+struct ConductorLog: Sendable {
+    private static let label = "conductor"
+    private let writer = LogWriter { count in
+        let line = LineCollector()
+        Logger(label: ConductorLog.label) { StreamLogHandler(label: $0, stream: line) }.warning(
+            "Dropped lines because the reader of this log is too slow", metadata: ["lines": "\(count)"])
+        return line.text
+    }
+
+    /// How long the log's reader has for the last lines when the conductor stops.
+    static let patience = Duration.seconds(3)
+
+    /// A logger whose lines are dropped, and counted, where there is no room for them.
+    var logger: Logger {
+        Logger(label: Self.label) { StreamLogHandler(label: $0, stream: self.writer.stream(.drop)) }
+    }
+
+    /// The audit of outcomes. None of its lines is dropped, and `log.level` does not concern it.
+    func audit(warnings: Logger) -> OutcomeAudit {
+        OutcomeAudit(warnings: warnings, stream: self.writer.stream(.wait))
+    }
+
+    /// Gives the log's reader some time for the last lines.
+    func close() async { await self.writer.drain(within: Self.patience) }
+
+    private final class LineCollector: TextOutputStream, Sendable {
+        private let box = NIOLockedValueBox("")
+
+        var text: String { self.box.withLockedValue { $0 } }
+
+        func write(_ string: String) { self.box.withLockedValue { $0 += string } }
+    }
+}

@@ -1,0 +1,178 @@
+import ConductorRPC
+import ConductorService
+import ContextSigning
+import Dispatch
+import LogTesting
+import Logging
+import NIOConcurrencyHelpers
+import Notifications
+import Notifier
+import RelayTesting
+import TLSSocket
+import Testing
+
+/// The log's line for each accepted outcome, without a wire.
+@Suite(.timeLimit(.minutes(2))) struct OutcomeAuditTests {
+    private let log = LogRecorder()
+
+    private func relay(_ driver: any NotificationDriver, audit: OutcomeAudit?) -> Relay {
+        Relay(
+            notifier: Notifier(drivers: [driver]), catalogues: .builtIn, publisherID: "conductor.test", audit: audit,
+            logger: self.log.logger)
+    }
+
+    private let records = NIOLockedValueBox([AuditRecord]())
+
+    private func audit(capacity: Int = OutcomeAudit.defaultCapacity) -> OutcomeAudit {
+        OutcomeAudit(capacity: capacity, warnings: self.log.logger) { [records] batch in
+            records.withLockedValue { $0 += batch }
+        }
+    }
+
+    private func peer(_ relay: Relay, tenant: String = "tenant-1") -> RPCPeer {
+        let certificate = PeerCertificate(
+            commonName: nil, uris: ["spiffe://conductor.test/tenant/\(tenant)/instance/inst-1"], dnsNames: [],
+            serialNumber: "0a1b2c", notBefore: 0, notAfter: .max, sha256: "")
+        return RPCPeer(
+            certificate: certificate, identity: relay.identity(of: certificate), remoteAddress: "192.0.2.9:5",
+            localAddress: "192.0.2.1:8790")
+    }
+
+    private func answer(_ relay: Relay, _ report: OutcomeReport) async -> RPCResult {
+        await withCheckedContinuation { continuation in
+            relay.handle(.notify(report), from: self.peer(relay)) { continuation.resume(returning: $0) }
+        }
+    }
+
+    /// The audit lines so far: none is on its way.
+    private func lines(_ audit: OutcomeAudit) async -> [AuditRecord] {
+        await audit.drain(within: .seconds(60))
+        return self.records.withLockedValue { $0 }
+    }
+
+    private func line(_ report: OutcomeReport, _ disposition: AuditRecord.Disposition) -> AuditRecord {
+        AuditRecord(
+            messageID: report.messageID, eventType: "dbaas.database_create.end", guest: "tenant-1/inst-1",
+            certificateSerial: "0a1b2c", peer: "192.0.2.9:5", isSigned: false, disposition: disposition)
+    }
+
+    @Test func aLineHasTheFormOfTheLogsOtherLines() {
+        let report = SampleReport.end()
+        let text = AuditRecord.lines(of: [self.line(report, .published), self.line(report, .unconfirmed)])
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        #expect(lines.count == 3 && lines.last == "")
+        for (line, disposition) in zip(lines, ["published", "unconfirmed"]) {
+            #expect(
+                line.drop { $0 != " " } == """
+                     info conductor.audit: certificate_serial=0a1b2c disposition=\(disposition) \
+                    event_type=dbaas.database_create.end guest=tenant-1/inst-1 message_id=\(report.messageID) \
+                    peer=192.0.2.9:5 signed=false [ConductorService] Accepted an outcome
+                    """)
+            #expect(line.prefix { $0 != " " }.wholeMatch(of: /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}/) != nil)
+        }
+    }
+
+    @Test func anAcceptedOutcomeHasALineWithItsGuestCertificateAndAddress() async {
+        let audit = self.audit()
+        let relay = self.relay(TestDriver(), audit: audit)
+        let report = SampleReport.end()
+        #expect(await self.answer(relay, report) == .success(.taken(report.messageID, .published)))
+        #expect(await self.answer(relay, report) == .success(.taken(report.messageID, .duplicate)))
+        #expect(await self.lines(audit) == [self.line(report, .published), self.line(report, .duplicate)])
+    }
+
+    @Test func anOutcomeThatJoinsAnotherHasALineOnceThatIsPublished() async {
+        let (driver, audit) = (HeldDriver(), self.audit())
+        let relay = self.relay(driver, audit: audit)
+        let report = SampleReport.end()
+        async let first = self.answer(relay, report)
+        await driver.received(1)
+        async let second = self.answer(relay, report)
+        while relay.counters.inFlight < 2 { await Task.yield() }
+        driver.release()
+        _ = await (first, second)
+        #expect(await self.lines(audit) == [self.line(report, .published), self.line(report, .duplicate)])
+    }
+
+    @Test func whatTheBrokerMayHaveHasALineAndWhatItCannotHaveHasNone() async {
+        for (error, expected) in [
+            (
+                DriverError(.unavailable, driver: "held", reason: "lost"),
+                AuditRecord.Disposition.unconfirmed as AuditRecord.Disposition?
+            ),
+            (DriverError(.refused, driver: "held", reason: "no"), nil),
+        ] {
+            let (driver, audit) = (HeldDriver(), self.audit())
+            let relay = self.relay(driver, audit: audit)
+            let report = SampleReport.end()
+            async let answer = self.answer(relay, report)
+            await driver.received(1)
+            driver.release(.failure(error))
+            #expect(await answer.failure != nil)
+            let lines = await self.lines(audit).filter { $0.messageID == report.messageID }
+            #expect(lines == (expected.map { [self.line(report, $0)] } ?? []))
+        }
+    }
+
+    @Test func whatIsRefusedHasNoLineAndTakesNoPlace() async {
+        let audit = self.audit(capacity: 1)
+        let relay = self.relay(TestDriver(), audit: audit)
+        let report = SampleReport.end()
+        _ = await self.answer(relay, report)
+        _ = await self.lines(audit)
+        var other = SampleReport.end(dbname: "stock")
+        other.messageID = report.messageID
+        for _ in 1...3 { #expect(await self.answer(relay, other).failure?.code == .invalidParameters) }
+        let last = SampleReport.end()
+        #expect(await self.answer(relay, last) == .success(.taken(last.messageID, .published)))
+        #expect(await self.lines(audit).map(\.messageID) == [report, last].map(\.messageID))
+    }
+
+    @Test func withNoPlaceForItsLineAnOutcomeIsNotPublishedAndIsToBeSentAgain() async throws {
+        // The log's reader takes nothing until the test lets it.
+        let (isOpen, driver) = (DispatchSemaphore(value: 0), TestDriver())
+        let audit = OutcomeAudit(capacity: 3, warnings: self.log.logger) { [records] batch in
+            isOpen.wait()
+            isOpen.signal()
+            records.withLockedValue { $0 += batch }
+        }
+        let relay = self.relay(driver, audit: audit)
+        let published = (1...3).map { _ in SampleReport.end() }
+        // No line can be written, and no answer waits for one.
+        for report in published {
+            #expect(await self.answer(relay, report) == .success(.taken(report.messageID, .published)))
+        }
+        let refused = SampleReport.end()
+        let failure = await self.answer(relay, refused).failure
+        #expect(failure?.code == .brokerUnavailable)
+        #expect(failure?.retryAfterMilliseconds == 1000)
+        #expect(driver.notifications.map(\.messageID) == published.map(\.messageID))
+        #expect(relay.counters.rejected == ["broker_unavailable": 1] && relay.counters.isBalanced)
+        #expect(self.log.count("Refused outcomes because the reader of this log is too slow") == 1)
+        isOpen.signal()
+        await audit.drain(within: .seconds(60))
+        #expect(await self.answer(relay, refused) == .success(.taken(refused.messageID, .published)))
+        #expect(await self.lines(audit).map(\.messageID) == (published + [refused]).map(\.messageID))
+    }
+
+    @Test func switchedOffThereIsNoLine() async {
+        let relay = self.relay(TestDriver(), audit: nil)
+        let report = SampleReport.end()
+        #expect(await self.answer(relay, report) == .success(.taken(report.messageID, .published)))
+        #expect(self.records.withLockedValue { $0 }.isEmpty)
+    }
+
+    @Test func aSignedOutcomeIsSaidToBeSigned() async throws {
+        let audit = self.audit()
+        let key = try SignedGuest.key("now")
+        let relay = Relay(
+            notifier: Notifier(drivers: [TestDriver()]), catalogues: .builtIn, publisherID: "conductor.test",
+            verifier: ContextVerifier(
+                keys: try SigningKeySet([key]), configuration: ContextVerifier.Configuration(policy: .require)),
+            audit: audit, logger: self.log.logger)
+        let context = try ContextSigner(key: key).sign(SampleReport.context())
+        let report = OutcomeReport(context: context, outcome: .end(payload: [:]))
+        #expect(await self.answer(relay, report) == .success(.taken(report.messageID, .published)))
+        #expect(await self.lines(audit).map(\.isSigned) == [true])
+    }
+}
