@@ -60,6 +60,8 @@ let package = Package(
         .systemLibrary(name: "CLinuxScheduling"),
         // A function of glibc that its Swift module leaves out.
         .systemLibrary(name: "CMemoryTrimming"),
+        // Between vfork(2) and exec(2) only C may run.
+        .target(name: "CCommandExecution"),
 
         // Rooms, lowest first; a room knows only rooms above it in this list (Docs/architecture.md).
         .target(name: "Notifications", swiftSettings: strict),
@@ -69,6 +71,13 @@ let package = Package(
             swiftSettings: strict + faults),
         .target(name: "ProgramStreams", swiftSettings: strict),
         .target(name: "SecureFiles", swiftSettings: strict),
+        .target(
+            name: "CommandExecution",
+            dependencies: [
+                "CCommandExecution",
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ], swiftSettings: strict),
         .target(
             name: "EventLoopFairness",
             dependencies: [
@@ -190,12 +199,15 @@ let package = Package(
         .executableTarget(
             name: "guest-agent",
             dependencies: [
-                "GuestAgent", "GuestSpool", "Notifications", "ProgramStreams", "SecureFiles", "Settings", "TLSSocket",
+                "CommandExecution", "GuestAgent", "GuestSpool", "Notifications", "ProgramStreams", "SecureFiles",
+                "Settings",
+                "TLSSocket",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-                .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ], swiftSettings: strict),
@@ -212,6 +224,10 @@ let package = Package(
                 .product(name: "NIOExtras", package: "swift-nio-extras"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ], swiftSettings: settings),
+        .testTarget(
+            name: "CommandExecutionTests",
+            dependencies: ["CommandExecution", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: settings),
         .testTarget(
             name: "EventLoopFairnessTests",
             dependencies: [
@@ -406,7 +422,8 @@ let package = Package(
         .target(
             name: "FuzzEntries",
             dependencies: [
-                "CatalogueFiles", "ConductorRPC", "ConductorService", "ContextSigning", "Notifications", "Notifier",
+                "CatalogueFiles", "CommandExecution", "ConductorRPC", "ConductorService", "ContextSigning",
+                "Notifications", "Notifier",
                 "RabbitMQ", "RelayTesting", "Settings", "TLSSocket",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),

@@ -96,6 +96,9 @@ public final class GuestAgent: Service {
     /// what came of it. While the agent runs it notices changes by itself, and warns of what expires.
     public func reloadCertificates() async { await self.certificates.reload() }
 
+    /// Why nothing is delivered at the moment, and where, in half a sentence; nil when nothing is known to be in the way.
+    package var obstacle: String? { self.delivery.obstacle }
+
     /// What the outbox has seen.
     public func counts() async throws -> OutboxCounts { try await self.outbox.counts() }
 

@@ -1,23 +1,24 @@
 import ArgumentParser
+import CommandExecution
 import Foundation
-import Glibc
 import GuestAgent
 import GuestSpool
 import Logging
 import ServiceLifecycle
 import Settings
-import Subprocess
-import UnixSignals
 
 /// `guest-agent exec`: runs a command as the operation, and tells a conductor how it ended.
-struct Exec: AsyncParsableCommand {
+struct Exec: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Runs a command as the operation of a context, and notifies how it ended.",
         discussion: """
             Exit status 0 is an end; anything else an error, with the last lines of standard error. Signals are passed \
             on. The exit status is the command's; 128 and the signal if a signal ended it; 127 or 126 if it was not \
             found or not run; 78 if configuration, context or the spool's directory cannot be used, 75 if the spool is \
-            full or fails, or 64 others run: then the command was not run.
+            full or fails, 64 others run, or the system has no process, thread or descriptor left: then the command was not run.
+
+            The command inherits what a program inherits from its caller, byte for byte, except for standard error, which \
+            is a pipe to this program (Docs/operations.md).
 
             The outcome is kept in a spool (spool.directory) until a conductor takes it. What none takes within \
             delivery.drain_timeout is delivered by the next exec or by `guest-agent flush`.
@@ -38,40 +39,50 @@ struct Exec: AsyncParsableCommand {
         guard !self.command.isEmpty else { throw ValidationError("Name a command after --.") }
     }
 
-    func run() async throws {
-        // A reader of our output that goes away must not end us before the outcome is told. The command does not inherit
-        // it: the subprocess library gives it the default of every signal.
-        _ = signal(SIGPIPE, SIG_IGN)
-        let (settings, context, logger) = try await self.prepare()
-        let command = CommandRun(command: self.command)
-        // Trapped before anything starts, so that no signal meets the default and ends us without a word.
-        let signals = await UnixSignalsSequence(
-            trapping: .sigterm, .sigint, .sighup, .sigquit, .sigusr1, .sigusr2)
-        let status: Int32
-        if let context {
-            status = try await self.run(command, settings, context, logger, signals)
-        } else {
-            GuestAgentExit.say("\(self.context) asks for no notification; the command's end is not told.")
-            let forwarding = Task {
-                for await signal in signals { _ = command.send(Signal(rawValue: signal.rawValue)) }
-            }
-            defer { forwarding.cancel() }
-            status = try await self.status { try await command.run() }
+    func run() throws {
+        let arguments = Array(ProgramArguments.command(ProgramArguments.all))
+        guard arguments.count == self.command.count else {
+            throw ValidationError("Name the command after the first --, and no option of exec there.")
         }
-        throw ExitCode(status)
+        let run: CommandRun
+        do {
+            run = try CommandRun(arguments)
+        } catch {
+            GuestAgentExit.say("\(ResourceDemand.message(error)) The command was not run.")
+            throw GuestAgentExit.temporary
+        }
+        Task {
+            do {
+                let status = try await self.execute(run)
+                throw ExitCode(status)
+            } catch {
+                GuestAgentProgram.exit(withError: error)
+            }
+        }
+        run.supervise()
+    }
+
+    /// - Returns: the exit status.
+    private func execute(_ run: CommandRun) async throws -> Int32 {
+        let (settings, context, logger) = try await self.prepare()
+        if let context { return try await self.execute(run, settings, context, logger) }
+        GuestAgentExit.say("\(self.context) asks for no notification; the command's end is not told.")
+        run.operationBegins()
+        return try await self.status { try await run.run() }
     }
 
     /// Runs the command as an operation, and delivers its outcome.
     ///
     /// - Returns: the exit status.
-    private func run(
-        _ command: CommandRun, _ settings: Settings, _ context: NotificationContext, _ logger: Logger,
-        _ signals: UnixSignalsSequence
+    private func execute(
+        _ run: CommandRun, _ settings: Settings, _ context: NotificationContext, _ logger: Logger
     ) async throws -> Int32 {
         let (spool, path) = try await self.openSpool(settings, logger)
         let watch = OutcomeWatch(spool)
         let agent: GuestAgent
+        let drainTimeout: Duration
         do {
+            drainTimeout = try settings.duration("delivery.drain_timeout")
             agent = try GuestAgent(settings, outbox: watch, logger: logger)
         } catch {
             try? await spool.close()
@@ -79,16 +90,15 @@ struct Exec: AsyncParsableCommand {
         }
         let services = ServiceGroup(configuration: .init(services: [.init(service: agent)], logger: logger))
         let delivery = Task { try await services.run() }
-        let forwarding = Task {
-            // Once the command has ended, and not just now, a signal is for us, who wait for the conductor: we stop waiting.
-            for await signal in signals where !command.send(Signal(rawValue: signal.rawValue)) { delivery.cancel() }
-        }
-        defer { forwarding.cancel() }
+        // Once the command has ended, and not just now, a signal is for us, who wait for the conductor: we stop waiting.
+        run.whenToStopWaiting { delivery.cancel() }
 
         let status: Int32
+        run.operationBegins()
         do {
-            status = try await self.status { try await agent.withNotification(context) { try await command.run() } }
+            status = try await self.status { try await agent.withNotification(context) { try await run.run() } }
         } catch  where watch.messageID == nil {
+            run.forgo()
             GuestAgentExit.say("\(error) The command was not run.")
             // What is in the way may go out now, so that the next one is run.
             if error.code != .full { delivery.cancel() }
@@ -99,7 +109,7 @@ struct Exec: AsyncParsableCommand {
         }
         await services.triggerGracefulShutdown()
         do {
-            try await delivery.value
+            try await WaitNotice().during(agent, place: path, timeout: drainTimeout) { try await delivery.value }
         } catch is CancellationError {
             // A signal ended the wait; what waits is told below.
         } catch {
@@ -121,20 +131,22 @@ struct Exec: AsyncParsableCommand {
             return 0
         } catch let failure as CommandFailure {
             // A command that ran has said itself what it had to say.
-            if failure.exitStatus == 126 || failure.exitStatus == 127 { GuestAgentExit.say(failure.description) }
+            if !failure.hasRun { GuestAgentExit.say(failure.description) }
             return failure.exitStatus
         } catch let error as OutboxError {
             throw error
         } catch {
-            GuestAgentExit.say("\(self.command[0]) could not be run: \(error)")
-            return 126
+            // withNotification throws nothing else.
+            GuestAgentExit.say("\(error)")
+            return 1
         }
     }
 
     /// Says what became of the outcome, unless a conductor has it.
     private func tell(_ watch: OutcomeWatch, waiting: Int, _ path: String) {
         let name = "message \(watch.messageID?.description ?? "")"
-        let remedy = "`guest-agent flush` or the next exec delivers"
+        let flush = self.settings.command("flush")
+        let remedy = "`\(flush)` or the next exec delivers"
         switch watch.fate {
         case .running: break
         case .delivered where waiting == 0: break
@@ -152,7 +164,7 @@ struct Exec: AsyncParsableCommand {
             GuestAgentExit.say(
                 """
                 The outcome could NOT be kept in \(path), \(name): \(reason) Its operation counts as running there, and \
-                the next exec or `guest-agent flush` tells it as interrupted, not as it ended.
+                the next exec or `\(flush)` tells it as interrupted, not as it ended.
                 """)
         }
     }
@@ -197,8 +209,9 @@ struct Exec: AsyncParsableCommand {
     /// - Returns: nil for a context without a notification.
     private func readContext() throws -> NotificationContext? {
         let data: Data
+        let path = ProgramArguments.bytes(of: self.context, option: "--context", in: ProgramArguments.all)
         do {
-            data = try Data(contentsOf: URL(fileURLWithPath: self.context))
+            data = try Data(contentsOf: URL(fileURLWithPath: try ReadableFile.path(path)))
         } catch {
             throw GuestAgentError(
                 .invalidConfiguration,

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandExecution
 import Foundation
 import GuestAgent
 import Logging
@@ -38,7 +39,9 @@ struct Flush: AsyncParsableCommand {
             // Said before a spool is touched if the settings cannot be used.
             _ = try GuestAgent(settings, outbox: MemoryOutbox(), logger: logger)
             let flush = SpoolFlush(settings: settings, timeout: timeout, logger: logger)
-            let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup, .sigquit)
+            let ending: [UnixSignal] = [.sigterm, .sigint, .sighup, .sigquit]
+            let signals = await UnixSignalsSequence(
+                trapping: ending.filter { !CallerInheritance.ignores($0.rawValue) })
             let paths = try await self.paths(settings)
             let work = Task { await flush.flush(paths) }
             let interruption = Task { for await _ in signals { work.cancel() } }
@@ -88,6 +91,17 @@ struct SpoolFlush {
     let settings: Settings
     let timeout: Duration
     let logger: Logger
+    private let notice = WaitNotice()
+
+    /// - Parameters:
+    ///   - settings: the agent's.
+    ///   - timeout: how long to try at most.
+    ///   - logger: the agent's.
+    init(settings: Settings, timeout: Duration, logger: Logger) {
+        self.settings = settings
+        self.timeout = timeout
+        self.logger = logger
+    }
 
     /// - Parameter paths: the spools' directories.
     func flush(_ paths: [String]) async -> Result {
@@ -119,7 +133,7 @@ struct SpoolFlush {
             let spool = try await Spool.open(path, configuration: .init(self.settings), logger: self.logger)
             do {
                 let before = try await spool.counts()
-                try await self.deliver(spool, &result)
+                try await self.deliver(spool, path, &result)
                 let after = try await spool.counts()
                 result.delivered = after.delivered - before.delivered
                 result.setAside = after.setAside - before.setAside
@@ -144,7 +158,7 @@ struct SpoolFlush {
         return "\(path) is in use\(waiting): \(holder) itself."
     }
 
-    private func deliver(_ spool: Spool, _ result: inout Result) async throws {
+    private func deliver(_ spool: Spool, _ path: String, _ result: inout Result) async throws {
         let agent = try GuestAgent(self.settings, drainTimeout: self.timeout, outbox: spool, logger: self.logger)
         let services = ServiceGroup(
             configuration: .init(
@@ -152,7 +166,7 @@ struct SpoolFlush {
         // Remembered: it delivers what is there, and ends.
         await services.triggerGracefulShutdown()
         do {
-            try await services.run()
+            try await self.notice.during(agent, place: path, timeout: self.timeout) { try await services.run() }
         } catch is CancellationError {
             // A signal ended the wait; what waits is counted.
         }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandExecution
 import Foundation
 import GuestAgent
 import Logging
@@ -50,9 +51,47 @@ struct SettingsOptions: ParsableArguments {
     /// - Throws: ``SettingsError``, or `ValidationError` for an override that is none.
     func load(required: Bool) async throws -> Settings {
         let schema = GuestAgentSettings.schema
+        if let name = ProgramArguments.variableThatIsNoText(prefix: "\(schema.environmentPrefix)_"),
+            name != CommandRun.fieldsVariable
+        {
+            throw GuestAgentError(
+                .invalidConfiguration, "The environment variable \(name) is not UTF-8; give it a value that is.")
+        }
         return try await Settings.load(
-            schema: required ? schema : schema.requiring(only: []), file: self.config,
+            schema: required ? schema : schema.requiring(only: []), file: try self.config.map { try self.file($0) },
             environment: ProcessInfo.processInfo.environment, overrides: try SettingOverrides(self.set).values)
+    }
+
+    private func file(_ config: String) throws -> String {
+        do {
+            return try ReadableFile.path(
+                ProgramArguments.bytes(of: config, option: "--config", in: ProgramArguments.all))
+        } catch {
+            throw GuestAgentError(
+                .invalidConfiguration, "--config: \(config) \(ReadFailure(error, path: config)).")
+        }
+    }
+
+    /// Returns the command line of another command with these settings, as a shell takes it.
+    func command(_ name: String) -> String {
+        var words = [CommandLine.arguments.first ?? "guest-agent", name]
+        if let config {
+            // Whoever enters it may do so in another directory.
+            words += ["--config", URL(fileURLWithPath: config).path]
+        }
+        for setting in self.set { words += ["--set", setting] }
+        return words.map(ShellText.quoted).joined(separator: " ")
+    }
+}
+
+/// Text as a shell takes it.
+enum ShellText {
+    private static let plain = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,@%+")
+
+    /// A word that a shell takes for one.
+    static func quoted(_ word: String) -> String {
+        guard word.isEmpty || !word.allSatisfy(Self.plain.contains) else { return word }
+        return "'" + word.replacing("'", with: #"'\''"#) + "'"
     }
 }
 

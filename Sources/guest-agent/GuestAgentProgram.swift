@@ -1,17 +1,10 @@
 import ArgumentParser
-import ProgramStreams
 
 /// The guest agent as a program: for guests whose work is commands rather than Swift.
-@main
 struct GuestAgentProgram: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "guest-agent",
         abstract: "Tells the control plane how operations in this guest end.",
         version: "0.1.0",
         subcommands: [Exec.self, Status.self, Flush.self, SpoolCommand.self, ListSettings.self])
-
-    static func main() async {
-        StandardStreams.begin()
-        await self.main(nil)
-    }
 }

@@ -66,7 +66,9 @@ final class ConnectionDelivery {
         var end: DeliveryLoop.ConnectionEnd?
         for answer in answers {
             switch lanes.answered(answer.phase, answer.sequence, answer.result, now: .now) {
-            case .remove(let sequence): delivered.append(sequence)
+            case .remove(let sequence):
+                self.loop.obstacle = nil
+                delivered.append(sequence)
             case .setAside(let sequence, let reason):
                 self.loop.logger.error(
                     "An outcome was refused for good and set aside", metadata: ["reason": "\(reason)"])
@@ -75,6 +77,7 @@ final class ConnectionDelivery {
                 self.loop.logger.debug(
                     "An outcome is sent again later", metadata: ["error": "\(answer.result.failureDescription)"])
             case .retryElsewhere:
+                self.loop.obstacle = "a conductor cannot publish at the moment (\(answer.result.failureDescription))"
                 self.loop.logger.warning(
                     "A conductor cannot publish at the moment",
                     metadata: ["error": "\(answer.result.failureDescription)", "phase": "\(answer.phase)"])

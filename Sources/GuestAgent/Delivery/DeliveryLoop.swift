@@ -26,6 +26,7 @@ final class DeliveryLoop: Sendable {
     let wakeUp: Signal
     private let arrivals = NIOLockedValueBox(Set(DeliveryLanes.phases))
     private let stops = NIOLockedValueBox(false)
+    private let currentObstacle = NIOLockedValueBox<String?>(nil)
 
     init(configuration: GuestAgent.Configuration, tls: LiveTLSContext, outbox: any Outbox, logger: Logger) {
         self.configuration = configuration
@@ -54,6 +55,12 @@ final class DeliveryLoop: Sendable {
 
     /// Whether there is another conductor to try.
     var hasOtherConductors: Bool { self.configuration.conductors.count > 1 }
+
+    /// Why nothing is delivered at the moment, and where; nil when nothing is known to be in the way.
+    var obstacle: String? {
+        get { self.currentObstacle.withLockedValue { $0 } }
+        set { self.currentObstacle.withLockedValue { $0 = newValue } }
+    }
 
     /// Whether ``stop()`` was called.
     var isStopping: Bool { self.stops.withLockedValue { $0 } }
@@ -92,6 +99,7 @@ final class DeliveryLoop: Sendable {
             do {
                 guard let connection = try await self.connectUnlessDrained(to: address, lanes) else { return }
                 turns.connected()
+                self.obstacle = nil
                 self.logger.info("Connected to a conductor", metadata: ["conductor": "\(address)"])
                 let (end, isUseful) = try await self.use(connection, &lanes)
                 if isUseful { lastRefusal = nil }
@@ -99,6 +107,7 @@ final class DeliveryLoop: Sendable {
                 switch end {
                 case .drained: return
                 case .lost:
+                    self.obstacle = "the connection to \(address) ended (\(connection.closeReason))"
                     uselessConnections = isUseful ? 0 : uselessConnections + 1
                     // The first of a row, for it says whether this guest's certificate was refused.
                     self.logger.log(
@@ -108,6 +117,7 @@ final class DeliveryLoop: Sendable {
                 case .changeConductor: lanes.conductorChanged()
                 case .refused(let reason, let refusalAsked):
                     asked = refusalAsked
+                    self.obstacle = "\(address) does not take this guest's certificate (\(reason))"
                     self.logger.log(
                         level: lastRefusal == reason ? .info : .error,
                         "A conductor does not take this guest's certificate for an instance's; outcomes wait",
@@ -123,6 +133,7 @@ final class DeliveryLoop: Sendable {
             } catch let error as CancellationError {
                 throw error
             } catch {
+                self.obstacle = "\(address) cannot be connected to (\(error))"
                 self.logger.log(
                     level: turns.failures == 0 ? .warning : .debug,
                     "No connection to a conductor; the next one is tried",

@@ -36,6 +36,8 @@ package enum FuzzEntry: String, CaseIterable, Sendable {
     case permissions
     /// A guest's report on its whole way through the conductor.
     case report
+    /// What a command writes to standard error, of which a guest reports the last lines.
+    case terminalText = "terminal-text"
 
     /// Takes the bytes as this entry would.
     ///
@@ -58,6 +60,7 @@ package enum FuzzEntry: String, CaseIterable, Sendable {
         case .certificate: FuzzedCertificates.problem(with: bytes)
         case .permissions: FuzzedPermissions.problem(with: bytes)
         case .report: FuzzedReports.problem(with: bytes)
+        case .terminalText: FuzzedTerminalText.problem(with: bytes)
         }
     }
 }

@@ -1,0 +1,107 @@
+import CCommandExecution
+import Glibc
+package import SystemPackage
+
+/// The file that a command writes fields of its end or error event to.
+///
+/// It lies in a directory of its own, made under `TMPDIR` with mode 1733: a command that has dropped its rights (`sudo -u mysql`)
+/// can create it, also by renaming another file; nobody else can list the directory, or replace a file of another user in it,
+/// and the file's name cannot be guessed. What lies there in the end is read only if it is a regular file and no link.
+package final class EndFieldsFile: Sendable {
+    /// Why fields that a command wrote are not taken: the rest of a sentence about the file.
+    package struct Problem: Error, Sendable, Hashable, CustomStringConvertible {
+        /// What is the matter.
+        package let description: String
+
+        /// - Parameter description: the rest of a sentence.
+        package init(description: String) { self.description = description }
+    }
+
+    /// A file longer than this is not read.
+    package static let limit = 64 << 10
+
+    /// The file's path, without the zero that ends it.
+    package let path: [UInt8]
+    private let directoryPath: [UInt8]
+    private let directory: FileDescriptor
+    private let name: String
+
+    /// Makes the directory, and not the file.
+    ///
+    /// - Parameter parent: where; `TMPDIR` or `/tmp` by default.
+    /// - Throws: the system's error when it cannot be made.
+    package init(in parent: [UInt8]? = nil) throws(Errno) {
+        let parent = parent ?? Self.temporaryDirectory
+        // A name that mkdtemp completes, the zero at its end included.
+        var template = (parent + Array("/guest-agent-XXXXXX".utf8)).map { CChar(bitPattern: $0) } + [0]
+        guard unsafe mkdtemp(&template) != nil else {
+            throw Errno(rawValue: errno)
+        }
+        let descriptor = unsafe open(template, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            let error = Errno(rawValue: errno)
+            unsafe rmdir(template)
+            throw error
+        }
+        self.directory = FileDescriptor(rawValue: descriptor)
+        self.directoryPath = template.dropLast().map { UInt8(bitPattern: $0) }
+        self.name =
+            "end-fields-" + String(UInt64.random(in: .min ... .max), radix: 16)
+            + String(UInt64.random(in: .min ... .max), radix: 16)
+        self.path = self.directoryPath + Array("/\(self.name)".utf8)
+        fchmod(descriptor, 0o1733)
+    }
+
+    private static var temporaryDirectory: [UInt8] {
+        guard let value = unsafe getenv("TMPDIR"), unsafe value.pointee != 0 else { return Array("/tmp".utf8) }
+        return unsafe UnsafeBufferPointer(start: value, count: strlen(value)).map { UInt8(bitPattern: $0) }
+    }
+
+    /// Reads what the command left there.
+    ///
+    /// - Returns: nil when there is no file.
+    package func read() throws(Problem) -> [UInt8]? {
+        // Without O_NONBLOCK a FIFO would be waited for that nobody writes to.
+        let descriptor = unsafe openat(
+            self.directory.rawValue, self.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            switch Errno(rawValue: errno) {
+            case .noSuchFileOrDirectory: return nil
+            case .tooManySymbolicLinkLevels: throw Problem(description: "is a symbolic link")
+            case .noSuchAddressOrDevice: throw Problem(description: "is a socket")
+            case let error: throw Problem(description: "cannot be read (\(error))")
+            }
+        }
+        let file = FileDescriptor(rawValue: descriptor)
+        defer { try? file.close() }
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw Problem(description: "is no regular file")
+        }
+        guard status.st_nlink == 1 else { throw Problem(description: "has another name elsewhere (a hard link)") }
+        return try Self.content(of: file)
+    }
+
+    private static func content(of file: FileDescriptor) throws(Problem) -> [UInt8] {
+        var content: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 16 << 10)
+        while content.count <= Self.limit {
+            let count: Int
+            do {
+                count = try unsafe chunk.withUnsafeMutableBytes { try unsafe file.read(into: $0) }
+            } catch {
+                throw Problem(description: "cannot be read (\(error))")
+            }
+            if count == 0 { return content }
+            content += chunk[..<count]
+        }
+        throw Problem(description: "is longer than \(Self.limit >> 10) KiB")
+    }
+
+    /// Removes the directory and the files in it.
+    package func remove() {
+        command_empty_directory(self.directory.rawValue)
+        try? self.directory.close()
+        unsafe rmdir(self.directoryPath.map { CChar(bitPattern: $0) } + [0])
+    }
+}

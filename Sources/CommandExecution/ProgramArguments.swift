@@ -1,0 +1,62 @@
+import Glibc
+
+/// The arguments of this program as the bytes that the caller passed.
+///
+/// `CommandLine.arguments` has U+FFFD in place of what is not UTF-8, as file names may be.
+package enum ProgramArguments {
+    /// All of them, the program's own name first; each without the zero that ends it.
+    package static var all: [[UInt8]] {
+        (0..<Int(CommandLine.argc)).map { index in
+            guard let argument = unsafe CommandLine.unsafeArgv[index] else { return [] }
+            let count = unsafe strlen(argument)
+            return unsafe UnsafeBufferPointer(start: argument, count: count).map { UInt8(bitPattern: $0) }
+        }
+    }
+
+    /// Those before the first `--`, which are this program's.
+    package static func own(_ arguments: [[UInt8]]) -> ArraySlice<[UInt8]> {
+        arguments.prefix { $0 != Self.terminator }
+    }
+
+    /// Those after the first `--`: a command and its arguments.
+    package static func command(_ arguments: [[UInt8]]) -> ArraySlice<[UInt8]> {
+        arguments.dropFirst(self.own(arguments).count + 1)
+    }
+
+    /// Returns the bytes of an option's value that the argument parser has read as this text.
+    package static func bytes(of text: String, option: String, in arguments: [[UInt8]]) -> [UInt8] {
+        let prefix = Array("\(option)=".utf8)
+        for argument in self.own(arguments) {
+            let value = argument.starts(with: prefix) ? Array(argument.dropFirst(prefix.count)) : argument
+            if String(decoding: value, as: UTF8.self) == text { return value }
+        }
+        return Array(text.utf8)
+    }
+
+    /// Returns the text of the first of this program's own arguments that is not UTF-8 and no value of these options.
+    package static func notText(_ arguments: [[UInt8]], except options: [String]) -> String? {
+        var previous = ""
+        for argument in self.own(arguments).dropFirst() {
+            let text = String(decoding: argument, as: UTF8.self)
+            let isExcepted = options.contains { previous == $0 || text.hasPrefix("\($0)=") }
+            if !isExcepted, String(validating: argument, as: UTF8.self) == nil { return text }
+            previous = text
+        }
+        return nil
+    }
+
+    /// Returns the name of the first environment variable with this prefix whose value is not UTF-8.
+    package static func variableThatIsNoText(prefix: String) -> String? {
+        var entry = unsafe environ
+        while let text = unsafe entry.pointee {
+            let bytes = unsafe UnsafeBufferPointer(start: text, count: strlen(text)).map { UInt8(bitPattern: $0) }
+            if bytes.starts(with: prefix.utf8), String(validating: bytes, as: UTF8.self) == nil {
+                return String(decoding: bytes.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)
+            }
+            unsafe entry += 1
+        }
+        return nil
+    }
+
+    private static let terminator = Array("--".utf8)
+}

@@ -1,0 +1,65 @@
+/// Text that a program has written for a terminal.
+package enum TerminalText {
+    private static let escape: Unicode.Scalar = "\u{1B}"
+    private static let replacement: Unicode.Scalar = "\u{FFFD}"
+
+    /// Returns the text of a line without the control sequences of ECMA-48 (colours, cursor movements, titles, links). Other
+    /// control characters become U+FFFD, except for tabulators.
+    package static func plain(_ line: String) -> String {
+        var plain = String.UnicodeScalarView()
+        var rest = line.unicodeScalars[...]
+        // Whether a string that begins may still end: each part of the line is searched once.
+        var mayEnd = true
+        while let scalar = rest.popFirst() {
+            switch scalar {
+            case self.escape: self.skipSequence(&rest, &mayEnd)
+            case "\u{9B}": self.skipParameters(&rest)
+            case "\u{90}", "\u{98}", "\u{9D}", "\u{9E}", "\u{9F}": self.skipString(&rest, &mayEnd)
+            case "\t": plain.append(scalar)
+            case _ where scalar.properties.generalCategory == .control: plain.append(self.replacement)
+            default: plain.append(scalar)
+            }
+        }
+        return String(plain)
+    }
+
+    /// What follows an escape character.
+    private static func skipSequence(_ rest: inout Substring.UnicodeScalarView, _ mayEnd: inout Bool) {
+        guard let first = rest.first else { return }
+        switch first {
+        case "[":
+            rest.removeFirst()
+            self.skipParameters(&rest)
+        case "]", "P", "X", "^", "_":
+            rest.removeFirst()
+            self.skipString(&rest, &mayEnd)
+        case " "..."/":
+            // Such as the choice of a character set: any of these, then one more.
+            while let next = rest.first, (" "..."/").contains(next) { rest.removeFirst() }
+            if let last = rest.first, ("0"..."~").contains(last) { rest.removeFirst() }
+        case "0"..."~": rest.removeFirst()
+        default: break
+        }
+    }
+
+    /// Parameters, intermediate characters and the character that ends them. A sequence that is broken off ends where it is.
+    private static func skipParameters(_ rest: inout Substring.UnicodeScalarView) {
+        while let next = rest.first, ("0"..."?").contains(next) { rest.removeFirst() }
+        while let next = rest.first, (" "..."/").contains(next) { rest.removeFirst() }
+        if let last = rest.first, ("@"..."~").contains(last) { rest.removeFirst() }
+    }
+
+    /// A string up to its terminator. Without one the line's text is kept.
+    private static func skipString(_ rest: inout Substring.UnicodeScalarView, _ mayEnd: inout Bool) {
+        guard mayEnd else { return }
+        var scanned = rest
+        while let scalar = scanned.popFirst() {
+            let isTerminator = scalar == "\u{07}" || scalar == "\u{9C}"
+            if !isTerminator, scalar != self.escape || scanned.first != "\\" { continue }
+            if !isTerminator { scanned.removeFirst() }
+            rest = scanned
+            return
+        }
+        mayEnd = false
+    }
+}

@@ -1,0 +1,50 @@
+import ArgumentParser
+import CommandExecution
+import Dispatch
+import Glibc
+import ProgramStreams
+
+/// Begins and ends the program.
+///
+/// It begins outside the concurrency runtime, whose first task already runs on a thread that blocks signals: a command under
+/// `exec` is to have the mask of the program's caller.
+@main
+enum Main {
+    static func main() {
+        do {
+            try CallerInheritance.record()
+            StandardStreams.begin()
+            if let text = ProgramArguments.notText(ProgramArguments.all, except: ["--config", "--context"]) {
+                throw ValidationError(
+                    "The argument \(text) is not UTF-8; only file names of --config and --context may be.")
+            }
+            var command = try GuestAgentProgram.parseAsRoot()
+            if let command = command as? any AsyncParsableCommand {
+                do {
+                    try ResourceDemand.reserve()
+                } catch {
+                    GuestAgentExit.say(ResourceDemand.message(error))
+                    throw GuestAgentExit.temporary
+                }
+                Self.start(command)
+                dispatchMain()
+            }
+            try command.run()
+            exit(EXIT_SUCCESS)
+        } catch {
+            GuestAgentProgram.exit(withError: error)
+        }
+    }
+
+    private static func start(_ command: sending any AsyncParsableCommand) {
+        Task {
+            var command = command
+            do {
+                try await command.run()
+                exit(EXIT_SUCCESS)
+            } catch {
+                GuestAgentProgram.exit(withError: error)
+            }
+        }
+    }
+}

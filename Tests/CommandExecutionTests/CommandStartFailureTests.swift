@@ -1,0 +1,71 @@
+import Foundation
+import SystemPackage
+import Testing
+
+@testable import CommandExecution
+
+@Suite("Why a command cannot be started")
+struct CommandStartFailureTests {
+    private func failure(_ program: String, _ error: Errno, searchPath: String? = "/nowhere") -> CommandStartFailure {
+        CommandStartFailure(Array(program.utf8), error, searchPath: searchPath)
+    }
+
+    /// Runs the body with the path of a file in a directory of its own.
+    private func withFile(_ text: String, mode: Int, _ body: (String) throws -> Void) throws {
+        let directory = FileManager.default.temporaryDirectory.appending(path: "start-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let path = directory.appending(path: "file").path
+        try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+        try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path)
+        try body(path)
+    }
+
+    @Test("Nothing of that name in PATH, or at that path, is 127")
+    func missing() {
+        let name = self.failure("no-such-command", .noSuchFileOrDirectory, searchPath: "/usr/bin:/bin")
+        #expect(name.isMissing && name.exitStatus == 127)
+        #expect(
+            name.description == "no-such-command was not found in PATH (/usr/bin:/bin): install it, or give its path.")
+        let path = self.failure("/nowhere/x", .noSuchFileOrDirectory)
+        #expect(path.isMissing && path.exitStatus == 127)
+        #expect(path.description == "/nowhere/x was not found: correct the path, or create the file.")
+    }
+
+    @Test("A script with Windows line ends, and one whose interpreter is missing, say so, and are 127 as with env")
+    func interpreters() throws {
+        try self.withFile("#!/bin/sh\r\necho hi\r\n", mode: 0o755) { path in
+            let failure = self.failure(path, .noSuchFileOrDirectory)
+            #expect(!failure.isMissing && failure.exitStatus == 127)
+            #expect(failure.description.contains("Windows line ends"), "\(failure)")
+            #expect(failure.description.contains(#""/bin/sh\r""#), "\(failure)")
+        }
+        try self.withFile("#! /opt/none/python2 -u\n", mode: 0o755) { path in
+            let failure = self.failure(path, .noSuchFileOrDirectory)
+            #expect(!failure.isMissing && failure.exitStatus == 127)
+            #expect(failure.description.contains("interpreter /opt/none/python2, which does not exist"), "\(failure)")
+        }
+    }
+
+    @Test("A missing x bit and a directory say so, and are 126")
+    func notExecutable() throws {
+        try self.withFile("#!/bin/sh\n", mode: 0o644) { path in
+            let failure = self.failure(path, .permissionDenied)
+            #expect(!failure.isMissing && failure.exitStatus == 126)
+            #expect(failure.description.contains("`chmod +x \(path)`"), "\(failure)")
+            let directory = (path as NSString).deletingLastPathComponent
+            #expect(
+                self.failure(directory, .permissionDenied).description
+                    == "\(directory) is a directory: name a program in it.")
+            let found = self.failure("file", .permissionDenied, searchPath: "/nowhere:\(directory)")
+            #expect(!found.isMissing && found.description.contains("`chmod +x \(path)`"), "\(found)")
+        }
+    }
+
+    @Test("Limits say which")
+    func limits() {
+        let process = self.failure("/bin/sh", .resourceTemporarilyUnavailable)
+        #expect(process.exitStatus == 126 && process.description.contains("the limit of processes"), "\(process)")
+        #expect(self.failure("/bin/sh", .argListTooLong).description.contains("longer than the system allows"))
+    }
+}

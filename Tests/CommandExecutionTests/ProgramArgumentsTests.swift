@@ -1,0 +1,34 @@
+import Testing
+
+@testable import CommandExecution
+
+@Suite("A program's arguments as bytes")
+struct ProgramArgumentsTests {
+    private let latin: [UInt8] = [0x63, 0xE9]
+    private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
+
+    @Test("What follows the first -- is the command, as it is")
+    func command() {
+        let arguments = ["a", "exec", "--", "env", "--", "x"].map(self.bytes) + [self.latin]
+        #expect(Array(ProgramArguments.command(arguments)) == ["env", "--", "x"].map(self.bytes) + [self.latin])
+        #expect(ProgramArguments.command(["a", "b"].map(self.bytes)).isEmpty)
+    }
+
+    @Test("An option's value is found by its text")
+    func values() {
+        let apart = [self.bytes("a"), self.bytes("--context"), self.latin, self.bytes("--")]
+        #expect(ProgramArguments.bytes(of: "c\u{FFFD}", option: "--context", in: apart) == self.latin)
+        let joined = [self.bytes("a"), self.bytes("--context=") + self.latin]
+        #expect(ProgramArguments.bytes(of: "c\u{FFFD}", option: "--context", in: joined) == self.latin)
+        #expect(ProgramArguments.bytes(of: "plain", option: "--context", in: apart) == self.bytes("plain"))
+    }
+
+    @Test("What is not UTF-8 is refused where it would be changed")
+    func refused() {
+        let options = ["--context"]
+        let export = [self.bytes("a"), self.bytes("export"), self.latin]
+        #expect(ProgramArguments.notText(export, except: options) == "c\u{FFFD}")
+        let good = [self.bytes("a"), self.bytes("--context"), self.latin, self.bytes("--"), self.latin]
+        #expect(ProgramArguments.notText(good, except: options) == nil)
+    }
+}
