@@ -259,10 +259,8 @@ let package = Package(
             name: "ConductorServiceTests",
             dependencies: [
                 "BrokerTesting", "CatalogueFiles", "ConductorRPC", "ConductorService", "ContextSigning", "GuestAgent",
-                "GuestSpool",
-                "LogTesting",
-                "Notifications",
-                "Notifier", "ProcessTesting", "RabbitMQ", "RelayTesting", "TLSSocket",
+                "GuestSpool", "LogTesting", "Notifications", "Notifier", "ProcessTesting", "RabbitMQ", "RelayTesting",
+                "TLSSocket",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
