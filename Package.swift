@@ -56,8 +56,9 @@ let package = Package(
             name: "CConductorOpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(
             name: "CConductorRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
-        // A system call that glibc has no function for.
+        // System calls that glibc has no function for.
         .systemLibrary(name: "CLinuxScheduling"),
+        .systemLibrary(name: "CLinuxFiles"),
         // A function of glibc that its Swift module leaves out.
         .systemLibrary(name: "CMemoryTrimming"),
         // Between vfork(2) and exec(2) only C may run.
@@ -70,7 +71,7 @@ let package = Package(
             dependencies: [.product(name: "NIOConcurrencyHelpers", package: "swift-nio")],
             swiftSettings: strict + faults),
         .target(name: "ProgramStreams", swiftSettings: strict),
-        .target(name: "SecureFiles", swiftSettings: strict),
+        .target(name: "SecureFiles", dependencies: ["CLinuxFiles"], swiftSettings: strict),
         .target(
             name: "CommandExecution",
             dependencies: [
@@ -174,7 +175,7 @@ let package = Package(
         .target(
             name: "PeriodicReports",
             dependencies: [
-                "Notifications", "Notifier",
+                "Notifications", "Notifier", "SecureFiles",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -284,7 +285,7 @@ let package = Package(
         .testTarget(
             name: "GuestSpoolTests",
             dependencies: [
-                "GuestSpool", "LogTesting", "Notifications", "ProcessTesting",
+                "GuestSpool", "LogTesting", "Notifications", "ProcessTesting", "SecureFiles",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),

@@ -34,7 +34,10 @@ public final class GuestAgent: Service {
         self.configuration = configuration
         self.outbox = outbox
         self.logger = logger
-        let tls = LiveTLSContext(try TLSContext(configuration: .init(configuration)))
+        let context = try TLSContext(configuration: .init(configuration))
+        // Before an operation is begun or an outcome read.
+        outbox.setGuest(context.certificate.guestNames)
+        let tls = LiveTLSContext(context)
         self.certificates = CertificateReloader(live: tls, interval: configuration.reloadInterval, logger: logger)
         self.delivery = DeliveryLoop(configuration: configuration, tls: tls, outbox: outbox, logger: logger)
         // Weak, for the delivery has the outbox.

@@ -35,6 +35,11 @@ public protocol Outbox: Sendable {
     /// Looks whether what is kept is in order, and puts it in order: once after the start, beside all other work.
     func verify() async throws
 
+    /// Says which guest the outcomes are of, before any is begun or read.
+    ///
+    /// - Parameter names: what the guest's certificate calls it, first the name that it goes by.
+    func setGuest(_ names: [String])
+
     /// Sets what is called when outcomes wait that ``finish(_:)`` had failed to take.
     func whenOutcomesArrive(_ body: @escaping @Sendable () -> Void)
 }
@@ -42,6 +47,9 @@ public protocol Outbox: Sendable {
 extension Outbox {
     /// Nothing can be out of order.
     public func verify() async throws {}
+
+    /// What ends with the process is no other guest's.
+    public func setGuest(_ names: [String]) {}
 
     /// What is not taken never waits.
     public func whenOutcomesArrive(_ body: @escaping @Sendable () -> Void) {}

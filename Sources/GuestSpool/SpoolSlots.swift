@@ -1,5 +1,5 @@
-import Foundation
 public import Logging
+import SecureFiles
 
 /// Several spools in one directory, `exec-1`, `exec-2` and so on, for agents that come and go: each takes the first
 /// that no other has, since one spool has one agent.
@@ -15,17 +15,32 @@ public struct SpoolSlots: Sendable {
     /// The path of a slot, from 1.
     public func path(_ number: Int) -> String { "\(self.directory)/exec-\(number)" }
 
-    /// The paths of the slots that hold a spool, in order.
+    /// The paths of the slots that hold a spool, in order, and of those that this user may not look into.
     ///
-    /// - Throws: ``OutboxError`` with ``OutboxError/Code/noSpool`` when there is no such directory.
+    /// - Throws: ``OutboxError`` with ``OutboxError/Code/noSpool`` when there is no such directory, and with
+    ///   ``OutboxError/Code/notWritable`` when this user may not look into it.
     public func existing() throws(OutboxError) -> [String] {
-        var isDirectory: ObjCBool = false
-        guard unsafe FileManager.default.fileExists(atPath: self.directory, isDirectory: &isDirectory) else {
+        guard let status = try self.status(of: self.directory) else {
             throw OutboxError(.noSpool, "There is no directory \(self.directory).")
         }
-        guard isDirectory.boolValue else { throw OutboxError(.noSpool, "\(self.directory) is no directory.") }
+        guard status.isDirectory else { throw OutboxError(.noSpool, "\(self.directory) is no directory.") }
+        // Whether names in it can be looked up at all.
+        _ = try self.status(of: self.directory + "/.")
         return (1...Self.limit).map { self.path($0) }.filter { path in
-            FileManager.default.fileExists(atPath: SpoolDirectory(path: path).file)
+            do throws(FileError) {
+                return try FileStatus.of(SpoolDirectory(path: path).file) != nil
+            } catch {
+                // Something is there. Whoever opens it is told what, and the others go on.
+                return true
+            }
+        }
+    }
+
+    private func status(of path: String) throws(OutboxError) -> FileStatus? {
+        do throws(FileError) {
+            return try FileStatus.of(path)
+        } catch {
+            throw SpoolDirectory(path: self.directory).isForbidden(error)
         }
     }
 
@@ -37,7 +52,11 @@ public struct SpoolSlots: Sendable {
         configuration: Spool.Configuration = Spool.Configuration(), logger: Logger
     ) async throws -> (spool: Spool, path: String) {
         let directory = SpoolDirectory(path: self.directory)
-        try await directory.blocking { try directory.create() }
+        // Names in it are looked up again with each slot; here the directory itself is refused, with its name.
+        try await directory.blocking {
+            try directory.create()
+            _ = try directory.openForWriting()
+        }
         for number in 1...Self.limit {
             do {
                 let path = self.path(number)

@@ -6,8 +6,10 @@ final class WakeUp: Sendable {
     let descriptor: Int32
 
     init() throws(SystemError) {
-        self.descriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
-        guard self.descriptor >= 0 else { throw SystemError("eventfd", errno) }
+        // Once it is assigned `deinit` runs, also when this throws, and closes it.
+        let descriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+        guard descriptor >= 0 else { throw SystemError("eventfd", errno) }
+        self.descriptor = descriptor
     }
 
     deinit {

@@ -1,3 +1,4 @@
+import CLinuxFiles
 import Glibc
 
 /// A directory that was opened once, and files in it that are opened relative to it.
@@ -124,6 +125,21 @@ package final class CheckedDirectory: Sendable {
         let error = FileError(errno, self.path(of: name), "looked at")
         if error.kind == .missing { return nil }
         throw error
+    }
+
+    /// When a file was made: a copy of it was made later, whatever else of it is the same.
+    ///
+    /// - Returns: nil when there is no such file, and where the file system does not say.
+    package func birth(of name: String) throws(FileError) -> FileStatus.Moment? {
+        var seconds: Int64 = 0
+        var nanoseconds: UInt32 = 0
+        let code = unsafe linux_files_birth(self.descriptor, name, &seconds, &nanoseconds)
+        switch code {
+        case 0: return FileStatus.Moment(seconds: Int(seconds), nanoseconds: Int(nanoseconds))
+        // Nor does an old kernel, nor one that allows few system calls.
+        case ENODATA, ENOENT, ENOSYS, EPERM, EOPNOTSUPP: return nil
+        default: throw FileError(code, self.path(of: name), "looked at")
+        }
     }
 
     /// Gives a file another name in the directory; a file of that name is replaced.

@@ -25,7 +25,11 @@ package struct NewFile: ~Copyable {
         do throws(FileError) {
             directory = try OpenFile(parent, O_RDONLY | O_DIRECTORY, action: "opened")
         } catch {
-            throw error.code == 0 ? error : FileError(error.code, path, "made")
+            if error.kind == .missing {
+                throw FileError(
+                    .missing, path, "cannot be made: its directory does not exist; make that first", code: error.code)
+            }
+            throw FileError(error.code, path, "made")
         }
         let file = try OpenFile(
             directory.descriptor, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, permissions, path, "made")

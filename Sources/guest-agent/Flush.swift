@@ -4,6 +4,7 @@ import Foundation
 import GuestAgent
 import Logging
 import ProgramStreams
+import SecureFiles
 import ServiceLifecycle
 import Settings
 import UnixSignals
@@ -63,7 +64,7 @@ struct Flush: AsyncParsableCommand {
             } catch let error as OutboxError where error.code != .noSpool {
                 // The agent's way of opening it may mend it.
             }
-        } else if !FileManager.default.fileExists(atPath: try settings.string("spool.directory")) {
+        } else if try FileStatus.of(try settings.string("spool.directory")) == nil {
             return []
         }
         return try self.options.places(settings).paths

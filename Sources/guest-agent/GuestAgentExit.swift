@@ -1,6 +1,7 @@
 import ArgumentParser
 import GuestAgent
 import ProgramStreams
+import SecureFiles
 import Settings
 
 /// How the program's own commands end (Docs/operations.md): 0 when all went well, 64 for wrong arguments, 65 for a message
@@ -41,6 +42,7 @@ enum GuestAgentExit {
             }
         case is SettingsError, is GuestAgentError: code = Self.configuration
         case is ExportFileError: code = Self.cannotCreate
+        case is FileError: code = Self.configuration
         case is NoSuchMessages: code = Self.data
         case is StandardStreams.OutputError: code = .failure
         default: return error

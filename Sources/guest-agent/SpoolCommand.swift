@@ -112,7 +112,9 @@ struct SpoolRetry: AsyncParsableCommand {
             }
             var count = 0
             for (path, sequences) in found { count += try await SetAsideOutcomes(path).retry(sequences) }
-            try StandardStreams.print("\(SpoolText.count(count, "outcome")) put back.\n")
+            let rest = found.map(\.sequences.count).reduce(0, +) - count
+            let note = rest == 0 ? "" : " \(SpoolText.count(rest, "outcome")) of another guest left where they are."
+            try StandardStreams.print("\(SpoolText.count(count, "outcome")) put back.\(note)\n")
         }
     }
 }

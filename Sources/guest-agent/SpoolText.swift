@@ -1,23 +1,13 @@
 import Foundation
 import GuestAgent
+import Notifications
 
 /// How the commands that look into spools write what they found.
 enum SpoolText {
     private static let longest = 400
 
     /// Text from strangers on one line: cut, and without what a terminal would obey.
-    static func oneLine(_ text: String) -> String {
-        let head = text.unicodeScalars.prefix(self.longest)
-        var line = String.UnicodeScalarView()
-        for scalar in head {
-            switch scalar.properties.generalCategory {
-            case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .unassigned:
-                line.append(contentsOf: "\\u{\(String(scalar.value, radix: 16))}".unicodeScalars)
-            default: line.append(scalar)
-            }
-        }
-        return String(line) + (head.endIndex == text.unicodeScalars.endIndex ? "" : "…")
-    }
+    static func oneLine(_ text: String) -> String { text.oneLine(limit: self.longest) }
 
     /// A number of things: `1 outcome`, `2 outcomes`.
     static func count(_ count: Int, _ thing: String) -> String { "\(count) \(thing)\(count == 1 ? "" : "s")" }

@@ -37,8 +37,10 @@ struct Status: AsyncParsableCommand {
             for path in places.paths {
                 do {
                     overviews.append(try await SpoolInspection(path).overview())
-                } catch let error as OutboxError where error.code == .failed && places.paths.count > 1 {
-                    // One damaged spool must not hide the others.
+                } catch let error as OutboxError
+                    where [.failed, .notWritable].contains(error.code) && places.paths.count > 1
+                {
+                    // One that is damaged, or that this user may not look into, must not hide the others.
                     if let failure { GuestAgentExit.say("\(failure)") }
                     failure = error
                 }

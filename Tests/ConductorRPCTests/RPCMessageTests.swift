@@ -161,6 +161,26 @@ private let context =
         #expect(Set(RPCError.Code.all.map(\.reason)).count == RPCError.Code.all.count)
     }
 
+    @Test("Text of a peer is one line without control characters where it enters, and bounded")
+    func aPeersTextIsEscaped() throws {
+        let line =
+            #"{"jsonrpc":"2.0","id":1,"error":{"code":-32050,"message":"a\n2026 error: forged\u001b[2J\u202e é","#
+            + #""data":{"reason":"x\ny","field":"f\u0007"}}}"#
+        guard case .failure(let error) = try RPCResponse(line: ByteBuffer(string: line)).result else {
+            Issue.record("no error")
+            return
+        }
+        #expect(error.message == #"a\u{a}2026 error: forged\u{1b}[2J\u{202e} é"#)
+        #expect(error.code.reason == #"x\u{a}y"# && error.field == #"f\u{7}"#)
+        let text = String(repeating: "m", count: 100_000)
+        let long = #"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"\#(text)"}}"#
+        guard case .failure(let cut) = try RPCResponse(line: ByteBuffer(string: long)).result else {
+            Issue.record("no error")
+            return
+        }
+        #expect(cut.message.count == 4097)
+    }
+
     @Test func anUnknownCodeKeepsItsRetryability() throws {
         let line =
             #"{"jsonrpc":"2.0","id":1,"error":{"code":-32050,"message":"m","data":{"reason":"new","retryable":true}}}"#

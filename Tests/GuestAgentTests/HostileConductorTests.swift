@@ -13,6 +13,7 @@ import Testing
 enum Misbehaviour: String, CaseIterable, Sendable {
     case closesAtOnce, saysGarbage, saysEndlessLine, answersUnknownID, answersNullErrorToTwo, answersTwice
     case answersMistypedResult, neverHandshakes, speaksPlainText
+    case answersAsToAPing, answersForAnotherOutcome
 
     /// What it sends for each read; nil closes.
     var answer: String? {
@@ -25,8 +26,18 @@ enum Misbehaviour: String, CaseIterable, Sendable {
             #"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"m","data":{"retryable":true}}}"# + "\n"
         case .answersTwice: String(repeating: #"{"jsonrpc":"2.0","id":"1","result":{"version":"1"}}"# + "\n", count: 2)
         case .answersMistypedResult: #"{"jsonrpc":"2.0","id":1,"result":[1]}"# + "\n"
+        case .answersAsToAPing: Self.toEach(#"{"version":"1"}"#)
+        case .answersForAnotherOutcome:
+            Self.toEach(#"{"message_id":"00000000-0000-4000-8000-000000000000","disposition":"published"}"#)
         case .neverHandshakes, .speaksPlainText: ""
         }
+    }
+}
+
+extension Misbehaviour {
+    /// The result as an answer to each of the first requests.
+    private static func toEach(_ result: String) -> String {
+        (1...4).map { #"{"jsonrpc":"2.0","id":\#($0),"result":\#(result)}"# + "\n" }.joined()
     }
 }
 

@@ -260,7 +260,7 @@ import Testing
                 try Data().write(to: URL(filePath: fixture.file))
             }
             if step == .halfMade {
-                try Data("half".utf8).write(to: URL(filePath: SpoolDirectory(path: fixture.directory).newFile))
+                try Data("half".utf8).write(to: URL(filePath: "\(fixture.directory)/\(SpoolDirectory.newFile)"))
             }
             try Data("\(name)\nthe tally is missing\n".utf8)
                 .write(to: URL(filePath: SpoolDirectory(path: fixture.directory).marker))
@@ -296,7 +296,8 @@ import Testing
             try directory.create()
             var names: [String] = []
             for index in 0..<12 {
-                names.append(directory.newDamagedName(at: time))
+                let present = try FileManager.default.contentsOfDirectory(atPath: fixture.directory)
+                names.append(SpoolDirectory.newDamagedName(among: present, at: time))
                 let file = URL(filePath: "\(fixture.directory)/\(names[index])")
                 try Data().write(to: file)
                 try Data().write(to: file.appendingPathExtension("json"))
@@ -305,8 +306,10 @@ import Testing
                 try FileManager.default.removeItem(atPath: "\(fixture.directory)/\(names[index - 10])")
             }
             #expect(names == [base] + (2...12).map { "\(base)-\($0 < 10 ? "0" : "")\($0)" })
-            #expect(directory.damagedFiles.map { ($0 as NSString).lastPathComponent } == Array(names.dropFirst(2)))
-            #expect(directory.newDamagedName(at: time + 1) == "spool.sqlite.damaged-20270115T080001Z")
+            let present = try FileManager.default.contentsOfDirectory(atPath: fixture.directory)
+            #expect(SpoolDirectory.damagedNames(among: present) == Array(names.dropFirst(2)))
+            let next = SpoolDirectory.newDamagedName(among: present, at: time + 1)
+            #expect(next == "spool.sqlite.damaged-20270115T080001Z")
         }
     }
 

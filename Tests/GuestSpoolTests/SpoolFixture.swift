@@ -4,9 +4,15 @@ import GRDB
 import LogTesting
 import Logging
 import Notifications
+import SecureFiles
 import Testing
 
 @testable import GuestSpool
+
+extension SpoolDirectory {
+    /// How many bytes a file has; nil when there is none.
+    static func size(_ path: String) -> Int? { (try? FileStatus.of(path))?.size }
+}
 
 /// A spool's directory that is removed afterwards, and what tests do with it.
 struct SpoolFixture: Sendable {
@@ -21,7 +27,8 @@ struct SpoolFixture: Sendable {
     }
 
     var file: String { "\(self.directory)/spool.sqlite" }
-    var damages: [SpoolDamage] { SpoolDamage.all(in: self.directory) }
+    /// None where there is no spool.
+    var damages: [SpoolDamage] { (try? SpoolDamage.all(in: self.directory)) ?? [] }
 
     func open(_ configuration: Spool.Configuration = Spool.Configuration()) async throws -> Spool {
         try await Spool.open(self.directory, configuration: configuration, logger: self.log.logger)

@@ -38,8 +38,9 @@ package final class NotifySocketListener: Sendable {
 
     /// Takes what was sent, and goes on so.
     package func begin() {
-        let (descriptor, sink) = (self.descriptor, self.sink)
-        Thread.detachNewThread {
+        // Holds the listener, and so the descriptor: `stop()` must not meet another file's under its number.
+        Thread.detachNewThread { [self] in
+            let (descriptor, sink) = (self.descriptor, self.sink)
             var buffer = [UInt8](repeating: 0, count: 4096)
             while true {
                 let count = recv(descriptor, &buffer, buffer.count, 0)
@@ -48,10 +49,11 @@ package final class NotifySocketListener: Sendable {
                 guard count > 0 else { break }
                 sink.yield(String(decoding: buffer[..<count], as: UTF8.self))
             }
-            close(descriptor)
             sink.finish()
         }
     }
+
+    deinit { close(self.descriptor) }
 
     /// Ends ``messages``.
     package func stop() { shutdown(self.descriptor, Int32(SHUT_RD)) }

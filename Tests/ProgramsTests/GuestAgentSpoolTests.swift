@@ -195,7 +195,7 @@ struct GuestAgentSpoolTests {
                 (["spool", "retry", "--all", unknown], 64, "--all"),
                 (["spool", "list", "--waiting", "--set-aside"], 64, "--waiting"),
                 (["spool", "export", "--remove", "--all", relay.path("out")], 64, "--remove"),
-                (["spool", "export", relay.path("none/out")], 73, "No such file"),
+                (["spool", "export", relay.path("none/out")], 73, "its directory does not exist"),
                 (["spool", "export", "--waiting", empty], 73, empty),
                 (["flush", "--timeout", "-1"], 64, "--timeout"),
                 (["flush", "--set", "conductors=a b"], 78, "conductors"),

@@ -32,6 +32,30 @@ struct SpoolExportTests {
         }
     }
 
+    @Test("Whatever the umask, nobody else may read a spool or an export")
+    func umask() async throws {
+        try await RelayFixture.with { relay in
+            let context = try relay.contextFile()
+            let file = try relay.guestFile(ports: ["1"], drainTimeout: 0)
+            let export = relay.path("out.jsonl")
+            let end = try await Program("sh").run([
+                "-c",
+                """
+                umask 0
+                "$1" exec --config "$2" --context "$3" -- sh -c 'umask 077' && "$1" spool export --config "$2" --all "$4"
+                """, "sh", Program.guestAgent.path, file, context, export,
+            ])
+            #expect(end.status == .exited(0), "\(end.errorText)")
+            let names = try FileManager.default.contentsOfDirectory(atPath: "\(relay.spoolDirectory)/exec-1")
+            #expect(names.contains("spool.sqlite") && names.contains("agent.lock"))
+            for path in names.map({ "\(relay.spoolDirectory)/exec-1/\($0)" }) + [relay.spoolDirectory, export] {
+                let attributes = try FileManager.default.attributesOfItem(atPath: path)
+                let mode = try #require(attributes[.posixPermissions] as? Int)
+                #expect(mode & 0o077 == 0, "\(path)")
+            }
+        }
+    }
+
     @Test("An export that fails halfway removes the file that it made")
     func failedExport() async throws {
         try await RelayFixture.with { relay in

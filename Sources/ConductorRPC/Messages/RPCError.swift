@@ -81,6 +81,10 @@ package struct RPCError: Error, Sendable, Hashable, CustomStringConvertible {
 }
 
 extension RPCError {
+    /// Of a peer's text, in Unicode scalars.
+    private static let longestMessage = 4096
+    private static let longestWord = 256
+
     /// The JSON-RPC error object.
     var json: JSONObject {
         var data = JSONObject()
@@ -98,14 +102,17 @@ extension RPCError {
 
     /// Reads a JSON-RPC error object. A code that this version does not know keeps its own word and retryability, so
     /// that an older guest obeys a newer conductor.
+    ///
+    /// Its text is the peer's, and goes into logs, spools and onto terminals: it is made one line here, where it enters.
     init(_ object: JSONObject) throws(FieldError) {
         let fields = JSONFields(object, path: "error")
         guard let number = object["code"]?.integer else { throw fields.error("code", "must be a whole number") }
         let data = JSONFields(try fields.optionalObject("data") ?? JSONObject(), path: "error.data")
-        let reason = try data.optionalString("reason") ?? "unknown"
+        let reason = (try data.optionalString("reason") ?? "unknown").oneLine(limit: Self.longestWord)
+        let message = try fields.optionalString("message")?.oneLine(limit: Self.longestMessage)
         self.init(
-            Code(number: number, reason: reason, isRetryable: data.value("retryable") == true),
-            try fields.optionalString("message") ?? reason, field: try data.optionalString("field"),
+            Code(number: number, reason: reason, isRetryable: data.value("retryable") == true), message ?? reason,
+            field: try data.optionalString("field")?.oneLine(limit: Self.longestWord),
             retryAfterMilliseconds: data.value("retry_after_ms")?.integer,
             limitBytes: data.value("limit_bytes")?.integer)
     }

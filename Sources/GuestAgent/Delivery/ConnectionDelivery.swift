@@ -11,6 +11,7 @@ final class ConnectionDelivery {
     private struct Answer: Sendable {
         var phase: OperationPhase
         var sequence: Int64
+        var messageID: MessageID
         var result: Result<RPCReply, RPCCallError>
     }
 
@@ -38,7 +39,10 @@ final class ConnectionDelivery {
         while true {
             try Task.checkCancellation()
             let end = self.settleAnswers(&lanes)
-            if case .refused? = end, let end { return end }
+            switch end {
+            case .refused?, .mistaken?: if let end { return end }
+            default: break
+            }
             if self.isLost.withLockedValue({ $0 }) { return .lost }
             if let end { return end }
             try await self.read(&lanes)
@@ -65,6 +69,11 @@ final class ConnectionDelivery {
         var delivered: [Int64] = []
         var end: DeliveryLoop.ConnectionEnd?
         for answer in answers {
+            if let mistake = answer.result.mistake(about: answer.messageID) {
+                end = end ?? .mistaken(mistake)
+                _ = lanes.answered(answer.phase, answer.sequence, .failure(.connectionLost(mistake)), now: .now)
+                continue
+            }
             switch lanes.answered(answer.phase, answer.sequence, answer.result, now: .now) {
             case .remove(let sequence):
                 self.loop.obstacle = nil
@@ -116,10 +125,25 @@ final class ConnectionDelivery {
         defer { FaultPoint.agentAfterSend.reached() }
         self.connection.call(.notify(entry.report)) { [answers, wakeUp = self.loop.wakeUp] result in
             let isFirst = answers.withLockedValue { answers in
-                answers.append(Answer(phase: phase, sequence: entry.sequence, result: result))
+                answers.append(
+                    Answer(
+                        phase: phase, sequence: entry.sequence, messageID: entry.report.messageID, result: result))
                 return answers.count == 1
             }
             if isFirst { wakeUp.signal() }
+        }
+    }
+}
+
+extension Result where Success == RPCReply, Failure == RPCCallError {
+    /// Why the answer is none for this outcome, which a success must name; nil when it is one. An outcome is removed for no other
+    /// answer.
+    func mistake(about messageID: MessageID) -> String? {
+        switch self {
+        case .failure: nil
+        case .success(.taken(messageID, _)): nil
+        case .success(.taken(let other, _)): "it answered for the outcome \(other), and \(messageID) was sent"
+        case .success(.pong): "it answered an outcome as it answers a ping"
         }
     }
 }

@@ -16,6 +16,8 @@ final class DeliveryLoop: Sendable {
         case changeConductor
         /// The conductor takes nothing from this guest, for this reason, and wants to be left alone for so long.
         case refused(String, asked: Duration)
+        /// The conductor answered what it was not asked, for this reason: nothing that it says counts.
+        case mistaken(String)
     }
 
     private let configuration: GuestAgent.Configuration
@@ -115,6 +117,11 @@ final class DeliveryLoop: Sendable {
                         metadata: ["conductor": "\(address)", "reason": "\(connection.closeReason)"])
                     wantsChange = false
                 case .changeConductor: lanes.conductorChanged()
+                case .mistaken(let reason):
+                    self.logger.error(
+                        "A conductor answered for another outcome than it was sent; the connection is closed, and it is sent again",
+                        metadata: ["conductor": "\(address)", "reason": "\(reason)"])
+                    lanes.conductorChanged()
                 case .refused(let reason, let refusalAsked):
                     asked = refusalAsked
                     self.obstacle = "\(address) does not take this guest's certificate (\(reason))"

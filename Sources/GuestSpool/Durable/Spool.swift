@@ -10,7 +10,8 @@ public final class Spool: Outbox {
     let writer: SpoolWriter
 
     /// Opens the spool, or makes it. Operations that were running when the last agent ended wait from now on as errors
-    /// of the type ``interruptedType``.
+    /// of the type ``interruptedType``; in a spool that was copied or restored they are set aside, since they may have ended
+    /// elsewhere or before.
     ///
     /// It takes no longer when much waits; ``verify()`` reads all of it. A file that is found damaged is set aside beside
     /// the new one, under a name with the time, and what can be read of it is carried over.
@@ -23,10 +24,17 @@ public final class Spool: Outbox {
     public static func open(
         _ path: String, configuration: Configuration = Configuration(), logger: Logger
     ) async throws -> Spool {
+        try await Self.open(path, configuration: configuration, machine: .present(), logger: logger)
+    }
+
+    /// The same on a machine of this kind.
+    static func open(
+        _ path: String, configuration: Configuration = Configuration(), machine: GuestMachine, logger: Logger
+    ) async throws -> Spool {
         let directory = SpoolDirectory(path: path)
         return try await directory.blocking {
             try directory.create()
-            return Spool(try SpoolStore(directory, logger: logger), configuration)
+            return Spool(try SpoolStore(directory, machine: machine, logger: logger), configuration)
         }
     }
 
@@ -34,6 +42,13 @@ public final class Spool: Outbox {
         self.store = store
         self.writer = SpoolWriter(store: store, configuration: configuration)
     }
+
+    /// Records whose spool it is. What another guest left in it is set aside with the reason, and never handed out: a virtual
+    /// machine that was made from an image brings along what its model had not sent.
+    ///
+    /// - Parameter names: what the guest's certificate calls it, first the name that it goes by. The spool stays the guest's own
+    ///   for as long as one of them is the name that was recorded.
+    public func setGuest(_ names: [String]) { self.writer.claim(names) }
 
     /// The error type of an operation whose agent ended before it did.
     public static let interruptedType = "OperationInterrupted"
@@ -64,6 +79,7 @@ public final class Spool: Outbox {
     public func entries(
         _ phase: OperationPhase?, after sequence: Int64, limit: Int
     ) async throws -> [OutboxEntry] {
+        try await self.writer.claimed()
         var last = sequence
         while true {
             let found = try await self.store.entries(phase, after: last, limit: limit)

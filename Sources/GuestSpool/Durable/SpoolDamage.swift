@@ -1,5 +1,6 @@
 import Foundation
 import Notifications
+import SecureFiles
 
 /// A damaged file that was set aside, as `guest-agent status` lists it. What is known of it lies beside it as JSON.
 package struct SpoolDamage: Sendable, Hashable {
@@ -22,16 +23,32 @@ package struct SpoolDamage: Sendable, Hashable {
         package var setAside = 0
     }
 
+    /// A damaged file's JSON is a few lines.
+    private static let longestJSON = 1 << 16
+
     /// The damaged files in a spool's directory, oldest first. Those whose JSON is missing have no reason.
-    package static func all(in directory: String) -> [SpoolDamage] {
-        SpoolDirectory(path: directory).damagedFiles.map { path in
-            let object = FileManager.default.contents(atPath: "\(path).json").flatMap { data -> JSONObject? in
-                guard data.count < 1 << 16, case .object(let object)? = try? JSONValue(json: Array(data)) else {
-                    return nil
-                }
+    ///
+    /// - Throws: ``OutboxError`` when the directory cannot be read.
+    package static func all(in directory: String) throws -> [SpoolDamage] {
+        let directory = SpoolDirectory(path: directory)
+        return try Self.all(in: directory, directory.openForReading())
+    }
+
+    static func all(in directory: SpoolDirectory, _ opened: CheckedDirectory) throws(OutboxError) -> [SpoolDamage] {
+        let names: [String]
+        do throws(FileError) {
+            names = try opened.names()
+        } catch {
+            throw directory.error(error)
+        }
+        return SpoolDirectory.damagedNames(among: names).map { name in
+            // What is known of a file is no reason to hide that it is there.
+            let bytes = try? opened.contents(of: "\(name).json", limit: Self.longestJSON)
+            let object = bytes.flatMap { bytes -> JSONObject? in
+                guard case .object(let object)? = try? JSONValue(json: bytes) else { return nil }
                 return object
             }
-            return SpoolDamage(path: path, object)
+            return SpoolDamage(path: "\(directory.path)/\(name)", object)
         }
     }
 
@@ -64,25 +81,29 @@ package struct SpoolDamage: Sendable, Hashable {
 extension SpoolDirectory {
     private static let damagedPrefix = "spool.sqlite.damaged-"
     /// Names the damaged file for as long as setting it aside is not finished.
-    var marker: String { "\(self.path)/spool.sqlite.mending" }
+    static let marker = "spool.sqlite.mending"
     /// The file that is being made of what could be read.
-    var newFile: String { "\(self.path)/spool.sqlite.new" }
+    static let newFile = "spool.sqlite.new"
 
-    /// The damaged files' paths, oldest first.
-    var damagedFiles: [String] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: self.path)) ?? []
-        return names.filter { name in
-            name.hasPrefix(Self.damagedPrefix) && !Self.companions.contains { name.hasSuffix($0) }
-                && !name.dropFirst(Self.damagedPrefix.count).contains(".")
-        }.sorted().map { "\(self.path)/\($0)" }
+    /// The marker's path.
+    var marker: String { "\(self.path)/\(Self.marker)" }
+
+    /// Whether a damaged file can be called so.
+    static func isDamagedName(_ name: String) -> Bool {
+        name.hasPrefix(Self.damagedPrefix) && !name.contains("/")
+            && !Self.companions.contains { name.hasSuffix($0) }
+            && !name.dropFirst(Self.damagedPrefix.count).contains(".")
     }
+
+    /// The damaged files among names, oldest first.
+    static func damagedNames(among names: [String]) -> [String] { names.filter(Self.isDamagedName).sorted() }
 
     /// A name that sorts behind those of all damaged files of the same second: the time in ISO 8601's basic form, and from
     /// the second file on a number. One that was free again would be taken for the oldest, and removed first.
-    func newDamagedName(at time: Date = .now) -> String {
+    static func newDamagedName(among names: [String], at time: Date = .now) -> String {
         let time = time.formatted(.iso8601.dateSeparator(.omitted).timeSeparator(.omitted))
         let name = "\(Self.damagedPrefix)\(time)"
-        let numbers = self.damagedFiles.map { ($0 as NSString).lastPathComponent }.filter { $0.hasPrefix(name) }
+        let numbers = Self.damagedNames(among: names).filter { $0.hasPrefix(name) }
             .map { Int($0.dropFirst(name.count + 1)) ?? 1 }
         guard let last = numbers.max() else { return name }
         return "\(name)-\(last < 9 ? "0" : "")\(last + 1)"

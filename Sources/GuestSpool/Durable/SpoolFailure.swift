@@ -1,5 +1,6 @@
 import GRDB
 import Glibc
+import SecureFiles
 
 /// What kind of trouble an error of SQLite tells of, since each is met in its own way.
 enum SpoolFailure {
@@ -25,6 +26,7 @@ enum SpoolFailure {
     /// What an embedder is told.
     static func error(_ error: any Error, _ directory: SpoolDirectory) -> OutboxError {
         if let error = error as? OutboxError { return error }
+        if let error = error as? FileError { return directory.error(error) }
         guard let error = error as? DatabaseError else {
             return OutboxError(.failed, "The spool \(directory.path) failed: \(error)")
         }

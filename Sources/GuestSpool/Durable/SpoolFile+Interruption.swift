@@ -7,8 +7,9 @@ extension SpoolFile {
 
     /// Turns operations that no agent runs any more into errors that wait; those that cannot be read are set aside.
     ///
+    /// - Parameter reason: why all of them are set aside; nil when they are not.
     /// - Returns: how many there were.
-    func interruptRunning() throws -> Int {
+    func interruptRunning(settingAside reason: String?) throws -> Int {
         var count = 0
         // On the disk before a conductor hears of them: told again after a power cut, they would have another time.
         try self.database.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
@@ -19,7 +20,7 @@ extension SpoolFile {
                     db, sql: "SELECT message_id, context, begun_at FROM running LIMIT ?",
                     arguments: [Self.interruptionBatch])
                 var tally = try SpoolTally(db)
-                for row in rows { try Self.interrupt(row, db, &tally) }
+                for row in rows { try Self.interrupt(row, reason, db, &tally) }
                 if !rows.isEmpty { try tally.save(db) }
                 return rows.count
             }
@@ -28,9 +29,14 @@ extension SpoolFile {
         }
     }
 
-    private static func interrupt(_ row: Row, _ db: Database, _ tally: inout SpoolTally) throws {
+    private static func interrupt(
+        _ row: Row, _ reason: String?, _ db: Database, _ tally: inout SpoolTally
+    ) throws {
         do {
             try SpoolRow.begun(row).interrupted().apply(db, &tally)
+            guard let reason else { return }
+            try SpoolChange.setAside(
+                db.lastInsertedRowID, reason, NotificationTimestamp.now().description, db, &tally)
         } catch let error as SpoolRowError {
             // Kept as it is, under a sequence of its own.
             try db.execute(

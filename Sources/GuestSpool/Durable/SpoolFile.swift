@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 import Glibc
+import SecureFiles
 
 /// A spool's SQLite file, open: looked over and brought to the newest version.
 final class SpoolFile: Sendable {
@@ -15,8 +16,13 @@ final class SpoolFile: Sendable {
     /// - Throws: damage as an error of SQLite (``SpoolFailure``), and anything else as an ``OutboxError``.
     init(_ directory: SpoolDirectory) throws {
         self.directory = directory
-        try Self.makeFile(directory)
-        try Self.look(directory)
+        let opened = try directory.openForWriting()
+        do throws(FileError) {
+            try Self.makeFile(opened)
+        } catch {
+            throw directory.error(error)
+        }
+        try Self.look(directory, opened)
         self.database = try DatabasePool(path: directory.file, configuration: Self.settings())
         try SpoolSchema.migrator.migrate(self.database)
         try self.database.read { db in
@@ -50,22 +56,19 @@ final class SpoolFile: Sendable {
     }
 
     /// SQLite would let others read what it makes; what it puts beside the file has the file's permissions.
-    private static func makeFile(_ directory: SpoolDirectory) throws(OutboxError) {
-        let isNew = SpoolDirectory.size(directory.file) == nil
-        let descriptor = unsafe Glibc.open(directory.file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw directory.error(errno, directory.file) }
-        _ = fchmod(descriptor, 0o600)
-        Glibc.close(descriptor)
-        if isNew { directory.sync() }
+    private static func makeFile(_ opened: CheckedDirectory) throws(FileError) {
+        let isNew = try opened.status(of: SpoolDirectory.file) == nil
+        _ = try opened.openForChanging(SpoolDirectory.file)
+        if isNew { try opened.sync() }
     }
 
     /// Looks at what is there without changing it, since it may not be ours to change.
-    private static func look(_ directory: SpoolDirectory) throws {
-        try Self.checkLog(directory)
-        guard SpoolDirectory.size(directory.file) ?? 0 > 0 else { return }
+    private static func look(_ directory: SpoolDirectory, _ opened: CheckedDirectory) throws {
+        try Self.checkLog(opened)
+        guard try opened.size(of: SpoolDirectory.file) ?? 0 > 0 else { return }
         var settings = GRDB.Configuration()
         // What a kill left half done when the file was made, SQLite must undo before it can be read.
-        settings.readonly = SpoolDirectory.size("\(directory.file)-journal") ?? 0 == 0
+        settings.readonly = try opened.size(of: "\(SpoolDirectory.file)-journal") ?? 0 == 0
         settings.busyMode = .timeout(5)
         let database = try DatabaseQueue(path: directory.file, configuration: settings)
         try database.read { db in try SpoolSchema.check(db, directory) }
@@ -74,12 +77,10 @@ final class SpoolFile: Sendable {
 
     /// SQLite ignores a write-ahead log whose beginning makes no sense, and with it outcomes, without a word. One that
     /// begins with zeros was never written to the disk: nothing in it was promised.
-    private static func checkLog(_ directory: SpoolDirectory) throws {
-        let descriptor = unsafe Glibc.open("\(directory.file)-wal", O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return }
-        defer { Glibc.close(descriptor) }
+    private static func checkLog(_ opened: CheckedDirectory) throws {
+        guard let log = try opened.openForReading("\(SpoolDirectory.file)-wal") else { return }
         var header = [UInt8](repeating: 0, count: 32)
-        let count = unsafe read(descriptor, &header, header.count)
+        let count = unsafe pread(log.descriptor, &header, header.count, 0)
         guard count == header.count, header.contains(where: { $0 != 0 }) else { return }
         // https://www.sqlite.org/fileformat2.html#the_write_ahead_log: the magic number's last bit tells the byte order of checksums.
         guard header.starts(with: [0x37, 0x7f, 0x06]), header[3] & 0xfe == 0x82 else {

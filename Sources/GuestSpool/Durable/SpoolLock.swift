@@ -1,47 +1,76 @@
+import Foundation
 import Glibc
 import NIOConcurrencyHelpers
+import SecureFiles
 
-/// Keeps a second agent from a spool. The system releases it when the process ends, however it ends.
+/// Lets one agent at a time use a spool. The system releases it when the agent's process ends, however that ends.
 final class SpoolLock: Sendable {
-    private let descriptor: NIOLockedValueBox<CInt?>
+    private final class Held: Sendable {
+        let file: OpenFile
+
+        init(_ file: consuming OpenFile) { self.file = file }
+    }
+
+    private let held: NIOLockedValueBox<Held?>
+    /// While the lock is held for a look at who has it (``SpoolHolder``) an agent waits for its end, so many times.
+    private static let patience = (tries: 100, pause: useconds_t(10_000))
 
     /// - Throws: ``OutboxError`` with ``OutboxError/Code/inUse`` that names the process which holds it.
-    init(_ directory: SpoolDirectory) throws(OutboxError) {
-        let descriptor = unsafe Glibc.open(directory.lockFile, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw directory.error(errno, directory.lockFile) }
-        // Whatever the umask took away.
-        _ = fchmod(descriptor, 0o600)
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            guard errno == EWOULDBLOCK else {
-                defer { Glibc.close(descriptor) }
-                throw directory.error(errno, directory.lockFile)
-            }
-            var text = [UInt8](repeating: 0, count: 32)
-            let count = unsafe pread(descriptor, &text, text.count, 0)
-            Glibc.close(descriptor)
-            let process = String(decoding: text.prefix(max(0, count)).prefix { $0 != 10 }, as: UTF8.self)
+    init(_ directory: SpoolDirectory, in opened: CheckedDirectory) throws(OutboxError) {
+        let held: Held
+        let isTaken: Bool
+        do throws(FileError) {
+            held = Held(try opened.openForChanging(SpoolDirectory.lockFile))
+            isTaken = try Self.take(held.file, directory)
+        } catch {
+            throw directory.error(error)
+        }
+        guard isTaken else {
+            let process = Self.process(held.file).map { ", process \($0)," } ?? ""
             throw OutboxError(
-                .inUse,
-                "Another agent, process \(process), uses the spool \(directory.path); stop it, or give this one its own."
-            )
+                .inUse, "Another agent\(process) uses the spool \(directory.path); stop it, or give this one its own.")
         }
         let line = Array("\(getpid())\n".utf8)
         // Only for people to read; the lock holds without it.
-        _ = ftruncate(descriptor, 0)
-        _ = unsafe pwrite(descriptor, line, line.count, 0)
-        self.descriptor = NIOLockedValueBox(descriptor)
+        _ = ftruncate(held.file.descriptor, 0)
+        _ = unsafe pwrite(held.file.descriptor, line, line.count, 0)
+        self.held = NIOLockedValueBox(held)
+    }
+
+    /// - Returns: false when another agent has it.
+    private static func take(_ file: borrowing OpenFile, _ directory: SpoolDirectory) throws(FileError) -> Bool {
+        for _ in 0..<Self.patience.tries {
+            if flock(file.descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
+            guard errno == EWOULDBLOCK else { throw FileError(errno, directory.lockFile, "locked") }
+            // An agent lets nobody share it. Who only looks does, and is done at once.
+            guard Self.canBeShared(file) else { return false }
+            usleep(Self.patience.pause)
+        }
+        return false
+    }
+
+    /// Whether no agent has the lock: takes it for a moment, so that nobody but an agent is kept from it.
+    static func canBeShared(_ file: borrowing OpenFile) -> Bool {
+        guard flock(file.descriptor, LOCK_SH | LOCK_NB) == 0 else { return false }
+        _ = flock(file.descriptor, LOCK_UN)
+        return true
+    }
+
+    /// The process that last wrote its id there.
+    static func process(_ file: borrowing OpenFile) -> Int32? {
+        guard let text = try? file.read(limit: 32) else { return nil }
+        return Int32(String(decoding: text.prefix { $0 != 10 }, as: UTF8.self))
     }
 
     /// Lets another agent have the spool.
     func release() {
-        let descriptor = self.descriptor.withLockedValue { descriptor in
-            defer { descriptor = nil }
-            return descriptor
+        let held = self.held.withLockedValue { held in
+            defer { held = nil }
+            return held
         }
-        guard let descriptor else { return }
+        guard let held else { return }
         // A child that is being started elsewhere in this process has the descriptor too until it runs its program.
-        _ = flock(descriptor, LOCK_UN)
-        Glibc.close(descriptor)
+        _ = flock(held.file.descriptor, LOCK_UN)
     }
 
     deinit { self.release() }

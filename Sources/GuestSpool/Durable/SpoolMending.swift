@@ -1,6 +1,5 @@
-import Foundation
-import Glibc
 import Notifications
+import SecureFiles
 
 /// Sets a damaged file aside under a dated name and puts one made of what can be read in its place.
 ///
@@ -10,18 +9,36 @@ import Notifications
 struct SpoolMending {
     /// Damaged files that are kept; a disk that fails again and again must not fill up with them.
     private static let kept = 10
+    /// A marker is two lines, a path's name and a reason.
+    private static let longestMarker = 4096
     private let directory: SpoolDirectory
+    private let opened: CheckedDirectory
 
-    init(_ directory: SpoolDirectory) { self.directory = directory }
+    /// - Throws: ``OutboxError`` when the directory cannot be used.
+    init(_ directory: SpoolDirectory) throws(OutboxError) {
+        self.directory = directory
+        self.opened = try directory.openForWriting()
+    }
+
+    /// Runs the body with errors of files as an embedder is told them.
+    private func mapErrors<Success>(_ body: () throws(FileError) -> Success) throws(OutboxError) -> Success {
+        do throws(FileError) {
+            return try body()
+        } catch {
+            throw self.directory.error(error)
+        }
+    }
 
     /// Notes that the file is to be set aside.
     ///
     /// - Throws: ``OutboxError`` when the disk does not take the marker; nothing has changed then.
     func begin(reason: String) throws {
-        guard SpoolDirectory.size(self.directory.marker) == nil else { return }
+        guard try self.mapErrors({ () throws(FileError) in try self.opened.size(of: SpoolDirectory.marker) }) == nil
+        else { return }
         // The reason may quote what was found.
         let line = String(reason.prefix(500)).split(whereSeparator: \.isNewline).joined(separator: " ")
-        try self.write("\(self.directory.newDamagedName())\n\(line)\n", to: self.directory.marker)
+        let name = SpoolDirectory.newDamagedName(among: try self.names())
+        try self.write("\(name)\n\(line)\n", to: SpoolDirectory.marker)
     }
 
     /// Goes on with what the marker says, if there is one.
@@ -32,48 +49,68 @@ struct SpoolMending {
     /// - Returns: what was set aside; nil if there was no marker.
     /// - Throws: what the disk says; the next attempt goes on where this one ended.
     func finish(running: [SpoolChange.Begin]?, after sequence: Int64) throws -> SpoolDamage? {
-        guard let marker = FileManager.default.contents(atPath: self.directory.marker) else { return nil }
+        let marker = try self.mapErrors { () throws(FileError) in
+            try self.opened.contents(of: SpoolDirectory.marker, limit: Self.longestMarker)
+        }
+        guard let marker else { return nil }
         let lines = String(decoding: marker, as: UTF8.self).split(separator: "\n")
-        guard let name = lines.first, !name.contains("/"), name.hasPrefix("spool.sqlite.damaged-") else {
+        guard let name = lines.first.map(String.init), SpoolDirectory.isDamagedName(name) else {
             throw OutboxError(.failed, "\(self.directory.marker) cannot be read; remove it.")
         }
-        let path = "\(self.directory.path)/\(name)"
-        if SpoolDirectory.size(path) == nil {
+        try self.mapErrors { () throws(FileError) in
+            guard try self.opened.size(of: name) == nil else { return }
             // The database last: where it is says whether the others have gone.
             for suffix in SpoolDirectory.companions + [""] {
-                try self.rename(self.directory.file + suffix, to: path + suffix)
+                try self.rename(SpoolDirectory.file + suffix, to: name + suffix)
             }
-            self.directory.sync()
+            try self.opened.sync()
         }
         var damage: SpoolDamage?
         // An empty one is of another process, which looked for the database in between.
-        if SpoolDirectory.size(self.directory.file) ?? 0 == 0 {
+        if try self.mapErrors({ () throws(FileError) in try self.opened.size(of: SpoolDirectory.file) ?? 0 }) == 0 {
             damage = try self.carryOver(
-                from: path, reason: lines.count > 1 ? String(lines[1]) : "", running, sequence)
+                from: name, reason: lines.count > 1 ? String(lines[1]) : "", running, sequence)
         }
-        guard unsafe unlink(self.directory.marker) == 0 else {
-            throw self.directory.error(errno, self.directory.marker)
+        try self.mapErrors { () throws(FileError) in
+            try self.opened.remove(SpoolDirectory.marker)
+            try self.opened.sync()
         }
-        self.directory.sync()
-        self.removeOldest()
-        return damage ?? SpoolDamage.all(in: self.directory.path).first { $0.path == path }
+        let names = try self.names()
+        self.removeOldest(among: names)
+        let path = "\(self.directory.path)/\(name)"
+        return try damage ?? SpoolDamage.all(in: self.directory, self.opened).first { $0.path == path }
+    }
+
+    private func names() throws(OutboxError) -> [String] {
+        try self.mapErrors { () throws(FileError) in try self.opened.names() }
     }
 
     private func carryOver(
-        from path: String, reason: String, _ running: [SpoolChange.Begin]?, _ sequence: Int64
+        from name: String, reason: String, _ running: [SpoolChange.Begin]?, _ sequence: Int64
     ) throws -> SpoolDamage {
-        let target = self.directory.newFile
+        let path = "\(self.directory.path)/\(name)"
         self.removeNewFile()
         do {
-            try self.write("", to: target)
-            var salvage = try SpoolSalvage(from: path, to: target, after: sequence)
+            let isThere = try self.mapErrors { () throws(FileError) in
+                for suffix in SpoolDirectory.companions + [""] { try self.opened.checkOpensByPath(name + suffix) }
+                return try self.opened.status(of: name) != nil
+            }
+            try self.write("", to: SpoolDirectory.newFile)
+            var salvage = try SpoolSalvage(
+                from: isThere ? path : nil, to: "\(self.directory.path)/\(SpoolDirectory.newFile)", after: sequence)
+            let (made, newMade) = try self.mapErrors { () throws(FileError) in
+                (try self.opened.made(name), try self.opened.made(SpoolDirectory.newFile))
+            }
+            try salvage.carryOverOrigin(made: made, new: newMade)
             let result = try salvage.run(running: running)
             let damage = SpoolDamage(
                 path: path, reason: reason, carriedOver: result.carriedOver, unreadable: result.unreadable)
             let text = String(decoding: JSONWriter.encode(.object(damage.json)), as: UTF8.self)
-            try self.write(text + "\n", to: "\(path).json")
-            try self.rename(target, to: self.directory.file)
-            self.directory.sync()
+            try self.write(text + "\n", to: "\(name).json")
+            try self.mapErrors { () throws(FileError) in
+                try self.opened.rename(SpoolDirectory.newFile, to: SpoolDirectory.file)
+                try self.opened.sync()
+            }
             return damage
         } catch {
             // A disk that is full needs the room.
@@ -83,34 +120,27 @@ struct SpoolMending {
     }
 
     private func removeNewFile() {
-        for suffix in SpoolDirectory.companions + [""] { _ = unsafe unlink(self.directory.newFile + suffix) }
-    }
-
-    private func removeOldest() {
-        for path in self.directory.damagedFiles.dropLast(Self.kept) {
-            for suffix in SpoolDirectory.companions + [".json", ""] { _ = unsafe unlink(path + suffix) }
+        for suffix in SpoolDirectory.companions + [""] {
+            _ = try? self.opened.remove(SpoolDirectory.newFile + suffix)
         }
     }
 
-    private func rename(_ old: String, to new: String) throws(OutboxError) {
-        guard unsafe Glibc.rename(old, new) == 0 || errno == ENOENT else { throw self.directory.error(errno, new) }
+    private func removeOldest(among names: [String]) {
+        for name in SpoolDirectory.damagedNames(among: names).dropLast(Self.kept) {
+            for suffix in SpoolDirectory.companions + [".json", ""] { _ = try? self.opened.remove(name + suffix) }
+        }
+    }
+
+    private func rename(_ old: String, to new: String) throws(FileError) {
+        do throws(FileError) {
+            try self.opened.rename(old, to: new)
+        } catch {
+            if error.kind != .missing { throw error }
+        }
     }
 
     /// Writes a small file so that it is whole or not there, for this user only.
-    private func write(_ text: String, to path: String) throws(OutboxError) {
-        let temporary = "\(path).part"
-        let descriptor = unsafe Glibc.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw self.directory.error(errno, temporary) }
-        _ = fchmod(descriptor, 0o600)
-        let bytes = Array(text.utf8)
-        let isWritten = unsafe Glibc.write(descriptor, bytes, bytes.count) == bytes.count && fsync(descriptor) == 0
-        let code = errno
-        Glibc.close(descriptor)
-        guard isWritten else {
-            _ = unsafe unlink(temporary)
-            throw self.directory.error(code == 0 ? ENOSPC : code, temporary)
-        }
-        try self.rename(temporary, to: path)
-        self.directory.sync()
+    private func write(_ text: String, to name: String) throws(OutboxError) {
+        try self.mapErrors { () throws(FileError) in try self.opened.replace(name, with: Array(text.utf8)) }
     }
 }

@@ -17,10 +17,10 @@ struct SpoolSalvage {
     private var lastSequence: Int64
 
     /// - Parameters:
-    ///   - source: the damaged file's path.
+    ///   - source: the damaged file's path; nil when there is none any more.
     ///   - target: the new file's path; there must be nothing yet.
     ///   - sequence: outcomes that arise later come behind it, and behind all that are found.
-    init(from source: String, to target: String, after sequence: Int64) throws {
+    init(from source: String?, to target: String, after sequence: Int64) throws {
         var settings = SpoolFile.settings()
         self.target = try DatabaseQueue(path: target, configuration: settings)
         try SpoolSchema.migrator.migrate(self.target)
@@ -32,8 +32,7 @@ struct SpoolSalvage {
             try db.execute(sql: "PRAGMA writable_schema = ON")
         }
         do {
-            self.source =
-                SpoolDirectory.size(source) == nil ? nil : try DatabaseQueue(path: source, configuration: settings)
+            self.source = try source.map { try DatabaseQueue(path: $0, configuration: settings) }
         } catch  where SpoolFailure(error) == .damage {
             // Nothing of it can be read. Any other reason may pass, and is no reason to do without what it holds.
             self.source = nil
@@ -63,7 +62,8 @@ struct SpoolSalvage {
             salvage.tally.bytes += bytes.count
             return true
         }
-        try self.carryOver("set_aside", "sequence, message_id, phase, report, reason, set_aside_at") {
+        let guest = self.hasColumn("guest", of: "set_aside") ? "guest" : "NULL"
+        try self.carryOver("set_aside", "sequence, message_id, phase, report, reason, set_aside_at, \(guest)") {
             salvage, row, db in
             // An outcome may be here because it makes no sense.
             guard let sequence = SpoolRow.integer(row[0]), let id = SpoolRow.text(row[1]),
@@ -71,8 +71,11 @@ struct SpoolSalvage {
                 let reason = SpoolRow.text(row[4]), let timestamp = SpoolRow.text(row[5])
             else { return false }
             try db.execute(
-                sql: "INSERT INTO set_aside VALUES (?, ?, ?, ?, ?, ?)",
-                arguments: [sequence, id, phase, bytes, reason, timestamp])
+                sql: """
+                    INSERT INTO set_aside (sequence, message_id, phase, report, reason, set_aside_at, guest)
+                    VALUES (?, ?, ?, ?, ?, ?, ?)
+                    """,
+                arguments: [sequence, id, phase, bytes, reason, timestamp, SpoolRow.text(row[6])])
             salvage.tally.counts.setAside += 1
             salvage.tally.bytes += bytes.count
             return true
@@ -102,6 +105,21 @@ struct SpoolSalvage {
             self.tally.counts.setAside -= setAside.count
             self.tally.bytes -= (running + setAside).reduce(0, +)
         }
+    }
+
+    private func hasColumn(_ column: String, of table: String) -> Bool {
+        (try? self.source?.read { db in try db.columns(in: table).contains { $0.name == column } }) ?? false
+    }
+
+    /// Whose spool it is. A file that was no copy is none in the new file either.
+    ///
+    /// - Parameters:
+    ///   - made: when the damaged file was made.
+    ///   - new: when the new one was.
+    func carryOverOrigin(made: String?, new: String?) throws {
+        guard var origin = try? self.source?.read({ try SpoolOrigin($0) }) else { return }
+        if origin.fileMade == made { origin.fileMade = new }
+        try self.target.write { db in try origin.save(db) }
     }
 
     private mutating func finish() throws {

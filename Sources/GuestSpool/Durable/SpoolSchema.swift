@@ -5,7 +5,8 @@ import GRDB
 ///
 /// - `running`: operations that were begun, with their contexts.
 /// - `waiting`: outcomes, in the order they arose; `AUTOINCREMENT` sees to it that no sequence comes twice.
-/// - `set_aside`: outcomes that no conductor takes, with the reason.
+/// - `set_aside`: outcomes that no conductor takes, with the reason, and the guest's name if they are of another guest.
+/// - `origin`: one row, the guest and the machine whose spool it is (``SpoolOrigin``).
 /// - `tally`: one row; it makes the ledger and the limits cost the same however much waits.
 enum SpoolSchema {
     /// Stands in the file's header: `CNRS`.
@@ -45,6 +46,16 @@ enum SpoolSchema {
         }
         migrator.registerMigration("2") { db in
             try db.execute(sql: "ALTER TABLE tally ADD COLUMN exported INTEGER NOT NULL DEFAULT 0")
+        }
+        migrator.registerMigration("3") { db in
+            try db.execute(
+                sql: """
+                    CREATE TABLE origin (
+                        id INTEGER PRIMARY KEY CHECK (id = 1), guest TEXT, machine_id TEXT, boot_id TEXT,
+                        product_uuid TEXT, file_made TEXT
+                    );
+                    ALTER TABLE set_aside ADD COLUMN guest TEXT;
+                    """)
         }
         return migrator
     }()

@@ -13,6 +13,8 @@ final class SpoolStore: Sendable {
     let logger: Logger
     private let reading = DispatchQueue(label: "guest-spool.reading")
     private let lock: SpoolLock
+    /// What is in the file up to this sequence another agent has left there.
+    let inheritedSequence: Int64
 
     private struct State {
         /// Nil when the file was set aside and no other could be made yet.
@@ -28,50 +30,77 @@ final class SpoolStore: Sendable {
     /// Opens the spool's file; one that is damaged is set aside, and another made of it.
     ///
     /// - Throws: ``OutboxError``.
-    init(_ directory: SpoolDirectory, logger: Logger) throws {
+    init(_ directory: SpoolDirectory, machine: GuestMachine = .present(), logger: Logger) throws {
         self.directory = directory
         self.logger = logger
-        self.lock = try SpoolLock(directory)
+        self.lock = try SpoolLock(directory, in: directory.openForWriting())
         self.state = NIOLockedValueBox(State())
+        var opened: SpoolFile?
         do {
-            let file = try self.open(running: nil)
-            self.state.withLockedValue { $0.file = file }
-            let interrupted = try self.interruptRunning(file)
-            if interrupted > 0 {
-                logger.warning(
-                    "Operations were running when the last agent ended; each is told as an error",
-                    metadata: ["operations": "\(interrupted)", "etype": "\(Spool.interruptedType)"])
+            var file = try Self.open(directory, running: nil, after: 0, logger)
+            opened = file
+            let takeover: SpoolFile.Takeover
+            do {
+                takeover = try file.takeOver(machine)
+            } catch  where SpoolFailure(error) == .damage {
+                try SpoolMending(directory).begin(reason: Self.text(error))
+                // Moved first and closed after that, as in mend(_:_:running:).
+                let moved = Result { try Self.finishMending(directory, running: nil, after: 0, logger) }
+                try? file.close()
+                opened = nil
+                try moved.get()
+                file = try SpoolFile(directory)
+                opened = file
+                takeover = try file.takeOver(machine)
             }
+            self.inheritedSequence = takeover.lastSequence
+            self.state.withLockedValue { $0.file = file }
+            Self.log(takeover, directory, logger)
         } catch {
-            try? self.state.withLockedValue { $0.file }?.close()
+            try? opened?.close()
             throw SpoolFailure.error(error, directory)
         }
     }
 
-    private func interruptRunning(_ file: SpoolFile) throws -> Int {
-        do {
-            return try file.interruptRunning()
-        } catch  where SpoolFailure(error) == .damage {
-            return try self.mend(file, error, running: nil).interruptRunning()
+    private static func log(_ takeover: SpoolFile.Takeover, _ directory: SpoolDirectory, _ logger: Logger) {
+        if let reason = takeover.reason {
+            logger.log(
+                level: takeover.operations > 0 ? .error : .notice,
+                "The spool is not the one that was written last; operations that were running in it are set aside",
+                metadata: [
+                    "operations": "\(takeover.operations)", "reason": "\(reason)", "spool": "\(directory.path)",
+                ])
+        } else if takeover.operations > 0 {
+            logger.warning(
+                "Operations were running when the last agent ended; each is told as an error",
+                metadata: ["operations": "\(takeover.operations)", "etype": "\(Spool.interruptedType)"])
         }
     }
 
     /// Goes on with a mending that was interrupted, and opens what is there. What is damaged is mended once.
     private func open(running: [SpoolChange.Begin]?) throws -> SpoolFile {
-        try self.finishMending(running)
+        let last = self.state.withLockedValue { $0.lastSequence }
+        return try Self.open(self.directory, running: running, after: last, self.logger)
+    }
+
+    private static func open(
+        _ directory: SpoolDirectory, running: [SpoolChange.Begin]?, after last: Int64, _ logger: Logger
+    ) throws -> SpoolFile {
+        try Self.finishMending(directory, running: running, after: last, logger)
         do {
-            return try SpoolFile(self.directory)
+            return try SpoolFile(directory)
         } catch  where SpoolFailure(error) == .damage {
-            try SpoolMending(self.directory).begin(reason: Self.text(error))
-            try self.finishMending(running)
-            return try SpoolFile(self.directory)
+            try SpoolMending(directory).begin(reason: Self.text(error))
+            try Self.finishMending(directory, running: running, after: last, logger)
+            return try SpoolFile(directory)
         }
     }
 
-    private func finishMending(_ running: [SpoolChange.Begin]?) throws {
-        let last = self.state.withLockedValue { $0.lastSequence }
-        guard let damage = try SpoolMending(self.directory).finish(running: running, after: last) else { return }
-        self.logger.critical(
+    private static func finishMending(
+        _ directory: SpoolDirectory, running: [SpoolChange.Begin]?, after last: Int64, _ logger: Logger
+    ) throws {
+        guard let damage = try SpoolMending(directory).finish(running: running, after: last) else { return }
+        logger.critical(
             "The spool's file was damaged; it was set aside, and what can be read of it was carried over into a new one",
             metadata: [
                 "file": "\(damage.path)", "damage": "\(damage.reason)", "running": "\(damage.carriedOver.running)",
@@ -96,7 +125,8 @@ final class SpoolStore: Sendable {
             try SpoolMending(self.directory).begin(reason: Self.text(error))
             self.state.withLockedValue { $0.file = nil }
             // Moved first and closed after that, so that SQLite leaves it as it was found.
-            let moved = Result { try self.finishMending(running) }
+            let last = self.state.withLockedValue { $0.lastSequence }
+            let moved = Result { try Self.finishMending(self.directory, running: running, after: last, self.logger) }
             try? file.close()
             try moved.get()
             let opened = try SpoolFile(self.directory)

@@ -5,6 +5,7 @@ import GRDB
 import Logging
 import NIOConcurrencyHelpers
 import Notifications
+import SecureFiles
 
 /// Writes changes in batches: those that come while one batch is on its way to the disk make up the next, so that many
 /// operations share one `fsync`.
@@ -35,6 +36,8 @@ final class SpoolWriter: Sendable {
         var isGivingBack = false
         /// How long the log was when it was last carried over.
         var carriedOverLog = 0
+        /// The guest's names, until the file has them.
+        var claim: [String]?
 
         /// A transaction has them now.
         mutating func take(_ writes: [SpoolWrite]) {
@@ -159,7 +162,7 @@ final class SpoolWriter: Sendable {
 
     /// Keeps the log short, when nobody waits for what is written.
     private func carryOverLog() {
-        let size = SpoolDirectory.size("\(self.store.directory.file)-wal") ?? 0
+        let size = (try? FileStatus.of("\(self.store.directory.file)-wal"))?.size ?? 0
         let isLong = self.state.withLockedValue { state in
             // Begun anew since.
             if size < state.carriedOverLog { state.carriedOverLog = 0 }

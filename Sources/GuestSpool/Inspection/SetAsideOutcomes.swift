@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import SecureFiles
 
 /// Puts outcomes that were set aside back to the others, or takes them out for good, beside whatever agent uses the
 /// spool: each change is one transaction, and the ledger goes along.
@@ -16,8 +17,9 @@ package struct SetAsideOutcomes: Sendable {
     /// Lets outcomes wait for a conductor again, behind all that waits, under the message ids they have. On the disk
     /// when this returns.
     ///
-    /// - Parameter sequences: their places among those that were set aside; what is not there any more is passed over.
-    /// - Returns: how many there were.
+    /// - Parameter sequences: their places among those that were set aside; what is not there any more, and what another guest
+    ///   has left in the spool, is passed over.
+    /// - Returns: how many were put back.
     /// - Throws: ``OutboxError`` when there is no spool or it cannot be written; then none of them was put back.
     @discardableResult
     package func retry(_ sequences: [Int64]) async throws -> Int { try await self.change(.retry, sequences) }
@@ -35,7 +37,15 @@ package struct SetAsideOutcomes: Sendable {
         return try await directory.blocking {
             // Says what is wrong with a directory that holds no spool, and makes none there.
             try SpoolReader(directory: directory).read { _ in }
-            guard SpoolDirectory.size(directory.marker) == nil else {
+            // Written to by path, as root too: nobody else may exchange a name here.
+            let opened = try directory.openForWriting()
+            let isMending: Bool
+            do throws(FileError) {
+                isMending = try opened.status(of: SpoolDirectory.marker) != nil
+            } catch {
+                throw directory.error(error)
+            }
+            guard !isMending else {
                 throw OutboxError(
                     .failed,
                     "The spool \(directory.path) is being mended; try again once an agent or a flush has opened it.")
@@ -87,9 +97,11 @@ package struct SetAsideOutcomes: Sendable {
             try db.cachedStatement(
                 sql: """
                     INSERT INTO waiting (message_id, phase, report)
-                    SELECT message_id, phase, report FROM set_aside WHERE sequence = ?
+                    SELECT message_id, phase, report FROM set_aside WHERE sequence = ? AND guest IS NULL
                     """
             ).execute(arguments: [sequence])
+            // This guest cannot speak for another.
+            guard db.changesCount == 1 else { return false }
         }
         let bytes = try Int.fetchOne(
             try db.cachedStatement(sql: "DELETE FROM set_aside WHERE sequence = ? RETURNING length(report)"),

@@ -1,5 +1,5 @@
-import Foundation
 import Glibc
+import SecureFiles
 
 /// Who has a spool.
 public enum SpoolHolder: Sendable, Hashable {
@@ -10,32 +10,40 @@ public enum SpoolHolder: Sendable, Hashable {
     /// The system does not say.
     case unknown
 
-    /// Looks in the system's list of locks, so as to take none: an agent that starts at this moment must find it free.
-    init(_ directory: SpoolDirectory) {
-        guard let file = LockFile(directory.lockFile) else {
-            self = .nobody
-            return
-        }
-        guard let list = Self.locks(), !list.isEmpty || file.process == nil else {
+    /// Looks in the system's list of locks. Where that knows of none, as in a container, which sees its own processes'
+    /// locks at best, the lock is tried: shared, and released at once. An agent that starts at that moment waits for it
+    /// (``SpoolLock``), and other looks share it.
+    init(_ directory: SpoolDirectory, in opened: CheckedDirectory, locks: () -> String? = Self.locks) {
+        do {
+            guard let file = try opened.openForReading(SpoolDirectory.lockFile) else {
+                self = .nobody
+                return
+            }
+            let process = SpoolLock.process(file)
+            if let list = locks(), let status = try? file.status() {
+                self.init(LockFile(status, process: process), among: list)
+                if case .process = self { return }
+            }
+            if SpoolLock.canBeShared(file) {
+                self = .nobody
+            } else {
+                // The number is the agent's own, of its container.
+                self = errno == EWOULDBLOCK ? process.map { .process($0) } ?? .unknown : .unknown
+            }
+        } catch {
             self = .unknown
-            return
         }
-        self.init(file, among: list)
     }
 
     /// What `/proc/locks` holds: the system gives it out in pieces, at whose end Foundation would stop.
     private static func locks() -> String? {
-        let descriptor = unsafe open("/proc/locks", O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        var list: [UInt8] = []
-        var piece = [UInt8](repeating: 0, count: 64 << 10)
-        while true {
-            let count = unsafe read(descriptor, &piece, piece.count)
-            guard count > 0 else { return count == 0 ? String(decoding: list, as: UTF8.self) : nil }
-            list += piece[..<count]
-        }
+        guard let file = try? OpenFile("/proc/locks", O_RDONLY, action: "read"),
+            let list = try? file.read(limit: Self.longestList, expected: 64 << 10)
+        else { return nil }
+        return String(decoding: list, as: UTF8.self)
     }
+
+    private static let longestList = 64 << 20
 
     /// - Parameter list: what `/proc/locks` holds.
     init(_ file: LockFile, among list: String) {
@@ -69,18 +77,11 @@ public enum SpoolHolder: Sendable, Hashable {
             self.process = process
         }
 
-        /// nil when there is none.
-        init?(_ path: String) {
-            var status = stat()
-            guard unsafe stat(path, &status) == 0 else { return nil }
-            let device = UInt64(status.st_dev)
-            let text =
-                (try? FileHandle(forReadingFrom: URL(fileURLWithPath: path)))
-                .flatMap { try? $0.read(upToCount: 32) } ?? Data()
+        init(_ status: FileStatus, process: Int32?) {
+            let device = status.device
             self.init(
-                inode: UInt64(status.st_ino), major: UInt32((device >> 8) & 0xFFF | (device >> 32) & ~0xFFF),
-                minor: UInt32(device & 0xFF | (device >> 12) & ~0xFF & 0xFFFF_FFFF),
-                process: Int32(String(decoding: text.prefix { $0 != 10 }, as: UTF8.self)))
+                inode: status.inode, major: UInt32((device >> 8) & 0xFFF | (device >> 32) & ~0xFFF),
+                minor: UInt32(device & 0xFF | (device >> 12) & ~0xFF & 0xFFFF_FFFF), process: process)
         }
     }
 }

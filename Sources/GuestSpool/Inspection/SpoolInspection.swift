@@ -17,8 +17,9 @@ public struct SpoolInspection: Sendable {
         let directory = self.directory
         return try await directory.blocking {
             var overview = try SpoolReader(directory: directory).read { try SpoolOverview(directory, $0) }
-            overview.holder = SpoolHolder(directory)
-            overview.damagedFiles = SpoolDamage.all(in: directory.path).map {
+            let opened = try directory.openForReading()
+            overview.holder = SpoolHolder(directory, in: opened)
+            overview.damagedFiles = try SpoolDamage.all(in: directory, opened).map {
                 DamagedSpoolFile(name: URL(fileURLWithPath: $0.path).lastPathComponent, reason: $0.reason)
             }
             return overview

@@ -1,23 +1,19 @@
 import Foundation
 import GRDB
-import Glibc
+import SecureFiles
 
 /// Reads a spool's file as it is, beside whatever agent uses it, without a lock that could keep one out.
 struct SpoolReader {
     /// What a file is like; it tells whether somebody wrote to it.
     private struct Signature: Equatable {
         var size: Int
-        var seconds: Int
-        var nanoseconds: Int
+        var modified: FileStatus.Moment
         var inode: UInt64
 
-        init?(_ path: String) {
-            var status = stat()
-            guard unsafe stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
-            self.size = Int(status.st_size)
-            self.seconds = status.st_mtim.tv_sec
-            self.nanoseconds = status.st_mtim.tv_nsec
-            self.inode = UInt64(status.st_ino)
+        init(_ status: FileStatus) {
+            self.size = status.size
+            self.modified = status.modified
+            self.inode = status.inode
         }
     }
 
@@ -27,37 +23,33 @@ struct SpoolReader {
     ///   yet: the agent that made the file was ended before it made them.
     /// - Throws: ``OutboxError`` when there is no spool, or its file cannot be read.
     func read<Success>(_ body: (Database?) throws -> Success) throws -> Success {
-        try self.requireSpool()
+        let opened = try self.directory.openForReading()
         do {
-            return try self.readUndisturbed(body) ?? self.read(URL(fileURLWithPath: self.directory.file).path, body)
+            return try self.readUndisturbed(opened, body)
+                ?? self.read(URL(fileURLWithPath: self.directory.file).path, body)
         } catch let error as DatabaseError {
             throw Self.error(error, self.directory)
-        }
-    }
-
-    private func requireSpool() throws(OutboxError) {
-        var isDirectory: ObjCBool = false
-        let path = self.directory.path
-        guard unsafe FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
-            throw OutboxError(.noSpool, "There is no directory \(path).")
-        }
-        guard isDirectory.boolValue else { throw OutboxError(.noSpool, "\(path) is no directory.") }
-        guard Signature(self.directory.file) != nil else {
-            throw OutboxError(.noSpool, "\(path) holds no spool: it has no file spool.sqlite that can be looked at.")
+        } catch let error as FileError {
+            throw self.directory.error(error)
         }
     }
 
     /// Without anything in the write-ahead log nobody writes, and SQLite can read the file without making a log.
     ///
     /// - Returns: nil when somebody may have written meanwhile.
-    private func readUndisturbed<Success>(_ body: (Database?) throws -> Success) throws -> Success? {
-        let log = self.directory.file + "-wal"
-        guard let before = Signature(self.directory.file), Signature(log)?.size ?? 0 == 0,
+    private func readUndisturbed<Success>(
+        _ opened: CheckedDirectory, _ body: (Database?) throws -> Success
+    ) throws -> Success? {
+        let log = SpoolDirectory.file + "-wal"
+        func signature() throws(FileError) -> Signature? {
+            try opened.status(of: SpoolDirectory.file).map(Signature.init)
+        }
+        guard let before = try signature(), try opened.size(of: log) ?? 0 == 0,
             let path = URL(fileURLWithPath: self.directory.file).path.addingPercentEncoding(
                 withAllowedCharacters: .urlPathAllowed.subtracting(CharacterSet(charactersIn: "?#%")))
         else { return nil }
         let result = Result { try self.read("file:\(path)?immutable=1", body) }
-        guard Signature(log)?.size ?? 0 == 0, Signature(self.directory.file) == before else { return nil }
+        guard try opened.size(of: log) ?? 0 == 0, try signature() == before else { return nil }
         if case .failure(let error as DatabaseError) = result, error.resultCode == .SQLITE_CANTOPEN { return nil }
         return try result.get()
     }

@@ -1,6 +1,7 @@
 import Dispatch
 import Glibc
 package import Notifications
+import SecureFiles
 import SystemPackage
 
 /// Where a ``PeriodState`` survives a restart.
@@ -130,18 +131,13 @@ package final class PeriodStateFile: PeriodStore {
     }
 
     private func replace(with text: [UInt8]) throws {
-        let temporary = self.path + ".new"
-        let file = try FileDescriptor.open(
-            FilePath(temporary), .writeOnly, options: [.create, .truncate, .closeOnExec], permissions: .ownerReadWrite)
-        try file.closeAfter {
-            _ = try file.writeAll(text)
-            try Self.check(fsync(file.rawValue))
+        // Beside it first, in a file of its own: a link of that name would lead to somebody else's.
+        guard let name = FilePath(self.path).lastComponent?.string else { throw Errno.isDirectory }
+        do throws(FileError) {
+            try CheckedDirectory(self.directory, for: .reading).replace(name, with: text)
+        } catch {
+            throw error.code == 0 ? error as any Error : Errno(rawValue: error.code)
         }
-        try Self.check(unsafe rename(temporary, self.path))
-        // The name must survive too, not only what is behind it.
-        let directory = try FileDescriptor.open(
-            FilePath(self.directory), .readOnly, options: [.directory, .closeOnExec])
-        try directory.closeAfter { try Self.check(fsync(directory.rawValue)) }
     }
 
     private var directory: String {
@@ -153,10 +149,6 @@ package final class PeriodStateFile: PeriodStore {
         guard unsafe access(self.directory, W_OK | X_OK) == 0 else {
             throw self.error("cannot be written: its directory: \(Errno(rawValue: errno))")
         }
-    }
-
-    private static func check(_ result: Int32) throws {
-        guard result == 0 else { throw Errno(rawValue: errno) }
     }
 
     private func error(_ problem: String) -> PeriodStateError {

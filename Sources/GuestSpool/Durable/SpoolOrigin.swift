@@ -1,0 +1,97 @@
+import Foundation
+import GRDB
+import SecureFiles
+
+/// The machine that a spool was written on, as far as it can be told from another.
+struct GuestMachine: Sendable, Hashable {
+    /// Of the installed system: a clone has the same until its first start makes another.
+    var machineID: String?
+    /// Of the running system since its start.
+    var bootID: String?
+    /// Of the virtual machine, which root alone may read: a clone has another.
+    var productUUID: String?
+
+    /// This machine.
+    static func present() -> GuestMachine {
+        GuestMachine(
+            machineID: Self.line("/etc/machine-id") ?? Self.line("/var/lib/dbus/machine-id"),
+            bootID: Self.line("/proc/sys/kernel/random/boot_id"),
+            productUUID: Self.line("/sys/class/dmi/id/product_uuid")?.lowercased())
+    }
+
+    /// Nil for a file that does not say: an image's machine id is empty, or `uninitialized`, until the first start.
+    private static func line(_ path: String) -> String? {
+        guard let contents = try? FileContents(path, limit: 4096) else { return nil }
+        let line = String(decoding: contents.bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+        return (16...64).contains(line.utf8.count) ? line : nil
+    }
+}
+
+/// Where a spool comes from, as is recorded in it: another machine's, a copy or another guest's must not be mistaken for this
+/// one's.
+struct SpoolOrigin: Sendable, Hashable {
+    /// The name that the guest's certificate gave it; nil before an agent with a certificate used the spool.
+    var guest: String?
+    /// The machine.
+    var machine = GuestMachine()
+    /// When the database file was made, `SECONDS.NANOSECONDS` since 1970; nil where the file system does not say.
+    var fileMade: String?
+
+    /// Why operations that were running when the spool was last written may have ended elsewhere since; nil for a spool that
+    /// was left where it is, by a crash or a power cut at the worst.
+    ///
+    /// - Parameters:
+    ///   - machine: the present machine.
+    ///   - made: when the present file was made.
+    func copyReason(on machine: GuestMachine, fileMade made: String?) -> String? {
+        if let then = self.machine.machineID, let now = machine.machineID, then != now {
+            return "the spool was written on another machine (machine id \(then), and this one's is \(now))"
+        }
+        if let then = self.machine.productUUID, let now = machine.productUUID, then != now {
+            return "the spool was written in another virtual machine (UUID \(then), and this one's is \(now))"
+        }
+        if let then = self.fileMade, let now = made, then != now {
+            return "the spool's file is a copy, or was restored from one"
+        }
+        return nil
+    }
+
+    /// Why what waits in the spool is not this guest's; nil when it is, or when that was never recorded.
+    ///
+    /// - Parameter names: what this guest's certificate calls it.
+    func strangerReason(_ names: [String]) -> String? {
+        guard let guest, let name = names.first, !names.contains(guest) else { return nil }
+        return "the outcome is of another guest, \(guest), and this one's certificate names \(name)"
+    }
+}
+
+// The table `origin`: one row, or none before the first time.
+extension SpoolOrigin {
+    /// Reads what is recorded; nil when nothing is, or when it is damaged.
+    init?(_ db: Database) throws {
+        let sql = "SELECT guest, machine_id, boot_id, product_uuid, file_made FROM origin WHERE id = 1"
+        guard let row = try Row.fetchOne(db, sql: sql) else { return nil }
+        self.guest = SpoolRow.text(row[0])
+        self.machine = GuestMachine(
+            machineID: SpoolRow.text(row[1]), bootID: SpoolRow.text(row[2]), productUUID: SpoolRow.text(row[3]))
+        self.fileMade = SpoolRow.text(row[4])
+    }
+
+    func save(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                INSERT OR REPLACE INTO origin (id, guest, machine_id, boot_id, product_uuid, file_made)
+                VALUES (1, ?, ?, ?, ?, ?)
+                """,
+            arguments: [
+                self.guest, self.machine.machineID, self.machine.bootID, self.machine.productUUID, self.fileMade,
+            ])
+    }
+}
+
+extension CheckedDirectory {
+    /// When a file was made, as ``SpoolOrigin`` has it.
+    func made(_ name: String) throws(FileError) -> String? {
+        try self.birth(of: name).map { "\($0.seconds).\($0.nanoseconds)" }
+    }
+}

@@ -1,0 +1,41 @@
+import ConductorRPC
+import GuestSpool
+import Notifications
+import TLSSocket
+import Testing
+
+@testable import GuestAgent
+
+@Suite("The guest's names in its certificate, and answers for what was sent")
+struct GuestNamesTests {
+    private func names(_ uris: [String], _ commonName: String? = nil, _ dnsNames: [String] = []) -> [String] {
+        PeerCertificate(
+            commonName: commonName, uris: uris, dnsNames: dnsNames, serialNumber: "1", notBefore: 0, notAfter: 1,
+            sha256: ""
+        ).guestNames
+    }
+
+    @Test("A guest goes by its instance, whatever its tenant and trust domain")
+    func instance() {
+        let plain = "spiffe://a/instance/i-1"
+        let tenant = "spiffe://b/tenant/t/instance/i-1"
+        #expect(self.names([plain], "cn", ["dns"]) == ["i-1", plain, "cn", "dns"])
+        #expect(self.names([tenant]).first == "i-1")
+        #expect(self.names(["https://x/y/instance/z"], "cn") == ["https://x/y/instance/z", "cn"])
+        #expect(self.names([], "cn") == ["cn"])
+        #expect(self.names([]).isEmpty)
+    }
+
+    @Test("An outcome is removed on an answer that says accepted with its own message id, and on no other")
+    func answers() {
+        let messageID = MessageID()
+        typealias Answer = Result<RPCReply, RPCCallError>
+        for disposition in [Disposition.published, .duplicate, .disabled] {
+            #expect(Answer.success(.taken(messageID, disposition)).mistake(about: messageID) == nil)
+        }
+        #expect(Answer.success(.taken(MessageID(), .published)).mistake(about: messageID) != nil)
+        #expect(Answer.success(.pong(version: "1")).mistake(about: messageID) != nil)
+        // What is not a success removes nothing anyhow.
+        #expect(Answer.failure(.connectionLost("lost")).mistake(about: messageID) == nil)
+    }
+}

@@ -1,0 +1,77 @@
+import Foundation
+import Glibc
+import LogTesting
+import SecureFiles
+import Testing
+
+@testable import GuestSpool
+
+@Suite("Whether an agent uses a spool")
+struct SpoolHolderTests {
+    /// As in a container: there are locks, and the system's list shows none.
+    private func holder(_ fixture: SpoolFixture, locks: String? = "") throws -> SpoolHolder {
+        let directory = SpoolDirectory(path: fixture.directory)
+        return SpoolHolder(directory, in: try directory.openForReading(), locks: { locks })
+    }
+
+    @Test("Where the system lists no locks the lock itself says whether an agent uses a spool", arguments: [nil, ""])
+    func withoutList(locks: String?) async throws {
+        try await SpoolFixture.with { fixture in
+            let spool = try await fixture.open()
+            #expect(try self.holder(fixture, locks: locks) == .process(getpid()))
+            try await spool.close()
+            #expect(try self.holder(fixture, locks: locks) == .nobody)
+            try FileManager.default.removeItem(atPath: "\(fixture.directory)/agent.lock")
+            #expect(try self.holder(fixture, locks: locks) == .nobody)
+        }
+    }
+
+    @Test(
+        "An agent that another process's namespace hides is found",
+        arguments: ["", "1: FLOCK ADVISORY WRITE 7 fe:01:99 0 EOF\n"])
+    func hiddenAgent(locks: String) async throws {
+        try await SpoolFixture.with { fixture in
+            let spool = try await fixture.open()
+            try Data("no number\n".utf8).write(to: URL(filePath: "\(fixture.directory)/agent.lock"))
+            #expect(try self.holder(fixture, locks: locks) == .unknown)
+            try await spool.close()
+        }
+    }
+
+    @Test("Looks at who has a spool keep no agent from it", .timeLimit(.minutes(1)))
+    func looksDisturbNobody() async throws {
+        try await SpoolFixture.with { fixture in
+            try await fixture.open().close()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<2 {
+                    group.addTask {
+                        while !Task.isCancelled {
+                            _ = try self.holder(fixture)
+                            await Task.yield()
+                        }
+                    }
+                }
+                for _ in 0..<20 { try await fixture.open().close() }
+                group.cancelAll()
+                try await group.waitForAll()
+            }
+        }
+    }
+
+    @Test("An agent waits for the end of a look that is on its way, and not for an agent")
+    func lookOnItsWay() async throws {
+        try await SpoolFixture.with { fixture in
+            try await fixture.open().close()
+            let look = try OpenFile("\(fixture.directory)/agent.lock", O_RDONLY, action: "read")
+            try #require(flock(look.descriptor, LOCK_SH | LOCK_NB) == 0)
+            async let opened = fixture.open()
+            // The agent is refused the lock, and tries again.
+            try await Task.sleep(for: .milliseconds(50))
+            try #require(flock(look.descriptor, LOCK_UN) == 0)
+            let spool = try await opened
+            let error = await #expect(throws: OutboxError.self) { _ = try await fixture.open() }
+            #expect(error?.code == .inUse)
+            try await spool.close()
+        }
+    }
+}
