@@ -133,7 +133,7 @@ let package = Package(
         .target(
             name: "Notifier",
             dependencies: [
-                "ContextSigning", "Notifications", "RabbitMQ",
+                "ContextSigning", "Notifications", "ProgramStreams", "RabbitMQ",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -293,7 +293,8 @@ let package = Package(
         .testTarget(
             name: "NotifierTests",
             dependencies: [
-                "BrokerTesting", "ContextSigning", "Notifications", "Notifier", "RabbitMQ", "RelayTesting",
+                "BrokerTesting", "ContextSigning", "LogTesting", "Notifications", "Notifier", "RabbitMQ",
+                "RelayTesting",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
             ], swiftSettings: settings),

@@ -244,6 +244,7 @@ package struct Relay: RPCRequestHandler {
         }
         let report = try self.authorization.check(report, operation, of: guest)
         let verified = try self.verifier?.verify(report, operation: operation, instance: guest.instanceID)
+        try self.limits.checkTime(of: report, issuedAt: verified?.issuedAt)
         let origin = NotificationOrigin(
             publisherID: self.publisherID, serverType: Self.serverType, serverIP: self.address ?? peer.localAddress)
         // What a guest says of rights is its own word, unless the control plane has signed it.
@@ -254,7 +255,7 @@ package struct Relay: RPCRequestHandler {
                 of: self.limits.cut(report.outcome, self.notifier.redaction), context: context, origin: origin,
                 messageID: report.messageID, timestamp: report.timestamp)
         } catch {
-            throw RPCError(FieldError(field: "params.\(error.field)", problem: error.problem))
+            throw RPCError(error.within("params"))
         }
         try verified?.check(notification.message)
         try self.limits.check(notification.message)
@@ -312,9 +313,13 @@ extension RPCError {
                 "As many notifications of this guest wait for the broker as may of one; send this one again later.",
                 retryAfterMilliseconds: 1000)
         case .unavailable:
-            self.init(
-                .brokerUnavailable, "The broker has not confirmed the notification; send it again later.",
-                retryAfterMilliseconds: 1000)
+            let problem =
+                switch DriverName(rawValue: error.driver) {
+                case .messaging?, .messagingv2?: "The broker has not confirmed the notification"
+                case .log?: "The conductor's log driver cannot write the notification to standard output"
+                default: "The conductor's driver \(error.driver.excerpt) cannot take the notification"
+                }
+            self.init(.brokerUnavailable, "\(problem); send it again later.", retryAfterMilliseconds: 1000)
         default:
             self.init(
                 .internal, "The conductor cannot publish this notification; its operator finds why in its log.",

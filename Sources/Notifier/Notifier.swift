@@ -25,7 +25,7 @@ public final class Notifier: Service {
     ///   - names: the drivers; one named twice counts once.
     ///   - messaging: the broker, which only the messaging drivers need.
     ///   - redaction: what is taken out of every notification before a driver sees it.
-    ///   - logger: told of what happens to the connection.
+    ///   - logger: where it is logged what happens to the connection, and to standard output.
     /// - Throws: ``DriverError`` when a messaging driver is named and no broker is, or its transport URL is wrong.
     public init(
         names: [DriverName], messaging: MessagingDriver.Configuration? = nil, redaction: Redaction = .standard,
@@ -37,7 +37,7 @@ public final class Notifier: Service {
         var publisher: Publisher?
         for (index, name) in names.enumerated() where names.firstIndex(of: name) == index {
             switch name {
-            case .log: drivers.append(LogDriver())
+            case .log: drivers.append(LogDriver(logger: logger))
             case .noop: drivers.append(NoopDriver())
             case .test: drivers.append(TestDriver())
             case .messaging, .messagingv2:

@@ -88,7 +88,9 @@ package struct YAMLDocument {
             guard data.count <= sizeLimit else {
                 throw unreadable("is larger than \(sizeLimit) bytes; check that it is the right file")
             }
-            return Array(data)
+            // An editor may have put a byte order mark before the text, which the YAML parser would take for a part of it.
+            let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+            return Array(data.dropFirst(data.starts(with: mark) ? mark.count : 0))
         } catch let error as SettingsError {
             throw error
         } catch {

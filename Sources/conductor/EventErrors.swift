@@ -5,10 +5,12 @@ import Settings
 
 /// What a script gave cannot become an event.
 struct EventDataError: Error, CustomStringConvertible {
-    /// One sentence that names the file, the event or the field.
+    /// Sentences that name the file, the event or the fields, one a line.
     let description: String
 
     init(_ description: String) { self.description = description }
+
+    init(_ error: FieldError) { self.description = error.sentences.map { "\($0)." }.joined(separator: "\n") }
 
     /// Runs the body, and puts what is wrong with a script's data into a sentence.
     ///
@@ -17,13 +19,10 @@ struct EventDataError: Error, CustomStringConvertible {
         do {
             return try body()
         } catch let error as FieldError {
-            throw EventDataError("\(error).")
+            throw EventDataError(error)
         } catch let error as UnknownEventError {
-            let known =
-                error.isOperation
-                ? catalogues.catalogues.flatMap { $0.operations.map(\.key) }
-                : catalogues.catalogues.flatMap { $0.allEvents.map(\.eventType) }
-            throw EventDataError("\(error)\(SpellingSuggestion.hint(for: error.name, among: known)).")
+            let suggestion = NameSuggestion(for: error.name, isOperation: error.isOperation, in: catalogues)
+            throw EventDataError("\(error)\(suggestion.hint).")
         }
     }
 }

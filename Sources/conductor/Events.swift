@@ -6,10 +6,10 @@ import Settings
 /// `conductor events`: every event there is.
 struct Events: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Lists every event with its queue, and whether it is published.",
+        abstract: "Lists every event with its queue, and whether it is published; or one event with its fields.",
         discussion: """
             The built-in ones, and those of the files that catalogue.files names. Settings that only `serve` needs may \
-            be missing.
+            be missing. Exit status 65 if no catalogue has the event.
             """)
 
     /// The forms in which the events can be printed.
@@ -27,15 +27,36 @@ struct Events: AsyncParsableCommand {
         }
     }
 
+    @Argument(
+        help: ArgumentHelp(
+            "The event, or the operation, to print with its fields, such as dbaas.database_create.end.",
+            valueName: "event"))
+    var event: String?
+
     @Flag(exclusivity: .exclusive) var form: Form?
 
     @OptionGroup var options: ConfigurationOptions
+
+    func validate() throws {
+        guard self.event == nil || self.form == nil || self.form == .json else {
+            throw ValidationError("--markdown and --ceilometer print all events; leave out \(self.event ?? "").")
+        }
+    }
 
     func run() async throws {
         try await ConductorExit.mapErrors {
             let settings = try await self.options.load(ConductorSettings.schema.requiring(only: []))
             let catalogues = try settings.catalogues()
             let document = CatalogueDocument(catalogues, topic: try settings.string("messaging.topic"))
+            if let event {
+                let text = self.form == .json ? document.json(of: event) : document.text(of: event)
+                guard let text else {
+                    let suggestion = NameSuggestion(for: event, isOperation: false, in: catalogues)
+                    throw EventDataError("No catalogue has the event \(event.excerpt)\(suggestion.hint).")
+                }
+                try StandardStreams.print(text + (self.form == .json ? "\n" : ""))
+                return
+            }
             switch self.form {
             case nil: try StandardStreams.print(document.list())
             case .markdown: try StandardStreams.print(document.markdown())

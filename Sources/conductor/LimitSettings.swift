@@ -67,6 +67,9 @@ enum LimitSettings {
         .integer(
             "limits.bytes_burst", 1024...(1 << 40), default: Self.defaults.rates.bytesBurst,
             help: "Bytes that a guest may send and have published at once when it has been quiet."),
+        .seconds(
+            "limits.clock_skew", 0...315_360_000, default: Self.reportDefaults.clockSkew,
+            help: "How far an outcome's time may be after the conductor's, and before its context's signature."),
     ]
 
     private static let defaults = ConnectionLimits()
@@ -107,6 +110,7 @@ extension ReportLimits {
     init(_ settings: Settings) throws {
         self.init()
         self.traceBytes = try settings.integer("limits.trace_bytes")
+        self.clockSkew = try settings.seconds("limits.clock_skew")
         self.payloadBytes = try settings.integer("limits.payload_bytes")
     }
 }

@@ -13,7 +13,7 @@ struct Notify: AsyncParsableCommand {
         discussion: """
             The event's fields come from --payload; an operation's (dbaas.database_create.end) from --context too, and \
             then --payload holds what its end adds, or an error's message and exception. Where a database, user or \
-            grant has an event of its own, its field may be a list.
+            grant has an event of its own, its field may be a list. `conductor events EVENT` prints an event's fields.
 
             Prints each event's message_id and type; with the log driver that driver's lines only. Exit status 65 if \
             payload or context cannot be used, 69 if the broker has not confirmed in time.
@@ -56,10 +56,10 @@ struct Notify: AsyncParsableCommand {
     var messageIDs: [MessageID] = []
 
     @Option(
-        help: ArgumentHelp("When it happened, in UTC; by default now.", valueName: "time"),
+        help: ArgumentHelp("When it happened, such as 2015-06-28T05:54:57Z; by default now.", valueName: "time"),
         transform: { text in
             guard let timestamp = NotificationTimestamp(text) else {
-                throw ValidationError("\(text) is not a time such as 2015-06-28T05:54:57Z.")
+                throw ValidationError("\(text) is not a time (RFC 3339) such as 2015-06-28T05:54:57Z.")
             }
             return timestamp
         })
@@ -100,7 +100,7 @@ struct Notify: AsyncParsableCommand {
             do {
                 return try NotificationContext(try EventFile(option: "--context", path: path).object(), path: "context")
             } catch let error as FieldError {
-                throw EventDataError("\(error).")
+                throw EventDataError(error)
             }
         }
         return EventRequest(

@@ -39,6 +39,24 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        ("log", "The conductor's log driver cannot write the notification to standard output; send it again later."),
+        ("messagingv2", "The broker has not confirmed the notification; send it again later."),
+        ("shop", "The conductor's driver \"shop\" cannot take the notification; send it again later."),
+    ]) func aGuestHearsWhichDriverFailsAndNotWhy(driver: String, message: String) async throws {
+        struct Failing: NotificationDriver {
+            let name: String
+
+            func emit(
+                _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
+            ) {
+                completion(.failure(DriverError(.unavailable, driver: self.name, reason: "a secret place is full")))
+            }
+        }
+        let answer = try await self.answer(.notify(SampleReport.end()), driver: Failing(name: driver))
+        #expect(answer.failure?.code == .brokerUnavailable && answer.failure?.message == message)
+    }
+
     @Test func publishesWhatTheGuestReports() async throws {
         let driver = TestDriver()
         let report = SampleReport.end()

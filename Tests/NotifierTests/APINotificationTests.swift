@@ -71,12 +71,13 @@ private struct DiskFull: Error, CustomStringConvertible {
         #expect(error.payload["instance_id"] == "half-made")
     }
 
-    @Test func aMissingStartFieldIsNamedAndNothingIsTold() async {
+    @Test func missingStartFieldsAreAllNamedAndNothingIsTold() async {
         let driver = TestDriver()
         let error = await #expect(throws: FieldError.self) {
             try await ControlPlaneNotifier.api(driver).start("instance_resize_volume", request: .sample)
         }
-        #expect(error == FieldError(field: "payload.instance_id", problem: "is missing"))
+        let missing = ["instance_id", "new_size"].map { FieldError(field: "payload.\($0)", problem: "is missing") }
+        #expect(error?.all == missing)
         #expect(driver.notifications.isEmpty)
     }
 

@@ -86,37 +86,6 @@ import Testing
         #expect(error?.isRetryable == true)
     }
 
-    @Test func theLogDriverWritesALineOfJSON() async throws {
-        let pipe = Pipe()
-        try await LogDriver(output: pipe.fileHandleForWriting).emit(self.notification)
-        try pipe.fileHandleForWriting.close()
-        let line = try #require(try pipe.fileHandleForReading.readToEnd())
-        #expect(line.last == UInt8(ascii: "\n"))
-        let object = try #require(try JSONValue(json: Array(line.dropLast())).object)
-        #expect(object["event_type"] == "dbaas.user_create.end")
-        #expect(object["payload"] == ["username": "ü"])
-    }
-
-    @Test func theLogDriverStartsANewLineAfterOneThatWasTorn() async throws {
-        let pipe = Pipe()
-        let descriptor = pipe.fileHandleForWriting.fileDescriptor
-        #expect(fcntl(descriptor, F_SETFL, O_NONBLOCK) == 0)
-        let driver = LogDriver(output: pipe.fileHandleForWriting)
-        let large = NotificationMessage(
-            messageID: MessageID(), publisherID: "conductor.c", eventType: "dbaas.user_create.end", priority: .info,
-            payload: ["username": .string(String(repeating: "u", count: 1 << 20))], timestamp: .now())
-        // The pipe takes a part of the line and no more.
-        let error = await #expect(throws: DriverError.self) { try await driver.emit(large) }
-        #expect(error?.isRetryable == true)
-        // Not read(upToCount:), which would wait for all of it.
-        #expect(!pipe.fileHandleForReading.availableData.isEmpty)
-        try await driver.emit(self.notification)
-        try pipe.fileHandleForWriting.close()
-        let rest = try #require(try pipe.fileHandleForReading.readToEnd())
-        let last = try #require(rest.split(separator: UInt8(ascii: "\n")).last)
-        #expect(try JSONValue(json: Array(last)).object?["payload"] == ["username": "ü"])
-    }
-
     @Test(arguments: ["exchange", "topic"]) func namesThatAMQPCannotCarryAreRefused(setting: String) {
         var messaging = MessagingDriver.Configuration(transportURL: "rabbit://localhost/")
         let name = String(repeating: "x", count: 256)
@@ -125,15 +94,6 @@ import Testing
             try Notifier(names: [.messaging], messaging: messaging, logger: Logger(label: "test"))
         }
         #expect(error?.description.contains("messaging.\(setting)") == true)
-    }
-
-    @Test func theLogDriverSaysWhenNobodyReads() async throws {
-        let pipe = Pipe()
-        try pipe.fileHandleForWriting.close()
-        let error = await #expect(throws: DriverError.self) {
-            try await LogDriver(output: pipe.fileHandleForWriting).emit(self.notification)
-        }
-        #expect(error?.isRetryable == true)
     }
 
     /// One guest cannot delay the others: what it is charged is what goes to the broker, letters as seven bytes each and all.

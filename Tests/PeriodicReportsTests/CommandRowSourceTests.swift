@@ -76,6 +76,11 @@ import Testing
         #expect(await self.failure("echo '{}'; echo '{}'; echo '{}'") { $0.rows = 2 }.hasSuffix("more than 2 rows"))
     }
 
+    @Test func aByteOrderMarkIsNoPartOfTheFirstRow() async throws {
+        let source = self.source("printf '\\357\\273\\277{\"a\":1}\\n{\"a\":2}\\n'")
+        #expect(try await source.rows() == [["a": 1], ["a": 2]])
+    }
+
     @Test func whatALineSaysIsNotShown() async {
         #expect(await !self.failure("echo 'hunter2'").contains("hunter2"))
     }

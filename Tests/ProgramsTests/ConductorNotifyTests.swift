@@ -102,13 +102,107 @@ struct ConductorNotifyTests {
             ("dbaas.quotas", #"{"resource": "volumes"}"#, "payload.in_use is missing."),
             ("dbaas.quotas", #"{"resource": {}}"#, "payload.resource must be a string, not an object."),
             ("dbaas.quotsa", "{}", #"No catalogue has the event "dbaas.quotsa" (did you mean dbaas.quotas?)."#),
-            ("nonsense", "{}", #"No catalogue has the event "nonsense"."#),
+            ("nonsense", "{}", #"No catalogue has the event "nonsense"; `conductor events` lists all."#),
             ("dbaas.user_create.start", #"{"username": []}"#, "payload.username must not be an empty list."),
             ("dbaas.user_create.start", #"{"username": ["u"]}"#, "payload.tenant_id is missing."),
         ])
     func data(_ event: String, _ payload: String, _ expected: String) async throws {
         let sentence = try self.sentence(try await self.notify(event, payload), 65)
         #expect(sentence.hasPrefix(expected), "\(sentence)")
+    }
+
+    @Test("All that is missing or wrong is named at once, each with the program's name before it")
+    func allAtOnce() async throws {
+        let end = try await self.notify("dbaas.quotas", #"{"resource": {}, "limit": "many"}"#)
+        #expect(end.status == .exited(65))
+        #expect(
+            end.standardError == [
+                "conductor: payload.resource must be a string, not an object.", "conductor: payload.in_use is missing.",
+                "conductor: payload.reserved is missing.",
+                #"conductor: payload.limit must be a whole number, and "many" is none."#,
+                "conductor: payload.updated is missing.",
+            ])
+        try await RelayFixture.with { relay in
+            let bare = try relay.write(#"{"operation": "database_create"}"#, to: "bare.json")
+            let noop = ["--set", "drivers=noop"]
+            let context = try await Program.conductor.run(
+                ["notify", "dbaas.database_create.end", "--context", bare] + noop)
+            #expect(
+                context.standardError
+                    == ["request_id", "tenant_id", "client_ip"].map {
+                        "conductor: context.\($0) is missing."
+                    })
+            let backup = try relay.write(
+                #"{"operation": "backup_create", "request_id": "r", "tenant_id": "t", "client_ip": "c"}"#,
+                to: "backup.json")
+            let error = try await Program.conductor.run(
+                ["notify", "dbaas.backup_create.error", "--context", backup, "--payload", "-"] + noop
+            ) { try await $0.write("{}") }
+            #expect(error.status == .exited(65))
+            for name in ["server_ip", "payload.message"] {
+                #expect(error.errorText.contains("conductor: \(name) is missing"), "\(error.errorText)")
+            }
+        }
+    }
+
+    @Test(
+        "An operation's name brings up its events, and an event's its operation",
+        arguments: [
+            (
+                "dbaas.database_create",
+                "dbaas.database_create.start, dbaas.database_create.end or dbaas.database_create.error"
+            ),
+            (
+                "database_create",
+                "dbaas.database_create.start, dbaas.database_create.end or dbaas.database_create.error"
+            ),
+            (
+                "dbaas.databse_create",
+                "dbaas.database_create.start, dbaas.database_create.end or dbaas.database_create.error"
+            ),
+            ("database_create.end", "dbaas.database_create.end"),
+            ("dbaas.database_creat.end", "dbaas.database_create.end"),
+        ])
+    func suggested(_ event: String, _ expected: String) async throws {
+        let end = try await self.notify(event, "{}")
+        #expect(try self.sentence(end, 65).hasSuffix(" (did you mean \(expected)?)."), "\(end.errorText)")
+        let shown = try await Program.conductor.run(["events", event])
+        if event == "dbaas.database_create" || event == "database_create" {
+            #expect(shown.status == .exited(0))
+        } else {
+            #expect(try self.sentence(shown, 65).hasSuffix(" (did you mean \(expected)?)."), "\(shown.errorText)")
+        }
+    }
+
+    @Test(
+        "Any instant of RFC 3339 is taken, and said in UTC",
+        arguments: [
+            ("2026-11-30T07:52:39+00:00", "2026-11-30 07:52:39"),
+            ("2026-11-30T09:52:39.5+02:00", "2026-11-30 07:52:39.500000"),
+            ("2026-11-30T07:52:39.123456789Z", "2026-11-30 07:52:39.123456"),
+            ("2026-11-30t07:52:39z", "2026-11-30 07:52:39"),
+        ])
+    func instants(_ text: String, _ expected: String) async throws {
+        let payload = self.quota.replacing("null", with: "\"\(text)\"")
+        let end = try await self.notify("dbaas.quotas", payload, drivers: "log", ["--timestamp", text])
+        #expect(end.status == .exited(0), "\(end.errorText)")
+        let notification = try Notification(try #require(end.standardOutput.first))
+        #expect(notification.object["timestamp"] as? String == expected)
+        let updated = try #require(notification.payload["updated"] as? String)
+        #expect(updated == expected.replacing(" ", with: "T") + "Z")
+    }
+
+    @Test("What no reader takes is refused: a number beyond a double, and a time that is none")
+    func poison() async throws {
+        let number = try await self.notify("dbaas.quotas", self.quota.replacing("10", with: "1e999"))
+        #expect(try self.sentence(number, 65) == "payload.limit must hold no number beyond the range of a double.")
+        let time = try await self.notify("dbaas.quotas", self.quota.replacing("null", with: "\"today\""))
+        #expect(try self.sentence(time, 65).hasSuffix("2015-06-28T05:54:52Z, and \"today\" is none."))
+        let option = try await self.notify("dbaas.quotas", self.quota, ["--timestamp", "today"])
+        #expect(option.status == .exited(64) && option.errorText.contains("today is not a time (RFC 3339) such as"))
+        let nul = try await self.notify(
+            "dbaas.quotas", self.quota.replacing("volumes", with: "a\\u0000b"), drivers: "log")
+        #expect(try Notification(try #require(nul.standardOutput.first)).payload["resource"] as? String == "a\u{FFFD}b")
     }
 
     @Test("A file that is not there, a context that is none, too few identifiers: 65")
@@ -216,6 +310,8 @@ struct ConductorNotifyTests {
         arguments: [
             ("instance_restrat", "{}", "(did you mean instance_restart?)"),
             ("instance_restart", "{}", "payload.instance_id is missing."),
+            ("dbaas.database_create.end", "{}", "(it is an event; its operation is database_create)"),
+            ("database_create.start", "{}", "(did you mean database_create?)"),
             ("user_create", #"{"instance_id": "i", "username": ["u", 1]}"#, "payload.username[1] must be a string"),
         ])
     func noContext(_ operation: String, _ payload: String, _ expected: String) async throws {

@@ -69,6 +69,51 @@ struct EventsCommandTests {
         }
     }
 
+    @Test("One event is printed with its fields: how surely each is there, its type, and whose it must be")
+    func oneEvent() async throws {
+        let end = try await Program.conductor.run(["events", "dbaas.database_create.end"])
+        #expect(end.status == .exited(0), "\(end.errorText)")
+        #expect(end.standardOutput.first == "dbaas.database_create.end")
+        #expect(end.standardOutput.contains("  queue notification.info, published"))
+        #expect(end.standardOutput.contains("  operation database_create"))
+        let rows = end.standardOutput.map { $0.split(separator: " ").map(String.init) }
+        for begin in [
+            ["tenant_id", "required", "text,", "own", "tenant"], ["user_id", "optional", "text"],
+            ["instance_id", "if", "known", "text,", "own", "instance"], ["dbname", "if", "known", "texts"],
+        ] {
+            #expect(rows.contains { $0.starts(with: begin) }, "\(begin)")
+        }
+
+        // An operation's name stands for its events.
+        let all = try await Program.conductor.run(["events", "database_create"])
+        let types = all.standardOutput.filter { $0.hasPrefix("dbaas.") }
+        #expect(types == ["start", "end", "error"].map { "dbaas.database_create.\($0)" })
+        #expect(all.standardOutput.contains("  operation database_create, one for each value of dbname"))
+
+        let alone = try await Program.conductor.run(["events", "dbaas.quota"])
+        #expect(alone.standardOutput.contains("  real Trove calls it dbaas.quota"))
+
+        let json = try await Program.conductor.run(["events", "dbaas.database_create.end", "--json"])
+        let object =
+            try JSONSerialization.jsonObject(with: Data(json.standardOutput.joined().utf8))
+            as? [String: [[String: Any]]]
+        let event = try #require(object?["events"]?.first)
+        #expect(event["event_type"] as? String == "dbaas.database_create.end")
+        let fields = try #require(event["fields"] as? [[String: Any]])
+        let instance = try #require(fields.first { $0["name"] as? String == "instance_id" })
+        #expect(instance["role"] as? String == "instance")
+    }
+
+    @Test("An event that is none is refused with a suggestion, and so is a form that has all events")
+    func noEvent() async throws {
+        let none = try await Program.conductor.run(["events", "dbaas.quotsa"])
+        #expect(none.status == .exited(65))
+        #expect(
+            none.errorText == #"conductor: No catalogue has the event "dbaas.quotsa" (did you mean dbaas.quotas?)."#)
+        let form = try await Program.conductor.run(["events", "dbaas.quotas", "--markdown"])
+        #expect(form.status == .exited(64))
+    }
+
     @Test("Further catalogues come after the built-in ones in the manual, and in the JSON")
     func further() async throws {
         let set = ["--set", "catalogue.files=\(Self.magnetodb)", "--set", "catalogue.enable=magnetodb.table.usage"]

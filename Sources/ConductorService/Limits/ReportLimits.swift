@@ -1,15 +1,50 @@
 package import ConductorRPC
 package import Notifications
 
-/// How large what a guest reports may be once it is read.
+/// How large what a guest reports may be once it is read, and when it can have happened.
 package struct ReportLimits: Sendable {
     /// Past how many bytes of JSON an error's trace, and its text, are each cut in the middle.
     package var traceBytes = 64 << 10
     /// How many bytes of JSON a notification's payload and request context may be together, an error's text and trace apart.
     package var payloadBytes = 256 << 10
 
+    /// How far a guest's clock may be wrong, in seconds. A day, since the clock of a virtual machine that takes its hardware's
+    /// local time for UTC is up to 14 hours ahead until NTP has set it; and no more, since a time that is far away sorts last
+    /// for ever, and falls out of what billing keeps.
+    package var clockSkew = 86_400.0
+
     /// The defaults.
     package init() {}
+
+    /// Checks that an outcome can have happened when its guest says.
+    ///
+    /// - Parameters:
+    ///   - report: what the guest reports.
+    ///   - issuedAt: when the control plane signed its context, in seconds since 1970; nil without a signature.
+    ///   - now: the conductor's time.
+    /// - Throws: ``RPCError/Code/invalidParameters`` for the field `params.timestamp`.
+    package func checkTime(
+        of report: OutcomeReport, issuedAt: Double?, now: NotificationTimestamp = .now()
+    ) throws(RPCError) {
+        let time = Double(report.timestamp.microsecondsSinceEpoch) / 1e6
+        let allowed = "more than \(Int(self.clockSkew)) seconds (limits.clock_skew of this conductor)"
+        if time > Double(now.microsecondsSinceEpoch) / 1e6 + self.clockSkew {
+            throw RPCError(
+                FieldError(
+                    field: "params.timestamp",
+                    problem:
+                        "is \(report.timestamp), \(allowed) after the conductor's time; set the guest's clock, and send "
+                        + "this again when its time has come"))
+        }
+        if let issuedAt, time < issuedAt - self.clockSkew {
+            throw RPCError(
+                FieldError(
+                    field: "params.timestamp",
+                    problem:
+                        "is \(report.timestamp), \(allowed) before the control plane signed the context; set the guest's "
+                        + "clock"))
+        }
+    }
 
     /// The outcome with an error that is no longer than is taken. It is redacted before it is cut, for a secret that was cut in
     /// two may not look like one.

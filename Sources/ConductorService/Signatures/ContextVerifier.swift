@@ -83,7 +83,7 @@ package struct ContextVerifier: Sendable {
             }
             return VerifiedContext(
                 context: report.context, operation: operation, phase: report.outcome.phase,
-                instance: claims.instanceID ?? instance,
+                instance: claims.instanceID ?? instance, issuedAt: claims.issuedAt,
                 signed: SignedOperation(
                     SignedOperationID(claims.fingerprint(of: payload)), usableUntil: self.end(of: claims)),
                 isExpired: now >= Double(self.end(of: claims)))

@@ -5,6 +5,8 @@ package import Notifications
 package struct VerifiedContext: Sendable {
     /// What the operation is remembered by once an outcome of it was on its way.
     package let signed: SignedOperation
+    /// When the control plane signed it, in seconds since 1970.
+    package let issuedAt: Double
     /// The instance that the outcome is about: the token's, or else the certificate's; nil when neither names one.
     package let instance: String?
     /// Why nothing may be published under it any more; nil while it has not expired. What was published before it expired
@@ -16,8 +18,9 @@ package struct VerifiedContext: Sendable {
 
     init(
         context: NotificationContext, operation: Catalogues.Operation, phase: OperationPhase, instance: String?,
-        signed: SignedOperation, isExpired: Bool
+        issuedAt: Double, signed: SignedOperation, isExpired: Bool
     ) {
+        self.issuedAt = issuedAt
         self.context = context
         self.operation = operation
         self.phase = phase
@@ -65,7 +68,10 @@ package struct VerifiedContext: Sendable {
             fields.contains { name.hasSameBytes(as: $0.name) }
         }
         if !isIdentifier, ofThisEvent?.changes == true { return }
-        let signed = fields.compactMap { $0.find(in: self.context.payload)?.value }.filter { !$0.isNull }
+        let signed = fields.compactMap { field in
+            // The outcome's values have the form in which they are published.
+            field.find(in: self.context.payload).map { field.published($0.value) }
+        }.filter { !$0.isNull }
         guard signed.allSatisfy({ Self.areSame(member.value, $0) }),
             !signed.isEmpty || !isIdentifier || ofThisEvent != nil || member.value.isNull
         else { throw self.refusal(member.name) }

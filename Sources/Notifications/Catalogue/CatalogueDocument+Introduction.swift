@@ -46,12 +46,14 @@ extension CatalogueDocument {
 
         | type | what a field may hold |
         |---|---|
-        | text | a string; a number is taken too |
+        | text | a string; a number is taken too, if a double can hold it |
         | integer, number | a number, or its digits as a string |
         | boolean | true or false |
         | texts | a list of strings, or one string |
-        | timestamp | a time in UTC, as a string such as `2015-06-28T05:54:52Z` |
-        | any | anything but an object with a member `__type__`, of which oslo.messaging's transport would make something else |
+        | timestamp | a time as [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) has it, as a string such as `2015-06-28T05:54:52Z`; without an offset it is UTC. It is published as it came, but one with an offset, more than six digits behind the second, small letters or a leap second in UTC and with microseconds |
+        | any | anything but an object with a member `__type__`, of which oslo.messaging's transport would make something else, a number that no double can hold, or a NUL in a member's name |
+
+        A NUL in a text is published as U+FFFD: databases and other readers take none.
 
         An optional field may be null. "or null" marks a field that must be there and may be null.
 

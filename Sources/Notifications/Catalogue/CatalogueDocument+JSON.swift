@@ -26,7 +26,7 @@ extension CatalogueDocument {
         return .object(object)
     }
 
-    private func json(_ event: EventDefinition) -> JSONObject {
+    func json(_ event: EventDefinition) -> JSONObject {
         [
             "event_type": .string(event.eventType),
             "alternate_event_type": event.alternateEventType.map { .string($0) } ?? .null,
@@ -36,7 +36,7 @@ extension CatalogueDocument {
         ]
     }
 
-    private func json(_ field: FieldDefinition) -> JSONValue {
+    func json(_ field: FieldDefinition) -> JSONValue {
         [
             "name": .string(field.name), "type": .string(field.kind.rawValue), "required": .bool(field.isRequired),
             "nullable": .bool(field.isNullable),

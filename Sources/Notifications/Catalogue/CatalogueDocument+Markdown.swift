@@ -126,7 +126,7 @@ extension CatalogueDocument {
         "`\(field.name)`" + (field.alternateName.map { " or `\($0)`" } ?? "")
     }
 
-    private static func type(_ field: FieldDefinition) -> String {
+    static func type(_ field: FieldDefinition) -> String {
         field.kind.rawValue + (field.isRequired && field.isNullable ? " or null" : "")
             + (field.role.map { ", own \($0.rawValue)" } ?? "") + (field.changes ? ", changes" : "")
     }

@@ -29,7 +29,7 @@ package struct CatalogueDocument: Sendable {
         self.catalogues.event(event.eventType)?.isPublished ?? event.isOnByDefault
     }
 
-    private static func padded(_ text: String, _ width: Int) -> String {
+    static func padded(_ text: String, _ width: Int) -> String {
         text + String(repeating: " ", count: width - text.count)
     }
 }

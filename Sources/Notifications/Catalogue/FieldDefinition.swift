@@ -12,7 +12,7 @@ public struct FieldDefinition: Sendable, Hashable {
         case boolean
         /// A list of texts, or one text.
         case texts
-        /// A moment in UTC, as text: `2015-06-28T05:54:52Z`, or any other form that ``NotificationTimestamp`` reads.
+        /// A moment, as text: `2015-06-28T05:54:52Z`, or any other form that ``NotificationTimestamp`` reads.
         case timestamp
         /// Anything.
         case any
@@ -112,9 +112,16 @@ public struct FieldDefinition: Sendable, Hashable {
             throw FieldError(field: FieldError.join(path, name), problem: "must be \(self.kind.expectation), not null")
         }
         guard value.isNull || self.kind.accepts(value) else {
-            throw FieldError(
-                field: FieldError.join(path, name), problem: "must be \(self.kind.expectation), not \(value.kind)")
+            throw FieldError(field: FieldError.join(path, name), problem: self.kind.problem(with: value))
         }
+    }
+
+    /// The value as it is published: a time of any form in one that every consumer reads, and all else as it is.
+    ///
+    /// - Parameter value: one that the field may hold.
+    package func published(_ value: JSONValue) -> JSONValue {
+        guard self.kind == .timestamp, case .string(let text) = value else { return value }
+        return NotificationTimestamp.published(text).map { .string($0) } ?? value
     }
 }
 
@@ -122,11 +129,12 @@ extension FieldDefinition.Kind {
     /// Whether a field of this kind may hold this value, which is not null.
     func accepts(_ value: JSONValue) -> Bool {
         switch (self, value) {
-        case (.any, _): !value.holdsTypedObject
-        case (.text, .string), (.text, .number): true
+        case (.any, _): value.problemInside == nil
+        case (.text, .string): true
+        case (.text, .number(let number)): number.isFinite
         case (.integer, .number): value.integer != nil
         case (.integer, .string(let digits)): digits.utf8.count <= 20 && Int(digits) != nil
-        case (.number, .number(let number)): Double(number.literal)?.isFinite == true
+        case (.number, .number(let number)): number.isFinite
         case (.number, .string(let digits)): digits.utf8.count <= 64 && Self.isDecimal(digits)
         case (.boolean, .bool): true
         case (.texts, .string): true
@@ -143,6 +151,22 @@ extension FieldDefinition.Kind {
         return Double(text)?.isFinite == true
     }
 
+    /// Why a field of this kind may not hold this value, as the rest of a sentence.
+    func problem(with value: JSONValue) -> String {
+        let expected = "must be \(self.expectation)"
+        switch (self, value) {
+        case (.any, _): return value.problemInside ?? "\(expected), not \(value.kind)"
+        case (.text, .number(let number)), (.number, .number(let number)), (.integer, .number(let number)):
+            guard number.isFinite else { return JSONNumber.problem }
+            return "\(expected), and \(number.literal.excerpt) is none"
+        case (.integer, .string(let text)), (.number, .string(let text)), (.timestamp, .string(let text)):
+            return "\(expected), and \(text.excerpt) is none"
+        case (.texts, .array(let elements)):
+            return "\(expected), not of \(elements.first { $0.string == nil }?.kind ?? "anything else")"
+        default: return "\(expected), not \(value.kind)"
+        }
+    }
+
     /// What a field of this kind holds, in an error's words.
     public var expectation: String {
         switch self {
@@ -151,20 +175,33 @@ extension FieldDefinition.Kind {
         case .number: "a number"
         case .boolean: "true or false"
         case .texts: "a string or a list of strings"
-        case .timestamp: "a UTC time such as 2015-06-28T05:54:52Z"
+        case .timestamp: "a time (RFC 3339) such as 2015-06-28T05:54:52Z"
         case .any: "anything but an object with __type__"
         }
     }
 }
 
 extension JSONValue {
-    /// Whether an object with a member `__type__` is in here. kombu, beneath oslo.messaging, makes Python values of
-    /// such objects where the message is not in an envelope, and drops the message when it cannot.
-    fileprivate var holdsTypedObject: Bool {
+    /// Why a field may not hold what is in here, as the rest of a sentence; nil when it may.
+    ///
+    /// kombu, beneath oslo.messaging, makes Python values of objects with a member `__type__` where the message is not in an
+    /// envelope, and drops the message when it cannot.
+    fileprivate var problemInside: String? {
         switch self {
-        case .null, .bool, .number, .string: false
-        case .array(let elements): elements.contains(where: \.holdsTypedObject)
-        case .object(let object): object["__type__"] != nil || object.members.contains { $0.value.holdsTypedObject }
+        case .null, .bool, .string: return nil
+        case .number(let number): return number.isFinite ? nil : JSONNumber.problem
+        case .array(let elements):
+            for element in elements {
+                if let problem = element.problemInside { return problem }
+            }
+            return nil
+        case .object(let object):
+            if object["__type__"] != nil { return "must be \(FieldDefinition.Kind.any.expectation), not an object" }
+            for member in object.members {
+                if member.name.utf8.contains(0) { return "must have no NUL in the name of a member" }
+                if let problem = member.value.problemInside { return problem }
+            }
+            return nil
         }
     }
 }

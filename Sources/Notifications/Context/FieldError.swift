@@ -4,6 +4,10 @@ public struct FieldError: Error, Sendable, Hashable, CustomStringConvertible {
     public let field: String
     /// What is wrong with it, as the rest of a sentence: "is missing", "must be a string, not a number".
     public let problem: String
+    /// The other fields of the same object that are wrong too, as far as they were looked at.
+    public private(set) var others: [FieldError] = []
+    /// No more bytes of problems are listed; the rest is counted.
+    private static let mostListed = 3000
 
     /// - Parameters:
     ///   - field: the path of the field.
@@ -13,18 +17,55 @@ public struct FieldError: Error, Sendable, Hashable, CustomStringConvertible {
         self.problem = problem
     }
 
+    /// All of the errors in one, the first of them first; nil when there is none.
+    package init?(_ errors: [FieldError]) {
+        guard let first = errors.first else { return nil }
+        self = first
+        self.others += errors.dropFirst().flatMap(\.all)
+    }
+
+    /// This one and the others, each by itself.
+    package var all: [FieldError] { [FieldError(field: self.field, problem: self.problem)] + self.others }
+
+    /// One sentence, without its full stop, for each field that is wrong.
+    package var sentences: [String] {
+        var sentences: [String] = []
+        var bytes = 0
+        let all = self.all
+        for error in all {
+            let sentence = "\(error.field) \(error.problem)"
+            bytes += sentence.utf8.count
+            guard bytes <= Self.mostListed || sentences.isEmpty else {
+                let count = all.count - sentences.count
+                return sentences + ["\(count) more field\(count == 1 ? " is" : "s are") wrong"]
+            }
+            sentences.append(sentence)
+        }
+        return sentences
+    }
+
+    /// The same errors, of fields of an object that stands at this path.
+    package func within(_ path: String) -> FieldError {
+        var error = FieldError(field: Self.join(path, self.field), problem: self.problem)
+        error.others = self.others.map { $0.within(path) }
+        return error
+    }
+
     /// The path of a member of the object at this path.
     package static func join(_ path: String, _ name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
 
-    /// One sentence that names the field.
-    public var description: String { "\(self.field) \(self.problem)" }
+    /// One sentence that names the field, or each of the fields.
+    public var description: String {
+        self.others.isEmpty ? "\(self.field) \(self.problem)" : self.sentences.joined(separator: "; ")
+    }
 }
 
 /// Reads the members of a JSON object by name and type, and names the field in what it throws.
 package struct JSONFields {
     /// The object that is read.
     package let object: JSONObject
-    private let path: String
+    /// Its own place in the message, empty for the outermost.
+    package let path: String
 
     /// - Parameters:
     ///   - object: the object to read.

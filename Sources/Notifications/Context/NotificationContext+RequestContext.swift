@@ -23,9 +23,28 @@ enum RequestContext {
         var kept = JSONObject()
         for key in self.osloKeys + self.troveKeys {
             guard let value = object[key] else { continue }
-            kept.append(key, !self.secretKeys.contains(key) && self.isPlain(value) ? value : .null)
+            kept.append(key, !self.secretKeys.contains(key) && self.isPlain(value, key) ? value : .null)
         }
         return kept
+    }
+
+    /// Checks what would become of a request's context.
+    ///
+    /// - Throws: ``FieldError`` for a number that no double holds, and for an `is_admin` that is neither true nor false.
+    static func check(_ object: JSONObject, path: String) throws(FieldError) {
+        let members = object.members.span
+        for index in members.indices {
+            guard case .number(let number) = members[index].value, !number.isFinite else { continue }
+            let name = members[index].name
+            guard (self.osloKeys + self.troveKeys).contains(where: name.hasSameBytes) else { continue }
+            throw FieldError(field: FieldError.join(path, name), problem: JSONNumber.problem)
+        }
+        switch object["is_admin"] {
+        case nil, .bool?, .null?: break
+        case let value?:
+            throw FieldError(
+                field: FieldError.join(path, "is_admin"), problem: "must be true or false, not \(value.kind)")
+        }
     }
 
     /// `user_identity` of a published context, as oslo.context composes it: user, project and domains, `-` for what is
@@ -47,11 +66,13 @@ enum RequestContext {
 
     private static let identityKeys = ["user", "project_id", "domain", "user_domain", "project_domain"]
 
-    /// A scalar or a list of texts; anything else could hide what nobody has looked at.
-    private static func isPlain(_ value: JSONValue) -> Bool {
+    /// A scalar or a list of texts; anything else could hide what nobody has looked at. An `is_admin` is a boolean.
+    private static func isPlain(_ value: JSONValue, _ key: String) -> Bool {
         switch value {
-        case .null, .bool, .number, .string: true
-        case .array(let elements): elements.allSatisfy { $0.string != nil }
+        case .null, .bool: true
+        case .number(let number): number.isFinite && key != "is_admin"
+        case .string: key != "is_admin"
+        case .array(let elements): key != "is_admin" && elements.allSatisfy { $0.string != nil }
         case .object: false
         }
     }
@@ -94,7 +115,7 @@ extension NotificationContext {
         object.append("domain", copied("domain"))
         object.append("user_domain", copied("user_domain"))
         object.append("project_domain", copied("project_domain"))
-        object.append("is_admin", request["is_admin"] ?? false)
+        object.append("is_admin", request["is_admin"].map { $0.isNull ? false : $0 } ?? false)
         object.append("read_only", false)
         object.append("show_deleted", false)
         object.append("auth_token", .null)

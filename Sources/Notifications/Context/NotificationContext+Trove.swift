@@ -32,6 +32,7 @@ extension NotificationContext {
             throw notification.error(
                 Self.className, "is no class of Trove's notifications; Docs/events.md names those that are known")
         }
+        try RequestContext.check(fields.object, path: fields.path)
         var payload = JSONObject()
         payload.reserveCapacity(notification.object.members.count)
         let ownNames = [Self.className, "request_id", "tenant_id", "user_id", "client_ip", "server_ip", "server_type"]

@@ -29,8 +29,8 @@ public struct NotificationContext: Sendable, Hashable {
     /// What is known of the request besides: keys of oslo.context's `RequestContext.to_dict()` and `TroveContext`'s,
     /// published as `_context_…` the way oslo.messaging does.
     ///
-    /// Of what is set only the 20 known keys are kept, values that are neither scalars nor lists of texts become null,
-    /// and so do `auth_token` and `service_catalog`, always: a context holds no credentials.
+    /// Of what is set only the 20 known keys are kept, values that are neither scalars nor lists of texts become null, as does
+    /// a number that no double holds and an `is_admin` that is no boolean, and so do `auth_token` and `service_catalog`, always: a context holds no credentials.
     public var requestContext: JSONObject? {
         get { self.keptRequestContext }
         set { self.keptRequestContext = newValue.map(RequestContext.kept) }
@@ -61,7 +61,7 @@ public struct NotificationContext: Sendable, Hashable {
     /// - Parameters:
     ///   - object: the JSON object.
     ///   - path: where the object stands in its message, for errors.
-    /// - Throws: ``FieldError`` naming the first field that is missing or of another type.
+    /// - Throws: ``FieldError`` naming the fields that are missing or of another type.
     public init(_ object: JSONObject, path: String = "") throws(FieldError) {
         let fields = JSONFields(object, path: path)
         if fields.value("operation") == nil, let notification = try fields.optionalObject(Self.troveMember) {
@@ -69,14 +69,39 @@ public struct NotificationContext: Sendable, Hashable {
                 trove: fields, notification: JSONFields(notification, path: fields.path(of: Self.troveMember)))
             return
         }
-        self.init(
-            operation: try fields.string("operation"), requestID: try fields.string("request_id"),
-            tenantID: try fields.string("tenant_id"), userID: try fields.optionalString("user_id"),
-            clientIP: try fields.nullableString("client_ip"), serverIP: try fields.optionalString("server_ip"),
-            serverType: try fields.optionalString("server_type"),
-            payload: try fields.optionalObject("payload") ?? JSONObject(),
-            traceparent: try fields.optionalString("traceparent"), token: try fields.optionalString("token"),
-            requestContext: try fields.optionalObject("request_context"))
+        let requestContext = try fields.optionalObject("request_context")
+        if let requestContext {
+            try RequestContext.check(requestContext, path: FieldError.join(path, "request_context"))
+        }
+        do throws(FieldError) {
+            self.init(
+                operation: try fields.string("operation"), requestID: try fields.string("request_id"),
+                tenantID: try fields.string("tenant_id"), userID: try fields.optionalString("user_id"),
+                clientIP: try fields.nullableString("client_ip"), serverIP: try fields.optionalString("server_ip"),
+                serverType: try fields.optionalString("server_type"),
+                payload: try fields.optionalObject("payload") ?? JSONObject(),
+                traceparent: try fields.optionalString("traceparent"), token: try fields.optionalString("token"),
+                requestContext: requestContext)
+        } catch {
+            throw FieldError(Self.errors(in: fields)) ?? error
+        }
+    }
+
+    /// All that is wrong with the members of a context.
+    private static func errors(in fields: JSONFields) -> [FieldError] {
+        var errors: [FieldError] = []
+        func look(_ read: () throws(FieldError) -> Void) {
+            do throws(FieldError) { try read() } catch { errors.append(error) }
+        }
+        for name in ["operation", "request_id", "tenant_id"] {
+            look { () throws(FieldError) in _ = try fields.string(name) }
+        }
+        look { () throws(FieldError) in _ = try fields.nullableString("client_ip") }
+        for name in ["user_id", "server_ip", "server_type", "traceparent", "token"] {
+            look { () throws(FieldError) in _ = try fields.optionalString(name) }
+        }
+        look { () throws(FieldError) in _ = try fields.optionalObject("payload") }
+        return errors
     }
 
     /// Reads a context from JSON text.

@@ -51,7 +51,9 @@ extension OutcomeReport {
         }
         if let text = try fields.optionalString("timestamp") {
             guard let timestamp = NotificationTimestamp(text) else {
-                throw fields.error("timestamp", "must be a UTC time such as 2015-06-28 05:54:57.725572")
+                throw fields.error(
+                    "timestamp",
+                    "must be a time (RFC 3339) such as 2015-06-28 05:54:57.725572, and \(text.excerpt) is none")
             }
             self.timestamp = timestamp
         } else {

@@ -315,5 +315,11 @@ package struct JSONParser {
 
 extension JSONValue {
     /// Reads JSON text in UTF-8: one value, nested 32 deep at most, with no name twice in an object.
-    public init(json text: [UInt8]) throws(JSONError) { self = try JSONParser.parse(text.span) }
+    ///
+    /// A byte order mark before it is passed over: editors put one into files. (On the wire it is no JSON, as RFC 8259 has it.)
+    public init(json text: [UInt8]) throws(JSONError) {
+        let text = text.span
+        let hasMark = text.count >= 3 && text[0] == 0xEF && text[1] == 0xBB && text[2] == 0xBF
+        self = try JSONParser.parse(hasMark ? text.extracting(3...) : text)
+    }
 }

@@ -105,6 +105,19 @@ public struct JSONNumber: Sendable, Hashable {
         self.literal = "\(value)"
     }
 
+    /// Whether a double can hold it, if not exactly. JSON's grammar lets `1e999` in, which Python makes infinity of, and writes
+    /// on as what is no JSON, and at which other readers fail.
+    package var isFinite: Bool {
+        let text = self.literal.utf8.span
+        // Nearly all are short and have no exponent, and so need not be read.
+        var isPlain = text.count <= 300
+        for index in text.indices where text[index] | 0x20 == UInt8(ascii: "e") { isPlain = false }
+        return isPlain || Double(self.literal)?.isFinite == true
+    }
+
+    /// What is wrong with a number that is not finite, as the rest of a sentence.
+    static let problem = "must hold no number beyond the range of a double"
+
     /// - Parameter literal: text that the parser found to be a JSON number.
     init(validated literal: String) { self.literal = literal }
 }

@@ -16,43 +16,6 @@ public struct NotificationTimestamp: Sendable, Hashable, CustomStringConvertible
         NotificationTimestamp(microsecondsSinceEpoch: Int64((Date().timeIntervalSince1970 * 1_000_000).rounded()))
     }
 
-    /// Reads `YYYY-MM-DD HH:MM:SS[.ffffff]`; `T` may stand for the space and a `Z` at the end, years 1970 to 9999.
-    ///
-    /// - Returns: nil for any other text, and for a day or time that does not exist.
-    public init?(_ text: String) {
-        var digits = Array(text.utf8)[...]
-        func number(_ count: Int) -> Int64? {
-            guard digits.count >= count else { return nil }
-            var value: Int64 = 0
-            for byte in digits.prefix(count) {
-                guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") else { return nil }
-                value = value * 10 + Int64(byte - UInt8(ascii: "0"))
-            }
-            digits = digits.dropFirst(count)
-            return value
-        }
-        func take(_ bytes: Unicode.Scalar...) -> Bool {
-            guard let first = digits.first, bytes.contains(where: { UInt8(ascii: $0) == first }) else { return false }
-            digits = digits.dropFirst()
-            return true
-        }
-        guard let year = number(4), year >= 1970, take("-"), let month = number(2), (1...12).contains(month), take("-"),
-            let day = number(2), (1...Self.daysInMonth(month, year)).contains(day), take(" ", "T"),
-            let hour = number(2), hour < 24, take(":"), let minute = number(2), minute < 60, take(":"),
-            let second = number(2), second < 60
-        else { return nil }
-        var fraction: Int64 = 0
-        if take(".") {
-            let length = digits.prefix { $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }.count
-            guard (1...6).contains(length), let value = number(length) else { return nil }
-            fraction = (length..<6).reduce(value) { scaled, _ in scaled * 10 }
-        }
-        _ = take("Z")
-        guard digits.isEmpty else { return nil }
-        let seconds = ((Self.days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second
-        self.microsecondsSinceEpoch = seconds * 1_000_000 + fraction
-    }
-
     /// oslo.messaging's form; as in Python's `str(datetime)`, a fraction of nought is left out.
     public var description: String {
         self.text(separator: " ", hasFraction: self.microsecondsSinceEpoch % 1_000_000 != 0)
@@ -111,7 +74,7 @@ public struct NotificationTimestamp: Sendable, Hashable, CustomStringConvertible
         return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)
     }
 
-    private static func daysInMonth(_ month: Int64, _ year: Int64) -> Int64 {
+    static func daysInMonth(_ month: Int64, _ year: Int64) -> Int64 {
         switch month {
         case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
         case 4, 6, 9, 11: 30
@@ -120,7 +83,7 @@ public struct NotificationTimestamp: Sendable, Hashable, CustomStringConvertible
     }
 
     /// Days since the epoch of a Gregorian date. Years are counted from March, so that the leap day is a year's last.
-    private static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
+    static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
         let marchYear = month > 2 ? year : year - 1
         let marchMonth = (month + 9) % 12
         let dayOfYear = (153 * marchMonth + 2) / 5 + day - 1
@@ -129,7 +92,7 @@ public struct NotificationTimestamp: Sendable, Hashable, CustomStringConvertible
     }
 
     /// The Gregorian date of a number of days since the epoch.
-    private static func date(_ daysSinceEpoch: Int64) -> (year: Int64, month: Int64, day: Int64) {
+    static func date(_ daysSinceEpoch: Int64) -> (year: Int64, month: Int64, day: Int64) {
         let (era, dayOfEra) = Self.floorDivide(daysSinceEpoch + 719_468, 146_097)
         let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
         let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)

@@ -32,12 +32,19 @@ struct PayloadBuilder {
 
     /// Takes each field from the first source that has more than null for it.
     ///
-    /// - Throws: ``FieldError`` naming a required field that no source has, or a value of the wrong type.
+    /// - Throws: ``FieldError`` naming each required field that no source has, and each value of the wrong type.
     mutating func take(_ fields: [FieldDefinition], from sources: [PayloadSource]) throws(FieldError) {
+        var errors: [FieldError] = []
         for field in fields {
-            guard try !self.take(field, from: sources), field.isRequired else { continue }
-            throw FieldError(field: FieldError.join(sources.first?.path ?? "", field.name), problem: "is missing")
+            do throws(FieldError) {
+                guard try !self.take(field, from: sources), field.isRequired else { continue }
+                let path = FieldError.join(sources.first?.path ?? "", field.name)
+                errors.append(FieldError(field: path, problem: "is missing"))
+            } catch {
+                errors.append(error)
+            }
         }
+        if let error = FieldError(errors) { throw error }
     }
 
     /// Takes those of the fields that are not in the payload and that a source knows a value of.
@@ -59,8 +66,9 @@ struct PayloadBuilder {
         }
         guard let (name, value, path) = found else { return false }
         try field.check(value, name: name, path: path)
-        self.payload[field.name] = value
-        if name != field.name { self.payload[name] = value }
+        let published = field.published(value)
+        self.payload[field.name] = published
+        if name != field.name { self.payload[name] = published }
         return true
     }
 }

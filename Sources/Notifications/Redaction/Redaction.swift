@@ -1,7 +1,8 @@
 /// Takes secrets out of what is published: fields by their names, and in text what stands where secrets stand.
 ///
 /// It knows the usual places, not the secrets: a password in the middle of a sentence stays. What it takes is lost, so
-/// it rather takes too much. Its time is linear in the text, for each rule: text from guests can stall nobody.
+/// it rather takes too much. On its way it takes out what other readers choke on: a NUL, which no text of PostgreSQL may have,
+/// becomes U+FFFD, and a number that no double holds null. Its time is linear in the text, for each rule: text from guests can stall nobody.
 ///
 /// ```swift
 /// let redaction = try Redaction(fields: ["licence_key"], patterns: ["unlock with *"])
@@ -13,14 +14,14 @@ public struct Redaction: Sendable {
     private let fields: SecretNames
     private let patterns: [RedactionPattern]
     private let takesUsualPlaces: Bool
-    /// By each byte's number, whether it tells of a place where a secret may stand: a text that has none of these has no secret.
+    /// By each byte's number, whether it tells of a place where a secret may stand, or is a NUL: a text that has none of these is clean.
     /// Most texts are ids and names, and this tells them from the others faster than any rule.
     private let telling: [Bool]
 
     /// What is redacted unless somebody says otherwise.
     public static let standard = Redaction(
         fields: SecretNames(Self.standardFields), patterns: Self.standardPatterns, takesUsualPlaces: true)
-    /// Redacts nothing.
+    /// Takes out no secrets.
     public static let none = Redaction(fields: SecretNames([]), patterns: [], takesUsualPlaces: false)
 
     private init(fields: SecretNames, patterns: [RedactionPattern], takesUsualPlaces: Bool) {
@@ -29,7 +30,7 @@ public struct Redaction: Sendable {
         self.takesUsualPlaces = takesUsualPlaces
         // Names are followed by one of the first two, a URL's password by the third, and a key's label has spaces in it.
         var telling = takesUsualPlaces ? ["=", ":", "@", " "].map { UInt8(ascii: $0) } : []
-        telling += patterns.flatMap(\.telling)
+        telling += patterns.flatMap(\.telling) + [0]
         self.telling = (0...UInt8.max).map { telling.contains($0.lowered) }
     }
 
@@ -56,7 +57,8 @@ public struct Redaction: Sendable {
     /// The object without secrets: fields of secret names are null, at any depth, and all texts are redacted.
     public func redact(_ object: JSONObject) -> JSONObject { self.change(of: object) ?? object }
 
-    /// The text with `***` in the place of secrets; quotes around them stay, and so does every other byte.
+    /// The text with `***` in the place of secrets, and U+FFFD in that of NULs; quotes around secrets stay, and so does every
+    /// other byte.
     public func redact(_ text: String) -> String { self.change(of: text) ?? text }
 
     /// The error with its text and trace redacted.
@@ -78,9 +80,11 @@ public struct Redaction: Sendable {
     public func redact(_ notification: NotificationMessage) -> NotificationMessage {
         let payload = self.change(of: notification.payload)
         let context = self.change(of: notification.context).map(Self.withIdentityOfParts)
-        guard payload != nil || context != nil else { return notification }
+        // A name that an operator has chosen, and that may look like anything, but a NUL is none.
+        let publisherID = notification.publisherID.utf8.contains(0) ? Self.withoutNUL(notification.publisherID) : nil
+        guard payload != nil || context != nil || publisherID != nil else { return notification }
         var redacted = NotificationMessage(
-            messageID: notification.messageID, publisherID: notification.publisherID,
+            messageID: notification.messageID, publisherID: publisherID ?? notification.publisherID,
             eventType: notification.eventType, priority: notification.priority,
             payload: payload ?? notification.payload, timestamp: notification.timestamp,
             context: context ?? notification.context)
@@ -106,7 +110,8 @@ extension Redaction {
 extension Redaction {
     private func change(of value: JSONValue) -> JSONValue? {
         switch value {
-        case .null, .bool, .number: return nil
+        case .null, .bool: return nil
+        case .number(let number): return number.isFinite ? nil : .some(.null)
         case .string(let text): return self.change(of: text).map { .string($0) }
         case .object(let object): return self.change(of: object).map { .object($0) }
         case .array(let elements):
@@ -140,6 +145,10 @@ extension Redaction {
         let bytes = text.utf8.span
         guard self.mayHoldSecret(bytes) else { return nil }
         let present = ByteSet(bytes)
+        if present.contains(0) {
+            let text = Self.withoutNUL(text)
+            return self.change(of: text) ?? text
+        }
         var secrets: [Range<Int>] = []
         if self.takesUsualPlaces {
             if present.contains(UInt8(ascii: "=")) || present.contains(UInt8(ascii: ":")) {
@@ -171,6 +180,13 @@ extension Redaction {
         for index in copied..<bytes.count { redacted.append(bytes[index]) }
         // Secrets begin and end beside ASCII or a whole match, so no character was cut.
         return String(decoding: redacted, as: UTF8.self)
+    }
+
+    private static func withoutNUL(_ text: String) -> String {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.utf8.count + 16)
+        for byte in text.utf8 { bytes.append(contentsOf: byte == 0 ? [0xEF, 0xBF, 0xBD] : [byte]) }
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     private func mayHoldSecret(_ text: Span<UInt8>) -> Bool {

@@ -145,26 +145,50 @@ package struct EventRequest: Sendable {
             throw UnknownEventError(context.operation, isOperation: true)
         }
         let serverType = self.serverType ?? context.serverType ?? "api"
-        guard let serverIP = self.serverIP ?? context.serverIP else {
-            throw FieldError(field: "server_ip", problem: "is missing: neither the context nor --server-ip says it")
-        }
+        let serverIP = self.serverIP ?? context.serverIP
         let origin = NotificationOrigin(
-            publisherID: self.publisherID ?? "\(serverType).\(self.host)", serverType: serverType, serverIP: serverIP)
-        switch phase {
-        case .start:
-            let start = try operation.startNotification(
-                context: context, origin: origin, messageID: messageID, timestamp: self.timestamp)
-            guard let start else { throw UnknownEventError(self.eventType, isOperation: false) }
-            return start
-        case .end, .error:
-            return try operation.notification(
-                of: phase == .end ? .end(payload: payload) : Self.error(payload), context: context, origin: origin,
-                messageID: messageID, timestamp: self.timestamp)
+            publisherID: self.publisherID ?? "\(serverType).\(self.host)", serverType: serverType,
+            serverIP: serverIP ?? "")
+        var errors: [FieldError] = []
+        if serverIP == nil {
+            errors.append(
+                FieldError(field: "server_ip", problem: "is missing: neither the context nor --server-ip says it"))
+        }
+        // All is looked at, so that a script's author hears of all that is wrong at once.
+        var checked: CheckedNotification?
+        do throws(FieldError) {
+            if phase == .start {
+                checked = try operation.startNotification(
+                    context: context, origin: origin, messageID: messageID, timestamp: self.timestamp)
+            } else {
+                let (outcome, problem) =
+                    phase == .end ? (.end(payload: payload), nil) : Self.error(payload)
+                if let problem { errors.append(problem) }
+                checked = try operation.notification(
+                    of: outcome, context: context, origin: origin, messageID: messageID, timestamp: self.timestamp)
+            }
+        } catch {
+            errors.append(error)
+        }
+        if let error = FieldError(errors) { throw error }
+        guard let checked else { throw UnknownEventError(self.eventType, isOperation: false) }
+        return checked
+    }
+
+    /// The outcome that an error event's own fields tell of: `message`, and `exception` if the script has a trace; and what is
+    /// wrong with these.
+    private static func error(_ payload: JSONObject) -> (OperationOutcome, FieldError?) {
+        var rest = payload
+        rest["message"] = nil
+        rest["exception"] = nil
+        do throws(FieldError) {
+            return (.error(try self.exception(payload), payload: rest), nil)
+        } catch {
+            return (.error(ExceptionInfo(etype: "", value: ""), payload: rest), error)
         }
     }
 
-    /// The outcome that an error event's own fields tell of: `message`, and `exception` if the script has a trace.
-    private static func error(_ payload: JSONObject) throws(FieldError) -> OperationOutcome {
+    private static func exception(_ payload: JSONObject) throws(FieldError) -> ExceptionInfo {
         let fields = JSONFields(payload, path: "payload")
         // The text of many an error is empty.
         guard let message = try fields.optionalString("message") else { throw fields.error("message", "is missing") }
@@ -176,10 +200,7 @@ package struct EventRequest: Sendable {
             trace = elements.compactMap(\.string)
         case let other?: throw fields.mismatch("exception", "a string or a list of strings", other)
         }
-        var rest = payload
-        rest["message"] = nil
-        rest["exception"] = nil
         // The trace ends in the error's type already, or has none: nothing is to be added to it.
-        return .error(ExceptionInfo(etype: "", value: message, trace: trace.isEmpty ? [message] : trace), payload: rest)
+        return ExceptionInfo(etype: "", value: message, trace: trace.isEmpty ? [message] : trace)
     }
 }

@@ -1,59 +1,104 @@
 import Dispatch
 public import Foundation
+public import Logging
 import NIOConcurrencyHelpers
 public import Notifications
+import ProgramStreams
 
 /// The `log` driver: each notification as a line of JSON, oslo's message object, on standard output.
 ///
 /// Writing may block when the reader is slow, so it is done on a queue of its own.
 public final class LogDriver: NotificationDriver {
+    private struct State {
+        var lines = 0
+        var bytes = 0
+        /// Whether a write failed, and may have left a part of a line.
+        var isTorn = false
+        var trouble = OutputTroubleStateMachine()
+    }
+
     /// `log`.
     public let name = DriverName.log.rawValue
     private let output: FileHandle
     private let capacity: Int
+    private let capacityBytes: Int
     private let queue = DispatchQueue(label: "notifier.log")
-    private let waiting = NIOLockedValueBox(0)
-    /// Whether a write failed, and may have left a part of a line.
-    private let isTorn = NIOLockedValueBox(false)
+    private let state = NIOLockedValueBox(State())
+    private let logger: Logger?
 
     /// - Parameters:
     ///   - output: where the lines go.
     ///   - capacity: how many lines may wait for a slow reader; past that they are refused as unavailable.
-    public init(output: FileHandle = .standardOutput, capacity: Int = 10_000) {
+    ///   - capacityBytes: how many bytes they may have together. A line that waits alone may be longer.
+    ///   - logger: where it is logged that lines cannot be written, once a minute at most, and that they can again; nil for
+    ///     nowhere.
+    public init(
+        output: FileHandle = .standardOutput, capacity: Int = 10_000, capacityBytes: Int = 64 << 20,
+        logger: Logger? = nil
+    ) {
         self.output = output
         self.capacity = capacity
+        self.capacityBytes = capacityBytes
+        self.logger = logger
     }
 
     /// Writes the line, and vouches for it once the system has taken it.
     public func emit(
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
-        let isTaken = self.waiting.withLockedValue { waiting in
-            guard waiting < self.capacity else { return false }
-            waiting += 1
+        let line = Envelope.messaging.encode(notification) + [UInt8(ascii: "\n")]
+        notification.sender?.charge(bytes: line.count)
+        let isTaken = self.state.withLockedValue { state in
+            guard state.lines < self.capacity, state.lines == 0 || state.bytes + line.count <= self.capacityBytes else {
+                return false
+            }
+            state.lines += 1
+            state.bytes += line.count
             return true
         }
         guard isTaken else {
-            let reason = "\(self.capacity) lines wait for whoever reads standard output"
-            completion(.failure(DriverError(.unavailable, driver: self.name, reason: reason)))
+            completion(.failure(self.failed("too many lines wait for whoever reads standard output")))
             return
         }
         self.queue.async {
-            var line = Envelope.messaging.encode(notification) + [UInt8(ascii: "\n")]
-            // Behind the torn part this line could not be read, though we vouched for it.
-            if self.isTorn.withLockedValue({ $0 }) { line.insert(UInt8(ascii: "\n"), at: 0) }
-            let result: Result<Void, DriverError>
-            do {
-                try self.output.write(contentsOf: Data(line))
-                self.isTorn.withLockedValue { $0 = false }
-                result = .success(())
-            } catch {
-                self.isTorn.withLockedValue { $0 = true }
-                let reason = "standard output takes no more lines: \(error.localizedDescription)"
-                result = .failure(DriverError(.unavailable, driver: self.name, reason: reason))
+            let result = self.write(line)
+            self.state.withLockedValue { state in
+                state.lines -= 1
+                state.bytes -= line.count
             }
-            self.waiting.withLockedValue { $0 -= 1 }
             completion(result)
         }
+    }
+
+    /// One line after the other, on the queue.
+    private func write(_ line: [UInt8]) -> Result<Void, DriverError> {
+        // Behind the torn part this line could not be read, though we vouched for it.
+        let isTorn = self.state.withLockedValue { $0.isTorn }
+        do throws(DescriptorWriter.Failure) {
+            try DescriptorWriter.write(isTorn ? [UInt8(ascii: "\n")] + line : line, to: self.output.fileDescriptor)
+        } catch {
+            self.state.withLockedValue { $0.isTorn = true }
+            return .failure(self.failed("standard output cannot be written to: \(error)"))
+        }
+        let failed = self.state.withLockedValue { state in
+            state.isTorn = false
+            return state.trouble.succeeded()
+        }
+        if let failed {
+            self.logger?.notice(
+                "Wrote a notification to standard output again", metadata: ["driver": "log", "failed": "\(failed)"])
+        }
+        return .success(())
+    }
+
+    /// A line could not be written: the operator hears of it too, for nobody else knows of standard output.
+    private func failed(_ reason: String) -> DriverError {
+        let times = self.state.withLockedValue { $0.trouble.failed(now: .now) }
+        if let times {
+            self.logger?.error(
+                "Failed to write notifications to standard output; their senders are asked to send them again",
+                metadata: ["driver": "log", "error": "\(reason)", "times": "\(times)"])
+        }
+        return DriverError(.unavailable, driver: self.name, reason: reason)
     }
 }

@@ -19,7 +19,8 @@ extension JSONFields {
     func optionalTimestamp(_ name: String) throws(FieldError) -> NotificationTimestamp? {
         guard let text = try self.optionalString(name) else { return nil }
         guard let timestamp = NotificationTimestamp(text) else {
-            throw self.error(name, "must be a UTC time such as 2015-06-28T05:54:52Z")
+            throw self.error(
+                name, "must be a time (RFC 3339) such as 2015-06-28T05:54:52Z, and \(text.excerpt) is none")
         }
         return timestamp
     }

@@ -13,7 +13,9 @@ struct RowLines {
     func rows(of text: [UInt8]) async throws -> [JSONObject] {
         var rows: [JSONObject] = []
         // One line after another: a slice for each of millions of empty lines would take gigabytes.
-        var (rest, index) = (text[...], -1)
+        // A byte order mark at the beginning belongs to no line.
+        let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+        var (rest, index) = (text.dropFirst(text.starts(with: mark) ? mark.count : 0), -1)
         while !rest.isEmpty {
             let line = rest.prefix { $0 != UInt8(ascii: "\n") }
             rest = rest[line.endIndex...].dropFirst()

@@ -8,6 +8,8 @@ package enum FuzzEntry: String, CaseIterable, Sendable {
     case line
     /// JSON text.
     case json
+    /// The text of a time.
+    case timestamp
     /// A guest's request line.
     case request
     /// A conductor's answer line, as a guest reads it.
@@ -46,6 +48,7 @@ package enum FuzzEntry: String, CaseIterable, Sendable {
         switch self {
         case .line: FuzzedLines.problem(with: bytes)
         case .json: FuzzedMessages.json(bytes)
+        case .timestamp: FuzzedTimestamps.problem(with: bytes)
         case .request: FuzzedMessages.request(bytes)
         case .response: FuzzedMessages.response(bytes)
         case .context: FuzzedMessages.context(bytes)

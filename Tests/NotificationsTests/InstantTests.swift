@@ -1,0 +1,103 @@
+import Notifications
+import Testing
+
+/// Any instant of RFC 3339 is read, and is one moment of UTC.
+@Suite struct InstantTests {
+    @Test(
+        arguments: [
+            ("2015-06-28T05:54:57+00:00", "2015-06-28 05:54:57"), ("2015-06-28T05:54:57-00:00", "2015-06-28 05:54:57"),
+            ("2015-06-28T07:54:57+02:00", "2015-06-28 05:54:57"),
+            ("2015-06-27T18:24:57.5-11:30", "2015-06-28 05:54:57.500000"),
+            ("2015-06-28t05:54:57z", "2015-06-28 05:54:57"),
+            ("2015-06-28 05:54:57.123456789Z", "2015-06-28 05:54:57.123456"),
+            ("2015-06-28T05:54:57.1234567", "2015-06-28 05:54:57.123456"),
+            ("2015-06-28T05:54:57.999999999999999999999999999999+00:00", "2015-06-28 05:54:57.999999"),
+            ("2016-12-31T23:59:60Z", "2017-01-01 00:00:00"),
+            ("2016-12-31T15:59:60.5-08:00", "2017-01-01 00:00:00.500000"),
+            ("1969-12-31T23:30:00-01:00", "1970-01-01 00:30:00"), ("0001-01-01T00:00:00Z", nil),
+            ("1970-01-01T00:30:00+01:00", nil), ("9999-12-31T23:59:59-01:00", nil), ("9999-12-31T23:59:60Z", nil),
+            ("10000-01-01T00:59:59+01:00", nil),
+        ] as [(String, String?)])
+    func anInstantIsAMomentOfUTC(text: String, expected: String?) {
+        #expect(NotificationTimestamp(text)?.description == expected)
+    }
+
+    @Test(arguments: [
+        "2015-06-28T05:54:57+0000", "2015-06-28T05:54:57+00", "2015-06-28T05:54:57+24:00", "2015-06-28T05:54:57+00:60",
+        "2015-06-28T05:54:57 +00:00", "2015-06-28T05:54:57ZZ", "2015-06-28T05:54:57Z+00:00", "2015-06-28T05:54:57UTC",
+        "2015-06-28_05:54:57", "2015-06-28T05:54", "2015-06-28T05:54Z", "2015-06-28T05:54:57,5Z",
+        "2015-06-28T05:54:61Z",
+        "2015-06-28T23:59:60Z", "2016-12-31T23:59:60+01:00", "2015-06-28T05:54:57+", "2015-06-28T05:54:57\u{2212}01:00",
+        "2015-06-28T05:54:57.Z", "2015-06-28T05:54:57Z\n", "2015-6-28T05:54:57Z",
+    ])
+    func whatIsNoInstantIsNotRead(text: String) { #expect(NotificationTimestamp(text) == nil) }
+
+    @Test func textWithoutEndIsNotRead() {
+        #expect(NotificationTimestamp("2015-06-28T05:54:57." + String(repeating: "0", count: 1 << 20)) == nil)
+    }
+
+    /// Random moments in random forms, by arithmetic that the parser does not use.
+    @Test(arguments: [1, 2, 3, 4] as [UInt64]) func everyFormOfAMomentIsThatMoment(seed: UInt64) throws {
+        var random = Generator(state: seed)
+        for _ in 0..<2000 {
+            let moment = Int64.random(in: 0..<253_402_300_800_000_000, using: &random)
+            let offset = Int64.random(in: -1439...1439, using: &random)
+            let local = NotificationTimestamp(microsecondsSinceEpoch: moment + offset * 60_000_000)
+            guard local.microsecondsSinceEpoch >= 0, local.microsecondsSinceEpoch < 253_402_300_800_000_000 else {
+                continue
+            }
+            var text = local.text(.microseconds)
+            text += String(
+                repeating: "\(Int.random(in: 0...9, using: &random))", count: Int.random(in: 0...6, using: &random))
+            func two(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }
+            text += "\(offset < 0 ? "-" : "+")\(two(abs(offset) / 60)):\(two(abs(offset) % 60))"
+            if Bool.random(using: &random) { text.replace("T", with: "t") }
+            let read = try #require(NotificationTimestamp(text), "\(text)")
+            #expect(read.microsecondsSinceEpoch == moment, "\(text)")
+            #expect(NotificationTimestamp(read.description) == read)
+        }
+    }
+
+    private let event = Catalogues.builtIn.event("dbaas.quotas")
+
+    private func published(_ updated: JSONValue) throws -> JSONValue? {
+        try #require(self.event).notification(
+            values: ["resource": "volumes", "in_use": 3, "reserved": 0, "limit": 10, "updated": updated],
+            publisherID: "p"
+        ).message.payload["updated"]
+    }
+
+    /// Consumers that read what they were sent before must be able to read the new forms too.
+    @Test(arguments: [
+        ("2015-06-28T05:54:52Z", "2015-06-28T05:54:52Z"), ("2015-06-28 05:54:52", "2015-06-28 05:54:52"),
+        ("2015-06-28T05:54:52.123456", "2015-06-28T05:54:52.123456"),
+        ("2015-06-28T05:54:52+00:00", "2015-06-28T05:54:52Z"),
+        ("2015-06-28T07:54:52.5+02:00", "2015-06-28T05:54:52.500000Z"),
+        ("2015-06-28T05:54:52.123456789Z", "2015-06-28T05:54:52.123456Z"),
+        ("2015-06-28t05:54:52z", "2015-06-28T05:54:52Z"),
+        ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"),
+    ]) func aTimeInAPayloadIsPublishedInAFormThatAllRead(text: String, expected: String) throws {
+        #expect(try self.published(.string(text)) == .string(expected))
+    }
+
+    @Test func whatIsNoTimeIsSaidToBeNone() throws {
+        let error = #expect(throws: FieldError.self) { try self.published("yesterday\u{1B}[2J") }
+        #expect(
+            error?.description
+                == #"payload.updated must be a time (RFC 3339) such as 2015-06-28T05:54:52Z, and "yesterday\u{1B}[2J" is none"#
+        )
+        let number = #expect(throws: FieldError.self) { try self.published(5) }
+        #expect(number?.problem.hasSuffix(", not a number") == true)
+    }
+}
+
+/// Random numbers that are the same in every run.
+private struct Generator: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        self.state = self.state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        let mixed = (self.state ^ (self.state >> 33)) &* 0xFF51_AFD7_ED55_8CCD
+        return mixed ^ (mixed >> 33)
+    }
+}

@@ -1,0 +1,140 @@
+import Foundation
+import Glibc
+import LogTesting
+import Logging
+import Notifications
+import Testing
+
+@testable import Notifier
+
+/// Lines of JSON for whoever reads them, and what becomes of them when nobody does.
+@Suite(.timeLimit(.minutes(1))) struct LogDriverTests {
+    private let notification = LogDriverTests.notification(of: "ü")
+
+    /// A write to a pipe whose reader has gone is to fail, not to end the tests.
+    init() { _ = signal(SIGPIPE, SIG_IGN) }
+
+    private static func notification(of username: String) -> NotificationMessage {
+        NotificationMessage(
+            messageID: MessageID(), publisherID: "conductor.c", eventType: "dbaas.user_create.end", priority: .info,
+            payload: ["username": .string(username)], timestamp: .now())
+    }
+
+    @Test func itWritesALineOfJSON() async throws {
+        let pipe = Pipe()
+        try await LogDriver(output: pipe.fileHandleForWriting).emit(self.notification)
+        try pipe.fileHandleForWriting.close()
+        let line = try #require(try pipe.fileHandleForReading.readToEnd())
+        #expect(line.last == UInt8(ascii: "\n"))
+        let object = try #require(try JSONValue(json: Array(line.dropLast())).object)
+        #expect(object["event_type"] == "dbaas.user_create.end")
+        #expect(object["payload"] == ["username": "ü"])
+    }
+
+    /// A named pipe, for its reader can go and another come.
+    @Test func itStartsANewLineAfterOneThatWasTorn() async throws {
+        let path = FileManager.default.temporaryDirectory.appending(path: "log-\(UUID().uuidString)").path
+        #expect(mkfifo(path, 0o600) == 0)
+        defer { unlink(path) }
+        let reader = open(path, O_RDONLY | O_NONBLOCK)
+        let output = try #require(FileHandle(forWritingAtPath: path))
+        let driver = LogDriver(output: output)
+        // The pipe takes a part of the line and no more; then its reader goes.
+        let torn = Task { try await driver.emit(Self.notification(of: String(repeating: "u", count: 1 << 20))) }
+        var isReadable = pollfd(fd: reader, events: Int16(POLLIN), revents: 0)
+        let count = poll(&isReadable, 1, 10_000)
+        #expect(count == 1)
+        close(reader)
+        let error = await #expect(throws: DriverError.self) { try await torn.value }
+        #expect(error?.isRetryable == true && error?.reason == "standard output cannot be written to: Broken pipe")
+
+        let next = FileHandle(fileDescriptor: open(path, O_RDONLY | O_NONBLOCK), closeOnDealloc: true)
+        // What was written of the first line makes room. Not read(upToCount:), which would wait for all of it.
+        #expect(!next.availableData.isEmpty)
+        try await driver.emit(self.notification)
+        try output.close()
+        let rest = try #require(try next.readToEnd())
+        let last = try #require(rest.split(separator: UInt8(ascii: "\n")).last)
+        #expect(try JSONValue(json: Array(last)).object?["payload"] == ["username": "ü"])
+    }
+
+    @Test func aFailureIsLoggedInWordsOnceAndItsEndToo() async throws {
+        let log = LogRecorder()
+        let full = try #require(FileHandle(forWritingAtPath: "/dev/full"))
+        let driver = LogDriver(output: full, logger: log.logger)
+        for _ in 0..<3 {
+            let error = await #expect(throws: DriverError.self) { try await driver.emit(self.notification) }
+            #expect(error?.description == "driver log: standard output cannot be written to: No space left on device")
+        }
+        let entries = log.entries
+        #expect(entries.count == 1)
+        #expect(entries.first?.level == .error)
+        #expect(entries.first?.message.contains("standard output") == true)
+        #expect(entries.first?.metadata["error"] == "standard output cannot be written to: No space left on device")
+        // Another file takes the place of the full one.
+        let file = open("/dev/null", O_WRONLY)
+        #expect(dup2(file, full.fileDescriptor) >= 0)
+        close(file)
+        try await driver.emit(self.notification)
+        #expect(log.entries.count == 2)
+        #expect(log.entries.last?.message.contains("again") == true && log.entries.last?.metadata["failed"] == "3")
+    }
+
+    @Test func nobodyWhoReadsIsAnErrorThatCanPass() async throws {
+        let pipe = Pipe()
+        try pipe.fileHandleForWriting.close()
+        let error = await #expect(throws: DriverError.self) {
+            try await LogDriver(output: pipe.fileHandleForWriting).emit(self.notification)
+        }
+        #expect(error?.isRetryable == true)
+    }
+
+    /// A few lines may be gigabytes.
+    @Test func theBytesThatWaitAreBounded() async throws {
+        let pipe = Pipe()
+        let log = LogRecorder()
+        let driver = LogDriver(output: pipe.fileHandleForWriting, capacityBytes: 3 << 20, logger: log.logger)
+        let large = Self.notification(of: String(repeating: "u", count: 1 << 20))
+        // Nobody reads, so that the first is being written, the second waits, and the third is refused at once.
+        let (results, continuation) = AsyncStream.makeStream(of: Result<Void, DriverError>.self)
+        for _ in 0..<3 { driver.emit(large) { continuation.yield($0) } }
+        var result = results.makeAsyncIterator()
+        let first = await result.next()
+        let error = #expect(throws: DriverError.self) { try first?.get() }
+        #expect(error?.reason == "too many lines wait for whoever reads standard output")
+        #expect(log.entries.map { $0.metadata["error"] } == [error?.reason])
+        // Once they are read there is room again.
+        let reader = pipe.fileHandleForReading
+        let reading = Task.detached {
+            var count = 0
+            while let data = try reader.read(upToCount: 1 << 16), !data.isEmpty { count += data.count }
+            return count
+        }
+        for _ in 0..<2 { try await result.next()?.get() }
+        try await driver.emit(self.notification)
+        try pipe.fileHandleForWriting.close()
+        #expect(try await reading.value > 2 << 20)
+    }
+
+    @Test func aLineLongerThanAllMayBeIsTakenAlone() async throws {
+        let driver = LogDriver(output: try #require(FileHandle(forWritingAtPath: "/dev/null")), capacityBytes: 10)
+        try await driver.emit(self.notification)
+    }
+
+    @Test func troubleIsLoggedOnceAMinute() {
+        var trouble = OutputTroubleStateMachine()
+        let start = ContinuousClock.now
+        #expect(trouble.succeeded() == nil)
+        #expect(trouble.failed(now: start) == 1)
+        for second in 1..<60 { #expect(trouble.failed(now: start + .seconds(second)) == nil) }
+        #expect(trouble.failed(now: start + .seconds(60)) == 60)
+        #expect(trouble.succeeded() == 61)
+        #expect(trouble.succeeded() == nil)
+        // One that fails and recovers in turn fills no log.
+        for second in 61..<120 {
+            #expect(trouble.failed(now: start + .seconds(second)) == nil)
+            #expect(trouble.succeeded() == nil)
+        }
+        #expect(trouble.failed(now: start + .seconds(120)) == 1)
+    }
+}

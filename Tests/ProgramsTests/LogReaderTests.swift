@@ -1,0 +1,46 @@
+import Foundation
+import Subprocess
+import SystemPackage
+import Testing
+
+/// The `log` driver whose reader has gone, or whose disk is full: operator and guests hear which driver it is, and why.
+@Suite("A log driver that nobody reads", .timeLimit(.minutes(2)))
+struct LogReaderTests {
+    @Test("The conductor logs why notifications cannot be written, and guests are told which driver it is")
+    func said() async throws {
+        try await RelayFixture.with { relay in
+            let config = try relay.conductorFile()
+            let full = try FileDescriptor.open("/dev/full", .writeOnly)
+            let end = try await Program.conductor.run(["serve", "--config", config], standardOutput: full) { program in
+                let conductor = try await relay.listening(program)
+                let guest = try await relay.exec(["true"], ports: [conductor.port], drainTimeout: 10)
+                #expect(
+                    guest.errorText.contains("The conductor's log driver cannot write the notification"),
+                    "\(guest.errorText)")
+                #expect(!guest.errorText.contains("broker has not confirmed"))
+                let line = try await program.standardError.line(containing: "standard output")
+                #expect(line.contains("No space left on device") && line.contains("error"), "\(line)")
+                try program.send(.terminate)
+            }
+            #expect(end.status == .exited(0), "\(end.errorText)")
+            // Each try of the guest's fails, and not each is a line.
+            #expect(end.standardError.count { $0.contains("Failed to write notifications") } == 1)
+        }
+    }
+
+    @Test("notify says in words why its line cannot be written")
+    func notify() async throws {
+        let quota = #"{"resource": "volumes", "in_use": 3, "reserved": 0, "limit": 10, "updated": null}"#
+        let full = try FileDescriptor.open("/dev/full", .writeOnly)
+        let end = try await Program.conductor.run(
+            [
+                "notify", "dbaas.quotas", "--payload", "-", "--set", "drivers=log", "--set",
+                "messaging.publish_timeout=1",
+            ], standardOutput: full
+        ) { program in try await program.write(quota) }
+        #expect(end.status == .exited(69))
+        #expect(
+            end.errorText.contains("standard output cannot be written to: No space left on device"), "\(end.errorText)")
+        #expect(!end.errorText.contains("NSCocoa"))
+    }
+}
