@@ -33,7 +33,7 @@ struct ConductorAuditTests {
             let facts = self.facts(try #require(lines.first))
             #expect(facts["message_id"] == notification?.object["message_id"] as? String)
             #expect(facts["event_type"] == "dbaas.database_create.end")
-            #expect(facts["guest"] == "guest-1")
+            #expect(facts["guest"] == "tenant-1/guest-1")
             #expect(facts["signed"] == "false" && facts["disposition"] == "published")
             #expect(facts["peer"]?.wholeMatch(of: /127\.0\.0\.1:\d+/) != nil)
             // As `openssl x509` shows it.
@@ -74,7 +74,7 @@ struct ConductorAuditTests {
                     try await guest.write(
                         """
                         {"jsonrpc":"2.0","id":7,"method":"notify_end","params":{"context":{"operation":"database_create",\
-                        "request_id":"r","tenant_id":"t","client_ip":"10.0.0.9","payload":{"instance_id":"guest-1",\
+                        "request_id":"r","tenant_id":"tenant-1","client_ip":"10.0.0.9","payload":{"instance_id":"guest-1",\
                         "dbname":"d"}},"message_id":"\(messageID)"}}
                         """)
                     try await guest.standardOutput.line(containing: #""disposition":"published""#)

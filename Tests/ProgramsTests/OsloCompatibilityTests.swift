@@ -71,7 +71,7 @@ struct OsloCompatibilityTests {
             }
             #expect(end.status == .exited(0), "\(end.errorText)")
             let copy = try #require(try await client.get(copies))
-            #expect(copy.properties.headerTexts == ["x-conductor-guest": "guest-1"])
+            #expect(copy.properties.headerTexts == ["x-conductor-guest": "tenant-1/guest-1"])
             let notification = try #require(received.first)
             let metadata = try #require(notification.object["metadata"] as? [String: String])
             #expect(String(decoding: copy.body, as: UTF8.self).contains(try #require(metadata["message_id"])))
@@ -106,7 +106,7 @@ struct OsloCompatibilityTests {
         let their = try #require(try await client.get(theirs.info))
         // But for the guest's name.
         #expect(our.properties.headers == ["x-conductor-guest"])
-        #expect(our.properties.headerTexts == ["x-conductor-guest": "guest-1"])
+        #expect(our.properties.headerTexts == ["x-conductor-guest": "tenant-1/guest-1"])
         var properties = our.properties
         (properties.headers, properties.headerTexts) = ([], [:])
         #expect(properties == their.properties)
