@@ -226,3 +226,56 @@ import Testing
         #expect(offer() == .senderShareFull)
     }
 }
+
+/// What serving senders in turn must not change.
+@Suite("PublisherStateMachine with senders") struct PublisherSenderTests {
+    private typealias Machine = PublisherStateMachine<Int>
+    private let start = ContinuousClock.now
+
+    private func item(_ id: Int, flow: Int = 0, bytes: Int = 8, sendWithin: Duration = .seconds(15)) -> Machine.Item {
+        .init(
+            message: OutgoingMessage(queue: "q", body: Array(repeating: UInt8(truncatingIfNeeded: id), count: bytes)),
+            completion: id, deadline: self.start + .seconds(30), sendBy: self.start + sendWithin, flow: flow)
+    }
+
+    @Test("a message that waited too long for its turn is answered, and the broker is not taken for dead")
+    func waitedTooLong() {
+        var machine = Machine(window: 100, senderWindow: 10)
+        machine.connected()
+        machine.declared("q")
+        _ = machine.enqueue([self.item(1, flow: 1), self.item(2, flow: 1), self.item(3)])
+        for _ in 0..<2 { guard case .publish = machine.next(now: self.start) else { return #expect(Bool(false)) } }
+        // The second waits for the first one's confirm.
+        guard case .none = machine.next(now: self.start) else { return #expect(Bool(false)) }
+        #expect(machine.nextDeadline.map { $0 <= self.start + .seconds(15) } == true)
+        let (action, outcomes) = machine.tick(now: self.start + .seconds(16))
+        guard case .none = action else { return #expect(Bool(false)) }
+        #expect(outcomes.map(\.completion) == [2])
+        #expect(outcomes.first?.result.error?.code == .timedOut)
+        #expect(machine.unconfirmedCount == 2)
+        guard case .dropConnection = machine.tick(now: self.start + .seconds(31)).action else {
+            return #expect(Bool(false))
+        }
+    }
+
+    @Test("a full window holds messages back only while the broker owes confirms")
+    func fullWindow() {
+        var machine = Machine(window: 1)
+        #expect(machine.wantsMessages)
+        machine.connected()
+        machine.declared("q")
+        _ = machine.enqueue([self.item(1)])
+        _ = machine.next(now: self.start)
+        #expect(!machine.wantsMessages)
+        _ = machine.blocked("memory")
+        #expect(machine.wantsMessages)
+        #expect(machine.tick(now: self.start + .seconds(30)).outcomes.map(\.completion) == [1])
+        machine.unblocked()
+        // Answered, and its place still taken: what comes must not wait for ever.
+        #expect(machine.wantsMessages)
+        _ = machine.enqueue([self.item(2, sendWithin: .seconds(45))])
+        guard case .dropConnection = machine.tick(now: self.start + .seconds(46)).action else {
+            return #expect(Bool(false))
+        }
+    }
+}

@@ -26,6 +26,12 @@ struct PublishedNames {
             return "what was published is no JSON object with a payload"
         }
         if String(decoding: text, as: UTF8.self).contains("password=\(Self.secret)") { return "a secret was published" }
+        let context = self.report.context
+        let identifiers = [context.requestID, context.tenantID, context.userID ?? "", context.clientIP]
+        // Of the report: a redacted one may have become longer.
+        guard identifiers.allSatisfy({ $0.utf8.count <= 255 }) else {
+            return "an identifier of more than 255 bytes was published"
+        }
         return self.conductorsOwn(wire, payload) ?? self.guestsOwn(wire, payload)
             ?? (self.case_.isSigned ? self.signed(wire, payload) : nil)
     }

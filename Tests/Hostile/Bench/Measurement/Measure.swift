@@ -46,8 +46,9 @@ struct Measure: AsyncParsableCommand {
     @Option(help: "Only attacks of these names.")
     var only: [String] = []
 
-    /// How long answers, and descriptors, may take to come after an attack.
-    private static let patience = Duration.seconds(15)
+    /// How long answers, and descriptors, may take to come after an attack. A guest that has gone into debt is not read until it is
+    /// out of it, so that its connection's end is not seen before.
+    private static let patience = Duration.seconds(60)
 
     func validate() throws {
         for name in self.only where Attacks.named(name) == nil {

@@ -33,8 +33,6 @@ struct SlowBroker: AsyncParsableCommand {
                     .flatMapThrowing { outbound in
                         try inbound.pipeline.syncOperations.addHandler(SlowForwarder(to: outbound, rate: rate))
                         try outbound.pipeline.syncOperations.addHandler(SlowForwarder(to: inbound, rate: nil))
-                        inbound.read()
-                        outbound.read()
                     }
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -92,6 +90,10 @@ private final class SlowForwarder: ChannelInboundHandler {
         self.peer = peer
         self.rate = rate
     }
+
+    func handlerAdded(context: ChannelHandlerContext) { if context.channel.isActive { context.read() } }
+
+    func channelActive(context: ChannelHandlerContext) { context.read() }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let bytes = Self.unwrapInboundIn(data)
