@@ -155,13 +155,13 @@ struct AuthorityRemovalTests {
         let guest = try self.connect(self.guest)
         let now = Int64(Date().timeIntervalSince1970)
         let brief = try CertificateAuthority(
-            certificatePEM: self.other.ownRenewal(validity: .init(notBefore: now - 10, notAfter: now + 2)),
+            certificatePEM: self.other.ownRenewal(validity: .init(notBefore: now - 10, notAfter: now + 6)),
             privateKeyPEM: self.other.privateKeyPEM)
         #expect(try self.replace([self.identities.authority, brief], guest) == 0)
         guest.server.embeddedEventLoop.advanceTime(by: .milliseconds(500))
         #expect(guest.server.isActive)
-        try await Task.sleep(for: .seconds(TimeInterval(now) + 3.1 - Date().timeIntervalSince1970))
-        guest.server.embeddedEventLoop.advanceTime(by: .seconds(4))
+        try await Task.sleep(for: .seconds(TimeInterval(now) + 7.1 - Date().timeIntervalSince1970))
+        guest.server.embeddedEventLoop.advanceTime(by: .seconds(8))
         #expect(guest.serverLog.events == ["error expired", "inactive"])
     }
 }
