@@ -36,6 +36,19 @@ static struct {
 // The signals that command_signal_wait() takes.
 static sigset_t held;
 
+// rt_sigaction(2) itself: the C library does not let its own two signals be asked for or ignored. The structure begins with the
+// disposition on every architecture that Swift runs on; the rest is zero.
+static bool is_ignored_now(int number) {
+    void (*action[16])(int) = {SIG_DFL};
+    return syscall(SYS_rt_sigaction, number, NULL, action, 8) == 0 && action[0] == SIG_IGN;
+}
+
+static void set_disposition(int number, void (*disposition)(int)) {
+    void (*action[16])(int) = {disposition};
+    // It fails for the two whose disposition cannot be changed.
+    syscall(SYS_rt_sigaction, number, action, NULL, 8);
+}
+
 static int compare(const void *left, const void *right) {
     int a = *(const int *)left, b = *(const int *)right;
     return (a > b) - (a < b);
@@ -87,8 +100,7 @@ int command_inheritance_record(void) {
     caller.main_thread = pthread_self();
     sigprocmask(SIG_BLOCK, NULL, &caller.mask);
     for (int number = 1; number < NSIG; number++) {
-        struct sigaction action;
-        caller.is_ignored[number] = sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+        caller.is_ignored[number] = is_ignored_now(number);
     }
     for (int descriptor = 0; descriptor < STDERR_FILENO; descriptor++) {
         caller.is_closed[descriptor] = fcntl(descriptor, F_GETFD) < 0;
@@ -167,9 +179,7 @@ static void close_others(const int *kept, size_t count, unsigned flags) {
 static void become_command(
     const char *file, char *const arguments[], char *const environment[], int standard_error) {
     for (int number = 1; number < NSIG; number++) {
-        struct sigaction action = {.sa_handler = caller.is_ignored[number] ? SIG_IGN : SIG_DFL};
-        // It fails for the few whose disposition cannot be changed.
-        sigaction(number, &action, NULL);
+        set_disposition(number, caller.is_ignored[number] ? SIG_IGN : SIG_DFL);
     }
     // A command that was to end with the caller ends with this process, which is to end with the caller.
     prctl(PR_SET_PDEATHSIG, caller.parent_death_signal);
@@ -274,8 +284,7 @@ static ssize_t read_some(int descriptor, char *buffer, size_t length) {
 __attribute__((noreturn)) static void keep_standard_error(int data, int control) {
     static char buffer[64 << 10];
     for (int number = 1; number < NSIG; number++) {
-        struct sigaction action = {.sa_handler = SIG_IGN};
-        sigaction(number, &action, NULL);
+        set_disposition(number, SIG_IGN);
     }
     sigset_t none;
     sigemptyset(&none);

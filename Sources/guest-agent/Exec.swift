@@ -211,7 +211,7 @@ struct Exec: ParsableCommand {
         let data: Data
         let path = ProgramArguments.bytes(of: self.context, option: "--context", in: ProgramArguments.all)
         do {
-            data = try Data(contentsOf: URL(fileURLWithPath: try ReadableFile.path(path)))
+            data = try ReadableFile.read(path)
         } catch {
             throw GuestAgentError(
                 .invalidConfiguration,

@@ -58,18 +58,8 @@ struct SettingsOptions: ParsableArguments {
                 .invalidConfiguration, "The environment variable \(name) is not UTF-8; give it a value that is.")
         }
         return try await Settings.load(
-            schema: required ? schema : schema.requiring(only: []), file: try self.config.map { try self.file($0) },
+            schema: required ? schema : schema.requiring(only: []), file: self.config,
             environment: ProcessInfo.processInfo.environment, overrides: try SettingOverrides(self.set).values)
-    }
-
-    private func file(_ config: String) throws -> String {
-        do {
-            return try ReadableFile.path(
-                ProgramArguments.bytes(of: config, option: "--config", in: ProgramArguments.all))
-        } catch {
-            throw GuestAgentError(
-                .invalidConfiguration, "--config: \(config) \(ReadFailure(error, path: config)).")
-        }
     }
 
     /// Returns the command line of another command with these settings, as a shell takes it.

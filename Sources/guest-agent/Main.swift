@@ -14,9 +14,9 @@ enum Main {
         do {
             try CallerInheritance.record()
             StandardStreams.begin()
-            if let text = ProgramArguments.notText(ProgramArguments.all, except: ["--config", "--context"]) {
+            if let text = ProgramArguments.notText(ProgramArguments.all, except: ["--context"]) {
                 throw ValidationError(
-                    "The argument \(text) is not UTF-8; only file names of --config and --context may be.")
+                    "The argument \(text) is not UTF-8; only the file name of --context may be something else.")
             }
             var command = try GuestAgentProgram.parseAsRoot()
             if let command = command as? any AsyncParsableCommand {

@@ -1,15 +1,16 @@
 import Foundation
 import Glibc
 
-/// Opens files whose names are not UTF-8, which Foundation cannot name.
+/// Files whose names need not be UTF-8; Foundation cannot name others.
 enum ReadableFile {
-    /// Returns a path that Foundation can open.
+    /// Reads the file to its end.
     ///
     /// - Parameter path: the bytes of the file's path.
-    /// - Throws: a `CocoaError` when the file is needed open for that and cannot be opened.
-    static func path(_ path: [UInt8]) throws -> String {
-        if let text = String(validating: path, as: UTF8.self) { return text }
-        // It stays open for as long as the program runs.
+    /// - Throws: a `CocoaError` when it cannot be read.
+    static func read(_ path: [UInt8]) throws -> Data {
+        if let text = String(validating: path, as: UTF8.self) {
+            return try Data(contentsOf: URL(fileURLWithPath: text))
+        }
         let descriptor = unsafe open(path.map { CChar(bitPattern: $0) } + [0], O_RDONLY | O_CLOEXEC | O_NOCTTY)
         guard descriptor >= 0 else {
             switch errno {
@@ -18,6 +19,6 @@ enum ReadableFile {
             default: throw CocoaError(.fileReadUnknown)
             }
         }
-        return "/proc/self/fd/\(descriptor)"
+        return try FileHandle(fileDescriptor: descriptor, closeOnDealloc: true).readToEnd() ?? Data()
     }
 }
