@@ -27,6 +27,25 @@ let fuzzers: [Target] =
             swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])])
     ] : []
 
+/// The products of other packages that several targets depend on.
+extension Target.Dependency {
+    static let argumentParser: Self = .product(name: "ArgumentParser", package: "swift-argument-parser")
+    static let dequeModule: Self = .product(name: "DequeModule", package: "swift-collections")
+    static let grdb: Self = .product(name: "GRDB", package: "GRDB.swift")
+    static let logging: Self = .product(name: "Logging", package: "swift-log")
+    static let nioConcurrencyHelpers: Self = .product(name: "NIOConcurrencyHelpers", package: "swift-nio")
+    static let nioCore: Self = .product(name: "NIOCore", package: "swift-nio")
+    static let nioEmbedded: Self = .product(name: "NIOEmbedded", package: "swift-nio")
+    static let nioExtras: Self = .product(name: "NIOExtras", package: "swift-nio-extras")
+    static let nioPosix: Self = .product(name: "NIOPosix", package: "swift-nio")
+    static let nioTLS: Self = .product(name: "NIOTLS", package: "swift-nio")
+    static let serviceLifecycle: Self = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+    static let subprocess: Self = .product(name: "Subprocess", package: "swift-subprocess")
+    static let systemPackage: Self = .product(name: "SystemPackage", package: "swift-system")
+    static let unixSignals: Self = .product(name: "UnixSignals", package: "swift-service-lifecycle")
+    static let yams: Self = .product(name: "Yams", package: "Yams")
+}
+
 let package = Package(
     name: "conductor-notification-relay",
     products: [
@@ -68,34 +87,25 @@ let package = Package(
         .target(name: "Notifications", swiftSettings: strict),
         .target(
             name: "FaultPoints",
-            dependencies: [.product(name: "NIOConcurrencyHelpers", package: "swift-nio")],
+            dependencies: [.nioConcurrencyHelpers],
             swiftSettings: strict + faults),
         .target(name: "ProgramStreams", swiftSettings: strict),
         .target(name: "SecureFiles", dependencies: ["CLinuxFiles"], swiftSettings: strict),
         .target(
             name: "CommandExecution",
             dependencies: [
-                "CCommandExecution",
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "SystemPackage", package: "swift-system"),
+                "CCommandExecution", .nioConcurrencyHelpers, .systemPackage,
             ], swiftSettings: strict),
         .target(
             name: "EventLoopFairness",
             dependencies: [
-                "CLinuxScheduling",
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
+                "CLinuxScheduling", .nioConcurrencyHelpers, .nioCore, .nioPosix,
             ], swiftSettings: strict),
         .target(
             name: "TLSSocket",
             dependencies: [
-                "CConductorOpenSSL", "EventLoopFairness", "SecureFiles",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOTLS", package: "swift-nio"),
+                "CConductorOpenSSL", "EventLoopFairness", "SecureFiles", .logging, .nioConcurrencyHelpers, .nioCore,
+                .nioPosix, .nioTLS,
             ], swiftSettings: settings),
         .target(
             name: "ContextSigning", dependencies: ["CConductorOpenSSL", "Notifications", "SecureFiles"],
@@ -103,84 +113,54 @@ let package = Package(
         .target(
             name: "RabbitMQ",
             dependencies: [
-                "CConductorRabbitMQ", "FaultPoints", "SecureFiles",
-                .product(name: "DequeModule", package: "swift-collections"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                "CConductorRabbitMQ", "FaultPoints", "SecureFiles", .dequeModule, .logging, .nioConcurrencyHelpers,
+                .serviceLifecycle,
             ], swiftSettings: settings),
         .target(
             name: "Settings",
             dependencies: [
-                .product(name: "Configuration", package: "swift-configuration"),
-                .product(name: "Yams", package: "Yams"),
+                .product(name: "Configuration", package: "swift-configuration"), .yams,
             ], swiftSettings: strict),
         .target(
             name: "CatalogueFiles",
-            dependencies: ["Notifications", "Settings", .product(name: "Yams", package: "Yams")],
+            dependencies: ["Notifications", "Settings", .yams],
             swiftSettings: strict),
         .target(
             name: "ConductorRPC",
             dependencies: [
-                "EventLoopFairness", "Notifications", "TLSSocket",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOExtras", package: "swift-nio-extras"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOTLS", package: "swift-nio"),
+                "EventLoopFairness", "Notifications", "TLSSocket", .logging, .nioConcurrencyHelpers, .nioCore,
+                .nioExtras, .nioPosix, .nioTLS,
             ], swiftSettings: strict),
         .target(
             name: "Notifier",
             dependencies: [
-                "ContextSigning", "Notifications", "ProgramStreams", "RabbitMQ",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                "ContextSigning", "Notifications", "ProgramStreams", "RabbitMQ", .logging, .nioConcurrencyHelpers,
+                .serviceLifecycle,
             ], swiftSettings: strict),
         .target(
             name: "GuestSpool",
             dependencies: [
-                "FaultPoints", "Notifications", "SecureFiles",
-                .product(name: "DequeModule", package: "swift-collections"),
-                .product(name: "GRDB", package: "GRDB.swift"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                "FaultPoints", "Notifications", "SecureFiles", .dequeModule, .grdb, .logging, .nioConcurrencyHelpers,
             ], swiftSettings: strict),
         .target(
             name: "GuestAgent",
             dependencies: [
-                "ConductorRPC", "FaultPoints", "GuestSpool", "Notifications", "TLSSocket",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "ServiceContextModule", package: "swift-service-context"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                "ConductorRPC", "FaultPoints", "GuestSpool", "Notifications", "TLSSocket", .logging,
+                .nioConcurrencyHelpers, .nioCore, .nioPosix,
+                .product(name: "ServiceContextModule", package: "swift-service-context"), .serviceLifecycle,
             ], swiftSettings: strict),
         .target(
             name: "ConductorService",
             dependencies: [
                 "CMemoryTrimming", "ConductorRPC", "ContextSigning", "EventLoopFairness", "FaultPoints",
-                "Notifications", "Notifier",
-                "TLSSocket",
-                .product(name: "DequeModule", package: "swift-collections"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOExtras", package: "swift-nio-extras"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                "Notifications", "Notifier", "TLSSocket", .dequeModule, .logging, .nioConcurrencyHelpers, .nioCore,
+                .nioExtras, .nioPosix, .serviceLifecycle,
             ], swiftSettings: strict),
         .target(
             name: "PeriodicReports",
             dependencies: [
-                "Notifications", "Notifier", "SecureFiles",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-                .product(name: "Subprocess", package: "swift-subprocess"),
-                .product(name: "SystemPackage", package: "swift-system"),
+                "Notifications", "Notifier", "SecureFiles", .logging, .nioConcurrencyHelpers, .serviceLifecycle,
+                .subprocess, .systemPackage,
             ], swiftSettings: strict),
 
         // The programs: argument parsing and wiring only.
@@ -189,54 +169,32 @@ let package = Package(
             dependencies: [
                 "CatalogueFiles", "ConductorRPC", "ConductorService", "ContextSigning", "EventLoopFairness",
                 "Notifications", "Notifier", "PeriodicReports", "ProgramStreams", "SecureFiles", "Settings",
-                "TLSSocket",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                "TLSSocket", .argumentParser, .logging, .nioConcurrencyHelpers, .nioCore, .serviceLifecycle,
+                .unixSignals,
             ], swiftSettings: strict),
         .executableTarget(
             name: "guest-agent",
             dependencies: [
                 "CommandExecution", "GuestAgent", "GuestSpool", "Notifications", "ProgramStreams", "SecureFiles",
-                "Settings",
-                "TLSSocket",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-                .product(name: "SystemPackage", package: "swift-system"),
-                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                "Settings", "TLSSocket", .argumentParser, .logging, .nioConcurrencyHelpers, .nioCore, .nioPosix,
+                .serviceLifecycle, .systemPackage, .unixSignals,
             ], swiftSettings: strict),
 
         // One test target a room.
         .testTarget(
             name: "ConductorRPCTests",
             dependencies: [
-                "ConductorRPC", "EventLoopFairness", "EventLoopTesting", "Notifications", "TLSSocket",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOEmbedded", package: "swift-nio"),
-                .product(name: "NIOExtras", package: "swift-nio-extras"),
-                .product(name: "NIOPosix", package: "swift-nio"),
+                "ConductorRPC", "EventLoopFairness", "EventLoopTesting", "Notifications", "TLSSocket", .logging,
+                .nioConcurrencyHelpers, .nioCore, .nioEmbedded, .nioExtras, .nioPosix,
             ], swiftSettings: settings),
         .testTarget(
             name: "CommandExecutionTests",
-            dependencies: ["CommandExecution", .product(name: "SystemPackage", package: "swift-system")],
+            dependencies: ["CommandExecution", .systemPackage],
             swiftSettings: settings),
         .testTarget(
             name: "EventLoopFairnessTests",
             dependencies: [
-                "EventLoopFairness",
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOEmbedded", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
+                "EventLoopFairness", .nioConcurrencyHelpers, .nioCore, .nioEmbedded, .nioPosix,
             ], swiftSettings: settings),
         .testTarget(name: "NotificationsTests", dependencies: ["Notifications"], swiftSettings: settings),
         .testTarget(
@@ -250,101 +208,70 @@ let package = Package(
             name: "TLSSocketTests",
             dependencies: [
                 "CConductorOpenSSL", "EventLoopFairness", "EventLoopTesting", "ProcessTesting", "TLSSocket",
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOEmbedded", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOTLS", package: "swift-nio"),
+                .nioConcurrencyHelpers, .nioCore, .nioEmbedded, .nioPosix, .nioTLS,
             ], swiftSettings: settings),
         .testTarget(
             name: "ConductorServiceTests",
             dependencies: [
                 "BrokerTesting", "CatalogueFiles", "ConductorRPC", "ConductorService", "ContextSigning", "GuestAgent",
                 "GuestSpool", "LogTesting", "Notifications", "Notifier", "ProcessTesting", "RabbitMQ", "RelayTesting",
-                "TLSSocket",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOEmbedded", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                "TLSSocket", .logging, .nioConcurrencyHelpers, .nioCore, .nioEmbedded, .nioPosix, .serviceLifecycle,
+                .unixSignals,
             ], swiftSettings: settings),
         .testTarget(
             name: "GuestAgentTests",
             dependencies: [
-                "BrokerTesting", "ConductorRPC", "ConductorService", "GuestSpool", "LogTesting", "Notifier",
-                "ProcessTesting", "RelayTesting", "TLSSocket",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-                "GuestAgent",
+                "BrokerTesting", "ConductorRPC", "ConductorService", "GuestAgent", "GuestSpool", "LogTesting",
+                "Notifier", "ProcessTesting", "RelayTesting", "TLSSocket", .logging, .nioConcurrencyHelpers, .nioCore,
+                .nioPosix, .serviceLifecycle,
             ], swiftSettings: settings),
         .testTarget(
             name: "GuestSpoolTests",
             dependencies: [
-                "GuestSpool", "LogTesting", "Notifications", "ProcessTesting", "SecureFiles",
-                .product(name: "GRDB", package: "GRDB.swift"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                "GuestSpool", "LogTesting", "Notifications", "ProcessTesting", "SecureFiles", .grdb, .logging,
+                .nioConcurrencyHelpers,
             ], swiftSettings: settings),
         .testTarget(
             name: "NotifierTests",
             dependencies: [
                 "BrokerTesting", "ContextSigning", "LogTesting", "Notifications", "Notifier", "RabbitMQ",
-                "RelayTesting",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                "RelayTesting", .logging, .nioConcurrencyHelpers,
             ], swiftSettings: settings),
         .testTarget(
             name: "PeriodicReportsTests",
             dependencies: [
-                "BrokerTesting", "LogTesting", "Notifications", "Notifier", "PeriodicReports",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                "BrokerTesting", "LogTesting", "Notifications", "Notifier", "PeriodicReports", .logging,
+                .nioConcurrencyHelpers, .serviceLifecycle,
             ], swiftSettings: settings),
         // Work behind event loops that is done when a test says so.
         .target(
             name: "EventLoopTesting",
             dependencies: [
-                "EventLoopFairness",
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "NIOCore", package: "swift-nio"),
+                "EventLoopFairness", .nioConcurrencyHelpers, .nioCore,
             ], path: "Tests/EventLoopTesting", swiftSettings: strict),
         // What tests read of a log.
         .target(
             name: "LogTesting",
             dependencies: [
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .logging, .nioConcurrencyHelpers,
             ], path: "Tests/LogTesting", swiftSettings: settings),
         // Programs that tests run and talk to.
         .target(
             name: "ProcessTesting",
-            dependencies: [.product(name: "NIOConcurrencyHelpers", package: "swift-nio")],
+            dependencies: [.nioConcurrencyHelpers],
             path: "Tests/ProcessTesting", swiftSettings: settings),
         // What several test targets need to meet a running conductor.
         .target(
             name: "RelayTesting",
             dependencies: [
-                "ConductorRPC", "ConductorService", "Notifications", "Notifier", "TLSSocket",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                "ConductorRPC", "ConductorService", "Notifications", "Notifier", "TLSSocket", .logging,
+                .nioConcurrencyHelpers, .nioCore, .nioPosix, .serviceLifecycle,
             ], path: "Tests/RelayTesting", swiftSettings: settings),
         // What several test targets need to meet a real broker.
         .target(
             name: "BrokerTesting",
             dependencies: [
-                "CConductorRabbitMQ",
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
+                "CConductorRabbitMQ", .nioConcurrencyHelpers, .nioCore, .nioPosix,
             ], path: "Tests/BrokerTesting", swiftSettings: settings),
         // The fault bench (Tests/Faults/run).
         .target(
@@ -354,89 +281,62 @@ let package = Package(
         .executableTarget(
             name: "fault-guest",
             dependencies: [
-                "FaultWorkload", "GuestAgent",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                "FaultWorkload", "GuestAgent", .argumentParser, .logging, .nioConcurrencyHelpers, .serviceLifecycle,
+                .unixSignals,
             ], path: "Tests/Faults/Guest", swiftSettings: settings),
         .executableTarget(
             name: "fault-bench",
             dependencies: [
-                "BrokerTesting", "FaultPoints", "FaultVolume", "FaultWorkload", "conductor", "fault-guest",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
+                "BrokerTesting", "conductor", "fault-guest", "FaultPoints", "FaultVolume", "FaultWorkload",
+                .argumentParser, .nioConcurrencyHelpers, .nioCore, .nioPosix,
             ], path: "Tests/Faults/Bench", swiftSettings: settings),
         .testTarget(
             name: "FaultWorkloadTests", dependencies: ["FaultWorkload", "Notifications"], swiftSettings: settings),
         .testTarget(
             name: "RabbitMQTests",
             dependencies: [
-                "BrokerTesting", "CConductorRabbitMQ", "LogTesting", "RabbitMQ",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-                .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
+                "BrokerTesting", "CConductorRabbitMQ", "LogTesting", "RabbitMQ", .logging, .nioConcurrencyHelpers,
+                .serviceLifecycle, .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
             ], swiftSettings: settings),
         // The programs as processes; the dependency on them sees to it that they are built.
         .testTarget(
             name: "ProgramsTests",
             dependencies: [
-                "BrokerTesting", "Notifications", "Notifier", "ProcessTesting", "conductor", "guest-agent",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "Subprocess", package: "swift-subprocess"),
-                .product(name: "SystemPackage", package: "swift-system"),
+                "BrokerTesting", "conductor", "guest-agent", "Notifications", "Notifier", "ProcessTesting", .logging,
+                .nioConcurrencyHelpers, .subprocess, .systemPackage,
             ], swiftSettings: settings),
         // A disk that fails as disks do, for the bench and for tests.
         .target(
             name: "FaultVolume",
             dependencies: [
-                "ProcessTesting",
-                .product(name: "Subprocess", package: "swift-subprocess"),
-                .product(name: "SystemPackage", package: "swift-system"),
+                "ProcessTesting", .subprocess, .systemPackage,
             ], path: "Tests/Faults/Volume", swiftSettings: settings),
         .testTarget(
             name: "FaultVolumeTests",
             dependencies: [
-                "FaultVolume", "GuestSpool", "Notifications", "ProcessTesting",
-                .product(name: "GRDB", package: "GRDB.swift"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                "FaultVolume", "GuestSpool", "Notifications", "ProcessTesting", .grdb, .logging,
+                .nioConcurrencyHelpers,
             ], swiftSettings: settings),
         // What a hundred thousand outcomes that wait cost; Tests/Faults/backlog runs it.
         .executableTarget(
             name: "backlog-check",
             dependencies: [
-                "BrokerTesting", "GuestAgent",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "GRDB", package: "GRDB.swift"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "Subprocess", package: "swift-subprocess"),
-                .product(name: "SystemPackage", package: "swift-system"),
+                "BrokerTesting", "GuestAgent", .argumentParser, .grdb, .logging, .subprocess, .systemPackage,
             ], path: "Tests/Faults/Backlog", swiftSettings: settings),
         // Where bytes from strangers come in, for the fuzzer (Tests/Fuzzing/run) and the test of its corpus.
         .target(
             name: "FuzzEntries",
             dependencies: [
                 "CatalogueFiles", "CommandExecution", "ConductorRPC", "ConductorService", "ContextSigning",
-                "Notifications", "Notifier",
-                "RabbitMQ", "RelayTesting", "Settings", "TLSSocket",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "NIOCore", package: "swift-nio"),
+                "Notifications", "Notifier", "RabbitMQ", "RelayTesting", "Settings", "TLSSocket", .logging,
+                .nioConcurrencyHelpers, .nioCore,
             ], path: "Tests/Fuzzing/Entries", swiftSettings: settings),
         .testTarget(name: "FuzzCorpusTests", dependencies: ["FuzzEntries"], swiftSettings: settings),
         // What withNotification adds to an operation; Tests/Benchmarks/notification runs it.
         .executableTarget(
             name: "notification-benchmark",
             dependencies: [
-                "GuestAgent",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Logging", package: "swift-log"),
+                "GuestAgent", .argumentParser, .logging,
             ], path: "Tests/Benchmarks/Notification", swiftSettings: settings),
         // What benchmarks count and print.
         .target(name: "BenchmarkFigures", path: "Tests/Benchmarks/Figures", swiftSettings: settings),
@@ -446,26 +346,19 @@ let package = Package(
         .executableTarget(
             name: "spool-benchmark",
             dependencies: [
-                "BenchmarkFigures", "GuestSpool", "Notifications", "PlainSQLite",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Logging", package: "swift-log"),
+                "BenchmarkFigures", "GuestSpool", "Notifications", "PlainSQLite", .argumentParser, .logging,
             ], path: "Tests/Benchmarks/Spool", swiftSettings: settings),
         // What a notification takes of the guest's processor; Tests/Benchmarks/agent runs it.
         .executableTarget(
             name: "agent-benchmark",
             dependencies: [
-                "BenchmarkFigures", "GuestAgent",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Logging", package: "swift-log"),
+                "BenchmarkFigures", "GuestAgent", .argumentParser, .logging,
             ], path: "Tests/Benchmarks/Agent", swiftSettings: settings),
         // What embedding the agent weighs, and a program that does nothing; Tests/Benchmarks/footprint weighs both.
         .executableTarget(
             name: "footprint-agent",
             dependencies: [
-                "GuestAgent",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
-                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                "GuestAgent", .logging, .serviceLifecycle, .unixSignals,
             ], path: "Tests/Benchmarks/Footprint/Agent", swiftSettings: settings),
         .executableTarget(name: "footprint-bare", path: "Tests/Benchmarks/Footprint/Bare", swiftSettings: settings),
         // What a signature takes of a report; Tests/Benchmarks/signatures runs it.
@@ -473,30 +366,20 @@ let package = Package(
             name: "signature-benchmark",
             dependencies: [
                 "ConductorRPC", "ConductorService", "ContextSigning", "Notifications", "Notifier", "TLSSocket",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOCore", package: "swift-nio"),
+                .argumentParser, .logging, .nioCore,
             ], path: "Tests/Benchmarks/Signatures", swiftSettings: settings),
         // What the relay executes for a report, for a count of instructions; Tests/Benchmarks/instructions runs it.
         .executableTarget(
             name: "relay-instructions",
             dependencies: [
-                "ConductorRPC", "ConductorService", "Notifications", "Notifier", "TLSSocket",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "NIOCore", package: "swift-nio"),
+                "ConductorRPC", "ConductorService", "Notifications", "Notifier", "TLSSocket", .logging, .nioCore,
             ], path: "Tests/Benchmarks/Instructions", swiftSettings: settings),
         // What hostile peers cost a conductor's well-behaved guests; Tests/Hostile/run runs it.
         .executableTarget(
             name: "hostile-bench",
             dependencies: [
-                "BrokerTesting", "ConductorRPC", "Notifications", "TLSSocket",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
-                .product(name: "NIOCore", package: "swift-nio"),
-                .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOTLS", package: "swift-nio"),
-                .product(name: "Subprocess", package: "swift-subprocess"),
-                .product(name: "SystemPackage", package: "swift-system"),
+                "BrokerTesting", "ConductorRPC", "Notifications", "TLSSocket", .argumentParser,
+                .nioConcurrencyHelpers, .nioCore, .nioPosix, .nioTLS, .subprocess, .systemPackage,
             ], path: "Tests/Hostile/Bench", swiftSettings: settings),
     ] + fuzzers,
     swiftLanguageModes: [.v6]
