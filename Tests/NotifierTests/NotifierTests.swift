@@ -106,7 +106,8 @@ import Testing
             charged.withLockedValue { $0 += bytes }
         }
         let driver = try MessagingDriver(
-            envelope: .messagingv2, configuration: .init(transportURL: "rabbit://h/"), logger: Logger(label: "test"))
+            envelope: .messagingv2, configuration: .init(transportURL: "rabbit://localhost/"),
+            logger: Logger(label: "test"))
         let error = await #expect(throws: DriverError.self) { try await driver.emit(notification) }
         #expect(error?.code == .unavailable)
         #expect(charged.withLockedValue { $0 } > 70_000)

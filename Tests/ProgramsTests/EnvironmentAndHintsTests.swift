@@ -66,12 +66,16 @@ struct EnvironmentAndHintsTests {
                     line.firstMatch(of: /by the flag (--set ([a-z._]+)=([A-Za-z0-9:]+))\.$/)?.output
                 }
                 #expect(flags.count == count && flags.count == end.standardError.count, "\(end.errorText)")
+                var words = words
+                if command == "exec" {
+                    words["tls.certificate"] = relay.path("tls/guest-guest-1.pem")
+                    words["tls.key"] = relay.path("tls/guest-guest-1.key")
+                }
                 var arguments: [String] = []
                 for (_, _, name, value) in flags {
                     arguments += ["--set", "\(name)=\(words[String(name)] ?? String(value))"]
                     if words[String(name)] != nil { #expect(value == (name == "conductors" ? "HOST:PORT" : "FILE")) }
                 }
-                // A guest's certificate is none of this: the settings are what is looked at.
                 let more =
                     command == "exec"
                     ? ["--set", "delivery.drain_timeout=0", "--set", "spool.directory=\(relay.spoolDirectory)"] : []
