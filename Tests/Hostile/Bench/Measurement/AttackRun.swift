@@ -44,6 +44,7 @@ struct AttackRun {
         result.resident.append((before.resident, during.resident, after.resident))
         result.load.append(Double(ended.ticks - before.ticks) / 100 / (time / .seconds(1)))
         result.newcomer.times += newcomer.times
+        result.newcomer.unfinished += newcomer.unfinished
         result.newcomer.failures += newcomer.failures
         result.newcomer.failure = result.newcomer.failure ?? newcomer.failure
         result.tally.merge(tally, uniquingKeysWith: +)

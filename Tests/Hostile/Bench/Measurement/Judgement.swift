@@ -57,7 +57,7 @@ struct Judgement {
             self.check(count == 0, "\(name) got somewhere: \"\(event)\" \(count) times")
         }
         if let worstQuiet {
-            let wait = Latencies(newcomer.times).p99
+            let wait = newcomer.latencies.p99
             self.check(
                 wait <= Self.newcomer,
                 "\(name): newcomers were served within \(Report.text(wait)) at p99 (\(Report.text(Self.newcomer)) at most)"

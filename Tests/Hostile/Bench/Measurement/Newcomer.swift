@@ -16,23 +16,34 @@ final class Newcomer: Sendable {
 
     /// How it fared.
     struct Visits {
+        /// How long those took that were served.
         var times: [Duration] = []
+        /// How long those had waited that the end of the window cut short, if for more than a second.
+        var unfinished: [Duration] = []
         var failures = 0
 
         /// What kept the first of those from being served that were not.
         var failure: String?
 
         var text: String {
-            let latencies = Latencies(self.times)
+            let latencies = self.latencies
             let worst =
                 self.times.isEmpty
                 ? "" : " (p99 \(Report.text(latencies.p99)), max \(Report.text(latencies.maximum)))"
             return "\(self.times.count) of \(self.times.count + self.failures)\(worst)"
         }
 
-        mutating func failed(_ reason: String) {
+        /// The times of all, at least.
+        var latencies: Latencies { Latencies(self.times + self.unfinished) }
+
+        /// One that the end of the window cuts short has not failed.
+        mutating func note(_ error: any Error, after time: Duration) {
+            if error is CancellationError {
+                if time > .seconds(1) { self.unfinished.append(time) }
+                return
+            }
             self.failures += 1
-            if self.failure == nil { self.failure = reason }
+            if self.failure == nil { self.failure = "\(error)" }
         }
     }
 
@@ -50,14 +61,11 @@ final class Newcomer: Sendable {
                     }
                     visits.times.append(ContinuousClock.now - start)
                 } catch {
-                    if !(error is CancellationError) { visits.failed("\(error)") }
+                    visits.note(error, after: ContinuousClock.now - start)
                 }
                 await connection.close()
             } catch {
-                // One that is cancelled by the end of the window has not failed, unless it has waited for long.
-                if !(error is CancellationError) || ContinuousClock.now - start > .seconds(1) {
-                    visits.failed("\(error)")
-                }
+                visits.note(error, after: ContinuousClock.now - start)
             }
             try? await Task.sleep(for: .milliseconds(200))
         }
