@@ -33,6 +33,8 @@ final class OutcomeWatch: Outbox {
     /// What became of it.
     var fate: Fate { self.state.withLockedValue { $0.fate } }
 
+    func setGuest(_ names: [String]) { self.spool.setGuest(names) }
+
     func begin(_ operation: BegunOperation) async throws {
         try await self.spool.begin(operation)
         self.state.withLockedValue { $0.messageID = operation.messageID }

@@ -18,7 +18,9 @@ struct ByteOrderMarkTests {
             #expect(checked.status == .exited(0), "\(checked.errorText)")
 
             let start = Self.mark + #"{"instance_id": "guest-1", "dbname": "shop"}"#
-            let arguments = ["context", "database_create", "--tenant", "t", "--client-ip", "c", "--server-ip", "s"]
+            let arguments = [
+                "context", "database_create", "--tenant", "tenant-1", "--client-ip", "c", "--server-ip", "s",
+            ]
             let context = try await Program.conductor.run(arguments + ["--payload", "-"]) { try await $0.write(start) }
             #expect(context.status == .exited(0), "\(context.errorText)")
             let payload = try relay.write(start, to: "payload.json")

@@ -23,7 +23,8 @@ struct CertificatesTests {
             let guest = try await Program("openssl").run([
                 "x509", "-noout", "-ext", "subjectAltName", "-in", relay.path("tls/guest-guest-1.pem"),
             ])
-            #expect(guest.standardOutput.joined().contains("URI:spiffe://conductor.test/instance/guest-1"))
+            #expect(
+                guest.standardOutput.joined().contains("URI:spiffe://conductor.test/tenant/tenant-1/instance/guest-1"))
         }
     }
 

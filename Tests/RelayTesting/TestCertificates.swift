@@ -38,8 +38,9 @@ package final class TestCertificates: Sendable {
         validity: CertificateValidity = .days(1)
     ) throws -> IssuedCertificate {
         let path = (tenant.map { "/tenant/\($0)" } ?? "") + "/instance/\(instance)"
+        // A common name has 64 characters at most.
         return try authority.issueClient(
-            commonName: instance, uris: ["spiffe://conductor.test\(path)"], validity: validity)
+            commonName: String(instance.prefix(64)), uris: ["spiffe://conductor.test\(path)"], validity: validity)
     }
 
     /// Writes `<name>.pem` and `<name>.key`.

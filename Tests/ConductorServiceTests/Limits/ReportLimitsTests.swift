@@ -98,8 +98,11 @@ import Testing
 
     @Test func aRequestContextCountsAsPayload() async throws {
         var report = SampleReport.end()
-        report.context.requestContext = ["roles": .array([JSONValue](repeating: "member", count: 1000))]
-        let (published, answers) = try await self.relayed(report)
+        let longest = JSONValue.string(String(repeating: "é", count: 127))
+        report.context.requestContext = [
+            "user_domain": longest, "project_domain": longest, "global_request_id": longest,
+        ]
+        let (published, answers) = try await self.relayed(report, payloadBytes: 1024)
         #expect(published.isEmpty)
         #expect(answers[0].contains("too_large"))
     }
