@@ -53,7 +53,7 @@ struct PublisherIntegrationTests {
         let senders =
             names.map { OutgoingMessage.Sender?.some(.init(key: 1, name: $0)) } + [nil, .init(key: 2, name: "")]
         // Bodies of one frame and of several.
-        let sizes = [2, 300_000]
+        let sizes = [2, 200_000]
         try await withConnectedPublisher(self.configuration()) { [names = self.names] publisher, _ in
             for size in sizes {
                 for (number, sender) in senders.enumerated() {
