@@ -57,6 +57,11 @@ package struct Settings: Sendable {
         return Settings(schema: self.schema, values: values)
     }
 
+    /// Whether the setting's value comes from the file of this path.
+    package func isSet(_ name: String, inFile path: String) -> Bool {
+        self.values[name]?.origin.hasPrefix("\(path):") == true
+    }
+
     /// Every setting's effective value and where it comes from, one a line; secrets are replaced.
     ///
     /// ```

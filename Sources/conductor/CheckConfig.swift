@@ -43,6 +43,7 @@ struct CheckConfig: AsyncParsableCommand {
             _ = try ConductorServer.Configuration(settings)
             _ = try ReportSettings(settings, catalogues: catalogues, logger: .init(label: "conductor"))
             warnings += try SecurityPosture(settings, authorization: authorization).warnings.map(\.description)
+            warnings += try [self.options.exposedPassword(settings)].compactMap { $0.map { "\($0)." } }
             for warning in warnings { ConductorExit.say("warning: \(warning)") }
             guard !self.strict || warnings.isEmpty else { throw ConductorExit.configuration }
         }

@@ -34,6 +34,11 @@ struct Serve: AsyncParsableCommand {
             logger.logLevel = Logger.Level(rawValue: try settings.string("log.level")) ?? .info
             let audit = try settings.boolean("audit.outcomes") ? log.audit(warnings: logger) : nil
 
+            if let exposure = try self.options.exposedPassword(settings) {
+                logger.warning(
+                    "The settings file holds a secret that others may have", metadata: ["reason": "\(exposure)"])
+            }
+
             let tls = LiveTLSContext(try TLSContext(settings))
             let interval = try settings.duration("tls.reload_interval")
             let reloader = CertificateReloader(live: tls, interval: interval, logger: logger)

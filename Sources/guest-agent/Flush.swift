@@ -78,6 +78,8 @@ struct SpoolFlush {
         var delivered = 0
         var setAside = 0
         var waiting = 0
+        /// Spools that could not be used: what waits in them is not known.
+        var unopened = 0
         /// Whether nothing waits, and every spool that is ours to open was.
         var isDone = true
         /// What has to be said besides.
@@ -85,7 +87,8 @@ struct SpoolFlush {
 
         /// One line.
         var summary: String {
-            "\(self.delivered) delivered, \(self.waiting) waiting, \(self.setAside) set aside.\n"
+            let unknown = self.unopened == 0 ? "" : "; \(SpoolText.count(self.unopened, "spool")) could not be used"
+            return "\(self.delivered) delivered, \(self.waiting) waiting, \(self.setAside) set aside\(unknown).\n"
         }
     }
 
@@ -113,6 +116,7 @@ struct SpoolFlush {
                 sum.delivered += result.delivered
                 sum.setAside += result.setAside
                 sum.waiting += result.waiting
+                sum.unopened += result.unopened
                 sum.isDone = sum.isDone && result.isDone
                 sum.sentences += result.sentences
             }
@@ -149,6 +153,7 @@ struct SpoolFlush {
             result.sentences.append(Self.isHeld(path, "the agent that uses it delivers", nil))
         } catch {
             result.isDone = false
+            result.unopened = 1
             result.sentences.append("\(error)")
         }
         return result
