@@ -79,8 +79,8 @@ final class FaultMaker: Sendable {
             try await self.standing.setting.broker.control("set_vm_memory_high_watermark", "0.0000001")
             try await self.standing.setting.broker.control("set_vm_memory_high_watermark", "0.4")
         case .clockJump:
-            // A day ahead, two hours back: what a wrong hardware clock and NTP do between them.
-            try self.standing.clock.set(offBy: [86_400, -7200, 3600, -600, 0].randomElement() ?? 0)
+            // 14 hours ahead, as a hardware clock in local time can be; a day is the default of `limits.clock_skew`.
+            try self.standing.clock.set(offBy: [50_400, -7200, 3600, -600, 0].randomElement() ?? 0)
         case .powerCut, .fullDisk, .readOnlyDisk, .slowDisk: try await self.disturbDisk(fault)
         }
         return true
