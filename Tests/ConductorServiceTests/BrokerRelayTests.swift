@@ -216,12 +216,8 @@ import Testing
         let topic = UniqueTopic()
         let (tenant, instance) = (String(repeating: "t", count: 255), String(repeating: "i", count: 255))
         let certificates = try TestCertificates()
-        // A common name could not be so long.
         try certificates.write(
-            "guest",
-            certificates.authority.issueClient(
-                commonName: "guest", uris: ["spiffe://conductor.test/tenant/\(tenant)/instance/\(instance)"],
-                validity: .days(1)))
+            "guest", TestCertificates.guest(of: certificates.authority, instance: instance, tenant: tenant))
         try await withConductor(try self.notifier(broker.url, topic), certificates: certificates) { conductor in
             let connection = try await conductor.connect()
             let context = NotificationContext(
