@@ -166,7 +166,6 @@ struct ConductorConfigurationTests {
             let file = try relay.conductorFile(
                 drivers: "messagingv2",
                 more: #"messaging: {transport_url: "rabbit://user:hunter2@10.0.0.1:5673/?ssl=0"}"#)
-            try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: file)
             let end = try await Program.conductor.run(
                 ["check-config", "--config", file, "--set", "limits.window=7"],
                 environment: ["CONDUCTOR_MESSAGING_TOPIC": "events"])

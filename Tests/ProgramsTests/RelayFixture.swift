@@ -51,7 +51,7 @@ struct RelayFixture: Sendable {
 
     /// A conductor's settings: the `log` driver, a port that the system chooses.
     func conductorFile(drivers: String = "log", more: String = "") throws -> String {
-        try self.write(
+        let file = try self.write(
             """
             listen: {host: 127.0.0.1, port: 0}
             tls:
@@ -63,6 +63,9 @@ struct RelayFixture: Sendable {
             \(more)
 
             """, to: "conductor-\(UUID().uuidString).yaml")
+        // It may hold a password, and is warned of if others may read it.
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: file)
+        return file
     }
 
     /// Serves while the body runs, then sends SIGTERM and requires exit status 0.
