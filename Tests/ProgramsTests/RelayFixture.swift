@@ -43,15 +43,18 @@ struct RelayFixture: Sendable {
     /// The path of a file in the directory.
     func path(_ name: String) -> String { self.directory.appending(path: name).path }
 
-    /// Writes a file, and returns its path.
+    /// Writes a file, and returns its path. Settings with the broker's URL, which has a password, are their owner's alone.
     func write(_ text: String, to name: String) throws -> String {
         try Data(text.utf8).write(to: self.directory.appending(path: name))
+        if text.contains("transport_url:") {
+            try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: self.path(name))
+        }
         return self.path(name)
     }
 
     /// A conductor's settings: the `log` driver, a port that the system chooses.
     func conductorFile(drivers: String = "log", more: String = "") throws -> String {
-        let file = try self.write(
+        try self.write(
             """
             listen: {host: 127.0.0.1, port: 0}
             tls:
@@ -63,9 +66,6 @@ struct RelayFixture: Sendable {
             \(more)
 
             """, to: "conductor-\(UUID().uuidString).yaml")
-        // It may hold a password, and is warned of if others may read it.
-        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: file)
-        return file
     }
 
     /// Serves while the body runs, then sends SIGTERM and requires exit status 0.
