@@ -27,7 +27,11 @@ import Testing
             #expect(errno == ENOSPC)
         }
 
-        func empty() throws { try FileManager.default.removeItem(atPath: self.filler) }
+        func empty() throws {
+            try FileManager.default.removeItem(atPath: self.filler)
+            // ext4 has the blocks back when its journal commits.
+            sync()
+        }
     }
 
     private func withDisk(_ body: (Disk, SpoolFixture) async throws -> Void) async throws {
