@@ -40,12 +40,15 @@ import Testing
         let output = try #require(FileHandle(forWritingAtPath: path))
         let driver = LogDriver(output: output)
         // The pipe takes a part of the line and no more; then its reader goes.
-        let torn = Task { try await driver.emit(Self.notification(of: String(repeating: "u", count: 1 << 20))) }
+        // Not in a task, which could wait for this one: the wait below keeps a thread of the pool.
+        let (results, torn) = AsyncStream.makeStream(of: Result<Void, DriverError>.self)
+        driver.emit(Self.notification(of: String(repeating: "u", count: 1 << 20))) { torn.yield($0) }
         var isReadable = pollfd(fd: reader, events: Int16(POLLIN), revents: 0)
-        let count = poll(&isReadable, 1, 10_000)
-        #expect(count == 1)
+        let count = poll(&isReadable, 1, 30_000)
         close(reader)
-        let error = await #expect(throws: DriverError.self) { try await torn.value }
+        try #require(count == 1)
+        let result = try #require(await results.first { _ in true })
+        let error = #expect(throws: DriverError.self) { try result.get() }
         #expect(error?.isRetryable == true && error?.reason == "standard output cannot be written to: Broken pipe")
 
         let next = FileHandle(fileDescriptor: open(path, O_RDONLY | O_NONBLOCK), closeOnDealloc: true)
