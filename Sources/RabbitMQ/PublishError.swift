@@ -1,7 +1,7 @@
 /// Why a message was not confirmed by the broker. The description is a sentence for the operator, without secrets.
 ///
 /// With a retryable error the message may still have reached its queue (the broker's answer may be what got lost): whoever
-/// sends it again must accept that it can arrive twice.
+/// sends it again must accept that it can arrive twice. ``mayHaveArrived`` is false where nothing of it was sent.
 package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The kind of failure.
     package struct Code: Sendable, Hashable, CustomStringConvertible {
@@ -13,7 +13,7 @@ package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible 
 
         /// There is no connection to a broker at the moment; nothing was sent.
         package static let notConnected = Code(value: .notConnected)
-        /// The connection ended before the broker confirmed.
+        /// The connection ended before the broker confirmed, or before the message was sent.
         package static let connectionLost = Code(value: .connectionLost)
         /// The broker closed the channel, because of another message or a deleted exchange, before it confirmed.
         package static let channelClosed = Code(value: .channelClosed)
@@ -23,7 +23,7 @@ package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible 
         package static let inboxFull = Code(value: .inboxFull)
         /// As much of this sender waits for the broker as may of one; nothing was sent.
         package static let senderShareFull = Code(value: .senderShareFull)
-        /// The broker did not confirm within the publish timeout.
+        /// The broker did not confirm within the publish timeout, or the message was not sent early enough for it to confirm.
         package static let timedOut = Code(value: .timedOut)
         /// The publisher stops, or has stopped.
         package static let shuttingDown = Code(value: .shuttingDown)
@@ -45,12 +45,19 @@ package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible 
     package let description: String
     /// With ``Code/tooLarge``: the largest body, in bytes, that the broker takes.
     package let limit: Int?
+    /// Whether the message may have reached its queue in spite of the error; if not, nothing of it was sent.
+    package let mayHaveArrived: Bool
 
-    init(_ code: Code, _ description: String, limit: Int? = nil) {
+    /// - Parameter isSent: Whether the message was handed to a connection, where the code does not imply it.
+    init(_ code: Code, _ description: String, limit: Int? = nil, isSent: Bool = true) {
         self.code = code
         self.description = description
         self.limit = limit
+        self.mayHaveArrived = isSent && code.mayFollowSending
     }
+
+    /// The same failure, of a message that was never handed to a connection.
+    var ofUnsent: PublishError { PublishError(self.code, self.description, limit: self.limit, isSent: false) }
 
     /// Whether the same message can succeed later.
     package var isRetryable: Bool {
@@ -62,14 +69,6 @@ package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible 
         switch self.code {
         case .notConnected, .connectionLost, .channelClosed, .blocked, .inboxFull, .timedOut, .shuttingDown: true
         default: false
-        }
-    }
-
-    /// Whether the message may have reached its queue all the same; else surely nothing of it was sent.
-    package var mayHaveArrived: Bool {
-        switch self.code {
-        case .notConnected, .blocked, .inboxFull, .senderShareFull, .accessRefused, .tooLarge, .invalidQueue: false
-        default: true
         }
     }
 
@@ -89,8 +88,26 @@ package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible 
     static let senderShareFull = PublishError(
         .senderShareFull, "as many messages of this guest wait for the broker as may of one")
     static let notSentInTime = PublishError(
-        .timedOut, "the message waited too long for its turn to be sent to the broker")
+        .timedOut, "the message waited too long for its turn to be sent to the broker", isSent: false)
+    /// Of messages that were sent; of others ``ofUnsent``.
     static let shuttingDown = PublishError(.shuttingDown, "the publisher is shutting down")
     static let timedOut = PublishError(.timedOut, "the broker did not confirm the message in time")
+    /// The message was sent before the alarm: the broker may publish it when the alarm ends.
+    static func timedOut(duringAlarm reason: String) -> PublishError {
+        PublishError(
+            .timedOut,
+            "the broker did not confirm the message in time, and takes none at the moment (\(reason)); free memory or disk "
+                + "on it")
+    }
     static let nacked = PublishError(.nacked, "the broker refused the message (basic.nack): the queue may be full")
+}
+
+extension PublishError.Code {
+    /// Whether a message that was sent can fail so and reach its queue.
+    fileprivate var mayFollowSending: Bool {
+        switch self {
+        case .notConnected, .blocked, .inboxFull, .senderShareFull, .accessRefused, .tooLarge, .invalidQueue: false
+        default: true
+        }
+    }
 }

@@ -47,7 +47,7 @@ struct PublisherInbox {
     /// Nobody reads any more.
     mutating func end() {
         self.wake = nil
-        self.refusal = .shuttingDown
+        self.refusal = PublishError.shuttingDown.ofUnsent
         self.status.host = nil
         self.status.blocked = false
         self.status.unconfirmed = 0

@@ -132,7 +132,7 @@ final class PublisherLoop {
         self.takeInbox()
         let isSleepy = try self.publishBatch(connection)
         if let stop = self.stop {
-            self.inbox.withLockedValue { $0.refusal = .shuttingDown }
+            self.inbox.withLockedValue { $0.refusal = PublishError.shuttingDown.ofUnsent }
             self.machine.shutdown(until: stop == .draining ? now + self.configuration.drainTimeout : now)
             if stop == .atOnce { return false }
         }
@@ -184,7 +184,7 @@ final class PublisherLoop {
             case .unblocked:
                 self.machine.unblocked()
                 self.inbox.withLockedValue {
-                    $0.refusal = $0.stop == nil ? nil : .shuttingDown
+                    $0.refusal = $0.stop == nil ? nil : PublishError.shuttingDown.ofUnsent
                     $0.status.blocked = false
                 }
                 self.report.unblocked(connection.host)
@@ -256,7 +256,7 @@ final class PublisherLoop {
 
     private func refuse(_ error: PublishError) {
         self.inbox.withLockedValue {
-            $0.refusal = error
+            $0.refusal = error.ofUnsent
             $0.status.host = nil
             $0.status.blocked = false
         }

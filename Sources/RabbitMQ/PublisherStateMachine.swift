@@ -135,7 +135,7 @@ struct PublisherStateMachine<Completion> {
         self.resetChannel()
     }
 
-    /// The connection is gone. Everything in hand is answered with `error`.
+    /// The connection is gone. Everything in hand is answered with `error`, which says of what waited that it was not sent.
     mutating func lost(_ error: PublishError, now: Instant) -> [Outcome] {
         switch self.state {
         case .closed, .disconnected: break
@@ -181,7 +181,7 @@ struct PublisherStateMachine<Completion> {
         case .disconnected:
             return self.refuse(items, PublishError(.notConnected, "there is no connection to a broker"))
         case .draining, .closed:
-            return self.refuse(items, .shuttingDown)
+            return self.refuse(items, PublishError.shuttingDown.ofUnsent)
         }
         if let alarm = self.alarm { return self.refuse(items, .blocked(alarm)) }
         for item in items {
@@ -316,7 +316,7 @@ struct PublisherStateMachine<Completion> {
                 guard let completion = self.unconfirmed[index].completion else { continue }
                 self.unconfirmed[index].completion = nil
                 self.unanswered -= 1
-                outcomes.append(Outcome(completion, .blocked(alarm)))
+                outcomes.append(Outcome(completion, .timedOut(duringAlarm: alarm)))
             }
             if let bound = self.unansweredBound, bound <= now { self.unansweredBound = self.earliestUnanswered }
             return (.none, outcomes)
@@ -397,7 +397,7 @@ struct PublisherStateMachine<Completion> {
             guard let completion = slot.completion else { continue }
             outcomes.append(Outcome(completion, slot.deadline <= now ? .timedOut : error))
         }
-        outcomes += self.failWaiting(error)
+        outcomes += self.failWaiting(error.ofUnsent)
         self.resetChannel()
         return outcomes
     }

@@ -29,6 +29,7 @@ struct PublisherStateMachineRandomTests {
         /// Ids sent on the present channel, by tag - 1.
         var sent: [(id: Int, message: OutgoingMessage)] = []
         var settledTags: Set<Int> = []
+        var everSent: Set<Int> = []
         var confirmedByBroker: Set<Int> = []
         var shares = SenderShares(capacity: .max, byteCapacity: .max)
         let window: Int
@@ -43,9 +44,13 @@ struct PublisherStateMachineRandomTests {
         mutating func count(_ outcomes: [PublisherStateMachine<Int>.Outcome]) {
             for outcome in outcomes {
                 self.answers[outcome.completion, default: 0] += 1
-                if outcome.result.error == nil {
+                guard let error = outcome.result.error else {
                     #expect(self.confirmedByBroker.contains(outcome.completion), "confirmed, but not by the broker")
+                    continue
                 }
+                // The broker has none that it found too large.
+                let mayHaveArrived = self.everSent.contains(outcome.completion) && error.code != .tooLarge
+                #expect(error.mayHaveArrived == mayHaveArrived, "\(error)")
             }
         }
 
@@ -74,7 +79,9 @@ struct PublisherStateMachineRandomTests {
             case 35..<65:
                 switch self.machine.next(now: self.now) {
                 case .publish(let message):
-                    self.sent.append((Int(String(decoding: message.body, as: UTF8.self)) ?? 0, message))
+                    let id = Int(String(decoding: message.body, as: UTF8.self)) ?? 0
+                    self.sent.append((id, message))
+                    self.everSent.insert(id)
                 case .declare(let queue):
                     if Bool.random(using: &self.generator) {
                         self.machine.declared(queue)

@@ -258,7 +258,7 @@ struct PublisherStateMachineTests {
             Issue.record("left a broker that had said it would be silent")
             return
         }
-        #expect(self.codes(expired) == [2: .blocked])
+        #expect(self.codes(expired) == [2: .timedOut])
         #expect(machine.nextDeadline == nil)
         machine.unblocked()
         // Its confirm comes after all, and answers nobody.
@@ -268,6 +268,38 @@ struct PublisherStateMachineTests {
             Issue.record("still blocked")
             return
         }
+    }
+
+    /// Which of these messages the broker may have.
+    private func mayHaveArrived(_ outcomes: [Machine.Outcome]) -> [Int: Bool?] {
+        Dictionary(outcomes.map { ($0.completion, $0.result.error?.mayHaveArrived) }) { $1 }
+    }
+
+    @Test("a message in flight whose time runs out during an alarm may have arrived; one that waits was not sent")
+    func blockedInFlight() {
+        var machine = self.sending(3, window: 2)
+        #expect(self.mayHaveArrived(machine.blocked("low on disk")) == [3: false])
+        #expect(self.mayHaveArrived(machine.enqueue([self.item(4)])) == [4: false])
+        let expired = machine.tick(now: self.start + .seconds(31)).outcomes
+        #expect(self.mayHaveArrived(expired) == [1: true, 2: true])
+        #expect(expired.allSatisfy { $0.result.error?.isRetryable == true && $0.result.error?.isUnavailable == true })
+        #expect(expired.first?.result.error?.description.contains("low on disk") == true)
+    }
+
+    @Test("what waits when the connection or the publisher ends was not sent; what was sent may have arrived")
+    func endInFlight() {
+        var machine = self.sending(3, window: 2)
+        #expect(
+            self.mayHaveArrived(machine.lost(PublishError(.connectionLost, "gone"), now: self.start))
+                == [1: true, 2: true, 3: false])
+        var late = self.sending(3, window: 2)
+        #expect(
+            self.mayHaveArrived(late.lost(PublishError(.connectionLost, "gone"), now: self.start + .seconds(31)))
+                == [1: true, 2: true, 3: false])
+        var other = self.sending(3, window: 2)
+        other.shutdown(until: self.start + .seconds(1))
+        #expect(self.mayHaveArrived(other.enqueue([self.item(4)])) == [4: false])
+        #expect(self.mayHaveArrived(other.closed(now: self.start)) == [1: true, 2: true, 3: false])
     }
 
     @Test("a window full of answered slots that are never confirmed ends the connection")
