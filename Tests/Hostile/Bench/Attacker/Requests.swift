@@ -2,6 +2,9 @@ import Foundation
 
 /// Request lines, their ends included, for attackers.
 enum Requests {
+    /// The tenant of every outcome.
+    static let tenant = "t-h"
+
     /// A `ping`.
     static func ping(id: String = "1") -> String { #"{"jsonrpc":"2.0","id":\#(id),"method":"ping"}"# + "\n" }
 
@@ -10,7 +13,7 @@ enum Requests {
         let message = messageID.map { #","message_id":"\#($0)""# } ?? ""
         return
             #"{"jsonrpc":"2.0","id":\#(id),"method":"notify_end","params":{"context":{"operation":"database_create","#
-            + #""request_id":"req-h","tenant_id":"t-h","client_ip":"192.0.2.9","payload":{"instance_id":"\#(instance)","#
+            + #""request_id":"req-h","tenant_id":"\#(Self.tenant)","client_ip":"192.0.2.9","payload":{"instance_id":"\#(instance)","#
             + #""dbname":"\#(database)"}}\#(message)}}"# + "\n"
     }
 }

@@ -31,6 +31,14 @@ struct Target: Sendable {
     /// The instance that this one's certificate names.
     static func instance(_ number: Int) -> String { "bad-\(number % Self.identities)" }
 
+    /// The TLS of a guest whose certificate names the tenant ``Requests/tenant``.
+    func guestOfTenant(_ number: Int) throws -> TLSContext {
+        try Self.context("\(self.directory)/guest-\(Self.instanceOfTenant(number))", roots: self.directory)
+    }
+
+    /// The instance that this guest's certificate names.
+    static func instanceOfTenant(_ number: Int) -> String { "tenant-\(number)" }
+
     /// The TLS of somebody with a certificate that another authority has issued.
     func stranger() throws -> TLSContext {
         try Self.context("\(self.directory)/foreign/guest-stranger", roots: self.directory)

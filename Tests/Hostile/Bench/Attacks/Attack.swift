@@ -30,7 +30,8 @@ enum Attacks {
         EarlyData.self,
         Renegotiation.self, ManyConnections.self, SlowLines.self, HalfClosed.self, LongLines.self, Nesting.self,
         BlankLines.self, SmallRecords.self,
-        CollidingIDs.self, RefusedRequests.self, LargeRequests3.self, LargeRequests12.self, LargeRequestsOf4Guests.self,
+        CollidingIDs.self, RefusedRequests.self, OneTenant.self,
+        LargeRequests3.self, LargeRequests12.self, LargeRequestsOf4Guests.self,
     ]
 
     /// The attack of this name.

@@ -2,7 +2,9 @@
 /// outside ASCII, a line near its limit. The broker, slowed to 8 MB/s, is what they compete for with everybody else.
 enum LargeRequests {
     /// A request of an instance, its line's end included; about 1 MB, of which half a megabyte is published.
-    static func line(instance: String) -> String {
+    ///
+    /// - Parameter tenant: the tenant that the guest's certificate names; nil when it names none.
+    static func line(instance: String, tenant: String? = nil) -> String {
         func letters(_ bytes: Int) -> String { String(repeating: "é", count: bytes / 2) }
         // 255 bytes each, the most there may be.
         let identifier = letters(254) + "x"
@@ -13,7 +15,7 @@ enum LargeRequests {
         let trace = (0..<40).map { _ in #""\#(letters(10_000))""# }.joined(separator: ",")
         return
             #"{"jsonrpc":"2.0","id":1,"method":"notify_exc_info","params":{"context":{"operation":"database_create","#
-            + #""request_id":"\#(identifier)","tenant_id":"\#(identifier)","user_id":"\#(identifier)","#
+            + #""request_id":"\#(identifier)","tenant_id":"\#(tenant ?? identifier)","user_id":"\#(identifier)","#
             + #""client_ip":"192.0.2.9","payload":{"instance_id":"\#(instance)","dbname":"\#(database)"}},"#
             + #""etype":"E","value":"\#(value)","trace":[\#(trace)]}}"# + "\n"
     }
