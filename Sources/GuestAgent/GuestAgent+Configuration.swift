@@ -25,7 +25,8 @@ extension GuestAgent {
         public var maximumLineLength = RPCProtocol.defaultMaximumLineLength
         /// How long to wait for a connection.
         public var connectTimeout = Duration.seconds(10)
-        /// How long an outcome may be unanswered before the connection counts as dead.
+        /// How long outcomes may wait while no answer arrives at all before the connection counts as dead. A single outcome
+        /// may wait ten times as long: a conductor reads large outcomes no faster than the guest's rate.
         public var answerTimeout = Duration.seconds(60)
         /// The shortest pause after a failure.
         public var minimumBackoff = Duration.milliseconds(200)

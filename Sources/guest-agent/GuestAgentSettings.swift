@@ -21,7 +21,7 @@ enum GuestAgentSettings {
             .seconds("delivery.connect_timeout", 0.1...600, default: 10, help: "How long to wait for a connection."),
             .seconds(
                 "delivery.answer_timeout", 0.1...3600, default: 60,
-                help: "How long a conductor may take to answer before its connection counts as dead."),
+                help: "How long to wait for any answer before a connection counts as dead."),
             .seconds("delivery.maximum_backoff", 0.2...3600, default: 30, help: "The longest pause between attempts."),
             .seconds(
                 "delivery.drain_timeout", 0...86_400, default: 30,

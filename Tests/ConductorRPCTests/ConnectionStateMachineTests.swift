@@ -67,12 +67,13 @@ import Testing
     @Test func answersInAnyOrderMeetTheirCalls() {
         var state = self.machine(sending: [1, 1, 1])
         for id in [2, 0, 1] {
-            guard case .complete("call \(id)") = state.answered(.number(.init(id)), result: self.reply) else {
+            let answer = state.answered(.number(.init(id)), result: self.reply, now: self.start)
+            guard case .complete("call \(id)") = answer else {
                 Issue.record("answer \(id) met another call")
                 return
             }
         }
-        guard case .ignore = state.answered(.number(.init(1)), result: self.reply) else {
+        guard case .ignore = state.answered(.number(.init(1)), result: self.reply, now: self.start) else {
             Issue.record("a second answer was taken")
             return
         }
@@ -82,7 +83,7 @@ import Testing
     @Test func aLineThatTheConductorSkippedIsFoundByItsLength() {
         var state = self.machine(sending: [10, 50, 20])
         let error = RPCError(.tooLarge, "m", limitBytes: 30)
-        guard case .refuse(["call 1"]) = state.answered(.null, result: .failure(error)) else {
+        guard case .refuse(["call 1"]) = state.answered(.null, result: .failure(error), now: self.start) else {
             Issue.record("the wrong calls were refused")
             return
         }
@@ -92,12 +93,12 @@ import Testing
     @Test func anErrorWithoutIDMeetsTheOnlyCallThereIs() {
         var state = self.machine(sending: [1, 1])
         let error = RPCResult.failure(RPCError(.parse, "m"))
-        guard case .ignore = state.answered(.null, result: error) else {
+        guard case .ignore = state.answered(.null, result: error, now: self.start) else {
             Issue.record("one of two calls was picked")
             return
         }
-        _ = state.answered(.number(.init(0)), result: self.reply)
-        guard case .refuse(["call 1"]) = state.answered(.null, result: error) else {
+        _ = state.answered(.number(.init(0)), result: self.reply, now: self.start)
+        guard case .refuse(["call 1"]) = state.answered(.null, result: error, now: self.start) else {
             Issue.record("the call was not refused")
             return
         }
@@ -106,10 +107,38 @@ import Testing
 
     @Test func theOldestUnansweredCallMakesTheConnectionOverdue() {
         var state = self.machine(sending: [1])
-        #expect(!state.isOverdue(now: self.start + .milliseconds(999)))
-        #expect(state.isOverdue(now: self.start + .seconds(1)))
-        _ = state.answered(.number(.init(0)), result: self.reply)
-        #expect(!state.isOverdue(now: self.start + .seconds(9)))
+        #expect(state.exceededBound(now: self.start + .milliseconds(999)) == nil)
+        #expect(state.exceededBound(now: self.start + .seconds(1)) == .seconds(1))
+        _ = state.answered(.number(.init(0)), result: self.reply, now: self.start)
+        #expect(state.exceededBound(now: self.start + .seconds(9)) == nil)
+    }
+
+    @Test func aSlowConductorThatAnswersIsNotDead() {
+        var state = self.machine(sending: [1, 1, 1])
+        // One answer each 0.9 s, as large outcomes beyond a guest's rate are read.
+        for id in [0, 1] {
+            let now = self.start + .milliseconds(900) * Int64(id + 1)
+            #expect(state.exceededBound(now: now) == nil)
+            _ = state.answered(.number(.init(id)), result: self.reply, now: now)
+        }
+        #expect(state.exceededBound(now: self.start + .milliseconds(2799)) == nil)
+        #expect(state.exceededBound(now: self.start + .milliseconds(2800)) == .seconds(1))
+    }
+
+    @Test func anAnswerThatNobodyWaitsForIsNoSignOfLife() {
+        var state = self.machine(sending: [1])
+        _ = state.answered(.number(.init(7)), result: self.reply, now: self.start + .milliseconds(900))
+        #expect(state.exceededBound(now: self.start + .seconds(1)) == .seconds(1))
+    }
+
+    @Test func oneRequestThatIsNeverAnsweredMakesTheConnectionOverdue() {
+        var state = self.machine(sending: [1])
+        for id in 1...20 {
+            let now = self.start + .milliseconds(500) * Int64(id)
+            #expect(state.exceededBound(now: now) == (id >= 20 ? .seconds(10) : nil))
+            _ = state.sent(id: id, lineLength: 1, completion: "call \(id)", now: now)
+            _ = state.answered(.number(.init(id)), result: self.reply, now: now)
+        }
     }
 
     @Test func closingFailsEveryCallOnce() {

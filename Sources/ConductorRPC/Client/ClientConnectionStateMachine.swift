@@ -8,7 +8,7 @@ struct ClientConnectionStateMachine<Completion> {
     private struct Pending {
         var completion: Completion
         var lineLength: Int
-        var deadline: NIODeadline
+        var sent: NIODeadline
     }
 
     /// What an answer leads to.
@@ -21,11 +21,17 @@ struct ClientConnectionStateMachine<Completion> {
         case ignore
     }
 
+    /// A conductor reads a guest's large outcomes as slowly as the guest's rate is, and answers for each in turn; but one request
+    /// that is not answered after this many timeouts never will be.
+    private static var longestWait: Int64 { 10 }
+
     private let timeout: TimeAmount
     private var pending: [Int: Pending] = [:]
+    private var lastAnswer = NIODeadline.distantPast
     private var isClosed = false
 
-    /// - Parameter timeout: how long a request may be unanswered before the connection counts as dead.
+    /// - Parameter timeout: how long requests may wait while no answer arrives at all before the connection counts as dead. A
+    ///   single request may wait ten times as long.
     init(timeout: TimeAmount) { self.timeout = timeout }
 
     /// Requests that wait for their answer.
@@ -36,12 +42,14 @@ struct ClientConnectionStateMachine<Completion> {
     /// - Returns: false when the connection is closed: the completion must be failed by the caller.
     mutating func sent(id: Int, lineLength: Int, completion: Completion, now: NIODeadline) -> Bool {
         guard !self.isClosed else { return false }
-        self.pending[id] = Pending(completion: completion, lineLength: lineLength, deadline: now + self.timeout)
+        self.pending[id] = Pending(completion: completion, lineLength: lineLength, sent: now)
         return true
     }
 
     /// An answer arrived.
-    mutating func answered(_ id: RPCID, result: RPCResult) -> AnswerAction {
+    mutating func answered(_ id: RPCID, result: RPCResult, now: NIODeadline) -> AnswerAction {
+        let waiting = self.pending.count
+        defer { if self.pending.count < waiting { self.lastAnswer = now } }
         switch (id, result) {
         case (.number(let number), _):
             guard let id = Int(number.literal), let pending = self.pending.removeValue(forKey: id) else {
@@ -62,8 +70,13 @@ struct ClientConnectionStateMachine<Completion> {
         }
     }
 
-    /// Whether a request has gone unanswered for too long.
-    func isOverdue(now: NIODeadline) -> Bool { self.pending.values.contains { $0.deadline <= now } }
+    /// Returns the bound that a request has waited for without an answer; nil while none has waited too long.
+    func exceededBound(now: NIODeadline) -> TimeAmount? {
+        guard let oldest = self.pending.values.lazy.map(\.sent).min() else { return nil }
+        let longest = self.timeout * Self.longestWait
+        if oldest + longest <= now { return longest }
+        return max(oldest, self.lastAnswer) + self.timeout <= now ? self.timeout : nil
+    }
 
     /// The connection is gone.
     ///

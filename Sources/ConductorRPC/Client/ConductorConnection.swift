@@ -11,7 +11,8 @@ package final class ConductorConnection: Sendable {
         package var maximumLineLength = RPCProtocol.defaultMaximumLineLength
         /// How long to wait for TCP, and again for TLS.
         package var connectTimeout = TimeAmount.seconds(10)
-        /// How long a call may be unanswered before the connection counts as dead and is closed.
+        /// How long calls may wait while no answer arrives at all before the connection counts as dead and is closed. A single
+        /// call may wait ten times as long.
         package var answerTimeout = TimeAmount.seconds(60)
         /// After how long without a call the conductor is asked whether it is there: it does not take the connection for
         /// one that was left (`limits.idle_timeout`), and one that is gone without a word is noticed.

@@ -61,11 +61,11 @@ final class RPCClientHandler: ChannelInboundHandler {
         self.overdueCheck = context.eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
             let (handler, context) = bound.value
             let now = context.eventLoop.now
-            guard handler.state.isOverdue(now: now) else {
+            guard let wait = handler.state.exceededBound(now: now) else {
                 handler.callIfQuiet(now: now, context: context)
                 return
             }
-            handler.failure = "no answer came within \(handler.timeout.nanoseconds / 1_000_000) ms"
+            handler.failure = "no answer came within \(wait.nanoseconds / 1_000_000) ms"
             // TLS gives even a silent peer its shutdown timeout to say good-bye; only then are the calls lost.
             context.close(promise: nil)
         }
@@ -105,7 +105,7 @@ final class RPCClientHandler: ChannelInboundHandler {
                 return
             }
             do {
-                self.take(try RPCResponse(line: line))
+                self.take(try RPCResponse(line: line), now: context.eventLoop.now)
             } catch {
                 self.fail("the conductor sent what is no answer: \(error)", context: context)
                 return
@@ -113,8 +113,8 @@ final class RPCClientHandler: ChannelInboundHandler {
         }
     }
 
-    private func take(_ response: RPCResponse) {
-        switch self.state.answered(response.id, result: response.result) {
+    private func take(_ response: RPCResponse, now: NIODeadline) {
+        switch self.state.answered(response.id, result: response.result, now: now) {
         case .complete(let completion): completion(response.result.mapError { .refused($0) })
         case .refuse(let completions):
             for completion in completions { completion(response.result.mapError { .refused($0) }) }
