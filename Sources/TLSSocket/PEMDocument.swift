@@ -9,7 +9,8 @@ final class PEMDocument: Sendable {
     let name: String
     private let bytes: [UInt8]
 
-    /// Reads the source. Throws `.fileNotFound`, `.fileUnreadable`, or `.keyExposed` for a secret that others may read.
+    /// Reads the source. Throws `.fileNotFound`, `.fileUnreadable`, or `.fileExposed` for a secret that others may read and for
+    /// anything else that others may change.
     init(_ field: String, _ source: TLSSource, isSecret: Bool = false) throws(TLSError) {
         let name = "\(field) (\(source))"
         let bytes =
@@ -112,11 +113,11 @@ final class PEMDocument: Sendable {
 
     private static func read(_ path: String, name: String, isSecret: Bool) throws(TLSError) -> [UInt8] {
         do throws(FileError) {
-            return try FileContents(path, limit: self.maximumBytes, rule: isSecret ? .secret : nil).bytes
+            return try FileContents(path, limit: self.maximumBytes, rule: isSecret ? .secret : .trusted).bytes
         } catch {
             switch error.kind {
             case .missing: throw TLSError(.fileNotFound, "\(name) \(error.clause)")
-            case .exposed: throw TLSError(.keyExposed, "\(name) \(error.clause)")
+            case .exposed: throw TLSError(.fileExposed, "\(name) \(error.clause)")
             default: throw TLSError(.fileUnreadable, "\(name) \(error.clause)")
             }
         }

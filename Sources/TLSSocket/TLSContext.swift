@@ -26,7 +26,7 @@ package final class TLSContext: Sendable {
 
     /// Reads the files and checks that they belong together.
     ///
-    /// Throws `.fileNotFound`, `.fileUnreadable`, `.keyExposed`, `.malformedPEM`, `.keyMismatch`, `.revocationListRefused` or
+    /// Throws `.fileNotFound`, `.fileUnreadable`, `.fileExposed`, `.malformedPEM`, `.keyMismatch`, `.revocationListRefused` or
     /// `.invalidConfiguration`; the message names the field and the file. It does not fail for what has expired.
     package convenience init(configuration: TLSConfiguration) throws(TLSError) {
         try self.init(configuration: configuration, material: TLSMaterial(configuration))

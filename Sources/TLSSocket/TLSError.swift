@@ -20,8 +20,8 @@ package struct TLSError: Error, Sendable, Hashable, CustomStringConvertible {
         package static let malformedPEM = Code("malformed_pem")
         /// The private key does not belong to the certificate.
         package static let keyMismatch = Code("key_mismatch")
-        /// Others than the service may read the file of a private key.
-        package static let keyExposed = Code("key_exposed")
+        /// Others than the service may read the file of a private key, or change a file of certificates or revocation lists.
+        package static let fileExposed = Code("file_exposed")
         /// A revocation list is missing, or is not its authority's.
         package static let revocationListRefused = Code("revocation_list_refused")
         /// The peer's certificate was revoked while its connection was open.

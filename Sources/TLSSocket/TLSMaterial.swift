@@ -25,7 +25,7 @@ struct TLSMaterial: Sendable {
 
     /// Reads the files.
     ///
-    /// Throws `.fileNotFound`, `.fileUnreadable`, `.keyExposed`; `.malformedPEM` or `.revocationListRefused` for the revocation
+    /// Throws `.fileNotFound`, `.fileUnreadable`, `.fileExposed`; `.malformedPEM` or `.revocationListRefused` for the revocation
     /// lists.
     init(_ configuration: TLSConfiguration) throws(TLSError) {
         try self.init(TLSFiles(configuration))

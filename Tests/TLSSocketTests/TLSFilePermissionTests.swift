@@ -4,9 +4,9 @@ import Testing
 
 @testable import TLSSocket
 
-/// Who may read the file of a private key.
+/// Who may read the file of a private key, and who may change the files of certificates.
 @Suite(.timeLimit(.minutes(1)))
-struct PrivateKeyFileTests {
+struct TLSFilePermissionTests {
     private func context(_ files: IdentityFiles) throws -> TLSContext {
         try TLSContext(
             configuration: TLSConfiguration(
@@ -20,10 +20,24 @@ struct PrivateKeyFileTests {
         let files = try IdentityFiles(TestIdentities())
         try #require(chown(files.path("server.key"), 65_534, 65_534) == 0)
         let error = #expect(throws: TLSError.self) { try self.context(files) }
-        #expect(error?.code == .keyExposed && error?.message.contains("chown root ") == true)
-        // Of what is no secret the owner does not matter.
-        try #require(chown(files.path("server.key"), 0, 0) == 0 && chown(files.path("server.pem"), 65_534, 65_534) == 0)
+        #expect(error?.code == .fileExposed && error?.message.contains("chown root ") == true)
+    }
+
+    @Test(arguments: ["server.pem", "ca.pem"])
+    func certificatesThatAnotherUserMayChangeAreRefused(name: String) throws {
+        let files = try IdentityFiles(TestIdentities())
+        for mode in [0o664, 0o646] {
+            try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: files.path(name))
+            let error = #expect(throws: TLSError.self) { try self.context(files) }
+            #expect(error?.code == .fileExposed && error?.message.contains("`chmod go-w \(files.path(name))`") == true)
+        }
+        try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: files.path(name))
         _ = try self.context(files)
+        // Only the superuser can give a file away.
+        guard geteuid() == 0 else { return }
+        try #require(chown(files.path(name), 65_534, 65_534) == 0)
+        let error = #expect(throws: TLSError.self) { try self.context(files) }
+        #expect(error?.code == .fileExposed && error?.message.contains("chown root ") == true)
     }
 
     @Test func aKeyThatOthersMayReadIsRefusedAndNothingElseIs() throws {
@@ -37,7 +51,7 @@ struct PrivateKeyFileTests {
         _ = try context()
         try open("server.key", 0o644)
         let error = #expect(throws: TLSError.self) { try context() }
-        #expect(error?.code == .keyExposed)
+        #expect(error?.code == .fileExposed)
         let message = error?.message ?? ""
         #expect(message.contains("private key (file \(files.path("server.key")))") && message.contains("mode 0644"))
         #expect(message.contains("`chmod 06") && message.contains(files.path("server.key") + "`"))
