@@ -175,9 +175,9 @@ let package = Package(
         .executableTarget(
             name: "guest-agent",
             dependencies: [
-                "CommandExecution", "GuestAgent", "GuestSpool", "Notifications", "ProgramStreams", "SecureFiles",
-                "Settings", "TLSSocket", .argumentParser, .logging, .nioConcurrencyHelpers, .nioCore, .nioPosix,
-                .serviceLifecycle, .systemPackage, .unixSignals,
+                "CommandExecution", "ConductorRPC", "GuestAgent", "GuestSpool", "Notifications", "ProgramStreams",
+                "SecureFiles", "Settings", "TLSSocket", .argumentParser, .logging, .nioConcurrencyHelpers, .nioCore,
+                .nioPosix, .serviceLifecycle, .systemPackage, .unixSignals,
             ], swiftSettings: strict),
 
         // One test target a room.

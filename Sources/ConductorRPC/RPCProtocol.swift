@@ -14,6 +14,6 @@ package enum RPCProtocol {
     /// The longest id of a request, in bytes of UTF-8. An id is kept while its request is in flight, and comes back with the
     /// answer.
     package static let maximumIDBytes = 256
-    /// The version that `ping` answers.
+    /// The version of this release: `ping` answers it, and both programs print it for `--version`.
     package static let version = "0.1.0"
 }

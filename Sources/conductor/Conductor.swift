@@ -1,4 +1,5 @@
 import ArgumentParser
+import ConductorRPC
 import ProgramStreams
 
 /// The conductor: takes the outcomes that guests report over mutual TLS, and publishes them on the control plane's
@@ -8,7 +9,7 @@ struct Conductor: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "conductor",
         abstract: "Relays operation outcomes from database guests to the control plane's notification queues.",
-        version: "0.1.0",
+        version: RPCProtocol.version,
         subcommands: [
             Serve.self, Notify.self, PrintContext.self, Events.self, CheckConfig.self, ListSettings.self,
             Certificates.self,

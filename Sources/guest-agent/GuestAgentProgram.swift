@@ -1,10 +1,11 @@
 import ArgumentParser
+import ConductorRPC
 
 /// The guest agent as a program: for guests whose work is commands rather than Swift.
 struct GuestAgentProgram: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "guest-agent",
         abstract: "Tells the control plane how operations in this guest end.",
-        version: "0.1.0",
+        version: RPCProtocol.version,
         subcommands: [Exec.self, Status.self, Flush.self, SpoolCommand.self, ListSettings.self])
 }
