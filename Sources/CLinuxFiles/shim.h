@@ -28,4 +28,9 @@ static inline int linux_files_birth(int directory, const char *name, int64_t *se
     return 0;
 }
 
+// syncfs(2): writes all that waits for the file system of the descriptor. Returns 0, or what errno says.
+static inline int linux_files_sync_volume(int descriptor) {
+    return syscall(SYS_syncfs, descriptor) == 0 ? 0 : errno;
+}
+
 #endif

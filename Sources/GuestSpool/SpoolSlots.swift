@@ -36,6 +36,10 @@ public struct SpoolSlots: Sendable {
         }
     }
 
+    /// Closes the directory to others where it is this user's own, as ``openFirstFree(configuration:logger:)`` does, so that
+    /// slots in it can be changed. What is wrong with it otherwise is said of each slot.
+    package func closeToOthers() { _ = try? SpoolDirectory(path: self.directory).openForWriting() }
+
     private func status(of path: String) throws(OutboxError) -> FileStatus? {
         do throws(FileError) {
             return try FileStatus.of(path)

@@ -9,7 +9,9 @@ package final class CheckedDirectory: Sendable {
     /// What the program does in the directory.
     package enum Use: Sendable, Hashable {
         /// It makes and changes files. The directory must be root's or this program's user's own and nobody else may write
-        /// in it; nor may anybody else exchange one of the directories that lead there.
+        /// in it; nor may anybody else exchange one of the directories that lead there. A directory of this user's own is
+        /// closed to others instead of being refused. Each file in it must be root's or this user's own and have one name:
+        /// another may have been put there while others could.
         case writing
         /// It reads files, and only of a directory that is its own it may be sure that nobody exchanges them.
         case reading
@@ -19,6 +21,7 @@ package final class CheckedDirectory: Sendable {
     package let path: String
     /// What the file system says of the directory itself.
     package let status: FileStatus
+    private let use: Use
     private let directory: OpenFile
     private var descriptor: CInt { self.directory.descriptor }
 
@@ -33,6 +36,7 @@ package final class CheckedDirectory: Sendable {
         case .reading: directory = try Self.openAny(path)
         }
         self.path = path
+        self.use = use
         self.status = try directory.status()
         self.directory = directory
     }
@@ -49,17 +53,32 @@ package final class CheckedDirectory: Sendable {
     /// Makes the directory, for this user only, if nothing has its name.
     ///
     /// - Returns: whether it was made.
-    /// - Throws: ``FileError``; of the kind ``FileError/Kind/missing`` when its parent is.
+    /// - Throws: ``FileError``; with the code `ENOENT` when its parent is missing.
     package static func make(_ path: String) throws(FileError) -> Bool {
         guard unsafe mkdir(path, 0o700) == 0 else {
-            if errno == EEXIST { return false }
-            throw FileError(errno, path, "made")
+            switch errno {
+            case EEXIST: return false
+            case ENOENT:
+                throw FileError(
+                    .missing, path, "cannot be made: the directory that it is to be in does not exist; make that first",
+                    code: ENOENT)
+            case ENOTDIR:
+                throw FileError(
+                    .forbidden, path, "cannot be made: a name on its path is no directory; check the path",
+                    code: ENOTDIR)
+            case let code: throw FileError(code, path, "made")
+            }
         }
         let made = try OpenFile(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, action: "opened")
         // Whatever the umask took away. Somebody else's is not touched, even where the name was exchanged.
         if try made.status().owner == geteuid() { _ = fchmod(made.descriptor, 0o700) }
-        let parent = try OpenFile("\(path)/..", O_RDONLY | O_DIRECTORY, action: "opened")
-        try parent.sync()
+        do throws(FileError) {
+            try OpenFile("\(path)/..", O_RDONLY | O_DIRECTORY, action: "opened").sync()
+        } catch {
+            // A directory whose names this user may use and not list can only be written with all of its volume.
+            guard error.code == EACCES else { throw error }
+            try made.syncVolume()
+        }
         return true
     }
 
@@ -82,12 +101,7 @@ package final class CheckedDirectory: Sendable {
     package func openForChanging(_ name: String) throws(FileError) -> OpenFile {
         let file = try self.open(name, O_RDWR | O_CREAT, 0o600, "opened or made")
         let status = try file.status()
-        guard status.owner == geteuid() || status.owner == 0 else {
-            throw FileError(
-                .exposed, self.path(of: name),
-                "belongs to the user \(status.owner), who is neither root nor this program's; "
-                    + "run `chown \(geteuid()) \(FileRule.quoted(self.path(of: name)))`")
-        }
+        try self.checkOwner(status, name)
         // Whatever the umask took away, or an older version had given. Of root's file a service cannot change it.
         if status.mode & 0o777 != 0o600 { _ = fchmod(file.descriptor, 0o600) }
         return file
@@ -99,23 +113,43 @@ package final class CheckedDirectory: Sendable {
         // Not to wait for a pipe's writer: such a file is refused below.
         let flags = flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
         let file = try OpenFile(self.descriptor, name, flags, permissions, self.path(of: name), action)
-        guard try file.status().isRegularFile else { throw self.isNoFile(name) }
+        let status = try file.status()
+        guard status.isRegularFile else { throw self.isNoFile(name) }
+        if self.use == .writing {
+            try self.checkOwner(status, name)
+            try self.checkLinks(status, name)
+        }
         return file
+    }
+
+    private func checkOwner(_ status: FileStatus, _ name: String) throws(FileError) {
+        guard status.owner == geteuid() || status.owner == 0 else {
+            throw FileError(
+                .exposed, self.path(of: name),
+                "belongs to the user \(status.owner), who is neither root nor this program's; see who has put it there, and "
+                    + "remove it or run `chown \(geteuid()) \(FileRule.quoted(self.path(of: name)))`")
+        }
+    }
+
+    /// A file that was removed since it was opened has no name any more.
+    private func checkLinks(_ status: FileStatus, _ name: String) throws(FileError) {
+        guard status.links <= 1 else {
+            throw FileError(
+                .exposed, self.path(of: name),
+                "has another name elsewhere (a hard link); see who has made it, and remove one of them")
+        }
     }
 
     /// Looks whether SQLite, which opens files by their paths, may open this one: it is a regular file, or nothing.
     ///
-    /// In somebody else's directory a second name of a file could be one of ours, so it must have no other there.
+    /// A second name of a file could be one of ours, so it must have no other.
     ///
     /// - Throws: ``FileError``.
     package func checkOpensByPath(_ name: String) throws(FileError) {
         guard let status = try self.status(of: name) else { return }
         guard status.isRegularFile else { throw self.isNoFile(name) }
-        let isOwn = self.status.owner == 0 || self.status.owner == geteuid()
-        guard isOwn || status.links == 1 else {
-            throw FileError(
-                .exposed, self.path(of: name), "has another name elsewhere, and lies in a directory of another user")
-        }
+        if self.use == .writing { try self.checkOwner(status, name) }
+        try self.checkLinks(status, name)
     }
 
     /// What the file system says of a name in the directory, of a symbolic link of the link itself; nil when there is none.
@@ -147,7 +181,8 @@ package final class CheckedDirectory: Sendable {
     /// - Throws: ``FileError``; of the kind ``FileError/Kind/missing`` when there is no such file.
     package func rename(_ name: String, to other: String) throws(FileError) {
         guard unsafe renameat(self.descriptor, name, self.descriptor, other) == 0 else {
-            throw FileError(errno, self.path(of: other), "made")
+            let code = errno
+            throw FileError(code, self.path(of: code == ENOENT ? name : other), "renamed")
         }
     }
 
@@ -194,31 +229,7 @@ package final class CheckedDirectory: Sendable {
     ///
     /// - Throws: ``FileError``, also when there are more than the limit.
     package func names(limit: Int = .max) throws(FileError) -> [String] {
-        // One of its own, since the place in the directory is the open file's.
-        let copy = unsafe openat(self.descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard copy >= 0 else { throw FileError(errno, self.path, "read") }
-        guard let stream = unsafe fdopendir(copy) else {
-            let code = errno
-            close(copy)
-            throw FileError(code, self.path, "read")
-        }
-        defer { unsafe closedir(stream) }
-        var names: [String] = []
-        while true {
-            errno = 0
-            guard let entry = unsafe readdir(stream) else {
-                guard errno == 0 else { throw FileError(errno, self.path, "read") }
-                return names
-            }
-            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            guard name != ".", name != ".." else { continue }
-            guard names.count < limit else {
-                throw FileError(.tooLong, self.path, "holds more than \(limit) files")
-            }
-            names.append(name)
-        }
+        try self.directory.names(limit: limit)
     }
 
     private func path(of name: String) -> String { "\(self.path)/\(name)" }

@@ -2,14 +2,13 @@ import Glibc
 
 /// Opens a directory one name after the other, so that each directory on the way is looked at before a name in it is used.
 ///
-/// Each must be root's or this program's user's own. Who else can write in one of them could exchange a name there; in a
-/// directory with the sticky bit, as `/tmp` has it, only that of a file of their own. Its group may write in a directory on
-/// the way if this process is of that group or the group is root's; in the last directory nobody else may.
+/// Each must be root's or this program's user's own, and nobody else may write in it: who can could exchange a name there. With
+/// the sticky bit, as `/tmp` has it, everybody may, since only a name of a file of their own can be exchanged.
+///
+/// In the last directory nobody else may write at all. One of this user's own is closed to others (``close(_:_:_:)``).
 enum DirectoryWalk {
     /// Symbolic links on the way, at most: the system's own limit.
     private static let linkLimit = 40
-    /// `O_PATH` of fcntl.h, which glibc shows to those alone who ask for GNU's names: needs no right to read the directory.
-    private static let lookUpOnly: CInt = 0o10_000_000
 
     /// - Throws: ``FileError`` whose path is this one, whichever directory on the way is at fault.
     static func open(_ path: String) throws(FileError) -> OpenFile {
@@ -20,8 +19,7 @@ enum DirectoryWalk {
         while let name = names.popLast() {
             let status = try directory.status()
             if let flaw = Self.flaw(status, place.isEmpty ? "/" : place) {
-                throw FileError(
-                    .exposed, path, "cannot be used safely: \(flaw), and could have another put in its place")
+                throw FileError(.exposed, path, "cannot be used safely: \(flaw)")
             }
             if try Self.isLink(name, in: directory, status, path) {
                 links += 1
@@ -34,17 +32,18 @@ enum DirectoryWalk {
                 names += Self.names(target)
             } else {
                 directory = try OpenFile(
-                    directory.descriptor, name, Self.lookUpOnly | O_DIRECTORY | O_NOFOLLOW, 0, path, "opened")
+                    directory.descriptor, name, OpenFile.lookUpOnly | O_DIRECTORY | O_NOFOLLOW, 0, path, "opened")
                 place += "/\(name)"
             }
         }
-        if let flaw = try Self.flawOfLast(directory.status(), path) { throw FileError(.exposed, path, flaw) }
         // The walk's own descriptor is for looking up names only.
-        return try OpenFile(directory.descriptor, ".", O_RDONLY | O_DIRECTORY, 0, path, "opened")
+        let opened = try OpenFile(directory.descriptor, ".", O_RDONLY | O_DIRECTORY, 0, path, "opened")
+        try Self.check(last: opened, path)
+        return opened
     }
 
     private static func root() throws(FileError) -> OpenFile {
-        try OpenFile("/", Self.lookUpOnly | O_DIRECTORY, action: "opened")
+        try OpenFile("/", OpenFile.lookUpOnly | O_DIRECTORY, action: "opened")
     }
 
     /// Last name first.
@@ -94,41 +93,104 @@ enum DirectoryWalk {
 
     private static func isOurs(_ owner: uid_t) -> Bool { owner == 0 || owner == geteuid() }
 
-    /// What is wrong with a directory that leads to another.
+    /// What is wrong with a directory that leads to another, and what to do.
     private static func flaw(_ status: FileStatus, _ place: String) -> String? {
-        guard Self.isOurs(status.owner) else {
-            return "the directory \(place) on the way belongs to the user \(status.owner), who may write in it"
+        guard Self.isOurs(status.owner) || status.owner == UserNamespace.root else {
+            return
+                "the directory \(place) on the way belongs to the user \(status.owner), who may write in it and could "
+                + "have another put in its place; name a directory elsewhere"
         }
         // A file in it can be renamed by its owner and the directory's only.
-        if status.mode & S_ISVTX != 0 { return nil }
-        if status.mode & 0o002 != 0 { return "every user may write in the directory \(place) on the way" }
-        if status.mode & 0o020 != 0, !Self.isOurGroup(status.group) {
-            return "the group \(status.group) may write in the directory \(place) on the way"
-        }
-        return nil
+        guard status.mode & S_ISVTX == 0, let writers = Self.writers(status) else { return nil }
+        let remedy =
+            status.owner == geteuid()
+            ? "run `chmod go-w \(FileRule.quoted(place))`"
+            : "have root run `chmod +t \(FileRule.quoted(place))`, or \(Self.volumeRemedy)"
+        return
+            "\(writers) may write in the directory \(place) on the way, and could have another put in its place; \(remedy)"
     }
 
-    private static func isOurGroup(_ group: gid_t) -> Bool {
-        if group == 0 || group == getegid() { return true }
-        let count = getgroups(0, nil)
-        guard count > 0 else { return false }
-        var groups = [gid_t](repeating: 0, count: Int(count))
-        return unsafe getgroups(count, &groups) > 0 && groups.contains(group)
+    private static func writers(_ status: FileStatus) -> String? {
+        if status.mode & 0o002 != 0 { return "every user" }
+        return status.mode & 0o020 != 0 ? "the group \(status.group)" : nil
     }
 
-    /// What is wrong with the directory itself.
-    private static func flawOfLast(_ status: FileStatus, _ path: String) -> String? {
+    /// A volume's own directory is root's, whatever its mode, and a container may have no root.
+    private static let volumeRemedy =
+        "make a directory of this user's alone (`mkdir -m 700`) in a volume and mount that (in Kubernetes by `subPath`, "
+        + "see Docs/operations.md)"
+
+    /// Closes the last directory to others if it is this user's own.
+    ///
+    /// - Throws: ``FileError`` of the kind ``FileError/Kind/exposed`` for one that others may write in all the same.
+    private static func check(last directory: borrowing OpenFile, _ path: String) throws(FileError) {
+        var status = try directory.status()
         guard Self.isOurs(status.owner) else {
-            return geteuid() == 0
-                ? "belongs to the user \(status.owner), and this program runs as root: that user could put links there to "
-                    + "files of root's; run it as that user (`setpriv --reuid=\(status.owner) --clear-groups …`), or name "
-                    + "a directory of root's"
-                : "belongs to the user \(status.owner), who is neither root nor this program's; run the program as that "
-                    + "user, or name a directory of its own"
+            throw FileError(
+                .exposed, path,
+                geteuid() == 0
+                    ? "belongs to the user \(status.owner), and this program runs as root: that user could put links there "
+                        + "to files of root's; run it as that user (`setpriv --reuid=\(status.owner) --clear-groups …`), or "
+                        + "name a directory of root's"
+                    : "belongs to the user \(status.owner), who is neither root nor this program's; run the program as "
+                        + "that user, or name a directory of its own")
         }
-        guard status.mode & 0o022 != 0 else { return nil }
-        let writers = status.mode & 0o002 != 0 ? "every user" : "its group"
-        return "has mode 0\(String(status.mode & 0o7777, radix: 8)), which lets \(writers) write in it; run "
-            + "`chmod go-w \(FileRule.quoted(path))`, or name a directory in it that is this user's alone"
+        let isOwn = status.owner == geteuid()
+        // One with the sticky bit is meant for everybody.
+        if isOwn, status.mode & S_ISVTX == 0, Self.writers(status) != nil {
+            try Self.close(directory, status, path)
+            status = try directory.status()
+        }
+        guard let writers = Self.writers(status) else { return }
+        let mode = "has mode 0\(String(status.mode & 0o7777, radix: 8)), which lets \(writers) write in it"
+        let inIt = "name a directory in it that is this user's alone (`mkdir -m 700`)"
+        let remedy =
+            switch (isOwn, status.mode & S_ISVTX != 0) {
+            case (true, true): "run `chmod go-w \(FileRule.quoted(path))`, or \(inIt)"
+            case (true, false): "run `chmod go-w \(FileRule.quoted(path))`, on a file system that has modes"
+            case (false, true): "\(inIt)"
+            case (false, false):
+                "and is root's; \(Self.volumeRemedy), or have root run `chown \(geteuid()) \(FileRule.quoted(path))`"
+            }
+        throw FileError(.exposed, path, "\(mode)\(!isOwn && status.mode & S_ISVTX == 0 ? "," : ";") \(remedy)")
+    }
+
+    /// Names in a directory that is closed to others, at most.
+    private static let nameLimit = 1000
+
+    /// Takes the right to write in a directory of this user's own from its group and all others.
+    ///
+    /// Kubernetes gives it to a volume's group each time that a pod starts (`fsGroup`), and so does whoever makes a directory
+    /// with a generous umask. Files in it that group or others may write become this user's alone. What others may have put
+    /// there meanwhile is not used: a file of theirs is refused here, and one with a second name when it is opened.
+    private static func close(
+        _ directory: borrowing OpenFile, _ status: FileStatus, _ path: String
+    ) throws(FileError) {
+        for name in try directory.names(limit: Self.nameLimit) {
+            var found = stat()
+            guard unsafe fstatat(directory.descriptor, name, &found, AT_SYMLINK_NOFOLLOW) == 0 else {
+                if errno == ENOENT { continue }
+                throw FileError(errno, "\(path)/\(name)", "looked at")
+            }
+            guard Self.isOurs(found.st_uid) else {
+                throw FileError(
+                    .exposed, path,
+                    "has mode 0\(String(status.mode & 0o7777, radix: 8)), and \(name) in it belongs to the user "
+                        + "\(found.st_uid); remove that, or name a directory of this user's alone")
+            }
+            if FileStatus(found).isRegularFile { Self.close(name, in: directory, path) }
+        }
+        // The files first: where this process ends in between, the next one does all of it again.
+        _ = fchmod(directory.descriptor, status.mode & 0o7777 & ~0o022)
+    }
+
+    /// The file may be exchanged until its directory is closed, so that what was opened is what counts.
+    private static func close(_ name: String, in directory: borrowing OpenFile, _ path: String) {
+        let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
+        guard let file = try? OpenFile(directory.descriptor, name, flags, 0, "\(path)/\(name)", "opened"),
+            let status = try? file.status(),
+            status.isRegularFile && status.owner == geteuid() && status.links == 1 && status.mode & 0o022 != 0
+        else { return }
+        _ = fchmod(file.descriptor, status.mode & 0o7700)
     }
 }

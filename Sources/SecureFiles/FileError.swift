@@ -49,19 +49,33 @@ package struct FileError: Error, Sendable, Hashable, CustomStringConvertible {
         let kind: Kind
         let clause: String
         switch code {
-        case ENOENT, ENOTDIR:
-            (kind, clause) = (.missing, "does not exist; check the path")
+        case ENOENT: (kind, clause) = (.missing, "does not exist; check the path")
+        case ENOTDIR:
+            (kind, clause) = (.missing, "does not exist: a name on its path is no directory; check the path")
         case EACCES, EPERM:
             (kind, clause) = (.forbidden, "cannot be \(action): \(reason); check its permissions and owner")
         case EROFS: (kind, clause) = (.forbidden, "cannot be \(action): \(reason); use a disk that is writable")
         case EEXIST:
             (kind, clause) = (.exists, "exists already; name a file that does not, so that none is lost")
         case ELOOP:
-            (kind, clause) = (.wrongKind, "is a symbolic link; name the file itself")
+            (kind, clause) = (.wrongKind, "leads through a circle of symbolic links, or too many; correct the links")
         case EISDIR: (kind, clause) = (.wrongKind, "is a directory; name a file")
         case ENOSPC, EDQUOT: (kind, clause) = (.diskFull, "cannot be \(action): the disk is full; make room on it")
         default: (kind, clause) = (.failed, "cannot be \(action): \(reason)")
         }
         self.init(kind, path, clause, code: code)
+    }
+
+    /// - Parameters:
+    ///   - code: the `errno` of open(2).
+    ///   - flags: of the same call, which say more about the failure.
+    init(_ code: CInt, opening path: String, _ flags: CInt, _ action: String) {
+        switch code {
+        case ELOOP where flags & O_NOFOLLOW != 0:
+            self.init(.wrongKind, path, "is a symbolic link; name the file itself", code: code)
+        case ENOENT where flags & O_CREAT != 0:
+            self.init(.missing, path, "cannot be made: its directory does not exist; make that first", code: code)
+        default: self.init(code, path, action)
+        }
     }
 }

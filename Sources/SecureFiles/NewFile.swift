@@ -23,7 +23,7 @@ package struct NewFile: ~Copyable {
         let parent = parts.isEmpty ? "." : parts.joined(separator: "/") + "/"
         let directory: OpenFile
         do throws(FileError) {
-            directory = try OpenFile(parent, O_RDONLY | O_DIRECTORY, action: "opened")
+            directory = try Self.open(parent)
         } catch {
             if error.kind == .missing {
                 throw FileError(
@@ -57,8 +57,23 @@ package struct NewFile: ~Copyable {
     /// Keeps the file. Returns when it, and its name in the directory, are on the disk.
     package mutating func keep() throws(FileError) {
         try self.file.sync()
-        try self.directory.sync()
+        do throws(FileError) {
+            try self.directory.sync()
+        } catch {
+            guard error.code == EBADF else { throw error }
+            try self.file.syncVolume()
+        }
         self.isKept = true
+    }
+
+    /// A directory that this user may not list can be opened for looking up names only, and is not to be synchronised then.
+    private static func open(_ directory: String) throws(FileError) -> OpenFile {
+        do throws(FileError) {
+            return try OpenFile(directory, O_RDONLY | O_DIRECTORY, action: "opened")
+        } catch {
+            guard error.code == EACCES else { throw error }
+            return try OpenFile(directory, OpenFile.lookUpOnly | O_DIRECTORY, action: "opened")
+        }
     }
 
     deinit {

@@ -1,3 +1,4 @@
+import CLinuxFiles
 package import Glibc
 
 /// An open file, which closes at the end of its life.
@@ -5,6 +6,9 @@ package struct OpenFile: ~Copyable {
     /// For system calls that this type does not have.
     package let descriptor: CInt
     let path: String
+
+    /// `O_PATH` of fcntl.h, which glibc shows to those alone who ask for GNU's names: needs no right to read the directory.
+    static let lookUpOnly: CInt = 0o10_000_000
 
     /// Opens a path, with `O_CLOEXEC`.
     ///
@@ -19,7 +23,7 @@ package struct OpenFile: ~Copyable {
     ) throws(FileError) {
         // Not assigned before it is known to be good: once every field is set `deinit` runs, also when this throws.
         let descriptor = unsafe openat(directory, name, flags | O_CLOEXEC, permissions)
-        guard descriptor >= 0 else { throw FileError(errno, path, action) }
+        guard descriptor >= 0 else { throw FileError(errno, opening: path, flags, action) }
         self.descriptor = descriptor
         self.path = path
     }
@@ -84,6 +88,43 @@ package struct OpenFile: ~Copyable {
     /// Returns when what was written is on the disk.
     package func sync() throws(FileError) {
         guard fsync(self.descriptor) == 0 else { throw FileError(errno, self.path, "written") }
+    }
+
+    /// Returns when all that was written to the file's volume is on the disk, names in directories included.
+    func syncVolume() throws(FileError) {
+        let code = linux_files_sync_volume(self.descriptor)
+        guard code == 0 else { throw FileError(code, self.path, "written") }
+    }
+
+    /// The names in an open directory, in no order, without `.` and `..`.
+    ///
+    /// - Throws: ``FileError``, also when there are more than the limit.
+    func names(limit: Int) throws(FileError) -> [String] {
+        // One of its own, since the place in the directory is the open file's.
+        let copy = unsafe openat(self.descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard copy >= 0 else { throw FileError(errno, self.path, "read") }
+        guard let stream = unsafe fdopendir(copy) else {
+            let code = errno
+            close(copy)
+            throw FileError(code, self.path, "read")
+        }
+        defer { unsafe closedir(stream) }
+        var names: [String] = []
+        while true {
+            errno = 0
+            guard let entry = unsafe readdir(stream) else {
+                guard errno == 0 else { throw FileError(errno, self.path, "read") }
+                return names
+            }
+            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            guard name != ".", name != ".." else { continue }
+            guard names.count < limit else {
+                throw FileError(.tooLong, self.path, "holds more than \(limit) files")
+            }
+            names.append(name)
+        }
     }
 }
 

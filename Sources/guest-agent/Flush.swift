@@ -15,7 +15,8 @@ struct Flush: AsyncParsableCommand {
         abstract: "Delivers all that waits in this guest, also of commands that were interrupted.",
         discussion: """
             A spool that a running agent uses is left to it, and named. The exit status is 0 when nothing waits any more \
-            in the others, 75 when something still does after the timeout. A signal ends the wait.
+            in the others, 75 when something still does after the timeout, 71 when nothing was tried because the system has \
+            no thread or descriptor left. A signal ends the wait.
             """)
 
     @OptionGroup var options: SpoolOptions
@@ -67,7 +68,7 @@ struct Flush: AsyncParsableCommand {
         } else if try FileStatus.of(try settings.string("spool.directory")) == nil {
             return []
         }
-        return try self.options.places(settings).paths
+        return try self.options.places(settings, forChanging: true).paths
     }
 }
 

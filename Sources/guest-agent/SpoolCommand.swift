@@ -94,7 +94,7 @@ struct SpoolRetry: AsyncParsableCommand {
 
     func run() async throws {
         try await GuestAgentExit.mapErrors {
-            let places = try await self.options.places()
+            let places = try await self.options.places(forChanging: true)
             var missing = Set(self.messageIDs)
             var found: [(path: String, sequences: [Int64])] = []
             for path in places.paths {

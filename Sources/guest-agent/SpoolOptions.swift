@@ -19,10 +19,12 @@ struct SpoolOptions: ParsableArguments {
         let paths: [String]
     }
 
+    /// - Parameter forChanging: whether spools will be changed, which nobody else may be able to then.
     /// - Throws: ``OutboxError`` with ``OutboxError/Code/noSpool`` when there is no such directory.
-    func places(_ settings: Settings) throws -> Places {
+    func places(_ settings: Settings, forChanging: Bool = false) throws -> Places {
         if let spool = self.spool { return Places(directory: spool, paths: [spool]) }
         let directory = try settings.string("spool.directory")
+        if forChanging { SpoolSlots(directory).closeToOthers() }
         do {
             return Places(directory: directory, paths: try SpoolSlots(directory).existing())
         } catch let error {
@@ -31,7 +33,9 @@ struct SpoolOptions: ParsableArguments {
     }
 
     /// The places, by settings of which none is required.
-    func places() async throws -> Places { try self.places(await self.settings.load(required: false)) }
+    func places(forChanging: Bool = false) async throws -> Places {
+        try self.places(await self.settings.load(required: false), forChanging: forChanging)
+    }
 }
 
 /// Which outcomes a command is about.

@@ -53,13 +53,22 @@ struct SpoolLinksTests {
         }
     }
 
-    @Test(
-        "A directory that others can write in is refused, with the command that makes it right",
-        arguments: [0o777, 0o775])
+    @Test("A directory of one's own that others can write in is closed to them", arguments: [0o777, 0o775, 0o2770])
     func openDirectory(mode: mode_t) async throws {
         try await SpoolFixture.with { fixture in
             try FileManager.default.createDirectory(atPath: fixture.directory, withIntermediateDirectories: true)
             try #require(chmod(fixture.directory, mode) == 0)
+            _ = try await fixture.fill(1)
+            let status = try #require(try FileStatus.of(fixture.directory))
+            #expect(status.mode & 0o7777 == mode & ~0o022)
+        }
+    }
+
+    @Test("A directory that is meant for everybody is refused, with the command that makes it right")
+    func stickyDirectory() async throws {
+        try await SpoolFixture.with { fixture in
+            try FileManager.default.createDirectory(atPath: fixture.directory, withIntermediateDirectories: true)
+            try #require(chmod(fixture.directory, 0o1777) == 0)
             let error = await self.refusal(fixture)
             #expect(error?.code == .notWritable && error?.description.contains("chmod go-w") == true)
             #expect(try FileManager.default.contentsOfDirectory(atPath: fixture.directory).isEmpty)

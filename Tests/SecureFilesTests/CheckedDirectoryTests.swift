@@ -10,19 +10,87 @@ struct CheckedDirectoryTests {
         #expect(throws: FileError.self, "\(path)") { try CheckedDirectory(path, for: .writing) }
     }
 
-    @Test("A directory that others may write in is refused for writing, and may be read")
+    @Test("A directory of one's own that others may write in is closed to them for writing, and may be read as it is")
     func openToOthers() throws {
         try TestDirectory.with { directory in
-            for mode in [0o777, 0o770, 0o1777, 0o722] {
+            for mode in [0o777, 0o770, 0o2770, 0o722, 0o700, 0o750, 0o755] {
+                let path = directory.path("\(mode)")
                 try directory.make("\(mode)", mode: mode)
-                let error = self.refusal(directory.path("\(mode)"))
-                #expect(error?.kind == .exposed && error?.clause.contains("chmod go-w") == true)
-                _ = try CheckedDirectory(directory.path("\(mode)"), for: .reading)
+                _ = try CheckedDirectory(path, for: .reading)
+                #expect(try directory.mode("\(mode)") == mode_t(mode))
+                _ = try CheckedDirectory(path, for: .writing)
+                #expect(try directory.mode("\(mode)") == mode_t(mode) & ~0o022)
             }
-            for mode in [0o700, 0o750, 0o755] {
-                try directory.make("\(mode)", mode: mode)
-                _ = try CheckedDirectory(directory.path("\(mode)"), for: .writing)
+        }
+    }
+
+    @Test("A directory that is meant for everybody is refused and stays so")
+    func sticky() throws {
+        try TestDirectory.with { directory in
+            try directory.make("open", mode: 0o1777)
+            let error = self.refusal(directory.path("open"))
+            #expect(error?.kind == .exposed && error?.clause.contains("chmod go-w") == true)
+            #expect(try directory.mode("open") == 0o1777)
+            _ = try CheckedDirectory(directory.path("open"), for: .reading)
+        }
+    }
+
+    @Test("With a directory that is closed its files that others could write become its owner's alone")
+    func openFiles() throws {
+        try TestDirectory.with { directory in
+            try directory.make("spool", mode: 0o700)
+            for (name, mode) in [("shared", 0o660), ("open", 0o666), ("readable", 0o644), ("own", 0o600)] {
+                try directory.write("text", to: "spool/\(name)", mode: mode)
             }
+            try directory.write("text", to: "elsewhere", mode: 0o666)
+            try directory.link("spool/link", to: "../elsewhere")
+            try directory.setMode(0o2770, "spool")
+            _ = try CheckedDirectory(directory.path("spool"), for: .writing)
+            for (name, mode) in [("shared", 0o600), ("open", 0o600), ("readable", 0o644), ("own", 0o600)] {
+                #expect(try directory.mode("spool/\(name)") == mode_t(mode), "\(name)")
+            }
+            #expect(try directory.mode("elsewhere") == 0o666)
+        }
+    }
+
+    @Test(
+        "A directory with a file of another user is not closed, but refused with that file's name",
+        .enabled(if: isSuperuser))
+    func planted() throws {
+        try TestDirectory.with { directory in
+            try directory.make("spool", mode: 0o770)
+            try directory.write("text", to: "spool/planted")
+            try #require(chown(directory.path("spool/planted"), 65_534, 65_534) == 0)
+            let error = self.refusal(directory.path("spool"))
+            #expect(
+                error?.kind == .exposed && error?.clause.contains("planted in it belongs to the user 65534") == true)
+            #expect(try directory.mode("spool") == 0o770)
+            // Nor is it used where somebody has closed the directory by hand.
+            try directory.setMode(0o700, "spool")
+            let spool = try CheckedDirectory(directory.path("spool"), for: .writing)
+            for refused in [
+                #expect(throws: FileError.self) { _ = try spool.openForReading("planted") },
+                #expect(throws: FileError.self) { _ = try spool.openForChanging("planted") },
+                #expect(throws: FileError.self) { try spool.checkOpensByPath("planted") },
+            ] { #expect(refused?.kind == .exposed) }
+        }
+    }
+
+    @Test("A file with a second name is not used: it may have been put there while others could write")
+    func hardLinks() throws {
+        try TestDirectory.with { directory in
+            try directory.write("precious", to: "victim", mode: 0o640)
+            try directory.make("spool", mode: 0o770)
+            try #require(link(directory.path("victim"), directory.path("spool/file")) == 0)
+            let spool = try CheckedDirectory(directory.path("spool"), for: .writing)
+            for refused in [
+                #expect(throws: FileError.self) { _ = try spool.openForReading("file") },
+                #expect(throws: FileError.self) { _ = try spool.openForChanging("file") },
+                #expect(throws: FileError.self) { try spool.checkOpensByPath("file") },
+            ] { #expect(refused?.kind == .exposed && refused?.clause.contains("hard link") == true) }
+            #expect(try directory.mode("victim") == 0o640)
+            try #require(unlink(directory.path("victim")) == 0)
+            _ = try spool.openForChanging("file")
         }
     }
 
@@ -45,6 +113,9 @@ struct CheckedDirectoryTests {
             try directory.make("open", mode: 0o777)
             try directory.make("open/own")
             #expect(self.refusal(directory.path("open/own"))?.clause.contains("every user") == true)
+            // One's own group too: others may be in it.
+            try directory.setMode(0o770, "open")
+            #expect(self.refusal(directory.path("open/own"))?.clause.contains("group \(getegid())") == true)
             try directory.setMode(0o1777, "open")
             _ = try CheckedDirectory(directory.path("open/own"), for: .writing)
         }
@@ -66,7 +137,8 @@ struct CheckedDirectoryTests {
                 #expect(opened.status.isSameFile(as: real), "\(name)")
             }
             #expect(self.refusal(directory.path("unsafe"))?.kind == .exposed)
-            #expect(self.refusal(directory.path("loop"))?.kind == .wrongKind)
+            let loop = self.refusal(directory.path("loop"))
+            #expect(loop?.kind == .wrongKind && loop?.clause.contains("circle of symbolic links") == true)
             guard isSuperuser else { return }
             // In a directory where others may make links, only ours lead on.
             try directory.setMode(0o1777, "open")
@@ -92,7 +164,12 @@ struct CheckedDirectoryTests {
             #expect(try CheckedDirectory.make(directory.path("new")))
             #expect(try directory.mode("new") == 0o700)
             #expect(try !CheckedDirectory.make(directory.path("new")))
-            #expect(throws: FileError.self) { try CheckedDirectory.make(directory.path("none/below")) }
+            for (path, reason) in [
+                ("none/below", "does not exist; make that first"), ("file/below", "is no directory"),
+            ] {
+                let error = #expect(throws: FileError.self) { try CheckedDirectory.make(directory.path(path)) }
+                #expect(error?.clause.contains(reason) == true, "\(path): \(error?.clause ?? "")")
+            }
         }
     }
 

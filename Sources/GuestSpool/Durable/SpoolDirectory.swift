@@ -66,7 +66,7 @@ struct SpoolDirectory: Sendable, Hashable {
         } catch {
             switch error.kind {
             case .missing: throw OutboxError(.noSpool, "There is no directory \(self.path).")
-            case .wrongKind where error.path == self.path:
+            case .wrongKind where error.path == self.path && error.code == ENOTDIR:
                 throw OutboxError(.noSpool, "\(self.path) is no directory.")
             case .wrongKind where error.path == self.file:
                 throw OutboxError(.noSpool, "\(self.path) holds no spool: \(error)")
@@ -96,7 +96,7 @@ struct SpoolDirectory: Sendable, Hashable {
     func error(_ error: FileError) -> OutboxError {
         switch error.kind {
         case .diskFull: OutboxError(.diskFull, "The disk of the spool \(self.path) is full; make room on it.")
-        case .wrongKind where error.path == self.path:
+        case .wrongKind where error.path == self.path && error.code == ENOTDIR:
             OutboxError(
                 .notWritable, "The spool's path \(self.path) is a file; name a directory, which may be missing.")
         case .exposed where error.path == self.path:
