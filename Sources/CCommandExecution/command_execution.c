@@ -4,13 +4,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -324,13 +327,45 @@ static void *pass_through(void *lock) {
     return NULL;
 }
 
+// How many threads this process has; 0 where the system does not say.
+static int thread_count(void) {
+    DIR *directory = opendir("/proc/self/task");
+    int count = 0;
+    if (!directory) {
+        return 0;
+    }
+    struct dirent *entry;
+    while ((entry = readdir(directory))) {
+        count += entry->d_name[0] != '.';
+    }
+    closedir(directory);
+    return count;
+}
+
+// pthread_join() returns a moment before the kernel stops counting a thread. It leaves this directory after it has left the limits.
+static int wait_for_thread_count(int count) {
+    enum { pause = 1000, pauses = 10000 };
+    int index = 0;
+    if (count == 0) {
+        usleep(20 * pause);
+        return 0;
+    }
+    while (thread_count() > count) {
+        if (++index > pauses) {
+            return EAGAIN;
+        }
+        usleep(pause);
+    }
+    return 0;
+}
+
 int command_check_threads(int count) {
     pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     pthread_t *threads = calloc((size_t)count, sizeof *threads);
     if (!threads) {
         return ENOMEM;
     }
-    int error = 0, made = 0;
+    int error = 0, made = 0, before = thread_count();
     // None ends before all are made.
     pthread_mutex_lock(&lock);
     while (made < count && !(error = pthread_create(&threads[made], NULL, pass_through, &lock))) {
@@ -341,7 +376,30 @@ int command_check_threads(int count) {
         pthread_join(threads[index], NULL);
     }
     free(threads);
-    return error;
+    return error ? error : wait_for_thread_count(before);
+}
+
+int command_check_address_space(int threads) {
+    enum { heap = 128 << 20 };
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+        return 0;
+    }
+    // Each thread's own arena would take 64 MiB of addresses.
+    mallopt(M_ARENA_MAX, 1);
+    pthread_attr_t attributes;
+    size_t stack = 8 << 20;
+    if (pthread_attr_init(&attributes) == 0) {
+        pthread_attr_getstacksize(&attributes, &stack);
+        pthread_attr_destroy(&attributes);
+    }
+    size_t length = heap + (size_t)threads * stack;
+    void *addresses = mmap(NULL, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (addresses == MAP_FAILED) {
+        return errno;
+    }
+    munmap(addresses, length);
+    return 0;
 }
 
 int command_check_descriptors(int count) {
@@ -377,8 +435,10 @@ void command_empty_directory(int directory) {
         }
         return;
     }
+    // From now on nobody else can add to it. What others have put there may be more than is worth the time.
+    fchmod(directory, 0700);
     struct dirent *entry;
-    while ((entry = readdir(stream))) {
+    for (int count = 0; count < command_emptying_limit && (entry = readdir(stream)); count++) {
         // It fails for directories.
         unlinkat(directory, entry->d_name, 0);
     }

@@ -9,8 +9,10 @@ package enum CallerInheritance {
     /// Returns whether the caller ignores the signal, as `nohup` does with SIGHUP, so that this program is to ignore it too.
     package static func ignores(_ signal: Int32) -> Bool { command_was_ignored(signal) }
 
-    /// Finds out whether so many threads more can be made (a limit of processes counts threads too), and so many descriptors.
+    /// Finds out whether so many threads more can be made (a limit of processes counts threads too, one of addresses their
+    /// stacks), and so many descriptors. To be called before there is a thread beside the main thread.
     package static func checkRoom(threads: Int, descriptors: Int) throws(Errno) {
+        try check(command_check_address_space(Int32(threads)))
         try check(command_check_threads(Int32(threads)))
         try check(command_check_descriptors(Int32(descriptors)))
     }

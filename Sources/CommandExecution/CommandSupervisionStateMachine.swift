@@ -47,7 +47,15 @@ package struct CommandSupervisionStateMachine: Sendable {
     package mutating func ended(now: ContinuousClock.Instant) { self.state = .ended(now) }
 
     /// No command has started, and none will.
-    package mutating func notStarted() { self.state = .withoutCommand }
+    ///
+    /// - Returns: what to do about the signals that have come for it.
+    package mutating func notStarted() -> Action {
+        defer { self.state = .withoutCommand }
+        switch self.state {
+        case .preparing(let pending), .starting(let pending): return pending.isEmpty ? .none : .stopWaiting
+        case .running, .ended, .withoutCommand: return .none
+        }
+    }
 
     /// A signal has come.
     ///

@@ -35,7 +35,10 @@ package final class CommandSupervisor: Sendable {
     package func operationBegins() { self.state.withLockedValue { $0.machine.operationBegins() } }
 
     /// No command will be run; from now on a signal ends the wait for a conductor.
-    package func forgo() { self.state.withLockedValue { $0.machine.notStarted() } }
+    package func forgo() {
+        let (action, stopWaiting) = self.state.withLockedValue { ($0.machine.notStarted(), $0.stopWaiting) }
+        if action == .stopWaiting { stopWaiting() }
+    }
 
     /// Sets what is done at a signal that is not for the command.
     package func whenToStopWaiting(_ body: @escaping @Sendable () -> Void) {
@@ -98,7 +101,7 @@ package final class CommandSupervisor: Sendable {
             arguments[0], &arguments, request.variable.name, value, request.standardError.rawValue, &process)
         try? request.standardError.close()
         guard number == 0 else {
-            self.state.withLockedValue { $0.machine.notStarted() }
+            self.forgo()
             request.continuation.resume(returning: .failure(Errno(rawValue: number)))
             return nil
         }

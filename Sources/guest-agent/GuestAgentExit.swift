@@ -5,11 +5,13 @@ import SecureFiles
 import Settings
 
 /// How the program's own commands end (Docs/operations.md): 0 when all went well, 64 for wrong arguments, 65 for a message
-/// that no spool holds, 73 for a file that cannot be written, 74 for a spool that cannot be read, 75 when something still
+/// that no spool holds, 71 when there is no room for the program's threads and descriptors (`exec`: 75), 73 for a file that cannot be written, 74 for a spool that cannot be read, 75 when something still
 /// waits or there is no room now, 78 for a configuration or directory that cannot be used, 1 for anything else.
 enum GuestAgentExit {
     /// `EX_DATAERR` of sysexits.h.
     static let data = ExitCode(65)
+    /// `EX_OSERR` of sysexits.h: nothing was tried. A timer that takes 75 for a success is to notice it.
+    static let noResources = ExitCode(71)
     /// `EX_CANTCREAT` of sysexits.h.
     static let cannotCreate = ExitCode(73)
     /// `EX_IOERR` of sysexits.h.

@@ -24,7 +24,7 @@ enum Main {
                     try ResourceDemand.reserve()
                 } catch {
                     GuestAgentExit.say(ResourceDemand.message(error))
-                    throw GuestAgentExit.temporary
+                    throw GuestAgentExit.noResources
                 }
                 Self.start(command)
                 dispatchMain()

@@ -63,7 +63,18 @@ struct CommandSupervisionStateMachineTests {
     func notStarted() {
         var machine = CommandSupervisionStateMachine()
         machine.operationBegins()
-        machine.notStarted()
+        #expect(machine.notStarted() == .none)
         #expect(machine.received(self.terminate, isFromTerminal: false, now: self.start) == .stopWaiting)
+    }
+
+    @Test("A signal that came before a start that failed ends the wait too", arguments: [false, true])
+    func pendingAtFailedStart(isBlocked: Bool) {
+        var machine = CommandSupervisionStateMachine()
+        if !isBlocked { machine.operationBegins() }
+        let action = machine.received(self.terminate, isFromTerminal: false, isBlocked: isBlocked, now: self.start)
+        #expect(action == .none)
+        machine.operationBegins()
+        #expect(machine.notStarted() == .stopWaiting)
+        #expect(machine.notStarted() == .none, "once")
     }
 }

@@ -62,6 +62,23 @@ struct EndFieldsFileTests {
         }
     }
 
+    @Test("What others have put beside the file is removed, a thousand names at most, and they can add none meanwhile")
+    func flooded() throws {
+        let parent = FileManager.default.temporaryDirectory.appending(path: "fields-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: parent) }
+        let file = try EndFieldsFile(in: Array(parent.utf8))
+        let directory = (self.path(file) as NSString).deletingLastPathComponent
+        for number in 1...1500 { try #require(mknod("\(directory)/\(number)", S_IFREG | 0o600, 0) == 0) }
+        file.remove()
+        let rest = try FileManager.default.contentsOfDirectory(atPath: directory).count
+        // The two names that every directory has count too.
+        #expect((500...502).contains(rest), "\(rest)")
+        var status = stat()
+        try #require(stat(directory, &status) == 0)
+        #expect(status.st_mode & 0o7777 == 0o700)
+    }
+
     @Test("Others can write to the directory, and cannot list it")
     func mode() throws {
         try self.withFile { _, path in

@@ -62,8 +62,12 @@ int standard_error_keeper_start(int data, int control);
 // Writes all of the bytes, and waits while a descriptor that does not block has no room.
 int command_write(int descriptor, const void *bytes, size_t count);
 
-// Finds out whether so many threads more can be made.
+// Finds out whether so many threads more can be made. When it returns 0, the kernel counts none of those that were made for that.
 int command_check_threads(int count);
+
+// Finds out whether a limit of addresses (RLIMIT_AS) leaves room for the stacks of so many threads and for a heap. Where there is one,
+// the threads share a heap from then on.
+int command_check_address_space(int threads);
 
 // Finds out whether so many descriptors more can be opened.
 int command_check_descriptors(int count);
@@ -71,7 +75,10 @@ int command_check_descriptors(int count);
 // Whether the file is on a file system that programs cannot be run from.
 bool command_is_on_noexec_volume(const char *path);
 
-// Removes every file in the directory, but no directory in it.
+enum { command_emptying_limit = 1000 };
+
+// Takes the right to write in the directory from others, and removes the files in it, but no directory. Of more than the limit
+// some stay.
 void command_empty_directory(int directory);
 
 #endif
