@@ -36,82 +36,118 @@ struct GuestAgentInheritanceTests {
     private static let prctl = "import ctypes; prctl = ctypes.CDLL(None).prctl"
     private static func status(_ fields: String) -> String { "grep -E \"^(\(fields)):\" /proc/self/status" }
 
-    static let properties = [
-        Property("the nice value", setup: "set -- nice -n 7 \"$@\"", probe: "nice", expected: "7"),
-        Property("the working directory", setup: "cd /usr/bin", probe: "pwd -P", expected: "/usr/bin"),
-        Property("the root directory", setup: "", probe: "readlink /proc/self/root", expected: "/"),
-        Property("the umask", setup: "umask 0137", probe: "umask", expected: "0137"),
+    static let properties =
+        [
+            Property("the nice value", setup: "set -- nice -n 7 \"$@\"", probe: "nice", expected: "7"),
+            Property("the working directory", setup: "cd /usr/bin", probe: "pwd -P", expected: "/usr/bin"),
+            Property("the umask", setup: "umask 0137", probe: "umask", expected: "0137"),
+            Property(
+                "limits", setup: "ulimit -c 0; ulimit -S -n 211; ulimit -S -s 4096; ulimit -f 999999",
+                probe: "cat /proc/self/limits", expected: "211"),
+            // Shells change masks and the disposition of SIGCHLD themselves.
+            Property(
+                "the signal mask",
+                python: "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [1, 10, 15, 17, 20, 40])",
+                command: ["grep", "-E", "^SigBlk", "/proc/self/status"], expected: "0000008000094201"),
+            Property(
+                "ignored signals",
+                python: "import signal; [signal.signal(n, signal.SIG_IGN) for n in [1, 2, 3, 10, 14, 15, 17, 20, 40]]",
+                command: ["grep", "-E", "^SigIgn", "/proc/self/status"], expected: "1097207"),
+            Property(
+                "pending signals",
+                python: "import os, signal; signal.pthread_sigmask(signal.SIG_BLOCK, [10]); os.kill(os.getpid(), 10)",
+                command: ["python3", "-c", "import signal; print(signal.sigwait([10]))"], expected: "10"),
+            Property(
+                "the alarm clock",
+                python: "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [14]); signal.alarm(1)",
+                command: ["python3", "-c", "import signal; print(signal.sigwait([14]))"], expected: "14"),
+            Property(
+                "the process group and the session", setup: "export CALLER=$$",
+                probe: """
+                    for id in pgid sid; do [ $(ps -o $id= -p $$) = $(ps -o $id= -p $CALLER) ] && echo same $id; done
+                    """, expected: "same sid"),
+            Property(
+                "the controlling terminal",
+                setup: "set -- script --quiet --return --command \"$(printf \"%s\" \"$COMMAND\")\" /dev/null",
+                probe: "tty </dev/tty >/dev/null && ps -o stat= -p $$ | grep -o +", expected: "+"),
+            Property(
+                "locks of open files", setup: "cd \"$WORK\"; exec 9>lock; flock 9",
+                probe: "flock -n 9 && echo ours; flock -n lock true || echo locked", expected: "locked"),
+            Property(
+                "descriptors", setup: "exec 2>/dev/null; exec 5</etc/passwd 7>>\"$WORK/file\" 9</dev/zero",
+                probe: """
+                    head -c 4 <&5; echo; echo text >&7
+                    for file in /proc/$$/fd/*; do
+                    case ${file##*/} in 2) ;; *) echo ${file##*/} $(readlink $file | tr -d 0-9) ;; esac; done
+                    """, expected: "9 /dev/zero"),
+            Property(
+                "closed standard streams", setup: "exec 3>&1 </dev/null <&- >&-",
+                probe: "for file in 0 1; do [ -e /proc/$$/fd/$file ] || echo $file is closed >&3; done",
+                expected: "1 is closed"),
+            Property(
+                "the score for the out-of-memory killer", setup: "echo 345 >/proc/self/oom_score_adj",
+                probe: "cat /proc/self/oom_score_adj", expected: "345"),
+            Property(
+                "the scheduling policy", setup: "set -- chrt --batch 0 \"$@\"", probe: "chrt -p $$ | sed \"s/.*: //\"",
+                expected: "SCHED_BATCH"),
+            Property(
+                "the I/O priority", setup: "set -- ionice -c 2 -n 6 \"$@\"", probe: "ionice -p $$",
+                expected: "best-effort: prio 6"),
+            Property(
+                "processors", setup: "set -- taskset --cpu-list \(Self.lastProcessor) \"$@\"",
+                probe: Self.status("Cpus_allowed_list"), expected: "Cpus_allowed_list:\t\(Self.lastProcessor)"),
+            Property(
+                "users, groups and capabilities", setup: "set -- setpriv --no-new-privs \"$@\"",
+                probe: Self.status("Uid|Gid|Groups|Cap.*|NoNewPrivs|Seccomp"), expected: "NoNewPrivs:\t1"),
+            Property(
+                "the signal at the parent's end", python: "\(Self.prctl); prctl(1, 12)",
+                probe: """
+                    exec python3 -c "import ctypes; x = ctypes.c_int(); ctypes.CDLL(None).prctl(2, ctypes.byref(x)); print(x.value)"
+                    """, expected: "12"),
+            Property(
+                "the timers' slack", python: "\(Self.prctl); prctl(29, 123456)",
+                probe: "exec python3 -c \"import ctypes; print(ctypes.CDLL(None).prctl(30))\"", expected: "123456"),
+            Property(
+                "what a core dump holds", setup: "echo 0x7f >/proc/self/coredump_filter",
+                probe: "cat /proc/self/coredump_filter", expected: "0000007f"),
+        ] + (Namespaces.canMount ? Self.propertiesOfNamespaces : [])
+
+    /// The last of those that this process may use: another than a program without any choice would begin with.
+    private static let lastProcessor = {
+        let text = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+        let list = text.split(separator: "\n").first { $0.hasPrefix("Cpus_allowed_list:") } ?? "0"
+        return list.split { !$0.isNumber }.last.map(String.init) ?? "0"
+    }()
+
+    /// What only root can set, and not in every container.
+    private static let propertiesOfNamespaces = [
+        // A directory with what is in the present one, and a file more. Not in a namespace of its own, which would keep volumes of
+        // other tests mounted.
         Property(
-            "limits", setup: "ulimit -c 0; ulimit -S -n 211; ulimit -S -s 4096; ulimit -f 999999",
-            probe: "cat /proc/self/limits", expected: "211"),
-        // Shells change masks and the disposition of SIGCHLD themselves.
+            "the root directory",
+            setup: """
+                set -- sh -c '
+                    AGENT=$1; shift; root=$WORK/root
+                    mkdir -p "$root" && mount -t tmpfs none "$root" || exit 1
+                    trap "umount --recursive --lazy \"$root\"" EXIT
+                    cd "$root" && touch another-root || exit 1
+                    for name in bin lib lib64 sbin usr etc opt dev proc tmp; do
+                        if [ -L "/$name" ]; then cp -P "/$name" .
+                        elif [ -d "/$name" ]; then mkdir "$name" && mount --bind "/$name" "$name" || exit 1
+                        fi
+                    done
+                    for path in "$AGENT" "$WORK"; do
+                        mkdir -p ".$path" && mount --bind "$path" ".$path" || exit 1
+                    done
+                    chroot . "$@"' sh \(URL(filePath: Program.guestAgent.path).deletingLastPathComponent().path) "$@"
+                """, probe: "ls -d /another-root; pwd", expected: "/another-root"),
         Property(
-            "the signal mask",
-            python: "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [1, 10, 15, 17, 20, 40])",
-            command: ["grep", "-E", "^SigBlk", "/proc/self/status"], expected: "0000008000094201"),
-        Property(
-            "ignored signals",
-            python: "import signal; [signal.signal(n, signal.SIG_IGN) for n in [1, 2, 3, 10, 14, 15, 17, 20, 40]]",
-            command: ["grep", "-E", "^SigIgn", "/proc/self/status"], expected: "1097207"),
-        Property(
-            "pending signals",
-            python: "import os, signal; signal.pthread_sigmask(signal.SIG_BLOCK, [10]); os.kill(os.getpid(), 10)",
-            command: ["python3", "-c", "import signal; print(signal.sigwait([10]))"], expected: "10"),
-        Property(
-            "the alarm clock", python: "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [14]); signal.alarm(1)",
-            command: ["python3", "-c", "import signal; print(signal.sigwait([14]))"], expected: "14"),
-        Property(
-            "the process group and the session", setup: "export CALLER=$$",
-            probe: """
-                for id in pgid sid; do [ $(ps -o $id= -p $$) = $(ps -o $id= -p $CALLER) ] && echo same $id; done
-                """, expected: "same sid"),
-        Property(
-            "the controlling terminal",
-            setup: "set -- script --quiet --return --command \"$(printf \"%s\" \"$COMMAND\")\" /dev/null",
-            probe: "tty </dev/tty >/dev/null && ps -o stat= -p $$ | grep -o +", expected: "+"),
-        Property(
-            "locks of open files", setup: "cd \"$WORK\"; exec 9>lock; flock 9",
-            probe: "flock -n 9 && echo ours; flock -n lock true || echo locked", expected: "locked"),
-        Property(
-            "descriptors", setup: "exec 2>/dev/null; exec 5</etc/passwd 7>>\"$WORK/file\" 9</dev/zero",
-            probe: """
-                head -c 4 <&5; echo; echo text >&7
-                for file in /proc/$$/fd/*; do
-                case ${file##*/} in 2) ;; *) echo ${file##*/} $(readlink $file | tr -d 0-9) ;; esac; done
-                """, expected: "9 /dev/zero"),
-        Property(
-            "closed standard streams", setup: "exec 3>&1 </dev/null <&- >&-",
-            probe: "for file in 0 1; do [ -e /proc/$$/fd/$file ] || echo $file is closed >&3; done",
-            expected: "1 is closed"),
-        Property(
-            "the score for the out-of-memory killer", setup: "echo 345 >/proc/self/oom_score_adj",
-            probe: "cat /proc/self/oom_score_adj", expected: "345"),
-        Property(
-            "the scheduling policy", setup: "set -- chrt --batch 0 \"$@\"", probe: "chrt -p $$ | sed \"s/.*: //\"",
-            expected: "SCHED_BATCH"),
-        Property(
-            "the I/O priority", setup: "set -- ionice -c 2 -n 6 \"$@\"", probe: "ionice -p $$",
-            expected: "best-effort: prio 6"),
-        Property(
-            "processors", setup: "set -- taskset 1 \"$@\"", probe: Self.status("Cpus_allowed_list"),
-            expected: "Cpus_allowed_list:\t0"),
-        Property(
-            "users, groups and capabilities", setup: "set -- setpriv --no-new-privs \"$@\"",
-            probe: Self.status("Uid|Gid|Groups|Cap.*|NoNewPrivs|Seccomp"), expected: "NoNewPrivs:\t1"),
-        Property(
-            "the signal at the parent's end", python: "\(Self.prctl); prctl(1, 12)",
-            probe: """
-                exec python3 -c "import ctypes; x = ctypes.c_int(); ctypes.CDLL(None).prctl(2, ctypes.byref(x)); print(x.value)"
-                """, expected: "12"),
-        Property(
-            "the timers' slack", python: "\(Self.prctl); prctl(29, 123456)",
-            probe: "exec python3 -c \"import ctypes; print(ctypes.CDLL(None).prctl(30))\"", expected: "123456"),
-        Property(
-            "what a core dump holds", setup: "echo 0x7f >/proc/self/coredump_filter",
-            probe: "cat /proc/self/coredump_filter", expected: "0000007f"),
-        Property(
-            "the cgroup and namespaces", setup: "", probe: "cat /proc/self/cgroup; readlink /proc/self/ns/*",
-            expected: "mnt:"),
+            "namespaces",
+            setup: """
+                set -- unshare --uts --ipc --net --cgroup sh -c '
+                    hostname inherited; CALLER="$(readlink /proc/self/ns/*)"; export CALLER; exec "$@"' sh "$@"
+                """, probe: "hostname; [ \"$(readlink /proc/self/ns/*)\" = \"$CALLER\" ] && echo the same",
+            expected: "inherited"),
     ]
 
     /// What the probe prints, as the command of `prefix`.
