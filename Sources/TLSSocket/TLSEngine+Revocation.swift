@@ -1,7 +1,8 @@
 import CConductorOpenSSL
 import Glibc
 
-// Whether the peer's certificate is made for a peer's, and whether it is revoked: asked once its chain is known to be genuine: strangers have nothing looked up.
+// Whether the peer's certificate is made for a peer's role, and whether it is revoked. Both are asked only once its chain is known to be
+// genuine, so that strangers have nothing looked up.
 extension TLSEngine {
     /// Takes the place of OpenSSL's verification, which it does first. What it leaves in the store's context decides which alert
     /// the peer hears.

@@ -54,7 +54,7 @@ extension TLSHandler {
 
     /// Cuts the connection when its chain has expired, and looks again later when it has not.
     private func lookAtExpiry(_ notAfter: Int64, context: ChannelHandlerContext) {
-        let left = notAfter - Int64(time(nil))
+        let left = notAfter - self.calendar()
         guard left >= 0 else {
             self.cut(context: context, Self.expiredError)
             return

@@ -1,4 +1,5 @@
 package import EventLoopFairness
+import Glibc
 package import NIOCore
 import NIOTLS
 
@@ -50,6 +51,8 @@ package final class TLSHandler: ChannelDuplexHandler {
     /// Where the connection registers, to be cut should its peer be revoked.
     let live: LiveTLSContext?
     var registration: UInt64?
+    /// The time of the calendar, in seconds since 1970 (UTC); another one in tests.
+    var calendar: () -> Int64 = { Int64(time(nil)) }
     /// When to see whether the peer's certificates have expired.
     var expiryLook: Scheduled<Void>?
     /// Where a server takes the steps of its handshakes; nil to take them here.
@@ -220,15 +223,15 @@ package final class TLSHandler: ChannelDuplexHandler {
         self.readOn(context: context)
     }
 
-    /// Reads for itself where nobody above would ask again. Not while the peer takes nothing: a message of the protocol may
-    /// have to be answered, and answers that nobody takes pile up.
+    /// Reads for itself where no handler above would ask again. Not while the peer takes nothing: a message of the protocol may
+    /// have to be answered, and answers that are not taken pile up.
     func readOn(context: ChannelHandlerContext) {
         guard context.channel.isWritable, self.isReading else { return }
         switch self.state {
         case .handshaking, .closing:
             context.read()
         case .active:
-            // The read that was asked for went into a record that is not whole yet. With autoRead off nobody would ask
+            // The read that was asked for went into a record that is not whole yet. With autoRead off no handler would ask
             // again, for want of an answer.
             if self.readWanted { context.read() }
         case .idle, .finishing, .closed:

@@ -79,6 +79,23 @@ struct TrustAnchorTests {
         #expect(missing?.code == .revocationListRefused)
     }
 
+    @Test("A root that has expired needs no list beside the issuing authority; what its list names is revoked still")
+    func expiredRoot() throws {
+        let root = try CertificateAuthority.root("old root", validity: TestIdentities.yesterday)
+        let issuing = try root.issueAuthority("issuing")
+        let guest = try issuing.issueClient(commonName: "guest", validity: .days(1))
+        let own = try issuing.revocationList(validity: .days(1))
+        for bundle in [[root, issuing], [issuing, root]] {
+            #expect(try self.handshake(self.server(bundle, lists: [own]), guest: guest) == nil)
+        }
+        // A list that has expired with it says nothing that would keep guests out either.
+        let ended = try root.revocationList(validity: TestIdentities.yesterday)
+        #expect(try self.handshake(self.server([root, issuing], lists: [ended, own]), guest: guest) == nil)
+        let revoking = try root.revocationList(revoking: [issuing.certificatePEM], validity: TestIdentities.yesterday)
+        let error = try self.handshake(self.server([root, issuing], lists: [revoking, own]), guest: guest)
+        #expect(error?.message.contains("revoked") == true && error?.message.contains("CN=issuing") == true)
+    }
+
     /// The number of an authority is its issuer's, and says nothing in its own list.
     @Test("A trusted authority is not revoked by its own list, where another certificate has its number")
     func sameNumber() throws {

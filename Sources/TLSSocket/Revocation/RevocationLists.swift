@@ -47,8 +47,8 @@ package final class RevocationLists: Sendable {
             guard Self.maySignLists(root) else {
                 throw TLSError(
                     .revocationListRefused,
-                    "\(subject) of \(authorities.name) may not sign revocation lists (its keyUsage lacks cRLSign), so nobody of"
-                        + " it could be let in; have it issued with cRLSign")
+                    "\(subject) of \(authorities.name) may not sign revocation lists (its keyUsage lacks cRLSign), so none of its"
+                        + " peers could be let in; have it issued with cRLSign")
             }
             guard lists.contains(where: { $0.list.isNamed(after: root) && $0.list.isSigned(by: root) }) else {
                 throw TLSError(
@@ -68,8 +68,8 @@ package final class RevocationLists: Sendable {
             where list.isOfTheSameAuthority(as: other) && !list.edition.isComparable(with: other.edition) {
                 throw TLSError(
                     .revocationListRefused,
-                    "\(name) and \(otherName) are of one authority, and only one of them has a crlNumber, so that nobody can"
-                        + " tell which is the later one; leave one out")
+                    "\(name) and \(otherName) are of one authority, and only one of them has a crlNumber, so that it"
+                        + " cannot be known which is the later one; leave one out")
             }
         }
     }
@@ -118,11 +118,16 @@ package final class RevocationLists: Sendable {
     func refusal(
         of chain: VerifiedChain, now: Int64
     ) -> (depth: Int, certificate: OpaquePointer, reason: Int32)? {
+        let length = chain.certificates.count
         for (depth, link) in self.links(of: chain).enumerated() {
             switch self.look(link.certificate, link.issuer, now: now) {
             case .good: continue
             case .revoked: return (depth, link.certificate, X509_V_ERR_CERT_REVOKED)
-            case .unknown(let reason): return (depth, link.certificate, reason)
+            case .unknown(let reason):
+                // The chain does not depend on an authority above its end. One that has expired needs no list there, as when the
+                // lists are loaded; what its list names is revoked all the same.
+                if depth + 1 >= length, Self.hasExpired(link.issuer, now: now) { continue }
+                return (depth, link.certificate, reason)
             }
         }
         return nil
@@ -146,6 +151,10 @@ package final class RevocationLists: Sendable {
         if list.edition.published > now { return .unknown(X509_V_ERR_CRL_NOT_YET_VALID) }
         if list.nextUpdate <= now { return .unknown(X509_V_ERR_CRL_HAS_EXPIRED) }
         return .good
+    }
+
+    private static func hasExpired(_ authority: OpaquePointer, now: Int64) -> Bool {
+        PeerCertificate.seconds(X509_get0_notAfter(authority)).map { $0 < now } ?? false
     }
 
     /// Without a keyUsage a key is for everything.
