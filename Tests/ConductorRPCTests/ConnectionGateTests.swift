@@ -114,6 +114,125 @@ import Testing
         #expect(gate.counts.handshakes == 4)
     }
 
+    /// An attacker that always has the newest connection closed, and sends another.
+    @Test func queuesKeepNoMoreThanWaits() {
+        var gate = self.gate(pending: 50, handshakes: 1)
+        _ = self.greet(&gate, 0, from: 9, now: self.start)
+        for id in 1...2000 {
+            _ = self.greet(&gate, id, from: 1, now: self.start)
+            #expect(gate.placeCount <= 60, "\(id)")
+        }
+        // Peers that leave between others that stay.
+        for id in 2001...6000 {
+            _ = self.greet(&gate, id, from: UInt32(2 + id % 3), now: self.start)
+            _ = gate.closed(id - 1, now: self.start)
+        }
+        #expect(gate.placeCount <= 2 * (gate.counts.silent + gate.counts.waiting) + 5 * 64)
+        for id in 6001...9000 {
+            _ = gate.accepted(id, from: .v4(UInt32(2 + id % 3)), now: self.start)
+            _ = gate.closed(id - 1, now: self.start)
+        }
+        #expect(gate.placeCount <= 2 * (gate.counts.silent + gate.counts.waiting) + 6 * 64)
+    }
+
+    /// With thousands of addresses it is the same connection that a search through all of them finds.
+    @Test(arguments: 0..<60 as Range<UInt64>)
+    func whoIsClosedIsWhoASearchFinds(seed: UInt64) {
+        var random = Seeded(state: seed)
+        let pending = Int.random(in: 2...60, using: &random)
+        let handshakes = Int.random(in: 1...20, using: &random)
+        let perAddress = Int.random(in: 1...4, using: &random)
+        let addressCount = UInt32.random(in: 1...40, using: &random)
+        var gate = self.gate(pending: pending, handshakes: handshakes, perAddress: perAddress)
+        var now = self.start
+        var model = Model()
+        for id in 0..<1500 {
+            now = now + .milliseconds(Int64.random(in: 0...40, using: &random))
+            model.silent.append((id, UInt32.random(in: 0..<addressCount, using: &random), now))
+            model.apply(gate.accepted(id, from: .v4(model.silent[model.silent.count - 1].address), now: now), now: now)
+            for _ in 0..<Int.random(in: 0...3, using: &random) {
+                let other = Int.random(in: max(0, id - 80)...id, using: &random)
+                switch Int.random(in: 0..<10, using: &random) {
+                case 0: model.apply(gate.failed(now: now), now: now)
+                case 1:
+                    model.handshakes.removeAll { $0.id == other }
+                    model.apply(gate.handshakeCompleted(other, now: now), now: now)
+                case 2:
+                    model.remove(other)
+                    model.apply(gate.closed(other, now: now), now: now)
+                case 3: model.apply(gate.look(now: now), now: now)
+                default:
+                    if let index = model.silent.firstIndex(where: { $0.id == other }) {
+                        model.waiting.append(model.silent.remove(at: index))
+                    }
+                    model.apply(gate.helloCompleted(other, now: now), now: now)
+                }
+                let busy = gate.counts.handshakes >= handshakes
+                if busy, let next = gate.nextLook {
+                    #expect(next == model.fullestHandshake.map { $0.since + .seconds(1) })
+                }
+            }
+        }
+    }
+
+    /// The rules, by a search through everything each time.
+    private struct Model {
+        typealias Connection = (id: Int, address: UInt32, since: NIODeadline)
+        var silent: [Connection] = []
+        var waiting: [Connection] = []
+        var handshakes: [Connection] = []
+
+        func count(_ connections: [Connection], _ address: UInt32) -> Int {
+            connections.count { $0.address == address }
+        }
+
+        var fullestHandshake: Connection? {
+            let counts = self.handshakes.map { self.count(self.handshakes, $0.address) }
+            let most = zip(self.handshakes, counts).filter { $0.1 == counts.max() }.map(\.0)
+            return most.min { $0.since < $1.since }
+        }
+
+        mutating func remove(_ id: Int) {
+            self.silent.removeAll { $0.id == id }
+            self.waiting.removeAll { $0.id == id }
+            self.handshakes.removeAll { $0.id == id }
+        }
+
+        mutating func apply(_ actions: [Gate.Action], now: NIODeadline) {
+            for action in actions {
+                switch action {
+                case .begin(let id):
+                    guard let index = self.waiting.firstIndex(where: { $0.id == id }) else {
+                        Issue.record("\(id) did not wait")
+                        return
+                    }
+                    let connection = self.waiting.remove(at: index)
+                    self.handshakes.append((id, connection.address, now))
+                case .close(let id, .handshakes):
+                    // Several may have begun at the same time.
+                    let (found, expected) = (self.handshakes.first { $0.id == id }, self.fullestHandshake)
+                    #expect(found?.since == expected?.since)
+                    #expect(
+                        found.map { self.count(self.handshakes, $0.address) }
+                            == expected.map { self.count(self.handshakes, $0.address) })
+                    self.remove(id)
+                case .close(let id, _):
+                    let most = self.waiting.map { self.count(self.waiting, $0.address) }.max() ?? 0
+                    let oldest = self.silent.first
+                    if let oldest, now - oldest.since >= .milliseconds(250) || most <= 1 {
+                        #expect(id == oldest.id)
+                    } else {
+                        // Of several addresses that have most waiting, any.
+                        let found = self.waiting.first { $0.id == id }
+                        #expect(found.map { self.count(self.waiting, $0.address) } == most)
+                        #expect(self.waiting.last { $0.address == found?.address }?.id == id)
+                    }
+                    self.remove(id)
+                }
+            }
+        }
+    }
+
     @Test func afterAFailureItIsTriedAgainInTimeOrWhenADescriptorIsFree() {
         var gate = self.gate()
         #expect(gate.accepted(1, from: .v4(1), now: self.start) == [])
@@ -208,6 +327,60 @@ import Testing
             apply(gate.closed(id, now: now))
         }
         #expect(gate.counts == .init() && gate.addressCount == 0 && gate.isAccepting && gate.nextLook == nil)
+    }
+}
+
+/// The addresses with most connections are found without a look at all of them.
+@Suite struct RankedAddressesTests {
+    /// A number that counts how often it is compared.
+    private struct Counted: Comparable {
+        final class Comparisons { var count = 0 }
+
+        var number: Int
+        let comparisons: Comparisons
+
+        static func == (left: Self, right: Self) -> Bool { left.number == right.number }
+        static func < (left: Self, right: Self) -> Bool {
+            left.comparisons.count += 1
+            return left.number < right.number
+        }
+    }
+
+    @Test func aChangeTakesStepsByTheLogarithmOfTheAddresses() {
+        var random = Seeded(state: 1)
+        let comparisons = Counted.Comparisons()
+        var ranked = RankedAddresses<Counted>()
+        let addresses = 4096 as UInt32
+        for address in 0..<addresses {
+            ranked.update(.v4(address), to: Counted(number: Int(address), comparisons: comparisons))
+        }
+        comparisons.count = 0
+        for _ in 0..<10_000 {
+            let number = Int.random(in: 0..<5000, using: &random)
+            ranked.update(
+                .v4(UInt32.random(in: 0..<addresses, using: &random)),
+                to: number < 100 ? nil : Counted(number: number, comparisons: comparisons))
+            _ = ranked.highest
+        }
+        // Twelve levels, with two children each.
+        #expect(comparisons.count <= 10_000 * 3 * 12)
+    }
+
+    @Test(arguments: 0..<50 as Range<UInt64>)
+    func theHighestIsWhatASearchFinds(seed: UInt64) {
+        var random = Seeded(state: seed)
+        var ranked = RankedAddresses<Int>()
+        var model: [UInt32: Int] = [:]
+        let addresses = UInt32.random(in: 1...60, using: &random)
+        for _ in 0..<2000 {
+            let address = UInt32.random(in: 0..<addresses, using: &random)
+            let rank = Bool.random(using: &random) ? Int.random(in: 0..<20, using: &random) : nil
+            ranked.update(.v4(address), to: rank)
+            model[address] = rank
+            #expect(ranked.count == model.count)
+            #expect(ranked.highest?.rank == model.values.max())
+            if case .v4(let address)? = ranked.highest?.address { #expect(model[address] == model.values.max()) }
+        }
     }
 }
 

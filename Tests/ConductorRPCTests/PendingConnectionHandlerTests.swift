@@ -64,6 +64,35 @@ import Testing
         (try? channel.pipeline.syncOperations.context(handlerType: PendingConnectionHandler.self)) != nil
     }
 
+    /// A handshake that has its place for certain for longer is no reason to look later at one whose time is over.
+    @Test func theLookIsMovedForwardWhenAnEarlierDeadlineAppears() throws {
+        let loop = EmbeddedEventLoop()
+        let gate = ConnectionGate(.init(pending: 10, handshakes: 3, handshakesPerAddress: 2))
+        func come(_ host: String) throws -> EmbeddedChannel {
+            let channel = try self.channel(gate, loop: loop)
+            try self.connect(channel, host: host)
+            try self.say(channel, Self.hello)
+            return channel
+        }
+        let oldest = try come("192.0.2.1")
+        loop.advanceTime(by: .seconds(2))
+        let pair = [try come("192.0.2.2"), try come("192.0.2.2")]
+        // The address with most is the one of the pair, whose time is over in three seconds.
+        let third = try come("192.0.2.3")
+        #expect(self.isPending(third))
+        // Its end gives the place to the third. Now each address has one, and the oldest has one second more.
+        pair[0].close(promise: nil)
+        loop.run()
+        #expect(!self.isPending(third))
+        let fourth = try come("192.0.2.4")
+        loop.advanceTime(by: .milliseconds(999))
+        #expect(self.isPending(fourth) && oldest.isActive)
+        loop.advanceTime(by: .milliseconds(1))
+        loop.run()
+        #expect(!self.isPending(fourth) && !oldest.isActive)
+        for channel in [pair[1], third, fourth] { _ = try? channel.finish() }
+    }
+
     @Test func whoseClientHelloIsCompleteGetsItsHandlersAndAllThatCame() throws {
         let gate = self.gate()
         let channel = try self.channel(gate)

@@ -113,7 +113,7 @@ package final class ConnectionGate: Sendable {
             }
             state.dropped += drops.count
             if !wasAccepting, state.machine.isAccepting { wake = state.wakeListener }
-            if state.nextLook == nil, let next = state.machine.nextLook {
+            if let next = state.machine.nextLook, state.nextLook.map({ next < $0 }) ?? true {
                 state.nextLook = next
                 look = next
             }
@@ -124,7 +124,8 @@ package final class ConnectionGate: Sendable {
         if let look {
             eventLoop.scheduleTask(deadline: look) { [weak self] in
                 self?.change(on: eventLoop) { state in
-                    state.nextLook = nil
+                    // Another look may be scheduled before this one, or after it by now.
+                    if state.nextLook == look { state.nextLook = nil }
                     return state.machine.look(now: eventLoop.now)
                 }
             }
@@ -159,7 +160,7 @@ package final class ConnectionGateListener: ChannelInboundHandler {
     package func handlerRemoved(context: ChannelHandlerContext) { self.gate.setListener(nil) }
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // What NIO survives besides: a connection that was gone before it was accepted.
+        // NIO itself survives a connection that was gone before it was accepted.
         guard let error = error as? IOError, error.errnoCode != ECONNABORTED else {
             context.fireErrorCaught(error)
             return

@@ -10,7 +10,7 @@ package import NIOCore
 /// - When too many are pending (silent or waiting), the oldest silent one is closed: whoever has something to say has said it since.
 ///   While none has been silent for longer than an honest ClientHello takes to come, it is the newest one of the address that has
 ///   most waiting, if that has several.
-/// - When all places are taken and somebody waits, the oldest handshake of the address with most under way is closed, once it has
+/// - When all places are taken and a connection waits, the oldest handshake of the address with most under way is closed, once it has
 ///   been under way for longer than an honest one takes.
 package struct ConnectionGateStateMachine<ID: Hashable> {
     /// How many connections may be in each state.
@@ -100,13 +100,30 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         var hasTurn = false
     }
 
+    /// Ranks addresses by their handshakes: the highest has most of them, and of several such the oldest one.
+    fileprivate struct HandshakeRank: Comparable {
+        var count: Int
+        /// When the oldest began.
+        var since: NIODeadline
+
+        static func < (left: Self, right: Self) -> Bool {
+            left.count < right.count || left.count == right.count && left.since > right.since
+        }
+    }
+
+    /// A queue may have so many places that mean nothing, and as many as it has that do.
+    private static var keptPlaces: Int { 64 }
+
     private let limits: Limits
     private var entries: [ID: Entry] = [:]
     private var addresses: [NetworkAddress: Address] = [:]
     /// In the order they came.
     private var silent = CircularBuffer<Place>()
-    /// Addresses that have somebody waiting and a place of their own free.
+    /// Addresses that have a connection waiting and a place of their own free.
     private var turns = CircularBuffer<NetworkAddress>()
+    /// Addresses by how many connections they have waiting.
+    private var waitingRanks = RankedAddresses<Int>()
+    private var handshakeRanks = RankedAddresses<HandshakeRank>()
     private var lastNumber: UInt64 = 0
     private var hasFailed = false
 
@@ -119,11 +136,14 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
     /// Whether connections are accepted: always, unless the last attempt has failed for want of descriptors or memory.
     package var isAccepting: Bool { !self.hasFailed }
 
-    /// How many addresses are remembered: those with somebody waiting or under way.
+    /// How many addresses are remembered: those with a connection that waits or whose handshake is under way.
     package var addressCount: Int { self.addresses.count }
 
     /// How many handshakes this address has under way.
     package func handshakeCount(of address: NetworkAddress) -> Int { self.addresses[address]?.handshakes.count ?? 0 }
+
+    /// How many places the queues have, those among them that mean nothing any more.
+    var placeCount: Int { self.addresses.values.reduce(self.silent.count) { $0 + $1.waiting.count } }
 
     /// A connection was accepted, and has said nothing.
     package mutating func accepted(_ id: ID, from address: NetworkAddress, now: NIODeadline) -> [Action] {
@@ -133,7 +153,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         self.counts.silent += 1
         self.counts.open += 1
         // Without this the queue would keep all that ever came.
-        while let first = self.silent.first, !self.isIn(.silent, first) { self.silent.removeFirst() }
+        Self.trim(&self.silent, .silent, self.counts.silent, self.entries)
         var actions: [Action] = []
         while self.counts.silent + self.counts.waiting > self.limits.pending, let id = self.pendingVictim(now: now) {
             actions.append(self.close(id, .pending))
@@ -149,8 +169,9 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         self.entries[id] = entry
         self.counts.silent -= 1
         self.counts.waiting += 1
-        var address = self.addresses[entry.address] ?? Address()
-        while let first = address.waiting.first, !self.isIn(.waiting, first) { address.waiting.removeFirst() }
+        // Taken out, so that its queue is not copied.
+        var address = self.addresses.removeValue(forKey: entry.address) ?? Address()
+        Self.trim(&address.waiting, .waiting, address.waitingCount, self.entries)
         address.waiting.append(Place(id: id, number: entry.number))
         address.waitingCount += 1
         self.put(address, entry.address)
@@ -203,20 +224,30 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
     /// When ``look(now:)`` can do more than now, if nothing else happens before.
     package var nextLook: NIODeadline? {
         guard !self.turns.isEmpty, self.counts.handshakes >= self.limits.handshakes else { return nil }
-        return self.fullestHandshakes.map { $0.since + self.limits.handshakeGrace }
+        return self.handshakeRanks.highest.map { $0.rank.since + self.limits.handshakeGrace }
     }
 
-    private func isIn(_ state: State, _ place: Place) -> Bool {
-        guard let entry = self.entries[place.id] else { return false }
+    private static func isIn(_ state: State, _ place: Place, _ entries: [ID: Entry]) -> Bool {
+        guard let entry = entries[place.id] else { return false }
         return entry.number == place.number && entry.state == state
+    }
+
+    /// Removes places that mean nothing any more: those at the ends, and all when there are too many between.
+    private static func trim(
+        _ queue: inout CircularBuffer<Place>, _ state: State, _ count: Int, _ entries: [ID: Entry]
+    ) {
+        while let first = queue.first, !self.isIn(state, first, entries) { queue.removeFirst() }
+        while let last = queue.last, !self.isIn(state, last, entries) { queue.removeLast() }
+        guard queue.count > 2 * count + self.keptPlaces else { return }
+        queue = CircularBuffer(queue.filter { self.isIn(state, $0, entries) })
     }
 
     /// Begins the handshake of the one of this address that has waited longest.
     private mutating func begin(_ network: NetworkAddress, now: NIODeadline) -> ID? {
-        guard var address = self.addresses[network] else { return nil }
+        guard var address = self.addresses.removeValue(forKey: network) else { return nil }
         defer { self.put(address, network) }
         while let place = address.waiting.popFirst() {
-            guard self.isIn(.waiting, place) else { continue }
+            guard Self.isIn(.waiting, place, self.entries) else { continue }
             address.waitingCount -= 1
             address.handshakes.append(place.id)
             self.entries[place.id]?.state = .handshaking
@@ -228,7 +259,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         return nil
     }
 
-    /// Stores the address, with a turn if it can use one, or forgets it if it has nobody.
+    /// Stores the address, with a turn if it can use one, or forgets it if it has no connection.
     private mutating func put(_ address: Address, _ network: NetworkAddress) {
         var address = address
         let wantsTurn = address.waitingCount > 0 && address.handshakes.count < self.limits.handshakesPerAddress
@@ -236,9 +267,14 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
             address.hasTurn = true
             self.turns.append(network)
         }
-        // Who has a turn is forgotten when that comes.
+        // An address with a turn is forgotten when that comes.
         let isEmpty = address.waitingCount == 0 && address.handshakes.isEmpty && !address.hasTurn
         self.addresses[network] = isEmpty ? nil : address
+        self.waitingRanks.update(network, to: address.waitingCount > 0 ? address.waitingCount : nil)
+        // They are in the order they began.
+        let oldest = address.handshakes.first.flatMap { self.entries[$0]?.since }
+        self.handshakeRanks.update(
+            network, to: oldest.map { HandshakeRank(count: address.handshakes.count, since: $0) })
     }
 
     /// A connection leaves its state.
@@ -269,39 +305,33 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
     }
 
     /// The pending connection to close.
-    private func pendingVictim(now: NIODeadline) -> ID? {
-        let oldestID = self.counts.silent > 0 ? self.silent.first { self.isIn(.silent, $0) }?.id : nil
+    private mutating func pendingVictim(now: NIODeadline) -> ID? {
+        Self.trim(&self.silent, .silent, self.counts.silent, self.entries)
+        let oldestID = self.silent.first?.id
         if let oldestID, let entry = self.entries[oldestID], now - entry.since >= self.limits.silenceGrace {
             return oldestID
         }
-        let fullest = self.addresses.values.max { $0.waitingCount < $1.waitingCount }
-        if let fullest, fullest.waitingCount > (oldestID == nil ? 0 : 1) {
-            return fullest.waiting.last { self.isIn(.waiting, $0) }?.id
-        }
-        return oldestID
+        guard let fullest = self.waitingRanks.highest, fullest.rank > (oldestID == nil ? 0 : 1),
+            var address = self.addresses.removeValue(forKey: fullest.address)
+        else { return oldestID }
+        Self.trim(&address.waiting, .waiting, address.waitingCount, self.entries)
+        self.addresses[fullest.address] = address
+        return address.waiting.last?.id
     }
 
-    /// The oldest handshake of the address with most under way; of several such addresses, the oldest of all.
-    private var fullestHandshakes: (id: ID, since: NIODeadline)? {
-        var fullest: (id: ID, since: NIODeadline, count: Int)?
-        for address in self.addresses.values where !address.handshakes.isEmpty {
-            // They are in the order they began.
-            guard let id = address.handshakes.first, let since = self.entries[id]?.since else { continue }
-            let count = address.handshakes.count
-            if let best = fullest, count < best.count || count == best.count && since >= best.since { continue }
-            fullest = (id, since, count)
-        }
-        return fullest.map { ($0.id, $0.since) }
-    }
-
+    /// The oldest handshake of the address with most under way; of several such addresses, the oldest of all. Nil while that one may
+    /// go on.
     private func handshakeVictim(now: NIODeadline) -> ID? {
-        guard let (id, since) = self.fullestHandshakes, now - since >= self.limits.handshakeGrace else { return nil }
-        return id
+        guard let (address, rank) = self.handshakeRanks.highest, now - rank.since >= self.limits.handshakeGrace else {
+            return nil
+        }
+        return self.addresses[address]?.handshakes.first
     }
 }
 
 extension ConnectionGateStateMachine.Entry: Sendable where ID: Sendable {}
 extension ConnectionGateStateMachine.Place: Sendable where ID: Sendable {}
 extension ConnectionGateStateMachine.Address: Sendable where ID: Sendable {}
+extension ConnectionGateStateMachine.HandshakeRank: Sendable where ID: Sendable {}
 extension ConnectionGateStateMachine.Action: Sendable where ID: Sendable {}
 extension ConnectionGateStateMachine: Sendable where ID: Sendable {}
