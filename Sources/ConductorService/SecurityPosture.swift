@@ -10,17 +10,37 @@ package struct SecurityPosture: Sendable, Hashable {
     package var requiresTenant: Bool
     /// The brokers on other machines to which everything is sent in the clear, `host:port` each.
     package var plaintextBrokers: [String]
+    /// A secret in the settings file that other users may have.
+    package var exposedSecret: ExposedSecret?
+
+    /// A secret in a file that other users may read or write.
+    package struct ExposedSecret: Sendable, Hashable {
+        /// The setting whose value is the secret.
+        package let setting: String
+        /// The file, and who may read or write it, as a clause.
+        package let problem: String
+        /// What to do, as a clause.
+        package let remedy: String
+
+        /// The secret of this setting.
+        package init(setting: String, problem: String, remedy: String) {
+            self.setting = setting
+            self.problem = problem
+            self.remedy = remedy
+        }
+    }
 
     /// A posture of these values.
     package init(
         signatures: ContextVerifier.Policy, hasGuestRevocationList: Bool, authorization: GuestAuthorization,
-        plaintextBrokers: [String]
+        plaintextBrokers: [String], exposedSecret: ExposedSecret? = nil
     ) {
         self.signatures = signatures
         self.hasGuestRevocationList = hasGuestRevocationList
         self.identity = authorization.source
         self.requiresTenant = authorization.requiresTenant
         self.plaintextBrokers = plaintextBrokers
+        self.exposedSecret = exposedSecret
     }
 
     /// What is allowed and not safe, in the order of the manual; empty where nothing is.
@@ -32,6 +52,7 @@ package struct SecurityPosture: Sendable, Hashable {
         if !self.requiresTenant, self.signatures != .require { warnings.append(.tenantNotRequired) }
         if self.identity == .spiffe(.throwAway) { warnings.append(.throwAwayTrustDomain) }
         if !self.plaintextBrokers.isEmpty { warnings.append(.plaintextBroker(self.plaintextBrokers)) }
+        if let exposedSecret { warnings.append(.exposed(exposedSecret)) }
         return warnings
     }
 }
@@ -52,7 +73,7 @@ package struct SecurityWarning: Sendable, Hashable, CustomStringConvertible {
 
     fileprivate static let signaturesOff = SecurityWarning(
         phrase: "Contexts are not checked for signatures", setting: "context_signatures.mode",
-        risk: "a guest can report operations that nobody asked for",
+        risk: "a guest can report operations that the control plane never asked for",
         remedy: "have the control plane sign contexts, and set it to accept, then to require")
 
     fileprivate static let noGuestRevocationList = SecurityWarning(
@@ -69,6 +90,12 @@ package struct SecurityWarning: Sendable, Hashable, CustomStringConvertible {
         phrase: "The trust domain is the one of throw-away certificates", setting: "identity.trust_domain",
         risk: "\(TrustDomain.throwAway) is in every certificate that was made for trying out",
         remedy: "set it to a name of your own, and issue certificates with it")
+
+    fileprivate static func exposed(_ secret: SecurityPosture.ExposedSecret) -> SecurityWarning {
+        SecurityWarning(
+            phrase: "The settings file holds a secret that others may have", setting: secret.setting,
+            risk: secret.problem, remedy: secret.remedy)
+    }
 
     fileprivate static func plaintextBroker(_ hosts: [String]) -> SecurityWarning {
         SecurityWarning(

@@ -42,8 +42,9 @@ struct CheckConfig: AsyncParsableCommand {
             _ = try settings.contextVerifier()
             _ = try ConductorServer.Configuration(settings)
             _ = try ReportSettings(settings, catalogues: catalogues, logger: .init(label: "conductor"))
-            warnings += try SecurityPosture(settings, authorization: authorization).warnings.map(\.description)
-            warnings += try [self.options.exposedPassword(settings)].compactMap { $0.map { "\($0)." } }
+            let posture = try SecurityPosture(
+                settings, authorization: authorization, exposedSecret: self.options.exposedPassword(settings))
+            warnings += posture.warnings.map(\.description)
             for warning in warnings { ConductorExit.say("warning: \(warning)") }
             guard !self.strict || warnings.isEmpty else { throw ConductorExit.configuration }
         }

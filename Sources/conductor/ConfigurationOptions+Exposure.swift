@@ -1,10 +1,11 @@
+import ConductorService
 import SecureFiles
 import Settings
 
 extension ConfigurationOptions {
-    /// Why others may have the broker's password that the settings file holds, and what to do; nil when it holds none, or nobody
-    /// else may read or write it. The same rule holds for it as for the file of a key.
-    func exposedPassword(_ settings: Settings) throws -> String? {
+    /// How other users can have the broker's password that the settings file holds; nil when it holds none, or no other user may read
+    /// or write it. The rule is the one for the file of a key.
+    func exposedPassword(_ settings: Settings) throws -> SecurityPosture.ExposedSecret? {
         let name = "messaging.transport_url"
         guard let path = self.config, settings.isSet(name, inFile: path),
             try settings.optionalString(name)?.contains("@") == true
@@ -13,7 +14,11 @@ extension ConfigurationOptions {
             try FileRule.secret.check(path)
             return nil
         } catch {
-            return "the file \(path), which holds \(name), \(error.clause)"
+            // The clause has two parts: what is wrong, and what to do.
+            let parts = error.clause.split(separator: "; ", maxSplits: 1).map(String.init)
+            return SecurityPosture.ExposedSecret(
+                setting: name, problem: "\(path) \(parts.first ?? error.clause)",
+                remedy: parts.count > 1 ? parts[1] : "make it readable to its owner alone")
         }
     }
 }

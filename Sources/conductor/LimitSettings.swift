@@ -3,7 +3,7 @@ import ConductorService
 import NIOCore
 import Settings
 
-/// The settings that bound what guests can make the conductor do, besides those that have been there from the beginning.
+/// The settings that bound what guests can make the conductor do, in addition to those of one connection's window and lines.
 enum LimitSettings {
     /// What there is to set.
     static let declarations: [Setting] = [
@@ -70,6 +70,9 @@ enum LimitSettings {
         .seconds(
             "limits.clock_skew", 0...315_360_000, default: Self.reportDefaults.clockSkew,
             help: "How far an outcome's time may be after the conductor's, and before its context's signature."),
+        .seconds(
+            "limits.clock_lag", 0...3_155_760_000, default: Self.reportDefaults.clockLag,
+            help: "How far it may be before its context's signature, where that is more than limits.clock_skew."),
     ]
 
     private static let defaults = ConnectionLimits()
@@ -111,6 +114,7 @@ extension ReportLimits {
         self.init()
         self.traceBytes = try settings.integer("limits.trace_bytes")
         self.clockSkew = try settings.seconds("limits.clock_skew")
+        self.clockLag = try settings.seconds("limits.clock_lag")
         self.payloadBytes = try settings.integer("limits.payload_bytes")
     }
 }

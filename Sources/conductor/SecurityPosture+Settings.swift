@@ -7,12 +7,14 @@ extension SecurityPosture {
     /// - Parameters:
     ///   - settings: the program's.
     ///   - authorization: what was made of them.
-    init(_ settings: Settings, authorization: GuestAuthorization) throws {
+    ///   - exposedSecret: a secret in the settings file that other users may have.
+    init(_ settings: Settings, authorization: GuestAuthorization, exposedSecret: ExposedSecret?) throws {
         let usesBroker = try settings.drivers().contains { $0 == .messaging || $0 == .messagingv2 }
         self.init(
             signatures: ContextVerifier.Policy(rawValue: try settings.string("context_signatures.mode")) ?? .require,
             hasGuestRevocationList: try settings.optionalString("tls.guest_crl") != nil, authorization: authorization,
-            plaintextBrokers: usesBroker ? try MessagingDriver.Configuration(settings)?.plaintextHosts ?? [] : [])
+            plaintextBrokers: usesBroker ? try MessagingDriver.Configuration(settings)?.plaintextHosts ?? [] : [],
+            exposedSecret: exposedSecret)
     }
 
     /// Logs each warning.

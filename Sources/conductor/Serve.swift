@@ -12,7 +12,7 @@ import Settings
 import TLSSocket
 import UnixSignals
 
-/// `conductor serve`: runs until it is told to stop.
+/// `conductor serve`: runs until a signal stops it.
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Runs the conductor until SIGTERM or SIGINT, then answers what it has taken and ends.")
@@ -20,11 +20,11 @@ struct Serve: AsyncParsableCommand {
     @OptionGroup var options: ConfigurationOptions
 
     func run() async throws {
-        // A reader of our output that goes away must not end us: the write fails then, and says so to the guest.
+        // A reader of our output that closes it must not end us: the write fails then, and the guest's answer says so.
         _ = signal(SIGPIPE, SIG_IGN)
-        // Who asks for the counters too early must not end us either.
+        // A signal for the counters that comes too early must not end us either.
         _ = signal(SIGUSR1, SIG_IGN)
-        // Nor who has certificates read again: they are being read for the first time.
+        // Nor one to read certificates again: they are being read for the first time.
         _ = signal(SIGHUP, SIG_IGN)
         // Before anything asks for an event loop.
         NIOSingletons.groupLoopCountSuggestion = Processors.usable
@@ -33,11 +33,6 @@ struct Serve: AsyncParsableCommand {
             var logger = log.logger
             logger.logLevel = Logger.Level(rawValue: try settings.string("log.level")) ?? .info
             let audit = try settings.boolean("audit.outcomes") ? log.audit(warnings: logger) : nil
-
-            if let exposure = try self.options.exposedPassword(settings) {
-                logger.warning(
-                    "The settings file holds a secret that others may have", metadata: ["reason": "\(exposure)"])
-            }
 
             let tls = LiveTLSContext(try TLSContext(settings))
             let interval = try settings.duration("tls.reload_interval")
@@ -77,7 +72,9 @@ struct Serve: AsyncParsableCommand {
                 notifier: notifier)
 
             // Once nothing keeps it from starting.
-            try SecurityPosture(settings, authorization: authorization).log(to: logger)
+            try SecurityPosture(
+                settings, authorization: authorization, exposedSecret: self.options.exposedPassword(settings)
+            ).log(to: logger)
             // Stopped in the opposite order: systemd hears of it first; the broker's connection outlives the guests' and the
             // reporters, guests are revoked to the last, and one can ask how far it is to the end.
             let group = ServiceGroup(

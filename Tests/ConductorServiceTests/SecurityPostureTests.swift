@@ -46,7 +46,18 @@ import Testing
         #expect(self.settings { $0.plaintextBrokers = ["192.0.2.1:5672"] } == ["messaging.transport_url"])
     }
 
-    @Test func eachIsToldOnceWithSettingRiskAndRemedy() {
+    @Test func aSecretThatOthersMayHaveIsWarnedOfAsTheRest() {
+        var posture = Self.safe
+        posture.exposedSecret = .init(
+            setting: "messaging.transport_url", problem: "conductor.yaml has mode 0644", remedy: "run `chmod 0600`")
+        #expect(
+            posture.warnings.map(\.description) == [
+                "The settings file holds a secret that others may have (messaging.transport_url): conductor.yaml has mode "
+                    + "0644; run `chmod 0600`."
+            ])
+    }
+
+    @Test func eachIsLoggedOnceWithSettingRiskAndRemedy() {
         let posture = SecurityPosture(
             signatures: .off, hasGuestRevocationList: false, authorization: GuestAuthorization(),
             plaintextBrokers: ["192.0.2.1:5672", "broker.example:5672"])

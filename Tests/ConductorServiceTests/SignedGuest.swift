@@ -18,18 +18,19 @@ struct SignedGuest {
     /// - Parameter configure: changes what the conductor demands.
     init(
         _ driver: any NotificationDriver, policy: ContextVerifier.Policy = .require, catalogues: Catalogues = .builtIn,
-        rememberedIDs: Int = Relay.defaultRememberedIDs,
+        rememberedIDs: Int = Relay.defaultRememberedIDs, limits: ReportLimits = ReportLimits(),
         configure: (inout ContextVerifier.Configuration) -> Void = { _ in }
     ) throws {
         try self.init(
-            [driver], policy: policy, catalogues: catalogues, rememberedIDs: rememberedIDs, configure: configure)
+            [driver], policy: policy, catalogues: catalogues, rememberedIDs: rememberedIDs, limits: limits,
+            configure: configure)
     }
 
     /// The same with several drivers.
     init(
         _ drivers: [any NotificationDriver], policy: ContextVerifier.Policy = .require,
         catalogues: Catalogues = .builtIn,
-        rememberedIDs: Int = Relay.defaultRememberedIDs,
+        rememberedIDs: Int = Relay.defaultRememberedIDs, limits: ReportLimits = ReportLimits(),
         configure: (inout ContextVerifier.Configuration) -> Void = { _ in }
     ) throws {
         let key = try Self.key("now")
@@ -40,7 +41,7 @@ struct SignedGuest {
         self.relay = Relay(
             notifier: Notifier(drivers: drivers), catalogues: catalogues, publisherID: "conductor.test",
             rememberedIDs: rememberedIDs,
-            verifier: ContextVerifier(keys: try SigningKeySet([key]), configuration: configuration),
+            verifier: ContextVerifier(keys: try SigningKeySet([key]), configuration: configuration), limits: limits,
             logger: Logger(label: "test"))
     }
 

@@ -77,7 +77,8 @@ struct ConductorLimitsTests {
 
                     var silent: [QuietSocket] = []
                     for _ in 1...40 { silent.append(try QuietSocket(port: conductor.port)) }
-                    try await conductor.program.standardError.line(containing: "No connection can be taken for want of")
+                    try await conductor.program.standardError.line(
+                        containing: "Failed to accept a connection for lack of")
                     // Who is inside does not notice.
                     try await guest.write(#"{"jsonrpc":"2.0","id":"inside","method":"ping"}"#)
                     try await guest.standardOutput.line(containing: #""id":"inside""#)
@@ -93,7 +94,7 @@ struct ConductorLimitsTests {
                 }
             }
             // However often it was tried.
-            #expect(end.standardError.count { $0.contains("No connection can be taken") } <= 2, "\(end.errorText)")
+            #expect(end.standardError.count { $0.contains("Failed to accept a connection") } <= 2, "\(end.errorText)")
         }
     }
 

@@ -12,6 +12,9 @@ package struct ReportLimits: Sendable {
     /// local time for UTC is up to 14 hours ahead until NTP has set it; and no more, since a time that is far away sorts last
     /// for ever, and falls out of what billing keeps.
     package var clockSkew = 86_400.0
+    /// How far a guest's clock may be behind when an operation ends whose context is signed, in seconds, where that is more than
+    /// ``clockSkew``. A virtual machine without a clock of its own begins in 1970 until NTP has set it.
+    package var clockLag = 0.0
 
     /// The defaults.
     package init() {}
@@ -27,24 +30,30 @@ package struct ReportLimits: Sendable {
         of report: OutcomeReport, issuedAt: Double?, now: NotificationTimestamp = .now()
     ) throws(RPCError) {
         let time = Double(report.timestamp.microsecondsSinceEpoch) / 1e6
-        let allowed = "more than \(Int(self.clockSkew)) seconds (limits.clock_skew of this conductor)"
+        // The time is the outcome's for good: to set the guest's clock helps those that come later.
+        let advice = "set the guest's clock for later outcomes; send this one again"
         if time > Double(now.microsecondsSinceEpoch) / 1e6 + self.clockSkew {
             throw RPCError(
                 FieldError(
                     field: "params.timestamp",
                     problem:
-                        "is \(report.timestamp), \(allowed) after the conductor's time; set the guest's clock, and send "
-                        + "this again when its time has come"))
+                        "is \(report.timestamp), more than \(Int(self.clockSkew)) seconds (limits.clock_skew of this conductor) "
+                        + "after the conductor's time; \(advice) when its time has come, or when limits.clock_skew is at least "
+                        + "\(Self.seconds(time - Double(now.microsecondsSinceEpoch) / 1e6))"))
         }
-        if let issuedAt, time < issuedAt - self.clockSkew {
+        let lag = max(self.clockLag, self.clockSkew)
+        if let issuedAt, time < issuedAt - lag {
             throw RPCError(
                 FieldError(
                     field: "params.timestamp",
                     problem:
-                        "is \(report.timestamp), \(allowed) before the control plane signed the context; set the guest's "
-                        + "clock"))
+                        "is \(report.timestamp), more than \(Int(lag)) seconds (limits.clock_skew or limits.clock_lag of this "
+                        + "conductor) before the control plane signed the context; \(advice) when limits.clock_lag is at least "
+                        + "\(Self.seconds(issuedAt - time))"))
         }
     }
+
+    private static func seconds(_ time: Double) -> Int { Int(time.rounded(.up)) }
 
     /// The outcome with an error that is no longer than is taken. It is redacted before it is cut, for a secret that was cut in
     /// two may not look like one.

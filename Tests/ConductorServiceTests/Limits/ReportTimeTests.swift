@@ -80,6 +80,30 @@ import Testing
         }
     }
 
+    /// A machine without a clock of its own begins in 1970: an operator can let its outcomes pass, and the answer says how.
+    @Test func anOutcomeOfAClockThatBeginsIn1970CanBeLetPass() async throws {
+        let strict = try SignedGuest(self.driver)
+        var report = SampleReport.end()
+        report.timestamp = NotificationTimestamp(microsecondsSinceEpoch: 60_000_000)
+        report.context = try strict.signer.sign(report.context)
+        let error = await strict.answer(report).failure
+        #expect(error?.code == .invalidParameters && error?.field == "params.timestamp")
+        let needed = try #require(error?.message.firstMatch(of: /limits\.clock_lag is at least (\d+)/)?.output.1)
+        var limits = ReportLimits()
+        limits.clockLag = try #require(Double(needed))
+        // The setting goes so far.
+        #expect(limits.clockLag < 3_155_760_000)
+        let guest = try SignedGuest(self.driver, limits: limits)
+        #expect(await guest.answer(report) == .success(.taken(report.messageID, .published)))
+        #expect(self.driver.notifications.map(\.timestamp) == [report.timestamp])
+        // A time that has not come is let pass no sooner for it.
+        var late = self.report(Self.day + 60)
+        late.context = try guest.signer.sign(late.context)
+        let lateError = await guest.answer(late).failure
+        let skew = try #require(lateError?.message.firstMatch(of: /limits\.clock_skew is at least (\d+)/)?.output.1)
+        #expect(Int(skew).map { (86_400...86_461).contains($0) } == true)
+    }
+
     /// A time that was signed in another form than it is published in is the same time.
     @Test func aSignedTimeOfAnyFormIsTheOneThatIsPublished() async throws {
         let when = FieldDefinition(name: "when", kind: .timestamp, isRequired: true, description: "")
