@@ -28,7 +28,7 @@ package struct Relay: RPCRequestHandler {
 
     /// What the relay says of itself in `server_type`.
     package static let serverType = "conductor"
-    /// How many confirmed outcomes are remembered unless told otherwise.
+    /// How many confirmed outcomes are remembered by default.
     package static let defaultRememberedIDs = 100_000
 
     /// - Parameters:
@@ -42,7 +42,7 @@ package struct Relay: RPCRequestHandler {
     ///   - verifier: checks contexts that the control plane has signed; with nil tokens are not looked at.
     ///   - limits: how large what a guest reports may be.
     ///   - audit: writes a line for each accepted outcome; nil for none.
-    ///   - logger: told what goes wrong behind the relay; guests are told less.
+    ///   - logger: where it is logged what goes wrong behind the relay; guests' answers say less.
     package init(
         notifier: Notifier, catalogues: Catalogues, publisherID: String, address: String? = nil,
         rememberedIDs: Int = Self.defaultRememberedIDs, authorization: GuestAuthorization = GuestAuthorization(),
@@ -128,26 +128,18 @@ package struct Relay: RPCRequestHandler {
             completion(.success(.taken(messageID, .disabled)))
             return
         }
-        let audited: OutcomeAudit.Reservation?
-        do throws(RPCError) {
-            audited = try self.audit?.reserve(for: checked.message, from: peer, isSigned: checked.signed != nil)
-        } catch {
-            self.refuse(error, peer, completion)
-            return
-        }
         let key = OutcomeKey(messageID, from: peer.identity)
         let content = checked.message.contentDigest
         let arrival = self.ledger.withLockedValue {
             $0.arrived(
                 key, content: content, operation: checked.signed, isLate: checked.expiry != nil,
-                leftOut: checked.leftOut, waiter: audited?.joining(completion) ?? completion)
+                leftOut: checked.leftOut, waiter: self.waiter(checked, peer, completion))
         }
-        if !arrival.isAccepted { audited?.release() }
         switch arrival {
-        case .isNew: self.publish(checked.message, key, checked.signed, audited, completion)
+        case .isNew: self.publish(checked, key, peer, completion)
         case .joined: break
         case .wasConfirmed:
-            audited?.accepted(.duplicate)
+            self.audit?.duplicate(checked.duplicateRecord(from: peer), of: peer.identity)
             completion(.success(.taken(messageID, .duplicate)))
         case .conflicts: completion(.failure(.conflict))
         case .operationIsBeingEnded: completion(.failure(.operationIsBeingEnded))
@@ -168,54 +160,79 @@ package struct Relay: RPCRequestHandler {
         completion(.failure(error))
     }
 
+    /// The completion of a request that repeats an outcome in flight.
+    private func waiter(_ checked: Checked, _ peer: RPCPeer, _ completion: @escaping Completion) -> Completion {
+        self.audit?.joining(completion, checked.duplicateRecord(from: peer), of: peer.identity) ?? completion
+    }
+
     private func publish(
-        _ message: NotificationMessage, _ key: OutcomeKey, _ signed: SignedOperation?,
-        _ audited: OutcomeAudit.Reservation?, _ completion: @escaping Completion
+        _ checked: Checked, _ key: OutcomeKey, _ peer: RPCPeer, _ completion: @escaping Completion
     ) {
-        // Of the report only what is needed: what the guest said besides it must not lie here until the broker confirms.
-        self.notifier.enqueue(message) { [ledger, logger, forgetting, messageID = message.messageID] result in
+        let (message, signed) = (checked.message, checked.signed)
+        var audited: OutcomeAudit.Reservation?
+        if let audit = self.audit {
+            audited = audit.reserve(for: message, from: peer, isSigned: signed != nil)
+            guard audited != nil else {
+                Self.settle(
+                    key, signed, message.messageID, Failure(error: .noPlaceForLine, mayHaveArrived: false), self.ledger,
+                    self.forgetting, nil, completion)
+                return
+            }
+        }
+        // Of the report only what is needed: the rest of it must not lie here until the broker confirms.
+        self.notifier.enqueue(message) { [ledger, logger, forgetting, audited, messageID = message.messageID] result in
+            var failure: Failure?
             if case .failure(let error) = result {
-                // What is refused for good is the operator's to mend, and the guest is told to ask for this line.
+                failure = Failure(error: RPCError(error), mayHaveArrived: error.mayHaveArrived)
+                // What is refused for good is the operator's to fix, and the answer refers to this line.
                 logger.log(
                     level: error.code == .refused ? .error : .debug, "A notification was not published",
                     metadata: ["message_id": "\(messageID)", "error": "\(error)"])
             }
             guard !Sabotage.acknowledgeBeforeConfirm.isOn else { return }
-            Self.settle(key, signed, messageID, result, ledger, forgetting, audited, completion)
+            Self.settle(key, signed, messageID, failure, ledger, forgetting, audited, completion)
         }
         FaultPoint.conductorBeforeConfirm.reached()
         if Sabotage.acknowledgeBeforeConfirm.isOn {
             Self.settle(
-                key, signed, message.messageID, .success(()), self.ledger, self.forgetting, audited, completion)
+                key, signed, message.messageID, nil, self.ledger, self.forgetting, audited, completion)
         }
     }
 
+    /// Why an outcome was not published.
+    private struct Failure {
+        /// The guest is answered so.
+        var error: RPCError
+        /// Whether the broker may have it in spite of that.
+        var mayHaveArrived: Bool
+    }
+
     /// Answers the guest, and those of its connections that sent the same meanwhile.
+    ///
+    /// - Parameter failure: nil when it was published.
     private static func settle(
-        _ key: OutcomeKey, _ signed: SignedOperation?, _ messageID: MessageID,
-        _ result: Result<Void, DriverError>, _ ledger: NIOLockedValueBox<RelayLedger<Completion>>,
+        _ key: OutcomeKey, _ signed: SignedOperation?, _ messageID: MessageID, _ failure: Failure?,
+        _ ledger: NIOLockedValueBox<RelayLedger<Completion>>,
         _ forgetting: Notice, _ audited: OutcomeAudit.Reservation?, _ completion: Completion
     ) {
-        var refusal: RPCError?
-        var mayHaveArrived = true
-        if case .failure(let error) = result { (refusal, mayHaveArrived) = (RPCError(error), error.mayHaveArrived) }
-        // Before anybody is answered: what a guest knows to be published has its line.
-        if refusal == nil || mayHaveArrived {
-            audited?.accepted(refusal == nil ? .published : .unconfirmed)
+        let mayHaveArrived = failure?.mayHaveArrived ?? true
+        // Before the guest is answered: what it knows to be published has its line.
+        if mayHaveArrived {
+            audited?.accepted(failure == nil ? .published : .unconfirmed)
         } else {
             audited?.release()
         }
         let now = NotificationTimestamp.now().microsecondsSinceEpoch / 1_000_000
-        let (joined, hasForgotten) = ledger.withLockedValue { [code = refusal?.code, mayHaveArrived] ledger in
+        let (joined, hasForgotten) = ledger.withLockedValue { [code = failure?.error.code] ledger in
             let forgotten = ledger.counters.forgottenOperations
             let joined = ledger.ended(
                 key, with: code, mayHaveArrived: mayHaveArrived, operation: signed, now: now)
             return (joined, ledger.counters.forgottenOperations > forgotten)
         }
         if hasForgotten { forgetting.happened(on: MultiThreadedEventLoopGroup.singleton.any()) }
-        if let refusal {
-            completion(.failure(refusal))
-            for completion in joined { completion(.failure(refusal)) }
+        if let failure {
+            completion(.failure(failure.error))
+            for completion in joined { completion(.failure(failure.error)) }
         } else {
             FaultPoint.conductorBeforeAnswer.reached()
             completion(.success(.taken(messageID, .published)))
@@ -233,6 +250,10 @@ package struct Relay: RPCRequestHandler {
         /// Why it must not be published any more, unless it was already; nil while its signature is good.
         var expiry: RPCError?
         var leftOut: RelayLedger<Completion>.LeftOut?
+
+        func duplicateRecord(from peer: RPCPeer) -> AuditRecord {
+            AuditRecord(self.message, from: peer, isSigned: self.signed != nil, disposition: .duplicate)
+        }
     }
 
     private func check(_ report: OutcomeReport, from peer: RPCPeer) throws(RPCError) -> Checked {
@@ -289,7 +310,7 @@ extension RPCError {
     fileprivate static let operationWasEnded = refusedToken(
         "was used: another outcome, under another message_id, has ended its operation")
 
-    /// For good: nobody will ever know more of the other one, unless its own guest sends it again.
+    /// For good: no more will be known of the other one, unless its own guest sends it again.
     fileprivate static let operationIsBound = refusedToken(
         "was used: another outcome of its operation, under another message_id, was on its way to the broker, which may "
             + "have it; only that one may be sent again")
@@ -300,7 +321,7 @@ extension RPCError {
         "Another outcome of the operation of params.context.token is on its way to the broker; send this again later.",
         retryAfterMilliseconds: 1000)
 
-    /// What a guest is told of a driver's failure: enough to act on, nothing of the control plane's insides.
+    /// The answer to a driver's failure: enough for a guest to act on, nothing of the control plane's insides.
     fileprivate init(_ error: DriverError) {
         switch error.code {
         case .tooLarge:

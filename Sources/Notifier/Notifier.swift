@@ -108,11 +108,12 @@ public final class Notifier: Service {
             completion(.success(()))
             return
         }
-        let notification = self.redaction.redact(notification)
+        var notification = self.redaction.redact(notification)
         guard drivers.count > 1 else {
             first.enqueue(notification, completion: completion)
             return
         }
+        notification.sender = notification.sender?.chargedOnce()
         let gathering = NIOLockedValueBox((waiting: drivers.count, errors: [DriverError]()))
         for driver in drivers {
             driver.enqueue(notification) { result in
@@ -159,4 +160,18 @@ private struct DriverConnection: Service {
     let driver: any NotificationDriver
 
     func run() async throws { try await self.driver.run() }
+}
+
+extension NotificationSender {
+    /// The same sender, for one notification that several drivers publish: it is charged for the longest of their messages.
+    fileprivate func chargedOnce() -> NotificationSender {
+        let charged = NIOLockedValueBox(0)
+        return NotificationSender(key: self.key, name: self.name) { bytes in
+            let more = charged.withLockedValue { charged in
+                defer { charged = max(charged, bytes) }
+                return bytes - charged
+            }
+            if more > 0 { self.charge(bytes: more) }
+        }
+    }
 }

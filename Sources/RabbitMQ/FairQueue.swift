@@ -120,6 +120,8 @@ struct FairQueue<Element> {
         guard let next = self.nextExpiry, next <= now else { return [] }
         var expired: [Element] = []
         self.bound = nil
+        let turn = self.round.first
+        var hasEmptied = false
         for flow in self.flows.indices {
             while let entry = self.flows[flow].entries.first {
                 guard entry.sendBy <= now else {
@@ -134,10 +136,15 @@ struct FairQueue<Element> {
             // What comes next may be short enough to be sent beside what is in flight.
             if self.flows[flow].state == .blocked, !self.flows[flow].entries.isEmpty { self.activate(flow) }
             if self.flows[flow].state != .idle, self.flows[flow].entries.isEmpty {
-                if self.round.first == flow { self.hasBegunTurn = false }
-                if self.flows[flow].state == .active { self.round.removeAll { $0 == flow } }
                 self.idle(flow)
+                hasEmptied = true
             }
+        }
+        if hasEmptied {
+            // Once for all of them: there may be as many as guests.
+            let flows = self.flows
+            self.round.removeAll { flows[$0].state != .active }
+            if self.round.first != turn { self.hasBegunTurn = false }
         }
         return expired
     }

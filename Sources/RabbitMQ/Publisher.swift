@@ -2,7 +2,7 @@ package import Logging
 internal import NIOConcurrencyHelpers
 internal import ServiceLifecycle
 
-/// Publishes messages to RabbitMQ, persistent and mandatory, and tells of each whether the broker has confirmed it.
+/// Publishes messages to RabbitMQ, persistent and mandatory, and reports of each whether the broker has confirmed it.
 ///
 /// All of it happens on one thread of the publisher's own, which lives as long as ``run()``; on two, where senders' large
 /// messages have a connection of their own. While there is no connection a message is refused at once: senders have their own
@@ -12,7 +12,7 @@ internal import ServiceLifecycle
 /// one warning.
 package final class Publisher: Service, Sendable {
     let lane: PublisherLane
-    /// For senders' large messages, so that nobody's small ones wait on one connection until they are through.
+    /// For senders' large messages, so that no small message waits on one connection until they are through.
     let largeLane: PublisherLane?
     private let largeMessageBytes: Int
 
@@ -34,13 +34,11 @@ package final class Publisher: Service, Sendable {
         self.largeMessageBytes = bytes
     }
 
-    /// What the publisher is doing; of the connection for large messages, the messages count. Cheap: a lock and a copy.
+    /// What the publisher is doing: available only while each of its connections is. Cheap: a lock and a copy of each.
     package var status: PublisherStatus {
-        var status = self.lane.inbox.withLockedValue { $0.status }
+        let status = self.lane.inbox.withLockedValue { $0.status }
         guard let large = self.largeLane?.inbox.withLockedValue({ $0.status }) else { return status }
-        status.unconfirmed += large.unconfirmed
-        status.inbox += large.inbox
-        return status
+        return status.joined(with: large)
     }
 
     /// Publishes a message.
@@ -56,19 +54,21 @@ package final class Publisher: Service, Sendable {
     }
 
     /// Publishes a message as ``publish(_:completion:)`` does, but it may lie here until ``flush()``, which must follow soon.
-    package func enqueue(_ message: OutgoingMessage, completion: @escaping PublishCompletion) {
+    ///
+    /// - Returns: whether the message was taken; if not, `completion` was called.
+    @discardableResult
+    package func enqueue(_ message: OutgoingMessage, completion: @escaping PublishCompletion) -> Bool {
         guard (1...255).contains(message.queue.utf8.count) else {
             completion(.failure(.invalidQueue))
-            return
+            return false
         }
         if let largeLane, message.body.count > self.largeMessageBytes, message.sender != nil {
-            largeLane.enqueue(message, completion: completion)
-        } else {
-            self.lane.enqueue(message, completion: completion)
+            return largeLane.enqueue(message, completion: completion)
         }
+        return self.lane.enqueue(message, completion: completion)
     }
 
-    /// Wakes the thread, if messages have come since it last looked and nobody has woken it yet.
+    /// Wakes the thread, if messages have come since it last looked and it was not woken since.
     package func flush() {
         self.lane.flush()
         self.largeLane?.flush()

@@ -45,11 +45,11 @@ package struct PublisherConfiguration: Sendable {
     /// Bound for the wait for outstanding confirms at shutdown.
     package var drainTimeout = Duration.seconds(10)
     package var backoff = Backoff()
-    /// Whom to ask for hosts' addresses.
+    /// Finds hosts' addresses.
     var resolver = NameResolver.system
 
     /// The most messages sent and not yet confirmed.
-    package var window = 1000
+    package var window = Self.defaultWindow
     /// The same in bytes of their bodies, which are kept until then.
     package var windowBytes = 64 * 1024 * 1024
     /// The most bytes of one sender that are sent and not yet confirmed, and never more than an eighth of ``windowBytes``: they are
@@ -60,9 +60,14 @@ package struct PublisherConfiguration: Sendable {
     /// Whether this is that connection.
     var isForLargeMessages = false
     /// The most messages that wait for room in the window.
-    package var inboxCapacity = 10_000
+    package var inboxCapacity = Self.defaultInboxCapacity
     /// The same in bytes of their bodies; what these lie in may be twice as large, or 2 KiB for small ones.
     package var inboxByteCapacity = 64 * 1024 * 1024
+
+    private static let defaultWindow = 1000
+    private static let defaultInboxCapacity = 10_000
+    /// How many messages a publisher with the default bounds can have in hand: that wait or are unconfirmed, on both connections.
+    package static let defaultMaximumInHand = 2 * (defaultWindow + defaultInboxCapacity)
 
     package init(transportURL: TransportURL, exchange: String) {
         self.transportURL = transportURL

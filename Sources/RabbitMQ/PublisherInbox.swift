@@ -44,7 +44,7 @@ struct PublisherInbox {
         return true
     }
 
-    /// Nobody reads any more.
+    /// The publisher's thread has ended.
     mutating func end() {
         self.wake = nil
         self.refusal = PublishError.shuttingDown.ofUnsent

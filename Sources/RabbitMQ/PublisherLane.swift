@@ -15,11 +15,14 @@ struct PublisherLane: Sendable {
             PublisherInbox(capacity: configuration.inboxCapacity, byteCapacity: configuration.inboxByteCapacity))
     }
 
-    func enqueue(_ message: OutgoingMessage, completion: @escaping PublishCompletion) {
+    /// - Returns: whether the message was taken; if not, `completion` was called.
+    func enqueue(_ message: OutgoingMessage, completion: @escaping PublishCompletion) -> Bool {
         let refusal = self.inbox.withLockedValue {
             $0.offer(message, timeout: self.configuration.publishTimeout, completion: completion)
         }
-        if let refusal { completion(.failure(refusal)) }
+        guard let refusal else { return true }
+        completion(.failure(refusal))
+        return false
     }
 
     func flush() {

@@ -87,7 +87,7 @@ struct PublisherReport {
             mismatch.kind == .exchange
             ? "topic, durable=\(self.configuration.isDurable)"
             : "queue_type=\(self.configuration.queueType.rawValue), durable=\(self.configuration.isDurable)"
-        // Another type of exchange is another setting's matter: the name is that of somebody else's exchange.
+        // Another type of exchange is another setting's matter: the name is that of another service's exchange.
         let isOtherType = mismatch.kind == .exchange && mismatch.reply.text.contains("arg 'type'")
         let setting: String
         switch mismatch.kind {
@@ -110,7 +110,7 @@ struct PublisherReport {
         }
     }
 
-    /// - Returns: What senders to the queue are told.
+    /// - Returns: The error for senders to the queue.
     mutating func declarationRefused(_ queue: String, _ reply: BrokerReply, user: String) -> PublishError {
         let isNew = self.refusedQueues.insert(queue).inserted
         let remedy =

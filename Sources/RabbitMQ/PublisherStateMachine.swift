@@ -3,7 +3,7 @@ import DequeModule
 /// Decides what becomes of each message, without doing any of it: no socket, no clock, no thread.
 ///
 /// A message enters once, through ``enqueue(_:)``, and leaves once, as an ``Outcome`` of whatever event settles it.
-/// `Completion` is what the driver needs to tell its sender; to this machine it is a token.
+/// `Completion` is what the driver needs to answer its sender; to this machine it is a token.
 struct PublisherStateMachine<Completion> {
     typealias Instant = ContinuousClock.Instant
 
@@ -33,7 +33,7 @@ struct PublisherStateMachine<Completion> {
     enum Next {
         /// Send this, which is registered as unconfirmed already: its confirm may come before the call returns.
         case publish(OutgoingMessage)
-        /// Declare and bind this queue, then tell ``declared(_:)`` or ``declarationRefused(_:error:until:)``.
+        /// Declare and bind this queue, then call ``declared(_:)`` or ``declarationRefused(_:error:until:)``.
         case declare(queue: String)
         /// Answer at once and ask again.
         case settle(Outcome)
@@ -43,9 +43,9 @@ struct PublisherStateMachine<Completion> {
 
     enum TickAction {
         case none
-        /// The broker has been silent for too long: drop the connection, then tell ``lost(_:)``.
+        /// The broker has been silent for too long: drop the connection, then call ``lost(_:)``.
         case dropConnection
-        /// A drain has ended, with or without all confirms: close the connection, then tell ``closed()``.
+        /// A drain has ended, with or without all confirms: close the connection, then call ``closed()``.
         case close
     }
 

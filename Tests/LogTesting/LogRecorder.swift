@@ -23,6 +23,8 @@ package final class LogRecorder: Sendable {
 
     private struct Waiter {
         var matches: @Sendable (Entry) -> Bool
+        /// Whether entries before the one that is found were waited for with it.
+        var moves: Bool
         var continuation: CheckedContinuation<Entry, Never>
     }
 
@@ -67,7 +69,21 @@ package final class LogRecorder: Sendable {
                     return state.entries[index]
                 }
                 state.waiters.append(
-                    Waiter(matches: { $0.message.hasPrefix(message) }, continuation: continuation))
+                    Waiter(matches: { $0.message.hasPrefix(message) }, moves: true, continuation: continuation))
+                return nil
+            }
+            if let found { continuation.resume(returning: found) }
+        }
+    }
+
+    /// The first entry of all with this message, whatever was waited for before: for what comes in any order.
+    @discardableResult
+    package func first(_ message: String) async -> Entry {
+        await withCheckedContinuation { continuation in
+            let found = self.state.withLockedValue { state -> Entry? in
+                if let entry = state.entries.first(where: { $0.message.hasPrefix(message) }) { return entry }
+                state.waiters.append(
+                    Waiter(matches: { $0.message.hasPrefix(message) }, moves: false, continuation: continuation))
                 return nil
             }
             if let found { continuation.resume(returning: found) }
@@ -79,7 +95,7 @@ package final class LogRecorder: Sendable {
             state.entries.append(entry)
             let woken = state.waiters.filter { $0.matches(entry) }
             state.waiters.removeAll { $0.matches(entry) }
-            if !woken.isEmpty { state.read = state.entries.count }
+            if woken.contains(where: \.moves) { state.read = state.entries.count }
             return woken
         }
         for waiter in woken { waiter.continuation.resume(returning: entry) }

@@ -1,4 +1,6 @@
+import BrokerTesting
 import Foundation
+import LogTesting
 import Logging
 import NIOConcurrencyHelpers
 import Notifications
@@ -96,20 +98,53 @@ import Testing
         #expect(error?.description.contains("messaging.\(setting)") == true)
     }
 
-    /// One guest cannot delay the others: what it is charged is what goes to the broker, letters as seven bytes each and all.
-    @Test func theMessagingDriverChargesTheBytesOfTheEncodedMessage() async throws {
-        let charged = NIOLockedValueBox(0)
+    /// A notification of a guest, and a record of what the guest is charged.
+    private func guestNotification() -> (NotificationMessage, NIOLockedValueBox<[Int]>) {
+        let charged = NIOLockedValueBox([Int]())
         var notification = NotificationMessage(
             messageID: MessageID(), publisherID: "conductor.h", eventType: "dbaas.database_create.end", priority: .info,
             payload: ["dbname": .string(String(repeating: "é", count: 10_000))], timestamp: .now())
         notification.sender = NotificationSender(key: 1, name: "inst-1") { bytes in
-            charged.withLockedValue { $0 += bytes }
+            charged.withLockedValue { $0.append(bytes) }
         }
-        let driver = try MessagingDriver(
+        return (notification, charged)
+    }
+
+    /// One guest cannot delay the others: what it is charged is what goes to the broker, letters as seven bytes each and all.
+    @Test func theMessagingDriverChargesTheBytesOfTheEncodedMessage() async throws {
+        let (notification, charged) = self.guestNotification()
+        let broker = try TestBroker.shared()
+        let topic = UniqueTopic()
+        var messaging = MessagingDriver.Configuration(transportURL: broker.url)
+        (messaging.exchange, messaging.topic) = (topic.exchange, topic.topic)
+        let log = LogRecorder()
+        let notifier = try Notifier(
+            names: [.messagingv2, .messaging, .noop], messaging: messaging, logger: log.logger)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await notifier.run() }
+            await log.first("Connected to RabbitMQ")
+            try await notifier.emit(notification)
+            group.cancelAll()
+        }
+        let charges = charged.withLockedValue { $0 }
+        let lengths = try await BrokerClient(broker).getAll(topic.info).map(\.body.count)
+        // Once, for the longer one of the two messages.
+        #expect(lengths.count == 2 && charges.reduce(0, +) == lengths.max(), "\(charges) \(lengths)")
+        #expect(charges.reduce(0, +) > 70_000)
+    }
+
+    @Test func whatIsNotTakenIsNotCharged() async throws {
+        let (notification, charged) = self.guestNotification()
+        let messaging = try MessagingDriver(
             envelope: .messagingv2, configuration: .init(transportURL: "rabbit://localhost/"),
             logger: Logger(label: "test"))
-        let error = await #expect(throws: DriverError.self) { try await driver.emit(notification) }
+        let error = await #expect(throws: DriverError.self) { try await messaging.emit(notification) }
         #expect(error?.code == .unavailable)
-        #expect(charged.withLockedValue { $0 } > 70_000)
+        let output = try #require(FileHandle(forWritingAtPath: "/dev/null"))
+        let log = LogDriver(output: output, capacity: 0)
+        await #expect(throws: DriverError.self) { try await log.emit(notification) }
+        #expect(charged.withLockedValue { $0 } == [])
+        try await LogDriver(output: output).emit(notification)
+        #expect(charged.withLockedValue { $0 }.count == 1)
     }
 }

@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 @testable import RabbitMQ
@@ -90,6 +91,30 @@ import Testing
                 #expect(most - least <= bound, "seed \(seed)")
             }
         }
+    }
+
+    @Test("what expires takes time by the number of flows, and not by its square")
+    func expiryOfManyFlows() {
+        /// Of this thread alone, so that other work on the machine does not count.
+        func seconds() -> Double {
+            var time = timespec()
+            clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+            return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+        }
+        func time(flows: Int) -> Double {
+            let times = (0..<3).map { _ in
+                var queue = FairQueue<Element>(bytesInFlight: .max)
+                for flow in 1...flows { self.append(.init(flow: flow, number: 0, bytes: 1), to: &queue) }
+                let start = seconds()
+                #expect(queue.expire(now: self.start + .seconds(31)).count == flows)
+                let time = seconds() - start
+                #expect(queue.isEmpty && queue.first() == nil)
+                return time
+            }
+            return times.min() ?? 0
+        }
+        // Eight times as many: a square would make it 64 times as long.
+        #expect(time(flows: 16_000) < 24 * time(flows: 2000))
     }
 
     @Test("nothing is lost, repeated or out of order, whatever happens", arguments: UInt64(1)...100)

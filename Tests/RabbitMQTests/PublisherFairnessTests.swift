@@ -1,4 +1,5 @@
 import BrokerTesting
+import LogTesting
 import NIOConcurrencyHelpers
 import Testing
 
@@ -59,10 +60,12 @@ import Testing
         try await TCPProxy.with(targetPort: UInt16(broker.port)) { proxy in
             var configuration = try quickConfiguration(broker.url(port: proxy.port), exchange: self.names.exchange)
             configuration.largeMessageBytes = 1000
-            try await withConnectedPublisher(configuration) { publisher, _ in
-                await proxy.wasConnected(2)
+            try await withPublisher(configuration) { publisher, log in
+                // Both connections are made at once.
+                await log.first("Connected to RabbitMQ")
+                await log.first("Opened a second connection to RabbitMQ, for large messages")
                 let largeLane = try #require(publisher.largeLane)
-                while largeLane.inbox.withLockedValue({ $0.status.host }) == nil { await Task.yield() }
+                #expect(publisher.status.isAvailable && publisher.status.connections == 2)
                 let messages: [(Int, UInt64?, Int)] = [(1, 1, 2000), (2, 1, 1000), (3, nil, 2000)]
                 for (number, sender, size) in messages {
                     try await publisher.publish(self.message(number, sender: sender, size: size))

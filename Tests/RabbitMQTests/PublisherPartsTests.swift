@@ -1,5 +1,6 @@
 import CConductorRabbitMQ
 import Glibc
+import Logging
 import NIOConcurrencyHelpers
 import Testing
 
@@ -34,6 +35,24 @@ struct PublisherPartsTests {
         ] as [(UInt16, String, Int?)])
     func sizeLimit(code: UInt16, text: String, limit: Int?) {
         #expect(BrokerReply(code: code, text: text).messageSizeLimit == limit)
+    }
+
+    @Test("a publisher with two connections is available only while both are")
+    func status() throws {
+        var configuration = try PublisherConfiguration(transportURL: TransportURL("rabbit://localhost/"), exchange: "e")
+        configuration.largeMessageBytes = 1000
+        let publisher = Publisher(configuration: configuration, logger: Logger(label: "test"))
+        let largeLane = try #require(publisher.largeLane)
+        func change(_ lane: PublisherLane, _ body: (inout PublisherStatus) -> Void) {
+            lane.inbox.withLockedValue { body(&$0.status) }
+        }
+        change(publisher.lane) { ($0.host, $0.connections, $0.inbox, $0.unconfirmed) = ("broker:5672", 1, 2, 3) }
+        #expect(!publisher.status.isAvailable && publisher.status.host == nil)
+        change(largeLane) { ($0.host, $0.connections, $0.inbox, $0.unconfirmed) = ("broker:5672", 2, 10, 20) }
+        #expect(publisher.status.isAvailable && publisher.status.host == "broker:5672")
+        #expect(publisher.status.connections == 3 && publisher.status.inbox == 12 && publisher.status.unconfirmed == 23)
+        change(largeLane) { $0.blocked = true }
+        #expect(publisher.status.blocked && !publisher.status.isAvailable)
     }
 
     @Test("an inbox is bounded by count and by bytes, and always takes one")

@@ -3,7 +3,7 @@ import DequeModule
 /// Decides whether an outcome may be published as far as the audit log is concerned, and which records are to be written next. It holds
 /// no I/O.
 ///
-/// A place is reserved before an outcome is published and is taken until its record is written: what is published always has room for
+/// A place is reserved before a new outcome is published and is taken until its record is written: what is published always has room for
 /// its record, and the backlog has no more records than its capacity, however slow the log's reader is.
 package struct AuditBacklogStateMachine: Sendable {
     private let capacity: Int

@@ -9,7 +9,7 @@ package struct AuditRecord: Sendable, Hashable {
         case published
         /// It was handed to the broker, which has not confirmed it and may have it all the same. The guest is asked to send it again.
         case unconfirmed
-        /// The same guest had sent it before, and that one is published.
+        /// The same guest had sent it before, and that one is published. Logged once a minute for each guest.
         case duplicate
     }
 
@@ -27,6 +27,8 @@ package struct AuditRecord: Sendable, Hashable {
     package let isSigned: Bool
     /// What became of it.
     package var disposition: Disposition
+    /// With ``Disposition/duplicate``: how many duplicates of the guest there were since the last line of one, this one among them.
+    package var duplicates = 0
 
     /// A record of these facts.
     package init(
@@ -57,6 +59,7 @@ extension AuditRecord {
             text += record.certificateSerial
             text += " disposition="
             text += record.disposition.rawValue
+            if record.duplicates > 0 { text += " duplicates=\(record.duplicates)" }
             text += " event_type="
             text += record.eventType
             text += " guest="

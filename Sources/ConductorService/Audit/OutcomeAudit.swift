@@ -2,24 +2,30 @@ import ConductorRPC
 import Dispatch
 package import Logging
 import NIOConcurrencyHelpers
+import NIOCore
 import NIOPosix
 import Notifications
+import Notifier
 import TLSSocket
 
 /// Writes one line into the log for each outcome that was accepted, with the guest it came from.
 ///
-/// Lines are made and written on a queue of their own: no event loop and no publisher waits for them. When the log's reader is so slow
-/// that there is no place for another line, outcomes are refused until there is one, rather than published without a line.
+/// Lines are made and written on a queue of their own: no event loop and no publisher waits for them. When there is no place for another
+/// line, new outcomes are refused until there is one, rather than published without a line. An outcome that its guest sends again has
+/// its line already: it needs no place, and such duplicates of a guest have one line a minute, with their number.
 package final class OutcomeAudit: Sendable {
-    /// The logger's label unless told otherwise.
+    /// The label of the log's lines.
     package static let label = "conductor.audit"
-    /// How many places there are by default: more than outcomes can be on their way to the broker.
-    package static let defaultCapacity = 16_384
+    /// How many places there are by default: one for each outcome that can be on its way to the broker, and as many again for lines
+    /// that are not written yet. So a broker that answers nothing takes none from other outcomes, and only a log whose reader is slow
+    /// can fill them all.
+    package static let defaultCapacity = 2 * MessagingDriver.maximumInHand
 
     private let log: @Sendable ([AuditRecord]) -> Void
     private let execute: @Sendable (@escaping @Sendable () -> Void) -> Void
     private let backlog: NIOLockedValueBox<AuditBacklogStateMachine>
     private let refusals: Notice
+    private let duplicates = NIOLockedValueBox(GuestNotices())
 
     /// - Parameters:
     ///   - capacity: how many outcomes may be on their way to the broker or have a line that is not written yet.
@@ -36,7 +42,8 @@ package final class OutcomeAudit: Sendable {
         self.execute = execute ?? { work in queue.async { work() } }
         self.backlog = NIOLockedValueBox(AuditBacklogStateMachine(capacity: capacity))
         self.refusals = Notice(
-            "Refused outcomes because the reader of this log is too slow for their audit lines", logger: warnings)
+            "Refused outcomes: all places for their audit lines are taken by outcomes in flight and lines not written yet",
+            logger: warnings)
     }
 
     /// An audit whose lines are one text for each batch, as `StreamLogHandler` would write each of them.
@@ -46,24 +53,36 @@ package final class OutcomeAudit: Sendable {
         self.init(capacity: capacity, warnings: warnings) { stream.write(AuditRecord.lines(of: $0)) }
     }
 
-    /// Reserves the place of an outcome's line, before the outcome is published.
+    /// Reserves the place of a new outcome's line, before the outcome is published.
     ///
-    /// - Throws: ``RPCError`` `broker_unavailable` when none is free.
-    func reserve(
-        for message: NotificationMessage, from peer: RPCPeer, isSigned: Bool
-    ) throws(RPCError) -> Reservation {
+    /// - Returns: nil when none is free.
+    func reserve(for message: NotificationMessage, from peer: RPCPeer, isSigned: Bool) -> Reservation? {
         guard self.backlog.withLockedValue({ $0.reserve() }) else {
             self.refusals.happened(on: MultiThreadedEventLoopGroup.singleton.any())
-            throw RPCError(
-                .brokerUnavailable, "The conductor's log takes no more lines now; send it again later.",
-                retryAfterMilliseconds: 1000)
+            return nil
         }
         return Reservation(
-            audit: self,
-            record: AuditRecord(
-                messageID: message.messageID, eventType: message.eventType, guest: peer.sender.name,
-                certificateSerial: peer.certificate?.serialNumber ?? "", peer: peer.remoteAddress, isSigned: isSigned,
-                disposition: .published))
+            audit: self, record: AuditRecord(message, from: peer, isSigned: isSigned, disposition: .published))
+    }
+
+    /// An outcome was answered `duplicate`: its line is written if it is the guest's first one in a minute and there is a place.
+    func duplicate(_ makeRecord: @autoclosure () -> AuditRecord, of guest: PeerIdentity) {
+        guard let before = self.duplicates.withLockedValue({ $0.happened(guest, now: .now()) }),
+            self.backlog.withLockedValue({ $0.reserve() })
+        else { return }
+        var record = makeRecord()
+        record.duplicates = 1 + before
+        self.append(record)
+    }
+
+    /// A completion that records an outcome which another request has brought already, once it is answered `duplicate`.
+    func joining(
+        _ completion: @escaping @Sendable (RPCResult) -> Void, _ record: AuditRecord, of guest: PeerIdentity
+    ) -> @Sendable (RPCResult) -> Void {
+        { result in
+            if case .success = result { self.duplicate(record, of: guest) }
+            completion(result)
+        }
     }
 
     /// The place of one outcome's line. Exactly one of its methods is to be called, once.
@@ -80,16 +99,6 @@ package final class OutcomeAudit: Sendable {
 
         /// Nothing of the outcome is with the broker.
         func release() { self.audit.backlog.withLockedValue { $0.release() } }
-
-        /// A completion that writes the line of an outcome which another request has brought already.
-        func joining(
-            _ completion: @escaping @Sendable (RPCResult) -> Void
-        ) -> @Sendable (RPCResult) -> Void {
-            { result in
-                if case .success = result { self.accepted(.duplicate) } else { self.release() }
-                completion(result)
-            }
-        }
     }
 
     private func append(_ record: AuditRecord) {
@@ -113,5 +122,22 @@ package final class OutcomeAudit: Sendable {
     package func drain(within time: Duration) async {
         let end = ContinuousClock.now + time
         while !self.backlog.withLockedValue({ $0.isIdle }), .now < end { try? await Task.sleep(for: .milliseconds(5)) }
+    }
+}
+
+extension RPCError {
+    /// There is no place for another outcome's audit line.
+    static let noPlaceForLine = RPCError(
+        .brokerUnavailable,
+        "The conductor has no place for the audit line of another outcome at the moment; send this one again later.",
+        retryAfterMilliseconds: 1000)
+}
+
+extension AuditRecord {
+    init(_ message: NotificationMessage, from peer: RPCPeer, isSigned: Bool, disposition: Disposition) {
+        self.init(
+            messageID: message.messageID, eventType: message.eventType, guest: peer.sender.name,
+            certificateSerial: peer.certificate?.serialNumber ?? "", peer: peer.remoteAddress, isSigned: isSigned,
+            disposition: disposition)
     }
 }

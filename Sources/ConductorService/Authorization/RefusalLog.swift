@@ -3,11 +3,11 @@ import Logging
 import NIOConcurrencyHelpers
 import NIOCore
 
-/// What an operator is told of guests that say what they may not.
+/// Logs the refusals of guests that report what they may not.
 struct RefusalLog: Sendable {
     private let authorization: GuestAuthorization
     private let logger: Logger
-    private let notices = NIOLockedValueBox(RefusalNotices())
+    private let notices = NIOLockedValueBox(GuestNotices())
 
     init(_ authorization: GuestAuthorization, logger: Logger) {
         self.authorization = authorization
@@ -18,13 +18,13 @@ struct RefusalLog: Sendable {
     /// so that none fills the log.
     func refused(_ error: RPCError, _ peer: RPCPeer) {
         guard error.code == .notPermitted || error.code == .unauthenticated else { return }
-        let unsaid = self.notices.withLockedValue { $0.refused(peer.identity, now: .now()) }
-        let level: Logger.Level = unsaid == nil ? .debug : .warning
+        let before = self.notices.withLockedValue { $0.happened(peer.identity, now: .now()) }
+        let level: Logger.Level = before == nil ? .debug : .warning
         guard level >= self.logger.logLevel else { return }
         var metadata: Logger.Metadata = [
             "peer": "\(peer.remoteAddress)", "reason": "\(error.code.reason)", "problem": "\(error.message)",
         ]
-        if let unsaid, unsaid > 0 { metadata["before"] = "\(unsaid)" }
+        if let before, before > 0 { metadata["before"] = "\(before)" }
         if let guest = self.authorization.namedGuest(peer) { metadata["guest"] = "\(guest)" }
         self.logger.log(level: level, "A guest was refused", metadata: metadata)
     }

@@ -28,14 +28,6 @@ package struct RelayLedger<Waiter> {
         case operationIsBound
         /// What the control plane signed has expired, and this outcome was not published before that.
         case isTooLate
-
-        /// Whether the outcome is, or will be, answered as one that was accepted.
-        package var isAccepted: Bool {
-            switch self {
-            case .isNew, .joined, .wasConfirmed: true
-            case .conflicts, .operationWasEnded, .operationIsBeingEnded, .operationIsBound, .isTooLate: false
-            }
-        }
     }
 
     /// The counters now.
@@ -70,7 +62,7 @@ package struct RelayLedger<Waiter> {
     ///   - content: a digest of what it says.
     ///   - operation: the operation that it ends, where the control plane has signed it.
     ///   - isLate: whether the signature has expired, so that it must not be new.
-    ///   - leftOut: what it said besides.
+    ///   - leftOut: the fields that are not published.
     ///   - waiter: who is to be answered if it joins another, in ``ended(_:with:mayHaveArrived:operation:)``.
     /// - Returns: what it is. What is answered at once has been counted as what it is answered.
     package mutating func arrived(

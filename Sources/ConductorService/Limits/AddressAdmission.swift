@@ -16,7 +16,7 @@ final class AddressAdmission: Sendable {
 
     /// - Parameters:
     ///   - rates: how often each address may.
-    ///   - logger: told of connections that are refused, in a line a minute.
+    ///   - logger: where connections that are refused are logged, in a line a minute.
     init(_ rates: AddressBudgets.Rates, logger: Logger) {
         self.rates = rates
         self.state = NIOLockedValueBox(State(budgets: AddressBudgets(rates)))

@@ -45,16 +45,16 @@ extension ConnectionGate {
     convenience init(_ limits: ConnectionLimits, logger: Logger) {
         let pending = Notice(
             """
-            New connections were closed: limits.pending_connections had not said anything, or waited for their handshake
+            Closed new connections: as many as limits.pending_connections had sent no complete ClientHello or waited for a handshake
             """, logger: logger)
         let busy = Notice(
             """
-            Connections were closed whose handshake took long, so that others could begin: limits.handshakes were under way
+            Closed connections with a slow handshake for others that waited: as many as limits.handshakes were in progress
             """, logger: logger)
         let failed = Notice(
             """
-            No connection can be taken for want of descriptors or memory; it is tried again. Raise RLIMIT_NOFILE \
-            (LimitNOFILE= in a unit) or lower limits.connections
+            Failed to accept a connection for lack of descriptors or memory; retrying. Raise RLIMIT_NOFILE (LimitNOFILE= in a \
+            unit) or lower limits.connections
             """, logger: logger)
         let machine = ConnectionGate.Machine.Limits(
             pending: limits.pendingConnections, handshakes: limits.handshakes,
@@ -78,8 +78,8 @@ extension BufferedInput {
     convenience init(_ limits: ConnectionLimits, logger: Logger) {
         let notice = Notice(
             """
-            Connections were closed that held most of what was sent of lines that had not ended: all together held as much as \
-            limits.buffered_input allows
+            Closed the connections that held most bytes of unfinished lines: all connections together held more than \
+            limits.buffered_input
             """, logger: logger)
         self.init(limit: limits.bufferedInput) { eventLoop in
             notice.happened(on: eventLoop, metadata: ["limits.buffered_input": "\(limits.bufferedInput)"])

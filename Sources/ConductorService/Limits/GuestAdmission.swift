@@ -5,12 +5,12 @@ package import NIOCore
 
 /// Admits guests' connections, and keeps each guest, and each tenant's guests together, to their share.
 package final class GuestAdmission: RPCAdmission {
-    /// How long a guest that has too many connections is told to wait.
+    /// How long a guest that has too many connections is to wait, as its answer says.
     static let retryAfterMilliseconds = 10_000
 
     private struct State {
         var register: GuestRegister<GuestShare>
-        /// Those of whom the register knows a guest.
+        /// Those with a guest that the register knows.
         var tenants: [String: TenantShare] = [:]
         var connections: [GuestRegister<GuestShare>.Number: GuestConnection] = [:]
         var refused = 0
@@ -25,7 +25,7 @@ package final class GuestAdmission: RPCAdmission {
 
     /// - Parameters:
     ///   - limits: how many connections there may be, and how much guests may send.
-    ///   - logger: told of connections that are refused or closed, in a line a minute.
+    ///   - logger: where connections that are refused or closed are logged, in a line a minute.
     package init(_ limits: ConnectionLimits, logger: Logger) {
         self.limits = limits
         let rates = limits.rates
@@ -151,7 +151,7 @@ package final class GuestAdmission: RPCAdmission {
         has most. It is closed so that another is served; connect again.
         """, retryAfterMilliseconds: GuestAdmission.retryAfterMilliseconds)
 
-    /// Whether the guest is forgotten, and with it a tenant of whom no other guest is known.
+    /// Whether the guest is forgotten, and with it a tenant without another guest that is known.
     private static func isForgettable(_ share: GuestShare, now: NIODeadline, _ forgotten: inout [String]) -> Bool {
         guard share.guest.isUntouched(now: now) else { return false }
         guard let tenant = share.tenant else { return true }

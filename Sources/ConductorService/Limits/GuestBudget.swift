@@ -2,9 +2,9 @@ package import NIOCore
 
 /// What one guest may send, over all its connections. It holds no clock.
 ///
-/// A request past the guest's rate is refused, and told when there will be room for it; that costs a refusal, of which
-/// there are not for ever more either. Bytes are counted as they are read, and once more as they
-/// are published, when they may have become many more; what is too much is not read yet.
+/// A request past the guest's rate is refused, with the time when there will be room for it. That costs a refusal, and refusals have
+/// a rate of their own. Bytes are counted as they are read, and once more as they are published, when they may have become many more;
+/// what is too much is not read yet.
 package struct GuestBudget: Sendable {
     /// How much a guest may send.
     package struct Rates: Sendable {
@@ -59,8 +59,8 @@ package struct GuestBudget: Sendable {
     /// A request came.
     ///
     /// - Returns: nil when it is to be carried out; else how long its sender is to wait. Requests that are refused one
-    ///   after the other are told times one after the other, so that all of them are served if they come again when the
-    ///   last of them may; but none is told to wait for longer than until everything that was spent is there again.
+    ///   after the other get times one after the other, so that all of them are served if they come again when the
+    ///   last of them may. None is longer than until everything that was spent is there again.
     package mutating func request(now: NIODeadline) -> TimeAmount? {
         if self.requests.take(now: now) { return nil }
         self.refusals.spend(1, now: now)

@@ -13,7 +13,7 @@ package struct TokenBucket: Sendable {
     /// A full bucket.
     ///
     /// - Parameters:
-    ///   - rate: tokens a second, above nought.
+    ///   - rate: tokens a second, above zero.
     ///   - burst: how many are kept, at least one.
     package init(rate: Double, burst: Double, now: NIODeadline) {
         self.rate = max(rate, 1e-6)
@@ -36,7 +36,7 @@ package struct TokenBucket: Sendable {
         self.tokens -= Double(count)
     }
 
-    /// How long until there are so many tokens, the burst at most; nought when they are there.
+    /// How long until there are so many tokens, the burst at most; zero when they are there.
     package func wait(for count: Double, now: NIODeadline) -> TimeAmount {
         let missing = min(count, self.burst) - self.tokens(at: now)
         guard missing > 0 else { return .zero }

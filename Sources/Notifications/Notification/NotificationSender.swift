@@ -10,7 +10,7 @@ package final class NotificationSender: Sendable, Hashable {
 
     /// A sender with this key and this name.
     ///
-    /// - Parameter charge: takes the bytes of each message that a driver makes of the sender's reports, out of the sender's share.
+    /// - Parameter charge: takes the bytes of each message that is made of the sender's reports out of the sender's share.
     ///   It must not block.
     package init(key: UInt64, name: String, charge: (@Sendable (Int) -> Void)? = nil) {
         self.key = key
@@ -18,7 +18,8 @@ package final class NotificationSender: Sendable, Hashable {
         self.charge = charge
     }
 
-    /// Charges the sender for a message of this length. A short line can make a long message: a letter takes up to seven bytes.
+    /// Charges the sender for a message of this length, once it was taken to be published. A short line can make a long message: a
+    /// letter takes up to seven bytes.
     package func charge(bytes: Int) { self.charge?(bytes) }
 
     package static func == (left: NotificationSender, right: NotificationSender) -> Bool { left.key == right.key }

@@ -47,7 +47,6 @@ public final class LogDriver: NotificationDriver {
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
         let line = Envelope.messaging.encode(notification) + [UInt8(ascii: "\n")]
-        notification.sender?.charge(bytes: line.count)
         let isTaken = self.state.withLockedValue { state in
             guard state.lines < self.capacity, state.lines == 0 || state.bytes + line.count <= self.capacityBytes else {
                 return false
@@ -60,6 +59,7 @@ public final class LogDriver: NotificationDriver {
             completion(.failure(self.failed("too many lines wait for whoever reads standard output")))
             return
         }
+        notification.sender?.charge(bytes: line.count)
         self.queue.async {
             let result = self.write(line)
             self.state.withLockedValue { state in
@@ -91,7 +91,7 @@ public final class LogDriver: NotificationDriver {
         return .success(())
     }
 
-    /// A line could not be written: the operator hears of it too, for nobody else knows of standard output.
+    /// A line could not be written: that is logged too, for only the operator can repair standard output.
     private func failed(_ reason: String) -> DriverError {
         let times = self.state.withLockedValue { $0.trouble.failed(now: .now) }
         if let times {

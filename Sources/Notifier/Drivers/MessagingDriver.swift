@@ -50,6 +50,9 @@ public final class MessagingDriver: NotificationDriver {
         public init(transportURL: String) { self.transportURL = transportURL }
     }
 
+    /// How many messages one connection to a broker, and the second one for large messages, can have in hand.
+    package static let maximumInHand = PublisherConfiguration.defaultMaximumInHand
+
     /// `messaging` or `messagingv2`.
     public let name: String
     private let envelope: Envelope
@@ -89,13 +92,14 @@ public final class MessagingDriver: NotificationDriver {
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
         let body = self.envelope.encode(notification)
-        notification.sender?.charge(bytes: body.count)
+        let length = body.count
         let message = OutgoingMessage(
             queue: "\(self.topic).\(notification.priority.rawValue)", body: body,
             sender: notification.sender.map { .init(key: $0.key, name: $0.name) })
-        self.publisher.enqueue(message) { [name] result in
+        let isTaken = self.publisher.enqueue(message) { [name] result in
             completion(result.mapError { DriverError($0, driver: name) })
         }
+        if isTaken { notification.sender?.charge(bytes: length) }
     }
 
     /// Wakes the publisher's thread.

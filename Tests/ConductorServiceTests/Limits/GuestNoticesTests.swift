@@ -1,0 +1,35 @@
+import ConductorRPC
+import NIOCore
+import Testing
+
+@testable import ConductorService
+
+/// Which of the things that guests can do as often as they like are logged.
+@Suite struct GuestNoticesTests {
+    private func guest(_ number: Int) -> PeerIdentity { PeerIdentity(names: ["\(number)"]) }
+
+    @Test func oneAMinuteOfEachGuest() {
+        var notices = GuestNotices()
+        let start = NIODeadline.uptimeNanoseconds(1)
+        var logged: [Int?] = [notices.happened(self.guest(1), now: start)]
+        for second in [1, 2, 59] as [Int64] {
+            logged.append(notices.happened(self.guest(1), now: start + .seconds(second)))
+        }
+        logged.append(notices.happened(self.guest(2), now: start + .seconds(59)))
+        logged.append(notices.happened(self.guest(1), now: start + .seconds(60)))
+        logged.append(notices.happened(self.guest(1), now: start + .seconds(120)))
+        #expect(logged == [0, nil, nil, nil, 0, 3, 0])
+    }
+
+    @Test func manyGuestsFillNeitherMemoryNorLog() {
+        var notices = GuestNotices()
+        let start = NIODeadline.uptimeNanoseconds(1)
+        var logged = 0
+        for number in 0..<(3 * GuestNotices.limit) where notices.happened(self.guest(number), now: start) != nil {
+            logged += 1
+        }
+        #expect(logged == GuestNotices.limit)
+        // The minute of those that were logged is over.
+        #expect(notices.happened(self.guest(-1), now: start + .seconds(60)) == 0)
+    }
+}
