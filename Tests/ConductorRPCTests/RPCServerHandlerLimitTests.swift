@@ -326,7 +326,7 @@ private final class ScriptedAdmission: RPCAdmission {
         ByteBuffer(string: String(repeating: " ", count: 20_000) + String(buffer: self.ping(id)))
     }
 
-    @Test func aLongLineIsReadInTheBackgroundAndNothingElseMeanwhile() throws {
+    @Test func aLongLineIsCarriedOutInTheBackgroundAndNothingElseMeanwhile() throws {
         let work = HeldWork()
         let channel = try self.channel(background: work)
         try channel.writeInbound(self.ping(1))
@@ -338,8 +338,11 @@ private final class ScriptedAdmission: RPCAdmission {
         // The silence is ours.
         channel.embeddedEventLoop.advanceTime(by: .seconds(200))
         #expect(channel.isActive)
+        let flushes = self.requests.flushes.withLockedValue { $0.count }
         work.release()
-        #expect(self.requests.count == 1)
+        // The event loop has not run since.
+        #expect(self.requests.count == 2)
+        #expect(self.requests.flushes.withLockedValue { $0.dropFirst(flushes) } == [2])
         channel.embeddedEventLoop.run()
         #expect(self.requests.count == 3)
         #expect(self.admission.state.withLockedValue { $0.requests } == 3)

@@ -56,7 +56,8 @@ package protocol RPCRequestHandler: Sendable {
 
     /// Carries out one call.
     ///
-    /// Called on the connection's event loop, so it must not block. It may wait for ``flush()``.
+    /// Called on the connection's event loop, or for a long request on a thread behind it, so it must not block. The call may wait
+    /// for ``flush()``.
     ///
     /// - Parameters:
     ///   - call: what is asked for.
@@ -68,12 +69,12 @@ package protocol RPCRequestHandler: Sendable {
     /// Does what calls that were handed over may have left for later, so that many of them cost less than as many alone.
     ///
     /// Called on the connection's event loop, once for all calls that its connections have handed over
-    /// in one go.
+    /// in one go, or behind it after a long one.
     func flush()
 
     /// A line came that is no call, and was answered so without being handed to ``handle(_:from:completion:)``.
     ///
-    /// Called on the connection's event loop, so it must not block.
+    /// Called where a call would be handed over, so it must not block.
     ///
     /// - Parameters:
     ///   - code: what it was refused for.

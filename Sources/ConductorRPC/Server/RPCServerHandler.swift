@@ -76,7 +76,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     ///   - turns: the server's.
     ///   - requestFlush: the server's.
     ///   - bufferedInput: the server's; nil to bound each connection's input only.
-    ///   - background: where long lines are read; nil to read them on the event loop.
+    ///   - background: where requests of long lines are carried out; nil to do so on the event loop.
     ///   - logger: told of what a connection does wrong; at most a line a connection above debug.
     package init(
         configuration: Configuration, requestHandler: any RPCRequestHandler, admission: (any RPCAdmission)? = nil,
@@ -329,9 +329,12 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     ) {
         let bytes = line.readableBytes
         self.state.taken(bytes: bytes)
-        let wait = self.share?.request(now: now)
+        let job = RequestJob(
+            handler: self.requestHandler, peer: self.peer, outbox: outbox, logger: self.logger,
+            wait: self.share?.request(now: now))
         guard let background = self.background, bytes > Self.bytesAtOnce else {
-            self.carryOut(Self.read(line), bytes, wait: wait, outbox)
+            self.requestFlush.isDue(self.requestHandler, on: context.eventLoop)
+            job.carryOut(line)
             return
         }
         // One at a time, and nothing else of the connection meanwhile: what it can have done there is bounded.
@@ -339,43 +342,15 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         self.longLineBytes = bytes
         let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
         self.longLine = background.perform(on: context.eventLoop) {
-            Self.read(line)
-        } then: { request in
+            job.carryOut(line)
+            job.handler.flush()
+        } then: {
             let (handler, context) = bound.value
             handler.longLine = nil
             handler.longLineBytes = 0
             handler.reportInput(context: context)
-            guard let outbox = handler.outbox else { return }
-            handler.carryOut(request, bytes, wait: wait, outbox)
+            guard handler.outbox != nil else { return }
             handler.perform(handler.state.release(.longLine), context: context)
-        }
-    }
-
-    private static func read(_ line: ByteBuffer) -> Result<RPCRequest, RPCRequestError> {
-        Result { () throws(RPCRequestError) in try RPCRequest(line: line) }
-    }
-
-    /// - Parameter wait: after how long a request would be in the peer's share; nil for one that is.
-    private func carryOut(
-        _ request: Result<RPCRequest, RPCRequestError>, _ bytes: Int, wait: TimeAmount?, _ outbox: AnswerOutbox
-    ) {
-        self.requestFlush.isDue(self.requestHandler, on: outbox.eventLoop)
-        do throws(RPCRequestError) {
-            // Also of one that is not carried out: its answer needs the id.
-            let request = try request.get()
-            if let wait {
-                throw RPCRequestError(id: request.id, error: .rateLimited(retryAfter: wait))
-            }
-            // The id alone: while it is in flight a request must not keep its JSON, which is many times its line.
-            self.requestHandler.handle(request.call, from: self.peer) { [id = request.id] result in
-                outbox.append(.init(id: id, result: result, requestBytes: bytes))
-            }
-        } catch {
-            self.logger.debug(
-                "A request was refused",
-                metadata: ["peer": "\(self.peer.remoteAddress)", "error": "\(error.error)"])
-            self.requestHandler.refused(error.error.code, from: self.peer)
-            outbox.append(.init(id: error.id, result: .failure(error.error), requestBytes: bytes))
         }
     }
 
