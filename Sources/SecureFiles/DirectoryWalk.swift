@@ -147,7 +147,8 @@ enum DirectoryWalk {
         let remedy =
             switch (isOwn, status.mode & S_ISVTX != 0) {
             case (true, true): "run `chmod go-w \(FileRule.quoted(path))`, or \(inIt)"
-            case (true, false): "run `chmod go-w \(FileRule.quoted(path))`, on a file system that has modes"
+            case (true, false):
+                "run `chmod go-w \(FileRule.quoted(path))`, on a file system that has modes, or name a directory that nothing else uses"
             case (false, true): "\(inIt)"
             case (false, false):
                 "and is root's; \(Self.volumeRemedy), or have root run `chown \(geteuid()) \(FileRule.quoted(path))`"
@@ -155,7 +156,7 @@ enum DirectoryWalk {
         throw FileError(.exposed, path, "\(mode)\(!isOwn && status.mode & S_ISVTX == 0 ? "," : ";") \(remedy)")
     }
 
-    /// Names in a directory that is closed to others, at most.
+    /// Names in a directory that is closed to others, at most: a spool has few.
     private static let nameLimit = 1000
 
     /// Takes the right to write in a directory of this user's own from its group and all others.
@@ -166,7 +167,15 @@ enum DirectoryWalk {
     private static func close(
         _ directory: borrowing OpenFile, _ status: FileStatus, _ path: String
     ) throws(FileError) {
-        for name in try directory.names(limit: Self.nameLimit) {
+        let names: [String]
+        do throws(FileError) {
+            names = try directory.names(limit: Self.nameLimit)
+        } catch {
+            // Something else than a spool's.
+            guard error.kind == .tooLong else { throw error }
+            return
+        }
+        for name in names {
             var found = stat()
             guard unsafe fstatat(directory.descriptor, name, &found, AT_SYMLINK_NOFOLLOW) == 0 else {
                 if errno == ENOENT { continue }
@@ -181,7 +190,9 @@ enum DirectoryWalk {
             if FileStatus(found).isRegularFile { Self.close(name, in: directory, path) }
         }
         // The files first: where this process ends in between, the next one does all of it again.
-        _ = fchmod(directory.descriptor, status.mode & 0o7777 & ~0o022)
+        let mode = status.mode & 0o7777 & ~0o022
+        // A service manager may forbid the bits that give a group away (RestrictSUIDSGID=).
+        if fchmod(directory.descriptor, mode) != 0 { _ = fchmod(directory.descriptor, mode & 0o777) }
     }
 
     /// The file may be exchanged until its directory is closed, so that what was opened is what counts.
@@ -191,6 +202,6 @@ enum DirectoryWalk {
             let status = try? file.status(),
             status.isRegularFile && status.owner == geteuid() && status.links == 1 && status.mode & 0o022 != 0
         else { return }
-        _ = fchmod(file.descriptor, status.mode & 0o7700)
+        _ = fchmod(file.descriptor, status.mode & 0o700)
     }
 }

@@ -76,6 +76,19 @@ struct CheckedDirectoryTests {
         }
     }
 
+    @Test("A directory of many files is not closed: it is something else than a spool's")
+    func crowded() throws {
+        try TestDirectory.with { directory in
+            try directory.make("crowded", mode: 0o770)
+            for number in 0...1000 {
+                try #require(mknod(directory.path("crowded/\(number)"), S_IFREG | 0o660, 0) == 0)
+            }
+            let error = self.refusal(directory.path("crowded"))
+            #expect(error?.kind == .exposed && error?.clause.contains("chmod go-w") == true)
+            #expect(try directory.mode("crowded") == 0o770)
+        }
+    }
+
     @Test("A file with a second name is not used: it may have been put there while others could write")
     func hardLinks() throws {
         try TestDirectory.with { directory in
