@@ -302,8 +302,9 @@ let package = Package(
         .testTarget(
             name: "ProgramsTests",
             dependencies: [
-                "BrokerTesting", "conductor", "guest-agent", "Notifications", "Notifier", "ProcessTesting", .logging,
-                .nioConcurrencyHelpers, .subprocess, .systemPackage,
+                "BrokerTesting", "conductor", "guest-agent", "Notifications", "Notifier", "ProcessTesting",
+                "SecureFiles",
+                .logging, .nioConcurrencyHelpers, .subprocess, .systemPackage,
             ], swiftSettings: settings),
         // A disk that fails as disks do, for the bench and for tests.
         .target(

@@ -37,9 +37,17 @@ public final class GuestAgent: Service {
         let context = try TLSContext(configuration: .init(configuration))
         // Before an operation is begun or an outcome read.
         outbox.setGuest(context.certificate.guestNames)
+        let guest = GuestName(context.certificate.guestNames)
         let tls = LiveTLSContext(context)
         self.certificates = CertificateReloader(live: tls, interval: configuration.reloadInterval, logger: logger)
         self.delivery = DeliveryLoop(configuration: configuration, tls: tls, outbox: outbox, logger: logger)
+        // The guest's name may change with its certificate: what waits is then of the one that it had before. That is recorded
+        // before a connection can use the new one, and connections of the old one end.
+        tls.setOnReplacement { [weak delivery = self.delivery] context, isInUse in
+            let names = context.certificate.guestNames
+            if !isInUse { outbox.setGuest(names) }
+            if guest.isOther(names, isInUse: isInUse) { delivery?.guestChanged() }
+        }
         // Weak, for the delivery has the outbox.
         outbox.whenOutcomesArrive { [weak delivery = self.delivery] in
             for phase in DeliveryLanes.phases { delivery?.outcomeArrived(phase) }

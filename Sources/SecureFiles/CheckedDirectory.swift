@@ -163,17 +163,13 @@ package final class CheckedDirectory: Sendable {
 
     /// When a file was made: a copy of it was made later, whatever else of it is the same.
     ///
-    /// - Returns: nil when there is no such file, and where the file system does not say.
-    package func birth(of name: String) throws(FileError) -> FileStatus.Moment? {
+    /// - Returns: nil when it is not known: there is no such file, the file system does not say, or the system refuses to for any
+    ///   other reason, such as an old kernel, or one that allows few system calls.
+    package func birth(of name: String) -> FileStatus.Moment? {
         var seconds: Int64 = 0
         var nanoseconds: UInt32 = 0
-        let code = unsafe linux_files_birth(self.descriptor, name, &seconds, &nanoseconds)
-        switch code {
-        case 0: return FileStatus.Moment(seconds: Int(seconds), nanoseconds: Int(nanoseconds))
-        // Nor does an old kernel, nor one that allows few system calls.
-        case ENODATA, ENOENT, ENOSYS, EPERM, EOPNOTSUPP: return nil
-        default: throw FileError(code, self.path(of: name), "looked at")
-        }
+        guard unsafe linux_files_birth(self.descriptor, name, &seconds, &nanoseconds) == 0 else { return nil }
+        return FileStatus.Moment(seconds: Int(seconds), nanoseconds: Int(nanoseconds))
     }
 
     /// Gives a file another name in the directory; a file of that name is replaced.

@@ -142,7 +142,7 @@ struct SpoolFlush {
                 try await self.deliver(spool, path, &result)
                 let after = try await spool.counts()
                 result.delivered = after.delivered - before.delivered
-                result.setAside = after.setAside - before.setAside
+                result.setAside = spool.setAsideWhenOpened + after.setAside - before.setAside
                 result.waiting = after.waiting
                 result.isDone = result.isDone && after.waiting == 0
                 try await spool.close()

@@ -75,7 +75,9 @@ struct SpoolRetry: AsyncParsableCommand {
         commandName: "retry", abstract: "Lets outcomes that were set aside wait for a conductor again.",
         discussion: """
             They keep their message ids. An agent that runs delivers them; else `guest-agent flush` or the next exec does. \
-            If one of the messages was not set aside, none is put back, and the exit status is 65.
+            If one of the messages was not set aside, none is put back, and the exit status is 65. --all passes over \
+            operations that were running in a spool that was copied or restored: they may have ended elsewhere, and been \
+            reported under the same message ids. Name those that have not.
             """)
 
     @OptionGroup var options: SpoolOptions
@@ -110,12 +112,32 @@ struct SpoolRetry: AsyncParsableCommand {
                 let order = self.messageIDs.filter(missing.contains)
                 throw NoSuchMessages(order, where: "was set aside in \(places.directory)")
             }
-            var count = 0
-            for (path, sequences) in found { count += try await SetAsideOutcomes(path).retry(sequences) }
-            let rest = found.map(\.sequences.count).reduce(0, +) - count
-            let note = rest == 0 ? "" : " \(SpoolText.count(rest, "outcome")) of another guest left where they are."
-            try StandardStreams.print("\(SpoolText.count(count, "outcome")) put back.\(note)\n")
+            var changed = SetAsideOutcomes.Changed()
+            for (path, sequences) in found {
+                let outcomes = SetAsideOutcomes(path)
+                if self.all {
+                    let result = try await outcomes.retryAll(sequences)
+                    changed.count += result.count
+                    changed.copied += result.copied
+                } else {
+                    changed.count += try await outcomes.retry(sequences)
+                }
+            }
+            let rest = found.map(\.sequences.count).reduce(0, +) - changed.count - changed.copied
+            try StandardStreams.print(Self.summary(changed, ofOthers: rest))
         }
+    }
+
+    private static func summary(_ changed: SetAsideOutcomes.Changed, ofOthers rest: Int) -> String {
+        var text = "\(SpoolText.count(changed.count, "outcome")) put back."
+        if rest > 0 { text += " \(SpoolText.count(rest, "outcome")) of another guest left where they are." }
+        if changed.copied > 0 {
+            text += """
+                 \(SpoolText.count(changed.copied, "outcome")) of a copied spool passed over: the operation may have been \
+                reported elsewhere. To report one that was not, name it: `guest-agent spool retry MESSAGE_ID`.
+                """
+        }
+        return text + "\n"
     }
 }
 

@@ -27,7 +27,6 @@ final class WaitNotice: Sendable {
             guard isFirst else { return }
             let rest = SpoolText.count(Int((timeout - Self.delay).components.seconds), "second")
             let obstacle =
-
                 agent.obstacle.map { SpoolText.oneLine($0) } ?? "a conductor is connected and has not answered yet"
             GuestAgentExit.say(
                 """

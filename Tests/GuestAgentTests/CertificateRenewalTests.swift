@@ -20,12 +20,14 @@ import Testing
         self.certificates = try TestCertificates()
     }
 
-    private func agent(_ ports: [Int], list: String? = nil) throws -> AgentRun {
+    private func agent(
+        _ ports: [Int], list: String? = nil, outbox: any Outbox = MemoryOutbox()
+    ) throws -> AgentRun {
         var configuration = GuestAgent.Configuration.test(ports: ports, certificates: self.certificates)
         configuration.crlFile = list.map { self.certificates.path($0) }
         configuration.reloadInterval = .milliseconds(20)
         return AgentRun(
-            try GuestAgent(configuration: configuration, outbox: MemoryOutbox(), logger: self.log.logger),
+            try GuestAgent(configuration: configuration, outbox: outbox, logger: self.log.logger),
             self.log.logger)
     }
 
@@ -57,6 +59,50 @@ import Testing
             await self.log.next("The connection ended")
             try self.certificates.write("guest", good)
             await driver.published(1)
+            try await run.drained()
+        }
+    }
+
+    @Test("What waits under the name of another guest is not sent with a certificate that names this one")
+    func anotherGuestsCertificate() async throws {
+        let driver = ScoreDriver()
+        let other = try CertificateAuthority.create(commonName: "other", validity: .days(1))
+        let refused = try TestCertificates.guest(of: other, instance: "model")
+        try self.certificates.write("guest", refused)
+        let directory = FileManager.default.temporaryDirectory.appending(path: "spool-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let spool = try await Spool.open(directory, logger: self.log.logger)
+        try await withConductor(Notifier(drivers: [driver]), certificates: self.certificates) { conductor in
+            let run = try self.agent([conductor.port], outbox: spool)
+            // An agent in an image that gets its own certificate at the first start.
+            try await run.agent.notify(.end(payload: [:]), context: SampleReport.context())
+            await self.log.next("The connection ended")
+            try self.certificates.write("guest", TestCertificates.guest(of: self.certificates.authority))
+            await self.log.next("The spool was another guest's")
+            try await run.agent.notify(.end(payload: [:]), context: SampleReport.context())
+            await driver.published(1)
+            try await run.drained()
+            let counts = try await spool.counts()
+            #expect((counts.delivered, counts.setAside, counts.waiting) == (1, 1, 0))
+        }
+        #expect(driver.counts.count == 1)
+        try await spool.close()
+    }
+
+    @Test("A connection ends when the certificate names another guest, and the next is made with that one")
+    func connectionOfAnotherGuest() async throws {
+        let driver = ScoreDriver()
+        try await withConductor(Notifier(drivers: [driver]), certificates: self.certificates) { conductor in
+            let run = try self.agent([conductor.port])
+            await self.log.next("Connected to a conductor")
+            let other = try TestCertificates.guest(of: self.certificates.authority, instance: "inst-2")
+            try self.certificates.write("guest", other)
+            await self.log.next("The certificate names another guest")
+            var context = SampleReport.context()
+            context.payload["instance_id"] = "inst-2"
+            try await run.agent.notify(.end(payload: [:]), context: context)
+            await driver.published(1)
+            #expect(self.log.count("Connected to a conductor") == 2)
             try await run.drained()
         }
     }

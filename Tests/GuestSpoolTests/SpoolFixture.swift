@@ -63,6 +63,23 @@ struct SpoolFixture: Sendable {
         return reports
     }
 
+    /// When the spool's file was made.
+    var made: String? {
+        get throws { try CheckedDirectory(self.directory, for: .reading).made(SpoolDirectory.file) }
+    }
+
+    /// Waits until a file that is made now has another time than the spool's: a file system's clock ticks seldom.
+    func waitForClockTick() throws {
+        let made = try #require(try self.made, "this file system does not say when a file was made")
+        let other = SpoolFixture(directory: "\(self.directory).tick")
+        try FileManager.default.createDirectory(atPath: other.directory, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(atPath: other.directory) }
+        while try other.made == nil || other.made == made {
+            try? FileManager.default.removeItem(atPath: other.file)
+            try #require(FileManager.default.createFile(atPath: other.file, contents: nil))
+        }
+    }
+
     /// Changes the file behind the spool's back, while no spool has it open.
     func change(_ sql: String) throws {
         let database = try DatabaseQueue(path: self.file)

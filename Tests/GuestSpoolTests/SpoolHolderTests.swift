@@ -62,16 +62,24 @@ struct SpoolHolderTests {
     func lookOnItsWay() async throws {
         try await SpoolFixture.with { fixture in
             try await fixture.open().close()
+            let directory = SpoolDirectory(path: fixture.directory)
+            let opened = try directory.openForWriting()
             let look = try OpenFile("\(fixture.directory)/agent.lock", O_RDONLY, action: "read")
-            try #require(flock(look.descriptor, LOCK_SH | LOCK_NB) == 0)
-            async let opened = fixture.open()
-            // The agent is refused the lock, and tries again.
-            try await Task.sleep(for: .milliseconds(50))
-            try #require(flock(look.descriptor, LOCK_UN) == 0)
-            let spool = try await opened
-            let error = await #expect(throws: OutboxError.self) { _ = try await fixture.open() }
+            let descriptor = look.descriptor
+            try #require(flock(descriptor, LOCK_SH | LOCK_NB) == 0)
+            var pauses = 0
+            // The agent is refused the lock twice, and tries again.
+            let lock = try SpoolLock(directory, in: opened) {
+                pauses += 1
+                if pauses == 2 { #expect(flock(descriptor, LOCK_UN) == 0) }
+            }
+            #expect(pauses == 2)
+            let error = #expect(throws: OutboxError.self) {
+                _ = try SpoolLock(directory, in: opened) { Issue.record("it waits for an agent") }
+            }
             #expect(error?.code == .inUse)
-            try await spool.close()
+            lock.release()
+            _ = consume look
         }
     }
 }

@@ -1,5 +1,7 @@
 import Foundation
+import GRDB
 import Glibc
+import LogTesting
 import NIOConcurrencyHelpers
 import Notifications
 import ProcessTesting
@@ -84,6 +86,47 @@ import Testing
             #expect(counts.isBalanced && counts.waiting == 3)
             #expect(fixture.damages.isEmpty)
             try await spool.close()
+        }
+    }
+
+    @Test("A disk that is full keeps nothing of this guest's from delivery; operations begin once it has the origin")
+    func fullDiskAtTakeover() async throws {
+        try await self.withDisk { disk, fixture in
+            func machine(_ bootID: String) -> GuestMachine { GuestMachine(machineID: "m", bootID: bootID) }
+            func open(_ bootID: String) async throws -> Spool {
+                try await Spool.open(fixture.directory, machine: machine(bootID), logger: fixture.log.logger)
+            }
+            func recorded(_ spool: Spool) async throws -> GuestMachine? {
+                try await spool.store.read { try SpoolOrigin($0)?.machine }
+            }
+            let first = try await open("boot-1")
+            // So much that the disk must have room for the log to be carried over.
+            var waiting: [MessageID] = []
+            for _ in 0..<5 { waiting.append(try await fixture.run(first, self.long).messageID) }
+            // Keeps the log where it is, as an agent does that is killed.
+            let killed = try DatabaseQueue(path: fixture.file)
+            try await killed.writeWithoutTransaction { try $0.execute(sql: "PRAGMA wal_autocheckpoint = 0") }
+            try await first.close()
+            try disk.fill()
+            // A file may have blocks in reserve.
+            let full = await #expect(throws: DatabaseError.self) {
+                for _ in 0..<10_000 {
+                    try await killed.write { try $0.execute(sql: "UPDATE tally SET refused = refused + 1") }
+                }
+            }
+            #expect(full?.resultCode == .SQLITE_FULL)
+            let spool = try await open("boot-2")
+            spool.setGuest(["instance-1"])
+            #expect(try await fixture.messageIDs(spool) == waiting)
+            #expect(try await recorded(spool) == machine("boot-1"))
+            let error = await #expect(throws: OutboxError.self) { _ = try await fixture.begin(spool) }
+            #expect(error?.code == .diskFull)
+            try disk.empty()
+            _ = try await fixture.begin(spool)
+            #expect(try await recorded(spool) == machine("boot-2"))
+            #expect(try await spool.store.read { try SpoolOrigin($0)?.guest } == "instance-1")
+            try await spool.close()
+            try killed.close()
         }
     }
 

@@ -32,6 +32,7 @@ struct SpoolOriginTests {
     }
 
     private func copy(_ fixture: SpoolFixture) throws {
+        try fixture.waitForClockTick()
         let copy = "\(fixture.directory).copy"
         try FileManager.default.copyItem(atPath: fixture.directory, toPath: copy)
         try FileManager.default.removeItem(atPath: fixture.directory)
@@ -44,20 +45,47 @@ struct SpoolOriginTests {
 
     @Test("What tells a copy: another machine, another virtual machine, a file that was made at another time")
     func copyReasons() {
-        let origin = SpoolOrigin(
-            machine: GuestMachine(machineID: "m", bootID: "b", productUUID: "u"), fileMade: "1.5")
-        func reason(_ machineID: String?, _ productUUID: String?, _ made: String?) -> String? {
+        let uuid = "4c4c4544-0042-3510-8052-b4c04f333632"
+        let other = "4c4c4544-0042-3510-8052-b4c04f333633"
+        func reason(
+            _ machineID: String?, _ productUUID: String?, _ made: String?, recorded: String? = uuid
+        ) -> String? {
+            let then = GuestMachine(machineID: "m", bootID: "b", productUUID: recorded.flatMap { ProductUUID($0) })
             // A machine that starts again, after a power cut at the worst, has another boot id and is the same.
-            origin.copyReason(
-                on: GuestMachine(machineID: machineID, bootID: "other", productUUID: productUUID), fileMade: made)
+            let now = GuestMachine(
+                machineID: machineID, bootID: "other", productUUID: productUUID.flatMap { ProductUUID($0) })
+            return SpoolOrigin(machine: then, fileMade: "1.5").copyReason(on: now, fileMade: made)
         }
-        #expect(reason("m", "u", "1.5") == nil)
+        #expect(reason("m", uuid, "1.5") == nil)
         // What this user may not read, or this file system does not say, proves nothing.
         #expect(reason(nil, nil, nil) == nil)
-        #expect(reason("n", "u", "1.5")?.contains("another machine") == true)
-        #expect(reason("m", "v", "1.5")?.contains("another virtual machine") == true)
-        #expect(reason("m", "u", "1.6")?.contains("copy") == true)
+        #expect(reason("n", nil, "1.5")?.contains("another machine") == true)
+        #expect(reason("n", uuid, "1.5", recorded: nil)?.contains("another machine") == true)
+        // An image brings its machine id along.
+        #expect(reason("m", other, "1.5")?.contains("another virtual machine") == true)
+        // The same virtual machine has got another machine id, as at an image's first start.
+        #expect(reason("n", uuid, "1.5") == nil)
+        #expect(reason("n", uuid, "1.6")?.contains("copy") == true)
+        #expect(reason("m", uuid, "1.6")?.contains("copy") == true)
         #expect(SpoolOrigin().copyReason(on: self.machine, fileMade: "1.5") == nil)
+    }
+
+    @Test("A UUID whose letters or byte order change is the same machine's, and a placeholder is no machine's")
+    func productUUIDs() throws {
+        let uuid = try #require(ProductUUID("4c4c4544-0042-3510-8052-b4c04f333632"))
+        for same in ["4C4C4544-0042-3510-8052-B4C04F333632", "44454c4c-4200-1035-8052-b4c04f333632"] {
+            let same = try #require(ProductUUID(same))
+            #expect(uuid.isSame(as: same) && same.isSame(as: uuid))
+        }
+        for other in ["4c4c4544-0042-3510-8052-b4c04f333633", "44454c4c-0042-3510-8052-b4c04f333632"] {
+            #expect(try !uuid.isSame(as: #require(ProductUUID(other))))
+        }
+        for text in [
+            "", "Not Settable", "00000000-0000-0000-0000-000000000000", "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF",
+            "03000200-0400-0500-0006-000700080009", "00020003-0004-0005-0006-000700080009",
+        ] {
+            #expect(ProductUUID(text) == nil)
+        }
     }
 
     @Test("A renewed certificate of the same guest is no stranger's, whatever else it names")
@@ -101,7 +129,10 @@ struct SpoolOriginTests {
             try await spool.close()
             let again = try await self.open(fixture)
             #expect(try await fixture.messageIDs(again) == [waiting, next])
-            // Whoever knows that it has not ended lets it be told.
+            // Whoever knows that it has not ended names it, and lets it be told. A retry of all passes over it.
+            let all = try await SetAsideOutcomes(fixture.directory).retryAll(aside.map(\.sequence))
+            #expect((all.count, all.copied) == (0, 1))
+            #expect(try await fixture.messageIDs(again) == [waiting, next])
             #expect(try await SetAsideOutcomes(fixture.directory).retry(aside.map(\.sequence)) == 1)
             #expect(try await fixture.messageIDs(again) == [waiting, next, running])
             try await again.close()
@@ -152,7 +183,8 @@ struct SpoolOriginTests {
             let (waiting, running) = try await self.leave(fixture)
             try fixture.change(
                 """
-                DROP TABLE origin; ALTER TABLE set_aside DROP COLUMN guest; DELETE FROM grdb_migrations WHERE identifier = '3'
+                DROP TABLE origin; ALTER TABLE set_aside DROP COLUMN guest; ALTER TABLE set_aside DROP COLUMN is_copied;
+                DELETE FROM grdb_migrations WHERE identifier IN ('3', '4')
                 """)
             try self.copy(fixture)
             let spool = try await self.open(fixture, as: ["instance-2"])
@@ -177,21 +209,121 @@ struct SpoolOriginTests {
         }
     }
 
-    @Test("A disk that is full keeps nothing of this guest's from delivery")
-    func fullDisk() async throws {
+    @Test("What version 3 set aside because the spool was a copy is passed over by a retry of all, also after damage")
+    func copiedBeforeVersion4() async throws {
         try await SpoolFixture.with { fixture in
-            let (waiting, running) = try await self.leave(fixture)
-            try await (try await self.open(fixture)).close()
+            let (_, running) = try await self.leave(fixture)
+            try self.copy(fixture)
+            try await self.open(fixture).close()
             try fixture.change(
                 """
-                UPDATE origin SET guest = NULL;
-                CREATE TRIGGER full BEFORE INSERT ON origin BEGIN SELECT RAISE(ABORT, 'no'); END
+                ALTER TABLE set_aside DROP COLUMN is_copied; DELETE FROM grdb_migrations WHERE identifier = '4'
                 """)
+            try await self.open(fixture).close()
+            for damages in 0..<2 {
+                let aside = try await self.setAside(fixture)
+                #expect(aside.map(\.messageID) == [running.description] && fixture.damages.count == damages)
+                let all = try await SetAsideOutcomes(fixture.directory).retryAll(aside.map(\.sequence))
+                #expect((all.count, all.copied) == (0, 1))
+                try fixture.change("DELETE FROM tally")
+                try await self.open(fixture).close()
+            }
+        }
+    }
+
+    @Test("An operation begins once the disk has whose the spool is, so that the next agent takes it for no copy's")
+    func recordThatFails() async throws {
+        try await SpoolFixture.with { fixture in
+            let (waiting, running) = try await self.leave(fixture)
+            try fixture.change(
+                "CREATE TRIGGER refuse BEFORE INSERT ON origin BEGIN SELECT RAISE(ABORT, 'no'); END")
+            let clone = GuestMachine(machineID: "machine-2", bootID: "boot-2", productUUID: nil)
+            let spool = try await self.open(fixture, on: clone)
+            #expect(try await fixture.messageIDs(spool) == [waiting])
+            await #expect(throws: OutboxError.self) { _ = try await fixture.begin(spool) }
+            #expect(try await spool.counts().running == 0)
+            try fixture.change("DROP TRIGGER refuse")
+            let next = try await fixture.begin(spool)
+            try await spool.close()
+            let again = try await self.open(fixture, on: clone)
+            #expect(try await fixture.messageIDs(again) == [waiting, next])
+            #expect(try await self.setAside(fixture).map(\.messageID) == [running.description])
+            try await again.close()
+        }
+    }
+
+    @Test("Damage to the file before the disk has whose the spool is makes no copy of it")
+    func damagedUnrecorded() async throws {
+        try await SpoolFixture.with { fixture in
+            let (waiting, running) = try await self.leave(fixture)
+            try fixture.change(
+                "CREATE TRIGGER refuse BEFORE INSERT ON origin BEGIN SELECT RAISE(ABORT, 'no'); END")
             var restarted = self.machine
             restarted.bootID = "boot-2"
             let spool = try await self.open(fixture, on: restarted)
             #expect(try await fixture.messageIDs(spool) == [waiting, running])
+            try fixture.waitForClockTick()
+            try fixture.change("DELETE FROM tally")
+            let next = try await fixture.begin(spool)
+            #expect(fixture.damages.count == 1)
             try await spool.close()
+            let again = try await self.open(fixture, on: restarted)
+            #expect(try await fixture.messageIDs(again) == [waiting, running, next])
+            try await again.close()
+        }
+    }
+
+    @Test("A certificate that changes to another guest's has what waits set aside, and the agent's own outcomes go on")
+    func changedCertificate() async throws {
+        try await SpoolFixture.with { fixture in
+            let spool = try await self.open(fixture)
+            let before = try await fixture.run(spool).messageID
+            #expect(try await fixture.messageIDs(spool) == [before])
+            // Renewed, first.
+            spool.setGuest(["instance-1", "another-host"])
+            #expect(try await fixture.messageIDs(spool) == [before])
+            spool.setGuest(["instance-2"])
+            #expect(try await fixture.messageIDs(spool).isEmpty)
+            let after = try await fixture.run(spool).messageID
+            #expect(try await fixture.messageIDs(spool) == [after])
+            #expect(try await self.setAside(fixture).map(\.messageID) == [before.description])
+            try await spool.close()
+            let again = try await self.open(fixture, as: ["instance-2"])
+            #expect(try await fixture.messageIDs(again) == [after])
+            try await again.close()
+        }
+    }
+
+    @Test("Another guest's outcomes are set aside in transactions of 500; after a crash the next agent goes on")
+    func claimInBatches() async throws {
+        try await SpoolFixture.with { fixture in
+            let first = try await self.open(fixture)
+            let refused = try await fixture.run(first)
+            #expect(try await fixture.messageIDs(first) == [refused.messageID])
+            try await first.setAside(1, reason: "unknown_event")
+            try await first.close()
+            _ = try await fixture.fill(1200)
+            try fixture.change(
+                """
+                CREATE TRIGGER refuse BEFORE INSERT ON set_aside WHEN NEW.sequence = 701
+                BEGIN SELECT RAISE(ABORT, 'no'); END
+                """)
+            let spool = try await self.open(fixture, as: ["instance-2"])
+            await #expect(throws: OutboxError.self) { try await spool.entries(after: 0, limit: 10) }
+            // Nor is an operation begun that the next agent would take for the other guest's.
+            await #expect(throws: OutboxError.self) { _ = try await fixture.begin(spool) }
+            var counts = try await spool.counts()
+            #expect((counts.setAside, counts.waiting) == (501, 700) && counts.isBalanced)
+            try await spool.close()
+            try fixture.change("DROP TRIGGER refuse")
+            let again = try await self.open(fixture, as: ["instance-2"])
+            let own = try await fixture.run(again).messageID
+            #expect(try await fixture.messageIDs(again) == [own])
+            counts = try await again.counts()
+            #expect((counts.setAside, counts.waiting) == (1201, 1) && counts.isBalanced)
+            let aside = try await SpoolInspection(fixture.directory).outcomes(.setAside, limit: 2000)
+            #expect(try await SetAsideOutcomes(fixture.directory).retry(aside.map(\.sequence)) == 0)
+            try await again.close()
         }
     }
 

@@ -186,7 +186,7 @@ import Testing
             try fixture.change("INSERT INTO running VALUES ('no id', '{}', 'then')")
             try fixture.change("UPDATE tally SET begun = 1, running = 1")
             let file = try SpoolFile(SpoolDirectory(path: fixture.directory))
-            #expect(try file.interruptRunning(settingAside: nil) == 1)
+            #expect(try file.interruptRunning(settingAside: nil).count == 1)
             func level() throws -> Int? {
                 try file.database.writeWithoutTransaction { try Int.fetchOne($0, sql: "PRAGMA synchronous") }
             }

@@ -107,6 +107,20 @@ struct CheckedDirectoryTests {
         }
     }
 
+    @Test("When a file was made is not known where the system does not say, for whatever reason")
+    func birth() throws {
+        try TestDirectory.with { directory in
+            try directory.make("directory")
+            let opened = try CheckedDirectory(directory.path("."), for: .reading)
+            #expect(opened.birth(of: "directory") != nil)
+            #expect(opened.birth(of: "missing") == nil)
+            // ENAMETOOLONG, ENOTDIR
+            #expect(opened.birth(of: String(repeating: "x", count: 300)) == nil)
+            try Data().write(to: URL(filePath: directory.path("file")))
+            #expect(opened.birth(of: "file/name") == nil)
+        }
+    }
+
     @Test("A directory of another user is refused, and so is one that leads to it", .enabled(if: isSuperuser))
     func anotherUsers() throws {
         try TestDirectory.with { directory in

@@ -16,6 +16,7 @@ final class ConnectionDelivery {
     }
 
     private let connection: ConductorConnection
+    private let guestChanges: Int
     private let loop: DeliveryLoop
     private let answers = NIOLockedValueBox<[Answer]>([])
     private let isLost = NIOLockedValueBox(false)
@@ -23,8 +24,10 @@ final class ConnectionDelivery {
     /// Whether anything was delivered.
     private(set) var isUseful = false
 
-    init(connection: ConductorConnection, loop: DeliveryLoop) {
+    /// - Parameter guestChanges: how often the certificate had named another guest before the connection was made with it.
+    init(connection: ConductorConnection, guestChanges: Int, loop: DeliveryLoop) {
         self.connection = connection
+        self.guestChanges = guestChanges
         self.loop = loop
     }
 
@@ -46,6 +49,8 @@ final class ConnectionDelivery {
             if self.isLost.withLockedValue({ $0 }) { return .lost }
             if let end { return end }
             try await self.read(&lanes)
+            // What was read may be the other guest's.
+            if self.loop.guestChanges != self.guestChanges { return .guestChanged }
             let outcomes = lanes.takeToSend(now: .now)
             for outcome in outcomes { self.send(outcome.entry, outcome.phase) }
             if Sabotage.deleteBeforeAnswer.isOn { self.loop.recorder.delivered(outcomes.map(\.entry.sequence)) }

@@ -14,6 +14,8 @@ final class DeliveryLoop: Sendable {
         case drained
         case lost
         case changeConductor
+        /// The certificate names another guest from now on.
+        case guestChanged
         /// The conductor takes nothing from this guest, for this reason, and wants to be left alone for so long.
         case refused(String, asked: Duration)
         /// The conductor answered what it was not asked, for this reason: nothing that it says counts.
@@ -28,6 +30,7 @@ final class DeliveryLoop: Sendable {
     let wakeUp: Signal
     private let arrivals = NIOLockedValueBox(Set(DeliveryLanes.phases))
     private let stops = NIOLockedValueBox(false)
+    private let changes = NIOLockedValueBox(0)
     private let currentObstacle = NIOLockedValueBox<String?>(nil)
 
     init(configuration: GuestAgent.Configuration, tls: LiveTLSContext, outbox: any Outbox, logger: Logger) {
@@ -64,6 +67,17 @@ final class DeliveryLoop: Sendable {
         set { self.currentObstacle.withLockedValue { $0 = newValue } }
     }
 
+    /// How often the certificate has named another guest.
+    var guestChanges: Int { self.changes.withLockedValue { $0 } }
+
+    /// The certificate names another guest: nothing that was read before may be sent with it, and nothing that is read later with
+    /// the one before.
+    func guestChanged() {
+        self.changes.withLockedValue { $0 += 1 }
+        self.arrivals.withLockedValue { $0 = Set(DeliveryLanes.phases) }
+        self.wakeUp.signal()
+    }
+
     /// Whether ``stop()`` was called.
     var isStopping: Bool { self.stops.withLockedValue { $0 } }
 
@@ -85,10 +99,15 @@ final class DeliveryLoop: Sendable {
         try await self.deliver()
     }
 
-    private func deliver() async throws {
-        var lanes = DeliveryLanes(
+    private func emptyLanes() -> DeliveryLanes {
+        DeliveryLanes(
             window: self.configuration.window, backoff: self.configuration.backoff,
             lookInterval: self.configuration.lookInterval, now: .now)
+    }
+
+    private func deliver() async throws {
+        var lanes = self.emptyLanes()
+        var guestChanges = self.guestChanges
         var turns = ConductorTurns(count: self.configuration.conductors.count, backoff: self.configuration.backoff)
         var uselessConnections = 0
         var lastRefusal: String?
@@ -98,12 +117,16 @@ final class DeliveryLoop: Sendable {
             // The connection is made and kept before there is anything to send, so that the first outcome need not wait.
             let address = self.configuration.conductors[turns.current]
             let next: ContinuousClock.Instant?
+            if case let changes = self.guestChanges, changes != guestChanges {
+                (lanes, guestChanges) = (self.emptyLanes(), changes)
+            }
             do {
                 guard let connection = try await self.connectUnlessDrained(to: address, lanes) else { return }
                 turns.connected()
                 self.obstacle = nil
                 self.logger.info("Connected to a conductor", metadata: ["conductor": "\(address)"])
-                let (end, isUseful) = try await self.use(connection, &lanes)
+                let (end, wasUseful) = try await self.use(connection, &lanes, guestChanges)
+                var isUseful = wasUseful
                 if isUseful { lastRefusal = nil }
                 var (wantsChange, asked) = (true, connection.askedPause)
                 switch end {
@@ -117,6 +140,12 @@ final class DeliveryLoop: Sendable {
                         metadata: ["conductor": "\(address)", "reason": "\(connection.closeReason)"])
                     wantsChange = false
                 case .changeConductor: lanes.conductorChanged()
+                case .guestChanged:
+                    self.logger.notice(
+                        "The certificate names another guest; the connection is closed, and another made with it",
+                        metadata: ["conductor": "\(address)"])
+                    // At once.
+                    (isUseful, wantsChange) = (true, false)
                 case .mistaken(let reason):
                     self.logger.error(
                         "A conductor answered for another outcome than it was sent; the connection is closed, and it is sent again",
@@ -189,9 +218,9 @@ final class DeliveryLoop: Sendable {
     ///
     /// - Returns: why it ended, and whether anything was delivered.
     private func use(
-        _ connection: ConductorConnection, _ lanes: inout DeliveryLanes
+        _ connection: ConductorConnection, _ lanes: inout DeliveryLanes, _ guestChanges: Int
     ) async throws -> (ConnectionEnd, isUseful: Bool) {
-        let delivery = ConnectionDelivery(connection: connection, loop: self)
+        let delivery = ConnectionDelivery(connection: connection, guestChanges: guestChanges, loop: self)
         do {
             let end = try await delivery.run(&lanes)
             await connection.close()

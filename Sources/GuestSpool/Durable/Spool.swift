@@ -43,6 +43,9 @@ public final class Spool: Outbox {
         self.writer = SpoolWriter(store: store, configuration: configuration)
     }
 
+    /// How many operations were set aside when the spool was opened: it is a copy, or they cannot be read.
+    package var setAsideWhenOpened: Int { self.store.takeover.setAside }
+
     /// Records whose spool it is. What another guest left in it is set aside with the reason, and never handed out: a virtual
     /// machine that was made from an image brings along what its model had not sent.
     ///

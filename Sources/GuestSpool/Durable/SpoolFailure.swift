@@ -23,6 +23,9 @@ enum SpoolFailure {
         }
     }
 
+    /// Whether a write or an `fsync` failed: the system may then drop what it could not write, and report success for it later.
+    static func leavesDoubt(_ error: any Error) -> Bool { (error as? DatabaseError)?.resultCode == .SQLITE_IOERR }
+
     /// What an embedder is told.
     static func error(_ error: any Error, _ directory: SpoolDirectory) -> OutboxError {
         if let error = error as? OutboxError { return error }

@@ -8,24 +8,26 @@ extension SpoolFile {
     /// Turns operations that no agent runs any more into errors that wait; those that cannot be read are set aside.
     ///
     /// - Parameter reason: why all of them are set aside; nil when they are not.
-    /// - Returns: how many there were.
-    func interruptRunning(settingAside reason: String?) throws -> Int {
-        var count = 0
+    /// - Returns: how many there were, and how many of them were set aside.
+    func interruptRunning(settingAside reason: String?) throws -> (count: Int, setAside: Int) {
+        var (count, setAside) = (0, 0)
         // On the disk before a conductor hears of them: told again after a power cut, they would have another time.
         try self.database.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
         while true {
-            let batch = try self.database.write { db in
+            let batch = try self.database.write { db -> (count: Int, setAside: Int) in
                 // The first rows of what is left: what was converted is gone.
                 let rows = try Row.fetchAll(
                     db, sql: "SELECT message_id, context, begun_at FROM running LIMIT ?",
                     arguments: [Self.interruptionBatch])
                 var tally = try SpoolTally(db)
+                let before = tally.counts.setAside
                 for row in rows { try Self.interrupt(row, reason, db, &tally) }
                 if !rows.isEmpty { try tally.save(db) }
-                return rows.count
+                return (rows.count, tally.counts.setAside - before)
             }
-            count += batch
-            if batch < Self.interruptionBatch { return count }
+            count += batch.count
+            setAside += batch.setAside
+            if batch.count < Self.interruptionBatch { return (count, setAside) }
         }
     }
 
@@ -35,8 +37,9 @@ extension SpoolFile {
         do {
             try SpoolRow.begun(row).interrupted().apply(db, &tally)
             guard let reason else { return }
-            try SpoolChange.setAside(
-                db.lastInsertedRowID, reason, NotificationTimestamp.now().description, db, &tally)
+            let sequence = db.lastInsertedRowID
+            try SpoolChange.setAside(sequence, reason, NotificationTimestamp.now().description, db, &tally)
+            try db.execute(sql: "UPDATE set_aside SET is_copied = 1 WHERE sequence = ?", arguments: [sequence])
         } catch let error as SpoolRowError {
             // Kept as it is, under a sequence of its own.
             try db.execute(

@@ -8,100 +8,144 @@ extension SpoolFile {
     struct Takeover: Sendable {
         /// Operations that were running when the last agent ended.
         var operations = 0
+        /// How many of them were set aside.
+        var setAside = 0
         /// Why they were set aside; nil when they wait as interrupted.
         var reason: String?
         /// Later outcomes are this agent's.
         var lastSequence: Int64 = 0
+        /// Whose the spool is, as long as the disk does not take it.
+        var unrecordedOrigin: SpoolOrigin?
+        /// Whether the log may hold less on the disk than the system shows.
+        var isInDoubt = false
     }
 
     /// Takes over what the last agent left, which was this machine's unless the spool is a copy, and records whose the spool is
     /// now.
     func takeOver(_ machine: GuestMachine) throws -> Takeover {
-        let opened = try self.directory.openForWriting()
-        let made: String?
-        do throws(FileError) {
-            made = try opened.made(SpoolDirectory.file)
-        } catch {
-            throw self.directory.error(error)
-        }
+        let made = try self.directory.openForWriting().made(SpoolDirectory.file)
         let recorded = try self.database.read { try SpoolOrigin($0) }
         let reason = recorded?.copyReason(on: machine, fileMade: made)
         var takeover = Takeover(reason: reason)
+        takeover.isInDoubt = try !self.carryOverInheritedLog()
         // Before the origin is recorded: a process that ends in between leaves a copy that is still known as one.
-        takeover.operations = try self.interruptRunning(
+        (takeover.operations, takeover.setAside) = try self.interruptRunning(
             settingAside: reason.map {
-                "Interrupted, and \($0): the operation may have ended, and been reported, under this message id. Retry it only if "
+                "\(SpoolSchema.copiedReason)\($0): the operation may have ended, and been reported, under this message id. Retry it only if "
                     + "it has not."
             })
         let origin = SpoolOrigin(guest: recorded?.guest, machine: machine, fileMade: made)
-        try self.database.writeWithoutTransaction { db in
-            if origin != recorded { try Self.record(origin, db) }
-            let sequence = "SELECT seq FROM sqlite_sequence WHERE name = 'waiting'"
-            takeover.lastSequence = try Int64.fetchOne(db, sql: sequence) ?? 0
+        do {
+            if origin != recorded { try self.database.writeWithoutTransaction { try Self.record(origin, $0) } }
+        } catch  where SpoolFailure(error) != .damage {
+            // A disk that is full must not keep from delivery what makes room on it. No operation begins before it is recorded.
+            takeover.unrecordedOrigin = origin
+            if SpoolFailure.leavesDoubt(error) { takeover.isInDoubt = true }
         }
+        takeover.lastSequence = try self.database.writeWithoutTransaction { try Self.lastSequence($0) }
         return takeover
     }
 
-    /// Records that the spool is this guest's, and sets aside what it holds of another's.
+    /// Checkpoints what another agent left in the log, before anything is added to it: whether its last `fsync` failed is not
+    /// known, and after one that failed the system may report success for what it has dropped.
     ///
-    /// - Parameters:
-    ///   - names: what the guest's certificate calls it.
-    ///   - sequence: later outcomes are its own.
-    /// - Returns: how many were set aside now, and why; nil when the spool was this guest's.
-    static func claim(
-        _ names: [String], upTo sequence: Int64, _ db: Database
-    ) throws -> (count: Int, reason: String)? {
-        guard let name = names.first else { return nil }
-        var origin = try SpoolOrigin(db) ?? SpoolOrigin()
-        guard let stranger = origin.guest, let reason = origin.strangerReason(names) else {
-            if origin.guest != name {
-                origin.guest = name
-                try Self.record(origin, db)
-            }
-            return nil
+    /// - Returns: false when the disk does not take it, or another process reads the log; then the writer does it before it
+    ///   commits anything.
+    /// - Throws: damage only.
+    private func carryOverInheritedLog() throws -> Bool {
+        let log = "\(self.directory.file)-wal"
+        guard ((try? FileStatus.of(log)) ?? nil)?.size ?? 0 > 0 else { return true }
+        do {
+            _ = try self.database.writeWithoutTransaction { try $0.checkpoint(.truncate) }
+            return true
+        } catch  where SpoolFailure(error) != .damage {
+            return false
         }
-        origin.guest = name
-        var count = 0
+    }
+
+    /// The last sequence that was used.
+    static func lastSequence(_ db: Database) throws -> Int64 {
+        try Int64.fetchOne(db, sql: "SELECT seq FROM sqlite_sequence WHERE name = 'waiting'") ?? 0
+    }
+
+    /// On the disk when it returns.
+    static func record(_ origin: SpoolOrigin, _ db: Database) throws {
         try db.execute(sql: "PRAGMA synchronous = FULL")
         try db.inTransaction(.immediate) {
-            count = try Self.setAsideStrangers(stranger, reason, upTo: sequence, db)
             try origin.save(db)
             return .commit
         }
-        return (count, reason)
+    }
+}
+
+// What another guest left in the spool is set aside in transactions of a bounded size. The origin names the other guest until the
+// last of them is committed, so that whoever opens the spool after a crash in between goes on.
+extension SpoolFile {
+    /// Rows and bytes in one transaction; a single row may be longer.
+    private static let claimBatch = (count: 500, bytes: 4 << 20)
+
+    /// Marks outcomes that the other guest's conductor refused as the other guest's.
+    ///
+    /// - Parameters:
+    ///   - sequence: only later ones.
+    ///   - last: none after this.
+    /// - Returns: the last sequence that was looked at; nil when there are no more.
+    static func markSetAside(
+        of guest: String, after sequence: Int64, upTo last: Int64, _ db: Database
+    ) throws -> Int64? {
+        let batch = try Self.batch(
+            "set_aside WHERE guest IS NULL AND sequence > ? AND sequence <= ?", [sequence, last], db)
+        guard let end = batch.last else { return nil }
+        try db.execute(sql: "PRAGMA synchronous = FULL")
+        try db.inTransaction(.immediate) {
+            try db.execute(
+                sql: "UPDATE set_aside SET guest = ? WHERE guest IS NULL AND sequence > ? AND sequence <= ?",
+                arguments: [guest, sequence, end])
+            return .commit
+        }
+        return end
     }
 
-    /// A disk that is full must not keep from delivery what makes room on it: the next agent records it.
-    private static func record(_ origin: SpoolOrigin, _ db: Database) throws {
-        do {
-            try db.inTransaction(.immediate) {
-                try origin.save(db)
-                return .commit
-            }
-        } catch  where SpoolFailure(error) != .damage {}
-    }
-
-    private static func setAsideStrangers(
-        _ stranger: String, _ reason: String, upTo sequence: Int64, _ db: Database
+    /// Sets aside the oldest outcomes of the other guest that wait.
+    ///
+    /// - Parameter last: none after this.
+    /// - Returns: how many; zero when there are no more.
+    static func setAside(
+        of guest: String, _ reason: String, upTo last: Int64, _ db: Database
     ) throws -> Int {
-        var tally = try SpoolTally(db)
-        // What the other guest's conductor had refused is the other guest's as well.
-        try db.execute(
-            sql: "UPDATE set_aside SET guest = ? WHERE guest IS NULL AND sequence <= ?",
-            arguments: [stranger, sequence])
-        try db.execute(
-            sql: """
-                INSERT INTO set_aside (sequence, message_id, phase, report, reason, set_aside_at, guest)
-                SELECT sequence, message_id, phase, report, ?, ?, ? FROM waiting WHERE sequence <= ?
-                """,
-            arguments: [
-                "Not sent: \(reason).", NotificationTimestamp.now().description, stranger, sequence,
-            ])
-        let count = db.changesCount
-        try db.execute(sql: "DELETE FROM waiting WHERE sequence <= ?", arguments: [sequence])
-        tally.counts.waiting -= count
-        tally.counts.setAside += count
-        try tally.save(db)
+        guard let end = try Self.batch("waiting WHERE sequence <= ?", [last], db).last else { return 0 }
+        var count = 0
+        try db.execute(sql: "PRAGMA synchronous = FULL")
+        try db.inTransaction(.immediate) {
+            var tally = try SpoolTally(db)
+            try db.execute(
+                sql: """
+                    INSERT INTO set_aside (sequence, message_id, phase, report, reason, set_aside_at, guest)
+                    SELECT sequence, message_id, phase, report, ?, ?, ? FROM waiting WHERE sequence <= ?
+                    """,
+                arguments: ["Not sent: \(reason).", NotificationTimestamp.now().description, guest, end])
+            count = db.changesCount
+            try db.execute(sql: "DELETE FROM waiting WHERE sequence <= ?", arguments: [end])
+            tally.counts.waiting -= count
+            tally.counts.setAside += count
+            try tally.save(db)
+            return .commit
+        }
         return count
+    }
+
+    /// The sequences of the next rows that go into one transaction.
+    private static func batch(_ rows: String, _ arguments: StatementArguments, _ db: Database) throws -> [Int64] {
+        var batch: [Int64] = []
+        var bytes = 0
+        let cursor = try Row.fetchCursor(
+            db, sql: "SELECT sequence, length(report) FROM \(rows) ORDER BY sequence LIMIT \(Self.claimBatch.count)",
+            arguments: arguments)
+        while bytes < Self.claimBatch.bytes, let row = try cursor.next() {
+            guard let sequence = SpoolRow.integer(row[0]) else { continue }
+            batch.append(sequence)
+            bytes += SpoolRow.integer(row[1]).map { Int($0) } ?? 0
+        }
+        return batch
     }
 }

@@ -15,13 +15,17 @@ final class SpoolLock: Sendable {
     /// While the lock is held for a look at who has it (``SpoolHolder``) an agent waits for its end, so many times.
     private static let patience = (tries: 100, pause: useconds_t(10_000))
 
+    /// - Parameter pause: waits for a moment between two tries.
     /// - Throws: ``OutboxError`` with ``OutboxError/Code/inUse`` that names the process which holds it.
-    init(_ directory: SpoolDirectory, in opened: CheckedDirectory) throws(OutboxError) {
+    init(
+        _ directory: SpoolDirectory, in opened: CheckedDirectory,
+        pause: () -> Void = { usleep(SpoolLock.patience.pause) }
+    ) throws(OutboxError) {
         let held: Held
         let isTaken: Bool
         do throws(FileError) {
             held = Held(try opened.openForChanging(SpoolDirectory.lockFile))
-            isTaken = try Self.take(held.file, directory)
+            isTaken = try Self.take(held.file, directory, pause)
         } catch {
             throw directory.error(error)
         }
@@ -38,22 +42,27 @@ final class SpoolLock: Sendable {
     }
 
     /// - Returns: false when another agent has it.
-    private static func take(_ file: borrowing OpenFile, _ directory: SpoolDirectory) throws(FileError) -> Bool {
+    private static func take(
+        _ file: borrowing OpenFile, _ directory: SpoolDirectory, _ pause: () -> Void
+    ) throws(FileError) -> Bool {
         for _ in 0..<Self.patience.tries {
             if flock(file.descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
-            guard errno == EWOULDBLOCK else { throw FileError(errno, directory.lockFile, "locked") }
+            let code = errno
+            guard code == EWOULDBLOCK else { throw FileError(code, directory.lockFile, "locked") }
             // An agent lets nobody share it. Who only looks does, and is done at once.
-            guard Self.canBeShared(file) else { return false }
-            usleep(Self.patience.pause)
+            guard Self.obstacle(file) == nil else { return false }
+            pause()
         }
         return false
     }
 
-    /// Whether no agent has the lock: takes it for a moment, so that nobody but an agent is kept from it.
-    static func canBeShared(_ file: borrowing OpenFile) -> Bool {
-        guard flock(file.descriptor, LOCK_SH | LOCK_NB) == 0 else { return false }
+    /// Takes the lock for a moment, shared, so that nobody but an agent is kept from it.
+    ///
+    /// - Returns: `EWOULDBLOCK` when an agent has it, nil when none does, or why that cannot be told.
+    static func obstacle(_ file: borrowing OpenFile) -> Int32? {
+        guard flock(file.descriptor, LOCK_SH | LOCK_NB) == 0 else { return errno }
         _ = flock(file.descriptor, LOCK_UN)
-        return true
+        return nil
     }
 
     /// The process that last wrote its id there.

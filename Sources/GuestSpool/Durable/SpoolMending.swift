@@ -98,10 +98,8 @@ struct SpoolMending {
             try self.write("", to: SpoolDirectory.newFile)
             var salvage = try SpoolSalvage(
                 from: isThere ? path : nil, to: "\(self.directory.path)/\(SpoolDirectory.newFile)", after: sequence)
-            let (made, newMade) = try self.mapErrors { () throws(FileError) in
-                (try self.opened.made(name), try self.opened.made(SpoolDirectory.newFile))
-            }
-            try salvage.carryOverOrigin(made: made, new: newMade)
+            try salvage.carryOverOrigin(
+                made: self.opened.made(name), new: self.opened.made(SpoolDirectory.newFile))
             let result = try salvage.run(running: running)
             let damage = SpoolDamage(
                 path: path, reason: reason, carriedOver: result.carriedOver, unreadable: result.unreadable)

@@ -9,14 +9,14 @@ struct GuestMachine: Sendable, Hashable {
     /// Of the running system since its start.
     var bootID: String?
     /// Of the virtual machine, which root alone may read: a clone has another.
-    var productUUID: String?
+    var productUUID: ProductUUID?
 
     /// This machine.
     static func present() -> GuestMachine {
         GuestMachine(
             machineID: Self.line("/etc/machine-id") ?? Self.line("/var/lib/dbus/machine-id"),
             bootID: Self.line("/proc/sys/kernel/random/boot_id"),
-            productUUID: Self.line("/sys/class/dmi/id/product_uuid")?.lowercased())
+            productUUID: Self.line("/sys/class/dmi/id/product_uuid").flatMap { ProductUUID($0) })
     }
 
     /// Nil for a file that does not say: an image's machine id is empty, or `uninitialized`, until the first start.
@@ -25,6 +25,38 @@ struct GuestMachine: Sendable, Hashable {
         let line = String(decoding: contents.bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
         return (16...64).contains(line.utf8.count) ? line : nil
     }
+}
+
+/// The UUID that the firmware gives a virtual machine, or a board.
+struct ProductUUID: Sendable, Hashable, CustomStringConvertible {
+    /// In lower case.
+    let description: String
+
+    /// Values that makers leave in many boards: they tell none from another.
+    private static let placeholders: Set<String> = [
+        "00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff",
+        "03000200-0400-0500-0006-000700080009",
+    ]
+
+    /// Nil for text that is no UUID, or that many machines have.
+    init?(_ text: String) {
+        guard let uuid = UUID(uuidString: text) else { return nil }
+        self.description = uuid.uuidString.lowercased()
+        if Self.placeholders.contains(self.description) || Self.placeholders.contains(self.swapped) { return nil }
+    }
+
+    /// The same with the bytes of the first three groups in the other order: SMBIOS 2.6 said which one counts, and hypervisors,
+    /// VMware's among them, changed to it later.
+    private var swapped: String {
+        let groups = self.description.split(separator: "-")
+        let first = groups.prefix(3).map { group in
+            stride(from: group.count - 2, through: 0, by: -2).map { group.dropFirst($0).prefix(2) }.joined()
+        }
+        return (first + groups.dropFirst(3).map(String.init)).joined(separator: "-")
+    }
+
+    /// Whether both can be the same machine's.
+    func isSame(as other: ProductUUID) -> Bool { self == other || self.swapped == other.description }
 }
 
 /// Where a spool comes from, as is recorded in it: another machine's, a copy or another guest's must not be mistaken for this
@@ -40,15 +72,20 @@ struct SpoolOrigin: Sendable, Hashable {
     /// Why operations that were running when the spool was last written may have ended elsewhere since; nil for a spool that
     /// was left where it is, by a crash or a power cut at the worst.
     ///
+    /// The virtual machine's UUID counts more than the machine id, which an image may bring along, and a first start changes. When
+    /// the file was made is compared in any case. Its inode and its file system prove nothing: both are the same in a snapshot of
+    /// the volume, and either may change where the file stays, as over a network.
+    ///
     /// - Parameters:
     ///   - machine: the present machine.
     ///   - made: when the present file was made.
     func copyReason(on machine: GuestMachine, fileMade made: String?) -> String? {
-        if let then = self.machine.machineID, let now = machine.machineID, then != now {
+        if let then = self.machine.productUUID, let now = machine.productUUID {
+            if !then.isSame(as: now) {
+                return "the spool was written in another virtual machine (UUID \(then), and this one's is \(now))"
+            }
+        } else if let then = self.machine.machineID, let now = machine.machineID, then != now {
             return "the spool was written on another machine (machine id \(then), and this one's is \(now))"
-        }
-        if let then = self.machine.productUUID, let now = machine.productUUID, then != now {
-            return "the spool was written in another virtual machine (UUID \(then), and this one's is \(now))"
         }
         if let then = self.fileMade, let now = made, then != now {
             return "the spool's file is a copy, or was restored from one"
@@ -73,7 +110,8 @@ extension SpoolOrigin {
         guard let row = try Row.fetchOne(db, sql: sql) else { return nil }
         self.guest = SpoolRow.text(row[0])
         self.machine = GuestMachine(
-            machineID: SpoolRow.text(row[1]), bootID: SpoolRow.text(row[2]), productUUID: SpoolRow.text(row[3]))
+            machineID: SpoolRow.text(row[1]), bootID: SpoolRow.text(row[2]),
+            productUUID: SpoolRow.text(row[3]).flatMap { ProductUUID($0) })
         self.fileMade = SpoolRow.text(row[4])
     }
 
@@ -84,14 +122,15 @@ extension SpoolOrigin {
                 VALUES (1, ?, ?, ?, ?, ?)
                 """,
             arguments: [
-                self.guest, self.machine.machineID, self.machine.bootID, self.machine.productUUID, self.fileMade,
+                self.guest, self.machine.machineID, self.machine.bootID, self.machine.productUUID?.description,
+                self.fileMade,
             ])
     }
 }
 
 extension CheckedDirectory {
     /// When a file was made, as ``SpoolOrigin`` has it.
-    func made(_ name: String) throws(FileError) -> String? {
-        try self.birth(of: name).map { "\($0.seconds).\($0.nanoseconds)" }
+    func made(_ name: String) -> String? {
+        self.birth(of: name).map { "\($0.seconds).\($0.nanoseconds)" }
     }
 }

@@ -63,8 +63,10 @@ struct SpoolSalvage {
             return true
         }
         let guest = self.hasColumn("guest", of: "set_aside") ? "guest" : "NULL"
-        try self.carryOver("set_aside", "sequence, message_id, phase, report, reason, set_aside_at, \(guest)") {
-            salvage, row, db in
+        let isCopied = self.hasColumn("is_copied", of: "set_aside") ? "is_copied" : "0"
+        try self.carryOver(
+            "set_aside", "sequence, message_id, phase, report, reason, set_aside_at, \(guest), \(isCopied)"
+        ) { salvage, row, db in
             // An outcome may be here because it makes no sense.
             guard let sequence = SpoolRow.integer(row[0]), let id = SpoolRow.text(row[1]),
                 let phase = SpoolRow.text(row[2]), let bytes = SpoolRow.bytes(row[3]),
@@ -72,10 +74,13 @@ struct SpoolSalvage {
             else { return false }
             try db.execute(
                 sql: """
-                    INSERT INTO set_aside (sequence, message_id, phase, report, reason, set_aside_at, guest)
-                    VALUES (?, ?, ?, ?, ?, ?, ?)
+                    INSERT INTO set_aside (sequence, message_id, phase, report, reason, set_aside_at, guest, is_copied)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
                     """,
-                arguments: [sequence, id, phase, bytes, reason, timestamp, SpoolRow.text(row[6])])
+                arguments: [
+                    sequence, id, phase, bytes, reason, timestamp, SpoolRow.text(row[6]),
+                    SpoolRow.integer(row[7]) != 0 || reason.hasPrefix(SpoolSchema.copiedReason),
+                ])
             salvage.tally.counts.setAside += 1
             salvage.tally.bytes += bytes.count
             return true

@@ -5,13 +5,16 @@ import GRDB
 ///
 /// - `running`: operations that were begun, with their contexts.
 /// - `waiting`: outcomes, in the order they arose; `AUTOINCREMENT` sees to it that no sequence comes twice.
-/// - `set_aside`: outcomes that no conductor takes, with the reason, and the guest's name if they are of another guest.
+/// - `set_aside`: outcomes that no conductor takes, with the reason, the guest's name if they are of another guest, and whether
+///   they were running in a spool that is a copy, so that their operations may have been reported elsewhere.
 /// - `origin`: one row, the guest and the machine whose spool it is (``SpoolOrigin``).
 /// - `tally`: one row; it makes the ledger and the limits cost the same however much waits.
 enum SpoolSchema {
     /// Stands in the file's header: `CNRS`.
     static let applicationID: Int32 = 0x434e_5253
     private static let tables = ["running", "set_aside", "tally", "waiting"]
+    /// How the reason begins of what was running in a copy: by it migration 4 knows those of version 3.
+    static let copiedReason = "Interrupted, and "
 
     /// Each migration is one transaction: a process that ends in it leaves the version before.
     static let migrator: DatabaseMigrator = {
@@ -56,6 +59,12 @@ enum SpoolSchema {
                     );
                     ALTER TABLE set_aside ADD COLUMN guest TEXT;
                     """)
+        }
+        migrator.registerMigration("4") { db in
+            try db.execute(sql: "ALTER TABLE set_aside ADD COLUMN is_copied INTEGER NOT NULL DEFAULT 0")
+            try db.execute(
+                sql: "UPDATE set_aside SET is_copied = 1 WHERE substr(reason, 1, ?) = ?",
+                arguments: [Self.copiedReason.count, Self.copiedReason])
         }
         return migrator
     }()

@@ -13,8 +13,8 @@ final class SpoolStore: Sendable {
     let logger: Logger
     private let reading = DispatchQueue(label: "guest-spool.reading")
     private let lock: SpoolLock
-    /// What is in the file up to this sequence another agent has left there.
-    let inheritedSequence: Int64
+    /// What became of the file when it was opened.
+    let takeover: SpoolFile.Takeover
 
     private struct State {
         /// Nil when the file was set aside and no other could be made yet.
@@ -53,7 +53,7 @@ final class SpoolStore: Sendable {
                 opened = file
                 takeover = try file.takeOver(machine)
             }
-            self.inheritedSequence = takeover.lastSequence
+            self.takeover = takeover
             self.state.withLockedValue { $0.file = file }
             Self.log(takeover, directory, logger)
         } catch {

@@ -37,7 +37,12 @@ final class SpoolWriter: Sendable {
         /// How long the log was when it was last carried over.
         var carriedOverLog = 0
         /// The guest's names, until the file has them.
-        var claim: [String]?
+        var claim: SpoolClaim?
+        /// How many claims there were, and whether the file has got one.
+        var claimCount = 0
+        var hasClaimed = false
+        /// Whose the spool is, until the file has it: no operation begins before.
+        var origin: SpoolOrigin?
 
         /// A transaction has them now.
         mutating func take(_ writes: [SpoolWrite]) {
@@ -60,12 +65,16 @@ final class SpoolWriter: Sendable {
 
     let store: SpoolStore
     let configuration: Spool.Configuration
-    let state = NIOLockedValueBox(State())
+    let state: NIOLockedValueBox<State>
     let onArrival: NIOLockedValueBox<(@Sendable () -> Void)?> = NIOLockedValueBox(nil)
 
     init(store: SpoolStore, configuration: Spool.Configuration) {
         self.store = store
         self.configuration = configuration
+        var state = State()
+        state.isInDoubt = store.takeover.isInDoubt
+        state.origin = store.takeover.unrecordedOrigin
+        self.state = NIOLockedValueBox(state)
     }
 
     /// Called when outcomes that the disk had refused are in the file after all.
@@ -161,7 +170,7 @@ final class SpoolWriter: Sendable {
     }
 
     /// Keeps the log short, when nobody waits for what is written.
-    private func carryOverLog() {
+    func carryOverLog() {
         let size = (try? FileStatus.of("\(self.store.directory.file)-wal"))?.size ?? 0
         let isLong = self.state.withLockedValue { state in
             // Begun anew since.
@@ -174,7 +183,7 @@ final class SpoolWriter: Sendable {
             self.state.withLockedValue { $0.carriedOverLog = size }
         } catch {
             // Tried again after the next write.
-            if (error as? DatabaseError)?.resultCode == .SQLITE_IOERR { self.doubt() }
+            if SpoolFailure.leavesDoubt(error) { self.doubt() }
         }
     }
 
@@ -250,11 +259,12 @@ final class SpoolWriter: Sendable {
         _ changes: inout [SpoolChange], _ more: () -> [SpoolChange] = { [] }
     ) -> [Result<Void, OutboxError>] {
         let isSynced = changes.contains { $0.needsSync }
+        let refusal = isSynced ? nil : self.claimFailure()
         var results: [Result<Void, OutboxError>] = []
         do {
             try self.store.write { db in
                 results = []
-                try self.commit(&changes, more, db, isSynced: isSynced, &results)
+                try self.commit(&changes, more, db, isSynced: isSynced, refusal, &results)
             }
             return results
         } catch  where SpoolFailure(error) == .ofTheChange && changes.count > 1 {
@@ -264,7 +274,7 @@ final class SpoolWriter: Sendable {
                 return self.attempt(&alone)
             }
         } catch {
-            if (error as? DatabaseError)?.resultCode == .SQLITE_IOERR { self.doubt() }
+            if SpoolFailure.leavesDoubt(error) { self.doubt() }
             let failure = SpoolFailure.error(error, self.store.directory)
             let refused = results.count { result in
                 if case .failure(let refusal) = result { return refusal.code == .full }
@@ -285,15 +295,21 @@ final class SpoolWriter: Sendable {
     /// After a failed fsync the system may drop what it could not write, and report success the next time.
     func doubt() { self.state.withLockedValue { $0.isInDoubt = true } }
 
+    /// Before anything is committed: what the system still has of the log goes into the database file, and the log begins anew.
+    func settleDoubt(_ db: Database) throws {
+        guard self.state.withLockedValue({ $0.isInDoubt }) else { return }
+        try db.checkpoint(.truncate)
+        self.state.withLockedValue { $0.isInDoubt = false }
+    }
+
+    /// - Parameter refusal: why no operation may begin.
     private func commit(
         _ changes: inout [SpoolChange], _ more: () -> [SpoolChange], _ db: Database, isSynced: Bool,
-        _ results: inout [Result<Void, OutboxError>]
+        _ refusal: OutboxError?, _ results: inout [Result<Void, OutboxError>]
     ) throws {
-        if self.state.withLockedValue({ $0.isInDoubt }) {
-            // What the system still has of the log goes into the database file, and the log begins anew.
-            try db.checkpoint(.truncate)
-            self.state.withLockedValue { $0.isInDoubt = false }
-        }
+        try self.settleDoubt(db)
+        var origin = self.unrecordedOrigin()
+        let hadOrigin = origin != nil
         // SQLite heeds it outside of transactions only.
         try db.execute(
             sql: isSynced && !Sabotage.noSync.isOn ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL")
@@ -308,6 +324,11 @@ final class SpoolWriter: Sendable {
             repeat {
                 for change in changes[results.count...] {
                     do {
+                        if case .begin = change {
+                            if let refusal { throw refusal }
+                            try origin?.save(db)
+                            origin = nil
+                        }
                         try change.apply(db, &tally, self.configuration)
                         results.append(.success(()))
                     } catch let error as OutboxError {
@@ -331,6 +352,7 @@ final class SpoolWriter: Sendable {
         FaultPoint.spoolAfterCommit.reached()
         self.state.withLockedValue { state in
             state.refusals -= refusals
+            if hadOrigin, origin == nil { state.origin = nil }
             state.unsynced.committed(isSynced: isSynced, .now())
         }
     }
@@ -385,7 +407,7 @@ final class SpoolWriter: Sendable {
                 if try self.store.write(SpoolFile.giveBackRoom) { self.giveBackRoom() }
             } catch {
                 // A disk that refuses has no need of it now; the next removal tries again.
-                if (error as? DatabaseError)?.resultCode == .SQLITE_IOERR { self.doubt() }
+                if SpoolFailure.leavesDoubt(error) { self.doubt() }
             }
         }
     }
@@ -413,11 +435,11 @@ final class SpoolWriter: Sendable {
             try self.store.write { db in
                 var results: [Result<Void, OutboxError>] = []
                 var changes: [SpoolChange] = []
-                try self.commit(&changes, { [] }, db, isSynced: true, &results)
+                try self.commit(&changes, { [] }, db, isSynced: true, nil, &results)
             }
             return true
         } catch {
-            if (error as? DatabaseError)?.resultCode == .SQLITE_IOERR { self.doubt() }
+            if SpoolFailure.leavesDoubt(error) { self.doubt() }
             return false
         }
     }

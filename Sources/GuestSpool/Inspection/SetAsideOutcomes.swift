@@ -6,7 +6,18 @@ import SecureFiles
 /// spool: each change is one transaction, and the ledger goes along.
 package struct SetAsideOutcomes: Sendable {
     private enum Change {
-        case retry, export
+        case retry, retryAll, export
+    }
+
+    /// How many outcomes a change concerned.
+    package struct Changed: Sendable, Hashable {
+        /// They wait for a conductor again, or were taken out.
+        package var count = 0
+        /// They were running in a spool that was copied, and stay set aside.
+        package var copied = 0
+
+        /// None.
+        package init() {}
     }
 
     private let directory: SpoolDirectory
@@ -17,12 +28,18 @@ package struct SetAsideOutcomes: Sendable {
     /// Lets outcomes wait for a conductor again, behind all that waits, under the message ids they have. On the disk
     /// when this returns.
     ///
-    /// - Parameter sequences: their places among those that were set aside; what is not there any more, and what another guest
-    ///   has left in the spool, is passed over.
+    /// - Parameter sequences: their places among those that were set aside, each of which somebody has named; what is not there any
+    ///   more, and what another guest has left in the spool, is passed over.
     /// - Returns: how many were put back.
     /// - Throws: ``OutboxError`` when there is no spool or it cannot be written; then none of them was put back.
     @discardableResult
-    package func retry(_ sequences: [Int64]) async throws -> Int { try await self.change(.retry, sequences) }
+    package func retry(_ sequences: [Int64]) async throws -> Int { try await self.change(.retry, sequences).count }
+
+    /// The same for outcomes that nobody has named: those are passed over whose operations were running in a spool that was
+    /// copied. They may have ended elsewhere, and been reported under the same message ids.
+    package func retryAll(_ sequences: [Int64]) async throws -> Changed {
+        try await self.change(.retryAll, sequences)
+    }
 
     /// Takes outcomes out, which the caller has kept elsewhere: they count as exported from now on.
     ///
@@ -30,9 +47,9 @@ package struct SetAsideOutcomes: Sendable {
     /// - Returns: how many there were.
     /// - Throws: ``OutboxError`` when there is no spool or it cannot be written; then none of them was taken out.
     @discardableResult
-    package func export(_ sequences: [Int64]) async throws -> Int { try await self.change(.export, sequences) }
+    package func export(_ sequences: [Int64]) async throws -> Int { try await self.change(.export, sequences).count }
 
-    private func change(_ change: Change, _ sequences: [Int64]) async throws -> Int {
+    private func change(_ change: Change, _ sequences: [Int64]) async throws -> Changed {
         let directory = self.directory
         return try await directory.blocking {
             // Says what is wrong with a directory that holds no spool, and makes none there.
@@ -70,8 +87,8 @@ package struct SetAsideOutcomes: Sendable {
 
     private static func change(
         _ change: Change, _ sequences: [Int64], _ db: Database, _ directory: SpoolDirectory
-    ) throws -> Int {
-        var count = 0
+    ) throws -> Changed {
+        var result = Changed()
         try db.inTransaction(.immediate) {
             guard try SpoolSchema.migrator.hasCompletedMigrations(db), try !SpoolSchema.migrator.hasBeenSuperseded(db)
             else {
@@ -83,17 +100,29 @@ package struct SetAsideOutcomes: Sendable {
                     """)
             }
             var tally = try SpoolTally(db)
-            for sequence in sequences where try self.apply(change, sequence, db, &tally) { count += 1 }
+            for sequence in sequences {
+                if change == .retryAll, try self.isCopied(sequence, db) {
+                    result.copied += 1
+                } else if try self.apply(change, sequence, db, &tally) {
+                    result.count += 1
+                }
+            }
             try tally.save(db)
             return .commit
         }
-        return count
+        return result
+    }
+
+    private static func isCopied(_ sequence: Int64, _ db: Database) throws -> Bool {
+        let statement = try db.cachedStatement(
+            sql: "SELECT count(*) FROM set_aside WHERE sequence = ? AND is_copied <> 0 AND guest IS NULL")
+        return try Int.fetchOne(statement, arguments: [sequence]) ?? 0 > 0
     }
 
     private static func apply(
         _ change: Change, _ sequence: Int64, _ db: Database, _ tally: inout SpoolTally
     ) throws -> Bool {
-        if change == .retry {
+        if change != .export {
             try db.cachedStatement(
                 sql: """
                     INSERT INTO waiting (message_id, phase, report)
@@ -109,7 +138,7 @@ package struct SetAsideOutcomes: Sendable {
         guard let bytes else { return false }
         tally.counts.setAside -= 1
         switch change {
-        case .retry: tally.counts.waiting += 1
+        case .retry, .retryAll: tally.counts.waiting += 1
         case .export:
             tally.counts.exported += 1
             tally.bytes -= bytes

@@ -24,11 +24,11 @@ public enum SpoolHolder: Sendable, Hashable {
                 self.init(LockFile(status, process: process), among: list)
                 if case .process = self { return }
             }
-            if SpoolLock.canBeShared(file) {
-                self = .nobody
-            } else {
-                // The number is the agent's own, of its container.
-                self = errno == EWOULDBLOCK ? process.map { .process($0) } ?? .unknown : .unknown
+            switch SpoolLock.obstacle(file) {
+            case nil: self = .nobody
+            // The number is the agent's own, of its container.
+            case EWOULDBLOCK?: self = process.map { .process($0) } ?? .unknown
+            default: self = .unknown
             }
         } catch {
             self = .unknown

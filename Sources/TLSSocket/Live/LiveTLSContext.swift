@@ -69,6 +69,7 @@ package final class LiveTLSContext: Sendable {
     }
 
     private let state: NIOLockedValueBox<State>
+    private let onReplacement = NIOLockedValueBox<(@Sendable (TLSContext, Bool) -> Void)?>(nil)
 
     /// Begins with this context.
     package init(_ context: TLSContext) {
@@ -97,8 +98,17 @@ package final class LiveTLSContext: Sendable {
         self.replace(with: context, isWhole: true).all
     }
 
+    /// Sets what is called with each context that takes the place of another: with false before any connection can begin with it,
+    /// and with true once every new connection does.
+    package func setOnReplacement(_ body: @escaping @Sendable (_ context: TLSContext, _ isInUse: Bool) -> Void) {
+        self.onReplacement.withLockedValue { $0 = body }
+    }
+
     /// - Parameter isWhole: whether the context has all that the files hold, so that nothing is wrong with them any more.
     func replace(with context: TLSContext, isWhole: Bool) -> Cut {
+        let onReplacement = self.onReplacement.withLockedValue { $0 }
+        onReplacement?(context, false)
+        defer { onReplacement?(context, true) }
         let (previous, connections) = self.state.withLockedValue { state in
             let previous = state.context
             state.context = context

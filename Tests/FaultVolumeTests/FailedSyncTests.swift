@@ -1,0 +1,100 @@
+import FaultVolume
+import Foundation
+import GRDB
+import GuestSpool
+import Logging
+import Notifications
+import Testing
+
+/// That an outcome which is taken after a failed `fsync` is on the disk all the same: the system may have dropped what the outcome
+/// comes after in the write-ahead log, and reports success from then on.
+@Suite("A disk that loses writes", .serialized, .timeLimit(.minutes(2)))
+struct FailedSyncTests {
+    private let context = NotificationContext(
+        operation: "user_create", requestID: "r", tenantID: "t", clientIP: "c")
+
+    private func open(_ directory: String) async throws -> Spool {
+        try await Spool.open(directory, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    }
+
+    private func begin(_ spool: Spool) async throws -> OutcomeReport {
+        let report = OutcomeReport(context: self.context, outcome: .end(payload: JSONObject()))
+        try await spool.begin(BegunOperation(messageID: report.messageID, context: self.context))
+        return report
+    }
+
+    private func withThinVolume(_ body: (ThinVolume, _ spool: String) async throws -> Void) async throws {
+        let thin = try await ThinVolume.make(in: FileManager.default.temporaryDirectory)
+        do {
+            try await body(thin, "\(thin.volume.path)/spool")
+        } catch {
+            await thin.destroy()
+            throw error
+        }
+        await thin.destroy()
+    }
+
+    /// The message ids that the disk has after a power cut.
+    private func idsAfterPowerCut(_ thin: ThinVolume, _ directory: String, _ close: () async -> Void) async throws
+        -> [MessageID]
+    {
+        try await thin.volume.cutPower()
+        await close()
+        try await thin.volume.remount()
+        let spool = try await self.open(directory)
+        let entries = try await spool.entries(after: 0, limit: 10)
+        try await spool.close()
+        return entries.filter { $0.report.outcome.phase == .end }.map(\.report.messageID)
+    }
+
+    @Test("An outcome that was taken after an fsync failed while the spool was opened survives a power cut")
+    func takeover() async throws {
+        try await self.withThinVolume { thin, directory in
+            try await self.open(directory).close()
+            try await thin.giveBackFreeBlocks()
+            // In the log and not on the disk yet, as an agent leaves it that is killed; and the machine was started again since.
+            let killed = try DatabaseQueue(path: "\(directory)/spool.sqlite")
+            try await killed.writeWithoutTransaction { db in
+                try db.execute(
+                    sql: """
+                        PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = NORMAL;
+                        UPDATE origin SET boot_id = 'an earlier start'
+                        """)
+            }
+            try thin.exhaust()
+            let spool = try await self.open(directory)
+            try thin.replenish()
+            let report = try await self.begin(spool)
+            try await spool.finish(report)
+            let ids = try await self.idsAfterPowerCut(thin, directory) {
+                try? await spool.close()
+                try? killed.close()
+            }
+            #expect(ids == [report.messageID])
+        }
+    }
+
+    @Test("An outcome that was taken after an fsync failed while another guest's were set aside survives a power cut")
+    func claim() async throws {
+        try await self.withThinVolume { thin, directory in
+            let before = try await self.open(directory)
+            before.setGuest(["guest-1"])
+            try await before.finish(try await self.begin(before))
+            try await before.close()
+            let spool = try await self.open(directory)
+            // The log's first block is synced with the first transaction.
+            _ = try await self.begin(spool)
+            try await thin.giveBackFreeBlocks()
+            try thin.exhaust()
+            let report = try await self.begin(spool)
+            spool.setGuest(["guest-2"])
+            // What is claimed again may succeed: it needs no block that has no storage.
+            _ = try? await spool.entries(after: 0, limit: 10)
+            try thin.replenish()
+            #expect(try await spool.entries(after: 0, limit: 10).isEmpty)
+            try await spool.finish(report)
+            let ids = try await self.idsAfterPowerCut(thin, directory) { try? await spool.close() }
+            #expect(ids == [report.messageID])
+        }
+    }
+}
