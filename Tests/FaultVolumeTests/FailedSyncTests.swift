@@ -34,6 +34,14 @@ struct FailedSyncTests {
         await thin.destroy()
     }
 
+    /// From now on what is written to the disk for the first time is lost.
+    private func exhaust(_ thin: ThinVolume) throws {
+        try thin.exhaust()
+        let probe = try DiskFile("\(thin.volume.path)/probe")
+        try probe.append([UInt8](repeating: 1, count: 16 << 10))
+        #expect(throws: DiskFile.Failure.self) { try probe.sync() }
+    }
+
     /// The message ids that the disk has after a power cut.
     private func idsAfterPowerCut(_ thin: ThinVolume, _ directory: String, _ close: () async -> Void) async throws
         -> [MessageID]
@@ -61,8 +69,10 @@ struct FailedSyncTests {
                         UPDATE origin SET boot_id = 'an earlier start'
                         """)
             }
-            try thin.exhaust()
+            try self.exhaust(thin)
             let spool = try await self.open(directory)
+            let origin = try await killed.read { try String.fetchOne($0, sql: "SELECT boot_id FROM origin") }
+            #expect(origin == "an earlier start", "the disk has not lost what was to be recorded")
             try thin.replenish()
             let report = try await self.begin(spool)
             try await spool.finish(report)
@@ -81,11 +91,11 @@ struct FailedSyncTests {
             before.setGuest(["guest-1"])
             try await before.finish(try await self.begin(before))
             try await before.close()
+            try await thin.giveBackFreeBlocks()
             let spool = try await self.open(directory)
             // The log's first block is synced with the first transaction.
             _ = try await self.begin(spool)
-            try await thin.giveBackFreeBlocks()
-            try thin.exhaust()
+            try self.exhaust(thin)
             let report = try await self.begin(spool)
             spool.setGuest(["guest-2"])
             // What is claimed again may succeed: it needs no block that has no storage.

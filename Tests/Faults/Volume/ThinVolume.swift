@@ -57,9 +57,10 @@ package final class ThinVolume: Sendable {
         self.storage = storage
     }
 
-    /// Blocks of files that were removed have storage no longer.
+    /// Blocks of files that were removed have storage no longer. No file of the volume may be open.
     package func giveBackFreeBlocks() async throws {
-        try await VolumeCommand.run("sync", "--file-system", self.volume.path)
+        // The filesystem knows of all of them once it is mounted again.
+        try await self.volume.remount()
         try await VolumeCommand.run("fstrim", self.volume.path)
     }
 
