@@ -13,7 +13,13 @@ extension SpoolFile {
         settings.readonly = true
         settings.label = "guest-spool.verify"
         // A connection of its own, so that those who read outcomes need not wait.
-        guard let database = try? DatabaseQueue(path: path, configuration: settings) else { return nil }
+        let database: DatabaseQueue
+        do {
+            database = try DatabaseQueue(path: path, configuration: settings)
+        } catch {
+            // It looks into the file.
+            return SpoolFailure(error) == .damage ? error as? DatabaseError : nil
+        }
         let isCancelled = NIOLockedValueBox(false)
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
