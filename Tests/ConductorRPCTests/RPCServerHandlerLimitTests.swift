@@ -17,6 +17,7 @@ private final class ScriptedAdmission: RPCAdmission {
         var refusal: RPCError?
         var waits: [TimeAmount] = []
         var pauseEnd: NIODeadline?
+        var pausesAfterRefusal = false
         var requests = 0
         var bytes = 0
         var admitted = 0
@@ -43,7 +44,9 @@ private final class ScriptedAdmission: RPCAdmission {
         func request(now: NIODeadline) -> TimeAmount? {
             self.state.withLockedValue { state in
                 state.requests += 1
-                return state.waits.isEmpty ? nil : state.waits.removeFirst()
+                guard !state.waits.isEmpty else { return nil }
+                if state.pausesAfterRefusal { state.pauseEnd = now + .seconds(1) }
+                return state.waits.removeFirst()
             }
         }
 
@@ -163,7 +166,7 @@ private final class ScriptedAdmission: RPCAdmission {
     @Test func blankLinesPastTheShareCloseTheConnection() throws {
         let channel = try self.channel()
         try channel.writeInbound(self.ping(1))
-        self.admission.state.withLockedValue { $0.waits = [.milliseconds(40)] }
+        self.admission.state.withLockedValue { ($0.waits, $0.pausesAfterRefusal) = ([.milliseconds(40)], true) }
         try channel.writeInbound(ByteBuffer(string: "\n\n\n" + String(buffer: self.ping(2))))
         // The rest is not looked at, and what was taken before is answered.
         #expect(self.admission.state.withLockedValue { $0.requests } == 2)
@@ -173,6 +176,14 @@ private final class ScriptedAdmission: RPCAdmission {
         self.requests.answerFirst()
         #expect(try self.answers(channel).count == 1)
         #expect(!channel.isActive)
+    }
+
+    @Test func aBlankLineClosesNothingWhileRequestsAreRefusedAndRead() throws {
+        let channel = try self.channel()
+        self.admission.state.withLockedValue { $0.waits = [.milliseconds(40), .milliseconds(50)] }
+        try channel.writeInbound(ByteBuffer(string: "\n\n" + String(buffer: self.ping(2))))
+        #expect(self.admission.state.withLockedValue { $0.requests } == 3 && self.requests.count == 1)
+        _ = try channel.finish()
     }
 
     // MARK: What all connections hold

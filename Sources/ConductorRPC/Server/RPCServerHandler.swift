@@ -49,7 +49,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     private let background: (any BackgroundWork)?
     private let requestFlush: RequestFlush
     private let bufferedInput: BufferedInput?
-    /// What ``bufferedInput`` was told last.
+    /// The number of bytes that ``bufferedInput`` has from here.
     private var reportedBytes = 0
     private var longLineBytes = 0
     private var records = RecordCharge()
@@ -77,7 +77,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     ///   - requestFlush: the server's.
     ///   - bufferedInput: the server's; nil to bound each connection's input only.
     ///   - background: where requests of long lines are carried out; nil to do so on the event loop.
-    ///   - logger: told of what a connection does wrong; at most a line a connection above debug.
+    ///   - logger: where it is logged what a connection does wrong; at most a line a connection above debug.
     package init(
         configuration: Configuration, requestHandler: any RPCRequestHandler, admission: (any RPCAdmission)? = nil,
         turns: ConnectionTurns = ConnectionTurns(), requestFlush: RequestFlush = RequestFlush(),
@@ -251,10 +251,10 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         for _ in 0..<tokens where self.state.keepsInput { self.charge(now: now, context: context) }
     }
 
-    /// Takes a token for what is no request. Where there is none the connection is closed: nobody waits for an answer, and what is
-    /// left of it would be looked at for as long as the share is small.
+    /// Takes a token for what is no request, or a refusal's where there is none. Where there is neither the connection is closed: the
+    /// peer waits for no answer, and what is left of it would be looked at for as long as the share is small.
     private func charge(now: NIODeadline, context: ChannelHandlerContext) {
-        guard let wait = self.share?.request(now: now) else { return }
+        guard let share = self.share, let wait = share.request(now: now), share.pause(now: now) != nil else { return }
         self.dropInput(context: context)
         self.leave(.nothingAtAll(retryAfter: wait), context: context)
     }
