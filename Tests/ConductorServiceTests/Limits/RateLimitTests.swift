@@ -157,6 +157,24 @@ import Testing
         }
     }
 
+    /// A guest that is paused and leaves holds none of its connections for the rest of the pause, unless more than its socket takes
+    /// is on its way.
+    @Test func theEndOfAConnectionThatIsPausedIsNoticedAtOnce() async throws {
+        try await self.with(TestDriver()) {
+            // The line below is paid after a minute and a half.
+            ($0.bytesPerSecond, $0.bytesBurst) = (1024, 1024)
+        } _: { conductor in
+            let start = ContinuousClock.now
+            try await RawGuest.with(conductor) { guest in
+                #expect(try await guest.call(Self.ping).contains("version"))
+                try await guest.send([UInt8](repeating: UInt8(ascii: "a"), count: 96 << 10))
+                while conductor.connections.bufferedInput == 0 { try await Task.sleep(for: .milliseconds(5)) }
+            }
+            while conductor.connections.connections > 0 { try await Task.sleep(for: .milliseconds(5)) }
+            #expect(ContinuousClock.now - start < .seconds(60))
+        }
+    }
+
     /// A line of nothing but brackets costs no more than a line of their number.
     @Test func nestingIsBoundedAndTheConnectionLivesOn() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) { conductor in
