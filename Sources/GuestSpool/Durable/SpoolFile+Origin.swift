@@ -82,7 +82,7 @@ extension SpoolFile {
 // last of them is committed, so that whoever opens the spool after a crash in between goes on.
 extension SpoolFile {
     /// Rows and bytes in one transaction; a single row may be longer.
-    private static let claimBatch = (count: 500, bytes: 4 << 20)
+    private static let claimBatch = (count: 500, bytes: Int64(4 << 20))
 
     /// Marks outcomes that the other guest's conductor refused as the other guest's.
     ///
@@ -137,14 +137,14 @@ extension SpoolFile {
     /// The sequences of the next rows that go into one transaction.
     private static func batch(_ rows: String, _ arguments: StatementArguments, _ db: Database) throws -> [Int64] {
         var batch: [Int64] = []
-        var bytes = 0
-        let cursor = try Row.fetchCursor(
+        var bytes: Int64 = 0
+        let found = try Row.fetchAll(
             db, sql: "SELECT sequence, length(report) FROM \(rows) ORDER BY sequence LIMIT \(Self.claimBatch.count)",
             arguments: arguments)
-        while bytes < Self.claimBatch.bytes, let row = try cursor.next() {
-            guard let sequence = SpoolRow.integer(row[0]) else { continue }
-            batch.append(sequence)
-            bytes += SpoolRow.integer(row[1]).map { Int($0) } ?? 0
+        // Both are integers, whatever the row holds: its key, and a length.
+        for row in found where bytes < Self.claimBatch.bytes {
+            batch.append(row[0] as Int64)
+            bytes += row[1] as Int64? ?? 0
         }
         return batch
     }
