@@ -1,5 +1,7 @@
 import Dispatch
+import Foundation
 import GRDB
+import Notifications
 import Testing
 
 @testable import GuestSpool
@@ -12,6 +14,26 @@ import Testing
                 try Int.fetchOne(db, sql: "PRAGMA freelist_count") ?? 0,
                 try Int.fetchOne(db, sql: "PRAGMA page_count") ?? 0
             )
+        }
+    }
+
+    @Test("An outcome that was removed is nowhere in the spool's files any more")
+    func removedOutcomesAreOverwritten() async throws {
+        try await SpoolFixture.with { fixture in
+            // In rows and, of the long one, in pages of their own.
+            let secrets = ["brief-4f1c9a", String(repeating: "lengthy-77b20e", count: 1000)]
+            let spool = try await fixture.open()
+            let kept = try await fixture.run(spool, "kept-93d1f0")
+            for secret in secrets { try await fixture.run(spool, secret) }
+            let removed = try await spool.entries(after: 0, limit: 10).filter { $0.report.messageID != kept.messageID }
+            try #require(removed.count == 2)
+            try await spool.remove(removed.map(\.sequence))
+            try await spool.close()
+            let names = try FileManager.default.contentsOfDirectory(atPath: fixture.directory)
+            let bytes = try names.map { try Data(contentsOf: URL(filePath: "\(fixture.directory)/\($0)")) }
+            func isFound(_ text: String) -> Bool { bytes.contains { $0.range(of: Data(text.utf8)) != nil } }
+            #expect(isFound("kept-93d1f0"))
+            #expect(!isFound("brief-4f1c9a") && !isFound("lengthy-77b20e"))
         }
     }
 

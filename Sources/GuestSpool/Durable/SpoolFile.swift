@@ -45,6 +45,9 @@ final class SpoolFile: Sendable {
         settings.prepareDatabase { db in
             guard !db.configuration.readonly else { return }
             try db.execute(sql: "PRAGMA journal_size_limit = 1048576")
+            // A context may hold a token, and a removed outcome must not stay readable in the file's free room. Debian's SQLite is
+            // built so; others need not be.
+            try db.execute(sql: "PRAGMA secure_delete = ON")
             // The writer carries the log over itself: SQLite would do it after a commit, and pass over a disk that fails.
             try db.execute(sql: "PRAGMA wal_autocheckpoint = 0")
             // Only before the first table is made; a backlog's room can be given back to the disk by it.

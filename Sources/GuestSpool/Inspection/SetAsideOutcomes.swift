@@ -75,6 +75,7 @@ package struct SetAsideOutcomes: Sendable {
                 defer { try? database.close() }
                 return try database.inDatabase { db in
                     try db.execute(sql: "PRAGMA synchronous = FULL")
+                    try db.execute(sql: "PRAGMA secure_delete = ON")
                     // The agent's, who heeds whether the disk takes it.
                     try db.execute(sql: "PRAGMA wal_autocheckpoint = 0")
                     return try Self.change(change, sequences, db, directory)
