@@ -291,7 +291,10 @@ let package = Package(
                 .argumentParser, .nioConcurrencyHelpers, .nioCore, .nioPosix,
             ], path: "Tests/Faults/Bench", swiftSettings: settings),
         .testTarget(
-            name: "FaultWorkloadTests", dependencies: ["FaultWorkload", "Notifications"], swiftSettings: settings),
+            name: "FaultWorkloadTests",
+            dependencies: [
+                "fault-bench", "FaultWorkload", "Notifications", .nioConcurrencyHelpers, .nioCore, .nioPosix,
+            ], swiftSettings: settings),
         .testTarget(
             name: "RabbitMQTests",
             dependencies: [

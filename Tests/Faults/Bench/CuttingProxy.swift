@@ -18,6 +18,8 @@ final class CuttingProxy: Sendable {
 
     private struct State {
         var mode = Mode.forward
+        /// Grows when a mode ends that throws bytes away or holds them back.
+        var epoch = 0
         var target = 0
         var channels: [ObjectIdentifier: any Channel] = [:]
     }
@@ -42,14 +44,17 @@ final class CuttingProxy: Sendable {
     /// Where new connections lead; 0 for nowhere.
     func lead(to port: Int) { self.state.withLockedValue { $0.target = port } }
 
-    /// Holds for present and future connections. A connection that lost bytes, or still has some under way, is cut when
-    /// the mode goes back to ``Mode/forward``.
+    /// Applies to present and future connections. When a mode other than ``Mode/forward`` ends, whatever follows it, the connections
+    /// that it applied to are cut: bytes of theirs were thrown away or are still held back, and no network delivers what comes after
+    /// a gap. A broker would count other messages than its client, and confirm some that it never got.
     func set(_ mode: Mode) {
-        let previous = self.state.withLockedValue { state in
-            defer { state.mode = mode }
-            return state.mode
+        let ends = self.state.withLockedValue { state in
+            let ends = state.mode != .forward && state.mode != mode
+            state.mode = mode
+            if ends { state.epoch += 1 }
+            return ends
         }
-        if mode == .forward, previous != .forward { self.cut() }
+        if ends { self.cut() }
     }
 
     /// Ends all connections.
@@ -69,14 +74,15 @@ final class CuttingProxy: Sendable {
     }
 
     private func accept(_ inbound: any Channel) -> EventLoopFuture<Void> {
-        ClientBootstrap(group: inbound.eventLoop)
+        let (target, epoch) = self.state.withLockedValue { ($0.target, $0.epoch) }
+        return ClientBootstrap(group: inbound.eventLoop)
             .channelOption(.autoRead, value: false)
-            .connect(host: "127.0.0.1", port: self.state.withLockedValue { $0.target })
+            .connect(host: "127.0.0.1", port: target)
             .flatMapThrowing { outbound in
                 try inbound.pipeline.syncOperations.addHandler(
-                    Forwarder(self, to: outbound, isAnswer: false))
+                    Forwarder(self, to: outbound, isAnswer: false, epoch: epoch))
                 try outbound.pipeline.syncOperations.addHandler(
-                    Forwarder(self, to: inbound, isAnswer: true))
+                    Forwarder(self, to: inbound, isAnswer: true, epoch: epoch))
                 for channel in [inbound, outbound] {
                     let id = ObjectIdentifier(channel)
                     self.state.withLockedValue { $0.channels[id] = channel }
@@ -86,23 +92,30 @@ final class CuttingProxy: Sendable {
             }
     }
 
-    fileprivate var mode: Mode { self.state.withLockedValue { $0.mode } }
+    /// What happens to bytes of a connection of this epoch; nil for one that is cut.
+    fileprivate func mode(in epoch: Int) -> Mode? {
+        self.state.withLockedValue { $0.epoch == epoch ? $0.mode : nil }
+    }
 
     private final class Forwarder: ChannelInboundHandler {
         typealias InboundIn = ByteBuffer
         private let proxy: CuttingProxy
         private let peer: any Channel
         private let isAnswer: Bool
+        private let epoch: Int
 
-        init(_ proxy: CuttingProxy, to peer: any Channel, isAnswer: Bool) {
+        init(_ proxy: CuttingProxy, to peer: any Channel, isAnswer: Bool, epoch: Int) {
             self.proxy = proxy
             self.peer = peer
             self.isAnswer = isAnswer
+            self.epoch = epoch
         }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             let bytes = self.unwrapInboundIn(data)
-            switch self.proxy.mode {
+            switch self.proxy.mode(in: self.epoch) {
+            // It was read before the connection was cut.
+            case nil: context.close(promise: nil)
             case .forward: self.peer.writeAndFlush(bytes, promise: nil)
             case .blackHole: break
             case .halfOpen: if !self.isAnswer { self.peer.writeAndFlush(bytes, promise: nil) }
@@ -116,8 +129,8 @@ final class CuttingProxy: Sendable {
         }
 
         func channelInactive(context: ChannelHandlerContext) {
-            switch self.proxy.mode {
-            case .forward, .delay: self.peer.close(promise: nil)
+            switch self.proxy.mode(in: self.epoch) {
+            case .forward, .delay, nil: self.peer.close(promise: nil)
             case .blackHole, .halfOpen: break
             }
         }
