@@ -19,10 +19,14 @@ package final class LogRecorder: Sendable {
             let metadata = self.metadata.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }
             return "\(self.label) \(self.level) \(self.message)\(metadata.joined())"
         }
+
+        fileprivate static func cancelled(_ message: String) -> Entry {
+            Entry(label: "test", level: .critical, message: "Cancelled while waiting for: \(message)", metadata: [:])
+        }
     }
 
     private struct Waiter {
-        var matches: @Sendable (Entry) -> Bool
+        var message: String
         /// Whether entries before the one that is found were waited for with it.
         var moves: Bool
         var continuation: CheckedContinuation<Entry, Never>
@@ -30,7 +34,8 @@ package final class LogRecorder: Sendable {
 
     private struct State {
         var entries: [Entry] = []
-        var waiters: [Waiter] = []
+        var waiters: [Int: Waiter] = [:]
+        var lastWaiter = 0
         /// Entries before this one were waited for already.
         var read = 0
     }
@@ -61,42 +66,45 @@ package final class LogRecorder: Sendable {
 
     /// The first entry with this message since the one that was waited for before.
     @discardableResult
-    package func next(_ message: String) async -> Entry {
-        await withCheckedContinuation { continuation in
-            let found = self.state.withLockedValue { state -> Entry? in
-                if let index = state.entries[state.read...].firstIndex(where: { $0.message.hasPrefix(message) }) {
-                    state.read = index + 1
-                    return state.entries[index]
-                }
-                state.waiters.append(
-                    Waiter(matches: { $0.message.hasPrefix(message) }, moves: true, continuation: continuation))
-                return nil
-            }
-            if let found { continuation.resume(returning: found) }
-        }
-    }
+    package func next(_ message: String) async -> Entry { await self.wait(for: message, moves: true) }
 
     /// The first entry of all with this message, whatever was waited for before: for what comes in any order.
     @discardableResult
-    package func first(_ message: String) async -> Entry {
-        await withCheckedContinuation { continuation in
-            let found = self.state.withLockedValue { state -> Entry? in
-                if let entry = state.entries.first(where: { $0.message.hasPrefix(message) }) { return entry }
-                state.waiters.append(
-                    Waiter(matches: { $0.message.hasPrefix(message) }, moves: false, continuation: continuation))
-                return nil
+    package func first(_ message: String) async -> Entry { await self.wait(for: message, moves: false) }
+
+    /// A test that is cancelled, such as by its time limit, waits no longer: it gets an entry that says so.
+    private func wait(for message: String, moves: Bool) async -> Entry {
+        let id = self.state.withLockedValue { state in
+            state.lastWaiter += 1
+            return state.lastWaiter
+        }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let found = self.state.withLockedValue { state -> Entry? in
+                    let entries = moves ? state.entries[state.read...] : state.entries[...]
+                    if let index = entries.firstIndex(where: { $0.message.hasPrefix(message) }) {
+                        if moves { state.read = index + 1 }
+                        return state.entries[index]
+                    }
+                    if Task.isCancelled { return .cancelled(message) }
+                    state.waiters[id] = Waiter(message: message, moves: moves, continuation: continuation)
+                    return nil
+                }
+                if let found { continuation.resume(returning: found) }
             }
-            if let found { continuation.resume(returning: found) }
+        } onCancel: {
+            self.state.withLockedValue { $0.waiters.removeValue(forKey: id) }?.continuation
+                .resume(returning: .cancelled(message))
         }
     }
 
     private func record(_ entry: Entry) {
         let woken = self.state.withLockedValue { state -> [Waiter] in
             state.entries.append(entry)
-            let woken = state.waiters.filter { $0.matches(entry) }
-            state.waiters.removeAll { $0.matches(entry) }
-            if woken.contains(where: \.moves) { state.read = state.entries.count }
-            return woken
+            let woken = state.waiters.filter { entry.message.hasPrefix($0.value.message) }
+            for id in woken.keys { state.waiters[id] = nil }
+            if woken.values.contains(where: \.moves) { state.read = state.entries.count }
+            return Array(woken.values)
         }
         for waiter in woken { waiter.continuation.resume(returning: entry) }
     }
