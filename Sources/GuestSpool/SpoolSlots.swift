@@ -15,6 +15,9 @@ public struct SpoolSlots: Sendable {
     /// The path of a slot, from 1.
     public func path(_ number: Int) -> String { "\(self.directory)/exec-\(number)" }
 
+    /// Whether a slot is called so.
+    static func isSlotName(_ name: String) -> Bool { (1...Self.limit).contains { name == "exec-\($0)" } }
+
     /// The paths of the slots that hold a spool, in order, and of those that this user may not look into.
     ///
     /// - Throws: ``OutboxError`` with ``OutboxError/Code/noSpool`` when there is no such directory, and with

@@ -11,7 +11,8 @@ package final class CheckedDirectory: Sendable {
         /// It makes and changes files. The directory must be root's or this program's user's own and nobody else may write
         /// in it; nor may anybody else exchange one of the directories that lead there. A directory of this user's own is
         /// closed to others instead of being refused. Each file in it must be root's or this user's own and have one name:
-        /// another may have been put there while others could.
+        /// another may have been put there while others could. One that holds anything else than
+        /// the program's own files is not closed, but refused.
         case writing
         /// It reads files, and only of a directory that is its own it may be sure that nobody exchanges them.
         case reading
@@ -27,12 +28,19 @@ package final class CheckedDirectory: Sendable {
 
     /// Opens the directory.
     ///
+    /// - Parameters:
+    ///   - path: its path.
+    ///   - use: what the program does in it.
+    ///   - isOwn: whether the program makes something of this name and kind there: nothing else may be in a directory that is
+    ///     closed to others.
     /// - Throws: ``FileError``; of the kind ``FileError/Kind/exposed`` for a directory that breaks the rule of its use, and of
     ///   the kind ``FileError/Kind/wrongKind`` for something that is no directory.
-    package init(_ path: String, for use: Use) throws(FileError) {
+    package init(
+        _ path: String, for use: Use, isOwn: (_ name: String, _ status: FileStatus) -> Bool = { _, _ in false }
+    ) throws(FileError) {
         let directory: OpenFile
         switch use {
-        case .writing: directory = try DirectoryWalk.open(path)
+        case .writing: directory = try DirectoryWalk.open(path, isOwn: isOwn)
         case .reading: directory = try Self.openAny(path)
         }
         self.path = path

@@ -5,13 +5,16 @@ import Glibc
 /// Each must be root's or this program's user's own, and nobody else may write in it: who can could exchange a name there. With
 /// the sticky bit, as `/tmp` has it, everybody may, since only a name of a file of their own can be exchanged.
 ///
-/// In the last directory nobody else may write at all. One of this user's own is closed to others (``close(_:_:_:)``).
+/// In the last directory nobody else may write at all. One of this user's own is closed to others (``close(_:_:_:_:)``).
 enum DirectoryWalk {
     /// Symbolic links on the way, at most: the system's own limit.
     private static let linkLimit = 40
 
+    /// - Parameters:
+    ///   - path: the last directory's.
+    ///   - isOwn: whether the program makes something of this name and kind there.
     /// - Throws: ``FileError`` whose path is this one, whichever directory on the way is at fault.
-    static func open(_ path: String) throws(FileError) -> OpenFile {
+    static func open(_ path: String, isOwn: (String, FileStatus) -> Bool) throws(FileError) -> OpenFile {
         var links = 0
         var place = ""
         var directory = try Self.root()
@@ -38,7 +41,7 @@ enum DirectoryWalk {
         }
         // The walk's own descriptor is for looking up names only.
         let opened = try OpenFile(directory.descriptor, ".", O_RDONLY | O_DIRECTORY, 0, path, "opened")
-        try Self.check(last: opened, path)
+        try Self.check(last: opened, path, isOwn)
         return opened
     }
 
@@ -123,7 +126,9 @@ enum DirectoryWalk {
     /// Closes the last directory to others if it is this user's own.
     ///
     /// - Throws: ``FileError`` of the kind ``FileError/Kind/exposed`` for one that others may write in all the same.
-    private static func check(last directory: borrowing OpenFile, _ path: String) throws(FileError) {
+    private static func check(
+        last directory: borrowing OpenFile, _ path: String, _ isOwnFile: (String, FileStatus) -> Bool
+    ) throws(FileError) {
         var status = try directory.status()
         guard Self.isOurs(status.owner) else {
             throw FileError(
@@ -138,7 +143,7 @@ enum DirectoryWalk {
         let isOwn = status.owner == geteuid()
         // One with the sticky bit is meant for everybody.
         if isOwn, status.mode & S_ISVTX == 0, Self.writers(status) != nil {
-            try Self.close(directory, status, path)
+            try Self.close(directory, status, path, isOwnFile)
             status = try directory.status()
         }
         guard let writers = Self.writers(status) else { return }
@@ -162,10 +167,11 @@ enum DirectoryWalk {
     /// Takes the right to write in a directory of this user's own from its group and all others.
     ///
     /// Kubernetes gives it to a volume's group each time that a pod starts (`fsGroup`), and so does whoever makes a directory
-    /// with a generous umask. Files in it that group or others may write become this user's alone. What others may have put
-    /// there meanwhile is not used: a file of theirs is refused here, and one with a second name when it is opened.
+    /// with a generous umask. Files of the program's in it that group or others may write become this user's alone. All is looked at
+    /// before anything is changed: a directory that holds what others may have put there meanwhile, or what is not the program's, is
+    /// refused and stays as it is.
     private static func close(
-        _ directory: borrowing OpenFile, _ status: FileStatus, _ path: String
+        _ directory: borrowing OpenFile, _ status: FileStatus, _ path: String, _ isOwn: (String, FileStatus) -> Bool
     ) throws(FileError) {
         let names: [String]
         do throws(FileError) {
@@ -175,24 +181,37 @@ enum DirectoryWalk {
             guard error.kind == .tooLong else { throw error }
             return
         }
+        var files: [String] = []
         for name in names {
-            var found = stat()
-            guard unsafe fstatat(directory.descriptor, name, &found, AT_SYMLINK_NOFOLLOW) == 0 else {
+            var entry = stat()
+            guard unsafe fstatat(directory.descriptor, name, &entry, AT_SYMLINK_NOFOLLOW) == 0 else {
                 if errno == ENOENT { continue }
                 throw FileError(errno, "\(path)/\(name)", "looked at")
             }
-            guard Self.isOurs(found.st_uid) else {
+            let found = FileStatus(entry)
+            if let flaw = Self.flaw(of: name, found, isOwn) {
                 throw FileError(
                     .exposed, path,
-                    "has mode 0\(String(status.mode & 0o7777, radix: 8)), and \(name) in it belongs to the user "
-                        + "\(found.st_uid); remove that, or name a directory of this user's alone")
+                    "has mode 0\(String(status.mode & 0o7777, radix: 8)), and \(name) in it \(flaw); remove that, or name a "
+                        + "directory of this user's alone")
             }
-            if FileStatus(found).isRegularFile { Self.close(name, in: directory, path) }
+            if found.isRegularFile { files.append(name) }
         }
+        for name in files { Self.close(name, in: directory, path) }
         // The files first: where this process ends in between, the next one does all of it again.
         let mode = status.mode & 0o7777 & ~0o022
         // A service manager may forbid the bits that give a group away (RestrictSUIDSGID=).
         if fchmod(directory.descriptor, mode) != 0 { _ = fchmod(directory.descriptor, mode & 0o777) }
+    }
+
+    /// Why a directory in which others may write is not closed with this in it.
+    private static func flaw(
+        of name: String, _ status: FileStatus, _ isOwn: (String, FileStatus) -> Bool
+    ) -> String? {
+        guard Self.isOurs(status.owner) else { return "belongs to the user \(status.owner)" }
+        guard isOwn(name, status) else { return "is nothing that this program makes there" }
+        guard !status.isRegularFile || status.links <= 1 else { return "has another name elsewhere (a hard link)" }
+        return nil
     }
 
     /// The file may be exchanged until its directory is closed, so that what was opened is what counts.

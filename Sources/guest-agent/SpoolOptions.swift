@@ -24,12 +24,16 @@ struct SpoolOptions: ParsableArguments {
     func places(_ settings: Settings, forChanging: Bool = false) throws -> Places {
         if let spool = self.spool { return Places(directory: spool, paths: [spool]) }
         let directory = try settings.string("spool.directory")
-        if forChanging { SpoolSlots(directory).closeToOthers() }
+        let slots = SpoolSlots(directory)
+        let paths: [String]
         do {
-            return Places(directory: directory, paths: try SpoolSlots(directory).existing())
+            paths = try slots.existing()
         } catch let error {
             throw OutboxError(error.code, "spool.directory: \(error) The first exec makes it.")
         }
+        // A directory without a spool is left as it is.
+        if forChanging, !paths.isEmpty { slots.closeToOthers() }
+        return Places(directory: directory, paths: paths)
     }
 
     /// The places, by settings of which none is required.

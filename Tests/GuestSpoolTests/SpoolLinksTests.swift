@@ -64,6 +64,70 @@ struct SpoolLinksTests {
         }
     }
 
+    /// What the names in a directory, and the directory itself, may be used for.
+    private func modes(_ directory: String) throws -> [String: mode_t] {
+        var modes: [String: mode_t] = [:]
+        for name in try FileManager.default.contentsOfDirectory(atPath: directory) + ["."] {
+            modes[name] = try FileStatus.of("\(directory)/\(name)").map { $0.mode & 0o7777 }
+        }
+        return modes
+    }
+
+    @Test("A directory that others can write in and that holds anything else is refused, and nothing is changed")
+    func foreignFile() async throws {
+        try await SpoolFixture.with { fixture in
+            _ = try await fixture.fill(1)
+            let notes = "\(fixture.directory)/notes"
+            try Data("text".utf8).write(to: URL(filePath: notes))
+            for name in ["notes", "spool.sqlite", "agent.lock"] {
+                try #require(chmod("\(fixture.directory)/\(name)", 0o666) == 0)
+            }
+            try #require(chmod(fixture.directory, 0o777) == 0)
+            let before = try self.modes(fixture.directory)
+            let error = await self.refusal(fixture)
+            #expect(error?.code == .notWritable && error?.description.contains("notes in it is nothing") == true)
+            #expect(try self.modes(fixture.directory) == before)
+            try FileManager.default.removeItem(atPath: notes)
+            try await fixture.open().close()
+            #expect(try self.modes(fixture.directory) == [".": 0o755, "spool.sqlite": 0o600, "agent.lock": 0o600])
+        }
+    }
+
+    @Test("All that a spool makes, and slots, may be in a directory that is closed")
+    func ownFiles() async throws {
+        try await SpoolFixture.with { fixture in
+            _ = try await fixture.fill(1)
+            try fixture.change("DELETE FROM tally")
+            let spool = try await fixture.open()
+            #expect(fixture.damages.count == 1)
+            for name in [
+                "spool.sqlite-journal", "spool.sqlite.mending", "spool.sqlite.mending.part", "spool.sqlite.new",
+                "spool.sqlite.new-wal", "spool.sqlite.new.part", "spool.sqlite.damaged-20260101T000000Z-02-shm",
+                "spool.sqlite.damaged-20260101T000000Z.json.part",
+            ] {
+                _ = FileManager.default.createFile(atPath: "\(fixture.directory)/\(name)", contents: nil)
+            }
+            for name in ["exec-1", "exec-64", "lost+found"] {
+                try FileManager.default.createDirectory(
+                    atPath: "\(fixture.directory)/\(name)", withIntermediateDirectories: false)
+            }
+            try #require(chmod(fixture.directory, 0o770) == 0)
+            _ = try SpoolDirectory(path: fixture.directory).openForWriting()
+            #expect(try self.modes(fixture.directory)["."] == 0o750)
+            try #require(chmod(fixture.directory, 0o770) == 0)
+            for name in ["exec-0", "exec-65", "spool"] {
+                let path = "\(fixture.directory)/\(name)"
+                try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+                #expect(throws: OutboxError.self) {
+                    _ = try SpoolDirectory(path: fixture.directory).openForWriting()
+                }
+                try FileManager.default.removeItem(atPath: path)
+            }
+            #expect(try self.modes(fixture.directory)["."] == 0o770)
+            try await spool.close()
+        }
+    }
+
     @Test("A directory that is meant for everybody is refused, with the command that makes it right")
     func stickyDirectory() async throws {
         try await SpoolFixture.with { fixture in

@@ -294,6 +294,67 @@ struct SpoolOriginTests {
         }
     }
 
+    @Test("A guest whose certificate is put back can have its own outcomes retried, and not the other's")
+    func certificatePutBack() async throws {
+        try await SpoolFixture.with { fixture in
+            let first = try await self.open(fixture)
+            let refused = try await fixture.run(first).messageID
+            try await first.setAside(1, reason: "unknown_event")
+            let own = try await fixture.run(first).messageID
+            try await first.close()
+            // By mistake, and put back in the next agent, which was recorded under another name meanwhile.
+            let mistaken = try await self.open(fixture, as: ["instance-2"])
+            let others = try await fixture.run(mistaken).messageID
+            #expect(try await fixture.messageIDs(mistaken) == [others])
+            try await mistaken.close()
+            let again = try await self.open(fixture, as: ["spiffe://x/instance/instance-1", "instance-1"])
+            #expect(try await fixture.messageIDs(again).isEmpty)
+            let aside = try await self.setAside(fixture)
+            #expect(aside.map(\.messageID) == [refused, own, others].map(\.description))
+            #expect(try await SetAsideOutcomes(fixture.directory).retry(aside.map(\.sequence)) == 2)
+            #expect(try await fixture.messageIDs(again) == [refused, own])
+            #expect(try await self.setAside(fixture).map(\.messageID) == [others.description])
+            #expect(try await again.counts().isBalanced)
+            // In the agent that runs, too.
+            again.setGuest(["instance-2"])
+            #expect(try await fixture.messageIDs(again).isEmpty)
+            again.setGuest(["instance-1"])
+            #expect(try await fixture.messageIDs(again).isEmpty)
+            let sequences = try await self.setAside(fixture).map(\.sequence)
+            #expect(sequences.count == 3)
+            #expect(try await SetAsideOutcomes(fixture.directory).retryAll(sequences).count == 0)
+            try await again.close()
+        }
+    }
+
+    @Test("What was on its way under the earlier certificate and is answered counts as delivered, not as set aside")
+    func answeredAfterChange() async throws {
+        try await SpoolFixture.with { fixture in
+            let spool = try await self.open(fixture)
+            let refused = try await fixture.run(spool).messageID
+            for _ in 0..<2 { try await fixture.run(spool) }
+            let sequences = try await spool.entries(after: 0, limit: 10).map(\.sequence)
+            try #require(sequences.count == 3)
+            spool.setGuest(["instance-2"])
+            #expect(try await fixture.messageIDs(spool).isEmpty)
+            let aside = try await self.setAside(fixture)
+            #expect(aside.count == 3)
+            for outcome in aside {
+                #expect(outcome.reason?.hasPrefix("Not sent any more, and perhaps sent before: ") == true)
+            }
+            try await spool.remove(Array(sequences.dropFirst()))
+            // What is not there any more is passed over.
+            try await spool.remove(sequences.suffix(1))
+            let counts = try await spool.counts()
+            #expect((counts.delivered, counts.setAside, counts.waiting) == (2, 1, 0) && counts.isBalanced)
+            #expect(try await self.setAside(fixture).map(\.messageID) == [refused.description])
+            #expect(try await SetAsideOutcomes(fixture.directory).export([sequences[0]]) == 1)
+            #expect(try await spool.counts().isBalanced)
+            #expect(try await fixture.tallyAgrees(spool))
+            try await spool.close()
+        }
+    }
+
     @Test("Another guest's outcomes are set aside in transactions of 500; after a crash the next agent goes on")
     func claimInBatches() async throws {
         try await SpoolFixture.with { fixture in

@@ -37,6 +37,19 @@ import Testing
         }
     }
 
+    @Test("That removed outcomes are overwritten is asked of SQLite, whatever it does by itself")
+    func overwritingIsAskedFor() throws {
+        let database = try DatabaseQueue(configuration: SpoolFile.settings())
+        try database.inDatabase { db in
+            // The preparation is that of each connection.
+            #expect(try Int.fetchOne(db, sql: "PRAGMA wal_autocheckpoint") == 0)
+            try db.execute(sql: "PRAGMA secure_delete = OFF")
+            try #require(try Int.fetchOne(db, sql: "PRAGMA secure_delete") == 0)
+            try SpoolFile.prepare(db)
+            #expect(try Int.fetchOne(db, sql: "PRAGMA secure_delete") == 1)
+        }
+    }
+
     @Test func aBacklogsRoomIsGivenBackOnceItHasGone() async throws {
         try await SpoolFixture.with { fixture in
             let reports = try await fixture.fill(4000, String(repeating: "x", count: 4000))

@@ -25,10 +25,12 @@ struct GuestAgentLimitsTests {
     }
 
     /// Runs `exec` as a user of this test's own, since a limit of processes is one of a user, and root has none.
-    private func exec(_ relay: RelayFixture, processes limit: Int, under tracer: [String] = []) async throws
-        -> ProgramEnd
-    {
-        let user = uid_t(20_000 + getpid() % 400 * 100 + Int32(limit))
+    ///
+    /// - Parameter number: the test's, below 2, since tests run at once.
+    private func exec(
+        _ relay: RelayFixture, processes limit: Int, test number: Int, under tracer: [String] = []
+    ) async throws -> ProgramEnd {
+        let user = uid_t(20_000 + getpid() % 200 * 200 + Int32(number * 100 + limit))
         let directory = relay.path("spools-\(limit)")
         try #require(mkdir(directory, 0o700) == 0)
         for path in [relay.directory.path, relay.path("tls")] { try #require(chmod(path, 0o755) == 0) }
@@ -47,7 +49,7 @@ struct GuestAgentLimitsTests {
             var results: [Bool] = []
             // The probe asks for 19 to 26 threads, by the number of processors; and twice that for what ends late.
             for limit in 16...60 {
-                results.append(self.runs(try await self.exec(relay, processes: limit), "\(limit) processes"))
+                results.append(self.runs(try await self.exec(relay, processes: limit, test: 0), "\(limit) processes"))
             }
             #expect(results.first == false && results.last == true, "\(results)")
             #expect(results == results.sorted { !$0 && $1 }, "\(results)")
@@ -62,7 +64,7 @@ struct GuestAgentLimitsTests {
             let tracer = try relay.write(Self.tracer, to: "tracer.py")
             var results: [Bool] = []
             for limit in 18...32 {
-                let end = try await self.exec(relay, processes: limit, under: ["python3", tracer])
+                let end = try await self.exec(relay, processes: limit, test: 1, under: ["python3", tracer])
                 results.append(self.runs(end, "\(limit) processes"))
             }
             #expect(results.first == false && results.last == true, "\(results)")

@@ -270,6 +270,13 @@ struct GuestAgentSpoolTests {
             #expect(end.status == .exited(0) && end.standardError.isEmpty, "\(end.errorText)")
             #expect(end.standardOutput == ["0 delivered, 0 waiting, 0 set aside."])
             #expect(!FileManager.default.fileExists(atPath: relay.spoolDirectory))
+            // Nor does it change a directory that holds no spool.
+            try #require(mkdir(relay.spoolDirectory, 0o700) == 0 && chmod(relay.spoolDirectory, 0o770) == 0)
+            for command in [["flush"], ["spool", "retry", "--all"]] {
+                #expect(try await relay.guestAgent(command).status == .exited(0))
+                let attributes = try FileManager.default.attributesOfItem(atPath: relay.spoolDirectory)
+                #expect(attributes[.posixPermissions] as? Int == 0o770, "\(command)")
+            }
         }
     }
 

@@ -91,6 +91,11 @@ struct VolumeTests {
             #expect(try await self.run(below).standardOutput == ["ran"])
 
             try #require(chown(volume, VolumeUser.user, VolumeUser.group) == 0 && chmod(volume, mode) == 0)
+            // What is in it must be the agent's.
+            let shared = try await self.run(self.exec(relay) + ["echo", "ran"])
+            #expect(shared.status == .exited(78) && shared.standardOutput.isEmpty)
+            #expect(shared.errorText.contains("own in it is nothing that this program makes there"))
+            try FileManager.default.removeItem(atPath: "\(volume)/own")
             let own = try await self.run(self.exec(relay) + ["echo", "ran"])
             #expect(own.standardOutput == ["ran"], "\(own.errorText)")
         }

@@ -10,6 +10,8 @@ struct CheckedDirectoryTests {
         #expect(throws: FileError.self, "\(path)") { try CheckedDirectory(path, for: .writing) }
     }
 
+    private func isFile(_ name: String, _ status: FileStatus) -> Bool { status.isRegularFile }
+
     @Test("A directory of one's own that others may write in is closed to them for writing, and may be read as it is")
     func openToOthers() throws {
         try TestDirectory.with { directory in
@@ -42,14 +44,43 @@ struct CheckedDirectoryTests {
             for (name, mode) in [("shared", 0o660), ("open", 0o666), ("readable", 0o644), ("own", 0o600)] {
                 try directory.write("text", to: "spool/\(name)", mode: mode)
             }
-            try directory.write("text", to: "elsewhere", mode: 0o666)
-            try directory.link("spool/link", to: "../elsewhere")
             try directory.setMode(0o2770, "spool")
-            _ = try CheckedDirectory(directory.path("spool"), for: .writing)
+            _ = try CheckedDirectory(directory.path("spool"), for: .writing, isOwn: self.isFile)
             for (name, mode) in [("shared", 0o600), ("open", 0o600), ("readable", 0o644), ("own", 0o600)] {
                 #expect(try directory.mode("spool/\(name)") == mode_t(mode), "\(name)")
             }
-            #expect(try directory.mode("elsewhere") == 0o666)
+            #expect(try directory.mode("spool") == 0o2750)
+        }
+    }
+
+    @Test("A directory that holds what is not the program's is refused, and nothing in it is changed")
+    func foreign() throws {
+        try TestDirectory.with { directory in
+            try directory.write("text", to: "victim", mode: 0o666)
+            for name in ["notes", "link", "second"] {
+                try directory.make(name, mode: 0o700)
+                // Before and behind it, in whatever order the directory is read.
+                for number in 0..<20 { try directory.write("text", to: "\(name)/file-\(number)", mode: 0o666) }
+            }
+            try directory.write("text", to: "notes/notes", mode: 0o666)
+            try directory.link("link/link", to: "../victim")
+            try #require(link(directory.path("victim"), directory.path("second/second")) == 0)
+            for (name, reason) in [
+                ("notes", "notes in it is nothing that this program makes there"),
+                ("link", "link in it is nothing that this program makes there"),
+                ("second", "second in it has another name elsewhere"),
+            ] {
+                try directory.setMode(0o770, name)
+                let error = #expect(throws: FileError.self) {
+                    try CheckedDirectory(directory.path(name), for: .writing) { name, status in
+                        status.isRegularFile && name != "notes"
+                    }
+                }
+                #expect(error?.kind == .exposed && error?.clause.contains(reason) == true, "\(error?.clause ?? "")")
+                #expect(try directory.mode(name) == 0o770)
+                for number in 0..<20 { #expect(try directory.mode("\(name)/file-\(number)") == 0o666) }
+            }
+            #expect(try directory.mode("victim") == 0o666 && directory.mode("notes/notes") == 0o666)
         }
     }
 
@@ -59,12 +90,17 @@ struct CheckedDirectoryTests {
     func planted() throws {
         try TestDirectory.with { directory in
             try directory.make("spool", mode: 0o770)
-            try directory.write("text", to: "spool/planted")
+            try directory.write("text", to: "spool/planted", mode: 0o666)
+            // Before and behind it, in whatever order the directory is read.
+            for number in 0..<20 { try directory.write("text", to: "spool/own-\(number)", mode: 0o666) }
             try #require(chown(directory.path("spool/planted"), 65_534, 65_534) == 0)
-            let error = self.refusal(directory.path("spool"))
+            let error = #expect(throws: FileError.self) {
+                try CheckedDirectory(directory.path("spool"), for: .writing, isOwn: self.isFile)
+            }
             #expect(
                 error?.kind == .exposed && error?.clause.contains("planted in it belongs to the user 65534") == true)
             #expect(try directory.mode("spool") == 0o770)
+            for number in 0..<20 { #expect(try directory.mode("spool/own-\(number)") == 0o666) }
             // Nor is it used where somebody has closed the directory by hand.
             try directory.setMode(0o700, "spool")
             let spool = try CheckedDirectory(directory.path("spool"), for: .writing)
@@ -93,7 +129,7 @@ struct CheckedDirectoryTests {
     func hardLinks() throws {
         try TestDirectory.with { directory in
             try directory.write("precious", to: "victim", mode: 0o640)
-            try directory.make("spool", mode: 0o770)
+            try directory.make("spool")
             try #require(link(directory.path("victim"), directory.path("spool/file")) == 0)
             let spool = try CheckedDirectory(directory.path("spool"), for: .writing)
             for refused in [

@@ -97,13 +97,32 @@ extension SpoolChange {
         let length = try db.cachedStatement(sql: "SELECT length(CAST(report AS BLOB)) FROM waiting WHERE sequence = ?")
         let deletion = try db.cachedStatement(sql: "DELETE FROM waiting WHERE sequence = ?")
         for sequence in sequences {
-            guard let bytes = try Int.fetchOne(length, arguments: [sequence]) else { continue }
+            guard let bytes = try Int.fetchOne(length, arguments: [sequence]) else {
+                try Self.removeOfAnotherGuest(sequence, db, &tally)
+                continue
+            }
             try deletion.execute(arguments: [sequence])
             tally.counts.waiting -= 1
             tally.counts.delivered += 1
             tally.bytes -= bytes
             FaultPoint.spoolDuringDelete.reached()
         }
+    }
+
+    /// An outcome that was on its way when the certificate of another guest was claimed: it was set aside, and is delivered all the
+    /// same.
+    private static func removeOfAnotherGuest(_ sequence: Int64, _ db: Database, _ tally: inout SpoolTally) throws {
+        let bytes = try Int.fetchOne(
+            try db.cachedStatement(
+                sql: """
+                    SELECT length(CAST(report AS BLOB)) FROM set_aside WHERE sequence = ? AND guest IS NOT NULL
+                    """),
+            arguments: [sequence])
+        guard let bytes else { return }
+        try db.cachedStatement(sql: "DELETE FROM set_aside WHERE sequence = ?").execute(arguments: [sequence])
+        tally.counts.setAside -= 1
+        tally.counts.delivered += 1
+        tally.bytes -= bytes
     }
 
     static func setAside(

@@ -45,7 +45,7 @@ struct SpoolDirectory: Sendable, Hashable {
     ///   file of the spool.
     func openForWriting() throws(OutboxError) -> CheckedDirectory {
         do throws(FileError) {
-            let opened = try CheckedDirectory(self.path, for: .writing)
+            let opened = try CheckedDirectory(self.path, for: .writing, isOwn: Self.isOwn)
             try self.checkFiles(opened)
             return opened
         } catch {
@@ -78,6 +78,20 @@ struct SpoolDirectory: Sendable, Hashable {
             throw OutboxError(.noSpool, "\(self.path) holds no spool: it has no file \(Self.file).")
         }
         return opened
+    }
+
+    /// Whether a spool's directory, or one of slots, has something of this name and kind: a slot, or one of the spool's files.
+    ///
+    /// The directory `lost+found` is the file system's.
+    private static func isOwn(_ name: String, _ status: FileStatus) -> Bool {
+        if status.isDirectory { return name == "lost+found" || SpoolSlots.isSlotName(name) }
+        guard status.isRegularFile else { return false }
+        // How a small file is called until it is whole.
+        let whole = name.hasSuffix(".part") ? String(name.dropLast(5)) : name
+        if [Self.lockFile, Self.marker].contains(whole) { return true }
+        if whole.hasSuffix(".json") { return Self.isDamagedName(String(whole.dropLast(5))) }
+        let database = Self.companions.first { whole.hasSuffix($0) }.map { String(whole.dropLast($0.count)) } ?? whole
+        return [Self.file, Self.newFile].contains(database) || Self.isDamagedName(database)
     }
 
     private func checkFiles(_ opened: CheckedDirectory) throws(FileError) {

@@ -69,10 +69,16 @@ extension SpoolFile {
     }
 
     /// On the disk when it returns.
-    static func record(_ origin: SpoolOrigin, _ db: Database) throws {
+    ///
+    /// - Parameter names: outcomes that were set aside as another guest's of one of these names become this guest's own, and can be
+    ///   retried: another's certificate was in use by mistake. In the same transaction: after it nothing tells that it is to be done.
+    static func record(_ origin: SpoolOrigin, own names: [String] = [], _ db: Database) throws {
         try db.execute(sql: "PRAGMA synchronous = FULL")
         try db.inTransaction(.immediate) {
             try origin.save(db)
+            for name in names {
+                try db.execute(sql: "UPDATE set_aside SET guest = NULL WHERE guest = ?", arguments: [name])
+            }
             return .commit
         }
     }
@@ -123,7 +129,10 @@ extension SpoolFile {
                     INSERT INTO set_aside (sequence, message_id, phase, report, reason, set_aside_at, guest)
                     SELECT sequence, message_id, phase, report, ?, ?, ? FROM waiting WHERE sequence <= ?
                     """,
-                arguments: ["Not sent: \(reason).", NotificationTimestamp.now().description, guest, end])
+                arguments: [
+                    "Not sent any more, and perhaps sent before: \(reason).", NotificationTimestamp.now().description,
+                    guest, end,
+                ])
             count = db.changesCount
             try db.execute(sql: "DELETE FROM waiting WHERE sequence <= ?", arguments: [end])
             tally.counts.waiting -= count

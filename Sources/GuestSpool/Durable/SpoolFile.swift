@@ -42,20 +42,23 @@ final class SpoolFile: Sendable {
         settings.busyMode = .timeout(5)
         settings.maximumReaderCount = 1
         settings.foreignKeysEnabled = false
-        settings.prepareDatabase { db in
-            guard !db.configuration.readonly else { return }
-            try db.execute(sql: "PRAGMA journal_size_limit = 1048576")
-            // A context may hold a token, and a removed outcome must not stay readable in the file's free room. Debian's SQLite is
-            // built so; others need not be.
-            try db.execute(sql: "PRAGMA secure_delete = ON")
-            // The writer carries the log over itself: SQLite would do it after a commit, and pass over a disk that fails.
-            try db.execute(sql: "PRAGMA wal_autocheckpoint = 0")
-            // Only before the first table is made; a backlog's room can be given back to the disk by it.
-            if try Int.fetchOne(db, sql: "PRAGMA page_count") == 0 {
-                try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL")
-            }
-        }
+        settings.prepareDatabase { try Self.prepare($0) }
         return settings
+    }
+
+    /// Sets up a connection.
+    static func prepare(_ db: Database) throws {
+        guard !db.configuration.readonly else { return }
+        try db.execute(sql: "PRAGMA journal_size_limit = 1048576")
+        // A context may hold a token, and a removed outcome must not stay readable in the file's free room. Debian's SQLite is
+        // built so; others need not be.
+        try db.execute(sql: "PRAGMA secure_delete = ON")
+        // The writer carries the log over itself: SQLite would do it after a commit, and pass over a disk that fails.
+        try db.execute(sql: "PRAGMA wal_autocheckpoint = 0")
+        // Only before the first table is made; a backlog's room can be given back to the disk by it.
+        if try Int.fetchOne(db, sql: "PRAGMA page_count") == 0 {
+            try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL")
+        }
     }
 
     /// SQLite would let others read what it makes; what it puts beside the file has the file's permissions.

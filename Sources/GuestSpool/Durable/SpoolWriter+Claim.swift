@@ -60,7 +60,7 @@ extension SpoolWriter {
         if recorded != name || self.state.withLockedValue({ $0.origin != nil }) {
             origin.guest = name
             do {
-                try self.change { try SpoolFile.record(origin, $0) }
+                try self.record(origin, own: recorded == name ? [] : claim.names)
                 self.state.withLockedValue { $0.origin = nil }
             } catch  where reason == nil && SpoolFailure(error) != .damage {
                 // A disk that is full keeps nothing of this guest's from delivery; the first operation that begins records it.
@@ -75,7 +75,7 @@ extension SpoolWriter {
         }
         guard let reason else { return }
         self.store.logger.error(
-            "The spool was another guest's; its outcomes are set aside and not sent",
+            "The spool was another guest's; its outcomes are set aside and not sent any more",
             metadata: ["outcomes": "\(count)", "reason": "\(reason)", "spool": "\(self.store.directory.path)"])
     }
 
@@ -93,6 +93,19 @@ extension SpoolWriter {
         {
             self.state.withLockedValue { $0.claim?.count += count }
             self.carryOverLog()
+        }
+    }
+
+    /// Records whose the spool is, and lets this guest's own outcomes be retried that were set aside under another's certificate. A disk
+    /// without room for both takes the first.
+    private func record(_ origin: SpoolOrigin, own names: [String]) throws {
+        do {
+            try self.change { try SpoolFile.record(origin, own: names, $0) }
+        } catch  where SpoolFailure(error) != .damage {
+            try self.change { try SpoolFile.record(origin, $0) }
+            self.store.logger.warning(
+                "Outcomes of this guest's that were set aside under another's certificate stay marked as another's",
+                metadata: ["error": "\(error)", "spool": "\(self.store.directory.path)"])
         }
     }
 

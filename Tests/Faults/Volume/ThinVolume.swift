@@ -45,11 +45,16 @@ package final class ThinVolume: Sendable {
 
     /// A loop device reports success for a write that its storage took a part of: it gets no more than a block at once.
     private static func limitWrites(below storage: String) throws {
+        // The system names the file without links.
+        let storage = URL(filePath: storage).resolvingSymlinksInPath().path + "/"
+        var count = 0
         for device in try FileManager.default.contentsOfDirectory(atPath: "/sys/block") {
             let file = FileManager.default.contents(atPath: "/sys/block/\(device)/loop/backing_file")
             guard let file, String(decoding: file, as: UTF8.self).hasPrefix(storage) else { continue }
             try Data("4\n".utf8).write(to: URL(filePath: "/sys/block/\(device)/queue/max_sectors_kb"))
+            count += 1
         }
+        guard count == 1 else { throw VolumeError("\(count) loop devices lie below \(storage), and not one.") }
     }
 
     private init(_ volume: SpoolVolume, storage: String) {
