@@ -1,7 +1,8 @@
 /// Why a message was not confirmed by the broker. The description is a sentence for the operator, without secrets.
 ///
 /// With a retryable error the message may still have reached its queue (the broker's answer may be what got lost): whoever
-/// sends it again must accept that it can arrive twice. ``mayHaveArrived`` is false where nothing of it was sent.
+/// sends it again must accept that it can arrive twice. ``mayHaveArrived`` is false where nothing of it was sent, or the broker has
+/// said that it has no queue for it.
 package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The kind of failure.
     package struct Code: Sendable, Hashable, CustomStringConvertible {
@@ -45,7 +46,7 @@ package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible 
     package let description: String
     /// With ``Code/tooLarge``: the largest body, in bytes, that the broker takes.
     package let limit: Int?
-    /// Whether the message may have reached its queue in spite of the error; if not, nothing of it was sent.
+    /// Whether the message may have reached its queue in spite of the error; if not, nothing of it was sent, or it came back.
     package let mayHaveArrived: Bool
 
     /// - Parameter isSent: Whether the message was handed to a connection, where the code does not imply it.
@@ -106,7 +107,8 @@ extension PublishError.Code {
     /// Whether a message that was sent can fail so and reach its queue.
     fileprivate var mayFollowSending: Bool {
         switch self {
-        case .notConnected, .blocked, .inboxFull, .senderShareFull, .accessRefused, .tooLarge, .invalidQueue: false
+        case .notConnected, .blocked, .inboxFull, .senderShareFull, .accessRefused, .returned, .tooLarge, .invalidQueue:
+            false
         default: true
         }
     }

@@ -9,14 +9,15 @@ final class PEMDocument: Sendable {
     let name: String
     private let bytes: [UInt8]
 
-    /// Reads the source. Throws `.fileNotFound`, `.fileUnreadable`, or `.fileExposed` for a secret that others may read and for
-    /// anything else that others may change.
-    init(_ field: String, _ source: TLSSource, isSecret: Bool = false) throws(TLSError) {
+    /// Reads the source. Throws `.fileNotFound`, `.fileUnreadable`, or `.fileExposed` for a file that breaks the rule.
+    ///
+    /// - Parameter rule: who may read and change the file; nil for anybody, where a signature says whose the text is.
+    init(_ field: String, _ source: TLSSource, rule: FileRule? = .trusted) throws(TLSError) {
         let name = "\(field) (\(source))"
         let bytes =
             switch source {
             case .pem(let text): Array(text.utf8)
-            case .file(let path): try Self.read(path, name: name, isSecret: isSecret)
+            case .file(let path): try Self.read(path, name: name, rule: rule)
             }
         self.name = name
         // OpenSSL has no memory BIO over nothing; an empty line reads the same.
@@ -111,9 +112,9 @@ final class PEMDocument: Sendable {
         }
     }
 
-    private static func read(_ path: String, name: String, isSecret: Bool) throws(TLSError) -> [UInt8] {
+    private static func read(_ path: String, name: String, rule: FileRule?) throws(TLSError) -> [UInt8] {
         do throws(FileError) {
-            return try FileContents(path, limit: self.maximumBytes, rule: isSecret ? .secret : .trusted).bytes
+            return try FileContents(path, limit: self.maximumBytes, rule: rule).bytes
         } catch {
             switch error.kind {
             case .missing: throw TLSError(.fileNotFound, "\(name) \(error.clause)")

@@ -1,3 +1,5 @@
+import SecureFiles
+
 /// The texts that a context is made of, and the revocation lists that they are checked by.
 struct TLSMaterial: Sendable {
     /// What this side shows of itself.
@@ -7,7 +9,7 @@ struct TLSMaterial: Sendable {
 
         init(_ configuration: TLSConfiguration) throws(TLSError) {
             self.chain = try PEMDocument("certificate chain", configuration.certificateChain)
-            self.key = try PEMDocument("private key", configuration.privateKey, isSecret: true)
+            self.key = try PEMDocument("private key", configuration.privateKey, rule: .secret)
         }
     }
 

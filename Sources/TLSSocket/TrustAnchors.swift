@@ -46,13 +46,19 @@ final class TrustAnchors: @unchecked Sendable {
         return VerifiedChain.links(path)
     }
 
+    /// When the certificate expires, in seconds since 1970.
+    private static func end(_ certificate: OpaquePointer) -> Int64 {
+        PeerCertificate.seconds(X509_get0_notAfter(certificate)) ?? .max
+    }
+
     private static func issuers(_ certificates: [OpaquePointer]) -> [Int: [Int]] {
         var direct: [Int: Int] = [:]
         for (index, certificate) in certificates.enumerated() where !VerifiedChain.isSelfIssued(certificate) {
-            direct[index] = certificates.indices.first { other in
+            // An authority that was renewed stands here several times. It has expired once the last of them has.
+            direct[index] = certificates.indices.filter { other in
                 other != index && X509_check_issued(certificates[other], certificate) == X509_V_OK
                     && X509_verify(certificate, X509_get0_pubkey(certificates[other])) == 1
-            }
+            }.max { Self.end(certificates[$0]) < Self.end(certificates[$1]) }
         }
         OpenSSLErrorStack.clear()
         return direct.mapValues { first in

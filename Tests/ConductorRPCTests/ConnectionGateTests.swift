@@ -103,8 +103,8 @@ import Testing
         }
         // An honest handshake takes less than this.
         #expect(self.greet(&gate, 5, from: 3, now: self.start + .milliseconds(10)) == [])
-        #expect(gate.nextLook == self.start + .milliseconds(1002))
-        #expect(gate.look(now: self.start + .milliseconds(1001)) == [])
+        #expect(gate.nextLook == self.start + .milliseconds(1001))
+        #expect(gate.look(now: self.start + .milliseconds(1000)) == [])
         #expect(gate.look(now: self.start + .milliseconds(1002)) == [.close(2, .handshakes), .begin(5)])
         #expect(gate.nextLook == nil)
         // Now two addresses have one each and one has two, whose oldest is 3.
@@ -112,6 +112,34 @@ import Testing
         // The end of what was closed gives no place back a second time.
         #expect(gate.closed(2, now: self.start + .seconds(3)) == [])
         #expect(gate.counts.handshakes == 4)
+    }
+
+    /// An address with most handshakes that always has new ones keeps no place for what stands still at others.
+    @Test func whoHasMostProtectsNoStalledHandshakesOfOthers() {
+        var gate = self.gate(handshakes: 3, perAddress: 2)
+        #expect(self.greet(&gate, 1, from: 1, now: self.start) == [.begin(1)])
+        let later = self.start + .milliseconds(900)
+        for id in 2...3 { #expect(self.greet(&gate, id, from: 2, now: later) == [.begin(id)]) }
+        #expect(self.greet(&gate, 4, from: 3, now: later) == [])
+        #expect(gate.nextLook == self.start + .seconds(1))
+        #expect(gate.look(now: self.start + .seconds(1)) == [.close(1, .handshakes), .begin(4)])
+        #expect(gate.nextLook == nil)
+    }
+
+    /// Its turn goes with its last connection that waits.
+    @Test func noHandshakeIsClosedForAnAddressWithNothingWaiting() {
+        var gate = self.gate(handshakes: 1, perAddress: 1)
+        #expect(self.greet(&gate, 1, from: 1, now: self.start) == [.begin(1)])
+        #expect(self.greet(&gate, 2, from: 2, now: self.start) == [])
+        #expect(gate.closed(2, now: self.start) == [])
+        #expect(gate.nextLook == nil && gate.addressCount == 1)
+        #expect(gate.look(now: self.start + .seconds(5)) == [])
+        // Nor where another is behind it.
+        #expect(self.greet(&gate, 3, from: 2, now: self.start) == [])
+        #expect(self.greet(&gate, 4, from: 3, now: self.start) == [])
+        #expect(gate.closed(3, now: self.start) == [])
+        #expect(gate.closed(4, now: self.start + .seconds(5)) == [])
+        #expect(gate.handshakeCount(of: .v4(1)) == 1)
     }
 
     /// An attacker that always has the newest connection closed, and sends another.
@@ -169,7 +197,7 @@ import Testing
                 }
                 let busy = gate.counts.handshakes >= handshakes
                 if busy, let next = gate.nextLook {
-                    #expect(next == model.fullestHandshake.map { $0.since + .seconds(1) })
+                    #expect(next == model.handshakes.map(\.since).min().map { $0 + .seconds(1) })
                 }
             }
         }
@@ -186,9 +214,11 @@ import Testing
             connections.count { $0.address == address }
         }
 
-        var fullestHandshake: Connection? {
-            let counts = self.handshakes.map { self.count(self.handshakes, $0.address) }
-            let most = zip(self.handshakes, counts).filter { $0.1 == counts.max() }.map(\.0)
+        /// Of those whose time is up, the oldest one of the address with most.
+        func victim(now: NIODeadline) -> Connection? {
+            let overdue = self.handshakes.filter { now - $0.since >= .seconds(1) }
+            let counts = overdue.map { self.count(self.handshakes, $0.address) }
+            let most = zip(overdue, counts).filter { $0.1 == counts.max() }.map(\.0)
             return most.min { $0.since < $1.since }
         }
 
@@ -199,7 +229,7 @@ import Testing
         }
 
         mutating func apply(_ actions: [Gate.Action], now: NIODeadline) {
-            for action in actions {
+            for (number, action) in actions.enumerated() {
                 switch action {
                 case .begin(let id):
                     guard let index = self.waiting.firstIndex(where: { $0.id == id }) else {
@@ -210,7 +240,12 @@ import Testing
                     self.handshakes.append((id, connection.address, now))
                 case .close(let id, .handshakes):
                     // Several may have begun at the same time.
-                    let (found, expected) = (self.handshakes.first { $0.id == id }, self.fullestHandshake)
+                    // For one that waits and begins at once, and for nobody else.
+                    guard actions.indices.contains(number + 1), case .begin = actions[number + 1] else {
+                        Issue.record("\(id) was closed for nobody")
+                        return
+                    }
+                    let (found, expected) = (self.handshakes.first { $0.id == id }, self.victim(now: now))
                     #expect(found?.since == expected?.since)
                     #expect(
                         found.map { self.count(self.handshakes, $0.address) }

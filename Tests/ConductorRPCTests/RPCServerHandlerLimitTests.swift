@@ -51,13 +51,13 @@ private final class ScriptedAdmission: RPCAdmission {
         }
 
         func received(bytes: Int, now: NIODeadline) { self.state.withLockedValue { $0.bytes += bytes } }
-
         func published(bytes: Int, now: NIODeadline) { self.state.withLockedValue { $0.bytes += bytes } }
 
         func pause(now: NIODeadline) -> TimeAmount? {
             self.state.withLockedValue { state in state.pauseEnd.flatMap { now < $0 ? $0 - now : nil } }
         }
 
+        func hasNoRefusalLeft(now: NIODeadline) -> Bool { self.pause(now: now) != nil }
         func left(now: NIODeadline) { self.state.withLockedValue { $0.left += 1 } }
     }
 }

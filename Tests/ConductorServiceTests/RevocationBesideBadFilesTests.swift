@@ -90,6 +90,31 @@ import Testing
         }
     }
 
+    /// Neither the mode of the authorities nor that of the list itself holds up what is revoked.
+    @Test func aWrongModeHoldsUpNoRevocation() async throws {
+        func setMode(_ mode: Int, of name: String) throws {
+            try FileManager.default.setAttributes(
+                [.posixPermissions: mode], ofItemAtPath: self.certificates.path(name))
+        }
+        try await LiveConductor.with(
+            Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", patience: .zero
+        ) { conductor in
+            try await RawGuest.with(conductor.running, certificate: "revoked") { guest in
+                _ = try await guest.call(LiveConductor.ping)
+                try setMode(0o664, of: "ca.pem")
+                await conductor.log.next(LiveConductor.refused)
+                try self.certificates.writeList("new", revoking: [self.revoked])
+                try setMode(0o664, of: "new.crl")
+                try #require(rename(self.certificates.path("new.crl"), self.certificates.path("ca.crl")) == 0)
+                #expect(try await guest.line() == nil)
+            }
+            // The guests of this test read the same file.
+            try setMode(0o644, of: "ca.pem")
+            #expect(await !conductor.answers("revoked"))
+            #expect(await conductor.answers())
+        }
+    }
+
     @Test func behindAuthoritiesThatCannotBeReadTheListsCountAsWell() async throws {
         try await LiveConductor.with(
             Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", patience: .zero

@@ -50,6 +50,7 @@ import Testing
         let result = try #require(await results.first { _ in true })
         let error = #expect(throws: DriverError.self) { try result.get() }
         #expect(error?.isRetryable == true && error?.reason == "standard output cannot be written to: Broken pipe")
+        #expect(error?.mayHaveArrived == true)
 
         let next = FileHandle(fileDescriptor: open(path, O_RDONLY | O_NONBLOCK), closeOnDealloc: true)
         // What was written of the first line makes room. Not read(upToCount:), which would wait for all of it.
@@ -105,6 +106,8 @@ import Testing
         let first = await result.next()
         let error = #expect(throws: DriverError.self) { try first?.get() }
         #expect(error?.reason == "too many lines wait for whoever reads standard output")
+        // Whoever sends it again need not fear that it is there twice.
+        #expect(error?.isRetryable == true && error?.mayHaveArrived == false)
         #expect(log.entries.map { $0.metadata["error"] } == [error?.reason])
         // Once they are read there is room again.
         let reader = pipe.fileHandleForReading

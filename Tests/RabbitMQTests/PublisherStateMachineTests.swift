@@ -302,6 +302,18 @@ struct PublisherStateMachineTests {
         #expect(self.mayHaveArrived(other.closed(now: self.start)) == [1: true, 2: true, 3: false])
     }
 
+    @Test("what the broker gives back is in no queue; what it refuses may be in one")
+    func givenBack() throws {
+        var machine = self.sending(2, window: 2)
+        let isKnown = machine.returned(queue: "q", body: self.item(1).message.body, reason: "312")
+        #expect(isKnown)
+        let returned = try self.confirm(&machine, tag: 1, multiple: false, positively: true)
+        #expect(self.codes(returned) == [1: .returned] && self.mayHaveArrived(returned) == [1: false])
+        #expect(returned.first?.result.error?.isRetryable == true)
+        let refused = try self.confirm(&machine, tag: 2, multiple: false, positively: false)
+        #expect(self.mayHaveArrived(refused) == [2: true])
+    }
+
     @Test("a window full of answered slots that are never confirmed ends the connection")
     func deadAfterAlarm() {
         var machine = self.sending(2, window: 2)

@@ -40,6 +40,26 @@ struct TLSFilePermissionTests {
         #expect(error?.code == .fileExposed && error?.message.contains("chown root ") == true)
     }
 
+    /// Lists are signed: a wrong mode must not keep a new one, and with it what is revoked, from being read.
+    @Test func aListThatItsGroupMayWriteIsRead() throws {
+        let identities = try TestIdentities()
+        let files = try IdentityFiles(identities)
+        let path = files.path("ca.crl")
+        try Data(identities.authority.revocationList(validity: .days(1)).utf8).write(to: URL(fileURLWithPath: path))
+        var configuration = TLSConfiguration(
+            role: .server, certificateChain: .file(files.path("server.pem")),
+            privateKey: .file(files.path("server.key")), trustRoots: .file(files.path("ca.pem")))
+        configuration.revocationLists = .file(path)
+        for mode in [0o664, 0o646, 0o666] {
+            try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path)
+            _ = try TLSContext(configuration: configuration)
+        }
+        // Only the superuser can give a file away.
+        guard geteuid() == 0 else { return }
+        try #require(chown(path, 65_534, 65_534) == 0)
+        _ = try TLSContext(configuration: configuration)
+    }
+
     @Test func aKeyThatOthersMayReadIsRefusedAndNothingElseIs() throws {
         let files = try IdentityFiles(TestIdentities())
         func context() throws -> TLSContext { try self.context(files) }

@@ -96,6 +96,32 @@ struct TrustAnchorTests {
         #expect(error?.message.contains("revoked") == true && error?.message.contains("CN=issuing") == true)
     }
 
+    @Test("A root that was renewed needs its list though its expired certificate stands in the file too, in any order")
+    func renewedRoot() throws {
+        let expired = try CertificateAuthority.root("old root", validity: TestIdentities.yesterday)
+        let renewed = try CertificateAuthority(
+            certificatePEM: expired.withHandles { (certificate, key) throws(TLSError) in
+                let builder = try CertificateBuilder(renewing: certificate, validity: .days(1))
+                try builder.setIssuer(certificate)
+                for (nid, value) in CertificateAuthority.authorityExtensions { try builder.add(nid, value) }
+                try builder.add(NID_subject_key_identifier, "hash")
+                return try builder.certificate(signedBy: key)
+            }, privateKeyPEM: expired.privateKeyPEM)
+        let issuing = try renewed.issueAuthority("issuing")
+        let guest = try issuing.issueClient(commonName: "guest", validity: .days(1))
+        let own = try issuing.revocationList(validity: .days(1))
+        let fresh = try renewed.revocationList(validity: .days(1))
+        let stale = try renewed.revocationList(validity: TestIdentities.yesterday)
+        for bundle in [
+            [expired, renewed, issuing], [renewed, expired, issuing], [issuing, expired, renewed],
+            [issuing, renewed, expired],
+        ] {
+            #expect(try self.handshake(self.server(bundle, lists: [fresh, own]), guest: guest) == nil)
+            let error = try self.handshake(self.server(bundle, lists: [stale, own]), guest: guest)
+            #expect(error?.message.contains("nextUpdate") == true, "\(error.debugDescription)")
+        }
+    }
+
     /// The number of an authority is its issuer's, and says nothing in its own list.
     @Test("A trusted authority is not revoked by its own list, where another certificate has its number")
     func sameNumber() throws {

@@ -10,8 +10,8 @@ package import NIOCore
 /// - When too many are pending (silent or waiting), the oldest silent one is closed: whoever has something to say has said it since.
 ///   While none has been silent for longer than an honest ClientHello takes to come, it is the newest one of the address that has
 ///   most waiting, if that has several.
-/// - When all places are taken and a connection waits, the oldest handshake of the address with most under way is closed, once it has
-///   been under way for longer than an honest one takes.
+/// - When all places are taken and a connection waits, a handshake is closed that has been under way for longer than an honest one
+///   takes: of the addresses whose oldest one has, that of the address with most under way.
 package struct ConnectionGateStateMachine<ID: Hashable> {
     /// How many connections may be in each state.
     package struct Limits: Sendable {
@@ -111,6 +111,13 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         }
     }
 
+    /// Ranks addresses by their oldest handshake: the highest has the oldest of all.
+    fileprivate struct OldestFirst: Comparable {
+        var since: NIODeadline
+
+        static func < (left: Self, right: Self) -> Bool { left.since > right.since }
+    }
+
     /// A queue may have so many places that mean nothing, and as many as it has that do.
     private static var keptPlaces: Int { 64 }
 
@@ -119,11 +126,14 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
     private var addresses: [NetworkAddress: Address] = [:]
     /// In the order they came.
     private var silent = CircularBuffer<Place>()
-    /// Addresses that have a connection waiting and a place of their own free.
+    /// Addresses that have a connection waiting and a place of their own free. The first has one for certain; others may have lost it.
     private var turns = CircularBuffer<NetworkAddress>()
     /// Addresses by how many connections they have waiting.
     private var waitingRanks = RankedAddresses<Int>()
-    private var handshakeRanks = RankedAddresses<HandshakeRank>()
+    /// Addresses with handshakes under way, but for those in ``overdueHandshakes``.
+    private var recentHandshakes = RankedAddresses<OldestFirst>()
+    /// Those whose oldest handshake was found to have had its place for long enough, and has not changed since.
+    private var overdueHandshakes = RankedAddresses<HandshakeRank>()
     private var lastNumber: UInt64 = 0
     private var hasFailed = false
 
@@ -209,7 +219,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
     /// Gives free places to those who wait, and takes places from those who have had theirs for too long while others wait.
     package mutating func look(now: NIODeadline) -> [Action] {
         var actions: [Action] = []
-        while let address = self.turns.first {
+        while let address = self.nextTurn() {
             if self.counts.handshakes >= self.limits.handshakes {
                 guard let id = self.handshakeVictim(now: now) else { break }
                 actions.append(self.close(id, .handshakes))
@@ -224,7 +234,8 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
     /// When ``look(now:)`` can do more than now, if nothing else happens before.
     package var nextLook: NIODeadline? {
         guard !self.turns.isEmpty, self.counts.handshakes >= self.limits.handshakes else { return nil }
-        return self.handshakeRanks.highest.map { $0.rank.since + self.limits.handshakeGrace }
+        let oldest = self.overdueHandshakes.highest?.rank.since ?? self.recentHandshakes.highest?.rank.since
+        return oldest.map { $0 + self.limits.handshakeGrace }
     }
 
     private static func isIn(_ state: State, _ place: Place, _ entries: [ID: Entry]) -> Bool {
@@ -240,6 +251,18 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         while let last = queue.last, !self.isIn(state, last, entries) { queue.removeLast() }
         guard queue.count > 2 * count + self.keptPlaces else { return }
         queue = CircularBuffer(queue.filter { self.isIn(state, $0, entries) })
+    }
+
+    /// The address whose turn it is. Turns of those with nothing waiting any more are passed over for good.
+    private mutating func nextTurn() -> NetworkAddress? {
+        while let network = self.turns.first {
+            if let address = self.addresses[network], address.waitingCount > 0 { return network }
+            self.turns.removeFirst()
+            guard var address = self.addresses[network] else { continue }
+            address.hasTurn = false
+            self.put(address, network)
+        }
+        return nil
     }
 
     /// Begins the handshake of the one of this address that has waited longest.
@@ -273,8 +296,8 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         self.waitingRanks.update(network, to: address.waitingCount > 0 ? address.waitingCount : nil)
         // They are in the order they began.
         let oldest = address.handshakes.first.flatMap { self.entries[$0]?.since }
-        self.handshakeRanks.update(
-            network, to: oldest.map { HandshakeRank(count: address.handshakes.count, since: $0) })
+        self.recentHandshakes.update(network, to: oldest.map { OldestFirst(since: $0) })
+        self.overdueHandshakes.update(network, to: nil)
     }
 
     /// A connection leaves its state.
@@ -288,6 +311,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
             guard var address = self.addresses[entry.address] else { return }
             address.waitingCount -= 1
             self.put(address, entry.address)
+            _ = self.nextTurn()
         case .handshaking:
             self.counts.handshakes -= 1
             guard var address = self.addresses[entry.address] else { return }
@@ -319,13 +343,15 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         return address.waiting.last?.id
     }
 
-    /// The oldest handshake of the address with most under way; of several such addresses, the oldest of all. Nil while that one may
-    /// go on.
-    private func handshakeVictim(now: NIODeadline) -> ID? {
-        guard let (address, rank) = self.handshakeRanks.highest, now - rank.since >= self.limits.handshakeGrace else {
-            return nil
+    /// Of the addresses whose oldest handshake may be closed, that of the address with most under way; of several such addresses, the
+    /// oldest of all. Nil while all may go on.
+    private mutating func handshakeVictim(now: NIODeadline) -> ID? {
+        while let (address, rank) = self.recentHandshakes.highest, now - rank.since >= self.limits.handshakeGrace {
+            let count = self.addresses[address]?.handshakes.count ?? 0
+            self.recentHandshakes.update(address, to: nil)
+            self.overdueHandshakes.update(address, to: HandshakeRank(count: count, since: rank.since))
         }
-        return self.addresses[address]?.handshakes.first
+        return self.overdueHandshakes.highest.flatMap { self.addresses[$0.address]?.handshakes.first }
     }
 }
 
@@ -333,5 +359,6 @@ extension ConnectionGateStateMachine.Entry: Sendable where ID: Sendable {}
 extension ConnectionGateStateMachine.Place: Sendable where ID: Sendable {}
 extension ConnectionGateStateMachine.Address: Sendable where ID: Sendable {}
 extension ConnectionGateStateMachine.HandshakeRank: Sendable where ID: Sendable {}
+extension ConnectionGateStateMachine.OldestFirst: Sendable where ID: Sendable {}
 extension ConnectionGateStateMachine.Action: Sendable where ID: Sendable {}
 extension ConnectionGateStateMachine: Sendable where ID: Sendable {}

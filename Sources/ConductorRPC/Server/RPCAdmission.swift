@@ -30,6 +30,10 @@ package protocol RPCGuestShare: Sendable {
     /// For how long nothing more of the peer's is to be read or looked at; nil to go on.
     func pause(now: NIODeadline) -> TimeAmount?
 
+    /// Whether so much of the peer was refused that not even a refusal is left to it. What others of its tenant were refused does not
+    /// count, and bytes do not.
+    func hasNoRefusalLeft(now: NIODeadline) -> Bool
+
     /// The connection has ended.
     func left(now: NIODeadline)
 }

@@ -254,7 +254,9 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     /// Takes a token for what is no request, or a refusal's where there is none. Where there is neither the connection is closed: the
     /// peer waits for no answer, and what is left of it would be looked at for as long as the share is small.
     private func charge(now: NIODeadline, context: ChannelHandlerContext) {
-        guard let share = self.share, let wait = share.request(now: now), share.pause(now: now) != nil else { return }
+        guard let share = self.share, let wait = share.request(now: now), share.hasNoRefusalLeft(now: now) else {
+            return
+        }
         self.dropInput(context: context)
         self.leave(.nothingAtAll(retryAfter: wait), context: context)
     }

@@ -2,7 +2,7 @@ import ConductorRPC
 import Dispatch
 package import Logging
 import NIOConcurrencyHelpers
-import NIOCore
+package import NIOCore
 import NIOPosix
 import Notifications
 import Notifier
@@ -25,19 +25,23 @@ package final class OutcomeAudit: Sendable {
     private let execute: @Sendable (@escaping @Sendable () -> Void) -> Void
     private let backlog: NIOLockedValueBox<AuditBacklogStateMachine>
     private let refusals: Notice
+    private let now: @Sendable () -> NIODeadline
     private let duplicates = NIOLockedValueBox(GuestNotices())
 
     /// - Parameters:
     ///   - capacity: how many outcomes may be on their way to the broker or have a line that is not written yet.
     ///   - warnings: where it is written that outcomes were refused.
     ///   - execute: runs work that may wait for the log, one piece at a time; nil for a queue of the audit's own.
+    ///   - now: the clock by which a guest's duplicates have a line a minute.
     ///   - log: writes the lines of these records, and returns when the log has taken them. Called for one batch at a time.
     package init(
         capacity: Int = OutcomeAudit.defaultCapacity, warnings: Logger,
         execute: (@Sendable (@escaping @Sendable () -> Void) -> Void)? = nil,
+        now: @escaping @Sendable () -> NIODeadline = { .now() },
         log: @escaping @Sendable ([AuditRecord]) -> Void
     ) {
         self.log = log
+        self.now = now
         let queue = DispatchQueue(label: "conductor.audit")
         self.execute = execute ?? { work in queue.async { work() } }
         self.backlog = NIOLockedValueBox(AuditBacklogStateMachine(capacity: capacity))
@@ -67,9 +71,11 @@ package final class OutcomeAudit: Sendable {
 
     /// An outcome was answered `duplicate`: its line is written if it is the guest's first one in a minute and there is a place.
     func duplicate(_ makeRecord: @autoclosure () -> AuditRecord, of guest: PeerIdentity) {
-        guard let before = self.duplicates.withLockedValue({ $0.happened(guest, now: .now()) }),
-            self.backlog.withLockedValue({ $0.reserve() })
-        else { return }
+        // A place is taken only for a line that is due, and a line without a place is left to the next duplicate.
+        let before = self.duplicates.withLockedValue { duplicates in
+            duplicates.happened(guest, now: self.now()) { self.backlog.withLockedValue { $0.reserve() } }
+        }
+        guard let before else { return }
         var record = makeRecord()
         record.duplicates = 1 + before
         self.append(record)

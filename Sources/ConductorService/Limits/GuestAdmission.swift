@@ -190,6 +190,8 @@ private final class BudgetShare: Sendable {
 
     func pause(now: NIODeadline) -> TimeAmount? { self.budget.withLockedValue { $0.pause(now: now) } }
 
+    func hasNoRefusalLeft(now: NIODeadline) -> Bool { self.budget.withLockedValue { $0.hasNoRefusalLeft(now: now) } }
+
     func isUntouched(now: NIODeadline) -> Bool { self.budget.withLockedValue { $0.isUntouched(now: now) } }
 }
 
@@ -274,6 +276,8 @@ private final class GuestConnection: RPCGuestShare {
         guard let tenant = self.share.tenant?.budget.pause(now: now) else { return guest }
         return max(tenant, guest ?? .zero)
     }
+
+    func hasNoRefusalLeft(now: NIODeadline) -> Bool { self.share.guest.hasNoRefusalLeft(now: now) }
 
     func left(now: NIODeadline) {
         self.state.withLockedValue { $0.close = nil }

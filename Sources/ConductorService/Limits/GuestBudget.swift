@@ -81,11 +81,14 @@ package struct GuestBudget: Sendable {
     package func pause(now: NIODeadline) -> TimeAmount? {
         let forBytes = self.bytes.wait(for: 1, now: now)
         let forRefusals =
-            self.refusals.wait(for: 1, now: now) > .zero
+            self.hasNoRefusalLeft(now: now)
             ? self.refusals.wait(for: Self.refusalsAtOnce, now: now) : .zero
         let pause = max(forBytes, forRefusals)
         return pause > .zero ? pause : nil
     }
+
+    /// Whether its refusals are used up.
+    package func hasNoRefusalLeft(now: NIODeadline) -> Bool { self.refusals.wait(for: 1, now: now) > .zero }
 
     /// Whether it is as good as a new one, and can be forgotten.
     package func isUntouched(now: NIODeadline) -> Bool {

@@ -13,8 +13,9 @@ struct GuestNotices: Sendable {
 
     /// A guest did it.
     ///
+    /// - Parameter hasPlace: whether the log has a place for a line; asked when one is due. What has none is counted.
     /// - Returns: how many of the guest's were not logged since the last one that was; nil when this one is not logged either.
-    mutating func happened(_ guest: PeerIdentity, now: NIODeadline) -> Int? {
+    mutating func happened(_ guest: PeerIdentity, now: NIODeadline, hasPlace: () -> Bool = { true }) -> Int? {
         if let known = self.guests[guest], now < known.quietUntil {
             self.guests[guest]?.unlogged += 1
             return nil
@@ -24,6 +25,10 @@ struct GuestNotices: Sendable {
             guard self.guests.count < Self.limit else { return nil }
         }
         let unlogged = self.guests[guest]?.unlogged ?? 0
+        guard hasPlace() else {
+            self.guests[guest] = (now, unlogged + 1)
+            return nil
+        }
         self.guests[guest] = (now + Self.interval, 0)
         return unlogged
     }

@@ -56,7 +56,9 @@ public final class LogDriver: NotificationDriver {
             return true
         }
         guard isTaken else {
-            completion(.failure(self.failed("too many lines wait for whoever reads standard output")))
+            // Nothing of it is ever written.
+            let error = self.failed("too many lines wait for whoever reads standard output")
+            completion(.failure(DriverError(error, mayHaveArrived: false)))
             return
         }
         notification.sender?.charge(bytes: line.count)

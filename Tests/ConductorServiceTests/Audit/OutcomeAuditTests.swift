@@ -5,6 +5,7 @@ import Dispatch
 import LogTesting
 import Logging
 import NIOConcurrencyHelpers
+import NIOCore
 import Notifications
 import Notifier
 import RelayTesting
@@ -22,12 +23,15 @@ import Testing
     }
 
     private let records = NIOLockedValueBox([AuditRecord]())
+    private let time = NIOLockedValueBox(NIODeadline.uptimeNanoseconds(1))
 
     private func audit(capacity: Int = OutcomeAudit.defaultCapacity) -> OutcomeAudit {
-        OutcomeAudit(capacity: capacity, warnings: self.log.logger) { [records] batch in
-            records.withLockedValue { $0 += batch }
-        }
+        OutcomeAudit(
+            capacity: capacity, warnings: self.log.logger, now: { [time] in time.withLockedValue { $0 } },
+            log: { [records] batch in records.withLockedValue { $0 += batch } })
     }
+
+    private func pass(_ time: TimeAmount) { self.time.withLockedValue { $0 = $0 + time } }
 
     private func peer(_ relay: Relay, tenant: String = "tenant-1") -> RPCPeer {
         let certificate = PeerCertificate(
@@ -97,9 +101,39 @@ import Testing
         for _ in 1...100 {
             #expect(await self.answer(relay, report) == .success(.taken(report.messageID, .duplicate)))
         }
-        #expect(
-            await self.lines(audit) == [self.line(report, .published), self.line(report, .duplicate, duplicates: 1)])
+        var expected = [self.line(report, .published), self.line(report, .duplicate, duplicates: 1)]
+        #expect(await self.lines(audit) == expected)
         #expect(relay.counters.duplicate == 100)
+        for (time, count) in [(.seconds(59), nil), (.seconds(1), 101), (.seconds(60), 1)] as [(TimeAmount, Int?)] {
+            self.pass(time)
+            _ = await self.answer(relay, report)
+            if let count { expected.append(self.line(report, .duplicate, duplicates: count)) }
+            #expect(await self.lines(audit) == expected)
+        }
+    }
+
+    /// What is not written for want of a place is not left out of the count.
+    @Test func duplicatesWithoutAPlaceAreCounted() async {
+        let (driver, audit) = (HeldDriver(), self.audit(capacity: 1))
+        let relay = self.relay(driver, audit: audit)
+        let (report, other) = (SampleReport.end(), SampleReport.end())
+        for (number, outcome) in [report, other].enumerated() {
+            async let answer = self.answer(relay, outcome)
+            await driver.received(number + 1)
+            // The other outcome has the only place.
+            for _ in 0..<(3 * number) {
+                #expect(await self.answer(relay, report) == .success(.taken(report.messageID, .duplicate)))
+            }
+            driver.release()
+            #expect(await answer == .success(.taken(outcome.messageID, .published)))
+            _ = await self.lines(audit)
+        }
+        _ = await self.answer(relay, report)
+        #expect(
+            await self.lines(audit) == [
+                self.line(report, .published), self.line(other, .published),
+                self.line(report, .duplicate, duplicates: 4),
+            ])
     }
 
     /// What repeats an outcome in flight takes no place, so other guests' outcomes are not refused for it.

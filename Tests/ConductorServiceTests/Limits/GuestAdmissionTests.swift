@@ -62,6 +62,24 @@ import Testing
         #expect(shares[0].pause(now: now) != nil)
     }
 
+    /// Only its own requests close a guest's connection, and no bytes, its tenant's included.
+    @Test func neitherBytesNorOthersRequestsUseUpAGuestsRefusals() throws {
+        let admission = self.admission {
+            $0.rates.requestsPerSecond = 10
+            $0.rates.requestsBurst = 10
+            $0.rates.bytesPerSecond = 1000
+            $0.rates.bytesBurst = 1000
+            $0.tenantGuestsAtFullRate = 1
+        }
+        let now = self.eventLoop.now
+        let shares = try (0..<2).map { try self.join(admission, "inst-\($0)", of: "t-1") }
+        shares[0].received(bytes: 5000, now: now)
+        #expect(shares.allSatisfy { $0.pause(now: now) != nil && !$0.hasNoRefusalLeft(now: now) })
+        // Ten of the guest's own, then a thousand refusals.
+        for _ in 0..<1010 { _ = shares[0].request(now: now) }
+        #expect(shares[0].hasNoRefusalLeft(now: now) && !shares[1].hasNoRefusalLeft(now: now))
+    }
+
     @Test func aTenantIsForgottenWithItsLastGuestAndNotInDebt() async throws {
         let admission = self.admission {
             $0.rates.requestsPerSecond = 10

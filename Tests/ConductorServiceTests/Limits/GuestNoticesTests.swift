@@ -21,6 +21,25 @@ import Testing
         #expect(logged == [0, nil, nil, nil, 0, 3, 0])
     }
 
+    @Test func whatTheLogHasNoPlaceForIsCounted() {
+        var notices = GuestNotices()
+        let start = NIODeadline.uptimeNanoseconds(1)
+        var asked = 0
+        var logged: [Int?] = []
+        for (second, hasPlace) in [(0, false), (0, false), (0, true), (1, true), (60, false), (61, true)]
+            as [(Int64, Bool)]
+        {
+            let before = notices.happened(self.guest(1), now: start + .seconds(second)) {
+                asked += 1
+                return hasPlace
+            }
+            logged.append(before)
+        }
+        #expect(logged == [nil, nil, 2, nil, nil, 2])
+        // A place is asked for only when a line is due.
+        #expect(asked == 5)
+    }
+
     @Test func manyGuestsFillNeitherMemoryNorLog() {
         var notices = GuestNotices()
         let start = NIODeadline.uptimeNanoseconds(1)

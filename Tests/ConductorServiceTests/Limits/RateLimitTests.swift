@@ -116,6 +116,25 @@ import Testing
         }
     }
 
+    /// It waits until the bytes have flowed in, as it would for lines, and is answered then.
+    @Test func smallRecordsInByteDebtCloseNothingWhileThereAreRefusals() async throws {
+        try await self.with(TestDriver()) {
+            $0.requestsPerSecond = 1
+            $0.requestsBurst = 1
+            $0.bytesPerSecond = 2000
+            $0.bytesBurst = 100
+        } _: { conductor in
+            try await RawGuest.with(conductor) { guest in
+                // Takes the only request, and the bytes of a second: the records lie in the socket until then.
+                #expect(try await guest.call(Self.ping + String(repeating: " ", count: 2000)).contains("result"))
+                // Forty requests' worth.
+                for _ in 1...(41 * RecordCharge.recordsPerToken) { try await guest.send([UInt8(ascii: "x")]) }
+                #expect(try await guest.call("").contains(#""error""#))
+                #expect(try await guest.call(SampleReport.line(id: 1)).contains(#""id":1"#))
+            }
+        }
+    }
+
     @Test func bytesPastTheShareWaitAndAreServed() async throws {
         try await self.with(TestDriver()) {
             $0.bytesPerSecond = 200_000
