@@ -28,8 +28,18 @@ struct Workload: Service {
                 }
             }
         }
+        await self.waitForDisk()
         // The agent drains after this service has ended, and the group ends when the agent has.
         try? await gracefulShutdown()
+    }
+
+    /// Waits until outcomes that the spool keeps in memory, since its disk took nothing when the last operations ended, are on the disk:
+    /// the spool tries again each second, and an agent delivers what the disk has.
+    private func waitForDisk() async {
+        let end = ContinuousClock.now + .seconds(10)
+        while .now < end, (try? await self.agent.counts().running) != 0 {
+            try? await Task.sleep(for: .milliseconds(50))
+        }
     }
 
     private func run(_ operation: PlannedOperation) async {
