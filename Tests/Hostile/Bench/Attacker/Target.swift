@@ -31,6 +31,12 @@ struct Target: Sendable {
     /// The instance that this one's certificate names.
     static func instance(_ number: Int) -> String { "bad-\(number % Self.identities)" }
 
+    /// The TLS of a guest of one attack alone: no other attack has used up its bytes, so that in a short run too its lines are read
+    /// to their ends.
+    func guest(named name: String) throws -> TLSContext {
+        try Self.context("\(self.directory)/guest-\(name)", roots: self.directory)
+    }
+
     /// The TLS of a guest whose certificate names the tenant ``Requests/tenant``.
     func guestOfTenant(_ number: Int) throws -> TLSContext {
         try Self.context("\(self.directory)/guest-\(Self.instanceOfTenant(number))", roots: self.directory)

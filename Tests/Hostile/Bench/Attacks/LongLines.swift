@@ -5,7 +5,7 @@ struct LongLines: Attack {
     static let mustNotHappen = ["answered"]
 
     func run(_ target: Target) async throws {
-        let guests = try (0..<4).map { try target.guest($0) }
+        let guests = try (0..<4).map { try target.guest(named: "long-\($0)") }
         let chunk = [UInt8](repeating: UInt8(ascii: "x"), count: 64 << 10)
         await target.workers(4, perSecond: 4) { worker, _ in
             let socket = try await HostileSocket.open(target, tls: guests[worker], from: worker + 1)
