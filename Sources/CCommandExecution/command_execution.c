@@ -435,7 +435,7 @@ void command_empty_directory(int directory) {
         }
         return;
     }
-    // From now on nobody else can add to it. What others have put there may be more than is worth the time.
+    // From now on no other user can add to it. What others have put there may be more than is worth the time.
     fchmod(directory, 0700);
     struct dirent *entry;
     for (int count = 0; count < command_emptying_limit && (entry = readdir(stream)); count++) {

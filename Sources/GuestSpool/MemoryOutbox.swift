@@ -9,6 +9,10 @@ public final class MemoryOutbox: Outbox {
         var ends: Deque<OutboxEntry> = []
         var errors: Deque<OutboxEntry> = []
         var setAside: Deque<(entry: OutboxEntry, reason: String)> = []
+        /// What the certificate in use calls the guest; nil before there is one.
+        var guest: String?
+        /// Outcomes that were set aside when the certificate changed, and may have been sent before.
+        var changed: Set<Int64> = []
         var lastSequence: Int64 = 0
         var counts = OutboxCounts()
     }
@@ -16,7 +20,7 @@ public final class MemoryOutbox: Outbox {
     private let capacity: Int
     private let state = NIOLockedValueBox(State())
     /// How many outcomes that were set aside are kept with their reason; of older ones only the count is.
-    private static let setAsideCapacity = 1000
+    fileprivate static let setAsideCapacity = 1000
 
     /// - Parameter capacity: how many operations may run or wait for delivery, together.
     public init(capacity: Int = 100_000) { self.capacity = capacity }
@@ -68,17 +72,40 @@ public final class MemoryOutbox: Outbox {
     /// Forgets outcomes.
     public func remove(_ sequences: [Int64]) async throws {
         self.state.withLockedValue { state in
-            for sequence in sequences where state.take(sequence) != nil { state.counts.delivered += 1 }
+            for sequence in sequences {
+                if state.take(sequence) != nil {
+                    state.counts.delivered += 1
+                } else if state.changed.remove(sequence) != nil {
+                    // It was in flight when the certificate changed.
+                    state.setAside.removeAll { $0.entry.sequence == sequence }
+                    state.counts.setAside -= 1
+                    state.counts.delivered += 1
+                }
+            }
+        }
+    }
+
+    /// Sets aside what waits when the certificate comes to name another guest: it must not be reported under that guest's name.
+    public func setGuest(_ names: [String]) {
+        guard let name = names.first else { return }
+        self.state.withLockedValue { state in
+            defer { state.guest = name }
+            guard let before = state.guest, !names.contains(before) else { return }
+            let reason =
+                "Not sent any more, and perhaps sent before: the certificate named \(before), and names \(name) now."
+            let waiting = (state.ends + state.errors).sorted { $0.sequence < $1.sequence }
+            (state.ends, state.errors) = ([], [])
+            for entry in waiting {
+                state.setAside(entry, reason)
+                state.changed.insert(entry.sequence)
+            }
         }
     }
 
     /// Keeps an outcome with the reason why no conductor takes it.
     public func setAside(_ sequence: Int64, reason: String) async throws {
         self.state.withLockedValue { state in
-            guard let entry = state.take(sequence) else { return }
-            state.counts.setAside += 1
-            if state.setAside.count == Self.setAsideCapacity { state.setAside.removeFirst() }
-            state.setAside.append((entry, reason))
+            if let entry = state.take(sequence) { state.setAside(entry, reason) }
         }
     }
 
@@ -99,6 +126,14 @@ public final class MemoryOutbox: Outbox {
 }
 
 extension MemoryOutbox.State {
+    fileprivate mutating func setAside(_ entry: OutboxEntry, _ reason: String) {
+        self.counts.setAside += 1
+        if self.setAside.count == MemoryOutbox.setAsideCapacity {
+            self.changed.remove(self.setAside.removeFirst().entry.sequence)
+        }
+        self.setAside.append((entry, reason))
+    }
+
     fileprivate mutating func take(_ sequence: Int64) -> OutboxEntry? {
         self.ends.take(sequence) ?? self.errors.take(sequence)
     }

@@ -35,7 +35,8 @@ public protocol Outbox: Sendable {
     /// Looks whether what is kept is in order, and puts it in order: once after the start, beside all other work.
     func verify() async throws
 
-    /// Says which guest the outcomes are of, before any is begun or read.
+    /// Says which guest the outcomes are of, before any is begun or read, and again before a certificate that names another guest is
+    /// used: what waits then is not handed out any more.
     ///
     /// - Parameter names: what the guest's certificate calls it, first the name that it goes by.
     func setGuest(_ names: [String])
@@ -48,7 +49,7 @@ extension Outbox {
     /// Nothing can be out of order.
     public func verify() async throws {}
 
-    /// What ends with the process is no other guest's.
+    /// Nothing is recorded: for an outbox whose guest does not change.
     public func setGuest(_ names: [String]) {}
 
     /// What is not taken never waits.

@@ -2,10 +2,10 @@ import Glibc
 
 /// Opens a directory one name after the other, so that each directory on the way is looked at before a name in it is used.
 ///
-/// Each must be root's or this program's user's own, and nobody else may write in it: who can could exchange a name there. With
+/// Each must be root's or this program's user's own, and no other user may write in it: one who can could exchange a name there. With
 /// the sticky bit, as `/tmp` has it, everybody may, since only a name of a file of their own can be exchanged.
 ///
-/// In the last directory nobody else may write at all. One of this user's own is closed to others (``close(_:_:_:_:)``).
+/// In the last directory no other user may write at all. One of this user's own is closed to others (``close(_:_:_:_:)``).
 enum DirectoryWalk {
     /// Symbolic links on the way, at most: the system's own limit.
     private static let linkLimit = 40
@@ -166,7 +166,7 @@ enum DirectoryWalk {
 
     /// Takes the right to write in a directory of this user's own from its group and all others.
     ///
-    /// Kubernetes gives it to a volume's group each time that a pod starts (`fsGroup`), and so does whoever makes a directory
+    /// Kubernetes gives it to a volume's group each time that a pod starts (`fsGroup`), and so does a user who makes a directory
     /// with a generous umask. Files of the program's in it that group or others may write become this user's alone. All is looked at
     /// before anything is changed: a directory that holds what others may have put there meanwhile, or what is not the program's, is
     /// refused and stays as it is.

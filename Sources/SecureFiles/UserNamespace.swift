@@ -5,7 +5,7 @@ enum UserNamespace {
     /// The number that root's files have here where root has none of its own, as in a namespace that an unprivileged user has
     /// made; nil where root has one.
     ///
-    /// Every other user without a number here has the same, so that a file of theirs cannot be told from root's.
+    /// Every other user without a number here has the same, so that a file of theirs looks like one of root's.
     static let root: uid_t? = {
         // Longer for a namespace with many ranges: at most 340 lines.
         guard let map = Self.text("/proc/self/uid_map", limit: 16 << 10) else { return nil }
@@ -21,7 +21,7 @@ enum UserNamespace {
             let numbers = line.split(separator: " ").compactMap { UInt64($0) }
             guard numbers.count == 3 else { return nil }
             let isRoot = numbers[1] == 0 && numbers[2] > 0
-            // Somebody has it as a number of their own.
+            // A user of this namespace has it as a number.
             let isTaken = numbers[0] <= UInt64(overflow) && UInt64(overflow) < numbers[0] + numbers[2]
             if isRoot || isTaken { return nil }
         }

@@ -19,7 +19,7 @@ struct SpoolOptions: ParsableArguments {
         let paths: [String]
     }
 
-    /// - Parameter forChanging: whether spools will be changed, which nobody else may be able to then.
+    /// - Parameter forChanging: whether spools will be changed, which no other user may be able to then.
     /// - Throws: ``OutboxError`` with ``OutboxError/Code/noSpool`` when there is no such directory.
     func places(_ settings: Settings, forChanging: Bool = false) throws -> Places {
         if let spool = self.spool { return Places(directory: spool, paths: [spool]) }

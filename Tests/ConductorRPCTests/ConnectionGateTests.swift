@@ -240,9 +240,9 @@ import Testing
                     self.handshakes.append((id, connection.address, now))
                 case .close(let id, .handshakes):
                     // Several may have begun at the same time.
-                    // For one that waits and begins at once, and for nobody else.
+                    // For one that waits and begins at once, and for no other.
                     guard actions.indices.contains(number + 1), case .begin = actions[number + 1] else {
-                        Issue.record("\(id) was closed for nobody")
+                        Issue.record("\(id) was closed for no other connection")
                         return
                     }
                     let (found, expected) = (self.handshakes.first { $0.id == id }, self.victim(now: now))

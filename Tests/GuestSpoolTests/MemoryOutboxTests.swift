@@ -44,6 +44,26 @@ import Testing
         #expect(outbox.setAside.map(\.reason) == ["unknown event"])
     }
 
+    @Test("Outcomes wait no more once the certificate names another guest; one in flight counts as delivered")
+    func anotherGuestsCertificate() async throws {
+        let outbox = MemoryOutbox()
+        outbox.setGuest(["guest-1", "other name of guest-1"])
+        let reports = try await self.fill(outbox, 3)
+        let entries = try await outbox.entries(after: 0, limit: 10)
+        outbox.setGuest(["guest-1 renewed", "guest-1"])
+        #expect(try await outbox.entries(after: 0, limit: 10) == entries)
+        outbox.setGuest(["guest-2"])
+        #expect(try await outbox.entries(after: 0, limit: 10).isEmpty)
+        #expect(outbox.setAside.map(\.report) == reports)
+        #expect(outbox.setAside.allSatisfy { $0.reason.contains("named guest-1 renewed, and names guest-2 now") })
+        try await outbox.remove([entries[1].sequence, entries[1].sequence])
+        let counts = try await outbox.counts()
+        #expect(counts.delivered == 1 && counts.setAside == 2 && counts.waiting == 0 && counts.isBalanced)
+        #expect(outbox.setAside.map(\.report) == [reports[0], reports[2]])
+        let later = try await self.fill(outbox, 1)
+        #expect(try await outbox.entries(after: 0, limit: 10).map(\.report) == later)
+    }
+
     @Test func roomIsReservedWhenAnOperationBegins() async throws {
         let outbox = MemoryOutbox(capacity: 2)
         let reports = [self.report(), self.report()]

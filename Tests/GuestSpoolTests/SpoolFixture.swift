@@ -68,7 +68,7 @@ struct SpoolFixture: Sendable {
         get throws { try CheckedDirectory(self.directory, for: .reading).made(SpoolDirectory.file) }
     }
 
-    /// Waits until a file that is made now has another time than the spool's: a file system's clock ticks seldom.
+    /// Waits until a file that is made now has another time than the spool's: a file system's clock ticks rarely.
     func waitForClockTick() throws {
         let made = try #require(try self.made, "this file system does not say when a file was made")
         let other = SpoolFixture(directory: "\(self.directory).tick")

@@ -129,7 +129,7 @@ struct SpoolOriginTests {
             try await spool.close()
             let again = try await self.open(fixture)
             #expect(try await fixture.messageIDs(again) == [waiting, next])
-            // Whoever knows that it has not ended names it, and lets it be told. A retry of all passes over it.
+            // An operator who knows that it has not ended names it, and has it reported. A retry of all passes over it.
             let all = try await SetAsideOutcomes(fixture.directory).retryAll(aside.map(\.sequence))
             #expect((all.count, all.copied) == (0, 1))
             #expect(try await fixture.messageIDs(again) == [waiting, next])
@@ -327,7 +327,7 @@ struct SpoolOriginTests {
         }
     }
 
-    @Test("What was on its way under the earlier certificate and is answered counts as delivered, not as set aside")
+    @Test("What was in flight under the earlier certificate and is answered counts as delivered, not as set aside")
     func answeredAfterChange() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await self.open(fixture)

@@ -57,6 +57,8 @@ import Testing
         #expect(!next.availableData.isEmpty)
         try await driver.emit(self.notification)
         try output.close()
+        // The end is waited for: a program that another test starts at this moment has the pipe too until it runs.
+        try #require(fcntl(next.fileDescriptor, F_SETFL, 0) == 0)
         let rest = try #require(try next.readToEnd())
         let last = try #require(rest.split(separator: UInt8(ascii: "\n")).last)
         #expect(try JSONValue(json: Array(last)).object?["payload"] == ["username": "ü"])
@@ -105,8 +107,8 @@ import Testing
         var result = results.makeAsyncIterator()
         let first = await result.next()
         let error = #expect(throws: DriverError.self) { try first?.get() }
-        #expect(error?.reason == "too many lines wait for whoever reads standard output")
-        // Whoever sends it again need not fear that it is there twice.
+        #expect(error?.reason == "too many lines wait for the reader of standard output")
+        // A sender that repeats it need not fear that it is there twice.
         #expect(error?.isRetryable == true && error?.mayHaveArrived == false)
         #expect(log.entries.map { $0.metadata["error"] } == [error?.reason])
         // Once they are read there is room again.

@@ -7,7 +7,7 @@ import Testing
 /// Spools that were copied with their machine, or put back from a snapshot.
 @Suite("Copied spools", .timeLimit(.minutes(2)))
 struct CopiedSpoolTests {
-    /// Waits until a file that is made now has another time than those in a directory: a file system's clock ticks seldom.
+    /// Waits until a file that is made now has another time than those in a directory: a file system's clock ticks rarely.
     private func waitForClockTick(after path: String, _ relay: RelayFixture) throws {
         let slot = try CheckedDirectory(path, for: .reading)
         let made = try #require(slot.birth(of: "spool.sqlite"), "this file system does not say when a file was made")
@@ -69,7 +69,7 @@ struct CopiedSpoolTests {
                 let end = try await relay.guestAgent(["flush"], ports: [conductor.port])
                 #expect(end.standardOutput == ["0 delivered, 0 waiting, 1 set aside."], "\(end.errorText)")
                 #expect(end.errorText.contains("is a copy, or was restored from one"), "\(end.errorText)")
-                // Whoever retries all has not looked at each; whoever names one has.
+                // An operator who retries all has not looked at each; one who names an outcome has.
                 let all = try await relay.guestAgent(["spool", "retry", "--all"], ports: [conductor.port])
                 #expect(
                     all.standardOutput == [

@@ -135,7 +135,7 @@ struct VolumeTests {
             try #require(chmod(relay.directory.path, 0o775) == 0)
             let open = try await self.run(exec, namespace)
             #expect(open.status == .exited(78) && open.standardOutput.isEmpty, "\(open.errorText)")
-            // Where root has a number, the same owner is somebody else.
+            // Where root has a number, the same owner is another user.
             try #require(chmod(relay.directory.path, 0o755) == 0 && chown(relay.directory.path, 65_534, 65_534) == 0)
             let other = try await self.run(exec)
             #expect(other.status == .exited(78) && other.errorText.contains("belongs to the user 65534"))

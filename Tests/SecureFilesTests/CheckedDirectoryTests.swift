@@ -101,7 +101,7 @@ struct CheckedDirectoryTests {
                 error?.kind == .exposed && error?.clause.contains("planted in it belongs to the user 65534") == true)
             #expect(try directory.mode("spool") == 0o770)
             for number in 0..<20 { #expect(try directory.mode("spool/own-\(number)") == 0o666) }
-            // Nor is it used where somebody has closed the directory by hand.
+            // Nor is it used where an operator has closed the directory by hand.
             try directory.setMode(0o700, "spool")
             let spool = try CheckedDirectory(directory.path("spool"), for: .writing)
             for refused in [

@@ -10,8 +10,8 @@ package import NIOCore
 /// - When too many are pending (silent or waiting), the oldest silent one is closed: whoever has something to say has said it since.
 ///   While none has been silent for longer than an honest ClientHello takes to come, it is the newest one of the address that has
 ///   most waiting, if that has several.
-/// - When all places are taken and a connection waits, a handshake is closed that has been under way for longer than an honest one
-///   takes: of the addresses whose oldest one has, that of the address with most under way.
+/// - When all places are taken and a connection waits, a handshake is closed that has lasted longer than an honest one takes: of
+///   the addresses whose oldest handshake has, that of the address with most handshakes.
 package struct ConnectionGateStateMachine<ID: Hashable> {
     /// How many connections may be in each state.
     package struct Limits: Sendable {
@@ -130,7 +130,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
     private var turns = CircularBuffer<NetworkAddress>()
     /// Addresses by how many connections they have waiting.
     private var waitingRanks = RankedAddresses<Int>()
-    /// Addresses with handshakes under way, but for those in ``overdueHandshakes``.
+    /// Addresses with unfinished handshakes, except those in ``overdueHandshakes``.
     private var recentHandshakes = RankedAddresses<OldestFirst>()
     /// Those whose oldest handshake was found to have had its place for long enough, and has not changed since.
     private var overdueHandshakes = RankedAddresses<HandshakeRank>()
@@ -146,7 +146,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
     /// Whether connections are accepted: always, unless the last attempt has failed for want of descriptors or memory.
     package var isAccepting: Bool { !self.hasFailed }
 
-    /// How many addresses are remembered: those with a connection that waits or whose handshake is under way.
+    /// How many addresses are remembered: those with a connection that waits or whose handshake has not ended.
     package var addressCount: Int { self.addresses.count }
 
     /// How many handshakes this address has under way.
@@ -343,7 +343,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         return address.waiting.last?.id
     }
 
-    /// Of the addresses whose oldest handshake may be closed, that of the address with most under way; of several such addresses, the
+    /// Of the addresses whose oldest handshake may be closed, that of the address with most handshakes; of several such addresses, the
     /// oldest of all. Nil while all may go on.
     private mutating func handshakeVictim(now: NIODeadline) -> ID? {
         while let (address, rank) = self.recentHandshakes.highest, now - rank.since >= self.limits.handshakeGrace {

@@ -16,7 +16,7 @@ import TLSSocket
 package final class OutcomeAudit: Sendable {
     /// The label of the log's lines.
     package static let label = "conductor.audit"
-    /// How many places there are by default: one for each outcome that can be on its way to the broker, and as many again for lines
+    /// How many places there are by default: one for each outcome that can wait for the broker, and as many again for lines
     /// that are not written yet. So a broker that answers nothing takes none from other outcomes, and only a log whose reader is slow
     /// can fill them all.
     package static let defaultCapacity = 2 * MessagingDriver.maximumInHand

@@ -109,7 +109,7 @@ extension SpoolChange {
         }
     }
 
-    /// An outcome that was on its way when the certificate of another guest was claimed: it was set aside, and is delivered all the
+    /// An outcome that was in flight when the certificate of another guest was claimed: it was set aside, and is delivered all the
     /// same.
     private static func removeOfAnotherGuest(_ sequence: Int64, _ db: Database, _ tally: inout SpoolTally) throws {
         let bytes = try Int.fetchOne(

@@ -46,11 +46,11 @@ extension SpoolFile {
         return takeover
     }
 
-    /// Checkpoints what another agent left in the log, before anything is added to it: whether its last `fsync` failed is not
+    /// Checkpoints what another agent left in the log, before operations are added to it: whether its last `fsync` failed is not
     /// known, and after one that failed the system may report success for what it has dropped.
     ///
-    /// - Returns: false when the disk does not take it, or another process reads the log; then the writer does it before it
-    ///   commits anything.
+    /// - Returns: false when the disk does not take it, or another process reads the log; then the writer does it before its
+    ///   first commit.
     /// - Throws: damage only.
     private func carryOverInheritedLog() throws -> Bool {
         let log = "\(self.directory.file)-wal"
@@ -71,7 +71,7 @@ extension SpoolFile {
     /// On the disk when it returns.
     ///
     /// - Parameter names: outcomes that were set aside as another guest's of one of these names become this guest's own, and can be
-    ///   retried: another's certificate was in use by mistake. In the same transaction: after it nothing tells that it is to be done.
+    ///   retried: another's certificate was in use by mistake. In the same transaction, since after it nothing shows that this is left to do.
     static func record(_ origin: SpoolOrigin, own names: [String] = [], _ db: Database) throws {
         try db.execute(sql: "PRAGMA synchronous = FULL")
         try db.inTransaction(.immediate) {
@@ -85,7 +85,7 @@ extension SpoolFile {
 }
 
 // What another guest left in the spool is set aside in transactions of a bounded size. The origin names the other guest until the
-// last of them is committed, so that whoever opens the spool after a crash in between goes on.
+// last of them is committed, so that the next agent goes on after a crash in between.
 extension SpoolFile {
     /// Rows and bytes in one transaction; a single row may be longer.
     private static let claimBatch = (count: 500, bytes: Int64(4 << 20))

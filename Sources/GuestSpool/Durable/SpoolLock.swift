@@ -56,9 +56,9 @@ final class SpoolLock: Sendable {
         return false
     }
 
-    /// Takes the lock for a moment, shared, so that nobody but an agent is kept from it.
+    /// Takes the lock for a moment, shared, so that only an agent is kept from it.
     ///
-    /// - Returns: `EWOULDBLOCK` when an agent has it, nil when none does, or why that cannot be told.
+    /// - Returns: `EWOULDBLOCK` when an agent has it, nil when none does, or the error that leaves it unknown.
     static func obstacle(_ file: borrowing OpenFile) -> Int32? {
         guard flock(file.descriptor, LOCK_SH | LOCK_NB) == 0 else { return errno }
         _ = flock(file.descriptor, LOCK_UN)

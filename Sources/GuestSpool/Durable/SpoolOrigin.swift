@@ -32,7 +32,7 @@ struct ProductUUID: Sendable, Hashable, CustomStringConvertible {
     /// In lower case.
     let description: String
 
-    /// Values that makers leave in many boards: they tell none from another.
+    /// Values that makers leave in many boards, and that identify none of them.
     private static let placeholders: Set<String> = [
         "00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff",
         "03000200-0400-0500-0006-000700080009",

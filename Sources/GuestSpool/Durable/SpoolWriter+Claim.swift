@@ -7,7 +7,7 @@ import NIOConcurrencyHelpers
 struct SpoolClaim: Sendable {
     /// What its certificate calls it, first the name that it goes by.
     var names: [String]
-    /// Tells it from a later one.
+    /// Differs from a later claim's.
     let number: Int
     /// Outcomes that were set aside so far.
     var count = 0

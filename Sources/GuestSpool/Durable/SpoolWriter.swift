@@ -295,7 +295,7 @@ final class SpoolWriter: Sendable {
     /// After a failed fsync the system may drop what it could not write, and report success the next time.
     func doubt() { self.state.withLockedValue { $0.isInDoubt = true } }
 
-    /// Before anything is committed: what the system still has of the log goes into the database file, and the log begins anew.
+    /// Before anything is committed: what the system still has of the log goes into the database file, and the log begins again.
     func settleDoubt(_ db: Database) throws {
         guard self.state.withLockedValue({ $0.isInDoubt }) else { return }
         try db.checkpoint(.truncate)

@@ -28,14 +28,14 @@ package struct SetAsideOutcomes: Sendable {
     /// Lets outcomes wait for a conductor again, behind all that waits, under the message ids they have. On the disk
     /// when this returns.
     ///
-    /// - Parameter sequences: their places among those that were set aside, each of which somebody has named; what is not there any
+    /// - Parameter sequences: their places among those that were set aside, each of which the caller has named; what is not there any
     ///   more, and what another guest has left in the spool, is passed over.
     /// - Returns: how many were put back.
     /// - Throws: ``OutboxError`` when there is no spool or it cannot be written; then none of them was put back.
     @discardableResult
     package func retry(_ sequences: [Int64]) async throws -> Int { try await self.change(.retry, sequences).count }
 
-    /// The same for outcomes that nobody has named: those are passed over whose operations were running in a spool that was
+    /// The same for outcomes that the caller has not named: those are passed over whose operations were running in a spool that was
     /// copied. They may have ended elsewhere, and been reported under the same message ids.
     package func retryAll(_ sequences: [Int64]) async throws -> Changed {
         try await self.change(.retryAll, sequences)

@@ -57,7 +57,7 @@ public final class LogDriver: NotificationDriver {
         }
         guard isTaken else {
             // Nothing of it is ever written.
-            let error = self.failed("too many lines wait for whoever reads standard output")
+            let error = self.failed("too many lines wait for the reader of standard output")
             completion(.failure(DriverError(error, mayHaveArrived: false)))
             return
         }

@@ -176,8 +176,8 @@ import Testing
         }
     }
 
-    /// A guest that is paused and leaves holds none of its connections for the rest of the pause, unless more than its socket takes
-    /// is on its way.
+    /// A guest that is paused and leaves holds none of its connections for the rest of the pause, unless it has sent
+    /// more than its socket takes.
     @Test func theEndOfAConnectionThatIsPausedIsNoticedAtOnce() async throws {
         try await self.with(TestDriver()) {
             // The line below is paid after a minute and a half.
