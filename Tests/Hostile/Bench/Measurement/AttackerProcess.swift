@@ -22,8 +22,9 @@ struct AttackerProcess {
         let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().path
         let arguments = [
             // Whom they attack may go first (Tests/Hostile/run); they do not.
-            "--other", "0", "taskset", "--cpu-list", self.processors, program, "attack", attack.name, "--port",
-            "\(self.options.port)", "--tls",
+            "--other", "0", "taskset", "--cpu-list", self.processors,
+            // A session of its own, as the conductor has.
+            "setsid", "--wait", program, "attack", attack.name, "--port", "\(self.options.port)", "--tls",
             self.options.tls,
             "--connections", "\(self.connections)",
         ]
