@@ -93,10 +93,11 @@ struct FailedSyncTests {
             try await before.close()
             try await thin.giveBackFreeBlocks()
             let spool = try await self.open(directory)
-            // The log's first block is synced with the first transaction.
-            _ = try await self.begin(spool)
-            try self.exhaust(thin)
+            spool.setGuest(["guest-1"])
             let report = try await self.begin(spool)
+            // The log's first blocks are synced, and with them all that was begun: no sync is due that would meet the failure first.
+            try await spool.finish(try await self.begin(spool))
+            try self.exhaust(thin)
             spool.setGuest(["guest-2"])
             // What is claimed again may succeed: it needs no block that has no storage.
             _ = try? await spool.entries(after: 0, limit: 10)
@@ -105,6 +106,38 @@ struct FailedSyncTests {
             try await spool.finish(report)
             let ids = try await self.idsAfterPowerCut(thin, directory) { try? await spool.close() }
             #expect(ids == [report.messageID])
+        }
+    }
+
+    @Test("While the disk does not take what an earlier agent left in the log, no operation becomes an interrupted one")
+    func interruption() async throws {
+        try await self.withThinVolume { thin, directory in
+            let before = try await self.open(directory)
+            let report = try await self.begin(before)
+            try await before.close()
+            try await thin.giveBackFreeBlocks()
+            let killed = try DatabaseQueue(path: "\(directory)/spool.sqlite")
+            try await killed.writeWithoutTransaction { db in
+                try db.execute(
+                    sql: "PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = NORMAL; UPDATE tally SET refused = 1")
+            }
+            try self.exhaust(thin)
+            let error = await #expect(throws: OutboxError.self) { _ = try await self.open(directory) }
+            #expect(error?.code == .failed || error?.code == .diskFull, "\(String(describing: error))")
+            let running = try await killed.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM running") }
+            #expect(running == 1)
+            try thin.replenish()
+            let spool = try await self.open(directory)
+            let entries = try await spool.entries(after: 0, limit: 10)
+            #expect(entries.map(\.report.messageID) == [report.messageID])
+            try await thin.volume.cutPower()
+            try? await spool.close()
+            try? killed.close()
+            try await thin.volume.remount()
+            let again = try await self.open(directory)
+            #expect(try await again.entries(after: 0, limit: 10).map(\.report) == entries.map(\.report))
+            #expect(try await again.counts().refused == 1)
+            try await again.close()
         }
     }
 }

@@ -65,6 +65,36 @@ import Testing
         #expect(pending.takeBatch().count == 90 && pending.isEmpty)
     }
 
+    @Test("While operations are held back all else is written; they begin in their order afterwards, or are taken out")
+    func heldBeginnings() {
+        func ids(_ writes: [SpoolWrite]) -> [String] {
+            writes.compactMap { write in
+                if case .begin(let begin) = write.change { return begin.messageID }
+                return nil
+            }
+        }
+        let begins = (0..<4).map { _ in self.begin() }
+        var pending = self.pending([begins[0], .remove([1])])
+        pending.holdBeginnings()
+        for change in [begins[1], self.finish(), .remove([2])] {
+            pending.append(SpoolWrite(change, nil, deadline: .init(uptimeNanoseconds: 5)))
+        }
+        #expect(pending.takeBatch().count == 2 && pending.takeMore().isEmpty)
+        #expect(pending.takeBatch().map(\.change.needsSync) == [true])
+        #expect(pending.takeBatch().isEmpty && pending.count == 2 && !pending.isEmpty)
+        pending.append(SpoolWrite(begins[2], nil, deadline: .distantFuture))
+        #expect(ids(pending.takeOverdueHeld(.init(uptimeNanoseconds: 5))).count == 1)
+        #expect(pending.takeOverdue(.init(uptimeNanoseconds: 5)).isEmpty)
+        pending.releaseBeginnings()
+        pending.append(SpoolWrite(begins[3], nil, deadline: .distantFuture))
+        #expect(
+            ids(pending.takeBatch())
+                == [begins[0], begins[2], begins[3]].flatMap { ids([SpoolWrite($0, nil, deadline: .now())]) })
+        pending.holdBeginnings()
+        pending.append(SpoolWrite(begins[1], nil, deadline: .distantFuture))
+        #expect(pending.takeHeld().count == 1 && pending.isEmpty && pending.isHolding)
+    }
+
     @Test func whatIsOverdueIsTakenOutAndTheRestStays() {
         var pending = self.pending([self.finish(), self.begin()], deadline: .init(uptimeNanoseconds: 5))
         pending.append(SpoolWrite(self.begin(), nil, deadline: .init(uptimeNanoseconds: 7)))

@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import LogTesting
+import NIOConcurrencyHelpers
 import SecureFiles
 import Testing
 
@@ -42,18 +43,29 @@ struct SpoolHolderTests {
     func looksDisturbNobody() async throws {
         try await SpoolFixture.with { fixture in
             try await fixture.open().close()
-            try await withThrowingTaskGroup(of: Void.self) { group in
+            let directory = SpoolDirectory(path: fixture.directory)
+            let opened = try directory.openForWriting()
+            for _ in 0..<20 {
+                let isOver = NIOLockedValueBox(false)
+                let looks = DispatchGroup()
                 for _ in 0..<2 {
-                    group.addTask {
-                        while !Task.isCancelled {
-                            _ = try self.holder(fixture)
-                            await Task.yield()
-                        }
+                    DispatchQueue.global().async(group: looks) {
+                        repeat {
+                            do { _ = try self.holder(fixture) } catch { Issue.record("\(error)") }
+                        } while !isOver.withLockedValue({ $0 })
                     }
                 }
-                for _ in 0..<20 { try await fixture.open().close() }
-                group.cancelAll()
-                try await group.waitForAll()
+                // Whom a look refuses the lock has it once the look is over.
+                var refusals = 0
+                let lock = try SpoolLock(directory, in: opened) {
+                    refusals += 1
+                    isOver.withLockedValue { $0 = true }
+                    looks.wait()
+                }
+                #expect(refusals <= 1)
+                isOver.withLockedValue { $0 = true }
+                looks.wait()
+                lock.release()
             }
         }
     }

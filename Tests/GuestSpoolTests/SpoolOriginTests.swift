@@ -184,7 +184,7 @@ struct SpoolOriginTests {
             try fixture.change(
                 """
                 DROP TABLE origin; ALTER TABLE set_aside DROP COLUMN guest; ALTER TABLE set_aside DROP COLUMN is_copied;
-                DELETE FROM grdb_migrations WHERE identifier IN ('3', '4')
+                DELETE FROM grdb_migrations WHERE identifier IN ('3', '4', '5')
                 """)
             try self.copy(fixture)
             let spool = try await self.open(fixture, as: ["instance-2"])

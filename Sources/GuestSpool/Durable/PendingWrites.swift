@@ -18,6 +18,10 @@ struct PendingWrites {
 
     private var unsynced: Deque<SpoolWrite> = []
     private var synced: Deque<SpoolWrite> = []
+    /// Operations that may not begin yet.
+    private var held: Deque<SpoolWrite> = []
+    /// Whether operations that are to begin are held back.
+    private(set) var isHolding = false
     /// Transactions in a row that did not wait for the disk.
     private var unsyncedInARow = 0
     /// The transaction that was begun last.
@@ -26,8 +30,8 @@ struct PendingWrites {
     /// Nothing is asked for.
     init() {}
 
-    var count: Int { self.unsynced.count + self.synced.count }
-    var isEmpty: Bool { self.unsynced.isEmpty && self.synced.isEmpty }
+    var count: Int { self.unsynced.count + self.synced.count + self.held.count }
+    var isEmpty: Bool { self.count == 0 }
 
     /// The operations whose outcome is asked for.
     var finishing: Set<String> {
@@ -39,7 +43,40 @@ struct PendingWrites {
     }
 
     mutating func append(_ write: SpoolWrite) {
-        if write.change.needsSync { self.synced.append(write) } else { self.unsynced.append(write) }
+        if self.isHolding, write.change.isBegin {
+            self.held.append(write)
+        } else if write.change.needsSync {
+            self.synced.append(write)
+        } else {
+            self.unsynced.append(write)
+        }
+    }
+
+    /// From now on no operation begins. All other changes are made.
+    mutating func holdBeginnings() {
+        self.isHolding = true
+        self.held += self.unsynced.filter(\.change.isBegin)
+        self.unsynced.removeAll(where: \.change.isBegin)
+    }
+
+    /// Operations begin again, those that were held back first.
+    mutating func releaseBeginnings() {
+        self.isHolding = false
+        self.unsynced = self.held + self.unsynced
+        self.held = []
+    }
+
+    /// Takes out operations that were held back, and holds back those to come.
+    mutating func takeHeld() -> [SpoolWrite] {
+        defer { self.held = [] }
+        return Array(self.held)
+    }
+
+    /// Takes out those operations that were held back whose callers stop waiting.
+    mutating func takeOverdueHeld(_ now: DispatchTime) -> [SpoolWrite] {
+        let overdue = self.held.filter { $0.deadline <= now }
+        if !overdue.isEmpty { self.held.removeAll { $0.deadline <= now } }
+        return Array(overdue)
     }
 
     /// What the next transaction is to begin with, oldest first; nothing when nothing is asked for.
@@ -71,7 +108,7 @@ struct PendingWrites {
         return batch
     }
 
-    /// Takes out those whose callers stop waiting.
+    /// Takes out those whose callers stop waiting, of all that is not held back.
     mutating func takeOverdue(_ now: DispatchTime) -> [SpoolWrite] {
         let overdue = [self.unsynced, self.synced].flatMap { $0.filter { $0.deadline <= now } }
         guard !overdue.isEmpty else { return [] }

@@ -69,6 +69,12 @@ enum SpoolChange: Sendable {
         }
     }
 
+    /// Whether an operation begins by it.
+    var isBegin: Bool {
+        if case .begin = self { return true }
+        return false
+    }
+
     /// What it adds to a transaction.
     var size: Int {
         switch self {

@@ -27,16 +27,28 @@ extension SpoolFile {
         let recorded = try self.database.read { try SpoolOrigin($0) }
         let reason = recorded?.copyReason(on: machine, fileMade: made)
         var takeover = Takeover(reason: reason)
-        takeover.isInDoubt = try !self.carryOverInheritedLog()
+        if let doubt = self.inheritedDoubt {
+            // What a disk that fails does not take could be lost with the log: after a power cut an operation would be reported once
+            // more, as interrupted at another time.
+            if SpoolFailure.leavesDoubt(doubt), try self.database.read({ try Self.hasRunning($0) }) { throw doubt }
+            takeover.isInDoubt = true
+        }
         // Before the origin is recorded: a process that ends in between leaves a copy that is still known as one.
         (takeover.operations, takeover.setAside) = try self.interruptRunning(
             settingAside: reason.map {
                 "\(SpoolSchema.copiedReason)\($0): the operation may have ended, and been reported, under this message id. Retry it only if "
                     + "it has not."
             })
-        let origin = SpoolOrigin(guest: recorded?.guest, machine: machine, fileMade: made)
+        let origin = SpoolOrigin(
+            guest: recorded?.guest, machine: machine, fileMade: made, isBeingClaimed: recorded?.isBeingClaimed ?? false)
         do {
-            if origin != recorded { try self.database.writeWithoutTransaction { try Self.record(origin, $0) } }
+            if origin != recorded {
+                if takeover.isInDoubt {
+                    takeover.unrecordedOrigin = origin
+                } else {
+                    try self.database.writeWithoutTransaction { try Self.record(origin, $0) }
+                }
+            }
         } catch  where SpoolFailure(error) != .damage {
             // A disk that is full must not keep from delivery what makes room on it. No operation begins before it is recorded.
             takeover.unrecordedOrigin = origin
@@ -46,21 +58,8 @@ extension SpoolFile {
         return takeover
     }
 
-    /// Checkpoints what another agent left in the log, before operations are added to it: whether its last `fsync` failed is not
-    /// known, and after one that failed the system may report success for what it has dropped.
-    ///
-    /// - Returns: false when the disk does not take it, or another process reads the log; then the writer does it before its
-    ///   first commit.
-    /// - Throws: damage only.
-    private func carryOverInheritedLog() throws -> Bool {
-        let log = "\(self.directory.file)-wal"
-        guard ((try? FileStatus.of(log)) ?? nil)?.size ?? 0 > 0 else { return true }
-        do {
-            _ = try self.database.writeWithoutTransaction { try $0.checkpoint(.truncate) }
-            return true
-        } catch  where SpoolFailure(error) != .damage {
-            return false
-        }
+    private static func hasRunning(_ db: Database) throws -> Bool {
+        try Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT 1 FROM running)") ?? false
     }
 
     /// The last sequence that was used.
@@ -68,25 +67,58 @@ extension SpoolFile {
         try Int64.fetchOne(db, sql: "SELECT seq FROM sqlite_sequence WHERE name = 'waiting'") ?? 0
     }
 
-    /// On the disk when it returns.
-    ///
-    /// - Parameter names: outcomes that were set aside as another guest's of one of these names become this guest's own, and can be
-    ///   retried: another's certificate was in use by mistake. In the same transaction, since after it nothing shows that this is left to do.
-    static func record(_ origin: SpoolOrigin, own names: [String] = [], _ db: Database) throws {
+    /// Records whose the spool is; on the disk when it returns.
+    static func record(_ origin: SpoolOrigin, _ db: Database) throws {
         try db.execute(sql: "PRAGMA synchronous = FULL")
         try db.inTransaction(.immediate) {
             try origin.save(db)
-            for name in names {
-                try db.execute(sql: "UPDATE set_aside SET guest = NULL WHERE guest = ?", arguments: [name])
-            }
             return .commit
         }
     }
 }
 
 // What another guest left in the spool is set aside in transactions of a bounded size. The origin names the other guest until the
-// last of them is committed, so that the next agent goes on after a crash in between.
+// last of them is committed, so that the next agent continues after a crash in between. It says as well that the spool is being
+// claimed, until nothing is left to do: nothing that was set aside is retried meanwhile.
 extension SpoolFile {
+    /// Records that the spool is being claimed.
+    ///
+    /// - Returns: the last sequence that was used: no outcome that was set aside by then is put behind it any more.
+    static func beginClaim(_ origin: SpoolOrigin, _ db: Database) throws -> Int64 {
+        var claimed = origin
+        claimed.isBeingClaimed = true
+        try Self.record(claimed, db)
+        return try Self.lastSequence(db)
+    }
+
+    /// Records whose the spool is, and makes outcomes that were set aside as another guest's of one of these names this guest's own,
+    /// so that they can be retried: another's certificate was in use by mistake.
+    ///
+    /// - Parameter sequence: only outcomes behind it are looked at.
+    /// - Returns: the last sequence that was looked at; nil when there are no more, and the claim has ended.
+    static func record(
+        _ origin: SpoolOrigin, own names: [String], after sequence: Int64, _ db: Database
+    ) throws -> Int64? {
+        let end = try Self.batch("set_aside WHERE sequence > ?", [sequence], db).last
+        var recorded = origin
+        recorded.isBeingClaimed =
+            try end.map { end in
+                try Bool.fetchOne(
+                    db, sql: "SELECT EXISTS (SELECT 1 FROM set_aside WHERE sequence > ?)", arguments: [end]) ?? false
+            } ?? false
+        try db.execute(sql: "PRAGMA synchronous = FULL")
+        try db.inTransaction(.immediate) {
+            try recorded.save(db)
+            for name in names {
+                try db.execute(
+                    sql: "UPDATE set_aside SET guest = NULL WHERE guest = ? AND sequence > ? AND sequence <= ?",
+                    arguments: [name, sequence, end ?? sequence])
+            }
+            return .commit
+        }
+        return recorded.isBeingClaimed ? end : nil
+    }
+
     /// Rows and bytes in one transaction; a single row may be longer.
     private static let claimBatch = (count: 500, bytes: Int64(4 << 20))
 
@@ -99,8 +131,8 @@ extension SpoolFile {
     static func markSetAside(
         of guest: String, after sequence: Int64, upTo last: Int64, _ db: Database
     ) throws -> Int64? {
-        let batch = try Self.batch(
-            "set_aside WHERE guest IS NULL AND sequence > ? AND sequence <= ?", [sequence, last], db)
+        // All of them, so that rows which are marked already cost their turns as well.
+        let batch = try Self.batch("set_aside WHERE sequence > ? AND sequence <= ?", [sequence, last], db)
         guard let end = batch.last else { return nil }
         try db.execute(sql: "PRAGMA synchronous = FULL")
         try db.inTransaction(.immediate) {

@@ -68,6 +68,8 @@ struct SpoolOrigin: Sendable, Hashable {
     var machine = GuestMachine()
     /// When the database file was made, `SECONDS.NANOSECONDS` since 1970; nil where the file system does not say.
     var fileMade: String?
+    /// Whether a claim has begun and not ended: outcomes of another guest may not be set aside, or marked as its, yet.
+    var isBeingClaimed = false
 
     /// Why operations that were running when the spool was last written may have ended elsewhere since; nil for a spool that
     /// was left where it is, by a crash or a power cut at the worst.
@@ -106,24 +108,27 @@ struct SpoolOrigin: Sendable, Hashable {
 extension SpoolOrigin {
     /// Reads what is recorded; nil when nothing is, or when it is damaged.
     init?(_ db: Database) throws {
-        let sql = "SELECT guest, machine_id, boot_id, product_uuid, file_made FROM origin WHERE id = 1"
-        guard let row = try Row.fetchOne(db, sql: sql) else { return nil }
-        self.guest = SpoolRow.text(row[0])
+        // By name: a damaged spool of an earlier version has fewer columns.
+        guard let row = try Row.fetchOne(db, sql: "SELECT * FROM origin WHERE id = 1") else { return nil }
+        self.guest = Self.text(row, "guest")
         self.machine = GuestMachine(
-            machineID: SpoolRow.text(row[1]), bootID: SpoolRow.text(row[2]),
-            productUUID: SpoolRow.text(row[3]).flatMap { ProductUUID($0) })
-        self.fileMade = SpoolRow.text(row[4])
+            machineID: Self.text(row, "machine_id"), bootID: Self.text(row, "boot_id"),
+            productUUID: Self.text(row, "product_uuid").flatMap { ProductUUID($0) })
+        self.fileMade = Self.text(row, "file_made")
+        self.isBeingClaimed = SpoolRow.integer(row["is_claimed"] ?? .null) ?? 0 != 0
     }
+
+    private static func text(_ row: Row, _ column: String) -> String? { SpoolRow.text(row[column] ?? .null) }
 
     func save(_ db: Database) throws {
         try db.execute(
             sql: """
-                INSERT OR REPLACE INTO origin (id, guest, machine_id, boot_id, product_uuid, file_made)
-                VALUES (1, ?, ?, ?, ?, ?)
+                INSERT OR REPLACE INTO origin (id, guest, machine_id, boot_id, product_uuid, file_made, is_claimed)
+                VALUES (1, ?, ?, ?, ?, ?, ?)
                 """,
             arguments: [
                 self.guest, self.machine.machineID, self.machine.bootID, self.machine.productUUID?.description,
-                self.fileMade,
+                self.fileMade, self.isBeingClaimed,
             ])
     }
 }

@@ -7,7 +7,7 @@ import GRDB
 /// - `waiting`: outcomes, in the order they arose; `AUTOINCREMENT` sees to it that no sequence comes twice.
 /// - `set_aside`: outcomes that no conductor takes, with the reason, the guest's name if they are of another guest, and whether
 ///   they were running in a spool that is a copy, so that their operations may have been reported elsewhere.
-/// - `origin`: one row, the guest and the machine whose spool it is (``SpoolOrigin``).
+/// - `origin`: one row, the guest and the machine whose spool it is, and whether another guest is taking it over (``SpoolOrigin``).
 /// - `tally`: one row; it makes the ledger and the limits cost the same however much waits.
 enum SpoolSchema {
     /// Stands in the file's header: `CNRS`.
@@ -65,6 +65,9 @@ enum SpoolSchema {
             try db.execute(
                 sql: "UPDATE set_aside SET is_copied = 1 WHERE substr(reason, 1, ?) = ?",
                 arguments: [Self.copiedReason.count, Self.copiedReason])
+        }
+        migrator.registerMigration("5") { db in
+            try db.execute(sql: "ALTER TABLE origin ADD COLUMN is_claimed INTEGER NOT NULL DEFAULT 0")
         }
         return migrator
     }()

@@ -9,19 +9,41 @@ struct SpoolClaim: Sendable {
     var names: [String]
     /// Differs from a later claim's.
     let number: Int
-    /// Outcomes that were set aside so far.
-    var count = 0
+
+    /// How far a claim is.
+    struct Progress: Sendable {
+        enum Stage: Sendable { case beginning, settingAside, marking, recording }
+
+        /// The claim's number.
+        let number: Int
+        var stage = Stage.beginning
+        /// The guest whose the spool was, and why this one is another; nil when it is the same.
+        var other: (guest: String, reason: String)?
+        /// Later outcomes are this guest's.
+        var lastSequence: Int64 = 0
+        /// Outcomes up to here are marked as the other guest's, and up to there this guest's own are marked so no longer.
+        var (marked, released): (Int64, Int64) = (0, 0)
+        /// Outcomes that were set aside so far.
+        var count = 0
+
+        init(number: Int) { self.number = number }
+    }
 }
 
+// A claim is made in transactions of a bounded size, one a turn of the writing queue: outcomes of operations that end meanwhile are
+// written between them. Operations that are to begin wait for its end, since the next agent could take them for the other guest's.
 extension SpoolWriter {
-    /// Records before anything else whose the spool is, and sets aside what it holds of another guest.
+    /// Records before any operation begins whose the spool is, and sets aside what it holds of another guest.
     func claim(_ names: [String]) {
         guard !names.isEmpty else { return }
-        self.state.withLockedValue { state in
+        let isFirst = self.state.withLockedValue { state in
             state.claimCount += 1
             state.claim = SpoolClaim(names: names, number: state.claimCount)
+            state.pending.holdBeginnings()
+            defer { state.isClaiming = true }
+            return !state.isClaiming
         }
-        self.store.writing.async { try? self.makeClaim() }
+        if isFirst { self.advanceClaimLater() }
     }
 
     /// Returns when that is done: nothing of another guest's is handed out before.
@@ -30,83 +52,180 @@ extension SpoolWriter {
     func claimed() async throws {
         guard self.state.withLockedValue({ $0.claim != nil }) else { return }
         try await withCheckedThrowingContinuation { continuation in
-            self.store.writing.async {
-                continuation.resume(
-                    with: Result { try self.makeClaim() }.mapError { SpoolFailure.error($0, self.store.directory) })
+            let (isDone, isFirst) = self.state.withLockedValue { state in
+                guard state.claim != nil else { return (true, false) }
+                state.claimWaiters.append(continuation)
+                defer { state.isClaiming = true }
+                return (false, !state.isClaiming)
             }
+            if isDone { continuation.resume() }
+            if isFirst { self.advanceClaimLater() }
         }
     }
 
-    /// On the writing queue. An operation that began before could be taken for the other guest's by the next agent.
-    ///
-    /// - Returns: why no operation may begin; nil when nothing is to be done, or all of it is.
-    func claimFailure() -> OutboxError? {
-        guard self.state.withLockedValue({ $0.claim != nil }) else { return nil }
+    /// To be called by whoever has set `isClaiming`.
+    func advanceClaimLater() { self.store.writing.async { self.advanceClaim() } }
+
+    /// On the writing queue, as is all that follows.
+    private func advanceClaim() {
         do {
-            try self.makeClaim()
-            return nil
+            if try self.claimMore() { self.advanceClaimLater() } else { self.endClaim(nil) }
         } catch {
-            return SpoolFailure.error(error, self.store.directory)
+            self.endClaim(SpoolFailure.error(error, self.store.directory))
         }
     }
 
-    /// On the writing queue.
-    private func makeClaim() throws {
-        guard let claim = self.state.withLockedValue({ $0.claim }), let name = claim.names.first else { return }
-        var origin = try self.unrecordedOrigin() ?? self.store.write { try SpoolOrigin($0) } ?? SpoolOrigin()
-        let recorded = origin.guest
-        let reason = origin.strangerReason(claim.names)
-        if let recorded, let reason { try self.setAsideAll(of: recorded, reason) }
-        if recorded != name || self.state.withLockedValue({ $0.origin != nil }) {
-            origin.guest = name
-            do {
-                try self.record(origin, own: recorded == name ? [] : claim.names)
-                self.state.withLockedValue { $0.origin = nil }
-            } catch  where reason == nil && SpoolFailure(error) != .damage {
-                // A disk that is full keeps nothing of this guest's from delivery; the first operation that begins records it.
-                self.state.withLockedValue { $0.origin = origin }
+    /// Makes all of it: the spool is being closed.
+    func finishClaim() {
+        guard self.state.withLockedValue({ $0.claim != nil }) else { return }
+        do {
+            while try self.claimMore() {}
+            self.endClaim(nil)
+        } catch {
+            self.endClaim(SpoolFailure.error(error, self.store.directory))
+        }
+    }
+
+    /// - Parameter error: why it is not done; nil when it is.
+    private func endClaim(_ error: OutboxError?) {
+        var (waiters, refused): ([CheckedContinuation<Void, any Error>], [SpoolWrite]) = ([], [])
+        let (isReplaced, isFirst) = self.state.withLockedValue { state in
+            // Another claim came when this one had ended.
+            if error == nil, state.claim != nil { return (true, false) }
+            state.isClaiming = false
+            swap(&waiters, &state.claimWaiters)
+            guard error == nil else {
+                refused = state.pending.takeHeld()
+                for write in refused { state.leaveBeginning(write) }
+                return (false, false)
             }
+            state.pending.releaseBeginnings()
+            let isFirst = !state.isWriting && !state.pending.isEmpty
+            if isFirst { state.isWriting = true }
+            return (false, isFirst)
         }
-        let count = self.state.withLockedValue { state in
-            let count = state.claim?.count ?? 0
-            if state.claim?.number == claim.number { state.claim = nil }
-            state.hasClaimed = true
-            return count
+        if isReplaced { return self.advanceClaimLater() }
+        for waiter in waiters {
+            if let error { waiter.resume(throwing: error) } else { waiter.resume() }
         }
-        guard let reason else { return }
+        if let error { for write in refused { write.answer(.failure(error)) } }
+        if isFirst { self.store.writing.async { self.drain() } }
+    }
+
+    /// Makes one transaction of the present claim.
+    ///
+    /// - Returns: whether more is left to do.
+    private func claimMore() throws -> Bool {
+        let (claim, earlier) = self.state.withLockedValue { ($0.claim, $0.claimProgress) }
+        guard let claim else { return false }
+        var progress = SpoolClaim.Progress(number: claim.number)
+        if let earlier, earlier.number == claim.number {
+            progress = earlier
+        } else if let earlier, earlier.count > 0 {
+            self.logClaim(earlier)
+        }
+        do {
+            let isMore = try self.claimMore(claim, &progress)
+            self.carryOverLog()
+            let isReplaced = self.state.withLockedValue { state in
+                state.claimProgress = isMore ? progress : nil
+                if isMore { return false }
+                state.hasClaimed = true
+                if state.claim?.number == claim.number { state.claim = nil }
+                return state.claim != nil
+            }
+            if !isMore { self.logClaim(progress) }
+            return isMore || isReplaced
+        } catch {
+            self.state.withLockedValue { $0.claimProgress = progress }
+            throw error
+        }
+    }
+
+    private func logClaim(_ progress: SpoolClaim.Progress) {
+        guard let other = progress.other else { return }
         self.store.logger.error(
             "The spool was another guest's; its outcomes are set aside and not sent any more",
-            metadata: ["outcomes": "\(count)", "reason": "\(reason)", "spool": "\(self.store.directory.path)"])
+            metadata: [
+                "outcomes": "\(progress.count)", "reason": "\(other.reason)", "spool": "\(self.store.directory.path)",
+            ])
     }
 
-    private func setAsideAll(of guest: String, _ reason: String) throws {
-        // Of an agent that has had another certificate so far, all that waits is of the guest which that one named.
-        let isChange = self.state.withLockedValue { $0.hasClaimed }
-        let inherited = self.store.takeover.lastSequence
-        let last = try isChange ? self.store.write { try SpoolFile.lastSequence($0) } : inherited
-        var marked: Int64 = 0
-        while let end = try self.change({ try SpoolFile.markSetAside(of: guest, after: marked, upTo: last, $0) }) {
-            marked = end
-            self.carryOverLog()
+    private func claimMore(_ claim: SpoolClaim, _ progress: inout SpoolClaim.Progress) throws -> Bool {
+        switch progress.stage {
+        case .beginning:
+            let origin = try self.recordedOrigin()
+            guard let guest = origin.guest, let reason = origin.strangerReason(claim.names) else {
+                progress.stage = .recording
+                return try self.record(claim, &progress)
+            }
+            let last = try self.change { try SpoolFile.beginClaim(origin, $0) }
+            // Of an agent that has had another certificate so far, all that waits is of the guest which that one named. Else it is what
+            // was there when the spool was opened, and what was retried since.
+            let (hasClaimed, hasFinished) = self.state.withLockedValue { ($0.hasClaimed, $0.hasFinished) }
+            progress.lastSequence = hasClaimed || !hasFinished ? last : self.store.takeover.lastSequence
+            (progress.other, progress.stage) = ((guest, reason), .settingAside)
+        case .settingAside:
+            guard let other = progress.other else { return false }
+            let last = progress.lastSequence
+            let count = try self.change { try SpoolFile.setAside(of: other.guest, other.reason, upTo: last, $0) }
+            progress.count += count
+            if count == 0 { progress.stage = .marking }
+        case .marking:
+            // After what waited: what a conductor refuses meanwhile is marked too.
+            guard let other = progress.other else { return false }
+            let (marked, last) = (progress.marked, progress.lastSequence)
+            let end = try self.change {
+                try SpoolFile.markSetAside(of: other.guest, after: marked, upTo: last, $0)
+            }
+            if let end { progress.marked = end } else { progress.stage = .recording }
+        case .recording: return try self.record(claim, &progress)
         }
-        while case let count = try self.change({ try SpoolFile.setAside(of: guest, reason, upTo: last, $0) }), count > 0
-        {
-            self.state.withLockedValue { $0.claim?.count += count }
-            self.carryOverLog()
-        }
+        return true
+    }
+
+    /// Whose the spool is.
+    private func recordedOrigin() throws -> SpoolOrigin {
+        try self.unrecordedOrigin() ?? self.store.write { try SpoolOrigin($0) } ?? SpoolOrigin()
     }
 
     /// Records whose the spool is, and lets this guest's own outcomes be retried that were set aside under another's certificate. A disk
     /// without room for both takes the first.
-    private func record(_ origin: SpoolOrigin, own names: [String]) throws {
+    ///
+    /// - Returns: whether more is left to do.
+    private func record(_ claim: SpoolClaim, _ progress: inout SpoolClaim.Progress) throws -> Bool {
+        guard let name = claim.names.first else { return false }
+        var origin = try self.recordedOrigin()
+        let isRecorded = origin.guest == name && !origin.isBeingClaimed
+        if isRecorded, self.state.withLockedValue({ $0.origin == nil }) { return false }
+        origin.guest = name
+        var refusal: (any Error)?
+        if !isRecorded {
+            do {
+                let after = progress.released
+                let end = try self.change { try SpoolFile.record(origin, own: claim.names, after: after, $0) }
+                self.state.withLockedValue { $0.origin = nil }
+                if let end { progress.released = end }
+                return end != nil
+            } catch  where SpoolFailure(error) != .damage {
+                refusal = error
+            }
+        }
         do {
-            try self.change { try SpoolFile.record(origin, own: names, $0) }
-        } catch  where SpoolFailure(error) != .damage {
-            try self.change { try SpoolFile.record(origin, $0) }
+            origin.isBeingClaimed = false
+            try self.change { [origin] in try SpoolFile.record(origin, $0) }
+            self.state.withLockedValue { $0.origin = nil }
+        } catch  where progress.other == nil && SpoolFailure(error) != .damage {
+            // A disk that is full keeps nothing of this guest's from delivery; the first operation that begins records it.
+            self.state.withLockedValue { $0.origin = origin }
+            return false
+        }
+        if let refusal {
             self.store.logger.warning(
                 "Outcomes of this guest's that were set aside under another's certificate stay marked as another's",
-                metadata: ["error": "\(error)", "spool": "\(self.store.directory.path)"])
+                metadata: ["error": "\(refusal)", "spool": "\(self.store.directory.path)"])
         }
+        return false
     }
 
     /// Makes a change that is no caller's.

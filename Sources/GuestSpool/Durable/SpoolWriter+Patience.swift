@@ -11,23 +11,24 @@ extension SpoolWriter {
 
     private func watch() {
         let now = DispatchTime.now()
-        let (overdue, goesOn) = self.state.withLockedValue { state -> ([SpoolWrite], Bool) in
+        let (overdue, held, goesOn) = self.state.withLockedValue { state -> ([SpoolWrite], [SpoolWrite], Bool) in
             var overdue = state.inFlight.filter { $0.deadline <= now }
             let late = state.pending.takeOverdue(now)
             for write in late {
                 switch write.change {
-                case .begin:
-                    state.beginning.count -= 1
-                    state.beginning.bytes -= write.change.size
+                case .begin: state.leaveBeginning(write)
                 case .finish(let finish): state.kept.append(finish)
                 case .cancel, .remove, .setAside: break
                 }
             }
             overdue += late
+            let held = state.pending.takeOverdueHeld(now)
+            for write in held { state.leaveBeginning(write) }
             state.isWatched = !state.pending.isEmpty || !state.inFlight.isEmpty
-            return (overdue, state.isWatched)
+            return (overdue, held, state.isWatched)
         }
         for write in overdue { write.answer(.failure(self.slowness(write.change))) }
+        for write in held { write.answer(.failure(self.longClaim)) }
         if !overdue.isEmpty { self.retryLater() }
         if goesOn { self.watchLater() }
     }
@@ -44,6 +45,16 @@ extension SpoolWriter {
             """
             The disk of the spool \(self.store.directory.path) has taken nothing for \(self.configuration.patience); \
             see what is wrong with it.\(consequence)
+            """)
+    }
+
+    /// Why an operation has not begun that waited for a claim.
+    private var longClaim: OutboxError {
+        OutboxError(
+            .diskSlow,
+            """
+            For \(self.configuration.patience) the spool \(self.store.directory.path) has been setting aside what another guest left \
+            in it; try again later. The operation was not begun.
             """)
     }
 

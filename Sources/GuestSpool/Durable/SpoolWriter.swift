@@ -38,20 +38,30 @@ final class SpoolWriter: Sendable {
         var carriedOverLog = 0
         /// The guest's names, until the file has them.
         var claim: SpoolClaim?
+        /// How far it is, or one before it that it has taken the place of.
+        var claimProgress: SpoolClaim.Progress?
+        /// Whether a turn of the writing queue is coming that advances it.
+        var isClaiming = false
+        /// Resumed when nothing of another guest's waits any more.
+        var claimWaiters: [CheckedContinuation<Void, any Error>] = []
         /// How many claims there were, and whether the file has got one.
         var claimCount = 0
         var hasClaimed = false
+        /// Whether outcomes of this agent's may be in the file.
+        var hasFinished = false
         /// Whose the spool is, until the file has it: no operation begins before.
         var origin: SpoolOrigin?
 
         /// A transaction has them now.
         mutating func take(_ writes: [SpoolWrite]) {
             self.inFlight += writes
-            for write in writes {
-                guard case .begin = write.change else { continue }
-                self.beginning.count -= 1
-                self.beginning.bytes -= write.change.size
-            }
+            for write in writes where write.change.isBegin { self.leaveBeginning(write) }
+        }
+
+        /// The operation does not wait to begin any more.
+        mutating func leaveBeginning(_ write: SpoolWrite) {
+            self.beginning.count -= 1
+            self.beginning.bytes -= write.change.size
         }
     }
 
@@ -107,15 +117,20 @@ final class SpoolWriter: Sendable {
     /// - Returns: why it is not taken; nil when it is.
     @discardableResult
     func enqueue(_ write: SpoolWrite) -> OutboxError? {
-        let result = self.state.withLockedValue { state -> Result<(isFirst: Bool, isWatched: Bool), OutboxError> in
+        typealias Enqueued = (isFirst: Bool, isWatched: Bool, isFirstOfClaim: Bool)
+        let result = self.state.withLockedValue { state -> Result<Enqueued, OutboxError> in
             if state.isClosed { return .failure(SpoolStore.closed(self.store.directory)) }
             if let refusal = self.refusal(write.change, &state) { return .failure(refusal) }
             state.pending.append(write)
+            // One that failed is tried again.
+            let isFirstOfClaim = state.pending.isHolding && write.change.isBegin && !state.isClaiming
+            if isFirstOfClaim { state.isClaiming = true }
             defer { (state.isWriting, state.isWatched) = (true, true) }
-            return .success((!state.isWriting, state.isWatched))
+            return .success((!state.isWriting, state.isWatched, isFirstOfClaim))
         }
         switch result {
-        case .success(let (isFirst, isWatched)):
+        case .success(let (isFirst, isWatched, isFirstOfClaim)):
+            if isFirstOfClaim { self.advanceClaimLater() }
             if isFirst { self.store.writing.async { self.drain() } }
             if !isWatched { self.watchLater() }
             return nil
@@ -146,7 +161,7 @@ final class SpoolWriter: Sendable {
 
     /// On the writing queue, as is all that follows. A transaction a turn: a sync that is due, and another try of what the disk refused,
     /// are on that queue too, and must not wait until nobody asks for anything.
-    private func drain() {
+    func drain() {
         guard self.writeBatch() else { return }
         self.store.writing.async { self.drain() }
     }
@@ -167,24 +182,6 @@ final class SpoolWriter: Sendable {
         if isLate { self.onArrival.withLockedValue { $0 }?() }
         self.carryOverLog()
         return true
-    }
-
-    /// Keeps the log short, when nobody waits for what is written.
-    func carryOverLog() {
-        let size = (try? FileStatus.of("\(self.store.directory.file)-wal"))?.size ?? 0
-        let isLong = self.state.withLockedValue { state in
-            // Begun anew since.
-            if size < state.carriedOverLog { state.carriedOverLog = 0 }
-            return size >= state.carriedOverLog + SpoolFile.logStep
-        }
-        guard isLong else { return }
-        do {
-            try self.store.write(SpoolFile.carryOverLog)
-            self.state.withLockedValue { $0.carriedOverLog = size }
-        } catch {
-            // Tried again after the next write.
-            if SpoolFailure.leavesDoubt(error) { self.doubt() }
-        }
     }
 
     private func takeBatch() -> [SpoolWrite]? {
@@ -259,12 +256,11 @@ final class SpoolWriter: Sendable {
         _ changes: inout [SpoolChange], _ more: () -> [SpoolChange] = { [] }
     ) -> [Result<Void, OutboxError>] {
         let isSynced = changes.contains { $0.needsSync }
-        let refusal = isSynced ? nil : self.claimFailure()
         var results: [Result<Void, OutboxError>] = []
         do {
             try self.store.write { db in
                 results = []
-                try self.commit(&changes, more, db, isSynced: isSynced, refusal, &results)
+                try self.commit(&changes, more, db, isSynced: isSynced, &results)
             }
             return results
         } catch  where SpoolFailure(error) == .ofTheChange && changes.count > 1 {
@@ -292,20 +288,9 @@ final class SpoolWriter: Sendable {
         }
     }
 
-    /// After a failed fsync the system may drop what it could not write, and report success the next time.
-    func doubt() { self.state.withLockedValue { $0.isInDoubt = true } }
-
-    /// Before anything is committed: what the system still has of the log goes into the database file, and the log begins again.
-    func settleDoubt(_ db: Database) throws {
-        guard self.state.withLockedValue({ $0.isInDoubt }) else { return }
-        try db.checkpoint(.truncate)
-        self.state.withLockedValue { $0.isInDoubt = false }
-    }
-
-    /// - Parameter refusal: why no operation may begin.
     private func commit(
         _ changes: inout [SpoolChange], _ more: () -> [SpoolChange], _ db: Database, isSynced: Bool,
-        _ refusal: OutboxError?, _ results: inout [Result<Void, OutboxError>]
+        _ results: inout [Result<Void, OutboxError>]
     ) throws {
         try self.settleDoubt(db)
         var origin = self.unrecordedOrigin()
@@ -325,7 +310,6 @@ final class SpoolWriter: Sendable {
                 for change in changes[results.count...] {
                     do {
                         if case .begin = change {
-                            if let refusal { throw refusal }
                             try origin?.save(db)
                             origin = nil
                         }
@@ -353,6 +337,7 @@ final class SpoolWriter: Sendable {
         self.state.withLockedValue { state in
             state.refusals -= refusals
             if hadOrigin, origin == nil { state.origin = nil }
+            if isSynced, !changes.isEmpty { state.hasFinished = true }
             state.unsynced.committed(isSynced: isSynced, .now())
         }
     }
@@ -435,7 +420,7 @@ final class SpoolWriter: Sendable {
             try self.store.write { db in
                 var results: [Result<Void, OutboxError>] = []
                 var changes: [SpoolChange] = []
-                try self.commit(&changes, { [] }, db, isSynced: true, nil, &results)
+                try self.commit(&changes, { [] }, db, isSynced: true, &results)
             }
             return true
         } catch {
@@ -471,6 +456,7 @@ final class SpoolWriter: Sendable {
         try await withCheckedThrowingContinuation { continuation in
             self.store.writing.async {
                 // On this queue nothing is in the middle of a write.
+                self.finishClaim()
                 while self.writeBatch() {}
                 while self.state.withLockedValue({ !$0.kept.isEmpty }) {
                     let before = self.state.withLockedValue { $0.kept.count }

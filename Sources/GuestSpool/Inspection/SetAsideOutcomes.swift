@@ -100,6 +100,15 @@ package struct SetAsideOutcomes: Sendable {
                     an earlier one up to date.
                     """)
             }
+            // What the claim has not looked at yet may be another guest's, and would be sent as this one's.
+            if change != .export, try SpoolOrigin(db)?.isBeingClaimed == true {
+                throw OutboxError(
+                    .failed,
+                    """
+                    The spool \(directory.path) is being taken over from another guest, whose outcomes are set aside first; \
+                    try again later, and if no agent runs, once an agent or a flush has opened it.
+                    """)
+            }
             var tally = try SpoolTally(db)
             for sequence in sequences {
                 if change == .retryAll, try self.isCopied(sequence, db) {
