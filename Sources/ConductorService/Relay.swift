@@ -106,19 +106,50 @@ package struct Relay: RPCRequestHandler {
                 self.refusals.refused(error, peer)
                 completion(.failure(error))
             }
-        case .notify(let report): self.relay(report, from: peer, completion: completion)
+        case .notify(let report): self.relay(self.checked(report, from: peer), from: peer, completion)
         }
     }
 
-    private func relay(_ report: OutcomeReport, from peer: RPCPeer, completion: @escaping Completion) {
-        let checked: Checked
-        do throws(RPCError) {
-            checked = try self.check(report, from: peer)
-        } catch {
-            self.refuse(error, peer, completion)
-            return
+    /// Reads the report, checks it, and makes its message and the drivers'. The only lock that is taken for it is that of the keys, for as
+    /// long as it takes to copy a reference.
+    package func prepare(_ call: RPCCall, from peer: RPCPeer) -> PreparedCall {
+        guard case .notify(let report) = call else {
+            return PreparedCall { self.handle(call, from: peer, completion: $0) }
         }
-        let messageID = report.messageID
+        var checked = self.checked(report, from: peer)
+        if case .success(var outcome) = checked, case .message(let message) = outcome.notification, outcome.isPublished
+        {
+            // Of a repeated outcome in vain: only the ledger knows that it is one.
+            outcome.notification = .prepared(self.notifier.prepare(message))
+            checked = .success(outcome)
+        }
+        return PreparedCall { [checked] completion in self.relay(checked, from: peer, completion) }
+    }
+
+    private func checked(_ report: OutcomeReport, from peer: RPCPeer) -> Result<CheckedOutcome, RPCError> {
+        do throws(RPCError) {
+            return .success(try self.check(report, from: peer))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private func relay(
+        _ checked: Result<CheckedOutcome, RPCError>, from peer: RPCPeer, _ completion: @escaping Completion
+    ) {
+        switch checked {
+        case .success(let outcome): self.relay(outcome, from: peer, completion)
+        case .failure(let error): self.refuse(error, peer, completion)
+        }
+    }
+
+    private func relay(_ checked: CheckedOutcome, from peer: RPCPeer, _ completion: @escaping Completion) {
+        let messageID = checked.messageID
+        if let names = checked.leftOutNames {
+            self.logger.debug(
+                "Fields that the event does not declare were left out",
+                metadata: ["event_type": "\(checked.eventType)", "fields": "\(names)"])
+        }
         if let expiry = checked.expiry, !checked.isPublished {
             self.refuse(expiry, peer, completion)
             return
@@ -129,17 +160,16 @@ package struct Relay: RPCRequestHandler {
             return
         }
         let key = OutcomeKey(messageID, from: peer.identity)
-        let content = checked.message.contentDigest
         let arrival = self.ledger.withLockedValue {
             $0.arrived(
-                key, content: content, operation: checked.signed, isLate: checked.expiry != nil,
+                key, content: checked.contentDigest, operation: checked.signed, isLate: checked.expiry != nil,
                 leftOut: checked.leftOut, waiter: self.waiter(checked, peer, completion))
         }
         switch arrival {
         case .isNew: self.publish(checked, key, peer, completion)
         case .joined: break
         case .wasConfirmed:
-            self.audit?.duplicate(checked.duplicateRecord(from: peer), of: peer.identity)
+            self.audit?.duplicate(checked.record(.duplicate, from: peer), of: peer.identity)
             completion(.success(.taken(messageID, .duplicate)))
         case .conflicts: completion(.failure(.conflict))
         case .operationIsBeingEnded: completion(.failure(.operationIsBeingEnded))
@@ -161,26 +191,29 @@ package struct Relay: RPCRequestHandler {
     }
 
     /// The completion of a request that repeats an outcome in flight.
-    private func waiter(_ checked: Checked, _ peer: RPCPeer, _ completion: @escaping Completion) -> Completion {
-        self.audit?.joining(completion, checked.duplicateRecord(from: peer), of: peer.identity) ?? completion
+    private func waiter(
+        _ checked: CheckedOutcome, _ peer: RPCPeer, _ completion: @escaping Completion
+    ) -> Completion {
+        self.audit?.joining(completion, checked.record(.duplicate, from: peer), of: peer.identity) ?? completion
     }
 
     private func publish(
-        _ checked: Checked, _ key: OutcomeKey, _ peer: RPCPeer, _ completion: @escaping Completion
+        _ checked: CheckedOutcome, _ key: OutcomeKey, _ peer: RPCPeer, _ completion: @escaping Completion
     ) {
-        let (message, signed) = (checked.message, checked.signed)
+        let (messageID, signed) = (checked.messageID, checked.signed)
         var audited: OutcomeAudit.Reservation?
         if let audit = self.audit {
-            audited = audit.reserve(for: message, from: peer, isSigned: signed != nil)
+            audited = audit.reserve(for: checked.record(.published, from: peer))
             guard audited != nil else {
                 Self.settle(
-                    key, signed, message.messageID, Failure(error: .noPlaceForLine, mayHaveArrived: false), self.ledger,
+                    key, signed, messageID, Failure(error: .noPlaceForLine, mayHaveArrived: false), self.ledger,
                     self.forgetting, nil, completion)
                 return
             }
         }
         // Of the report only what is needed: the rest of it must not lie here until the broker confirms.
-        self.notifier.enqueue(message) { [ledger, logger, forgetting, audited, messageID = message.messageID] result in
+        let published: @Sendable (Result<Void, DriverError>) -> Void = {
+            [ledger, logger, forgetting, audited] result in
             var failure: Failure?
             if case .failure(let error) = result {
                 failure = Failure(error: RPCError(error), mayHaveArrived: error.mayHaveArrived)
@@ -192,10 +225,13 @@ package struct Relay: RPCRequestHandler {
             guard !Sabotage.acknowledgeBeforeConfirm.isOn else { return }
             Self.settle(key, signed, messageID, failure, ledger, forgetting, audited, completion)
         }
+        switch checked.notification {
+        case .message(let message): self.notifier.enqueue(message, completion: published)
+        case .prepared(let notification): notification.enqueue(completion: published)
+        }
         FaultPoint.conductorBeforeConfirm.reached()
         if Sabotage.acknowledgeBeforeConfirm.isOn {
-            Self.settle(
-                key, signed, message.messageID, nil, self.ledger, self.forgetting, audited, completion)
+            Self.settle(key, signed, messageID, nil, self.ledger, self.forgetting, audited, completion)
         }
     }
 
@@ -240,23 +276,7 @@ package struct Relay: RPCRequestHandler {
         }
     }
 
-    /// A report that is right.
-    private struct Checked {
-        var message: NotificationMessage
-        /// Whether the operator has left the event switched on.
-        var isPublished: Bool
-        /// The operation that it ends, where the control plane has signed it.
-        var signed: SignedOperation?
-        /// Why it must not be published any more, unless it was already; nil while its signature is good.
-        var expiry: RPCError?
-        var leftOut: RelayLedger<Completion>.LeftOut?
-
-        func duplicateRecord(from peer: RPCPeer) -> AuditRecord {
-            AuditRecord(self.message, from: peer, isSigned: self.signed != nil, disposition: .duplicate)
-        }
-    }
-
-    private func check(_ report: OutcomeReport, from peer: RPCPeer) throws(RPCError) -> Checked {
+    private func check(_ report: OutcomeReport, from peer: RPCPeer) throws(RPCError) -> CheckedOutcome {
         let guest = try self.authorization.guest(peer)
         guard let operation = self.catalogues.operation(report.context.operation) else {
             throw RPCError(
@@ -282,21 +302,15 @@ package struct Relay: RPCRequestHandler {
         try self.limits.check(notification.message)
         var message = notification.message
         message.sender = peer.sender
-        var checked = Checked(
-            message: message, isPublished: operation.isPublished(report.outcome.phase),
-            signed: verified?.signed, expiry: verified?.expiry)
-        if !notification.undeclaredFields.isEmpty {
-            checked.leftOut = .init(
-                count: notification.undeclaredFields.count,
-                operation: "\(operation.catalogue.service).\(operation.definition.key)")
-            self.logger.debug(
-                "Fields that the event does not declare were left out",
-                metadata: [
-                    "event_type": "\(notification.message.eventType)",
-                    "fields": "\(notification.undeclaredFields.prefix(8).map(\.excerpt).joined(separator: ", "))",
-                ])
-        }
-        return checked
+        let names = notification.undeclaredFields
+        return CheckedOutcome(
+            message, isPublished: operation.isPublished(report.outcome.phase), signed: verified?.signed,
+            expiry: verified?.expiry,
+            leftOut: names.isEmpty
+                ? nil
+                : .init(count: names.count, operation: "\(operation.catalogue.service).\(operation.definition.key)"),
+            leftOutNames: names.isEmpty || self.logger.logLevel > .debug
+                ? nil : names.prefix(8).map(\.excerpt).joined(separator: ", "))
     }
 }
 

@@ -17,6 +17,13 @@ public protocol NotificationDriver: Sendable {
     func enqueue(
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void)
 
+    /// Does the part of ``enqueue(_:completion:)`` that takes long for a long notification.
+    ///
+    /// May be called on a thread of a low priority. So it changes nothing, and holds no lock that other threads may wait for.
+    ///
+    /// - Returns: the rest, which may be dropped without having been done.
+    func prepare(_ notification: NotificationMessage) -> PreparedNotification
+
     /// Sends what was enqueued, without blocking.
     func flush()
 
@@ -32,7 +39,12 @@ extension NotificationDriver {
         self.emit(notification, completion: completion)
     }
 
-    /// Such a driver has nothing to flush.
+    /// A driver for which nothing takes long does all of it later.
+    public func prepare(_ notification: NotificationMessage) -> PreparedNotification {
+        PreparedNotification { self.enqueue(notification, completion: $0) }
+    }
+
+    /// A driver that sends each as it comes has nothing to flush.
     public func flush() {}
 
     /// A driver without connections has nothing to run.

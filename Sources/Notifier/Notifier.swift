@@ -85,6 +85,19 @@ public final class Notifier: Service {
         self.enqueue(notification, through: self.drivers, completion: completion)
     }
 
+    /// Does the part of ``enqueue(_:completion:)`` that takes long for a long notification: redacts it, and has each driver make its
+    /// message. Called on any thread; uses nothing that other threads may wait for.
+    package func prepare(_ notification: NotificationMessage) -> PreparedNotification {
+        let notification = self.redacted(notification, for: self.drivers.count)
+        let prepared = self.drivers.map { $0.prepare(notification) }
+        guard prepared.count != 1 else { return prepared[0] }
+        return PreparedNotification { completion in
+            guard !prepared.isEmpty else { return completion(.success(())) }
+            let completion = Self.gathering(prepared.count, completion)
+            for notification in prepared { notification.enqueue(completion: completion) }
+        }
+    }
+
     /// Sends what was enqueued, without blocking.
     package func flush() {
         for driver in self.drivers { driver.flush() }
@@ -99,7 +112,6 @@ public final class Notifier: Service {
         for driver in drivers { driver.flush() }
     }
 
-    /// Every notification goes through here.
     private func enqueue(
         _ notification: NotificationMessage, through drivers: [any NotificationDriver],
         completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
@@ -108,29 +120,41 @@ public final class Notifier: Service {
             completion(.success(()))
             return
         }
-        var notification = self.redaction.redact(notification)
+        let notification = self.redacted(notification, for: drivers.count)
         guard drivers.count > 1 else {
             first.enqueue(notification, completion: completion)
             return
         }
-        notification.sender = notification.sender?.chargedOnce()
-        let gathering = NIOLockedValueBox((waiting: drivers.count, errors: [DriverError]()))
-        for driver in drivers {
-            driver.enqueue(notification) { result in
-                let errors = gathering.withLockedValue { gathering -> [DriverError]? in
-                    gathering.waiting -= 1
-                    if case .failure(let error) = result { gathering.errors.append(error) }
-                    return gathering.waiting == 0 ? gathering.errors : nil
-                }
-                guard let errors else { return }
-                guard let worst = errors.first(where: \.isRetryable) ?? errors.first else {
-                    completion(.success(()))
-                    return
-                }
-                // One driver that took it is enough.
-                let mayHaveArrived = errors.count < drivers.count || errors.contains(where: \.mayHaveArrived)
-                completion(.failure(DriverError(worst, mayHaveArrived: mayHaveArrived)))
+        let completion = Self.gathering(drivers.count, completion)
+        for driver in drivers { driver.enqueue(notification, completion: completion) }
+    }
+
+    /// The notification as so many drivers may see it. Every notification goes through here.
+    private func redacted(_ notification: NotificationMessage, for drivers: Int) -> NotificationMessage {
+        var notification = self.redaction.redact(notification)
+        if drivers > 1 { notification.sender = notification.sender?.chargedOnce() }
+        return notification
+    }
+
+    /// A completion for each of so many drivers, which calls this one once all of them have ended.
+    private static func gathering(
+        _ drivers: Int, _ completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
+    ) -> @Sendable (Result<Void, DriverError>) -> Void {
+        let gathering = NIOLockedValueBox((waiting: drivers, errors: [DriverError]()))
+        return { result in
+            let errors = gathering.withLockedValue { gathering -> [DriverError]? in
+                gathering.waiting -= 1
+                if case .failure(let error) = result { gathering.errors.append(error) }
+                return gathering.waiting == 0 ? gathering.errors : nil
             }
+            guard let errors else { return }
+            guard let worst = errors.first(where: \.isRetryable) ?? errors.first else {
+                completion(.success(()))
+                return
+            }
+            // One driver that took it is enough.
+            let mayHaveArrived = errors.count < drivers || errors.contains(where: \.mayHaveArrived)
+            completion(.failure(DriverError(worst, mayHaveArrived: mayHaveArrived)))
         }
     }
 

@@ -10,6 +10,14 @@ final class HeldRequests: RPCRequestHandler {
         self.completions.withLockedValue { $0.append(completion) }
     }
 
+    /// How many long calls were prepared.
+    let prepared = NIOLockedValueBox(0)
+
+    func prepare(_ call: RPCCall, from peer: RPCPeer) -> PreparedCall {
+        self.prepared.withLockedValue { $0 += 1 }
+        return PreparedCall { self.handle(call, from: peer, completion: $0) }
+    }
+
     /// How many calls had come at each flush.
     let flushes = NIOLockedValueBox<[Int]>([])
 

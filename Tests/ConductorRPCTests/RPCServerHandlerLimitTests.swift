@@ -1,5 +1,4 @@
 import EventLoopFairness
-import EventLoopTesting
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
@@ -12,7 +11,7 @@ import Testing
 @testable import ConductorRPC
 
 /// Shares as a test wants them, and who has one.
-private final class ScriptedAdmission: RPCAdmission {
+final class ScriptedAdmission: RPCAdmission {
     struct State {
         var refusal: RPCError?
         var waits: [TimeAmount] = []
@@ -68,7 +67,7 @@ private final class ScriptedAdmission: RPCAdmission {
     private let turns = ConnectionTurns()
 
     private func channel(
-        background: HeldWork? = nil, bufferedInput: BufferedInput? = nil, loop: EmbeddedEventLoop? = nil,
+        bufferedInput: BufferedInput? = nil, loop: EmbeddedEventLoop? = nil,
         _ configure: (inout RPCServerHandler.Configuration) -> Void = { _ in }
     ) throws -> EmbeddedChannel {
         var configuration = RPCServerHandler.Configuration()
@@ -78,7 +77,7 @@ private final class ScriptedAdmission: RPCAdmission {
         configure(&configuration)
         let handler = RPCServerHandler(
             configuration: configuration, requestHandler: self.requests, admission: self.admission,
-            turns: self.turns, bufferedInput: bufferedInput, background: background, logger: Logger(label: "test"))
+            turns: self.turns, bufferedInput: bufferedInput, logger: Logger(label: "test"))
         let channel = EmbeddedChannel(handler: handler, loop: loop ?? EmbeddedEventLoop())
         try channel.connect(to: SocketAddress(ipAddress: "192.0.2.1", port: 1)).wait()
         channel.pipeline.fireUserInboundEventTriggered(TLSUserEvent.handshakeCompleted(negotiatedProtocol: nil))
@@ -329,68 +328,6 @@ private final class ScriptedAdmission: RPCAdmission {
             channel.embeddedEventLoop.advanceTime(by: ConnectionTurns.pause)
         }
         _ = try channel.finish()
-    }
-
-    // MARK: Long lines
-
-    private func long(_ id: Int) -> ByteBuffer {
-        ByteBuffer(string: String(repeating: " ", count: 20_000) + String(buffer: self.ping(id)))
-    }
-
-    @Test func aLongLineIsCarriedOutInTheBackgroundAndNothingElseMeanwhile() throws {
-        let work = HeldWork()
-        let channel = try self.channel(background: work)
-        try channel.writeInbound(self.ping(1))
-        #expect(self.requests.count == 1)
-        try channel.writeInbound(self.long(2))
-        try channel.writeInbound(self.ping(3))
-        #expect(work.count == 1)
-        #expect(self.requests.count == 1)
-        // The silence is ours.
-        channel.embeddedEventLoop.advanceTime(by: .seconds(200))
-        #expect(channel.isActive)
-        let flushes = self.requests.flushes.withLockedValue { $0.count }
-        work.release()
-        // The event loop has not run since.
-        #expect(self.requests.count == 2)
-        #expect(self.requests.flushes.withLockedValue { $0.dropFirst(flushes) } == [2])
-        channel.embeddedEventLoop.run()
-        #expect(self.requests.count == 3)
-        #expect(self.admission.state.withLockedValue { $0.requests } == 3)
-        _ = try channel.finish()
-    }
-
-    @Test func aLongLineThatIsNoRequestIsAnsweredToo() throws {
-        let work = HeldWork()
-        let channel = try self.channel(background: work)
-        for (line, code) in [("[" + String(repeating: " ", count: 20_000), "-32700"), ("x", "-32700")] {
-            try channel.writeInbound(ByteBuffer(string: line + "\n"))
-            work.release()
-            #expect(try self.answers(channel).map { $0.contains(code) } == [true])
-        }
-        _ = try channel.finish()
-    }
-
-    @Test func aDrainWaitsForALongLineAndAConnectionThatIsGoneDoesNot() throws {
-        let work = HeldWork()
-        for isDrained in [true, false] {
-            let channel = try self.channel(background: work)
-            try channel.writeInbound(self.long(1))
-            if isDrained {
-                channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
-                #expect(channel.isActive)
-            } else {
-                _ = try channel.finish()
-            }
-            let before = self.requests.count
-            work.release()
-            channel.embeddedEventLoop.run()
-            #expect(self.requests.count == before + (isDrained ? 1 : 0))
-            guard isDrained else { continue }
-            self.requests.answerFirst()
-            #expect(try self.answers(channel).count == 1)
-            #expect(!channel.isActive)
-        }
     }
 
     // MARK: Deadlines

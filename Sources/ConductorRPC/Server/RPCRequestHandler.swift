@@ -56,8 +56,7 @@ package protocol RPCRequestHandler: Sendable {
 
     /// Carries out one call.
     ///
-    /// Called on the connection's event loop, or for a long request on a thread behind it, so it must not block. The call may wait
-    /// for ``flush()``.
+    /// Called on the connection's event loop, so it must not block. The call may wait for ``flush()``.
     ///
     /// - Parameters:
     ///   - call: what is asked for.
@@ -66,15 +65,23 @@ package protocol RPCRequestHandler: Sendable {
     ///     connection's window, and a draining connection waits for it.
     func handle(_ call: RPCCall, from peer: RPCPeer, completion: @escaping @Sendable (RPCResult) -> Void)
 
+    /// Does the part of a long call that takes long.
+    ///
+    /// Called on a thread behind the event loops, which may be stopped at any instruction while other threads have the processors. So
+    /// this part changes nothing, and holds no lock that an event loop may wait for, longer than to copy a value.
+    ///
+    /// - Returns: the rest of the call, which ``PreparedCall/carryOut(completion:)`` does on the connection's event loop. It may be
+    ///   dropped without having been carried out.
+    func prepare(_ call: RPCCall, from peer: RPCPeer) -> PreparedCall
+
     /// Does what calls that were handed over may have left for later, so that many of them cost less than as many alone.
     ///
-    /// Called on the connection's event loop, once for all calls that its connections have handed over
-    /// in one go, or behind it after a long one.
+    /// Called on the connection's event loop, once for all calls that its connections have handed over in one go.
     func flush()
 
     /// A line came that is no call, and was answered so without being handed to ``handle(_:from:completion:)``.
     ///
-    /// Called where a call would be handed over, so it must not block.
+    /// Called on the connection's event loop, so it must not block.
     ///
     /// - Parameters:
     ///   - code: what it was refused for.
@@ -86,4 +93,22 @@ extension RPCRequestHandler {
     package func identity(of certificate: PeerCertificate) -> PeerIdentity { PeerIdentity(certificate) }
 
     package func flush() {}
+
+    /// A handler for which nothing takes long does all of the call on the event loop.
+    package func prepare(_ call: RPCCall, from peer: RPCPeer) -> PreparedCall {
+        PreparedCall { self.handle(call, from: peer, completion: $0) }
+    }
+}
+
+/// A call of which the part that takes long is done.
+package struct PreparedCall: Sendable {
+    private let rest: @Sendable (_ completion: @escaping @Sendable (RPCResult) -> Void) -> Void
+
+    /// - Parameter rest: does the rest of the call; what it is given is what ``RPCRequestHandler/handle(_:from:completion:)`` is given.
+    package init(_ rest: @escaping @Sendable (_ completion: @escaping @Sendable (RPCResult) -> Void) -> Void) {
+        self.rest = rest
+    }
+
+    /// Does the rest of the call. Called at most once, on the connection's event loop.
+    package func carryOut(completion: @escaping @Sendable (RPCResult) -> Void) { self.rest(completion) }
 }

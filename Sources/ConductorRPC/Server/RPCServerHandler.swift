@@ -76,7 +76,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     ///   - turns: the server's.
     ///   - requestFlush: the server's.
     ///   - bufferedInput: the server's; nil to bound each connection's input only.
-    ///   - background: where requests of long lines are carried out; nil to do so on the event loop.
+    ///   - background: where requests of long lines are read and prepared; nil to do so on the event loop.
     ///   - logger: where it is logged what a connection does wrong; at most a line a connection above debug.
     package init(
         configuration: Configuration, requestHandler: any RPCRequestHandler, admission: (any RPCAdmission)? = nil,
@@ -344,10 +344,12 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         self.longLineBytes = bytes
         let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
         self.longLine = background.perform(on: context.eventLoop) {
-            job.carryOut(line)
-            job.handler.flush()
-        } then: {
+            job.prepare(line)
+        } then: { request in
             let (handler, context) = bound.value
+            // Also where the connection has ended meanwhile, as with every request that was begun.
+            handler.requestFlush.isDue(handler.requestHandler, on: context.eventLoop)
+            job.carryOut(request)
             handler.longLine = nil
             handler.longLineBytes = 0
             handler.reportInput(context: context)

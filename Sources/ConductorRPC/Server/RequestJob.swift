@@ -2,8 +2,11 @@ import Logging
 import NIOCore
 import Notifications
 
-/// Carries out the request of one line, on any thread: a long line would keep an event loop from its other connections, when it is read
-/// and still more when it is made into a message.
+/// Carries out the request of one line.
+///
+/// A long line would keep an event loop from its other connections: its request is prepared on a thread behind the event loops and
+/// carried out on the connection's. Threads behind the event loops have a low priority, so what event loops wait for, such as the lock
+/// of the relay's ledger and that of the publisher's inbox, is used on event loops only.
 struct RequestJob: Sendable {
     let handler: any RPCRequestHandler
     let peer: RPCPeer
@@ -12,25 +15,74 @@ struct RequestJob: Sendable {
     /// After how long the request would be in the peer's share; nil for one that is.
     let wait: TimeAmount?
 
+    /// A line that was read, and of whose request the part that takes long is done.
+    struct PreparedRequest: Sendable {
+        fileprivate enum Content: Sendable {
+            case call(PreparedCall, id: RPCID?)
+            case refusal(RPCRequestError)
+        }
+
+        fileprivate let content: Content
+        fileprivate let bytes: Int
+    }
+
     /// Reads the line, hands its request to the handler, and puts the answer into the outbox. The handler's flush is left to the caller.
+    ///
+    /// Called on the connection's event loop.
     func carryOut(_ line: ByteBuffer) {
+        self.outbox.eventLoop.assertInEventLoop()
         let bytes = line.readableBytes
         do throws(RPCRequestError) {
-            // Also of one that is not carried out: its answer needs the id.
-            let request = try RPCRequest(line: line)
-            if let wait = self.wait {
-                throw RPCRequestError(id: request.id, error: .rateLimited(retryAfter: wait))
-            }
-            // The id alone: while it is in flight a request must not keep its JSON, which is many times its line.
-            self.handler.handle(request.call, from: self.peer) { [outbox, id = request.id] result in
-                outbox.append(.init(id: id, result: result, requestBytes: bytes))
-            }
+            let request = try self.read(line)
+            self.handler.handle(request.call, from: self.peer, completion: self.answer(request.id, bytes))
         } catch {
-            self.logger.debug(
-                "A request was refused",
-                metadata: ["peer": "\(self.peer.remoteAddress)", "error": "\(error.error)"])
-            self.handler.refused(error.error.code, from: self.peer)
-            self.outbox.append(.init(id: error.id, result: .failure(error.error), requestBytes: bytes))
+            self.refuse(error, bytes)
         }
+    }
+
+    /// Reads the line, and has the handler do the part of its request that takes long. Called on any thread.
+    func prepare(_ line: ByteBuffer) -> PreparedRequest {
+        let bytes = line.readableBytes
+        do throws(RPCRequestError) {
+            let request = try self.read(line)
+            let call = self.handler.prepare(request.call, from: self.peer)
+            return PreparedRequest(content: .call(call, id: request.id), bytes: bytes)
+        } catch {
+            return PreparedRequest(content: .refusal(error), bytes: bytes)
+        }
+    }
+
+    /// Does what ``prepare(_:)`` has left, and puts the answer into the outbox. The handler's flush is left to the caller.
+    ///
+    /// Called on the connection's event loop.
+    func carryOut(_ request: PreparedRequest) {
+        self.outbox.eventLoop.assertInEventLoop()
+        switch request.content {
+        case .call(let call, let id): call.carryOut(completion: self.answer(id, request.bytes))
+        case .refusal(let error): self.refuse(error, request.bytes)
+        }
+    }
+
+    private func read(_ line: ByteBuffer) throws(RPCRequestError) -> RPCRequest {
+        // Also of one that is not carried out: its answer needs the id.
+        let request = try RPCRequest(line: line)
+        if let wait = self.wait {
+            throw RPCRequestError(id: request.id, error: .rateLimited(retryAfter: wait))
+        }
+        return request
+    }
+
+    /// Puts the request's answer into the outbox. It holds the id alone: while it is in flight a request must not keep its JSON, which is
+    /// many times its line.
+    private func answer(_ id: RPCID?, _ bytes: Int) -> @Sendable (RPCResult) -> Void {
+        { [outbox] result in outbox.append(.init(id: id, result: result, requestBytes: bytes)) }
+    }
+
+    private func refuse(_ error: RPCRequestError, _ bytes: Int) {
+        self.logger.debug(
+            "A request was refused",
+            metadata: ["peer": "\(self.peer.remoteAddress)", "error": "\(error.error)"])
+        self.handler.refused(error.error.code, from: self.peer)
+        self.outbox.append(.init(id: error.id, result: .failure(error.error), requestBytes: bytes))
     }
 }

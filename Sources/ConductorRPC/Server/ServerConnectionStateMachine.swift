@@ -17,7 +17,7 @@ struct ServerConnectionStateMachine {
         static let turn = Hold(rawValue: 1)
         /// Its peer has sent more than its share.
         static let share = Hold(rawValue: 2)
-        /// A long line of its is being read in the background.
+        /// A long line is being read, and its request prepared, in the background.
         static let longLine = Hold(rawValue: 4)
     }
 

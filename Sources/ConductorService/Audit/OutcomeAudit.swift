@@ -4,9 +4,7 @@ package import Logging
 import NIOConcurrencyHelpers
 package import NIOCore
 import NIOPosix
-import Notifications
 import Notifier
-import TLSSocket
 
 /// Writes one line into the log for each outcome that was accepted, with the guest it came from.
 ///
@@ -60,13 +58,12 @@ package final class OutcomeAudit: Sendable {
     /// Reserves the place of a new outcome's line, before the outcome is published.
     ///
     /// - Returns: nil when none is free.
-    func reserve(for message: NotificationMessage, from peer: RPCPeer, isSigned: Bool) -> Reservation? {
+    func reserve(for makeRecord: @autoclosure () -> AuditRecord) -> Reservation? {
         guard self.backlog.withLockedValue({ $0.reserve() }) else {
             self.refusals.happened(on: MultiThreadedEventLoopGroup.singleton.any())
             return nil
         }
-        return Reservation(
-            audit: self, record: AuditRecord(message, from: peer, isSigned: isSigned, disposition: .published))
+        return Reservation(audit: self, record: makeRecord())
     }
 
     /// An outcome was answered `duplicate`: its line is written if it is the guest's first one in a minute and there is a place.
@@ -137,13 +134,4 @@ extension RPCError {
         .brokerUnavailable,
         "The conductor has no place for the audit line of another outcome at the moment; send this one again later.",
         retryAfterMilliseconds: 1000)
-}
-
-extension AuditRecord {
-    init(_ message: NotificationMessage, from peer: RPCPeer, isSigned: Bool, disposition: Disposition) {
-        self.init(
-            messageID: message.messageID, eventType: message.eventType, guest: peer.sender.name,
-            certificateSerial: peer.certificate?.serialNumber ?? "", peer: peer.remoteAddress, isSigned: isSigned,
-            disposition: disposition)
-    }
 }

@@ -1,15 +1,15 @@
 package import ConductorRPC
 
+/// Fields that were left out of an outcome.
+package struct LeftOutFields: Sendable {
+    package var count: Int
+    /// A catalogue's service and its operation.
+    package var operation: String
+}
+
 /// What a relay keeps of what passes through it: the counters, and the outcomes it remembers. It holds no I/O; the relay
 /// keeps it behind one lock, so that the counters agree with one another at any moment.
 package struct RelayLedger<Waiter> {
-    /// Fields that were left out of an outcome.
-    package struct LeftOut: Sendable {
-        package var count: Int
-        /// A catalogue's service and its operation.
-        package var operation: String
-    }
-
     /// What to do with an outcome that arrived.
     package enum Arrival: Sendable, Hashable {
         /// It is new: publish it, and say how that ended.
@@ -50,7 +50,7 @@ package struct RelayLedger<Waiter> {
     package mutating func refused(_ code: RPCError.Code) { self.counters.refused(code) }
 
     /// An outcome came whose event is switched off. It is not remembered: were it switched on, it would be published.
-    package mutating func disabled(leftOut: LeftOut? = nil) {
+    package mutating func disabled(leftOut: LeftOutFields? = nil) {
         self.count(leftOut)
         self.counters.answered(.disabled)
     }
@@ -67,7 +67,7 @@ package struct RelayLedger<Waiter> {
     /// - Returns: what it is. What is answered at once has been counted as what it is answered.
     package mutating func arrived(
         _ key: OutcomeKey, content: UInt64, operation: SignedOperation? = nil, isLate: Bool = false,
-        leftOut: LeftOut? = nil, waiter: @autoclosure () -> Waiter
+        leftOut: LeftOutFields? = nil, waiter: @autoclosure () -> Waiter
     ) -> Arrival {
         self.count(leftOut)
         let arrival = self.arrival(key, content, operation, isLate, waiter())
@@ -139,7 +139,7 @@ package struct RelayLedger<Waiter> {
         return waiters
     }
 
-    private mutating func count(_ leftOut: LeftOut?) {
+    private mutating func count(_ leftOut: LeftOutFields?) {
         if let leftOut { self.counters.leftOut(leftOut.count, of: leftOut.operation) }
     }
 }

@@ -46,7 +46,23 @@ public final class LogDriver: NotificationDriver {
     public func emit(
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
-        let line = Envelope.messaging.encode(notification) + [UInt8(ascii: "\n")]
+        self.emit(Self.line(of: notification), notification.sender, completion)
+    }
+
+    /// Makes the line.
+    public func prepare(_ notification: NotificationMessage) -> PreparedNotification {
+        let (line, sender) = (Self.line(of: notification), notification.sender)
+        return PreparedNotification { self.emit(line, sender, $0) }
+    }
+
+    private static func line(of notification: NotificationMessage) -> [UInt8] {
+        Envelope.messaging.encode(notification) + [UInt8(ascii: "\n")]
+    }
+
+    private func emit(
+        _ line: [UInt8], _ sender: NotificationSender?,
+        _ completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
+    ) {
         let isTaken = self.state.withLockedValue { state in
             guard state.lines < self.capacity, state.lines == 0 || state.bytes + line.count <= self.capacityBytes else {
                 return false
@@ -61,7 +77,7 @@ public final class LogDriver: NotificationDriver {
             completion(.failure(DriverError(error, mayHaveArrived: false)))
             return
         }
-        notification.sender?.charge(bytes: line.count)
+        sender?.charge(bytes: line.count)
         self.queue.async {
             let result = self.write(line)
             self.state.withLockedValue { state in

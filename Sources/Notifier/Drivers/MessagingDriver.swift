@@ -91,15 +91,29 @@ public final class MessagingDriver: NotificationDriver {
     public func enqueue(
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
-        let body = self.envelope.encode(notification)
-        let length = body.count
-        let message = OutgoingMessage(
-            queue: "\(self.topic).\(notification.priority.rawValue)", body: body,
+        self.enqueue(self.message(of: notification), notification.sender, completion)
+    }
+
+    /// Encodes the notification.
+    public func prepare(_ notification: NotificationMessage) -> PreparedNotification {
+        let (message, sender) = (self.message(of: notification), notification.sender)
+        return PreparedNotification { self.enqueue(message, sender, $0) }
+    }
+
+    private func message(of notification: NotificationMessage) -> OutgoingMessage {
+        OutgoingMessage(
+            queue: "\(self.topic).\(notification.priority.rawValue)", body: self.envelope.encode(notification),
             sender: notification.sender.map { .init(key: $0.key, name: $0.name) })
+    }
+
+    private func enqueue(
+        _ message: OutgoingMessage, _ sender: NotificationSender?,
+        _ completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
+    ) {
         let isTaken = self.publisher.enqueue(message) { [name] result in
             completion(result.mapError { DriverError($0, driver: name) })
         }
-        if isTaken { notification.sender?.charge(bytes: length) }
+        if isTaken { sender?.charge(bytes: message.body.count) }
     }
 
     /// Wakes the publisher's thread.
