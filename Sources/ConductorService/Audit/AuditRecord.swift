@@ -29,6 +29,8 @@ package struct AuditRecord: Sendable, Hashable {
     package var disposition: Disposition
     /// With ``Disposition/duplicate``: how many duplicates of the guest there were since the last line of one, this one among them.
     package var duplicates = 0
+    /// How many of other guests' duplicates no line has counted, because there was no room for those guests.
+    package var duplicatesOfOthers = 0
 
     /// A record of these facts.
     package init(
@@ -60,6 +62,7 @@ extension AuditRecord {
             text += " disposition="
             text += record.disposition.rawValue
             if record.duplicates > 0 { text += " duplicates=\(record.duplicates)" }
+            if record.duplicatesOfOthers > 0 { text += " duplicates_of_others=\(record.duplicatesOfOthers)" }
             text += " event_type="
             text += record.eventType
             text += " guest="

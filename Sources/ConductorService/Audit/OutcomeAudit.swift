@@ -69,12 +69,13 @@ package final class OutcomeAudit: Sendable {
     /// An outcome was answered `duplicate`: its line is written if it is the guest's first one in a minute and there is a place.
     func duplicate(_ makeRecord: @autoclosure () -> AuditRecord, of guest: PeerIdentity) {
         // A place is taken only for a line that is due, and a line without a place is left to the next duplicate.
-        let before = self.duplicates.withLockedValue { duplicates in
+        let line = self.duplicates.withLockedValue { duplicates in
             duplicates.happened(guest, now: self.now()) { self.backlog.withLockedValue { $0.reserve() } }
         }
-        guard let before else { return }
+        guard let line else { return }
         var record = makeRecord()
-        record.duplicates = 1 + before
+        record.duplicates = 1 + line.before
+        record.duplicatesOfOthers = line.beforeOfOthers
         self.append(record)
     }
 

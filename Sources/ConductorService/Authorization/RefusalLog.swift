@@ -16,15 +16,16 @@ struct RefusalLog: Sendable {
 
     /// Writes a line about a refusal that has to do with who the guest is; above debug at most one a minute for each guest,
     /// so that none fills the log.
-    func refused(_ error: RPCError, _ peer: RPCPeer) {
+    func refused(_ error: RPCError, _ peer: RPCPeer, now: NIODeadline = .now()) {
         guard error.code == .notPermitted || error.code == .unauthenticated else { return }
-        let before = self.notices.withLockedValue { $0.happened(peer.identity, now: .now()) }
-        let level: Logger.Level = before == nil ? .debug : .warning
+        let line = self.notices.withLockedValue { $0.happened(peer.identity, now: now) }
+        let level: Logger.Level = line == nil ? .debug : .warning
         guard level >= self.logger.logLevel else { return }
         var metadata: Logger.Metadata = [
             "peer": "\(peer.remoteAddress)", "reason": "\(error.code.reason)", "problem": "\(error.message)",
         ]
-        if let before, before > 0 { metadata["before"] = "\(before)" }
+        if let line, line.before > 0 { metadata["before"] = "\(line.before)" }
+        if let line, line.beforeOfOthers > 0 { metadata["before_of_others"] = "\(line.beforeOfOthers)" }
         if let guest = self.authorization.namedGuest(peer) { metadata["guest"] = "\(guest)" }
         self.logger.log(level: level, "A guest was refused", metadata: metadata)
     }

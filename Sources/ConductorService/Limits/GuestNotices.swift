@@ -9,20 +9,32 @@ struct GuestNotices: Sendable {
     /// How many guests are kept; while so many had a line within the interval, no others have one.
     static let limit = 1024
 
+    /// A line that is due. Its numbers are in no other line.
+    struct Line: Sendable, Hashable {
+        /// How many of the guest's were not logged since the last one that was.
+        var before = 0
+        /// How many of other guests', for which there was no room, were not logged.
+        var beforeOfOthers = 0
+    }
+
     private var guests: [PeerIdentity: (quietUntil: NIODeadline, unlogged: Int)] = [:]
+    private var unloggedOfOthers = 0
 
     /// A guest did it.
     ///
     /// - Parameter hasPlace: whether the log has a place for a line; asked when one is due. What has none is counted.
-    /// - Returns: how many of the guest's were not logged since the last one that was; nil when this one is not logged either.
-    mutating func happened(_ guest: PeerIdentity, now: NIODeadline, hasPlace: () -> Bool = { true }) -> Int? {
+    /// - Returns: what the line says; nil when this one is not logged but counted.
+    mutating func happened(_ guest: PeerIdentity, now: NIODeadline, hasPlace: () -> Bool = { true }) -> Line? {
         if let known = self.guests[guest], now < known.quietUntil {
             self.guests[guest]?.unlogged += 1
             return nil
         }
         if self.guests[guest] == nil, self.guests.count >= Self.limit {
-            self.guests = self.guests.filter { now < $0.value.quietUntil }
-            guard self.guests.count < Self.limit else { return nil }
+            self.makeRoom(now: now)
+            guard self.guests.count < Self.limit else {
+                self.unloggedOfOthers += 1
+                return nil
+            }
         }
         let unlogged = self.guests[guest]?.unlogged ?? 0
         guard hasPlace() else {
@@ -30,6 +42,16 @@ struct GuestNotices: Sendable {
             return nil
         }
         self.guests[guest] = (now + Self.interval, 0)
-        return unlogged
+        defer { self.unloggedOfOthers = 0 }
+        return Line(before: unlogged, beforeOfOthers: self.unloggedOfOthers)
+    }
+
+    /// Drops the guests whose interval is over. What was counted of them is logged with the next line.
+    private mutating func makeRoom(now: NIODeadline) {
+        self.guests = self.guests.filter { guest in
+            guard now >= guest.value.quietUntil else { return true }
+            self.unloggedOfOthers += guest.value.unlogged
+            return false
+        }
     }
 }

@@ -71,6 +71,9 @@ import Testing
         #expect(lines.count == 3 && lines.last == "")
         let duplicate = AuditRecord.lines(of: [self.line(report, .duplicate, duplicates: 7)])
         #expect(duplicate.contains(" disposition=duplicate duplicates=7 event_type="))
+        var withOthers = self.line(report, .duplicate, duplicates: 7)
+        withOthers.duplicatesOfOthers = 3
+        #expect(AuditRecord.lines(of: [withOthers]).contains(" duplicates=7 duplicates_of_others=3 event_type="))
         for (line, disposition) in zip(lines, ["published", "unconfirmed"]) {
             #expect(
                 line.drop { $0 != " " } == """
