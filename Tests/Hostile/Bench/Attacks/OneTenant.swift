@@ -4,19 +4,23 @@ struct OneTenant: Attack {
     static let name = "four-guests-of-one-tenant"
     static let mustHappen = [
         "answered", "refused rate_limited", "refused not_permitted", "large requests", "KiB of endless lines",
-        "KiB of blank lines", "silent",
+        "KiB of blank lines", "silent", "own instance: accepted", "another guest's instance: refused",
     ]
+    static let mustNotHappen = ["another guest's instance: accepted"]
 
     private static let guests = 4
     /// Connections of each guest at a time; limits.connections_per_guest is 8.
     private static let connections = 12
+    /// The id of each report of another guest's instance, and of no other request.
+    private static let foreignID = "2"
 
     func run(_ target: Target) async throws {
         let contexts = try (0..<Self.guests).map { try target.guestOfTenant($0) }
         let lines = (0..<Self.guests).map { number in
             let instance = Target.instanceOfTenant(number)
             return (
-                small: Requests.outcome(id: "1", instance: instance) + Requests.outcome(id: "2", instance: "good-0"),
+                small: Requests.outcome(id: "1", instance: instance)
+                    + Requests.outcome(id: Self.foreignID, instance: "good-0"),
                 large: LargeRequests.line(instance: instance, tenant: Requests.tenant)
             )
         }
@@ -29,7 +33,9 @@ struct OneTenant: Attack {
                 await socket.waitForClose(.seconds(30))
                 return
             }
-            let socket = try await HostileSocket.open(target, tls: contexts[guest], from: guest + 1)
+            let socket = try await HostileSocket.open(target, tls: contexts[guest], from: guest + 1) { line in
+                Self.count(line, target.tally)
+            }
             while socket.isOpen {
                 switch role {
                 case 0, 1: _ = socket.sendIfWritable(lines[guest].small)
@@ -39,6 +45,17 @@ struct OneTenant: Attack {
                 }
                 try await Task.sleep(for: .milliseconds(5))
             }
+        }
+    }
+
+    /// Counts an answer by the request that it is for, and by whether the report was accepted.
+    private static func count(_ line: String, _ tally: Tally) {
+        guard let id = line.firstMatch(of: #/"id":([0-9]+)[,}]/#)?.output.1 else { return }
+        let name = id == Self.foreignID ? "another guest's instance" : "own instance"
+        if line.contains(#""result":"#) {
+            tally.add("\(name): accepted")
+        } else if line.contains(#""reason":"not_permitted""#) {
+            tally.add("\(name): refused")
         }
     }
 }
