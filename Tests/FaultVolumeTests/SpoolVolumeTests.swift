@@ -127,6 +127,24 @@ import Testing
         }
     }
 
+    /// When this process is killed nobody calls `destroy()`, and the keepers' input ends.
+    @Test(.timeLimit(.minutes(2)))
+    func aThinVolumeThatIsNotDestroyedLeavesNoMountNoDeviceAndNoFile() async throws {
+        let directory = FileManager.default.temporaryDirectory.appending(path: "thin-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let volume = try await ThinVolume.make(in: directory)
+        try volume.exhaust()
+        #expect(try traces(of: directory).count == 3)
+        volume.abandon()
+        // The kernel tells nobody when a mount is gone.
+        while try !traces(of: directory).isEmpty
+            || !FileManager.default.contentsOfDirectory(atPath: directory.path).isEmpty
+        {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+    }
+
     @Test(.timeLimit(.minutes(2)))
     func aMachineThatCannotMountSaysSo() async throws {
         let error = await #expect(throws: VolumeError.self) {

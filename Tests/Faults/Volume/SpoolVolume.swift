@@ -144,6 +144,9 @@ package final class SpoolVolume: Sendable {
     /// Somebody who still has a file open here keeps the device until the file is closed.
     package func destroy() async { await self.keeper.cleanUp() }
 
+    /// Leaves all that to the keeper, as the end of this process does.
+    func abandon() { self.keeper.abandon() }
+
     private func mount() async throws {
         try await VolumeCommand.run(
             "mount", "-t", "ext4", "-o", "nosuid,nodev,errors=remount-ro", self.device, self.path)

@@ -5,10 +5,13 @@ import Glibc
 ///
 /// What its filesystem then writes to the disk for the first time is gone: `fsync` fails, once, the system takes what it could not
 /// write for written, and the next `fsync` succeeds.
+///
+/// What is mounted goes away with ``destroy()``, and also when this process ends in any other way: see ``VolumeKeeper``.
 package final class ThinVolume: Sendable {
     /// The volume.
     package let volume: SpoolVolume
     private let storage: String
+    private let keeper: VolumeKeeper
     /// Takes all of the storage that is left.
     private var filler: String { "\(self.storage)/filler" }
 
@@ -19,6 +22,8 @@ package final class ThinVolume: Sendable {
     package static func make(in directory: URL) async throws -> ThinVolume {
         let storage = directory.appending(path: "storage-\(UUID().uuidString.prefix(8))")
         try FileManager.default.createDirectory(at: storage, withIntermediateDirectories: false)
+        // It waits until the volume's own keeper has unmounted what lies in the storage.
+        let keeper = try VolumeKeeper(home: storage.path, image: nil, mountPoint: storage.path)
         do {
             try await VolumeCommand.run("mount", "-t", "tmpfs", "-o", "size=48M", "none", storage.path)
             let volume = try await SpoolVolume.make(in: storage, megabytes: 32)
@@ -29,7 +34,7 @@ package final class ThinVolume: Sendable {
                     // The filesystem's own blocks, its journal's too, get storage now. Those of files yet to come get none.
                     try await VolumeCommand.run("fallocate", "--length", "32M", home.appending(path: "image").path)
                 }
-                let thin = ThinVolume(volume, storage: storage.path)
+                let thin = ThinVolume(volume, storage: storage.path, keeper)
                 try await thin.giveBackFreeBlocks()
                 return thin
             } catch {
@@ -37,8 +42,7 @@ package final class ThinVolume: Sendable {
                 throw error
             }
         } catch {
-            _ = try? await VolumeCommand.run("umount", "--lazy", storage.path)
-            try? FileManager.default.removeItem(at: storage)
+            await keeper.cleanUp()
             throw error
         }
     }
@@ -57,9 +61,10 @@ package final class ThinVolume: Sendable {
         guard count == 1 else { throw VolumeError("\(count) loop devices lie below \(storage), and not one.") }
     }
 
-    private init(_ volume: SpoolVolume, storage: String) {
+    private init(_ volume: SpoolVolume, storage: String, _ keeper: VolumeKeeper) {
         self.volume = volume
         self.storage = storage
+        self.keeper = keeper
     }
 
     /// Blocks of files that were removed have storage no longer. No file of the volume may be open.
@@ -85,7 +90,12 @@ package final class ThinVolume: Sendable {
     /// Removes the volume and its storage, whatever was done before.
     package func destroy() async {
         await self.volume.destroy()
-        _ = try? await VolumeCommand.run("umount", "--lazy", self.storage)
-        try? FileManager.default.removeItem(atPath: self.storage)
+        await self.keeper.cleanUp()
+    }
+
+    /// Leaves that to the keepers, as the end of this process does.
+    package func abandon() {
+        self.keeper.abandon()
+        self.volume.abandon()
     }
 }

@@ -18,19 +18,23 @@ final class VolumeKeeper: Sendable {
             [ $((tenths -= 1)) -gt 0 ] || { umount --lazy "$mount"; break; }
             sleep 0.1
         done
-        for device in $(losetup --associated "$image" --noheadings --output NAME); do losetup --detach "$device"; done
+        [ -z "$image" ] ||
+            for device in $(losetup --associated "$image" --noheadings --output NAME); do losetup --detach "$device"; done
         rm -rf --one-file-system "$home"
         """
 
     /// - Parameters:
     ///   - home: what is removed in the end.
-    ///   - image: its loop devices are freed.
+    ///   - image: its loop devices are freed; nil for a filesystem without an image.
     ///   - mountPoint: is unmounted.
-    init(home: String, image: String, mountPoint: String) throws {
+    init(home: String, image: String?, mountPoint: String) throws {
         // In a session of its own: an interrupt from the keyboard goes to us, not to it.
         self.shell = try TestProcess(
-            "setsid", ["--wait", "sh", "-c", Self.script, "volume-keeper", mountPoint, image, home])
+            "setsid", ["--wait", "sh", "-c", Self.script, "volume-keeper", mountPoint, image ?? "", home])
     }
+
+    /// Begins to clean up, as when this process is gone.
+    func abandon() { self.shell.closeInput() }
 
     /// Cleans up, and returns when it is done. A cancellation does not stop it. A second time it does nothing.
     func cleanUp() async {
