@@ -111,7 +111,7 @@ package final class ConductorServer: Service {
                 self.logger.info("Listening for guests", metadata: ["address": "\(address)"])
             }
         }
-        let release = MemoryRelease(background: background.lines, logger: self.logger).start(on: channel.eventLoop) {
+        let release = MemoryRelease(logger: self.logger).start(on: channel.eventLoop) {
             [gate = self.gate] in gate.counts.open
         }
         defer { release.cancel() }

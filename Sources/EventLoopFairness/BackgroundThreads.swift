@@ -12,6 +12,9 @@ import NIOPosix
 /// There an event loop that is told of a piece of work stops the thread that tells it, and the processor goes to and fro. So, where
 /// work takes little and much of it waits, it is told of several at a time.
 ///
+/// A thread that is stopped keeps the locks that it has, and whoever waits for one waits until the thread goes on. So work takes no lock
+/// that event loops take, but to hand a value on or to copy one.
+///
 /// The queue has no bound of its own. What submits keeps to one piece of work for a connection, and abandons it when the
 /// connection goes: what is abandoned holds nothing, and takes no time when it is its turn.
 package final class BackgroundThreads: BackgroundWork {

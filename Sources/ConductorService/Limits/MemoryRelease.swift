@@ -1,9 +1,9 @@
 import CMemoryTrimming
 import ConductorRPC
-import EventLoopFairness
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
+import NIOPosix
 
 /// Gives memory back to the kernel when many connections have ended; ``MemoryReleaseStateMachine`` decides when.
 ///
@@ -13,13 +13,9 @@ final class MemoryRelease: Sendable {
     private static let interval = TimeAmount.seconds(1)
 
     private let machine = NIOLockedValueBox(MemoryReleaseStateMachine())
-    private let background: any BackgroundWork
     private let logger: Logger
 
-    init(background: any BackgroundWork, logger: Logger) {
-        self.background = background
-        self.logger = logger
-    }
+    init(logger: Logger) { self.logger = logger }
 
     /// Counts the connections again and again.
     ///
@@ -28,8 +24,9 @@ final class MemoryRelease: Sendable {
         eventLoop.scheduleRepeatedTask(initialDelay: Self.interval, delay: Self.interval) { _ in
             let count = connections()
             guard self.machine.withLockedValue({ $0.observed(connections: count, now: eventLoop.now) }) else { return }
-            // It walks through all free memory: not on an event loop.
-            self.background.submit(isContinuation: false) { [logger = self.logger] in
+            // It walks through all free memory: not on an event loop. It locks what it walks through, for all who allocate: on a thread
+            // that gives way to event loops it could be stopped, and they would wait for it.
+            NIOThreadPool.singleton.submit { [logger = self.logger] _ in
                 let isLess = memory_trim() != 0
                 logger.debug(
                     "Released memory of connections that have ended",
