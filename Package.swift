@@ -189,7 +189,7 @@ let package = Package(
             ], swiftSettings: settings),
         .testTarget(
             name: "CommandExecutionTests",
-            dependencies: ["CommandExecution", .systemPackage],
+            dependencies: ["CommandExecution", .nioConcurrencyHelpers, .systemPackage],
             swiftSettings: settings),
         .testTarget(
             name: "EventLoopFairnessTests",

@@ -313,12 +313,25 @@ __attribute__((noreturn)) static void keep_standard_error(int data, int control)
     _exit(0);
 }
 
-int standard_error_keeper_start(int data, int control) {
-    pid_t keeper = fork();
-    if (keeper == 0) {
+int standard_error_keeper_start(int data, int control, pid_t *keeper) {
+    pid_t process = fork();
+    if (process == 0) {
         keep_standard_error(data, control);
     }
-    return keeper > 0 ? 0 : errno;
+    *keeper = process;
+    return process > 0 ? 0 : errno;
+}
+
+void standard_error_keeper_reap(pid_t keeper) {
+    enum { pause = 1000, pauses = 1000 };
+    for (int index = 0; index < pauses; index++) {
+        pid_t ended = waitpid(keeper, NULL, WNOHANG);
+        // The main thread, which reaps all children, may have been first.
+        if (ended == keeper || (ended < 0 && errno == ECHILD)) {
+            return;
+        }
+        usleep(pause);
+    }
 }
 
 static void *pass_through(void *lock) {

@@ -29,6 +29,7 @@ package final class StandardErrorTee: Sendable {
     private let stop: Pipe
     /// Closing it tells the keeper to go on.
     private let keeper: FileDescriptor
+    private let keeperProcess: pid_t
     private let state = NIOLockedValueBox(State())
 
     /// Makes the pipe and the process that reads it last. To be called on the main thread, before there is another.
@@ -39,7 +40,9 @@ package final class StandardErrorTee: Sendable {
         self.readEnd = data.readEnd
         self.writeEnd = data.writeEnd
         self.keeper = keeper.writeEnd
-        try check(standard_error_keeper_start(data.readEnd.rawValue, keeper.readEnd.rawValue))
+        var process: pid_t = 0
+        try check(unsafe standard_error_keeper_start(data.readEnd.rawValue, keeper.readEnd.rawValue, &process))
+        self.keeperProcess = process
         try? keeper.readEnd.close()
     }
 
@@ -68,11 +71,18 @@ package final class StandardErrorTee: Sendable {
         return self.state.withLockedValue { $0.tail }.lines
     }
 
+    /// No command will be run, and this process is about to end: the keeper goes first.
+    package func discard() async {
+        try? self.writeEnd.close()
+        _ = await self.finish()
+    }
+
     /// Waits no longer for a reader of our standard error that does not read.
     package func abandon() { self.end() }
 
     private func read() {
         var turnsLeft: Int?
+        var isAtEnd = false
         while turnsLeft != 0 {
             let (hasBytes, isStopped) = self.wait(isStopped: turnsLeft != nil)
             // A child that goes on writing after the command's end is not waited for.
@@ -82,7 +92,10 @@ package final class StandardErrorTee: Sendable {
                 if turnsLeft != nil { break }
                 continue
             }
-            guard let chunk = self.nextChunk() else { break }
+            guard let chunk = self.nextChunk() else {
+                isAtEnd = true
+                break
+            }
             self.state.withLockedValue { $0.tail.append(chunk) }
             // Our own standard error may be closed; the command's outcome matters more.
             _ = unsafe chunk.withUnsafeBytes { bytes in
@@ -91,8 +104,10 @@ package final class StandardErrorTee: Sendable {
         }
         try? self.readEnd.close()
         try? self.stop.readEnd.close()
-        // The keeper sees the pipe's end at once unless somebody still has it.
+        // The keeper sees the pipe's end at once unless somebody still has it. Then it is reaped here: one that ends after this process
+        // stays a zombie in a container whose first process does not reap.
         try? self.keeper.close()
+        if isAtEnd { standard_error_keeper_reap(self.keeperProcess) }
         self.end()
     }
 

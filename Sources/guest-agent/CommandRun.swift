@@ -1,6 +1,7 @@
 import CommandExecution
 import Foundation
 import GuestAgent
+import NIOConcurrencyHelpers
 import SystemPackage
 
 /// Runs one command as the operation, with our standard input and output, and its standard error passed on.
@@ -11,6 +12,7 @@ final class CommandRun: Sendable {
     private let arguments: [[UInt8]]
     private let supervisor: CommandSupervisor
     private let standardError: StandardErrorTee
+    private let hasRun = NIOLockedValueBox(false)
 
     /// Prepares all that the command will need of this process, so that nothing of it can be missing once the command runs.
     /// To be called on the main thread, before there is another.
@@ -34,6 +36,12 @@ final class CommandRun: Sendable {
     /// The command will not be run: from now on signals are for ``whenToStopWaiting(_:)``.
     func forgo() { self.supervisor.forgo() }
 
+    /// The process ends: nothing that was made for a command which was not run may outlive it.
+    func discard() async {
+        guard !self.hasRun.withLockedValue({ $0 }) else { return }
+        await self.standardError.discard()
+    }
+
     /// Sets what is done at a signal that comes once the command has ended, and not just now.
     func whenToStopWaiting(_ body: @escaping @Sendable () -> Void) {
         self.supervisor.whenToStopWaiting { [standardError] in
@@ -46,6 +54,7 @@ final class CommandRun: Sendable {
     ///
     /// - Throws: ``CommandFailure`` when it did not end with exit status 0.
     func run() async throws(CommandFailure) {
+        self.hasRun.withLockedValue { $0 = true }
         let fields: EndFieldsFile?
         do {
             fields = try EndFieldsFile()

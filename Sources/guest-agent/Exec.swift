@@ -52,12 +52,14 @@ struct Exec: ParsableCommand {
             throw GuestAgentExit.temporary
         }
         Task {
+            let end: any Error
             do {
-                let status = try await self.execute(run)
-                throw ExitCode(status)
+                end = ExitCode(try await self.execute(run))
             } catch {
-                GuestAgentProgram.exit(withError: error)
+                end = error
             }
+            await run.discard()
+            GuestAgentProgram.exit(withError: end)
         }
         run.supervise()
     }
@@ -117,7 +119,8 @@ struct Exec: ParsableCommand {
         }
         let waiting = try? await spool.counts().waiting
         try? await spool.close()
-        self.tell(watch, waiting: waiting ?? 0, path)
+        let claimed = await self.reasonOfClaim(watch, path)
+        self.tell(watch, waiting: waiting ?? 0, claimed: claimed, path)
         return status
     }
 
@@ -142,8 +145,17 @@ struct Exec: ParsableCommand {
         }
     }
 
+    /// Why the outcome was set aside without a conductor's answer; nil when it was not. The spool does so when the certificate names
+    /// another guest from then on.
+    private func reasonOfClaim(_ watch: OutcomeWatch, _ path: String) async -> String? {
+        guard watch.fate == .waiting, let messageID = watch.messageID,
+            let outcome = try? await SpoolInspection(path).outcome(messageID), outcome.state == .setAside
+        else { return nil }
+        return outcome.reason ?? ""
+    }
+
     /// Says what became of the outcome, unless a conductor has it.
-    private func tell(_ watch: OutcomeWatch, waiting: Int, _ path: String) {
+    private func tell(_ watch: OutcomeWatch, waiting: Int, claimed: String?, _ path: String) {
         let name = "message \(watch.messageID?.description ?? "")"
         let flush = self.settings.command("flush")
         let remedy = "`\(flush)` or the next exec delivers"
@@ -153,6 +165,12 @@ struct Exec: ParsableCommand {
         case .delivered:
             GuestAgentExit.say(
                 "\(SpoolText.count(waiting, "earlier outcome")) in \(path) not delivered yet; \(remedy) more.")
+        case .waiting where claimed != nil:
+            GuestAgentExit.say(
+                """
+                The outcome was NOT delivered, and no flush delivers it: it is set aside in \(path), \(name): \
+                \(SpoolText.oneLine(claimed ?? ""))
+                """)
         case .waiting:
             GuestAgentExit.say(
                 "The outcome was NOT delivered: no conductor took it in time. It is kept in \(path), \(name); \(remedy) it."

@@ -3,6 +3,7 @@ import CommandExecution
 import Foundation
 import GuestAgent
 import Logging
+import NIOConcurrencyHelpers
 import ProgramStreams
 import SecureFiles
 import ServiceLifecycle
@@ -14,7 +15,7 @@ struct Flush: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Delivers all that waits in this guest, also of commands that were interrupted.",
         discussion: """
-            A spool that a running agent uses is left to it, and named. The exit status is 0 when nothing waits any more \
+            A few spools are delivered at once, and share the time. A spool that a running agent uses is left to it, and named. The exit status is 0 when nothing waits any more \
             in the others, 75 when something still does after the timeout, 71 when nothing was tried because the system has \
             no thread or descriptor left. A signal ends the wait.
             """)
@@ -72,7 +73,8 @@ struct Flush: AsyncParsableCommand {
     }
 }
 
-/// Delivers what waits in spools, all at once: what one conductor does not take of one spool must not hold up another.
+/// Delivers what waits in spools, a few at once and each in a share of the time: what a conductor does not take of one spool must
+/// not hold up another.
 struct SpoolFlush {
     /// What became of it.
     struct Result {
@@ -110,36 +112,62 @@ struct SpoolFlush {
 
     /// - Parameter paths: the spools' directories.
     func flush(_ paths: [String]) async -> Result {
-        await withTaskGroup(of: Result.self) { group in
-            for path in paths { group.addTask { await self.flush(path) } }
-            var sum = Result()
-            for await result in group {
-                sum.delivered += result.delivered
-                sum.setAside += result.setAside
-                sum.waiting += result.waiting
-                sum.unopened += result.unopened
-                sum.isDone = sum.isDone && result.isDone
-                sum.sentences += result.sentences
-            }
-            sum.sentences.sort()
-            return sum
+        let end = ContinuousClock.now + self.timeout
+        let looks = await FlushTurns.each(paths) { await self.look($0) }
+        let left = looks.filter { $0.result == nil }
+        let turns = NIOLockedValueBox(FlushTurns(count: left.count, end: end))
+        let results = await FlushTurns.each(left) { look in
+            let time = turns.withLockedValue { $0.next(now: .now) }
+            return await self.flush(look.path, waiting: look.waiting, time)
         }
+        var sum = Result()
+        for result in looks.compactMap(\.result) + results {
+            sum.delivered += result.delivered
+            sum.setAside += result.setAside
+            sum.waiting += result.waiting
+            sum.unopened += result.unopened
+            sum.isDone = sum.isDone && result.isDone
+            sum.sentences += result.sentences
+        }
+        sum.sentences.sort()
+        return sum
     }
 
-    private func flush(_ path: String) async -> Result {
+    /// A spool before it is opened, and what becomes of it if it is not.
+    private struct Look {
+        let path: String
+        var waiting = 0
+        var result: Result?
+    }
+
+    private func look(_ path: String) async -> Look {
+        var look = Look(path: path)
+        // A spool that cannot be looked at is opened all the same: the agent's way of opening it may mend it.
+        guard let found = try? await SpoolInspection(path).overview() else { return look }
+        look.waiting = found.counts.waiting
+        if case .process(let process) = found.holder {
+            var result = Result()
+            result.sentences.append(Self.isHeld(path, "process \(process) delivers", found))
+            look.result = result
+        } else if found.counts.waiting == 0, found.counts.running == 0 {
+            look.result = Result()
+        }
+        return look
+    }
+
+    /// - Parameter waiting: how many outcomes were seen to wait.
+    private func flush(_ path: String, waiting: Int, _ time: Duration) async -> Result {
         var result = Result()
+        // A signal has ended the wait before this spool's turn.
+        guard !Task.isCancelled else {
+            (result.waiting, result.isDone) = (waiting, false)
+            return result
+        }
         do {
-            // A spool that cannot be looked at is opened all the same: the agent's way of opening it may mend it.
-            let found = try? await SpoolInspection(path).overview()
-            if let found, case .process(let process) = found.holder {
-                result.sentences.append(Self.isHeld(path, "process \(process) delivers", found))
-                return result
-            }
-            if let found, found.counts.waiting == 0, found.counts.running == 0 { return result }
             let spool = try await Spool.open(path, configuration: .init(self.settings), logger: self.logger)
             do {
                 let before = try await spool.counts()
-                try await self.deliver(spool, path, &result)
+                try await self.deliver(spool, path, time)
                 let after = try await spool.counts()
                 result.delivered = after.delivered - before.delivered
                 result.setAside = spool.setAsideWhenOpened + after.setAside - before.setAside
@@ -165,15 +193,15 @@ struct SpoolFlush {
         return "\(path) is in use\(waiting): \(holder) itself."
     }
 
-    private func deliver(_ spool: Spool, _ path: String, _ result: inout Result) async throws {
-        let agent = try GuestAgent(self.settings, drainTimeout: self.timeout, outbox: spool, logger: self.logger)
+    private func deliver(_ spool: Spool, _ path: String, _ time: Duration) async throws {
+        let agent = try GuestAgent(self.settings, drainTimeout: time, outbox: spool, logger: self.logger)
         let services = ServiceGroup(
             configuration: .init(
                 services: [.init(service: agent)], logger: Logger(label: "services") { _ in SwiftLogNoOpLogHandler() }))
         // Remembered: it delivers what is there, and ends.
         await services.triggerGracefulShutdown()
         do {
-            try await self.notice.during(agent, place: path, timeout: self.timeout) { try await services.run() }
+            try await self.notice.during(agent, place: path, timeout: time) { try await services.run() }
         } catch is CancellationError {
             // A signal ended the wait; what waits is counted.
         }

@@ -73,9 +73,12 @@ struct FailedSyncTests {
             let spool = try await self.open(directory)
             let origin = try await killed.read { try String.fetchOne($0, sql: "SELECT boot_id FROM origin") }
             #expect(origin == "an earlier start", "the disk has not lost what was to be recorded")
+            // For the next agent, should this one be killed now.
+            #expect(fileText("\(directory)/agent.lock")?.hasSuffix("\ndoubt\n") == true)
             try thin.replenish()
             let report = try await self.begin(spool)
             try await spool.finish(report)
+            #expect(fileText("\(directory)/agent.lock")?.contains("doubt") == false)
             let ids = try await self.idsAfterPowerCut(thin, directory) {
                 try? await spool.close()
                 try? killed.close()

@@ -1,4 +1,6 @@
 import Foundation
+import GRDB
+import Notifications
 import Testing
 
 @testable import GuestSpool
@@ -18,6 +20,61 @@ import Testing
             #expect((SpoolFile.logStep...SpoolFile.logStep + (1 << 20)).contains(longest), "\(longest)")
             #expect(SpoolDirectory.size(fixture.file) ?? 0 > 20 << 20)
             try await spool.close()
+        }
+    }
+
+    /// A connection that reads the log from now on, and goes on doing so.
+    private func reader(_ fixture: SpoolFixture) async throws -> DatabaseQueue {
+        var settings = GRDB.Configuration()
+        settings.allowsUnsafeTransactions = true
+        let reader = try DatabaseQueue(path: fixture.file, configuration: settings)
+        try await reader.writeWithoutTransaction { db in
+            try db.execute(sql: "PRAGMA wal_autocheckpoint = 0; UPDATE tally SET refused = 7; BEGIN")
+            _ = try Row.fetchAll(db, sql: "SELECT * FROM tally")
+        }
+        return reader
+    }
+
+    @Test("A process that goes on reading the log of an agent that was killed keeps no operation from beginning")
+    func readerThatStays() async throws {
+        try await SpoolFixture.with { fixture in
+            let first = try await fixture.open()
+            let interrupted = try await fixture.begin(first)
+            try await first.close()
+            let reader = try await self.reader(fixture)
+            try #require(SpoolDirectory.size("\(fixture.file)-wal") ?? 0 > 0)
+            let spool = try await fixture.open()
+            #expect(!spool.store.takeover.isInDoubt)
+            let id = try await fixture.run(spool).messageID
+            #expect(try await fixture.messageIDs(spool) == [interrupted, id])
+            try reader.close()
+            try await spool.close()
+            let again = try await fixture.open()
+            #expect(try await fixture.messageIDs(again) == [interrupted, id])
+            #expect(try await again.counts().refused == 7)
+            try await again.close()
+        }
+    }
+
+    @Test("A log that an agent has marked after a failed fsync is in doubt for the next agent until it is checkpointed")
+    func markedLog() async throws {
+        try await SpoolFixture.with { fixture in
+            let first = try await fixture.open()
+            first.writer.doubt()
+            let directory = SpoolDirectory(path: fixture.directory)
+            let text = try String(contentsOfFile: directory.lockFile, encoding: .utf8)
+            #expect(text == "\(getpid())\ndoubt\n")
+            try await first.close()
+            let reader = try await self.reader(fixture)
+            let second = try await fixture.open()
+            #expect(second.store.takeover.isInDoubt)
+            #expect(try String(contentsOfFile: directory.lockFile, encoding: .utf8) == text)
+            try await second.close()
+            try reader.close()
+            let third = try await fixture.open()
+            let id = try await fixture.run(third).messageID
+            #expect(try await fixture.messageIDs(third) == [id])
+            try await third.close()
         }
     }
 }

@@ -47,6 +47,32 @@ struct CopiedSpoolTests {
         }
     }
 
+    @Test(
+        "An outcome that waited when the certificate came to name another guest is printed as set aside, not as kept for a flush"
+    )
+    func claimedWhileWaiting() async throws {
+        try await RelayFixture.with { relay in
+            let made = try await Program.conductor.run([
+                "certificates", "guest", "guest-2", "--tenant", "tenant-1", "--directory", relay.path("tls"),
+            ])
+            try #require(made.status == .exited(0), "\(made.errorText)")
+            let port = try ReservedPort()
+            let end = try await relay.exec(["true"], ports: [port.number], drainTimeout: 60) { agent in
+                try await agent.standardError.line(containing: "Waiting for a conductor")
+                for ending in ["key", "pem"] {
+                    let other = try Data(contentsOf: URL(filePath: relay.path("tls/guest-guest-2.\(ending)")))
+                    try other.write(to: URL(filePath: relay.path("tls/guest-guest-1.\(ending)")))
+                }
+                try await agent.standardError.line(containing: "its outcomes are set aside")
+                try agent.send(.terminate)
+            }
+            #expect(end.status == .exited(0), "\(end.errorText)")
+            let last = try #require(end.standardError.last)
+            #expect(last.contains("NOT delivered, and no flush delivers it: it is set aside in"), "\(end.errorText)")
+            #expect(last.contains("of another guest, guest-1"), "\(last)")
+        }
+    }
+
     @Test("An operation that ended after its spool's snapshot was taken is not reported as interrupted")
     func restoredSnapshot() async throws {
         try await RelayFixture.with { relay in

@@ -52,7 +52,10 @@ extension SpoolFile {
         } catch  where SpoolFailure(error) != .damage {
             // A disk that is full must not keep from delivery what makes room on it. No operation begins before it is recorded.
             takeover.unrecordedOrigin = origin
-            if SpoolFailure.leavesDoubt(error) { takeover.isInDoubt = true }
+            if SpoolFailure.leavesDoubt(error) {
+                takeover.isInDoubt = true
+                LogDoubt.set(true, self.directory)
+            }
         }
         takeover.lastSequence = try self.database.writeWithoutTransaction { try Self.lastSequence($0) }
         return takeover

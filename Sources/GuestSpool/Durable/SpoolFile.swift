@@ -7,7 +7,7 @@ import SecureFiles
 final class SpoolFile: Sendable {
     let directory: SpoolDirectory
     let database: DatabasePool
-    /// Why what another agent left in the log could not be checkpointed; nil when it was.
+    /// Why it is not known whether the disk has what another agent left in the log; nil when it has.
     let inheritedDoubt: (any Error)?
     /// Rows that are looked at when the file is opened, at either end of what waits: the time it takes to open a spool
     /// must not grow with what lies in it.
@@ -28,7 +28,7 @@ final class SpoolFile: Sendable {
         let hasLog = try opened.size(of: "\(SpoolDirectory.file)-wal") ?? 0 > 0
         let database = try DatabasePool(path: directory.file, configuration: Self.settings())
         self.database = database
-        self.inheritedDoubt = hasLog ? try Self.checkpointInheritedLog(database) : nil
+        self.inheritedDoubt = hasLog ? try Self.settleInheritedLog(database, directory) : nil
         // What follows a log that the disk does not take is as good as not written.
         if let doubt = self.inheritedDoubt, SpoolFailure.leavesDoubt(doubt),
             try !database.read({ try SpoolSchema.migrator.hasCompletedMigrations($0) })
@@ -44,21 +44,6 @@ final class SpoolFile: Sendable {
             }
             _ = try Row.fetchAll(db, sql: "SELECT * FROM running LIMIT \(Self.sample)")
             _ = try Row.fetchAll(db, sql: "SELECT * FROM set_aside LIMIT \(Self.sample)")
-        }
-    }
-
-    /// Checkpoints what another agent left in the log, before anything is added to it: whether its last `fsync` failed is not known,
-    /// and after one that failed the system may report success for what it has dropped.
-    ///
-    /// - Returns: why the disk does not take it, or that another process reads the log; then the writer does it before its first
-    ///   commit.
-    /// - Throws: damage only.
-    private static func checkpointInheritedLog(_ database: DatabasePool) throws -> (any Error)? {
-        do {
-            _ = try database.writeWithoutTransaction { try $0.checkpoint(.truncate) }
-            return nil
-        } catch  where SpoolFailure(error) != .damage {
-            return error
         }
     }
 

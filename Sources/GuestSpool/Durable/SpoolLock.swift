@@ -34,10 +34,8 @@ final class SpoolLock: Sendable {
             throw OutboxError(
                 .inUse, "Another agent\(process) uses the spool \(directory.path); stop it, or give this one its own.")
         }
-        let line = Array("\(getpid())\n".utf8)
         // Only for people to read; the lock holds without it.
-        _ = ftruncate(held.file.descriptor, 0)
-        _ = unsafe pwrite(held.file.descriptor, line, line.count, 0)
+        LogDoubt.write(held.file, process: getpid(), isMarked: LogDoubt.isMarked(held.file))
         self.held = NIOLockedValueBox(held)
     }
 

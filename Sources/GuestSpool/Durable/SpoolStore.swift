@@ -58,6 +58,7 @@ final class SpoolStore: Sendable {
             Self.log(takeover, directory, logger)
         } catch {
             try? opened?.close()
+            if SpoolFailure.leavesDoubt(error) { LogDoubt.set(true, directory) }
             throw SpoolFailure.error(error, directory)
         }
     }

@@ -23,12 +23,16 @@ extension SpoolWriter {
     }
 
     /// After a failed fsync the system may drop what it could not write, and report success the next time.
-    func doubt() { self.state.withLockedValue { $0.isInDoubt = true } }
+    func doubt() {
+        self.state.withLockedValue { $0.isInDoubt = true }
+        LogDoubt.set(true, self.store.directory)
+    }
 
     /// Before anything is committed: what the system still has of the log goes into the database file, and the log begins again.
     func settleDoubt(_ db: Database) throws {
         guard self.state.withLockedValue({ $0.isInDoubt }) else { return }
         try db.checkpoint(.truncate)
         self.state.withLockedValue { $0.isInDoubt = false }
+        LogDoubt.set(false, self.store.directory)
     }
 }

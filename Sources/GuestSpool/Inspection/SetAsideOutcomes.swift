@@ -81,6 +81,7 @@ package struct SetAsideOutcomes: Sendable {
                     return try Self.change(change, sequences, db, directory)
                 }
             } catch {
+                if SpoolFailure.leavesDoubt(error) { LogDoubt.set(true, directory) }
                 throw SpoolReader.error(error, directory)
             }
         }

@@ -1,0 +1,38 @@
+import Foundation
+import Subprocess
+import Testing
+
+@Suite("guest-agent exec: what it leaves behind", .timeLimit(.minutes(2)))
+struct GuestAgentOrphansTests {
+    /// Adopts what the program that it runs leaves behind, as a container's first process, and prints how many processes those were.
+    private static let adopter = #"""
+        # Adopts what the program that it runs leaves behind, as a container's first process, and prints how many processes those were.
+        import ctypes, os, sys
+
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+        program = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ)
+        left = 0
+        while True:
+            try:
+                process, status = os.wait()
+            except ChildProcessError:
+                break
+            left += process != program
+        print("left", left)
+
+        """#
+
+    @Test("The process that keeps standard error has ended before exec, whether the command was run or not")
+    func keeper() async throws {
+        try await RelayFixture.with { relay in
+            let adopter = try relay.write(Self.adopter, to: "adopter.py")
+            let context = try relay.contextFile()
+            for file in [try relay.guestFile(ports: ["1"], drainTimeout: 0.1), relay.path("missing.yaml")] {
+                let end = try await Program("python3").run([
+                    adopter, Program.guestAgent.path, "exec", "--config", file, "--context", context, "--", "true",
+                ])
+                #expect(end.status == .exited(0) && end.standardOutput == ["left 0"], "\(end.errorText)")
+            }
+        }
+    }
+}
