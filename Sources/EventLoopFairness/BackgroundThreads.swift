@@ -13,7 +13,9 @@ import NIOPosix
 /// work takes little and much of it waits, it is told of several at a time.
 ///
 /// A thread that is stopped keeps the locks that it has, and whoever waits for one waits until the thread goes on. So work takes no lock
-/// that event loops take, but to hand a value on or to copy one.
+/// that event loops take, but to hand a value on or to copy one. (A revocation list whose authority a peer brings along is the
+/// exception: its signature is verified behind a lock, once.) Nor does work submit to Dispatch, or log: a thread that is started for
+/// that would inherit the low priority.
 ///
 /// The queue has no bound of its own. What submits keeps to one piece of work for a connection, and abandons it when the
 /// connection goes: what is abandoned holds nothing, and takes no time when it is its turn.
