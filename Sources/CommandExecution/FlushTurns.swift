@@ -2,7 +2,7 @@
 /// may allow few (``ThreadDemand``).
 package struct FlushTurns: Sendable {
     /// Spools that are looked at, or delivered, at once.
-    package static let atOnce = 4
+    package static let atOnce = 2
 
     private let end: ContinuousClock.Instant
     private var rest: Int
