@@ -7,6 +7,11 @@ extension TLSHandler {
     static let truncatedError = TLSError(
         .truncated, "the connection ended without TLS close_notify; the peer died, or something between cut it off")
 
+    /// Whether the peer has sent more since this side said close_notify than is read while its own is awaited.
+    var readsTooMuchToClose: Bool {
+        self.state == .closing && self.engine.recordsRead - self.recordsBeforeClose >= Self.maximumClosingRecords
+    }
+
     var endOfHandshake: TLSError {
         if !self.engine.looksLikeTLS { return self.engine.notTLS }
         return TLSError(.handshakeFailed, "the peer closed the connection during the TLS handshake")
@@ -32,6 +37,7 @@ extension TLSHandler {
             self.encryptMarkedWrites(context: context)
             guard self.state == .active else { return }
             self.state = .closing
+            self.recordsBeforeClose = self.engine.recordsRead
             self.scheduleDeadline(context: context, in: self.shutdownTimeout)
             self.sayCloseNotify(context: context)
             // With autoRead off the answer would never be seen.

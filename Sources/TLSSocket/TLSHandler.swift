@@ -11,8 +11,8 @@ import NIOTLS
 ///
 /// - Writes before the handshake has completed are kept, up to ``maximumEarlyBytes``; past that the write fails and the
 ///   connection is closed.
-/// - `close(mode: .all)` flushes, says close_notify, and waits for the peer's answer up to the shutdown timeout; what
-///   arrives meanwhile is still delivered. Half-closure is not supported.
+/// - `close(mode: .all)` flushes, says close_notify, and waits for the peer's answer up to the shutdown timeout, or
+///   ``maximumClosingRecords``; what arrives meanwhile is still delivered. Half-closure is not supported.
 /// - The end of the connection without close_notify is `.truncated`, unless this side has begun to close.
 /// - The steps of a handshake that a peer's bytes call for are taken in the background, where the handler is given one: each
 ///   costs as much as many a request, and strangers may ask for them.
@@ -28,6 +28,9 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     /// How many bytes may be written before the handshake has completed: 1 MiB. Each write counts for 64 bytes at least.
     package static let maximumEarlyBytes = 1 << 20
+
+    /// How many records are read while the peer's close_notify is awaited: more than a decent peer has on their way.
+    package static let maximumClosingRecords: UInt64 = 4096
 
     enum State {
         /// Waiting for the channel to become active.
@@ -78,6 +81,8 @@ package final class TLSHandler: ChannelDuplexHandler {
     /// Of the handshake or of the shutdown; there is never more than one.
     var deadline: Scheduled<Void>?
     var closePromise: EventLoopPromise<Void>?
+    /// How many records with plaintext had come when this side said close_notify.
+    var recordsBeforeClose: UInt64 = 0
     private var deliveredPlaintext = false
     /// Somebody above has asked for data and has not got any yet.
     private var readWanted = false
@@ -255,7 +260,7 @@ package final class TLSHandler: ChannelDuplexHandler {
         guard self.state == .active || self.state == .closing else { return }
         var plaintext = ByteBuffer()
         var outcome = self.engine.read(into: &plaintext)
-        while case .bytes = outcome {
+        while case .bytes = outcome, !self.readsTooMuchToClose {
             outcome = self.engine.read(into: &plaintext)
         }
         // An answer to a key update, for example.
@@ -267,7 +272,11 @@ package final class TLSHandler: ChannelDuplexHandler {
         }
         switch outcome {
         case .bytes, .incomplete:
-            break
+            // What else the peer has sent lies in the system's buffers, tens of MiB of it perhaps: its work would be this side's.
+            guard self.readsTooMuchToClose else { break }
+            self.completeDelivery(context: context)
+            self.state = .finishing
+            self.finish(context: context)
         case .closed:
             self.completeDelivery(context: context)
             self.peerClosed(context: context)

@@ -64,6 +64,21 @@ struct TLSHandlerClosingTests {
         #expect(self.pair.clientLog.events == ["read 6", "readComplete", "inactive"])
     }
 
+    @Test("A peer that goes on sending small records is not read for as long as a close may take")
+    func smallRecordsWhileClosing() throws {
+        try self.pair.establish()
+        let sent = 2 * Int(TLSHandler.maximumClosingRecords)
+        for _ in 0..<sent { self.pair.client.writeAndFlush(ByteBuffer(string: "x"), promise: nil) }
+        let closed = self.outcome(of: self.pair.server.close())
+        #expect(try ChannelPair.carry(self.pair.client, self.pair.server))
+        #expect(closed.texts == ["success"])
+        #expect(!self.pair.server.isActive)
+        let read = self.pair.serverLog.events.compactMap { event in
+            event.hasPrefix("read ") ? Int(event.dropFirst(5)) : nil
+        }
+        #expect(read.reduce(0, +) == Int(TLSHandler.maximumClosingRecords))
+    }
+
     @Test func aSilentPeerDelaysTheCloseUntilTheTimeout() throws {
         try self.pair.establish()
         let closed = self.outcome(of: self.pair.client.close())
