@@ -221,20 +221,7 @@ struct SpoolClaimTests {
                 spool.setGuest(self.other)
                 #expect(try await fixture.messageIDs(spool).count == 1200)
                 if isCrash {
-                    try spool.store.writing.sync {
-                        try spool.store.write { db in
-                            let last = try SpoolFile.lastSequence(db)
-                            try db.execute(
-                                sql: """
-                                    CREATE TRIGGER refuse BEFORE INSERT ON set_aside WHEN NEW.sequence = \(last)
-                                    BEGIN SELECT RAISE(ABORT, 'no'); END
-                                    """)
-                        }
-                    }
-                    spool.setGuest(self.own)
-                    await #expect(throws: OutboxError.self) { try await spool.entries(after: 0, limit: 1) }
-                    try await spool.close()
-                    try fixture.change("DROP TRIGGER refuse")
+                    try await self.failClaim(spool, fixture)
                     // Nobody has the spool, and what waits in it is not the claim's yet.
                     await #expect(throws: OutboxError.self) { _ = try await outcomes.retryAll([1]) }
                 } else {
@@ -256,6 +243,72 @@ struct SpoolClaimTests {
                 #expect(try await again.counts().isBalanced)
                 try await again.close()
             }
+        }
+    }
+
+    /// Has a claim fail once it has set aside all but the last outcome.
+    private func failClaim(_ spool: Spool, _ fixture: SpoolFixture) async throws {
+        try spool.store.writing.sync {
+            try spool.store.write { db in
+                let last = try SpoolFile.lastSequence(db)
+                try db.execute(
+                    sql: """
+                        CREATE TRIGGER refuse BEFORE INSERT ON set_aside WHEN NEW.sequence = \(last)
+                        BEGIN SELECT RAISE(ABORT, 'no'); END
+                        """)
+            }
+        }
+        spool.setGuest(self.own)
+        await #expect(throws: OutboxError.self) { try await spool.entries(after: 0, limit: 1) }
+        try await spool.close()
+        try fixture.change("DROP TRIGGER refuse")
+    }
+
+    @Test("A certificate that is put back has nothing lost to a claim, also where its origin was not on the disk")
+    func putBackUnrecorded() async throws {
+        try await SpoolFixture.with { fixture in
+            try await self.leave(fixture, 1200)
+            let spool = try await fixture.open()
+            let origin = try spool.store.writing.sync { try spool.store.write { try SpoolOrigin($0) } }
+            spool.writer.state.withLockedValue { $0.origin = origin }
+            try await self.standstill(spool, afterTurns: 2) {
+                spool.setGuest(["instance-2"])
+            } _: {
+                spool.setGuest(["instance-1"])
+            }
+            #expect(try await fixture.messageIDs(spool).count == 700)
+            let aside = try await self.setAside(fixture)
+            #expect(try await SetAsideOutcomes(fixture.directory).retry(aside.filter { $0 > 1 }) == 500)
+            #expect(try await fixture.messageIDs(spool).count == 1200)
+            try await spool.close()
+        }
+    }
+
+    @Test("What a claim that failed has set aside can be retried, also where the next agent's disk was full")
+    func putBackOnAFullDisk() async throws {
+        try await SpoolFixture.with { fixture in
+            try await self.leave(fixture, 1200)
+            try await self.failClaim(try await fixture.open(), fixture)
+            try fixture.change(
+                """
+                CREATE TRIGGER refuse BEFORE INSERT ON origin WHEN NEW.is_claimed = 0
+                BEGIN SELECT RAISE(ABORT, 'no'); END
+                """)
+            let spool = try await fixture.open()
+            spool.setGuest(self.other)
+            let waiting = try await fixture.messageIDs(spool).count
+            #expect((1..<1200).contains(waiting))
+            try spool.store.writing.sync { try spool.store.write { try $0.execute(sql: "DROP TRIGGER refuse") } }
+            try await fixture.run(spool)
+            try await spool.close()
+            let again = try await fixture.open()
+            again.setGuest(self.other)
+            #expect(try await fixture.messageIDs(again).count == waiting + 1)
+            let aside = try await self.setAside(fixture)
+            let retried = try await SetAsideOutcomes(fixture.directory).retry(aside.filter { $0 > 1 })
+            #expect(retried == 1200 - waiting)
+            #expect(try await fixture.messageIDs(again).count == 1201)
+            try await again.close()
         }
     }
 

@@ -72,9 +72,24 @@ import Testing
             try await second.close()
             try reader.close()
             let third = try await fixture.open()
+            #expect(try String(contentsOfFile: directory.lockFile, encoding: .utf8) == "\(getpid())\n")
             let id = try await fixture.run(third).messageID
             #expect(try await fixture.messageIDs(third) == [id])
             try await third.close()
+        }
+    }
+
+    @Test("An agent that ends in order leaves no log in doubt")
+    func markIsTakenAway() async throws {
+        try await SpoolFixture.with { fixture in
+            let first = try await fixture.open()
+            first.writer.doubt()
+            try await first.close()
+            #expect(SpoolDirectory.size("\(fixture.file)-wal") ?? 0 == 0)
+            let second = try await fixture.open()
+            let text = try String(contentsOfFile: SpoolDirectory(path: fixture.directory).lockFile, encoding: .utf8)
+            #expect(text == "\(getpid())\n")
+            try await second.close()
         }
     }
 }

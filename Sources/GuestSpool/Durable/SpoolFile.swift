@@ -28,7 +28,13 @@ final class SpoolFile: Sendable {
         let hasLog = try opened.size(of: "\(SpoolDirectory.file)-wal") ?? 0 > 0
         let database = try DatabasePool(path: directory.file, configuration: Self.settings())
         self.database = database
-        self.inheritedDoubt = hasLog ? try Self.settleInheritedLog(database, directory) : nil
+        if hasLog {
+            self.inheritedDoubt = try Self.settleInheritedLog(database, directory)
+        } else {
+            // A log is removed only once the database has all of it.
+            LogDoubt.set(false, directory)
+            self.inheritedDoubt = nil
+        }
         // What follows a log that the disk does not take is as good as not written.
         if let doubt = self.inheritedDoubt, SpoolFailure.leavesDoubt(doubt),
             try !database.read({ try SpoolSchema.migrator.hasCompletedMigrations($0) })

@@ -160,6 +160,7 @@ extension SpoolWriter {
                 return try self.record(claim, &progress)
             }
             let last = try self.change { try SpoolFile.beginClaim(origin, $0) }
+            self.state.withLockedValue { $0.origin = nil }
             // Of an agent that has had another certificate so far, all that waits is of the guest which that one named. Else it is what
             // was there when the spool was opened, and what was retried since.
             let (hasClaimed, hasFinished) = self.state.withLockedValue { ($0.hasClaimed, $0.hasFinished) }
@@ -196,7 +197,8 @@ extension SpoolWriter {
     private func record(_ claim: SpoolClaim, _ progress: inout SpoolClaim.Progress) throws -> Bool {
         guard let name = claim.names.first else { return false }
         var origin = try self.recordedOrigin()
-        let isRecorded = origin.guest == name && !origin.isBeingClaimed
+        let wasBeingClaimed = origin.isBeingClaimed
+        let isRecorded = origin.guest == name && !wasBeingClaimed
         if isRecorded, self.state.withLockedValue({ $0.origin == nil }) { return false }
         origin.guest = name
         var refusal: (any Error)?
@@ -216,7 +218,9 @@ extension SpoolWriter {
             try self.change { [origin] in try SpoolFile.record(origin, $0) }
             self.state.withLockedValue { $0.origin = nil }
         } catch  where progress.other == nil && SpoolFailure(error) != .damage {
-            // A disk that is full keeps nothing of this guest's from delivery; the first operation that begins records it.
+            // A disk that is full keeps nothing of this guest's from delivery; the first operation that begins records it. What another
+            // claim has left is for the next one.
+            origin.isBeingClaimed = wasBeingClaimed
             self.state.withLockedValue { $0.origin = origin }
             return false
         }

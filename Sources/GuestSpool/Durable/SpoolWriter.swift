@@ -146,12 +146,14 @@ final class SpoolWriter: Sendable {
             state.beginning.bytes + change.size <= self.configuration.maximumBytes
         else {
             state.refusals += 1
+            let cause =
+                state.pending.isHolding
+                ? "another guest's outcomes are set aside first" : "the disk is slow or stands still"
             return OutboxError(
                 .full,
                 """
-                \(state.beginning.count) operations wait for the spool's disk to begin, as many as maximumCount \
-                (\(self.configuration.maximumCount)) and maximumBytes (\(self.configuration.maximumBytes)) let; the disk \
-                is slow or stands still.
+                \(state.beginning.count) operations wait for the spool to begin, as many as maximumCount \
+                (\(self.configuration.maximumCount)) and maximumBytes (\(self.configuration.maximumBytes)) let; \(cause).
                 """)
         }
         state.beginning.count += 1
