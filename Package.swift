@@ -307,7 +307,7 @@ let package = Package(
             dependencies: [
                 "BrokerTesting", "conductor", "guest-agent", "Notifications", "Notifier", "ProcessTesting",
                 "SecureFiles",
-                .logging, .nioConcurrencyHelpers, .subprocess, .systemPackage,
+                .grdb, .logging, .nioConcurrencyHelpers, .subprocess, .systemPackage,
             ], swiftSettings: settings),
         // A disk that fails as disks do, for the bench and for tests.
         .target(

@@ -110,6 +110,9 @@ public final class GuestAgent: Service {
     /// Why nothing is delivered at the moment, and where, in half a sentence; nil when nothing is known to be in the way.
     package var obstacle: String? { self.delivery.obstacle }
 
+    /// The conductor that took outcomes last; nil before one did.
+    package var lastUsefulConductor: ConductorAddress? { self.delivery.lastUsefulConductor }
+
     /// What the outbox has seen.
     public func counts() async throws -> OutboxCounts { try await self.outbox.counts() }
 

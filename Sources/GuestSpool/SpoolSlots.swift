@@ -31,7 +31,10 @@ public struct SpoolSlots: Sendable {
         _ = try self.status(of: self.directory + "/.")
         return (1...Self.limit).map { self.path($0) }.filter { path in
             do throws(FileError) {
-                return try FileStatus.of(SpoolDirectory(path: path).file) != nil
+                let slot = SpoolDirectory(path: path)
+                // While it is mended a spool has no database for a moment; a process that ended then left it so.
+                if try FileStatus.of(slot.file) != nil { return true }
+                return try FileStatus.of(slot.marker) != nil
             } catch {
                 // Something is there. Whoever opens it is told what, and the others go on.
                 return true

@@ -15,7 +15,8 @@ struct Flush: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Delivers all that waits in this guest, also of commands that were interrupted.",
         discussion: """
-            A few spools are delivered at once, and share the time. A spool that a running agent uses is left to it, and named. The exit status is 0 when nothing waits any more \
+            A few spools are delivered at once, and share the time. Each begins at the conductor that took outcomes last, or else at the \
+            next in turn. A spool that a running agent uses is left to it, and named. The exit status is 0 when nothing waits any more \
             in the others, 75 when something still does after the timeout, 71 when nothing was tried because the system has \
             no thread or descriptor left. A signal ends the wait.
             """)
@@ -41,7 +42,7 @@ struct Flush: AsyncParsableCommand {
             let timeout = try self.timeout.map { Duration.seconds($0) } ?? settings.duration("delivery.drain_timeout")
             // Said before a spool is touched if the settings cannot be used.
             _ = try GuestAgent(settings, outbox: MemoryOutbox(), logger: logger)
-            let flush = SpoolFlush(settings: settings, timeout: timeout, logger: logger)
+            let flush = try SpoolFlush(settings: settings, timeout: timeout, logger: logger)
             let ending: [UnixSignal] = [.sigterm, .sigint, .sighup, .sigquit]
             let signals = await UnixSignalsSequence(
                 trapping: ending.filter { !CallerInheritance.ignores($0.rawValue) })
@@ -98,13 +99,19 @@ struct SpoolFlush {
     let settings: Settings
     let timeout: Duration
     let logger: Logger
+    private let conductors: [ConductorAddress]
+    private let connectTimeout: Duration
     private let notice = WaitNotice()
 
     /// - Parameters:
     ///   - settings: the agent's.
     ///   - timeout: how long to try at most.
     ///   - logger: the agent's.
-    init(settings: Settings, timeout: Duration, logger: Logger) {
+    /// - Throws: an error that names the setting that cannot be used.
+    init(settings: Settings, timeout: Duration, logger: Logger) throws {
+        let configuration = try GuestAgent.Configuration(settings)
+        self.conductors = configuration.conductors
+        self.connectTimeout = configuration.connectTimeout
         self.settings = settings
         self.timeout = timeout
         self.logger = logger
@@ -115,10 +122,22 @@ struct SpoolFlush {
         let end = ContinuousClock.now + self.timeout
         let looks = await FlushTurns.each(paths) { await self.look($0) }
         let left = looks.filter { $0.result == nil }
-        let turns = NIOLockedValueBox(FlushTurns(count: left.count, end: end))
+        let turns = NIOLockedValueBox(
+            FlushTurns(
+                count: left.count, end: end, conductors: self.conductors.count, connectTimeout: self.connectTimeout))
         let results = await FlushTurns.each(left) { look in
-            let time = turns.withLockedValue { $0.next(now: .now) }
-            return await self.flush(look.path, waiting: look.waiting, time)
+            // A signal has ended the wait before this spool's turn.
+            guard !Task.isCancelled else { return look.untried }
+            let turn = turns.withLockedValue { $0.next(now: .now) }
+            let (result, conductor) = await self.flush(look.path, turn)
+            turns.withLockedValue { turns in
+                if let place = conductor.flatMap({ self.conductors.firstIndex(of: $0) }) {
+                    turns.delivered(to: place)
+                } else if result.waiting > 0 {
+                    turns.failed(turn)
+                }
+            }
+            return result
         }
         var sum = Result()
         for result in looks.compactMap(\.result) + results {
@@ -136,38 +155,44 @@ struct SpoolFlush {
     /// A spool before it is opened, and what becomes of it if it is not.
     private struct Look {
         let path: String
-        var waiting = 0
+        /// Nil for one that cannot be looked at.
+        var counts: OutboxCounts?
         var result: Result?
+
+        /// What is printed of it after a signal. Outcomes that wait are in the summary; what else there may be is not.
+        var untried: Result {
+            var result = Result(waiting: self.counts?.waiting ?? 0, isDone: false)
+            if self.counts.map({ $0.running > 0 || $0.waiting == 0 }) ?? true {
+                result.sentences.append("\(self.path) was not tried: a signal ended the wait. Run the flush again.")
+            }
+            return result
+        }
     }
 
     private func look(_ path: String) async -> Look {
         var look = Look(path: path)
         // A spool that cannot be looked at is opened all the same: the agent's way of opening it may mend it.
         guard let found = try? await SpoolInspection(path).overview() else { return look }
-        look.waiting = found.counts.waiting
+        look.counts = found.counts
         if case .process(let process) = found.holder {
             var result = Result()
             result.sentences.append(Self.isHeld(path, "process \(process) delivers", found))
             look.result = result
-        } else if found.counts.waiting == 0, found.counts.running == 0 {
+        } else if found.counts.waiting == 0, found.counts.running == 0, !found.mustBeOpened {
             look.result = Result()
         }
         return look
     }
 
-    /// - Parameter waiting: how many outcomes were seen to wait.
-    private func flush(_ path: String, waiting: Int, _ time: Duration) async -> Result {
+    /// - Returns: what became of the spool, and the conductor that took outcomes of it last.
+    private func flush(_ path: String, _ turn: FlushTurns.Turn) async -> (Result, ConductorAddress?) {
         var result = Result()
-        // A signal has ended the wait before this spool's turn.
-        guard !Task.isCancelled else {
-            (result.waiting, result.isDone) = (waiting, false)
-            return result
-        }
+        var conductor: ConductorAddress?
         do {
             let spool = try await Spool.open(path, configuration: .init(self.settings), logger: self.logger)
             do {
                 let before = try await spool.counts()
-                try await self.deliver(spool, path, time)
+                conductor = try await self.deliver(spool, path, turn)
                 let after = try await spool.counts()
                 result.delivered = after.delivered - before.delivered
                 result.setAside = spool.setAsideWhenOpened + after.setAside - before.setAside
@@ -185,7 +210,7 @@ struct SpoolFlush {
             result.unopened = 1
             result.sentences.append("\(error)")
         }
-        return result
+        return (result, conductor)
     }
 
     private static func isHeld(_ path: String, _ holder: String, _ overview: SpoolOverview?) -> String {
@@ -193,17 +218,21 @@ struct SpoolFlush {
         return "\(path) is in use\(waiting): \(holder) itself."
     }
 
-    private func deliver(_ spool: Spool, _ path: String, _ time: Duration) async throws {
-        let agent = try GuestAgent(self.settings, drainTimeout: time, outbox: spool, logger: self.logger)
+    /// - Returns: the conductor that took outcomes last.
+    private func deliver(
+        _ spool: Spool, _ path: String, _ turn: FlushTurns.Turn
+    ) async throws -> ConductorAddress? {
+        let agent = try GuestAgent(self.settings, turn: turn, outbox: spool, logger: self.logger)
         let services = ServiceGroup(
             configuration: .init(
                 services: [.init(service: agent)], logger: Logger(label: "services") { _ in SwiftLogNoOpLogHandler() }))
         // Remembered: it delivers what is there, and ends.
         await services.triggerGracefulShutdown()
         do {
-            try await self.notice.during(agent, place: path, timeout: time) { try await services.run() }
+            try await self.notice.during(agent, place: path, timeout: turn.time) { try await services.run() }
         } catch is CancellationError {
             // A signal ended the wait; what waits is counted.
         }
+        return agent.lastUsefulConductor
     }
 }

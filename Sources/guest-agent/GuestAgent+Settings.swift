@@ -9,12 +9,17 @@ import TLSSocket
 extension GuestAgent {
     /// The agent of these settings.
     ///
+    /// - Parameter turn: limits it to a turn of a flush.
     /// - Throws: ``GuestAgentError`` that names the settings of a certificate or key that cannot be used.
     convenience init(
-        _ settings: Settings, drainTimeout: Duration? = nil, outbox: any Outbox, logger: Logger
+        _ settings: Settings, turn: FlushTurns.Turn? = nil, outbox: any Outbox, logger: Logger
     ) throws {
         var configuration = try Configuration(settings)
-        if let drainTimeout { configuration.drainTimeout = drainTimeout }
+        if let turn {
+            configuration.drainTimeout = turn.time
+            configuration.connectTimeout = turn.connectTimeout
+            configuration.conductors = turn.order(of: configuration.conductors)
+        }
         do {
             try self.init(configuration: configuration, outbox: outbox, logger: logger)
         } catch let error as TLSError {

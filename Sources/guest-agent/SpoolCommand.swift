@@ -75,7 +75,8 @@ struct SpoolRetry: AsyncParsableCommand {
         commandName: "retry", abstract: "Lets outcomes that were set aside wait for a conductor again.",
         discussion: """
             They keep their message ids. An agent that runs delivers them; else `guest-agent flush` or the next exec does. \
-            If one of the messages was not set aside, none is put back, and the exit status is 65. --all passes over \
+            If one of the messages was not set aside, none is put back, and the exit status is 65. A spool that cannot be changed is \
+            named at the end, and the others are. --all passes over \
             operations that were running in a spool that was copied or restored: they may have ended elsewhere, and been \
             reported under the same message ids. Name those that have not.
             """)
@@ -99,33 +100,50 @@ struct SpoolRetry: AsyncParsableCommand {
             let places = try await self.options.places(forChanging: true)
             var missing = Set(self.messageIDs)
             var found: [(path: String, sequences: [Int64])] = []
+            var refused = RefusedSpools()
             for path in places.paths {
                 var sequences: [Int64] = []
-                try await SpoolInspection(path).forEach([.setAside]) { outcome in
-                    guard self.all || MessageID(outcome.messageID).map({ missing.remove($0) != nil }) == true
-                    else { return }
-                    sequences.append(outcome.sequence)
+                var left = missing
+                let isRead: Void? = try await refused.catching {
+                    try await SpoolInspection(path).forEach([.setAside]) { outcome in
+                        guard self.all || MessageID(outcome.messageID).map({ left.remove($0) != nil }) == true
+                        else { return }
+                        sequences.append(outcome.sequence)
+                    }
                 }
+                guard isRead != nil else { continue }
+                missing = left
                 if !sequences.isEmpty { found.append((path, sequences)) }
             }
             guard missing.isEmpty else {
+                // One that cannot be read may hold them.
+                try refused.report()
                 let order = self.messageIDs.filter(missing.contains)
                 throw NoSuchMessages(order, where: "was set aside in \(places.directory)")
             }
+            if !self.all { refused = RefusedSpools() }
             var changed = SetAsideOutcomes.Changed()
+            var rest = 0
             for (path, sequences) in found {
-                let outcomes = SetAsideOutcomes(path)
-                if self.all {
-                    let result = try await outcomes.retryAll(sequences)
-                    changed.count += result.count
-                    changed.copied += result.copied
-                } else {
-                    changed.count += try await outcomes.retry(sequences)
-                }
+                guard let result = try await refused.catching({ try await self.retry(sequences, in: path) })
+                else { continue }
+                changed.count += result.count
+                changed.copied += result.copied
+                rest += sequences.count - result.count - result.copied
             }
-            let rest = found.map(\.sequences.count).reduce(0, +) - changed.count - changed.copied
-            try StandardStreams.print(Self.summary(changed, ofOthers: rest))
+            if places.paths.isEmpty || refused.count < places.paths.count {
+                try StandardStreams.print(Self.summary(changed, ofOthers: rest))
+            }
+            try refused.report()
         }
+    }
+
+    private func retry(_ sequences: [Int64], in path: String) async throws -> SetAsideOutcomes.Changed {
+        let outcomes = SetAsideOutcomes(path)
+        if self.all { return try await outcomes.retryAll(sequences) }
+        var changed = SetAsideOutcomes.Changed()
+        changed.count = try await outcomes.retry(sequences)
+        return changed
     }
 
     private static func summary(_ changed: SetAsideOutcomes.Changed, ofOthers rest: Int) -> String {

@@ -9,7 +9,8 @@ struct SpoolExport: AsyncParsableCommand {
         abstract: "Writes outcomes to a new file, as JSON lines: those set aside, if nothing is said.",
         discussion: """
             A line has the request that a conductor would get (method, params), and for what was set aside reason and \
-            time. With --remove they leave the spool once the file is on the disk, and count as exported.
+            time. With --remove they leave the spool once the file is on the disk, and count as exported; a spool that cannot be changed \
+            is named at the end, and keeps them.
             """)
 
     @OptionGroup var options: SpoolOptions
@@ -47,16 +48,20 @@ struct SpoolExport: AsyncParsableCommand {
                     sequences.append(outcome.sequence)
                 }
                 count += sequences.count
-                written.append((path, sequences))
+                if !sequences.isEmpty { written.append((path, sequences)) }
             }
             try file.keep()
             var text = "\(SpoolText.count(count, "outcome")) written to \(self.file)"
+            var refused = RefusedSpools()
             if self.remove {
                 var removed = 0
-                for (path, sequences) in written { removed += try await SetAsideOutcomes(path).export(sequences) }
+                for (path, sequences) in written {
+                    removed += try await refused.catching { try await SetAsideOutcomes(path).export(sequences) } ?? 0
+                }
                 text += ", \(removed) taken out of the spool"
             }
             try StandardStreams.print(text + ".\n")
+            try refused.report()
         }
     }
 }

@@ -192,6 +192,47 @@ import Testing
         }
     }
 
+    @Test(
+        "A spool of an earlier version, in a claim or in a repair must be opened, and once it was it need not be",
+        arguments: [
+            "ALTER TABLE origin DROP COLUMN is_claimed; DELETE FROM grdb_migrations WHERE identifier = '5'",
+            """
+            ALTER TABLE tally DROP COLUMN exported; DROP TABLE origin; ALTER TABLE set_aside DROP COLUMN guest;
+            ALTER TABLE set_aside DROP COLUMN is_copied; DELETE FROM grdb_migrations WHERE identifier <> '1'
+            """,
+            "UPDATE origin SET is_claimed = 1", nil,
+        ])
+    func mustBeOpened(change: String?) async throws {
+        try await SpoolFixture.with { fixture in
+            let spool = try await fixture.open()
+            spool.setGuest(["guest-1"])
+            try await fixture.run(spool)
+            let entry = try #require(try await spool.entries(after: 0, limit: 1).first)
+            try await spool.setAside(entry.sequence, reason: "unknown")
+            try await spool.close()
+            let inspection = SpoolInspection(fixture.directory)
+            #expect(try await !inspection.overview().mustBeOpened)
+
+            if let change {
+                try fixture.change(change)
+            } else {
+                let marker = "spool.sqlite.damaged-20261121T000000Z\nreason\n"
+                try Data(marker.utf8).write(to: URL(filePath: "\(fixture.directory)/spool.sqlite.mending"))
+            }
+            #expect(try await inspection.overview().mustBeOpened)
+            let error = await #expect(throws: OutboxError.self) {
+                try await SetAsideOutcomes(fixture.directory).retry([entry.sequence])
+            }
+            #expect(error?.description.contains("flush") == true, "\(String(describing: error))")
+
+            let again = try await fixture.open()
+            again.setGuest(["guest-1"])
+            try await again.close()
+            #expect(try await !inspection.overview().mustBeOpened)
+            #expect(try await SetAsideOutcomes(fixture.directory).retry([entry.sequence]) == 1)
+        }
+    }
+
     @Test(arguments: [
         ("1: FLOCK  ADVISORY  WRITE 7 fe:01:99 0 EOF", SpoolHolder.process(7)),
         ("1: FLOCK  ADVISORY  WRITE 4711 00:2b:99 0 EOF", .process(4711)),

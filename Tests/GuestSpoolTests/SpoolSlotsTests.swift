@@ -54,4 +54,22 @@ import Testing
             #expect(try FileManager.default.contentsOfDirectory(atPath: directory) == ["exec-1"])
         }
     }
+
+    @Test("A slot whose agent ended while it repaired the spool, and left no database there, is found and opened")
+    func unfinishedRepair() async throws {
+        try await self.with { directory in
+            let slots = SpoolSlots(directory)
+            let (spool, path) = try await slots.openFirstFree(logger: self.logger)
+            try await spool.close()
+            let damaged = "spool.sqlite.damaged-20261121T000000Z"
+            try Data("\(damaged)\nreason\n".utf8).write(to: URL(filePath: "\(path)/spool.sqlite.mending"))
+            try FileManager.default.moveItem(atPath: "\(path)/spool.sqlite", toPath: "\(path)/\(damaged)")
+            #expect(try slots.existing() == [path])
+            let error = await #expect(throws: OutboxError.self) { try await SpoolInspection(path).overview() }
+            #expect(error?.code == .failed && error?.description.contains("is being mended") == true)
+            let again = try await Spool.open(path, logger: self.logger)
+            try await again.close()
+            #expect(try await SpoolInspection(path).overview().damagedFiles.map(\.name) == [damaged])
+        }
+    }
 }

@@ -32,6 +32,7 @@ final class DeliveryLoop: Sendable {
     private let stops = NIOLockedValueBox(false)
     private let changes = NIOLockedValueBox(0)
     private let currentObstacle = NIOLockedValueBox<String?>(nil)
+    private let usefulConductor = NIOLockedValueBox<ConductorAddress?>(nil)
 
     init(configuration: GuestAgent.Configuration, tls: LiveTLSContext, outbox: any Outbox, logger: Logger) {
         self.configuration = configuration
@@ -66,6 +67,9 @@ final class DeliveryLoop: Sendable {
         get { self.currentObstacle.withLockedValue { $0 } }
         set { self.currentObstacle.withLockedValue { $0 = newValue } }
     }
+
+    /// The conductor that took outcomes last; nil before one did.
+    var lastUsefulConductor: ConductorAddress? { self.usefulConductor.withLockedValue { $0 } }
 
     /// How often the certificate has named another guest.
     var guestChanges: Int { self.changes.withLockedValue { $0 } }
@@ -125,7 +129,7 @@ final class DeliveryLoop: Sendable {
                 turns.connected()
                 self.obstacle = nil
                 self.logger.info("Connected to a conductor", metadata: ["conductor": "\(address)"])
-                let (end, wasUseful) = try await self.use(connection, &lanes, guestChanges)
+                let (end, wasUseful) = try await self.use(connection, to: address, &lanes, guestChanges)
                 var isUseful = wasUseful
                 if isUseful { lastRefusal = nil }
                 var (wantsChange, asked) = (true, connection.askedPause)
@@ -218,9 +222,11 @@ final class DeliveryLoop: Sendable {
     ///
     /// - Returns: why it ended, and whether anything was delivered.
     private func use(
-        _ connection: ConductorConnection, _ lanes: inout DeliveryLanes, _ guestChanges: Int
+        _ connection: ConductorConnection, to address: ConductorAddress, _ lanes: inout DeliveryLanes,
+        _ guestChanges: Int
     ) async throws -> (ConnectionEnd, isUseful: Bool) {
         let delivery = ConnectionDelivery(connection: connection, guestChanges: guestChanges, loop: self)
+        defer { if delivery.isUseful { self.usefulConductor.withLockedValue { $0 = address } } }
         do {
             let end = try await delivery.run(&lanes)
             await connection.close()

@@ -75,9 +75,26 @@ struct SpoolDirectory: Sendable, Hashable {
             }
         }
         guard hasSpool else {
+            // A process that ended in between left it without a database.
+            if try self.isBeingMended(opened) { throw self.isBeingMended }
             throw OutboxError(.noSpool, "\(self.path) holds no spool: it has no file \(Self.file).")
         }
         return opened
+    }
+
+    /// Whether the spool was found damaged, and whoever opens it next repairs it.
+    func isBeingMended(_ opened: CheckedDirectory) throws(OutboxError) -> Bool {
+        do throws(FileError) {
+            return try opened.status(of: Self.marker) != nil
+        } catch {
+            throw self.error(error)
+        }
+    }
+
+    /// What is told of such a spool to those who do not open it as an agent does.
+    var isBeingMended: OutboxError {
+        OutboxError(
+            .failed, "The spool \(self.path) is being mended; try again once an agent or a flush has opened it.")
     }
 
     /// Whether a spool's directory, or one of slots, has something of this name and kind: a slot, or one of the spool's files.

@@ -56,17 +56,7 @@ package struct SetAsideOutcomes: Sendable {
             try SpoolReader(directory: directory).read { _ in }
             // Written to by path, as root too: nobody else may exchange a name here.
             let opened = try directory.openForWriting()
-            let isMending: Bool
-            do throws(FileError) {
-                isMending = try opened.status(of: SpoolDirectory.marker) != nil
-            } catch {
-                throw directory.error(error)
-            }
-            guard !isMending else {
-                throw OutboxError(
-                    .failed,
-                    "The spool \(directory.path) is being mended; try again once an agent or a flush has opened it.")
-            }
+            guard try !directory.isBeingMended(opened) else { throw directory.isBeingMended }
             do {
                 var settings = GRDB.Configuration()
                 settings.label = "guest-spool-set-aside"

@@ -31,6 +31,10 @@ public struct SpoolOverview: Sendable, Hashable {
     /// Whether every operation is accounted for, and the tables hold what the ledger says.
     public internal(set) var isBalanced = true
 
+    /// Whether an agent or a flush must open the spool before outcomes that were set aside in it can be retried or taken out: it is of
+    /// an earlier version, or its agent ended while it claimed the spool or repaired it.
+    package internal(set) var mustBeOpened = false
+
     /// How many reasons are told apart.
     public static let reasonLimit = 100
 
@@ -38,6 +42,7 @@ public struct SpoolOverview: Sendable, Hashable {
     init(_ directory: SpoolDirectory, _ db: Database?) throws {
         self.path = directory.path
         guard let db else { return }
+        self.mustBeOpened = try Self.mustBeOpened(db)
         let tally = try SpoolTally(db)
         self.counts = tally.counts
         self.bytes = tally.bytes
@@ -57,6 +62,14 @@ public struct SpoolOverview: Sendable, Hashable {
                 GROUP BY text ORDER BY count(*) DESC, text LIMIT ?
                 """, arguments: [Self.reasonLimit]
         ).map { Reason(text: $0[0] as String? ?? "", count: $0[1]) }
+    }
+}
+
+extension SpoolOverview {
+    private static func mustBeOpened(_ db: Database) throws -> Bool {
+        // Without the table the spool is damaged, which whoever opens it notices.
+        guard try SpoolSchema.migrator.hasCompletedMigrations(db), try db.tableExists("origin") else { return true }
+        return try SpoolOrigin(db)?.isBeingClaimed == true
     }
 }
 
