@@ -199,6 +199,11 @@ struct SpoolFlush {
                 result.waiting = after.waiting
                 result.isDone = result.isDone && after.waiting == 0
                 try await spool.close()
+                if (try? await SpoolInspection(path).overview())?.mustBeOpened == true {
+                    result.isDone = false
+                    result.sentences.append(
+                        "\(path): not all that another guest left there could be set aside; run the flush again.")
+                }
             } catch {
                 try? await spool.close()
                 throw error

@@ -10,6 +10,7 @@ struct RefusedSpools {
     /// Runs the body, which concerns one spool.
     ///
     /// - Returns: what it returned; nil when the spool is refused.
+    @discardableResult
     mutating func catching<Success>(_ body: () async throws -> Success) async throws -> Success? {
         do {
             return try await body()
@@ -21,9 +22,13 @@ struct RefusedSpools {
 
     /// Names all of them on standard error.
     ///
-    /// - Throws: the last one's error, by which the program ends; nothing when no spool was refused.
+    /// - Throws: an error, by which the program ends: of several that of a spool that failed, so that the exit status does not
+    ///   depend on the slots' order; nothing when no spool was refused.
     func report() throws {
-        for error in self.errors.dropLast() { GuestAgentExit.say("\(error)") }
-        if let last = self.errors.last { throw last }
+        guard let worst = self.errors.lastIndex(where: { $0.code == .failed }) ?? self.errors.indices.last else {
+            return
+        }
+        for (index, error) in self.errors.enumerated() where index != worst { GuestAgentExit.say("\(error)") }
+        throw self.errors[worst]
     }
 }

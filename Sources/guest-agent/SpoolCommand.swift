@@ -23,11 +23,15 @@ struct SpoolList: AsyncParsableCommand {
     func run() async throws {
         try await GuestAgentExit.mapErrors {
             let states = self.selection.state.map { [$0] } ?? SpoolOutcome.State.allCases
+            var refused = RefusedSpools()
             for path in try await self.options.places().paths {
-                try await SpoolInspection(path).forEach(states) { outcome in
-                    try StandardStreams.print(self.line(outcome, path) + "\n")
+                try await refused.catching {
+                    try await SpoolInspection(path).forEach(states) { outcome in
+                        try StandardStreams.print(self.line(outcome, path) + "\n")
+                    }
                 }
             }
+            try refused.report()
         }
     }
 
@@ -57,13 +61,17 @@ struct SpoolShow: AsyncParsableCommand {
     func run() async throws {
         try await GuestAgentExit.mapErrors {
             let places = try await self.options.places()
+            var refused = RefusedSpools()
             for path in places.paths {
-                guard let outcome = try await SpoolInspection(path).outcome(self.messageID) else { continue }
+                let found = try await refused.catching { try await SpoolInspection(path).outcome(self.messageID) }
+                guard let outcome = found ?? nil else { continue }
                 var object = outcome.json
                 object["spool"] = .string(path)
                 try StandardStreams.print(SpoolText.pretty(.object(object)) + "\n")
                 return
             }
+            // One that cannot be read may hold it.
+            try refused.report()
             throw NoSuchMessages([self.messageID], where: "waits or was set aside in \(places.directory)")
         }
     }

@@ -83,7 +83,7 @@ import Testing
         #expect(pending.takeBatch().map(\.change.needsSync) == [true])
         #expect(pending.takeBatch().isEmpty && pending.count == 2 && !pending.isEmpty)
         pending.append(SpoolWrite(begins[2], nil, deadline: .distantFuture))
-        #expect(ids(pending.takeOverdueHeld(.init(uptimeNanoseconds: 5))).count == 1)
+        #expect(pending.takeOverdueHeld(.init(uptimeNanoseconds: 5)).count == 1)
         #expect(pending.takeOverdue(.init(uptimeNanoseconds: 5)).isEmpty)
         pending.releaseBeginnings()
         pending.append(SpoolWrite(begins[3], nil, deadline: .distantFuture))

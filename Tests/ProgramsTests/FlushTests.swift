@@ -50,6 +50,27 @@ struct FlushTests {
         }
     }
 
+    @Test("A spool that cannot be read keeps no other from being listed or shown, and is named")
+    func unreadable() async throws {
+        try await RelayFixture.with { relay in
+            for slot in [3, 1] {
+                let end = try await relay.exec(["true"], ports: ["1"], drainTimeout: 0)
+                try #require(end.status == .exited(0), "\(end.errorText)")
+                if slot > 1 { try relay.moveFirstSlot(to: slot) }
+            }
+            // As an agent leaves it that is killed while it repairs a spool.
+            try relay.makeMarkedSlot(2)
+            let list = try await relay.guestAgent(["spool", "list"])
+            #expect(list.status == .exited(74) && list.errorText.contains("exec-2"), "\(list.errorText)")
+            #expect(list.standardOutput.count == 2)
+            let messageID = try #require(list.standardOutput.last?.split(separator: " ").first)
+            let show = try await relay.guestAgent(["spool", "show", String(messageID)])
+            #expect(show.status == .exited(0) && show.errorText.isEmpty, "\(show.errorText)")
+            let missing = try await relay.guestAgent(["spool", "show", "5f5a1f6b-2f0c-4b7e-9d3d-0c9e6a2b7c11"])
+            #expect(missing.status == .exited(74) && missing.errorText.contains("exec-2"), "\(missing.errorText)")
+        }
+    }
+
     @Test("With a conductor that accepts connections and does not answer, all spools are delivered in one flush")
     func silentConductor() async throws {
         try await RelayFixture.with { relay in
@@ -103,6 +124,13 @@ extension RelayFixture {
     /// Makes another slot of the first one, so that the next command makes a new one.
     fileprivate func moveFirstSlot(to number: Int) throws {
         try FileManager.default.moveItem(atPath: self.slot(1), toPath: self.slot(number))
+    }
+
+    /// Makes a slot that holds nothing but the mark of a repair.
+    fileprivate func makeMarkedSlot(_ number: Int) throws {
+        try FileManager.default.createDirectory(
+            atPath: self.slot(number), withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
+        #expect(FileManager.default.createFile(atPath: "\(self.slot(number))/spool.sqlite.mending", contents: nil))
     }
 
     /// Changes a spool's file while no agent has it open.

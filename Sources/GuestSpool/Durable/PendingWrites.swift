@@ -67,16 +67,16 @@ struct PendingWrites {
     }
 
     /// Takes out operations that were held back, and holds back those to come.
-    mutating func takeHeld() -> [SpoolWrite] {
+    mutating func takeHeld() -> Deque<SpoolWrite> {
         defer { self.held = [] }
-        return Array(self.held)
+        return self.held
     }
 
     /// Takes out those operations that were held back whose callers stop waiting.
-    mutating func takeOverdueHeld(_ now: DispatchTime) -> [SpoolWrite] {
+    mutating func takeOverdueHeld(_ now: DispatchTime) -> Deque<SpoolWrite> {
         let overdue = self.held.filter { $0.deadline <= now }
         if !overdue.isEmpty { self.held.removeAll { $0.deadline <= now } }
-        return Array(overdue)
+        return overdue
     }
 
     /// What the next transaction is to begin with, oldest first; nothing when nothing is asked for.

@@ -1,3 +1,4 @@
+import DequeModule
 import Dispatch
 import GRDB
 import Logging
@@ -39,6 +40,7 @@ extension SpoolWriter {
         let isFirst = self.state.withLockedValue { state in
             state.claimCount += 1
             state.claim = SpoolClaim(names: names, number: state.claimCount)
+            state.claimedNames = names
             state.pending.holdBeginnings()
             defer { state.isClaiming = true }
             return !state.isClaiming
@@ -88,7 +90,7 @@ extension SpoolWriter {
 
     /// - Parameter error: why it is not done; nil when it is.
     private func endClaim(_ error: OutboxError?) {
-        var (waiters, refused): ([CheckedContinuation<Void, any Error>], [SpoolWrite]) = ([], [])
+        var (waiters, refused): ([CheckedContinuation<Void, any Error>], Deque<SpoolWrite>) = ([], [])
         let (isReplaced, isFirst) = self.state.withLockedValue { state in
             // Another claim came when this one had ended.
             if error == nil, state.claim != nil { return (true, false) }
@@ -219,7 +221,7 @@ extension SpoolWriter {
             self.state.withLockedValue { $0.origin = nil }
         } catch  where progress.other == nil && SpoolFailure(error) != .damage {
             // A disk that is full keeps nothing of this guest's from delivery; the first operation that begins records it. What another
-            // claim has left is for the next one.
+            // claim has left is for the next one, which that operation has begun.
             origin.isBeingClaimed = wasBeingClaimed
             self.state.withLockedValue { $0.origin = origin }
             return false

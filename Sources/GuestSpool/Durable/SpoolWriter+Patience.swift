@@ -1,3 +1,4 @@
+import DequeModule
 import Dispatch
 import NIOConcurrencyHelpers
 
@@ -11,7 +12,7 @@ extension SpoolWriter {
 
     private func watch() {
         let now = DispatchTime.now()
-        let (overdue, held, goesOn) = self.state.withLockedValue { state -> ([SpoolWrite], [SpoolWrite], Bool) in
+        let (overdue, held, goesOn) = self.state.withLockedValue { state -> ([SpoolWrite], Deque<SpoolWrite>, Bool) in
             var overdue = state.inFlight.filter { $0.deadline <= now }
             let late = state.pending.takeOverdue(now)
             for write in late {

@@ -44,6 +44,8 @@ final class SpoolWriter: Sendable {
         var isClaiming = false
         /// Resumed when nothing of another guest's waits any more.
         var claimWaiters: [CheckedContinuation<Void, any Error>] = []
+        /// The names of the last claim.
+        var claimedNames: [String] = []
         /// How many claims there were, and whether the file has got one.
         var claimCount = 0
         var hasClaimed = false
@@ -296,7 +298,7 @@ final class SpoolWriter: Sendable {
     ) throws {
         try self.settleDoubt(db)
         var origin = self.unrecordedOrigin()
-        let hadOrigin = origin != nil
+        var recorded: SpoolOrigin?
         // SQLite heeds it outside of transactions only.
         try db.execute(
             sql: isSynced && !Sabotage.noSync.isOn ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL")
@@ -313,6 +315,7 @@ final class SpoolWriter: Sendable {
                     do {
                         if case .begin = change {
                             try origin?.save(db)
+                            recorded = origin ?? recorded
                             origin = nil
                         }
                         try change.apply(db, &tally, self.configuration)
@@ -336,12 +339,15 @@ final class SpoolWriter: Sendable {
             return .commit
         }
         FaultPoint.spoolAfterCommit.reached()
-        self.state.withLockedValue { state in
+        let names = self.state.withLockedValue { state -> [String] in
             state.refusals -= refusals
-            if hadOrigin, origin == nil { state.origin = nil }
+            if recorded != nil { state.origin = nil }
             if isSynced, !changes.isEmpty { state.hasFinished = true }
             state.unsynced.committed(isSynced: isSynced, .now())
+            return recorded?.isBeingClaimed == true ? state.claimedNames : []
         }
+        // The disk had no room for the end of a claim, and has some now.
+        self.claim(names)
     }
 
     /// Keeps an outcome that the disk did not take, so that it is told and not that the operation was interrupted.

@@ -31,8 +31,8 @@ public struct SpoolOverview: Sendable, Hashable {
     /// Whether every operation is accounted for, and the tables hold what the ledger says.
     public internal(set) var isBalanced = true
 
-    /// Whether an agent or a flush must open the spool before outcomes that were set aside in it can be retried or taken out: it is of
-    /// an earlier version, or its agent ended while it claimed the spool or repaired it.
+    /// Whether an agent or a flush must open the spool before outcomes that were set aside in it can be retried, or, but for a claim,
+    /// taken out: it is of an earlier version, or its agent ended while it claimed the spool or repaired it.
     package internal(set) var mustBeOpened = false
 
     /// How many reasons are told apart.

@@ -23,9 +23,9 @@ struct Judgement {
     ///
     /// - Parameters:
     ///   - quiet: what its p99 is compared with.
-    ///   - worstQuiet: the highest p99 of any quiet window of the run: below it, nobody can tell an attack from the machine.
-    ///     Nil to leave times unjudged.
-    mutating func judge(_ result: AttackResult, _ attack: any Attack.Type, quiet: Latencies, worstQuiet: Duration?) {
+    ///   - usualQuiet: the p99 that nine in ten quiet windows of the run stay within: below it, an attack cannot be told from the
+    ///     machine. Nil to leave times unjudged.
+    mutating func judge(_ result: AttackResult, _ attack: any Attack.Type, quiet: Latencies, usualQuiet: Duration?) {
         let name = result.name
         self.check(
             result.unanswered == 0,
@@ -56,7 +56,7 @@ struct Judgement {
             let count = result.tally[event, default: 0]
             self.check(count == 0, "\(name) got somewhere: \"\(event)\" \(count) times")
         }
-        if let worstQuiet {
+        if let usualQuiet {
             let wait = newcomer.latencies.p99
             self.check(
                 wait <= Self.newcomer,
@@ -64,11 +64,11 @@ struct Judgement {
             )
             let p99 = Latencies.joined(result.attacked).p99
             let ratio = result.ratio(quiet: quiet)
-            let acceptable = max(worstQuiet, attack.acceptableP99 ?? .zero)
+            let acceptable = max(usualQuiet, attack.acceptableP99 ?? .zero)
             self.check(
                 ratio <= Self.ratio || p99 <= acceptable,
                 "\(name): p99 is \(Report.text(p99)), \(Report.text(ratio)) times what it is in quiet"
-                    + " (at most \(Self.ratio), or \(Report.text(acceptable)); quiet windows' own were up to \(Report.text(worstQuiet)))"
+                    + " (at most \(Self.ratio), or \(Report.text(acceptable)); nine in ten quiet windows had at most \(Report.text(usualQuiet)))"
             )
         }
     }

@@ -111,17 +111,20 @@ struct Measure: AsyncParsableCommand {
         Report.say("\nWhat the attackers counted:")
         for (_, result) in results { Report.say("- \(result.name): \(result.counted)") }
         let quiets = [first] + results.flatMap(\.result.quiet)
-        let worst = quiets.map(\.p99).max() ?? .zero
+        // Nine in ten: one window in which the machine did something else must not excuse every attack.
+        let p99s = quiets.map(\.p99).sorted()
+        let usual = p99s[(p99s.count - 1) * 9 / 10]
         let all = Latencies.joined(quiets)
         let end = try run.conductor.state()
         Report.say(
             "\nquiet, \(quiets.count) windows: p50 \(Report.text(all.median)), p99 \(Report.text(all.p99)), max"
                 + " \(Report.text(all.maximum)); p99 of single windows"
-                + " \(Report.text(quiets.map(\.p99).min() ?? .zero)) to \(Report.text(worst))")
+                + " \(Report.text(p99s[0])) to \(Report.text(p99s[p99s.count - 1])), nine in ten at most \(Report.text(usual))"
+        )
         Report.say("at the end: \(end.descriptors) descriptors, \(Report.text(kibibytes: end.resident))")
         for (attack, result) in results {
             judgement.judge(
-                result, attack, quiet: self.short ? first : .joined(result.quiet), worstQuiet: self.short ? nil : worst)
+                result, attack, quiet: self.short ? first : .joined(result.quiet), usualQuiet: self.short ? nil : usual)
         }
         return judgement
     }
