@@ -93,9 +93,10 @@ public final class MemoryOutbox: Outbox {
             guard let before = state.guest, !names.contains(before) else { return }
             let reason =
                 "Not sent any more, and perhaps sent before: the certificate named \(before), and names \(name) now."
-            let waiting = (state.ends + state.errors).sorted { $0.sequence < $1.sequence }
+            let waiting = state.ends + state.errors
+            guard !waiting.isEmpty else { return }
             (state.ends, state.errors) = ([], [])
-            for entry in waiting {
+            for entry in waiting.sorted(by: { $0.sequence < $1.sequence }) {
                 state.setAside(entry, reason)
                 state.changed.insert(entry.sequence)
             }
