@@ -104,7 +104,7 @@ package final class StandardErrorTee: Sendable {
         }
         try? self.readEnd.close()
         try? self.stop.readEnd.close()
-        // The keeper sees the pipe's end at once unless somebody still has it. Then it is reaped here: one that ends after this process
+        // The keeper sees the pipe's end at once unless another process still has it. Then it is reaped here: one that ends after this process
         // stays a zombie in a container whose first process does not reap.
         try? self.keeper.close()
         if isAtEnd { standard_error_keeper_reap(self.keeperProcess) }

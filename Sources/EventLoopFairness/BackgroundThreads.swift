@@ -12,7 +12,7 @@ import NIOPosix
 /// There an event loop that is told of a piece of work stops the thread that tells it, and the processor goes to and fro. So, where
 /// work takes little and much of it waits, it is told of several at a time.
 ///
-/// A thread that is stopped keeps the locks that it has, and whoever waits for one waits until the thread goes on. So work takes no lock
+/// A thread that is stopped keeps the locks that it has, and another that waits for one waits until it goes on. So work takes no lock
 /// that event loops take, but to hand a value on or to copy one. (A revocation list whose authority a peer brings along is the
 /// exception: its signature is verified behind a lock, once.) Nor does work submit to Dispatch, or log: a thread that is started for
 /// that would inherit the low priority.

@@ -32,7 +32,7 @@ public struct SpoolSlots: Sendable {
         return (1...Self.limit).map { self.path($0) }.filter { path in
             do throws(FileError) {
                 let slot = SpoolDirectory(path: path)
-                // While it is mended a spool has no database for a moment; a process that ended then left it so.
+                // While it is repaired a spool has no database for a moment; a process that ended then left it so.
                 if try FileStatus.of(slot.file) != nil { return true }
                 return try FileStatus.of(slot.marker) != nil
             } catch {

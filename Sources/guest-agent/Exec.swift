@@ -120,7 +120,7 @@ struct Exec: ParsableCommand {
         let waiting = try? await spool.counts().waiting
         try? await spool.close()
         let claimed = await self.reasonOfClaim(watch, path)
-        self.tell(watch, waiting: waiting ?? 0, claimed: claimed, path)
+        self.printFate(of: watch, waiting: waiting ?? 0, claimed: claimed, path)
         return status
     }
 
@@ -155,7 +155,7 @@ struct Exec: ParsableCommand {
     }
 
     /// Says what became of the outcome, unless a conductor has it.
-    private func tell(_ watch: OutcomeWatch, waiting: Int, claimed: String?, _ path: String) {
+    private func printFate(of watch: OutcomeWatch, waiting: Int, claimed: String?, _ path: String) {
         let name = "message \(watch.messageID?.description ?? "")"
         let flush = self.settings.command("flush")
         let remedy = "`\(flush)` or the next exec delivers"

@@ -65,7 +65,7 @@ struct Flush: AsyncParsableCommand {
             do {
                 _ = try await SpoolInspection(spool).overview()
             } catch let error as OutboxError where error.code != .noSpool {
-                // The agent's way of opening it may mend it.
+                // The agent's way of opening it may repair it.
             }
         } else if try FileStatus.of(try settings.string("spool.directory")) == nil {
             return []
@@ -171,7 +171,7 @@ struct SpoolFlush {
 
     private func look(_ path: String) async -> Look {
         var look = Look(path: path)
-        // A spool that cannot be looked at is opened all the same: the agent's way of opening it may mend it.
+        // A spool that cannot be looked at is opened all the same: the agent's way of opening it may repair it.
         guard let found = try? await SpoolInspection(path).overview() else { return look }
         look.counts = found.counts
         if case .process(let process) = found.holder {

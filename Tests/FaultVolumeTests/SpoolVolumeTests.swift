@@ -130,7 +130,7 @@ import Testing
         }
     }
 
-    /// When this process is killed nobody calls `destroy()`, and the keepers' input ends.
+    /// When this process is killed `destroy()` is not called, and the keepers' input ends.
     @Test(.timeLimit(.minutes(2)))
     func aThinVolumeThatIsNotDestroyedLeavesNoMountNoDeviceAndNoFile() async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "thin-\(UUID().uuidString)")
@@ -140,7 +140,7 @@ import Testing
         try volume.exhaust()
         #expect(try traces(of: directory).count == 3)
         volume.abandon()
-        // The kernel tells nobody when a mount is gone.
+        // The kernel does not notify of a mount that is gone.
         while try !traces(of: directory).isEmpty
             || !FileManager.default.contentsOfDirectory(atPath: directory.path).isEmpty
         {

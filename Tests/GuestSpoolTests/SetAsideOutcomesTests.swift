@@ -72,7 +72,7 @@ import Testing
             let marker = "\(directory)/spool.sqlite.mending"
             try Data("spool.sqlite.damaged-20261121T000000Z\nreason\n".utf8).write(to: URL(fileURLWithPath: marker))
             let error = await #expect(throws: OutboxError.self) { try await SetAsideOutcomes(directory).retry([1]) }
-            #expect(error?.description.contains("is being mended") == true)
+            #expect(error?.description.contains("is being repaired") == true)
             try FileManager.default.removeItem(atPath: marker)
             #expect(try await spool.counts().setAside == 3)
         }

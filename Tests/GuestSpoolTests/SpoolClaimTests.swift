@@ -222,7 +222,7 @@ struct SpoolClaimTests {
                 #expect(try await fixture.messageIDs(spool).count == 1200)
                 if isCrash {
                     try await self.failClaim(spool, fixture)
-                    // Nobody has the spool, and what waits in it is not the claim's yet.
+                    // No agent has the spool open, and what waits in it is not the claim's yet.
                     await #expect(throws: OutboxError.self) { _ = try await outcomes.retryAll([1]) }
                 } else {
                     try await self.standstill(spool, afterTurns: 2) {

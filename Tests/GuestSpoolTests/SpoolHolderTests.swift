@@ -55,7 +55,7 @@ struct SpoolHolderTests {
                         } while !isOver.withLockedValue({ $0 })
                     }
                 }
-                // Whom a look refuses the lock has it once the look is over.
+                // An agent that is refused the lock because of a look gets it once the look is over.
                 var refusals = 0
                 let lock = try SpoolLock(directory, in: opened) {
                     refusals += 1

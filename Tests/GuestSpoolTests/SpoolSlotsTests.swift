@@ -66,7 +66,7 @@ import Testing
             try FileManager.default.moveItem(atPath: "\(path)/spool.sqlite", toPath: "\(path)/\(damaged)")
             #expect(try slots.existing() == [path])
             let error = await #expect(throws: OutboxError.self) { try await SpoolInspection(path).overview() }
-            #expect(error?.code == .failed && error?.description.contains("is being mended") == true)
+            #expect(error?.code == .failed && error?.description.contains("is being repaired") == true)
             let again = try await Spool.open(path, logger: self.logger)
             try await again.close()
             #expect(try await SpoolInspection(path).overview().damagedFiles.map(\.name) == [damaged])

@@ -59,7 +59,7 @@ int command_ending_signal(int status);
 // `data` to standard error until the end of the file. It ignores all signals that can be ignored and holds nothing else open.
 int standard_error_keeper_start(int data, int control, pid_t *keeper);
 
-// Reaps the keeper, which ends by itself once nobody writes to its pipes any more. Waits a second at most.
+// Reaps the keeper, which ends by itself once no process writes to its pipes any more. Waits a second at most.
 void standard_error_keeper_reap(pid_t keeper);
 
 // Writes all of the bytes, and waits while a descriptor that does not block has no room.

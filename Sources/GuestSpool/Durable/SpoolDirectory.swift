@@ -76,14 +76,14 @@ struct SpoolDirectory: Sendable, Hashable {
         }
         guard hasSpool else {
             // A process that ended in between left it without a database.
-            if try self.isBeingMended(opened) { throw self.isBeingMended }
+            if try self.isBeingRepaired(opened) { throw self.isBeingRepaired }
             throw OutboxError(.noSpool, "\(self.path) holds no spool: it has no file \(Self.file).")
         }
         return opened
     }
 
-    /// Whether the spool was found damaged, and whoever opens it next repairs it.
-    func isBeingMended(_ opened: CheckedDirectory) throws(OutboxError) -> Bool {
+    /// Whether the spool was found damaged, so that its next opening repairs it.
+    func isBeingRepaired(_ opened: CheckedDirectory) throws(OutboxError) -> Bool {
         do throws(FileError) {
             return try opened.status(of: Self.marker) != nil
         } catch {
@@ -91,10 +91,10 @@ struct SpoolDirectory: Sendable, Hashable {
         }
     }
 
-    /// What is told of such a spool to those who do not open it as an agent does.
-    var isBeingMended: OutboxError {
+    /// The error for those who do not open such a spool as an agent does.
+    var isBeingRepaired: OutboxError {
         OutboxError(
-            .failed, "The spool \(self.path) is being mended; try again once an agent or a flush has opened it.")
+            .failed, "The spool \(self.path) is being repaired; try again once an agent or a flush has opened it.")
     }
 
     /// Whether a spool's directory, or one of slots, has something of this name and kind: a slot, or one of the spool's files.

@@ -65,7 +65,7 @@ extension SpoolWriter {
         }
     }
 
-    /// To be called by whoever has set `isClaiming`.
+    /// To be called by the caller that has set `isClaiming`.
     func advanceClaimLater() { self.store.writing.async { self.advanceClaim() } }
 
     /// On the writing queue, as is all that follows.

@@ -4,11 +4,11 @@ import SecureFiles
 
 /// The write-ahead log: how long it is, and whether the disk has it.
 extension SpoolWriter {
-    /// Keeps the log short, when nobody waits for what is written.
+    /// Keeps the log short, while no caller waits for what is written.
     func carryOverLog() {
         let size = (try? FileStatus.of("\(self.store.directory.file)-wal"))?.size ?? 0
         let isLong = self.state.withLockedValue { state in
-            // Begun anew since.
+            // Begun again since.
             if size < state.carriedOverLog { state.carriedOverLog = 0 }
             return size >= state.carriedOverLog + SpoolFile.logStep
         }

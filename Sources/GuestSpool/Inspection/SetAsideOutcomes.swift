@@ -56,7 +56,7 @@ package struct SetAsideOutcomes: Sendable {
             try SpoolReader(directory: directory).read { _ in }
             // Written to by path, as root too: nobody else may exchange a name here.
             let opened = try directory.openForWriting()
-            guard try !directory.isBeingMended(opened) else { throw directory.isBeingMended }
+            guard try !directory.isBeingRepaired(opened) else { throw directory.isBeingRepaired }
             do {
                 var settings = GRDB.Configuration()
                 settings.label = "guest-spool-set-aside"

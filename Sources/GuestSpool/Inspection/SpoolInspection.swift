@@ -19,7 +19,7 @@ public struct SpoolInspection: Sendable {
             var overview = try SpoolReader(directory: directory).read { try SpoolOverview(directory, $0) }
             let opened = try directory.openForReading()
             overview.holder = SpoolHolder(directory, in: opened)
-            if try directory.isBeingMended(opened) { overview.mustBeOpened = true }
+            if try directory.isBeingRepaired(opened) { overview.mustBeOpened = true }
             overview.damagedFiles = try SpoolDamage.all(in: directory, opened).map {
                 DamagedSpoolFile(name: URL(fileURLWithPath: $0.path).lastPathComponent, reason: $0.reason)
             }

@@ -67,7 +67,7 @@ public struct SpoolOverview: Sendable, Hashable {
 
 extension SpoolOverview {
     private static func mustBeOpened(_ db: Database) throws -> Bool {
-        // Without the table the spool is damaged, which whoever opens it notices.
+        // Without the table the spool is damaged, which its next opening notices.
         guard try SpoolSchema.migrator.hasCompletedMigrations(db), try db.tableExists("origin") else { return true }
         return try SpoolOrigin(db)?.isBeingClaimed == true
     }

@@ -23,7 +23,7 @@ struct Judgement {
     ///
     /// - Parameters:
     ///   - quiet: what its p99 is compared with.
-    ///   - usualQuiet: the p99 that nine in ten quiet windows of the run stay within: below it, an attack cannot be told from the
+    ///   - usualQuiet: the p99 that nine in ten quiet windows of the run stay within: below it, an attack cannot be distinguished from the
     ///     machine. Nil to leave times unjudged.
     mutating func judge(_ result: AttackResult, _ attack: any Attack.Type, quiet: Latencies, usualQuiet: Duration?) {
         let name = result.name
