@@ -10,8 +10,6 @@ protocol Attack: Sendable {
     static var endsByItself: Bool { get }
     /// Whether it is tried on a conductor whose broker is slow, and on no other.
     static var needsSlowBroker: Bool { get }
-    /// What well-behaved guests' p99 may be, however short it is in quiet; nil where it is compared with that alone.
-    static var acceptableP99: Duration? { get }
 
     init()
 
@@ -23,7 +21,6 @@ extension Attack {
     static var mustNotHappen: [String] { [] }
     static var endsByItself: Bool { false }
     static var needsSlowBroker: Bool { false }
-    static var acceptableP99: Duration? { nil }
 }
 
 /// All attacks, in the order that they are run in.

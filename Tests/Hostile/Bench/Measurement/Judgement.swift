@@ -64,11 +64,10 @@ struct Judgement {
             )
             let p99 = Latencies.joined(result.attacked).p99
             let ratio = result.ratio(quiet: quiet)
-            let acceptable = max(usualQuiet, attack.acceptableP99 ?? .zero)
             self.check(
-                ratio <= Self.ratio || p99 <= acceptable,
+                ratio <= Self.ratio || p99 <= usualQuiet,
                 "\(name): p99 is \(Report.text(p99)), \(Report.text(ratio)) times what it is in quiet"
-                    + " (at most \(Self.ratio), or \(Report.text(acceptable)); nine in ten quiet windows had at most \(Report.text(usualQuiet)))"
+                    + " (at most \(Self.ratio); nine in ten quiet windows had at most \(Report.text(usualQuiet)))"
             )
         }
     }
