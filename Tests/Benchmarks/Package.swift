@@ -32,7 +32,7 @@ let package = Package(
             cSettings: [.define("_GNU_SOURCE")],
             linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
         // The product's package has it too, for the benches that use the product's own rooms.
-        .target(name: "BenchmarkFigures", path: "Figures", swiftSettings: settings + [.strictMemorySafety()]),
+        .target(name: "BenchmarkFigures", path: "BenchmarkFigures", swiftSettings: settings + [.strictMemorySafety()]),
         .target(name: "LineChart", swiftSettings: settings),
         .executableTarget(name: "plot", dependencies: ["LineChart"], swiftSettings: settings),
         .executableTarget(

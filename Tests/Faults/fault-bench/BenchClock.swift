@@ -1,6 +1,6 @@
 import Foundation
 
-/// The wall clock of one guest, which can be set wrong while the guest runs (Tests/Faults/Clock).
+/// The wall clock of one guest, which can be set wrong while the guest runs (Tests/Faults/FaultClock).
 struct BenchClock: Sendable {
     private let file: String
     private let library: String
