@@ -7,11 +7,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-// statx(2), whose function in glibc can be seen only by who asks for all of GNU's, and whose struct no header gives without that.
-// When a file was made: a copy of it was made later. Symbolic links are not followed. Returns 0, or what errno says; ENODATA where the
-// file system does not say.
+// Gets the time at which a file was created, by statx(2). A copy of the file has a later creation time. glibc declares
+// statx and its struct only under _GNU_SOURCE, so this function makes the system call itself. It does not follow
+// symbolic links. Returns 0 or the errno; ENODATA where the file system does not report the time.
 static inline int linux_files_birth(int directory, const char *name, int64_t *seconds, uint32_t *nanoseconds) {
-    // struct statx is 256 bytes: stx_mask at 0, stx_btime (a 64-bit and a 32-bit number) at 80.
+    // struct statx is 256 bytes: stx_mask is at 0, stx_btime (a 64-bit and a 32-bit number) is at 80.
     unsigned char result[256] = {0};
     uint32_t mask;
     const uint32_t birth = 0x800;
@@ -28,7 +28,7 @@ static inline int linux_files_birth(int directory, const char *name, int64_t *se
     return 0;
 }
 
-// syncfs(2): writes all that waits for the file system of the descriptor. Returns 0, or what errno says.
+// Writes all pending data of the descriptor's file system to the disk, by syncfs(2). Returns 0 or the errno.
 static inline int linux_files_sync_volume(int descriptor) {
     return syscall(SYS_syncfs, descriptor) == 0 ? 0 : errno;
 }
