@@ -9,9 +9,9 @@ public final class MemoryOutbox: Outbox {
         var ends: Deque<OutboxEntry> = []
         var errors: Deque<OutboxEntry> = []
         var setAside: Deque<(entry: OutboxEntry, reason: String)> = []
-        /// What the certificate in use calls the guest; nil before there is one.
+        /// The guest's name in the certificate that is in use; nil before there is one.
         var guest: String?
-        /// Outcomes that were set aside when the certificate changed, and may have been sent before.
+        /// Sequences of outcomes that were set aside when the certificate changed, and that may have been sent before.
         var changed: Set<Int64> = []
         var lastSequence: Int64 = 0
         var counts = OutboxCounts()
@@ -19,13 +19,15 @@ public final class MemoryOutbox: Outbox {
 
     private let capacity: Int
     private let state = NIOLockedValueBox(State())
-    /// How many outcomes that were set aside are kept with their reason; of older ones only the count is.
+    /// The maximum number of outcomes that are stored after they were set aside. Older ones are only counted.
     fileprivate static let setAsideCapacity = 1000
 
-    /// - Parameter capacity: how many operations may run or wait for delivery, together.
+    /// - Parameter capacity: the maximum number of operations that run or wait for delivery, together.
     public init(capacity: Int = 100_000) { self.capacity = capacity }
 
-    /// Notes the operation.
+    /// Records the operation in memory.
+    ///
+    /// - Throws: ``OutboxError`` with ``OutboxError/Code/full`` when the capacity is reached.
     public func begin(_ operation: BegunOperation) async throws {
         try self.state.withLockedValue { state in
             guard state.running.count + state.ends.count + state.errors.count < self.capacity else {
@@ -38,7 +40,9 @@ public final class MemoryOutbox: Outbox {
         }
     }
 
-    /// Takes the outcome.
+    /// Stores the outcome in memory.
+    ///
+    /// - Throws: ``OutboxError`` with ``OutboxError/Code/notBegun`` when the operation is not running.
     public func finish(_ report: OutcomeReport) async throws {
         try self.state.withLockedValue { state in
             guard state.running.remove(report.messageID) != nil else {
@@ -53,7 +57,7 @@ public final class MemoryOutbox: Outbox {
         }
     }
 
-    /// Outcomes that wait, oldest first.
+    /// Returns waiting outcomes, oldest first.
     public func entries(
         _ phase: OperationPhase?, after sequence: Int64, limit: Int
     ) async throws -> [OutboxEntry] {
@@ -69,14 +73,14 @@ public final class MemoryOutbox: Outbox {
         }
     }
 
-    /// Forgets outcomes.
+    /// Removes outcomes that were delivered.
     public func remove(_ sequences: [Int64]) async throws {
         self.state.withLockedValue { state in
             for sequence in sequences {
                 if state.take(sequence) != nil {
                     state.counts.delivered += 1
                 } else if state.changed.remove(sequence) != nil {
-                    // It was in flight when the certificate changed.
+                    // The outcome was in flight when the certificate changed.
                     state.setAside.removeAll { $0.entry.sequence == sequence }
                     state.counts.setAside -= 1
                     state.counts.delivered += 1
@@ -85,7 +89,8 @@ public final class MemoryOutbox: Outbox {
         }
     }
 
-    /// Sets aside what waits when the certificate comes to name another guest: it must not be reported under that guest's name.
+    /// Sets the waiting outcomes aside when the certificate names another guest than before: they must not be reported
+    /// under the new guest's name.
     public func setGuest(_ names: [String]) {
         guard let name = names.first else { return }
         self.state.withLockedValue { state in
@@ -103,14 +108,14 @@ public final class MemoryOutbox: Outbox {
         }
     }
 
-    /// Keeps an outcome with the reason why no conductor takes it.
+    /// Stores an outcome with the reason why no conductor accepts it.
     public func setAside(_ sequence: Int64, reason: String) async throws {
         self.state.withLockedValue { state in
             if let entry = state.take(sequence) { state.setAside(entry, reason) }
         }
     }
 
-    /// What happened so far.
+    /// Returns the number of operations and outcomes in each state.
     public func counts() async throws -> OutboxCounts {
         self.state.withLockedValue { state in
             var counts = state.counts
@@ -141,7 +146,7 @@ extension MemoryOutbox.State {
 }
 
 extension Deque<OutboxEntry> {
-    /// Where the entry of this sequence, or the first later one, stands: entries are sorted.
+    /// Returns the index of the entry with this sequence, or of the first later one. The entries are sorted.
     fileprivate func index(of sequence: Int64) -> Int {
         var low = 0
         var high = self.count

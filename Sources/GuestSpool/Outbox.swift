@@ -1,114 +1,117 @@
 public import Notifications
 
-/// Where outcomes wait in the guest until a conductor has answered for them.
+/// A queue in the guest that stores outcomes until a conductor has answered for them.
 ///
 /// The order of calls for one operation: ``begin(_:)``, ``finish(_:)``, any number of ``entries(_:after:limit:)``, then
-/// ``remove(_:)`` or ``setAside(_:reason:)``. What the last two are told of outcomes that the outbox no longer has is passed
-/// over: after a failure they are told again.
+/// ``remove(_:)`` or ``setAside(_:reason:)``. The last two ignore outcomes that the outbox no longer has, because a
+/// caller repeats them after a failure.
 public protocol Outbox: Sendable {
-    /// Notes that an operation begins, and reserves the room that its outcome will need.
+    /// Records that an operation begins, and reserves the space that its outcome will need.
     ///
-    /// - Throws: ``OutboxError`` when there is no room: the operation was not begun.
+    /// - Throws: ``OutboxError`` when there is no space: the operation was not begun.
     func begin(_ operation: BegunOperation) async throws
 
-    /// Takes the outcome of an operation that was begun under the report's message id. When this returns, the outcome
-    /// is as safe as this outbox can make it.
+    /// Stores the outcome of an operation that was begun under the report's message id. When this method returns, the
+    /// outcome is as safe as this outbox can make it.
     func finish(_ report: OutcomeReport) async throws
 
-    /// Outcomes that wait, oldest first.
+    /// Returns waiting outcomes, oldest first.
     ///
     /// - Parameters:
     ///   - phase: ends or errors only; nil for all.
-    ///   - sequence: only later ones; 0 for all.
-    ///   - limit: how many at most.
+    ///   - sequence: only outcomes with a later sequence; 0 for all.
+    ///   - limit: the maximum number of outcomes.
     func entries(_ phase: OperationPhase?, after sequence: Int64, limit: Int) async throws -> [OutboxEntry]
 
-    /// Forgets outcomes that a conductor has answered for.
+    /// Removes outcomes that a conductor has answered for.
     func remove(_ sequences: [Int64]) async throws
 
-    /// Takes an outcome out of the queue that no conductor will ever take, and keeps it with the reason.
+    /// Moves an outcome that no conductor will ever accept out of the queue, and stores it with the reason.
     func setAside(_ sequence: Int64, reason: String) async throws
 
-    /// What happened so far.
+    /// Returns the number of operations and outcomes in each state.
     func counts() async throws -> OutboxCounts
 
-    /// Looks whether what is kept is in order, and puts it in order: once after the start, beside all other work.
+    /// Checks what the outbox stores, and repairs it if it is damaged. It is called once after the start, while all
+    /// other work continues.
     func verify() async throws
 
-    /// Says which guest the outcomes are of, before any is begun or read, and again before a certificate that names another guest is
-    /// used: what waits then is not handed out any more.
+    /// Sets the guest that the outcomes belong to. It is called before any operation is begun or any outcome is read,
+    /// and again before a certificate that names another guest is used: the outbox no longer returns the outcomes that
+    /// wait at that moment.
     ///
-    /// - Parameter names: what the guest's certificate calls it, first the name that it goes by.
+    /// - Parameter names: the guest's names in its certificate; the first one is the guest's primary name.
     func setGuest(_ names: [String])
 
-    /// Sets what is called when outcomes wait that ``finish(_:)`` had failed to take.
+    /// Sets the closure that is called when outcomes wait that ``finish(_:)`` had failed to store.
     func whenOutcomesArrive(_ body: @escaping @Sendable () -> Void)
 }
 
 extension Outbox {
-    /// Nothing can be out of order.
+    /// Does nothing: for an outbox that cannot be damaged.
     public func verify() async throws {}
 
-    /// Nothing is recorded: for an outbox whose guest does not change.
+    /// Does nothing: for an outbox whose guest does not change.
     public func setGuest(_ names: [String]) {}
 
-    /// What is not taken never waits.
+    /// Does nothing: for an outbox in which an outcome never waits after ``finish(_:)`` has failed.
     public func whenOutcomesArrive(_ body: @escaping @Sendable () -> Void) {}
 }
 
 extension Outbox {
-    /// Outcomes that wait, ends and errors, oldest first.
+    /// Returns waiting outcomes, ends and errors, oldest first.
     public func entries(after sequence: Int64, limit: Int) async throws -> [OutboxEntry] {
         try await self.entries(nil, after: sequence, limit: limit)
     }
 }
 
-/// An operation that runs.
+/// An operation that has begun.
 public struct BegunOperation: Sendable, Hashable {
-    /// The identifier that its outcome will have, whatever it is.
+    /// The message id that its outcome will have, whether it is an end or an error.
     public let messageID: MessageID
-    /// The context it runs under.
+    /// The notification context of the operation.
     public let context: NotificationContext
 
-    /// An operation under this context.
+    /// Creates an operation with this context.
     public init(messageID: MessageID, context: NotificationContext) {
         self.messageID = messageID
         self.context = context
     }
 }
 
-/// An outcome that waits.
+/// A waiting outcome.
 public struct OutboxEntry: Sendable, Hashable {
-    /// Its place in the outbox: grows, and is never used twice.
+    /// The position of the outcome in the outbox. Sequences grow, and none is used twice.
     public let sequence: Int64
     /// The outcome.
     public let report: OutcomeReport
 
-    /// An entry at this place.
+    /// Creates an entry with this sequence.
     public init(sequence: Int64, report: OutcomeReport) {
         self.sequence = sequence
         self.report = report
     }
 }
 
-/// What an outbox has seen: a ledger, which balances.
+/// The outbox's ledger: the number of operations and outcomes in each state.
 public struct OutboxCounts: Sendable, Hashable {
     /// Operations that were begun.
     public var begun = 0
-    /// Operations that run.
+    /// Operations that are running.
     public var running = 0
     /// Outcomes that wait for a conductor.
     public var waiting = 0
     /// Outcomes that a conductor answered for.
     public var delivered = 0
-    /// Outcomes that no conductor will take, and that are kept with the reason.
+    /// Outcomes that are stored with a reason and are not sent: no conductor accepts them, or the outbox itself has set
+    /// them aside.
     public var setAside = 0
-    /// Operations that were not begun, since there was no room for their outcomes.
+    /// Operations that were not begun, because there was no space for their outcomes.
     public var refused = 0
-    /// Outcomes that were set aside, and that an operator has taken out, to a file.
+    /// Outcomes that were set aside, and that an operator has exported to a file and removed.
     public var exported = 0
 
-    /// Nothing yet.
+    /// Creates counts of zero.
     public init() {}
 
     /// Whether every operation that was begun is accounted for: begun = running + waiting + delivered + set aside +

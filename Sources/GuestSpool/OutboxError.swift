@@ -1,10 +1,10 @@
-/// Why an outbox does not take an operation or an outcome.
+/// An error that an outbox throws when it cannot store an operation or an outcome.
 public struct OutboxError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What kind of failure.
+    /// The kind of failure.
     public struct Code: Sendable, Hashable {
         private let value: String
 
-        /// There is no room for another outcome, by the outbox's own limits.
+        /// The outbox's own limits leave no space for another outcome.
         public static let full = Code(value: "full")
         /// The outcome is of an operation that was not begun, or was finished before.
         public static let notBegun = Code(value: "not begun")
@@ -12,30 +12,32 @@ public struct OutboxError: Error, Sendable, Hashable, CustomStringConvertible {
         public static let inUse = Code(value: "in use")
         /// The spool's disk is full.
         public static let diskFull = Code(value: "disk full")
-        /// The spool's directory or file may not be written.
+        /// The spool's directory or file cannot be read or written by this user.
         public static let notWritable = Code(value: "not writable")
-        /// The operation runs already, under the same message id.
+        /// An operation with the same message id is already running.
         public static let alreadyBegun = Code(value: "already begun")
-        /// The spool's file was written by a newer version of this library; it was left as it is.
+        /// A newer version of this library wrote the spool's file. The file was not changed.
         public static let tooNew = Code(value: "too new")
-        /// A SQLite database of something else lies where the spool should be; it was left as it is.
+        /// The spool's file is a SQLite database of another program. The file was not changed.
         public static let notASpool = Code(value: "not a spool")
         /// The spool was closed.
         public static let closed = Code(value: "closed")
-        /// The spool's disk takes nothing, and does not fail either.
+        /// The spool's disk neither completes a write nor fails. An operation also gets this error when it waited too
+        /// long to begin because outcomes of another guest were being set aside.
         public static let diskSlow = Code(value: "disk slow")
-        /// The disk failed, or another process keeps the spool's file locked.
+        /// The disk failed, memory ran out, another process keeps the spool's file locked, or the file is damaged or
+        /// must be opened by an agent first.
         public static let failed = Code(value: "failed")
         /// There is no spool in the directory.
         public static let noSpool = Code(value: "no spool")
     }
 
-    /// What kind of failure.
+    /// The kind of failure.
     public let code: Code
-    /// What happened and what to do, in a sentence.
+    /// What happened and what to do, as text for people.
     public let description: String
 
-    /// An error of this kind.
+    /// Creates an error of this kind.
     public init(_ code: Code, _ description: String) {
         self.code = code
         self.description = description

@@ -1,24 +1,24 @@
 public import Logging
 import SecureFiles
 
-/// Several spools in one directory, `exec-1`, `exec-2` and so on, for agents that come and go: each takes the first
-/// that no other has, since one spool has one agent.
+/// Several spools in one directory, `exec-1`, `exec-2` and so on, for short-lived agents. A spool has one agent, so
+/// each agent uses the first slot that no other agent uses.
 public struct SpoolSlots: Sendable {
-    /// How many agents can run at once.
+    /// The maximum number of agents that run at once.
     public static let limit = 64
 
     private let directory: String
 
-    /// - Parameter directory: where the slots are, or will be.
+    /// - Parameter directory: the directory of the slots; it may be missing.
     public init(_ directory: String) { self.directory = directory }
 
-    /// The path of a slot, from 1.
+    /// Returns the path of a slot; the first slot is 1.
     public func path(_ number: Int) -> String { "\(self.directory)/exec-\(number)" }
 
-    /// Whether a slot is called so.
+    /// Whether a slot has this name.
     static func isSlotName(_ name: String) -> Bool { (1...Self.limit).contains { name == "exec-\($0)" } }
 
-    /// The paths of the slots that hold a spool, in order, and of those that this user may not look into.
+    /// Returns the paths of the slots that hold a spool, in order, and of those that this user may not look into.
     ///
     /// - Throws: ``OutboxError`` with ``OutboxError/Code/noSpool`` when there is no such directory, and with
     ///   ``OutboxError/Code/notWritable`` when this user may not look into it.
@@ -27,23 +27,24 @@ public struct SpoolSlots: Sendable {
             throw OutboxError(.noSpool, "There is no directory \(self.directory).")
         }
         guard status.isDirectory else { throw OutboxError(.noSpool, "\(self.directory) is no directory.") }
-        // Whether names in it can be looked up at all.
+        // Fails unless names in the directory can be looked up.
         _ = try self.status(of: self.directory + "/.")
         return (1...Self.limit).map { self.path($0) }.filter { path in
             do throws(FileError) {
                 let slot = SpoolDirectory(path: path)
-                // While it is repaired a spool has no database for a moment; a process that ended then left it so.
+                // During a repair a spool has no database for a moment. A process that ended then left only the marker.
                 if try FileStatus.of(slot.file) != nil { return true }
                 return try FileStatus.of(slot.marker) != nil
             } catch {
-                // Something is there. Whoever opens it is told what, and the others go on.
+                // Something is there. Opening that slot reports the error, and the other slots are not affected.
                 return true
             }
         }
     }
 
-    /// Closes the directory to others where it is this user's own, as ``openFirstFree(configuration:logger:)`` does, so that
-    /// slots in it can be changed. What is wrong with it otherwise is said of each slot.
+    /// Removes other users' write permission from the directory when this user owns it, as
+    /// ``openFirstFree(configuration:logger:)`` does, so that slots in it can be changed. This method ignores errors:
+    /// opening a slot reports them.
     package func closeToOthers() { _ = try? SpoolDirectory(path: self.directory).openForWriting() }
 
     private func status(of path: String) throws(OutboxError) -> FileStatus? {
@@ -54,15 +55,16 @@ public struct SpoolSlots: Sendable {
         }
     }
 
-    /// Opens the first slot that no agent has, and makes it if it is new. What waits there waits on, and is delivered
-    /// along with what this agent adds.
+    /// Opens the first slot that no agent uses, and creates it if it is new. Outcomes that wait there are delivered
+    /// together with those that this agent adds.
     ///
-    /// - Throws: ``OutboxError``, with ``OutboxError/Code/inUse`` when there are as many agents as there can be.
+    /// - Throws: ``OutboxError``, with ``OutboxError/Code/inUse`` when all ``limit`` slots are in use.
     public func openFirstFree(
         configuration: Spool.Configuration = Spool.Configuration(), logger: Logger
     ) async throws -> (spool: Spool, path: String) {
         let directory = SpoolDirectory(path: self.directory)
-        // Names in it are looked up again with each slot; here the directory itself is refused, with its name.
+        // Each slot looks up the directory's path again. This check rejects the directory itself, and the error names
+        // it.
         try await directory.blocking {
             try directory.create()
             _ = try directory.openForWriting()

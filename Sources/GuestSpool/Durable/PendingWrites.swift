@@ -1,19 +1,22 @@
 import DequeModule
 import Dispatch
 
-/// Changes that no transaction has taken yet, and which of them make up the next one.
+/// The changes that no transaction has taken yet, and the rule that selects those of the next transaction.
 ///
-/// What need not wait for the disk goes in transactions of its own, in turn with what must: who begins an operation waits for one
-/// transaction of others' outcomes at most, and while beginnings are committed outcomes gather that then share one `fsync`. Who
-/// waits for each change before asking for the operation's next has nothing overtaken that it rests on.
+/// Changes that need no `fsync` (unsynced) go into separate transactions, which take turns with transactions of changes
+/// that need one (synced). So an operation that begins waits for at most one transaction of other operations' outcomes,
+/// and while beginnings are committed, outcomes gather that then share one `fsync`. A caller that awaits each change
+/// before it requests the operation's next one is safe: no change overtakes another that it depends on.
 ///
-/// A transaction takes along what comes until it is committed: whoever was told of the last one comes back one after the other,
-/// about as fast as changes are made, and so all of them are in the next without anybody waiting for them.
+/// A transaction also takes changes that arrive until it is committed. The callers of the last transaction resume one
+/// after the other, about as fast as changes are made. So all their next changes are in the next transaction, and no
+/// change waits for them.
 struct PendingWrites {
-    /// Changes and bytes in one transaction, at most: the last one waits for all of them.
+    /// The maximum number of changes and of bytes in one transaction: the last change waits for all of them.
     private static let batchLimit = (count: 512, bytes: 4 << 20)
-    /// Transactions that outcomes let go first: more than one, since whoever was told of the last outcomes begins the next
-    /// operations now, and their outcomes can share the `fsync` of those that wait.
+    /// The maximum number of unsynced transactions in a row while outcomes wait. It is more than one because callers
+    /// whose outcomes have just been answered begin their next operations now, and the outcomes of those can share the
+    /// `fsync` of the waiting ones.
     private static let unsyncedLimit = 4
 
     private var unsynced: Deque<SpoolWrite> = []
@@ -22,18 +25,18 @@ struct PendingWrites {
     private var held: Deque<SpoolWrite> = []
     /// Whether operations that are to begin are held back.
     private(set) var isHolding = false
-    /// Transactions in a row that did not wait for the disk.
+    /// The number of unsynced transactions in a row.
     private var unsyncedInARow = 0
-    /// The transaction that was begun last.
+    /// The transaction that was started last.
     private var transaction = (needsSync: false, count: 0, bytes: 0)
 
-    /// Nothing is asked for.
+    /// Creates an empty queue.
     init() {}
 
     var count: Int { self.unsynced.count + self.synced.count + self.held.count }
     var isEmpty: Bool { self.count == 0 }
 
-    /// The operations whose outcome is asked for.
+    /// The message ids of the operations whose outcomes are in the queue.
     var finishing: Set<String> {
         var messageIDs: Set<String> = []
         for write in self.synced {
@@ -52,34 +55,34 @@ struct PendingWrites {
         }
     }
 
-    /// From now on no operation begins. All other changes are made.
+    /// Holds operations back from now on, so that none begins. All other changes are made.
     mutating func holdBeginnings() {
         self.isHolding = true
         self.held += self.unsynced.filter(\.change.isBegin)
         self.unsynced.removeAll(where: \.change.isBegin)
     }
 
-    /// Operations begin again, those that were held back first.
+    /// Lets operations begin again, first those that were held back.
     mutating func releaseBeginnings() {
         self.isHolding = false
         self.unsynced = self.held + self.unsynced
         self.held = []
     }
 
-    /// Takes out operations that were held back, and holds back those to come.
+    /// Removes and returns the operations that were held back; later ones are still held back.
     mutating func takeHeld() -> Deque<SpoolWrite> {
         defer { self.held = [] }
         return self.held
     }
 
-    /// Takes out those operations that were held back whose callers stop waiting.
+    /// Removes and returns those of the operations that were held back whose callers stop waiting.
     mutating func takeOverdueHeld(_ now: DispatchTime) -> Deque<SpoolWrite> {
         let overdue = self.held.filter { $0.deadline <= now }
         if !overdue.isEmpty { self.held.removeAll { $0.deadline <= now } }
         return overdue
     }
 
-    /// What the next transaction is to begin with, oldest first; nothing when nothing is asked for.
+    /// Returns the first changes of the next transaction, oldest first; none when the queue is empty.
     mutating func takeBatch() -> [SpoolWrite] {
         let isTurnOver = self.unsyncedInARow >= Self.unsyncedLimit && !self.synced.isEmpty
         let needsSync = self.unsynced.isEmpty || isTurnOver
@@ -88,7 +91,7 @@ struct PendingWrites {
         return self.takeMore()
     }
 
-    /// What the transaction that was begun last is to take along besides; nothing when it is full, too.
+    /// Returns further changes for the transaction that was started last; none when it is full or no more have arrived.
     mutating func takeMore() -> [SpoolWrite] {
         if self.transaction.needsSync { return Self.take(&self.synced, &self.transaction) }
         return Self.take(&self.unsynced, &self.transaction)
@@ -108,7 +111,7 @@ struct PendingWrites {
         return batch
     }
 
-    /// Takes out those whose callers stop waiting, of all that is not held back.
+    /// Removes and returns the changes whose callers stop waiting, except those that are held back.
     mutating func takeOverdue(_ now: DispatchTime) -> [SpoolWrite] {
         let overdue = [self.unsynced, self.synced].flatMap { $0.filter { $0.deadline <= now } }
         guard !overdue.isEmpty else { return [] }

@@ -1,33 +1,35 @@
 public import Logging
 public import Notifications
 
-/// The durable outbox: a SQLite file that outlives the agent, whatever ends it.
+/// The durable outbox: a SQLite file that survives the end of the agent, a crash and a power cut.
 ///
 /// When ``finish(_:)`` returns, the outcome is on the disk, not only in the system's cache; outcomes that arise at the
-/// same time share one `fsync`. What is in the file stays there until a conductor has answered for it.
+/// same time share one `fsync`. An outcome stays in the file until a conductor has answered for it.
 public final class Spool: Outbox {
     let store: SpoolStore
     let writer: SpoolWriter
 
-    /// Opens the spool, or makes it. Operations that were running when the last agent ended wait from now on as errors
-    /// of the type ``interruptedType``; in a spool that was copied or restored they are set aside, since they may have ended
-    /// elsewhere or before.
+    /// Opens the spool, or creates it. Operations that were running when the last agent ended become waiting errors of
+    /// the type ``interruptedType``. In a spool that was copied or restored they are set aside instead, because they
+    /// may have ended elsewhere or earlier.
     ///
-    /// It takes no longer when much waits; ``verify()`` reads all of it. A file that is found damaged is set aside beside
-    /// the new one, under a name with the time, and what can be read of it is carried over.
+    /// The time to open a spool does not grow with the number of waiting outcomes; ``verify()`` reads all of them. A
+    /// damaged file is set aside next to the new one, under a name with the time, and the rows that can be read are
+    /// copied into the new one.
     ///
     /// - Parameters:
-    ///   - path: the directory, which is made if it is missing (its parent must be there); nobody else may read it.
+    ///   - path: the spool's directory. If it is missing, it is created for this user only; its parent must exist.
     ///   - configuration: limits.
-    ///   - logger: told what was found.
-    /// - Throws: ``OutboxError`` when another agent uses the spool, a newer version wrote it, or its disk fails.
+    ///   - logger: logs what was found.
+    /// - Throws: ``OutboxError`` when another agent uses the spool, a newer version wrote it, the directory cannot be
+    ///   used, or its disk fails.
     public static func open(
         _ path: String, configuration: Configuration = Configuration(), logger: Logger
     ) async throws -> Spool {
         try await Self.open(path, configuration: configuration, machine: .present(), logger: logger)
     }
 
-    /// The same on a machine of this kind.
+    /// Opens the spool as on the given machine.
     static func open(
         _ path: String, configuration: Configuration = Configuration(), machine: GuestMachine, logger: Logger
     ) async throws -> Spool {
@@ -43,42 +45,44 @@ public final class Spool: Outbox {
         self.writer = SpoolWriter(store: store, configuration: configuration)
     }
 
-    /// How many operations were set aside when the spool was opened: it is a copy, or they cannot be read.
+    /// The number of operations that were set aside when the spool was opened, because it is a copy or they cannot be
+    /// read.
     package var setAsideWhenOpened: Int { self.store.takeover.setAside }
 
-    /// Records whose spool it is. What another guest left in it is set aside with the reason, and never handed out: a virtual
-    /// machine that was made from an image brings along what its model had not sent.
+    /// Records the guest that owns the spool. Outcomes of another guest are set aside with the reason, and are never
+    /// returned: a virtual machine that was created from an image also contains the outcomes that the original machine
+    /// had not sent.
     ///
-    /// - Parameter names: what the guest's certificate calls it, first the name that it goes by. The spool stays the guest's own
-    ///   for as long as one of them is the name that was recorded.
+    /// - Parameter names: the guest's names in its certificate; the first one is the guest's primary name. The spool
+    ///   stays this guest's own as long as one of them is the recorded name.
     public func setGuest(_ names: [String]) { self.writer.claim(names) }
 
-    /// The error type of an operation whose agent ended before it did.
+    /// The error type of an operation whose agent ended before the operation did.
     public static let interruptedType = "OperationInterrupted"
 
-    /// Notes the operation on the disk.
+    /// Records the operation in the file.
     ///
-    /// It survives the end of the agent at once, and a power cut a few milliseconds later.
+    /// The record survives the end of the agent immediately, and a power cut after about 10 ms.
     ///
-    /// - Throws: ``OutboxError`` when the spool is full, or its disk fails or takes nothing for as long as the patience; the
-    ///   operation was not begun.
+    /// - Throws: ``OutboxError`` when the spool is full or closed, the operation is already running, or the disk fails
+    ///   or completes no write within the patience. The operation was not begun.
     public func begin(_ operation: BegunOperation) async throws {
         try await self.writer.write(.begin(SpoolChange.Begin(operation)))
     }
 
-    /// Takes the outcome. When this returns it is on the disk.
+    /// Stores the outcome. When this method returns, the outcome is on the disk.
     ///
     /// - Throws: ``OutboxError``. With ``OutboxError/Code/notBegun`` or ``OutboxError/Code/closed`` the outcome was not
-    ///   taken. With any other, the disk did not take it: it is kept in memory and written with the next write that
-    ///   succeeds, which is tried every half minute at the latest. Nobody need call again. If the process ends before
-    ///   that, the outcome is lost, and the operation is told as interrupted.
+    ///   accepted. With any other code, the disk did not store it: the outcome stays in memory, and the next write that
+    ///   succeeds includes it. A retry runs at least every 30 seconds, so the caller need not call again. If the
+    ///   process ends before that, the outcome is lost, and the operation is reported as interrupted.
     public func finish(_ report: OutcomeReport) async throws {
         let contextSize = self.store.contextSize(of: report.messageID.description)
         try await self.writer.write(.finish(SpoolChange.Finish(report, contextSize: contextSize)))
     }
 
-    /// Outcomes that wait, oldest first. One that cannot be read does not hold up those behind it: it is set aside, as
-    /// it is, with the reason.
+    /// Returns waiting outcomes, oldest first. An outcome that cannot be read does not block later ones: it is set
+    /// aside, unchanged, with the reason.
     public func entries(
         _ phase: OperationPhase?, after sequence: Int64, limit: Int
     ) async throws -> [OutboxEntry] {
@@ -99,29 +103,31 @@ public final class Spool: Outbox {
                 "An outcome in the spool cannot be read; it is set aside",
                 metadata: ["sequence": "\(row.sequence)", "reason": "\(row.reason)"])
         } catch {
-            // It is met again, and holds up nobody until then.
+            // The outcome is read again later, and blocks no other until then.
             self.store.logger.error(
                 "An outcome in the spool cannot be read, nor set aside",
                 metadata: ["sequence": "\(row.sequence)", "reason": "\(row.reason)", "error": "\(error)"])
         }
     }
 
-    /// Forgets outcomes. A power cut may bring some of them back, to be delivered again under their message ids.
+    /// Removes outcomes. A power cut may bring some of them back; they are then delivered again under their message
+    /// ids.
     public func remove(_ sequences: [Int64]) async throws {
         guard !sequences.isEmpty else { return }
         try await self.writer.write(.remove(sequences))
     }
 
-    /// Keeps an outcome with the reason why no conductor takes it. When this returns that is on the disk.
+    /// Stores an outcome with the reason why no conductor accepts it. When this method returns, the change is on the
+    /// disk.
     public func setAside(_ sequence: Int64, reason: String) async throws {
         try await self.writer.write(.setAside(sequence, reason: reason, at: .now()))
     }
 
-    /// What happened since the spool was made; of one that was damaged, since then.
+    /// Returns the ledger since the spool was created; after damage, since the new file was created.
     public func counts() async throws -> OutboxCounts {
         var counts = OutboxCounts()
-        // A transaction may take refusals from memory into the file while both are read. One that a slow disk holds up is
-        // not waited for.
+        // A transaction may move refusals from memory into the file while both are read. The loop does not wait for a
+        // transaction that a slow disk delays.
         for _ in 0..<100 {
             let before = self.writer.refusals
             counts = try await self.store.read { try SpoolTally($0).counts }
@@ -134,35 +140,37 @@ public final class Spool: Outbox {
         return counts
     }
 
-    /// Reads the whole file, beside all other work, and mends it if it is damaged: for once after the start, when there is
-    /// time.
+    /// Reads the whole file, while all other work continues, and repairs it if it is damaged. Call it once after the
+    /// start.
     ///
-    /// - Throws: ``OutboxError`` when damage was found and the disk does not let it be mended; the file stays in use.
+    /// - Throws: ``OutboxError`` when damage was found and the disk does not allow the repair; the file stays in use.
     public func verify() async throws { try await self.store.verify() }
 
-    /// Calls the closure when outcomes that the disk had refused are in the spool after all, and wait.
+    /// Sets the closure that is called when outcomes that the disk had refused are in the spool after all, and wait.
     public func whenOutcomesArrive(_ body: @escaping @Sendable () -> Void) { self.writer.setOnArrival(body) }
 
-    /// Writes what was asked for before, closes the file and lets another agent have it. What is called afterwards
-    /// fails with ``OutboxError/Code/closed``.
+    /// Writes all changes that were requested before, closes the file, and lets another agent open the spool. Later
+    /// calls fail with ``OutboxError/Code/closed``.
     public func close() async throws { try await self.writer.close() }
 }
 
 extension Spool {
     /// A spool's limits.
     public struct Configuration: Sendable, Hashable {
-        /// How many operations may run, wait, or be kept set aside, together.
+        /// The maximum number of operations that run, wait or are set aside, together.
         public var maximumCount = 100_000
-        /// How many bytes their contexts and outcomes may take, together. Past that no operation is begun; the outcome
-        /// of one that was begun is always taken, so the file can grow past it by what was running.
+        /// The maximum size of their contexts and outcomes together, in bytes. When it is exceeded, no operation
+        /// begins. The outcome of an operation that was begun is always accepted, so the file can exceed the limit by
+        /// the size of those outcomes.
         public var maximumBytes = 256 << 20
-        /// How many bytes are reserved for the outcome of each operation that runs.
+        /// The number of bytes that are reserved for the outcome of each running operation.
         public var reservedBytes = 4 << 10
-        /// How long ``Spool/begin(_:)``, ``Spool/finish(_:)`` and the others wait for a disk that takes nothing. Then they
-        /// throw ``OutboxError/Code/diskSlow``, up to a quarter of it later. Longer than nothing.
+        /// The time that ``Spool/begin(_:)``, ``Spool/finish(_:)`` and the other methods wait for a disk that completes
+        /// no write. Then they throw ``OutboxError/Code/diskSlow``, at most a quarter of this time later. It must be
+        /// positive.
         public var patience = Duration.seconds(30)
 
-        /// The defaults.
+        /// Creates a configuration with the default limits.
         public init() {}
     }
 }

@@ -3,13 +3,13 @@ import Foundation
 import GRDB
 
 extension SpoolChange.Begin {
-    /// What keeps the operation out; nil when there is room.
+    /// Returns why the operation is rejected; nil when there is space for it.
     private func refusal(_ tally: SpoolTally, _ configuration: Spool.Configuration) -> OutboxError? {
         let counts = tally.counts
         let count = counts.running + counts.waiting + counts.setAside
-        // An operation's context comes once more with its outcome.
+        // The operation's context is stored twice: with the operation, and with its outcome.
         let (forOthers, isAbsurd) = (counts.running + 1).multipliedReportingOverflow(by: configuration.reservedBytes)
-        // A tally that is wrong, or a limit that is none, must not end the process.
+        // A wrong tally or an extremely large limit must not overflow and end the process.
         let reserved = isAbsurd ? .max >> 1 : min(forOthers, .max >> 1) + 2 * self.context.count
         var holds: String {
             "\(counts.running) operations run, \(counts.waiting) outcomes wait for a conductor, \(counts.setAside) are set aside"
@@ -37,7 +37,7 @@ extension SpoolChange.Begin {
 
     func apply(_ db: Database, _ tally: inout SpoolTally, _ configuration: Spool.Configuration) throws {
         if let refusal = self.refusal(tally, configuration) { throw refusal }
-        // A conflict changes nothing, and fails nobody else.
+        // A conflict changes nothing, and does not affect other changes.
         try db.cachedStatement(
             sql: "INSERT INTO running (message_id, context, begun_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
         ).execute(arguments: [self.messageID, self.context, self.begunAt])
@@ -69,12 +69,13 @@ extension SpoolChange.Finish {
 }
 
 extension SpoolChange {
-    /// Takes an operation out of those that run.
+    /// Removes an operation from those that run.
     ///
-    /// Two statements: for RETURNING, SQLite opens a table of its own each time, which takes longer than all else here.
+    /// It uses two statements: for RETURNING, SQLite opens a temporary table each time, which takes longer than
+    /// everything else here.
     ///
-    /// - Parameter contextSize: the bytes of its context; looked up if nil.
-    /// - Returns: the bytes of its context; nil when it does not run.
+    /// - Parameter contextSize: the size of its context in bytes; looked up if nil.
+    /// - Returns: the size of its context in bytes; nil when the operation is not running.
     fileprivate static func takeRunning(_ messageID: String, _ contextSize: Int?, _ db: Database) throws -> Int? {
         let bytes =
             try contextSize
@@ -109,8 +110,8 @@ extension SpoolChange {
         }
     }
 
-    /// An outcome that was in flight when the certificate of another guest was claimed: it was set aside, and is delivered all the
-    /// same.
+    /// Removes an outcome that was in flight when another guest claimed the spool: it was set aside, and counts as
+    /// delivered.
     private static func removeOfAnotherGuest(_ sequence: Int64, _ db: Database, _ tally: inout SpoolTally) throws {
         let bytes = try Int.fetchOne(
             try db.cachedStatement(

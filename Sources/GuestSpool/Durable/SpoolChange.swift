@@ -2,7 +2,7 @@ import Foundation
 import GRDB
 import Notifications
 
-/// One change of a spool, made ready by whoever asks for it, so that the thread that writes does nothing but write.
+/// One change of a spool. The caller prepares it completely, so that the writing thread only writes.
 enum SpoolChange: Sendable {
     struct Begin: Sendable {
         let messageID: String
@@ -21,9 +21,9 @@ enum SpoolChange: Sendable {
             self.begunAt = begunAt
         }
 
-        /// The end of an operation that no agent runs any more.
+        /// Returns the outcome of an operation that no agent runs any more: an error.
         ///
-        /// - Throws: when the context cannot be read.
+        /// - Throws: an error when the message id or the context cannot be read.
         func interrupted() throws -> Finish {
             guard let messageID = MessageID(self.messageID) else {
                 throw SpoolRowError(description: "its message id is not a UUID")
@@ -41,7 +41,7 @@ enum SpoolChange: Sendable {
         let messageID: String
         let phase: String
         let report: Data
-        /// The bytes of the operation's context, if they are known: then they need not be looked up.
+        /// The size of the operation's context in bytes, if it is known; it is looked up if nil.
         let contextSize: Int?
 
         init(_ report: OutcomeReport, contextSize: Int? = nil) {
@@ -54,14 +54,14 @@ enum SpoolChange: Sendable {
 
     case begin(Begin)
     case finish(Finish)
-    /// The operation of this message was not run, though it was begun.
+    /// The operation with this message id was begun, but did not run.
     case cancel(String)
     case remove([Int64])
     case setAside(Int64, reason: String, at: NotificationTimestamp)
 
-    /// Whether the change must be on the disk before anybody hears of it. The others need only be in the system's
-    /// cache: an operation that begins, since it is on the disk soon enough; a removal, since a power cut that undoes it
-    /// means a repetition and no loss.
+    /// Whether the change must be on the disk before its caller is answered. The other changes need only be in the
+    /// system's cache. An operation that begins is on the disk soon enough. A removal that a power cut undoes causes a
+    /// repetition and no loss.
     var needsSync: Bool {
         switch self {
         case .begin, .cancel, .remove: false
@@ -69,13 +69,13 @@ enum SpoolChange: Sendable {
         }
     }
 
-    /// Whether an operation begins by it.
+    /// Whether the change begins an operation.
     var isBegin: Bool {
         if case .begin = self { return true }
         return false
     }
 
-    /// What it adds to a transaction.
+    /// The size that the change adds to a transaction, in bytes.
     var size: Int {
         switch self {
         case .begin(let begin): begin.context.count
@@ -88,8 +88,8 @@ enum SpoolChange: Sendable {
 
     /// Makes the change within a transaction.
     ///
-    /// - Throws: ``OutboxError`` before anything was changed, so that the transaction can go on without this change;
-    ///   anything else ends the transaction.
+    /// - Throws: ``OutboxError`` before anything was changed, so that the transaction can continue without this change.
+    ///   Any other error ends the transaction.
     func apply(_ db: Database, _ tally: inout SpoolTally, _ configuration: Spool.Configuration) throws {
         switch self {
         case .begin(let begin): try begin.apply(db, &tally, configuration)

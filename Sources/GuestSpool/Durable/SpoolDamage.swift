@@ -2,31 +2,31 @@ import Foundation
 import Notifications
 import SecureFiles
 
-/// A damaged file that was set aside, as `guest-agent status` lists it. What is known of it lies beside it as JSON.
+/// A damaged file that was set aside, as `guest-agent status` lists it. A JSON file next to it describes the damage.
 package struct SpoolDamage: Sendable, Hashable {
-    /// The file's path. Its `-wal` and `-shm` files, if it had any, and the `.json` file are beside it.
+    /// The file's path. Its `-wal` and `-shm` files, if it had any, and the `.json` file are next to it.
     package let path: String
-    /// What was found.
+    /// The damage that was found.
     package let reason: String
-    /// What could be read of it and lies in the spool again.
+    /// The number of rows that were recovered: they could be read, and are in the spool again.
     package let carriedOver: Carried
-    /// Rows that were met and could not be read; of what lies in a page that cannot be read, the number is not known.
+    /// The number of rows that were found and could not be read. Rows in an unreadable page are not counted.
     package let unreadable: Int
 
     /// Numbers of rows by table.
     package struct Carried: Sendable, Hashable {
-        /// Operations that ran.
+        /// Operations that were running.
         package var running = 0
-        /// Outcomes that wait.
+        /// Outcomes that were waiting.
         package var waiting = 0
-        /// Outcomes that no conductor takes.
+        /// Outcomes that were set aside.
         package var setAside = 0
     }
 
-    /// A damaged file's JSON is a few lines.
+    /// The maximum size of a damaged file's JSON in bytes; it has a few lines.
     private static let longestJSON = 1 << 16
 
-    /// The damaged files in a spool's directory, oldest first. Those whose JSON is missing have no reason.
+    /// Returns the damaged files in a spool's directory, oldest first. A file whose JSON is missing has no reason.
     ///
     /// - Throws: ``OutboxError`` when the directory cannot be read.
     package static func all(in directory: String) throws -> [SpoolDamage] {
@@ -42,7 +42,7 @@ package struct SpoolDamage: Sendable, Hashable {
             throw directory.error(error)
         }
         return SpoolDirectory.damagedNames(among: names).map { name in
-            // What is known of a file is no reason to hide that it is there.
+            // A damaged file is listed even when its JSON cannot be read.
             let bytes = try? opened.contents(of: "\(name).json", limit: Self.longestJSON)
             let object = bytes.flatMap { bytes -> JSONObject? in
                 guard case .object(let object)? = try? JSONValue(json: bytes) else { return nil }
@@ -80,26 +80,27 @@ package struct SpoolDamage: Sendable, Hashable {
 
 extension SpoolDirectory {
     private static let damagedPrefix = "spool.sqlite.damaged-"
-    /// Names the damaged file for as long as setting it aside is not finished.
+    /// The marker: a file that contains the damaged file's name until the repair is complete.
     static let marker = "spool.sqlite.mending"
-    /// The file that is being made of what could be read.
+    /// The new file, which a repair creates from the readable rows.
     static let newFile = "spool.sqlite.new"
 
     /// The marker's path.
     var marker: String { "\(self.path)/\(Self.marker)" }
 
-    /// Whether a damaged file can be called so.
+    /// Whether a damaged file can have this name.
     static func isDamagedName(_ name: String) -> Bool {
         name.hasPrefix(Self.damagedPrefix) && !name.contains("/")
             && !Self.companions.contains { name.hasSuffix($0) }
             && !name.dropFirst(Self.damagedPrefix.count).contains(".")
     }
 
-    /// The damaged files among names, oldest first.
+    /// Returns the names of damaged files among these names, oldest first.
     static func damagedNames(among names: [String]) -> [String] { names.filter(Self.isDamagedName).sorted() }
 
-    /// A name that sorts behind those of all damaged files of the same second: the time in ISO 8601's basic form, and from
-    /// the second file on a number. One that was free again would be taken for the oldest, and removed first.
+    /// Returns a name that sorts after those of all damaged files of the same second: the time in ISO 8601's basic
+    /// form, and from the second file on a number. A name that was used before and is free again would sort as the
+    /// oldest, and that file would be removed first.
     static func newDamagedName(among names: [String], at time: Date = .now) -> String {
         let time = time.formatted(.iso8601.dateSeparator(.omitted).timeSeparator(.omitted))
         let name = "\(Self.damagedPrefix)\(time)"

@@ -2,15 +2,16 @@ import Dispatch
 import Glibc
 import SecureFiles
 
-/// A spool's directory, and the names in it.
+/// A spool's directory and the names of the files in it.
 struct SpoolDirectory: Sendable, Hashable {
     let path: String
 
-    /// The database; SQLite puts `-wal` and `-shm` files beside it.
+    /// The database; SQLite puts `-wal` and `-shm` files next to it.
     static let file = "spool.sqlite"
-    /// What SQLite may put beside a database, and must never find beside another.
+    /// Suffixes of the files that SQLite may put next to a database. SQLite must never find one of them next to another
+    /// database.
     static let companions = ["-journal", "-shm", "-wal"]
-    /// Held by the agent that uses the spool.
+    /// The file that the agent which uses the spool locks.
     static let lockFile = "agent.lock"
 
     /// The database's path, for SQLite.
@@ -18,10 +19,11 @@ struct SpoolDirectory: Sendable, Hashable {
     /// The lock file's path.
     var lockFile: String { "\(self.path)/\(Self.lockFile)" }
 
-    /// Makes the directory, for this user only. What is there already keeps its permissions: it is somebody's decision.
+    /// Creates the directory, for this user only. This method does not change the permissions of an existing directory,
+    /// because they were chosen deliberately.
     ///
-    /// - Throws: ``OutboxError`` that says why it cannot be made; its parent must be there, so that a mistyped path, or
-    ///   one on a disk that is not mounted, is noticed.
+    /// - Throws: ``OutboxError`` that says why the directory cannot be created. Its parent must exist, so that a
+    ///   mistyped path or a disk that is not mounted is noticed.
     func create() throws(OutboxError) {
         do throws(FileError) {
             guard try !CheckedDirectory.make(self.path) else { return }
@@ -36,13 +38,17 @@ struct SpoolDirectory: Sendable, Hashable {
         }
     }
 
-    /// Opens the directory for an agent that makes and changes files in it.
+    /// Opens the directory for an agent that creates and changes files in it.
     ///
-    /// SQLite, which opens files by their paths, opens the same ones: nobody else can exchange a name in a directory that
-    /// passes, nor one of those that lead there. What it would open has been looked at.
+    /// SQLite opens files by their paths, and opens the same files as this directory: in a directory that passes this
+    /// check, no other user can replace a name, nor the name of one of its parents. The files that SQLite would open
+    /// have been checked.
     ///
-    /// - Throws: ``OutboxError`` for a directory that others can write in, or with a link or a special file in the place of a
-    ///   file of the spool.
+    /// If this user owns the directory and others can write to it, this method removes their write permission, provided
+    /// that the directory has no sticky bit and contains only slots or a spool's files.
+    ///
+    /// - Throws: ``OutboxError`` for a directory that others can still write to, and when a link or a special file has
+    ///   the name of one of the spool's files.
     func openForWriting() throws(OutboxError) -> CheckedDirectory {
         do throws(FileError) {
             let opened = try CheckedDirectory(self.path, for: .writing, isOwn: Self.isOwn)
@@ -53,7 +59,7 @@ struct SpoolDirectory: Sendable, Hashable {
         }
     }
 
-    /// Opens the directory, which may be another user's, to look into it.
+    /// Opens the directory, which may be another user's, for inspection.
     ///
     /// - Throws: ``OutboxError``; with ``OutboxError/Code/noSpool`` when there is no directory or no spool in it.
     func openForReading() throws(OutboxError) -> CheckedDirectory {
@@ -75,14 +81,14 @@ struct SpoolDirectory: Sendable, Hashable {
             }
         }
         guard hasSpool else {
-            // A process that ended in between left it without a database.
+            // A repair that was interrupted can leave the spool without a database.
             if try self.isBeingRepaired(opened) { throw self.isBeingRepaired }
             throw OutboxError(.noSpool, "\(self.path) holds no spool: it has no file \(Self.file).")
         }
         return opened
     }
 
-    /// Whether the spool was found damaged, so that its next opening repairs it.
+    /// Whether the spool was found damaged, so that the next opening repairs it.
     func isBeingRepaired(_ opened: CheckedDirectory) throws(OutboxError) -> Bool {
         do throws(FileError) {
             return try opened.status(of: Self.marker) != nil
@@ -91,19 +97,20 @@ struct SpoolDirectory: Sendable, Hashable {
         }
     }
 
-    /// The error for those who do not open such a spool as an agent does.
+    /// The error for callers that need the spool while it must be repaired, and do not open it as an agent does.
     var isBeingRepaired: OutboxError {
         OutboxError(
             .failed, "The spool \(self.path) is being repaired; try again once an agent or a flush has opened it.")
     }
 
-    /// Whether a spool's directory, or one of slots, has something of this name and kind: a slot, or one of the spool's files.
+    /// Whether this name and kind belong in a spool's directory, or in a directory of slots: a slot, or one of the
+    /// spool's files.
     ///
     /// The directory `lost+found` is the file system's.
     private static func isOwn(_ name: String, _ status: FileStatus) -> Bool {
         if status.isDirectory { return name == "lost+found" || SpoolSlots.isSlotName(name) }
         guard status.isRegularFile else { return false }
-        // How a small file is called until it is whole.
+        // A small file has this suffix until it is complete.
         let whole = name.hasSuffix(".part") ? String(name.dropLast(5)) : name
         if [Self.lockFile, Self.marker].contains(whole) { return true }
         if whole.hasSuffix(".json") { return Self.isDamagedName(String(whole.dropLast(5))) }
@@ -115,7 +122,8 @@ struct SpoolDirectory: Sendable, Hashable {
         for suffix in Self.companions + [""] { try opened.checkOpensByPath(Self.file + suffix) }
     }
 
-    /// What is told of a spool that this user may not look into: it must not be taken for one that is not there.
+    /// Returns the error for a spool that this user may not look into: the spool may exist, so it must not be reported
+    /// as missing.
     func isForbidden(_ error: FileError) -> OutboxError {
         OutboxError(
             .notWritable,
@@ -123,7 +131,7 @@ struct SpoolDirectory: Sendable, Hashable {
                 + "user whose spool it is.")
     }
 
-    /// What an embedder is told when the system refuses a file of the spool.
+    /// Returns the error for a file of the spool that the system cannot open, read or change.
     func error(_ error: FileError) -> OutboxError {
         switch error.kind {
         case .diskFull: OutboxError(.diskFull, "The disk of the spool \(self.path) is full; make room on it.")
@@ -142,7 +150,7 @@ struct SpoolDirectory: Sendable, Hashable {
         }
     }
 
-    /// Runs what waits for the disk, on a thread that may wait.
+    /// Runs a body that waits for the disk, on a thread that may block.
     func blocking<Success: Sendable>(_ body: @escaping @Sendable () throws -> Success) async throws -> Success {
         try await withCheckedThrowingContinuation { continuation in
             DispatchQueue.global().async { continuation.resume(with: Result { try body() }) }
@@ -151,10 +159,10 @@ struct SpoolDirectory: Sendable, Hashable {
 }
 
 extension CheckedDirectory {
-    /// How many bytes a file in the directory has; nil when there is none.
+    /// Returns the size of a file in the directory in bytes; nil when there is no file.
     func size(of name: String) throws(FileError) -> Int? { try self.status(of: name)?.size }
 
-    /// What a small file in the directory holds; nil when there is none.
+    /// Returns the contents of a small file in the directory; nil when there is no file.
     func contents(of name: String, limit: Int) throws(FileError) -> [UInt8]? {
         guard let file = try self.openForReading(name) else { return nil }
         return try file.read(limit: limit, expected: try file.status().size)

@@ -2,13 +2,13 @@ import GRDB
 import Glibc
 import SecureFiles
 
-/// What kind of trouble an error of SQLite tells of, since each is met in its own way.
+/// The kind of failure that a SQLite error reports. Each kind is handled differently.
 enum SpoolFailure {
-    /// The file's content is damaged: it is set aside, and a new one begun.
+    /// The file's content is damaged: it is set aside, and a new file is created.
     case damage
-    /// One change cannot be made, whatever the disk does; the others can.
+    /// This change cannot be made, whatever the state of the disk; other changes can.
     case ofTheChange
-    /// The disk refuses or fails, or another process is in the way: it may be over later.
+    /// The disk refuses or fails, or another process blocks the file: the failure may be temporary.
     case ofTheDisk
 
     init(_ error: any Error) {
@@ -23,10 +23,11 @@ enum SpoolFailure {
         }
     }
 
-    /// Whether a write or an `fsync` failed: the system may then drop what it could not write, and report success for it later.
+    /// Whether a write or an `fsync` failed: the system may then drop the data that it could not write, and report
+    /// success later.
     static func leavesDoubt(_ error: any Error) -> Bool { (error as? DatabaseError)?.resultCode == .SQLITE_IOERR }
 
-    /// What an embedder is told.
+    /// Returns the error for an embedding service.
     static func error(_ error: any Error, _ directory: SpoolDirectory) -> OutboxError {
         if let error = error as? OutboxError { return error }
         if let error = error as? FileError { return directory.error(error) }
@@ -40,7 +41,8 @@ enum SpoolFailure {
         switch error.resultCode {
         case .SQLITE_FULL: return full
         case .SQLITE_READONLY, .SQLITE_CANTOPEN, .SQLITE_PERM, .SQLITE_IOERR:
-            // SQLite's word for a full or a read-only disk depends on which of its files met it first.
+            // SQLite's error code for a full or a read-only disk depends on the file in which it found the condition
+            // first.
             if Self.isFull(directory) { return full }
             if error.resultCode != .SQLITE_IOERR || Self.isReadOnly(directory) { return notWritable }
         case .SQLITE_BUSY, .SQLITE_LOCKED:
@@ -58,7 +60,7 @@ enum SpoolFailure {
     private static func isFull(_ directory: SpoolDirectory) -> Bool {
         var status = statvfs()
         guard unsafe statvfs(directory.path, &status) == 0, status.f_blocks > 0 else { return false }
-        // Free blocks that a file system keeps for itself, or for root, are no help.
+        // Free blocks that are reserved for the file system or for root do not count.
         return status.f_bavail * status.f_frsize < 64 << 10 || status.f_files > 0 && status.f_ffree == 0
     }
 
@@ -67,6 +69,6 @@ enum SpoolFailure {
         return unsafe statvfs(directory.path, &status) == 0 && status.f_flag & UInt(ST_RDONLY) != 0
     }
 
-    /// The error for content that SQLite itself finds in order, and the spool does not.
+    /// Returns an error for content that is valid for SQLite, and not for the spool.
     static func damage(_ what: String) -> DatabaseError { DatabaseError(resultCode: .SQLITE_CORRUPT, message: what) }
 }

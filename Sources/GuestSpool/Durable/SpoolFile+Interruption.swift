@@ -2,20 +2,21 @@ import GRDB
 import Notifications
 
 extension SpoolFile {
-    /// Interrupted operations that become outcomes in one transaction.
+    /// The maximum number of interrupted operations that become outcomes in one transaction.
     private static let interruptionBatch = 500
 
-    /// Turns operations that no agent runs any more into errors that wait; those that cannot be read are set aside.
+    /// Turns operations that no agent runs any more into waiting errors. Those that cannot be read are set aside.
     ///
     /// - Parameter reason: why all of them are set aside; nil when they are not.
-    /// - Returns: how many there were, and how many of them were set aside.
+    /// - Returns: the number of operations, and how many of them were set aside.
     func interruptRunning(settingAside reason: String?) throws -> (count: Int, setAside: Int) {
         var (count, setAside) = (0, 0)
-        // On the disk before a conductor hears of them: told again after a power cut, they would have another time.
+        // The outcomes must be on the disk before a conductor gets them: if a power cut removed them, they would be
+        // created again with another time.
         try self.database.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
         while true {
             let batch = try self.database.write { db -> (count: Int, setAside: Int) in
-                // The first rows of what is left: what was converted is gone.
+                // The first rows of the remaining ones: converted rows are no longer in the table.
                 let rows = try Row.fetchAll(
                     db, sql: "SELECT message_id, context, begun_at FROM running LIMIT ?",
                     arguments: [Self.interruptionBatch])
@@ -41,7 +42,7 @@ extension SpoolFile {
             try SpoolChange.setAside(sequence, reason, NotificationTimestamp.now().description, db, &tally)
             try db.execute(sql: "UPDATE set_aside SET is_copied = 1 WHERE sequence = ?", arguments: [sequence])
         } catch let error as SpoolRowError {
-            // Kept as it is, under a sequence of its own.
+            // The row is stored unchanged, under a new sequence.
             try db.execute(
                 sql: """
                     INSERT INTO waiting (message_id, phase, report)

@@ -2,26 +2,29 @@ import GRDB
 import SecureFiles
 
 extension SpoolFile {
-    /// The write-ahead log is carried over into the database when it has grown by so many bytes: what SQLite would do
-    /// after each 1000 pages.
+    /// The number of bytes after which the write-ahead log is checkpointed. SQLite's automatic checkpoint would run
+    /// every 1000 pages.
     static let logStep = 4 << 20
 
-    /// Carries over what no reader still needs where it is. Waits for nobody.
+    /// Checkpoints the part of the log that no reader still needs. This method never waits for another connection.
     ///
-    /// - Throws: what the disk says; the log may then be less whole than the system tells.
+    /// - Throws: the disk's error; the disk may then have less of the log than the system shows.
     static func carryOverLog(_ db: Database) throws {
         do {
             try db.checkpoint(.passive)
         } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
-            // Another process does it.
+            // Another process is making a checkpoint.
         }
     }
 
-    /// Brings what another agent left in the log to the disk, before anything is added to it. A checkpoint writes it again, whatever
-    /// became of that agent's last `fsync`. While another process reads the log it stays, and is synced: that is enough unless a write
-    /// or an `fsync` of it failed, which the agent has marked (``LogDoubt``). Waits for no reader.
+    /// Checkpoints the log that another agent left, before anything is added to it. The checkpoint writes the log's
+    /// content again, so the result of that agent's last `fsync` does not matter. While another process reads the log,
+    /// the log stays and is synced instead. That is enough unless a write or an `fsync` of the log failed, which the
+    /// agent has marked (``LogDoubt``). This method waits for no reader.
     ///
-    /// - Returns: why the disk does not take it, or that it is marked and read; then the writer does it before its first commit.
+    /// - Returns: nil when the disk has all of the log; otherwise the disk's error, or SQLite's busy error when another
+    ///   process reads the log and it is marked or cannot be synced. Then the writer makes the checkpoint before its
+    ///   first commit.
     /// - Throws: damage only.
     static func settleInheritedLog(_ database: DatabasePool, _ directory: SpoolDirectory) throws -> (any Error)? {
         do {
@@ -40,6 +43,8 @@ extension SpoolFile {
         }
     }
 
+    /// Syncs a log that another process reads.
+    ///
     /// - Returns: whether the disk has all of the log.
     private static func syncReadLog(_ directory: SpoolDirectory) -> Bool {
         guard let opened = try? directory.openForWriting(),

@@ -4,36 +4,36 @@ import Notifications
 import SecureFiles
 
 extension SpoolFile {
-    /// What became of a spool when it was opened.
+    /// The result of taking over a spool when it is opened.
     struct Takeover: Sendable {
-        /// Operations that were running when the last agent ended.
+        /// The number of operations that were running when the last agent ended.
         var operations = 0
-        /// How many of them were set aside.
+        /// The number of those operations that were set aside.
         var setAside = 0
-        /// Why they were set aside; nil when they wait as interrupted.
+        /// Why all of them were set aside; nil when they wait as interrupted.
         var reason: String?
-        /// Later outcomes are this agent's.
+        /// The last sequence that was used at the end of the takeover; later outcomes are this agent's.
         var lastSequence: Int64 = 0
-        /// Whose the spool is, as long as the disk does not take it.
+        /// The origin that is still to be recorded, because the disk has not stored it; nil when it is recorded.
         var unrecordedOrigin: SpoolOrigin?
-        /// Whether the log may hold less on the disk than the system shows.
+        /// Whether the disk may have less of the log than the system shows.
         var isInDoubt = false
     }
 
-    /// Takes over what the last agent left, which was this machine's unless the spool is a copy, and records whose the spool is
-    /// now.
+    /// Takes over the operations that the last agent left running, and records the spool's origin. The last agent ran
+    /// on this machine, unless the spool is a copy.
     func takeOver(_ machine: GuestMachine) throws -> Takeover {
         let made = try self.directory.openForWriting().made(SpoolDirectory.file)
         let recorded = try self.database.read { try SpoolOrigin($0) }
         let reason = recorded?.copyReason(on: machine, fileMade: made)
         var takeover = Takeover(reason: reason)
         if let doubt = self.inheritedDoubt {
-            // What a disk that fails does not take could be lost with the log: after a power cut an operation would be reported once
-            // more, as interrupted at another time.
+            // A failing disk may not store these changes, and they could be lost with the log. After a power cut an
+            // operation would then be reported again, as interrupted at another time.
             if SpoolFailure.leavesDoubt(doubt), try self.database.read({ try Self.hasRunning($0) }) { throw doubt }
             takeover.isInDoubt = true
         }
-        // Before the origin is recorded: a process that ends in between leaves a copy that is still known as one.
+        // This runs before the origin is recorded: if the process ends in between, a copy is still recognized as one.
         (takeover.operations, takeover.setAside) = try self.interruptRunning(
             settingAside: reason.map {
                 "\(SpoolSchema.copiedReason)\($0): the operation may have ended, and been reported, under this message id. Retry it only if "
@@ -50,7 +50,8 @@ extension SpoolFile {
                 }
             }
         } catch  where SpoolFailure(error) != .damage {
-            // A disk that is full must not keep from delivery what makes room on it. No operation begins before it is recorded.
+            // A full disk must not prevent delivery, which frees space on it. No operation begins before the origin is
+            // recorded.
             takeover.unrecordedOrigin = origin
             if SpoolFailure.leavesDoubt(error) {
                 takeover.isInDoubt = true
@@ -65,12 +66,12 @@ extension SpoolFile {
         try Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT 1 FROM running)") ?? false
     }
 
-    /// The last sequence that was used.
+    /// Returns the last sequence that was used.
     static func lastSequence(_ db: Database) throws -> Int64 {
         try Int64.fetchOne(db, sql: "SELECT seq FROM sqlite_sequence WHERE name = 'waiting'") ?? 0
     }
 
-    /// Records whose the spool is; on the disk when it returns.
+    /// Records the spool's origin. The record is on the disk when this method returns.
     static func record(_ origin: SpoolOrigin, _ db: Database) throws {
         try db.execute(sql: "PRAGMA synchronous = FULL")
         try db.inTransaction(.immediate) {
@@ -80,13 +81,15 @@ extension SpoolFile {
     }
 }
 
-// What another guest left in the spool is set aside in transactions of a bounded size. The origin names the other guest until the
-// last of them is committed, so that the next agent continues after a crash in between. It says as well that the spool is being
-// claimed, until nothing is left to do: nothing that was set aside is retried meanwhile.
+// Outcomes that another guest left in the spool are set aside in transactions of a bounded size. The origin names the
+// other guest until the last of them is committed, so that after a crash in between the next agent continues. The
+// origin also says that the spool is being claimed, until nothing is left to do: during that time no outcome that was
+// set aside is retried.
 extension SpoolFile {
     /// Records that the spool is being claimed.
     ///
-    /// - Returns: the last sequence that was used: no outcome that was set aside by then is put behind it any more.
+    /// - Returns: the last sequence that was used. No outcome that was set aside by then gets a later sequence, because
+    ///   a claim blocks retries.
     static func beginClaim(_ origin: SpoolOrigin, _ db: Database) throws -> Int64 {
         var claimed = origin
         claimed.isBeingClaimed = true
@@ -94,11 +97,11 @@ extension SpoolFile {
         return try Self.lastSequence(db)
     }
 
-    /// Records whose the spool is, and makes outcomes that were set aside as another guest's of one of these names this guest's own,
-    /// so that they can be retried: another's certificate was in use by mistake.
+    /// Records the spool's origin. Also removes the mark from outcomes that are marked as those of a guest with one of
+    /// these names, so that this guest can retry them: another guest's certificate was in use by mistake.
     ///
-    /// - Parameter sequence: only outcomes behind it are looked at.
-    /// - Returns: the last sequence that was looked at; nil when there are no more, and the claim has ended.
+    /// - Parameter sequence: only outcomes with a later sequence are examined.
+    /// - Returns: the last sequence that was examined; nil when there are no more, and the claim has ended.
     static func record(
         _ origin: SpoolOrigin, own names: [String], after sequence: Int64, _ db: Database
     ) throws -> Int64? {
@@ -122,19 +125,19 @@ extension SpoolFile {
         return recorded.isBeingClaimed ? end : nil
     }
 
-    /// Rows and bytes in one transaction; a single row may be longer.
+    /// The maximum number of rows and of bytes in one transaction; a single row may be larger.
     private static let claimBatch = (count: 500, bytes: Int64(4 << 20))
 
-    /// Marks outcomes that the other guest's conductor refused as the other guest's.
+    /// Marks outcomes that were set aside before the claim as belonging to the other guest.
     ///
     /// - Parameters:
-    ///   - sequence: only later ones.
-    ///   - last: none after this.
-    /// - Returns: the last sequence that was looked at; nil when there are no more.
+    ///   - sequence: only outcomes with a later sequence.
+    ///   - last: no outcome with a later sequence.
+    /// - Returns: the last sequence that was examined; nil when there are no more.
     static func markSetAside(
         of guest: String, after sequence: Int64, upTo last: Int64, _ db: Database
     ) throws -> Int64? {
-        // All of them, so that rows which are marked already cost their turns as well.
+        // The batch contains all rows, so that rows which are already marked count towards its size too.
         let batch = try Self.batch("set_aside WHERE sequence > ? AND sequence <= ?", [sequence, last], db)
         guard let end = batch.last else { return nil }
         try db.execute(sql: "PRAGMA synchronous = FULL")
@@ -147,10 +150,10 @@ extension SpoolFile {
         return end
     }
 
-    /// Sets aside the oldest outcomes of the other guest that wait.
+    /// Sets aside the oldest waiting outcomes of the other guest.
     ///
-    /// - Parameter last: none after this.
-    /// - Returns: how many; zero when there are no more.
+    /// - Parameter last: no outcome with a later sequence.
+    /// - Returns: the number of outcomes; zero when there are no more.
     static func setAside(
         of guest: String, _ reason: String, upTo last: Int64, _ db: Database
     ) throws -> Int {
@@ -178,14 +181,14 @@ extension SpoolFile {
         return count
     }
 
-    /// The sequences of the next rows that go into one transaction.
+    /// Returns the sequences of the next rows that go into one transaction.
     private static func batch(_ rows: String, _ arguments: StatementArguments, _ db: Database) throws -> [Int64] {
         var batch: [Int64] = []
         var bytes: Int64 = 0
         let found = try Row.fetchAll(
             db, sql: "SELECT sequence, length(report) FROM \(rows) ORDER BY sequence LIMIT \(Self.claimBatch.count)",
             arguments: arguments)
-        // Both are integers, whatever the row holds: its key, and a length.
+        // Both values are integers even in a damaged row: its key, and a length.
         for row in found where bytes < Self.claimBatch.bytes {
             batch.append(row[0] as Int64)
             bytes += row[1] as Int64? ?? 0

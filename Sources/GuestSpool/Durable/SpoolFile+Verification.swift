@@ -3,28 +3,28 @@ import GRDB
 import NIOConcurrencyHelpers
 
 extension SpoolFile {
-    /// Reads the whole file and looks whether it is in order. It takes as long as the disk takes to read the file, holds
-    /// up nobody, and ends with its task.
+    /// Reads the whole file and checks it. The check takes as long as the disk needs to read the file, blocks no other
+    /// work, and ends when its task is cancelled.
     ///
-    /// - Returns: what is wrong; nil if nothing is, or if the file could not be read for another reason.
+    /// - Returns: the damage; nil if there is none, or if the file could not be read for another reason.
     func damage() async throws -> DatabaseError? {
         let path = self.directory.file
         var settings = GRDB.Configuration()
         settings.readonly = true
         settings.label = "guest-spool.verify"
-        // A connection of its own, so that those who read outcomes need not wait.
+        // The check has a separate connection, so that readers of outcomes need not wait.
         let database: DatabaseQueue
         do {
             database = try DatabaseQueue(path: path, configuration: settings)
         } catch {
-            // It looks into the file.
+            // Opening the database reads from the file, and so can find damage.
             return SpoolFailure(error) == .damage ? error as? DatabaseError : nil
         }
         let isCancelled = NIOLockedValueBox(false)
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 DispatchQueue.global(qos: .utility).async {
-                    // What has not begun cannot be interrupted.
+                    // A read that has not begun cannot be interrupted.
                     let result = Result {
                         try database.read { isCancelled.withLockedValue { $0 } ? nil : try Self.damage($0) }
                     }
@@ -47,7 +47,7 @@ extension SpoolFile {
         let found = try String.fetchOne(db, sql: "PRAGMA quick_check(1)") ?? "ok"
         if found != "ok" { return SpoolFailure.damage(found) }
         let tally = try SpoolTally(db)
-        // All in one transaction: other writers are not seen in between.
+        // All reads are in one transaction, so that changes by other writers in between are not visible.
         let counts = [
             "running": tally.counts.running, "waiting": tally.counts.waiting, "set_aside": tally.counts.setAside,
         ]
@@ -57,7 +57,8 @@ extension SpoolFile {
                 return SpoolFailure.damage("the tally says \(expected) for \(table), which has \(count) rows")
             }
         }
-        // By the index, as those read who deliver: what it does not know for an end or an error they never meet.
+        // The count uses the index, as delivery does: delivery never finds an outcome that the index lists as neither
+        // an end nor an error.
         let lost = "SELECT count(*) FROM waiting INDEXED BY waiting_by_phase WHERE phase NOT IN ('end', 'error')"
         if let count = try Int.fetchOne(db, sql: lost), count > 0 {
             return SpoolFailure.damage("\(count) outcomes wait as neither an end nor an error")

@@ -3,7 +3,7 @@ import Glibc
 import NIOConcurrencyHelpers
 import SecureFiles
 
-/// Lets one agent at a time use a spool. The system releases it when the agent's process ends, however that ends.
+/// A lock that lets only one agent use a spool. The system releases it when the agent's process ends for any reason.
 final class SpoolLock: Sendable {
     private final class Held: Sendable {
         let file: OpenFile
@@ -12,11 +12,15 @@ final class SpoolLock: Sendable {
     }
 
     private let held: NIOLockedValueBox<Held?>
-    /// While the lock is held for a look at who has it (``SpoolHolder``) an agent waits for its end, so many times.
+    /// The number and interval (in microseconds) of the attempts to take the lock while an inspection holds it
+    /// (``SpoolHolder``).
     private static let patience = (tries: 100, pause: useconds_t(10_000))
 
-    /// - Parameter pause: waits for a moment between two tries.
-    /// - Throws: ``OutboxError`` with ``OutboxError/Code/inUse`` that names the process which holds it.
+    /// Takes the lock.
+    ///
+    /// - Parameter pause: waits between two attempts.
+    /// - Throws: ``OutboxError``; with ``OutboxError/Code/inUse``, which names the process, when another agent holds
+    ///   the lock.
     init(
         _ directory: SpoolDirectory, in opened: CheckedDirectory,
         pause: () -> Void = { usleep(SpoolLock.patience.pause) }
@@ -34,12 +38,14 @@ final class SpoolLock: Sendable {
             throw OutboxError(
                 .inUse, "Another agent\(process) uses the spool \(directory.path); stop it, or give this one its own.")
         }
-        // Only for people to read; the lock holds without it.
+        // The process id is information for people; the lock works without it.
         LogDoubt.write(held.file, process: getpid(), isMarked: LogDoubt.isMarked(held.file))
         self.held = NIOLockedValueBox(held)
     }
 
-    /// - Returns: false when another agent has it.
+    /// Tries to take the lock.
+    ///
+    /// - Returns: false when another agent holds it.
     private static func take(
         _ file: borrowing OpenFile, _ directory: SpoolDirectory, _ pause: () -> Void
     ) throws(FileError) -> Bool {
@@ -47,36 +53,37 @@ final class SpoolLock: Sendable {
             if flock(file.descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
             let code = errno
             guard code == EWOULDBLOCK else { throw FileError(code, directory.lockFile, "locked") }
-            // An agent lets nobody share it. Who only looks does, and is done at once.
+            // An agent holds the lock exclusively. An inspection shares it, and releases it immediately.
             guard Self.obstacle(file) == nil else { return false }
             pause()
         }
         return false
     }
 
-    /// Takes the lock for a moment, shared, so that only an agent is kept from it.
+    /// Takes the lock shared for a moment, which blocks only an agent.
     ///
-    /// - Returns: `EWOULDBLOCK` when an agent has it, nil when none does, or the error that leaves it unknown.
+    /// - Returns: `EWOULDBLOCK` when an agent holds it, nil when no agent does, or the error when that cannot be
+    ///   determined.
     static func obstacle(_ file: borrowing OpenFile) -> Int32? {
         guard flock(file.descriptor, LOCK_SH | LOCK_NB) == 0 else { return errno }
         _ = flock(file.descriptor, LOCK_UN)
         return nil
     }
 
-    /// The process that last wrote its id there.
+    /// Returns the id of the process that last wrote it into the file.
     static func process(_ file: borrowing OpenFile) -> Int32? {
         guard let text = try? file.read(limit: 32) else { return nil }
         return Int32(String(decoding: text.prefix { $0 != 10 }, as: UTF8.self))
     }
 
-    /// Lets another agent have the spool.
+    /// Lets another agent use the spool.
     func release() {
         let held = self.held.withLockedValue { held in
             defer { held = nil }
             return held
         }
         guard let held else { return }
-        // A child that is being started elsewhere in this process has the descriptor too until it runs its program.
+        // A child process that another thread is starting also has the descriptor until it executes its program.
         _ = flock(held.file.descriptor, LOCK_UN)
     }
 

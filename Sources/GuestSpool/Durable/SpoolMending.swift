@@ -1,15 +1,16 @@
 import Notifications
 import SecureFiles
 
-/// Sets a damaged file aside under a dated name and puts one made of what can be read in its place.
+/// A repair: sets a damaged file aside under a name with the time, and replaces it with a new file that has the
+/// readable rows.
 ///
-/// A process may end at any moment of this. A marker, made first and removed last, names the damaged file; whoever opens
-/// the spool next goes on from there. SQLite touches neither the file nor its log once they have another name, not even
-/// through connections that are open: it looks whether the file has moved.
+/// The process may end at any moment of a repair. A marker, which is created first and removed last, names the damaged
+/// file, and the next opening of the spool continues the repair. SQLite does not change the file or its log after they
+/// were renamed, not even through open connections: it checks whether the file has moved.
 struct SpoolMending {
-    /// Damaged files that are kept; a disk that fails again and again must not fill up with them.
+    /// The maximum number of damaged files: a disk that fails again and again must not fill up with them.
     private static let kept = 10
-    /// A marker is two lines, a path's name and a reason.
+    /// The maximum size of a marker in bytes. It has two lines, a file name and a reason.
     private static let longestMarker = 4096
     private let directory: SpoolDirectory
     private let opened: CheckedDirectory
@@ -20,7 +21,7 @@ struct SpoolMending {
         self.opened = try directory.openForWriting()
     }
 
-    /// Runs the body with errors of files as an embedder is told them.
+    /// Runs the body, and converts its file errors to errors for an embedding service.
     private func mapErrors<Success>(_ body: () throws(FileError) -> Success) throws(OutboxError) -> Success {
         do throws(FileError) {
             return try body()
@@ -29,25 +30,25 @@ struct SpoolMending {
         }
     }
 
-    /// Notes that the file is to be set aside.
+    /// Writes the marker, which says that the file is to be set aside.
     ///
-    /// - Throws: ``OutboxError`` when the disk does not take the marker; nothing has changed then.
+    /// - Throws: ``OutboxError`` when the disk does not store the marker; then nothing has changed.
     func begin(reason: String) throws {
         guard try self.mapErrors({ () throws(FileError) in try self.opened.size(of: SpoolDirectory.marker) }) == nil
         else { return }
-        // The reason may quote what was found.
+        // The reason may contain text from the damaged file.
         let line = String(reason.prefix(500)).split(whereSeparator: \.isNewline).joined(separator: " ")
         let name = SpoolDirectory.newDamagedName(among: try self.names())
         try self.write("\(name)\n\(line)\n", to: SpoolDirectory.marker)
     }
 
-    /// Goes on with what the marker says, if there is one.
+    /// Continues the repair that the marker describes, if there is one.
     ///
     /// - Parameters:
-    ///   - running: the operations that run, when the agent that began them is this one.
-    ///   - sequence: outcomes that arise later come behind it.
-    /// - Returns: what was set aside; nil if there was no marker.
-    /// - Throws: what the disk says; the next attempt goes on where this one ended.
+    ///   - running: the operations that are running, if this agent began them; nil to read them from the file.
+    ///   - sequence: outcomes that arise later get a higher sequence.
+    /// - Returns: the damaged file that was set aside; nil if there was no marker.
+    /// - Throws: the disk's error; the next attempt continues where this one ended.
     func finish(running: [SpoolChange.Begin]?, after sequence: Int64) throws -> SpoolDamage? {
         let marker = try self.mapErrors { () throws(FileError) in
             try self.opened.contents(of: SpoolDirectory.marker, limit: Self.longestMarker)
@@ -59,14 +60,14 @@ struct SpoolMending {
         }
         try self.mapErrors { () throws(FileError) in
             guard try self.opened.size(of: name) == nil else { return }
-            // The database last: where it is says whether the others have gone.
+            // The database is renamed last: its name shows whether the other files have been renamed.
             for suffix in SpoolDirectory.companions + [""] {
                 try self.rename(SpoolDirectory.file + suffix, to: name + suffix)
             }
             try self.opened.sync()
         }
         var damage: SpoolDamage?
-        // An empty one is of another process, which looked for the database in between.
+        // Another process that looked for the database in between may have created an empty one.
         if try self.mapErrors({ () throws(FileError) in try self.opened.size(of: SpoolDirectory.file) ?? 0 }) == 0 {
             damage = try self.carryOver(
                 from: name, reason: lines.count > 1 ? String(lines[1]) : "", running, sequence)
@@ -111,7 +112,7 @@ struct SpoolMending {
             }
             return damage
         } catch {
-            // A disk that is full needs the room.
+            // A full disk needs the space.
             self.removeNewFile()
             throw error
         }
@@ -137,7 +138,7 @@ struct SpoolMending {
         }
     }
 
-    /// Writes a small file so that it is whole or not there, for this user only.
+    /// Writes a small file atomically, for this user only: the file is complete or does not exist.
     private func write(_ text: String, to name: String) throws(OutboxError) {
         try self.mapErrors { () throws(FileError) in try self.opened.replace(name, with: Array(text.utf8)) }
     }

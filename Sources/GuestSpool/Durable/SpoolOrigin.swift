@@ -2,16 +2,16 @@ import Foundation
 import GRDB
 import SecureFiles
 
-/// The machine that a spool was written on, as far as it can be told from another.
+/// The attributes that distinguish the machine on which a spool was written from other machines.
 struct GuestMachine: Sendable, Hashable {
-    /// Of the installed system: a clone has the same until its first start makes another.
+    /// The machine id of the installed system. A clone has the same id until its first start creates another.
     var machineID: String?
-    /// Of the running system since its start.
+    /// The id of the running system's current boot.
     var bootID: String?
-    /// Of the virtual machine, which root alone may read: a clone has another.
+    /// The UUID of the virtual machine, which only root may read. A clone has another one.
     var productUUID: ProductUUID?
 
-    /// This machine.
+    /// Returns this machine's attributes.
     static func present() -> GuestMachine {
         GuestMachine(
             machineID: Self.line("/etc/machine-id") ?? Self.line("/var/lib/dbus/machine-id"),
@@ -19,7 +19,8 @@ struct GuestMachine: Sendable, Hashable {
             productUUID: Self.line("/sys/class/dmi/id/product_uuid").flatMap { ProductUUID($0) })
     }
 
-    /// Nil for a file that does not say: an image's machine id is empty, or `uninitialized`, until the first start.
+    /// Returns a file's first line; nil when the file has no id. In an image, the machine id is empty or
+    /// `uninitialized` until the first start.
     private static func line(_ path: String) -> String? {
         guard let contents = try? FileContents(path, limit: 4096) else { return nil }
         let line = String(decoding: contents.bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
@@ -27,26 +28,26 @@ struct GuestMachine: Sendable, Hashable {
     }
 }
 
-/// The UUID that the firmware gives a virtual machine, or a board.
+/// The UUID that the firmware gives a virtual machine or a board.
 struct ProductUUID: Sendable, Hashable, CustomStringConvertible {
-    /// In lower case.
+    /// The UUID in lower case.
     let description: String
 
-    /// Values that makers leave in many boards, and that identify none of them.
+    /// Values that manufacturers leave in many boards, and that identify no machine.
     private static let placeholders: Set<String> = [
         "00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff",
         "03000200-0400-0500-0006-000700080009",
     ]
 
-    /// Nil for text that is no UUID, or that many machines have.
+    /// Creates a UUID from its text; nil when the text is no UUID, or is one that many machines have.
     init?(_ text: String) {
         guard let uuid = UUID(uuidString: text) else { return nil }
         self.description = uuid.uuidString.lowercased()
         if Self.placeholders.contains(self.description) || Self.placeholders.contains(self.swapped) { return nil }
     }
 
-    /// The same with the bytes of the first three groups in the other order: SMBIOS 2.6 said which one counts, and hypervisors,
-    /// VMware's among them, changed to it later.
+    /// The UUID with the bytes of each of the first three groups reversed. SMBIOS 2.6 specified the byte order, and
+    /// hypervisors, including VMware's, changed to it later.
     private var swapped: String {
         let groups = self.description.split(separator: "-")
         let first = groups.prefix(3).map { group in
@@ -55,32 +56,36 @@ struct ProductUUID: Sendable, Hashable, CustomStringConvertible {
         return (first + groups.dropFirst(3).map(String.init)).joined(separator: "-")
     }
 
-    /// Whether both can be the same machine's.
+    /// Whether both can be the UUID of the same machine.
     func isSame(as other: ProductUUID) -> Bool { self == other || self.swapped == other.description }
 }
 
-/// Where a spool comes from, as is recorded in it: another machine's, a copy or another guest's must not be mistaken for this
-/// one's.
+/// The recorded origin of a spool. It shows whether the spool is another machine's, another guest's or a copy, which
+/// must not be mistaken for this guest's own spool.
 struct SpoolOrigin: Sendable, Hashable {
-    /// The name that the guest's certificate gave it; nil before an agent with a certificate used the spool.
+    /// The guest's name in its certificate; nil before an agent with a certificate used the spool.
     var guest: String?
-    /// The machine.
+    /// The machine on which the spool was last opened.
     var machine = GuestMachine()
-    /// When the database file was made, `SECONDS.NANOSECONDS` since 1970; nil where the file system does not say.
+    /// The time at which the database file was created, as `SECONDS.NANOSECONDS` since 1970; nil where the file system
+    /// does not report it.
     var fileMade: String?
-    /// Whether a claim has begun and not ended: outcomes of another guest may not be set aside, or marked as its, yet.
+    /// Whether a claim has begun and not ended: some outcomes of another guest may not be set aside or marked as its
+    /// own yet.
     var isBeingClaimed = false
 
-    /// Why operations that were running when the spool was last written may have ended elsewhere since; nil for a spool that
-    /// was left where it is, by a crash or a power cut at the worst.
+    /// Returns why operations that were running when the spool was last written may have ended elsewhere since. Returns
+    /// nil for a spool that stayed where it was, even after a crash or a power cut, and when the recorded or the
+    /// current values are not known.
     ///
-    /// The virtual machine's UUID counts more than the machine id, which an image may bring along, and a first start changes. When
-    /// the file was made is compared in any case. Its inode and its file system prove nothing: both are the same in a snapshot of
-    /// the volume, and either may change where the file stays, as over a network.
+    /// The virtual machine's UUID takes precedence over the machine id, which an image may contain and a first start
+    /// changes. The creation time of the file is compared in any case. The inode and the file system prove nothing:
+    /// both are the same in a snapshot of the volume, and either may change while the file stays, as on a network file
+    /// system.
     ///
     /// - Parameters:
-    ///   - machine: the present machine.
-    ///   - made: when the present file was made.
+    ///   - machine: the current machine.
+    ///   - made: the creation time of the current file.
     func copyReason(on machine: GuestMachine, fileMade made: String?) -> String? {
         if let then = self.machine.productUUID, let now = machine.productUUID {
             if !then.isSame(as: now) {
@@ -95,20 +100,21 @@ struct SpoolOrigin: Sendable, Hashable {
         return nil
     }
 
-    /// Why what waits in the spool is not this guest's; nil when it is, or when that was never recorded.
+    /// Returns why the waiting outcomes are not this guest's. Returns nil when they are, or when the guest was never
+    /// recorded.
     ///
-    /// - Parameter names: what this guest's certificate calls it.
+    /// - Parameter names: this guest's names in its certificate.
     func strangerReason(_ names: [String]) -> String? {
         guard let guest, let name = names.first, !names.contains(guest) else { return nil }
         return "the outcome is of another guest, \(guest), and this one's certificate names \(name)"
     }
 }
 
-// The table `origin`: one row, or none before the first time.
+// The table `origin` has one row, or none before the first record.
 extension SpoolOrigin {
-    /// Reads what is recorded; nil when nothing is, or when it is damaged.
+    /// Reads the recorded origin; nil when there is no record. A damaged value counts as not recorded.
     init?(_ db: Database) throws {
-        // By name: a damaged spool of an earlier version has fewer columns.
+        // Columns are read by name: a damaged spool of an earlier version has fewer columns.
         guard let row = try Row.fetchOne(db, sql: "SELECT * FROM origin WHERE id = 1") else { return nil }
         self.guest = Self.text(row, "guest")
         self.machine = GuestMachine(
@@ -134,7 +140,7 @@ extension SpoolOrigin {
 }
 
 extension CheckedDirectory {
-    /// When a file was made, as ``SpoolOrigin`` has it.
+    /// Returns the creation time of a file in the format of ``SpoolOrigin``.
     func made(_ name: String) -> String? {
         self.birth(of: name).map { "\($0.seconds).\($0.nanoseconds)" }
     }

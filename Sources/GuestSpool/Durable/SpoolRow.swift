@@ -2,7 +2,7 @@ import Foundation
 import GRDB
 import Notifications
 
-/// Reads rows without trusting them: a value of another type than was written must not end the process.
+/// Functions that read rows without trusting them: a value of an unexpected type must not end the process.
 enum SpoolRow {
     static func integer(_ value: DatabaseValue) -> Int64? {
         guard case .int64(let number) = value.storage else { return nil }
@@ -19,10 +19,10 @@ enum SpoolRow {
         return data
     }
 
-    /// The outcome that a row's bytes are.
+    /// Returns the outcome that a row contains.
     ///
-    /// - Parameter messageID: what the row has beside the outcome; both must say the same.
-    /// - Throws: what is wrong, in words for people.
+    /// - Parameter messageID: the message id in the row, which must be the outcome's.
+    /// - Throws: the reason, as text for people.
     static func report(_ value: DatabaseValue, messageID: DatabaseValue) throws(SpoolRowError) -> OutcomeReport {
         guard let data = Self.bytes(value) else { throw SpoolRowError(description: "it is not text") }
         let report: OutcomeReport
@@ -40,7 +40,7 @@ enum SpoolRow {
         return report
     }
 
-    /// The operation that a row of `running` tells of.
+    /// Returns the operation that a row of `running` contains.
     static func begun(_ row: Row) throws(SpoolRowError) -> SpoolChange.Begin {
         guard let text = Self.text(row[0]), let messageID = MessageID(text), let context = Self.bytes(row[1]) else {
             throw SpoolRowError(description: "its message id or context is missing")
@@ -57,7 +57,7 @@ enum SpoolRow {
 
 /// Why a row cannot be read.
 struct SpoolRowError: Error, CustomStringConvertible {
-    /// In words for people; bounded, since strangers' text may be in it.
+    /// The reason as text for people. It is limited to 500 characters, because it may contain untrusted text.
     let description: String
 
     init(description: String) { self.description = String(description.prefix(500)) }

@@ -2,12 +2,12 @@ import Foundation
 import GRDB
 import Notifications
 
-/// Makes a new spool of what can be read of a damaged one.
+/// A recovery that copies the readable rows of a damaged spool into a new one.
 ///
-/// Where a page cannot be read, it goes on behind it: rows are looked up by their keys, so that damage in one place hides
-/// no more than the rows in that place, unless it is the page that leads to all others.
+/// Where a page cannot be read, the recovery continues behind it. It looks rows up by their keys, so damage in one
+/// place hides only the rows in that place, unless it is in the page that leads to all others.
 struct SpoolSalvage {
-    /// Rows that are read and written together.
+    /// The maximum number of rows that are read and written together.
     private static let chunk = 200
 
     private let target: DatabaseQueue
@@ -16,10 +16,12 @@ struct SpoolSalvage {
     private var unreadable = 0
     private var lastSequence: Int64
 
+    /// Opens the damaged file and creates the new one.
+    ///
     /// - Parameters:
-    ///   - source: the damaged file's path; nil when there is none any more.
-    ///   - target: the new file's path; there must be nothing yet.
-    ///   - sequence: outcomes that arise later come behind it, and behind all that are found.
+    ///   - source: the damaged file's path; nil when the file no longer exists.
+    ///   - target: the new file's path; the file must be empty or missing.
+    ///   - sequence: outcomes that arise later get a higher sequence, also higher than those of all recovered outcomes.
     init(from source: String?, to target: String, after sequence: Int64) throws {
         var settings = SpoolFile.settings()
         self.target = try DatabaseQueue(path: target, configuration: settings)
@@ -28,20 +30,23 @@ struct SpoolSalvage {
         settings = GRDB.Configuration()
         settings.readonly = true
         settings.prepareDatabase { db in
-            // Lets SQLite read a file that is shorter than its header says.
+            // This lets SQLite read a file that is shorter than its header says.
             try db.execute(sql: "PRAGMA writable_schema = ON")
         }
         do {
             self.source = try source.map { try DatabaseQueue(path: $0, configuration: settings) }
         } catch  where SpoolFailure(error) == .damage {
-            // Nothing of it can be read. Any other reason may pass, and is no reason to do without what it holds.
+            // Nothing in the file can be read. Any other error may be temporary, and must not lose the file's content.
             self.source = nil
         }
     }
 
-    /// - Parameter running: the operations that run, when the agent that began them is this one; else they are looked up.
-    /// - Returns: what was carried over and what was not.
-    /// - Throws: what the new file's disk says.
+    /// Copies the readable rows.
+    ///
+    /// - Parameter running: the operations that are running, if this agent began them; nil to read them from the
+    ///   damaged file.
+    /// - Returns: the numbers of rows that were recovered, and the number of unreadable rows.
+    /// - Throws: the error of the new file's disk.
     mutating func run(running: [SpoolChange.Begin]?) throws -> (carriedOver: SpoolDamage.Carried, unreadable: Int) {
         if let running {
             try self.target.write { db in
@@ -67,7 +72,7 @@ struct SpoolSalvage {
         try self.carryOver(
             "set_aside", "sequence, message_id, phase, report, reason, set_aside_at, \(guest), \(isCopied)"
         ) { salvage, row, db in
-            // An outcome may be here because it makes no sense.
+            // An outcome may have been set aside because it cannot be decoded.
             guard let sequence = SpoolRow.integer(row[0]), let id = SpoolRow.text(row[1]),
                 let phase = SpoolRow.text(row[2]), let bytes = SpoolRow.bytes(row[3]),
                 let reason = SpoolRow.text(row[4]), let timestamp = SpoolRow.text(row[5])
@@ -94,8 +99,9 @@ struct SpoolSalvage {
         )
     }
 
-    /// Where of a transaction's pages only some were on the disk, an operation may be in two tables, and would be told
-    /// twice. What it came to counts more than that it ran; and what waits can still be set aside.
+    /// Removes duplicates. If only some of a transaction's pages were on the disk, an operation may be in two tables,
+    /// and would be reported twice. Its outcome takes precedence over the operation, and a waiting outcome takes
+    /// precedence over one that is set aside, because it can still be set aside.
     private mutating func removeRepetitions() throws {
         try self.target.write { db in
             let ended = "SELECT message_id FROM waiting UNION SELECT message_id FROM set_aside"
@@ -116,11 +122,12 @@ struct SpoolSalvage {
         (try? self.source?.read { db in try db.columns(in: table).contains { $0.name == column } }) ?? false
     }
 
-    /// Whose spool it is. A file that was no copy is none in the new file either.
+    /// Copies the origin. If the damaged file was no copy, the new file's creation time is recorded, so that the new
+    /// file does not look like a copy.
     ///
     /// - Parameters:
-    ///   - made: when the damaged file was made.
-    ///   - new: when the new one was.
+    ///   - made: the creation time of the damaged file.
+    ///   - new: the creation time of the new file.
     func carryOverOrigin(made: String?, new: String?) throws {
         guard var origin = try? self.source?.read({ try SpoolOrigin($0) }) else { return }
         if origin.fileMade == made { origin.fileMade = new }
@@ -147,7 +154,7 @@ struct SpoolSalvage {
     }
 }
 
-// Operations that ran: from both ends, as far as can be read.
+// Running operations: they are read from both ends of the table, as far as possible.
 extension SpoolSalvage {
     private mutating func carryOver(_ begin: SpoolChange.Begin, _ db: Database) throws {
         try db.execute(
@@ -181,9 +188,11 @@ extension SpoolSalvage {
     }
 }
 
-// Tables whose keys are sequences.
+// Tables with a sequence as their key.
 extension SpoolSalvage {
-    /// - Parameter take: puts a row into the new file, or returns false if it cannot be read.
+    /// Copies the readable rows of one table.
+    ///
+    /// - Parameter take: inserts a row into the new file, or returns false if the row cannot be read.
     private mutating func carryOver(
         _ table: String, _ columns: String, take: (inout SpoolSalvage, Row, Database) throws -> Bool
     ) throws {
@@ -191,7 +200,7 @@ extension SpoolSalvage {
         while true {
             let (read, isWhole) = self.read(
                 "SELECT \(columns) FROM \(table) WHERE sequence > ? ORDER BY sequence LIMIT \(Self.chunk)", [last])
-            // A damaged page may lead back.
+            // A damaged page may lead back to earlier rows.
             let rows = read.prefix { row in
                 guard let sequence = SpoolRow.integer(row[0]), sequence > last, sequence < 1 << 56 else { return false }
                 last = sequence
@@ -225,7 +234,8 @@ extension SpoolSalvage {
         return .row(found)
     }
 
-    /// The first row behind the damage that begins after this sequence: found in steps that double, then in halves.
+    /// Returns the sequence of the first readable row behind the damage that begins after this sequence: an exponential
+    /// search finds a readable place, and a binary search the first one.
     private func next(_ table: String, after sequence: Int64) -> Int64? {
         var step: Int64 = 1
         var found = Probe.damaged
@@ -249,7 +259,9 @@ extension SpoolSalvage {
         return next
     }
 
-    /// - Returns: rows up to the first that cannot be read, and whether that was all of them.
+    /// Reads rows.
+    ///
+    /// - Returns: the rows up to the first that cannot be read, and whether they are all.
     private func read(_ sql: String, _ arguments: StatementArguments) -> (rows: [Row], isWhole: Bool) {
         guard let source else { return ([], true) }
         var rows: [Row] = []

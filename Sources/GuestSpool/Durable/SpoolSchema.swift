@@ -1,22 +1,25 @@
 import FaultPoints
 import GRDB
 
-/// The tables of a spool's file, and how older ones become them.
+/// The tables of a spool's file, and the migrations of earlier versions.
 ///
 /// - `running`: operations that were begun, with their contexts.
-/// - `waiting`: outcomes, in the order they arose; `AUTOINCREMENT` sees to it that no sequence comes twice.
-/// - `set_aside`: outcomes that no conductor takes, with the reason, the guest's name if they are of another guest, and whether
-///   they were running in a spool that is a copy, so that their operations may have been reported elsewhere.
-/// - `origin`: one row, the guest and the machine whose spool it is, and whether another guest is taking it over (``SpoolOrigin``).
-/// - `tally`: one row; it makes the ledger and the limits cost the same however much waits.
+/// - `waiting`: outcomes, in the order in which they arose. `AUTOINCREMENT` ensures that no sequence is used twice.
+/// - `set_aside`: outcomes that are not sent, with the reason. `guest` is the name of the guest if the outcome is
+///   another guest's. `is_copied` says that the operation was running in a spool that is a copy, so that it may have
+///   been reported elsewhere.
+/// - `origin`: one row, the guest and the machine that the spool belongs to, and whether a guest is claiming the spool
+///   (``SpoolOrigin``).
+/// - `tally`: one row, which makes the cost of the ledger and the limits independent of the number of rows.
 enum SpoolSchema {
-    /// Stands in the file's header: `CNRS`.
+    /// The mark of a spool in the header of the database file: `CNRS`.
     static let applicationID: Int32 = 0x434e_5253
     private static let tables = ["running", "set_aside", "tally", "waiting"]
-    /// How the reason begins of what was running in a copy: by it migration 4 knows those of version 3.
+    /// The first words of the reason of operations that were running in a copy. Migration 4 recognizes those of version
+    /// 3 by them.
     static let copiedReason = "Interrupted, and "
 
-    /// Each migration is one transaction: a process that ends in it leaves the version before.
+    /// The migrations. Each is one transaction: a process that ends during a migration leaves the earlier version.
     static let migrator: DatabaseMigrator = {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1") { db in
@@ -72,14 +75,15 @@ enum SpoolSchema {
         return migrator
     }()
 
-    /// Looks whether the file is a spool that this version can use, or is still empty. It changes nothing.
+    /// Checks whether the file is a spool that this version can use, or is still empty. It changes nothing.
     ///
-    /// - Throws: ``OutboxError`` for a newer spool and for another's database; damage when it is a spool in part.
+    /// - Throws: ``OutboxError`` for a newer spool and for another program's database; damage when only parts of a
+    ///   spool are there.
     static func check(_ db: Database, _ directory: SpoolDirectory) throws {
         let objects = try String.fetchAll(db, sql: "SELECT name FROM sqlite_schema WHERE type = 'table'")
         let applicationID = try Int32.fetchOne(db, sql: "PRAGMA application_id") ?? 0
         if objects.allSatisfy({ $0 == "grdb_migrations" || $0.hasPrefix("sqlite_") }) {
-            // A kill before the first migration was committed leaves no more than that.
+            // A kill before the first migration was committed leaves only these tables.
             guard applicationID == 0 || applicationID == Self.applicationID else { throw Self.foreign(directory) }
             return
         }

@@ -2,7 +2,7 @@ import GRDB
 import Notifications
 
 extension SpoolStore {
-    /// Outcomes that wait, oldest first, and beside them those that cannot be read.
+    /// Returns waiting outcomes, oldest first, and separately those that cannot be read.
     func entries(
         _ phase: OperationPhase?, after sequence: Int64, limit: Int
     ) async throws -> (entries: [OutboxEntry], unreadable: [(sequence: Int64, reason: String)]) {

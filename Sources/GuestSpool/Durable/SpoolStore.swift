@@ -3,31 +3,31 @@ import GRDB
 import Logging
 import NIOConcurrencyHelpers
 
-/// The spool's file as it is now: damage puts another in its place, and nobody above notices.
+/// The spool's current file. After damage it replaces the file with another one, without an effect on its callers.
 ///
-/// All writing, and all putting in place, is done on one queue of its own, all reading on another; neither is of the
-/// cooperative pool.
+/// All writes and replacements of the file run on one dispatch queue, all reads on another. Neither uses the
+/// cooperative thread pool.
 final class SpoolStore: Sendable {
     let directory: SpoolDirectory
     let writing = DispatchQueue(label: "guest-spool.writing")
     let logger: Logger
     private let reading = DispatchQueue(label: "guest-spool.reading")
     private let lock: SpoolLock
-    /// What became of the file when it was opened.
+    /// The result of taking the file over when it was opened.
     let takeover: SpoolFile.Takeover
 
     private struct State {
-        /// Nil when the file was set aside and no other could be made yet.
+        /// The open file; nil when the damaged file was set aside and no new one could be created yet.
         var file: SpoolFile?
         var isClosed = false
-        /// What runs in this agent, so that damage to the file does not lose it.
+        /// The operations that this agent runs, so that damage to the file does not lose them.
         var running: [String: SpoolChange.Begin] = [:]
-        /// The highest sequence that anybody was told of.
+        /// The highest sequence that was returned to a caller.
         var lastSequence: Int64 = 0
     }
     private let state: NIOLockedValueBox<State>
 
-    /// Opens the spool's file; one that is damaged is set aside, and another made of it.
+    /// Opens the spool's file; a damaged one is set aside, and a new one is created from its readable rows.
     ///
     /// - Throws: ``OutboxError``.
     init(_ directory: SpoolDirectory, machine: GuestMachine = .present(), logger: Logger) throws {
@@ -44,7 +44,7 @@ final class SpoolStore: Sendable {
                 takeover = try file.takeOver(machine)
             } catch  where SpoolFailure(error) == .damage {
                 try SpoolMending(directory).begin(reason: Self.text(error))
-                // Moved first and closed after that, as in mend(_:_:running:).
+                // The file is renamed before it is closed, as in mend(_:_:running:).
                 let moved = Result { try Self.finishMending(directory, running: nil, after: 0, logger) }
                 try? file.close()
                 opened = nil
@@ -78,7 +78,7 @@ final class SpoolStore: Sendable {
         }
     }
 
-    /// Goes on with a mending that was interrupted, and opens what is there. What is damaged is mended once.
+    /// Continues a repair that was interrupted, and opens the file. A damaged file is repaired once.
     private func open(running: [SpoolChange.Begin]?) throws -> SpoolFile {
         let last = self.state.withLockedValue { $0.lastSequence }
         return try Self.open(self.directory, running: running, after: last, self.logger)
@@ -112,8 +112,7 @@ final class SpoolStore: Sendable {
 
     private static func text(_ error: any Error) -> String { (error as? DatabaseError)?.message ?? "\(error)" }
 
-    /// Puts another file in the place of this one, unless that was done already. On the writing queue, or before anybody
-    /// else knows of the store.
+    /// Replaces this damaged file, unless that was done already. This method runs on the writing queue.
     @discardableResult
     private func mend(
         _ file: SpoolFile, _ error: any Error, running: [SpoolChange.Begin]?
@@ -122,10 +121,10 @@ final class SpoolStore: Sendable {
             let (current, isClosed) = self.state.withLockedValue { ($0.file, $0.isClosed) }
             if isClosed { throw Self.closed(self.directory) }
             if let current, current !== file { return current }
-            // While the marker cannot be written, the file stays in use.
+            // As long as the marker cannot be written, the file stays in use.
             try SpoolMending(self.directory).begin(reason: Self.text(error))
             self.state.withLockedValue { $0.file = nil }
-            // Moved first and closed after that, so that SQLite leaves it as it was found.
+            // The file is renamed before it is closed, so that SQLite leaves it as it was found.
             let last = self.state.withLockedValue { $0.lastSequence }
             let moved = Result { try Self.finishMending(self.directory, running: running, after: last, self.logger) }
             try? file.close()
@@ -136,14 +135,15 @@ final class SpoolStore: Sendable {
         }
     }
 
-    /// What runs in this agent.
+    /// The operations that this agent runs.
     private var running: [SpoolChange.Begin] { self.state.withLockedValue { Array($0.running.values) } }
 
     static func closed(_ directory: SpoolDirectory) -> OutboxError {
         OutboxError(.closed, "The spool \(directory.path) was closed.")
     }
 
-    /// The file, made anew if the last attempt failed. On the writing queue.
+    /// Returns the open file. If the last attempt to create it failed, this method retries. It runs on the writing
+    /// queue.
     private func currentFile() throws -> SpoolFile {
         let (file, isClosed) = self.state.withLockedValue { ($0.file, $0.isClosed) }
         if isClosed { throw Self.closed(self.directory) }
@@ -153,7 +153,8 @@ final class SpoolStore: Sendable {
         return opened
     }
 
-    /// Writes, on the writing queue. When the file turns out to be damaged it is mended, and the body runs once more.
+    /// Runs a body that writes. This method is called on the writing queue. If the file proves damaged, it is repaired
+    /// and the body runs again.
     func write<Success>(_ body: (Database) throws -> Success) throws -> Success {
         let file = try self.currentFile()
         do {
@@ -163,7 +164,8 @@ final class SpoolStore: Sendable {
         }
     }
 
-    /// Reads, on the reading queue. When the file turns out to be damaged it is mended, and the body runs once more.
+    /// Runs a body that reads, on the reading queue. If the file proves damaged, it is repaired and the body runs
+    /// again.
     ///
     /// - Throws: ``OutboxError``.
     func read<Success: Sendable>(
@@ -202,12 +204,12 @@ final class SpoolStore: Sendable {
         }
     }
 
-    /// Mends what was found damaged in this file. On the writing queue.
+    /// Repairs the damage that was found in this file. This method runs on the writing queue.
     private func mend(_ file: SpoolFile, _ error: any Error) throws {
         try self.mend(file, error, running: self.running)
     }
 
-    /// Looks through the whole file on a connection of its own, and mends it if it is damaged.
+    /// Checks the whole file on a separate connection, and repairs it if it is damaged.
     func verify() async throws {
         guard let file = self.state.withLockedValue({ $0.isClosed ? nil : $0.file }) else { return }
         guard let error = try await file.damage() else { return }
@@ -216,26 +218,27 @@ final class SpoolStore: Sendable {
         }
     }
 
-    /// The operation was begun. On the writing queue.
+    /// Records that the operation was begun. This method runs on the writing queue.
     func began(_ begin: SpoolChange.Begin) { self.state.withLockedValue { $0.running[begin.messageID] = begin } }
 
-    /// The operation's outcome is in the file. On the writing queue.
+    /// Records that the operation's outcome is in the file. This method runs on the writing queue.
     func finished(_ messageID: String) { self.state.withLockedValue { $0.running[messageID] = nil } }
 
-    /// Whether this agent has begun the operation and not ended it.
+    /// Whether this agent has begun the operation and not finished it.
     func isRunning(_ messageID: String) -> Bool { self.state.withLockedValue { $0.running[messageID] != nil } }
 
-    /// The bytes that the context of an operation takes which this agent has begun and not ended.
+    /// Returns the size in bytes of the operation's context; nil unless this agent has begun the operation and not
+    /// finished it.
     func contextSize(of messageID: String) -> Int? {
         self.state.withLockedValue { $0.running[messageID]?.context.count }
     }
 
-    /// Somebody was told of this sequence.
+    /// Records that this sequence was returned to a caller.
     func told(_ sequence: Int64) {
         self.state.withLockedValue { $0.lastSequence = max($0.lastSequence, sequence) }
     }
 
-    /// Closes the file and lets another agent have it. On the writing queue.
+    /// Closes the file and lets another agent open the spool. This method runs on the writing queue.
     func close() throws {
         try self.reading.sync {
             let file = self.state.withLockedValue { state in

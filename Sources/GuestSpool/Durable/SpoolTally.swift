@@ -1,19 +1,20 @@
 import GRDB
 
-/// The one row that says how much a spool holds and has seen.
+/// The single row that stores the spool's ledger and size.
 struct SpoolTally: Equatable {
     var counts = OutboxCounts()
-    /// Of the contexts and outcomes that the spool holds.
+    /// The size of the contexts and outcomes in the spool, in bytes.
     var bytes = 0
 
-    /// Nothing yet.
+    /// Creates a tally of zero.
     init() {}
 
-    /// It is read in every transaction that changes it, since another process may have changed it.
+    /// Reads the tally. Every transaction that changes the tally reads it first, because another process may have
+    /// changed it.
     ///
-    /// - Throws: damage, when the row is missing or cannot be true.
+    /// - Throws: damage, when the row is missing or has impossible values.
     init(_ db: Database) throws {
-        // Every column there is: an inspection reads spools of earlier versions too.
+        // Reads every column that exists, because an inspection also reads spools of earlier versions.
         let statement = try db.cachedStatement(sql: "SELECT * FROM tally WHERE id = 1")
         guard let row = try Row.fetchOne(statement) else { throw SpoolFailure.damage("the tally is missing") }
         self.counts.begun = try Self.number(row, "begun")
@@ -26,7 +27,7 @@ struct SpoolTally: Equatable {
         self.bytes = try Self.number(row, "bytes")
     }
 
-    /// What can be added to without an overflow.
+    /// Returns a number that later additions cannot overflow.
     private static func number(_ row: Row, _ column: String) throws -> Int {
         // A column that is missing must not end the process.
         guard let value = row[column] as DatabaseValue?, case .int64(let number) = value.storage,

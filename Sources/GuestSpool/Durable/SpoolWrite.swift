@@ -1,27 +1,27 @@
 import Dispatch
 import NIOConcurrencyHelpers
 
-/// A change that somebody waits for; who is told once, by the disk or by the clock.
+/// A change and the caller that waits for it. The caller is answered once: with the result, or at the deadline.
 final class SpoolWrite: Sendable {
-    /// What is asked for.
+    /// The requested change.
     let change: SpoolChange
-    /// When its caller stops waiting.
+    /// The time at which the caller stops waiting.
     let deadline: DispatchTime
     private let continuation: NIOLockedValueBox<CheckedContinuation<Void, any Error>?>
 
     /// - Parameters:
-    ///   - change: what is asked for.
-    ///   - continuation: who waits; nil when nobody does.
-    ///   - deadline: how long.
+    ///   - change: the requested change.
+    ///   - continuation: the waiting caller's continuation; nil when no caller waits.
+    ///   - deadline: the time at which the caller stops waiting.
     init(_ change: SpoolChange, _ continuation: CheckedContinuation<Void, any Error>?, deadline: DispatchTime) {
         self.change = change
         self.continuation = NIOLockedValueBox(continuation)
         self.deadline = deadline
     }
 
-    /// Tells whoever waits.
+    /// Resumes the caller with the result, if it still waits.
     ///
-    /// - Returns: whether anybody still did.
+    /// - Returns: whether the caller was still waiting.
     @discardableResult
     func answer(_ result: Result<Void, OutboxError>) -> Bool {
         let continuation = self.continuation.withLockedValue { continuation in
@@ -34,7 +34,7 @@ final class SpoolWrite: Sendable {
 }
 
 extension Duration {
-    /// What Dispatch can wait for; a longer time is cut.
+    /// The interval for Dispatch; `never` for 2³² seconds or more.
     var dispatchInterval: DispatchTimeInterval {
         let (seconds, attoseconds) = self.components
         guard seconds < 1 << 32 else { return .never }

@@ -4,37 +4,40 @@ import GRDB
 import Logging
 import NIOConcurrencyHelpers
 
-/// The guest that a spool is to be recorded as belonging to.
+/// A request to record the spool as this guest's.
 struct SpoolClaim: Sendable {
-    /// What its certificate calls it, first the name that it goes by.
+    /// The guest's names in its certificate; the first one is the guest's primary name.
     var names: [String]
-    /// Differs from a later claim's.
+    /// The number of this claim, which differs from every other claim's.
     let number: Int
 
-    /// How far a claim is.
+    /// The progress of a claim.
     struct Progress: Sendable {
         enum Stage: Sendable { case beginning, settingAside, marking, recording }
 
         /// The claim's number.
         let number: Int
         var stage = Stage.beginning
-        /// The guest whose the spool was, and why this one is another; nil when it is the same.
+        /// The guest that owned the spool, and why this guest is another one; nil when it is the same guest.
         var other: (guest: String, reason: String)?
-        /// Later outcomes are this guest's.
+        /// The last sequence of the other guest; later outcomes are this guest's.
         var lastSequence: Int64 = 0
-        /// Outcomes up to here are marked as the other guest's, and up to there this guest's own are marked so no longer.
+        /// The sequence up to which outcomes are marked as the other guest's, and the sequence up to which this guest's
+        /// own outcomes are no longer marked.
         var (marked, released): (Int64, Int64) = (0, 0)
-        /// Outcomes that were set aside so far.
+        /// The number of outcomes that were set aside so far.
         var count = 0
 
         init(number: Int) { self.number = number }
     }
 }
 
-// A claim is made in transactions of a bounded size, one a turn of the writing queue: outcomes of operations that end meanwhile are
-// written between them. Operations that are to begin wait for its end, since the next agent could take them for the other guest's.
+// A claim is made in transactions of a bounded size, each in its own turn of the writing queue: outcomes of operations
+// that end in the meantime are written between them. Operations that are to begin wait for the end of the claim,
+// because the next agent could mistake them for the other guest's.
 extension SpoolWriter {
-    /// Records before any operation begins whose the spool is, and sets aside what it holds of another guest.
+    /// Starts to record the guest that owns the spool, and to set aside the outcomes of another guest. No operation
+    /// begins before that is done.
     func claim(_ names: [String]) {
         guard !names.isEmpty else { return }
         let isFirst = self.state.withLockedValue { state in
@@ -48,9 +51,9 @@ extension SpoolWriter {
         if isFirst { self.advanceClaimLater() }
     }
 
-    /// Returns when that is done: nothing of another guest's is handed out before.
+    /// Returns when the claim is done: no outcome of another guest is returned before that.
     ///
-    /// - Throws: ``OutboxError`` when the disk does not take it; the next call tries again.
+    /// - Throws: ``OutboxError`` when the disk fails; the next call retries.
     func claimed() async throws {
         guard self.state.withLockedValue({ $0.claim != nil }) else { return }
         try await withCheckedThrowingContinuation { continuation in
@@ -65,10 +68,10 @@ extension SpoolWriter {
         }
     }
 
-    /// To be called by the caller that has set `isClaiming`.
+    /// Schedules the next transaction of the claim. Only the caller that has set `isClaiming` may call this method.
     func advanceClaimLater() { self.store.writing.async { self.advanceClaim() } }
 
-    /// On the writing queue, as is all that follows.
+    /// Makes one transaction of the claim. This method and all that follow run on the writing queue.
     private func advanceClaim() {
         do {
             if try self.claimMore() { self.advanceClaimLater() } else { self.endClaim(nil) }
@@ -77,7 +80,7 @@ extension SpoolWriter {
         }
     }
 
-    /// Makes all of it: the spool is being closed.
+    /// Completes the claim without further turns, because the spool is being closed.
     func finishClaim() {
         guard self.state.withLockedValue({ $0.claim != nil }) else { return }
         do {
@@ -88,11 +91,13 @@ extension SpoolWriter {
         }
     }
 
-    /// - Parameter error: why it is not done; nil when it is.
+    /// Ends the claim and answers its waiters.
+    ///
+    /// - Parameter error: why the claim failed; nil when it is done.
     private func endClaim(_ error: OutboxError?) {
         var (waiters, refused): ([CheckedContinuation<Void, any Error>], Deque<SpoolWrite>) = ([], [])
         let (isReplaced, isFirst) = self.state.withLockedValue { state in
-            // Another claim came when this one had ended.
+            // A new claim arrived just as this one ended.
             if error == nil, state.claim != nil { return (true, false) }
             state.isClaiming = false
             swap(&waiters, &state.claimWaiters)
@@ -114,9 +119,9 @@ extension SpoolWriter {
         if isFirst { self.store.writing.async { self.drain() } }
     }
 
-    /// Makes one transaction of the present claim.
+    /// Makes one transaction of the current claim.
     ///
-    /// - Returns: whether more is left to do.
+    /// - Returns: whether there is more to do.
     private func claimMore() throws -> Bool {
         let (claim, earlier) = self.state.withLockedValue { ($0.claim, $0.claimProgress) }
         guard let claim else { return false }
@@ -163,8 +168,10 @@ extension SpoolWriter {
             }
             let last = try self.change { try SpoolFile.beginClaim(origin, $0) }
             self.state.withLockedValue { $0.origin = nil }
-            // Of an agent that has had another certificate so far, all that waits is of the guest which that one named. Else it is what
-            // was there when the spool was opened, and what was retried since.
+            // If this agent has used another certificate before, all waiting outcomes belong to the guest that the
+            // earlier certificate named. If this agent has stored no outcome yet, all are the other guest's too: they
+            // were there when the spool was opened, or were retried since. Otherwise only those that were there when
+            // the spool was opened are the other guest's.
             let (hasClaimed, hasFinished) = self.state.withLockedValue { ($0.hasClaimed, $0.hasFinished) }
             progress.lastSequence = hasClaimed || !hasFinished ? last : self.store.takeover.lastSequence
             (progress.other, progress.stage) = ((guest, reason), .settingAside)
@@ -175,7 +182,8 @@ extension SpoolWriter {
             progress.count += count
             if count == 0 { progress.stage = .marking }
         case .marking:
-            // After what waited: what a conductor refuses meanwhile is marked too.
+            // This stage runs after the waiting outcomes are set aside, so that outcomes that a conductor rejects in
+            // the meantime are marked too.
             guard let other = progress.other else { return false }
             let (marked, last) = (progress.marked, progress.lastSequence)
             let end = try self.change {
@@ -187,15 +195,15 @@ extension SpoolWriter {
         return true
     }
 
-    /// Whose the spool is.
+    /// Returns the recorded owner of the spool.
     private func recordedOrigin() throws -> SpoolOrigin {
         try self.unrecordedOrigin() ?? self.store.write { try SpoolOrigin($0) } ?? SpoolOrigin()
     }
 
-    /// Records whose the spool is, and lets this guest's own outcomes be retried that were set aside under another's certificate. A disk
-    /// without room for both takes the first.
+    /// Records this guest as the spool's owner, and makes this guest's own outcomes, which were set aside under another
+    /// guest's certificate, retryable. If the disk has no space for both, only the owner is recorded.
     ///
-    /// - Returns: whether more is left to do.
+    /// - Returns: whether there is more to do.
     private func record(_ claim: SpoolClaim, _ progress: inout SpoolClaim.Progress) throws -> Bool {
         guard let name = claim.names.first else { return false }
         var origin = try self.recordedOrigin()
@@ -220,8 +228,9 @@ extension SpoolWriter {
             try self.change { [origin] in try SpoolFile.record(origin, $0) }
             self.state.withLockedValue { $0.origin = nil }
         } catch  where progress.other == nil && SpoolFailure(error) != .damage {
-            // A disk that is full keeps nothing of this guest's from delivery; the first operation that begins records it. What another
-            // claim has left is for the next one, which that operation has begun.
+            // A full disk must not keep this guest's outcomes from delivery; the first operation that begins records
+            // the owner. If an earlier claim is unfinished, that operation also starts the next claim, which completes
+            // it.
             origin.isBeingClaimed = wasBeingClaimed
             self.state.withLockedValue { $0.origin = origin }
             return false
@@ -234,7 +243,7 @@ extension SpoolWriter {
         return false
     }
 
-    /// Makes a change that is no caller's.
+    /// Makes a change that no caller has requested.
     private func change<Success>(_ body: (Database) throws -> Success) throws -> Success {
         do {
             return try self.store.write { db in
@@ -247,7 +256,8 @@ extension SpoolWriter {
         }
     }
 
-    /// Whose the spool is, if the disk has not taken it yet. The file may be another than at the start, after damage.
+    /// Returns the owner that is not recorded on the disk yet, if there is one. After damage, the file may be another
+    /// one than at the start, so its creation time is read again.
     func unrecordedOrigin() -> SpoolOrigin? {
         guard var origin = self.state.withLockedValue({ $0.origin }) else { return nil }
         origin.fileMade = (try? self.store.directory.openForWriting())?.made(SpoolDirectory.file)

@@ -2,13 +2,13 @@ import GRDB
 import NIOConcurrencyHelpers
 import SecureFiles
 
-/// The write-ahead log: how long it is, and whether the disk has it.
+/// Checkpoints of the write-ahead log: its length, and whether the disk has all of it.
 extension SpoolWriter {
-    /// Keeps the log short, while no caller waits for what is written.
+    /// Checkpoints the log when it is long. Callers that wait for a write are answered before this.
     func carryOverLog() {
         let size = (try? FileStatus.of("\(self.store.directory.file)-wal"))?.size ?? 0
         let isLong = self.state.withLockedValue { state in
-            // Begun again since.
+            // SQLite has restarted the log since.
             if size < state.carriedOverLog { state.carriedOverLog = 0 }
             return size >= state.carriedOverLog + SpoolFile.logStep
         }
@@ -17,18 +17,20 @@ extension SpoolWriter {
             try self.store.write(SpoolFile.carryOverLog)
             self.state.withLockedValue { $0.carriedOverLog = size }
         } catch {
-            // Tried again after the next write.
+            // The next write retries.
             if SpoolFailure.leavesDoubt(error) { self.doubt() }
         }
     }
 
-    /// After a failed fsync the system may drop what it could not write, and report success the next time.
+    /// Records that the log may be incomplete on the disk. After a failed fsync the system may drop the data that it
+    /// could not write, and report success the next time.
     func doubt() {
         self.state.withLockedValue { $0.isInDoubt = true }
         LogDoubt.set(true, self.store.directory)
     }
 
-    /// Before anything is committed: what the system still has of the log goes into the database file, and the log begins again.
+    /// Checkpoints and truncates the log before anything is committed, if the log may be incomplete on the disk. The
+    /// system still has the log's content, and writes it into the database file.
     func settleDoubt(_ db: Database) throws {
         guard self.state.withLockedValue({ $0.isInDoubt }) else { return }
         try db.checkpoint(.truncate)

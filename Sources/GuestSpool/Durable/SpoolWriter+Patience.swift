@@ -2,9 +2,9 @@ import DequeModule
 import Dispatch
 import NIOConcurrencyHelpers
 
-/// A disk that stands still must not hold up for ever whoever asks it for something.
+/// Timeouts: a disk that hangs must not make callers wait without limit.
 extension SpoolWriter {
-    /// Looks after a quarter of the patience, on a queue that does not wait for the disk.
+    /// Schedules the next check after a quarter of the patience, on a queue that does not wait for the disk.
     func watchLater() {
         let interval = (self.configuration.patience / 4).dispatchInterval
         DispatchQueue.global().asyncAfter(deadline: .now() + interval) { [weak self] in self?.watch() }
@@ -49,7 +49,7 @@ extension SpoolWriter {
             """)
     }
 
-    /// Why an operation has not begun that waited for a claim.
+    /// The error for an operation that did not begin because it waited for a claim.
     private var longClaim: OutboxError {
         OutboxError(
             .diskSlow,
@@ -59,14 +59,14 @@ extension SpoolWriter {
             """)
     }
 
-    /// Makes the best of a result that nobody waits for any more.
+    /// Handles the result of a change whose caller no longer waits.
     ///
-    /// - Returns: whether an outcome waits that its caller was told of otherwise.
+    /// - Returns: whether an outcome waits although its caller got an error.
     func settleLate(_ write: SpoolWrite, _ result: Result<Void, OutboxError>) -> Bool {
         guard case .success = result else { return false }
         switch write.change {
         case .begin(let begin):
-            // Its caller was told that it was not begun, and has not run it.
+            // The caller got an error that says the operation was not begun, and has not run it.
             self.enqueue(SpoolWrite(.cancel(begin.messageID), nil, deadline: .distantFuture))
             return false
         case .finish: return true

@@ -7,71 +7,73 @@ import NIOConcurrencyHelpers
 import Notifications
 import SecureFiles
 
-/// Writes changes in batches: those that come while one batch is on its way to the disk make up the next, so that many
+/// Writes changes in batches. Changes that arrive while one batch is being written form the next batch, so that many
 /// operations share one `fsync`.
 final class SpoolWriter: Sendable {
     struct State {
         var pending = PendingWrites()
-        /// What the transaction holds that is on its way.
+        /// The changes in the current transaction.
         var inFlight: [SpoolWrite] = []
-        /// Whether somebody looks at times whether the disk still takes what is asked for.
+        /// Whether a timer regularly checks for changes that the disk has not completed.
         var isWatched = false
-        /// Operations that are about to begin, and the bytes of their contexts.
+        /// The number of operations that are about to begin, and the size of their contexts in bytes.
         var beginning = (count: 0, bytes: 0)
         var isWriting = false
         var isClosed = false
         var unsynced = UnsyncedCommits()
-        /// Whether a time is set for what is kept.
+        /// Whether a timer for the outcomes in `kept` is set.
         var isRetryComing = false
-        /// Outcomes that the disk did not take, by the order in which they arose. Of operations that were begun, so that
-        /// they are no more than those.
+        /// Outcomes that the disk refused, in the order in which they arose. All are of operations that were begun, so
+        /// there are no more of them than of those.
         var kept: Deque<SpoolChange.Finish> = []
         var retryDelay = SpoolWriter.shortestRetry
         /// Operations that were refused, and are not in the tally yet.
         var refusals = 0
-        /// Whether a transaction takes them there, and how many have done so or tried.
+        /// Whether a transaction is adding the refusals to the tally, and how many transactions have done or tried
+        /// that.
         var refusalMoves = (isUnderWay: false, count: 0)
-        /// The disk failed in the middle of a write: what it was given before may be lost although it said otherwise.
+        /// Whether the disk failed in the middle of a write: earlier writes may then be lost although they succeeded.
         var isInDoubt = false
         var isGivingBack = false
-        /// How long the log was when it was last carried over.
+        /// The length of the log at its last checkpoint.
         var carriedOverLog = 0
-        /// The guest's names, until the file has them.
+        /// The claim that is not recorded in the file yet.
         var claim: SpoolClaim?
-        /// How far it is, or one before it that it has taken the place of.
+        /// The progress of that claim, or of an earlier one that it replaces.
         var claimProgress: SpoolClaim.Progress?
-        /// Whether a turn of the writing queue is coming that advances it.
+        /// Whether a turn of the writing queue is scheduled that continues the claim.
         var isClaiming = false
-        /// Resumed when nothing of another guest's waits any more.
+        /// Callers that are resumed when no outcome of another guest waits any more.
         var claimWaiters: [CheckedContinuation<Void, any Error>] = []
         /// The names of the last claim.
         var claimedNames: [String] = []
-        /// How many claims there were, and whether the file has got one.
+        /// The number of claims, and whether the file has recorded one.
         var claimCount = 0
         var hasClaimed = false
-        /// Whether outcomes of this agent's may be in the file.
+        /// Whether the file may contain outcomes of this agent.
         var hasFinished = false
-        /// Whose the spool is, until the file has it: no operation begins before.
+        /// The owner of the spool until the file has recorded it: no operation begins before.
         var origin: SpoolOrigin?
 
-        /// A transaction has them now.
+        /// Records that a transaction now contains these changes.
         mutating func take(_ writes: [SpoolWrite]) {
             self.inFlight += writes
             for write in writes where write.change.isBegin { self.leaveBeginning(write) }
         }
 
-        /// The operation does not wait to begin any more.
+        /// Records that the operation no longer waits to begin.
         mutating func leaveBeginning(_ write: SpoolWrite) {
             self.beginning.count -= 1
             self.beginning.bytes -= write.change.size
         }
     }
 
-    /// Outcomes in one transaction, at most, that the disk refused earlier.
+    /// The maximum number of outcomes, refused by the disk earlier, in one transaction.
     private static let keptLimit = 512
-    /// An operation that begins is on the disk after this time, if no outcome took it along before.
+    /// The time after which an operation that begins is synced, if no outcome's transaction has synced it before.
     private static let syncDelay = DispatchTimeInterval.milliseconds(10)
-    /// After this time what the disk refused is tried again, and after twice the time then.
+    /// The first and the longest delay, in seconds, before a retry of what the disk refused: exponential backoff that
+    /// doubles the delay.
     private static let shortestRetry = 1
     private static let longestRetry = 30
 
@@ -89,25 +91,26 @@ final class SpoolWriter: Sendable {
         self.state = NIOLockedValueBox(state)
     }
 
-    /// Called when outcomes that the disk had refused are in the file after all.
+    /// Sets the closure that is called when outcomes that the disk had refused are in the file after all.
     func setOnArrival(_ body: @escaping @Sendable () -> Void) { self.onArrival.withLockedValue { $0 = body } }
 
-    /// Operations that were refused, and are not in the tally yet, with what tells whether that was still so later; nil
-    /// while nobody can say.
+    /// The number of refused operations that are not in the tally yet, and a counter that shows whether that changed
+    /// since; nil while a transaction is adding them to the tally.
     var refusals: (count: Int, moves: Int)? {
         self.state.withLockedValue { state in
             state.refusalMoves.isUnderWay ? nil : (state.refusals, state.refusalMoves.count)
         }
     }
 
-    /// Changes that no transaction has taken yet.
+    /// The number of changes that no transaction has taken yet.
     var pendingCount: Int { self.state.withLockedValue { $0.pending.count } }
 
     /// Makes a change, and returns when it is committed, and on the disk if it needs to be.
     ///
-    /// A cancellation of the caller does not reach it: an outcome is written all the same.
+    /// The caller's cancellation does not stop the change: an outcome is written in any case.
     ///
-    /// - Throws: ``OutboxError``; with ``OutboxError/Code/diskSlow`` when the disk has not taken it within the patience.
+    /// - Throws: ``OutboxError``; with ``OutboxError/Code/diskSlow`` when the disk has not completed the change within
+    ///   the patience.
     func write(_ change: SpoolChange) async throws {
         try await withCheckedThrowingContinuation { continuation in
             let write = SpoolWrite(
@@ -116,7 +119,7 @@ final class SpoolWriter: Sendable {
         }
     }
 
-    /// - Returns: why it is not taken; nil when it is.
+    /// Adds a change to the queue; returns why the change is rejected, or nil when it is accepted.
     @discardableResult
     func enqueue(_ write: SpoolWrite) -> OutboxError? {
         typealias Enqueued = (isFirst: Bool, isWatched: Bool, isFirstOfClaim: Bool)
@@ -124,7 +127,7 @@ final class SpoolWriter: Sendable {
             if state.isClosed { return .failure(SpoolStore.closed(self.store.directory)) }
             if let refusal = self.refusal(write.change, &state) { return .failure(refusal) }
             state.pending.append(write)
-            // One that failed is tried again.
+            // A claim that failed is retried.
             let isFirstOfClaim = state.pending.isHolding && write.change.isBegin && !state.isClaiming
             if isFirstOfClaim { state.isClaiming = true }
             defer { (state.isWriting, state.isWatched) = (true, true) }
@@ -140,8 +143,8 @@ final class SpoolWriter: Sendable {
         }
     }
 
-    /// Operations that wait to begin are bounded by what the spool could take if it were empty. All else is of
-    /// operations that were begun.
+    /// Returns why the change is rejected; nil when it is accepted. Operations that wait to begin are limited to what
+    /// an empty spool could store. All other changes are of operations that were begun.
     private func refusal(_ change: SpoolChange, _ state: inout State) -> OutboxError? {
         guard case .begin = change else { return nil }
         guard state.beginning.count < self.configuration.maximumCount,
@@ -163,14 +166,15 @@ final class SpoolWriter: Sendable {
         return nil
     }
 
-    /// On the writing queue, as is all that follows. A transaction a turn: a sync that is due, and another try of what the disk refused,
-    /// are on that queue too, and must not wait until nobody asks for anything.
+    /// Writes one batch, and schedules the next turn. This method and all that follow run on the writing queue. Each
+    /// turn makes one transaction only: overdue syncs and retries are on that queue too, and must not wait until the
+    /// queue of changes is empty.
     func drain() {
         guard self.writeBatch() else { return }
         self.store.writing.async { self.drain() }
     }
 
-    /// - Returns: whether there was something to write.
+    /// Writes the next batch, and returns whether there was one.
     private func writeBatch() -> Bool {
         guard var batch = self.takeBatch() else { return false }
         let results = self.write(batch.map(\.change)) {
@@ -207,8 +211,9 @@ final class SpoolWriter: Sendable {
 
     /// Makes changes, and before them those that the disk refused earlier.
     ///
-    /// - Parameter more: what came meanwhile and is to be made along with them; asked until there is nothing.
-    /// - Returns: what became of each change; one that cannot be made leaves the others as they are.
+    /// - Parameter more: returns changes that arrived in the meantime and join the transaction; it is called until it
+    ///   returns none.
+    /// - Returns: the result of each change; a change that cannot be made does not affect the others.
     @discardableResult
     private func write(
         _ first: [SpoolChange], more: () -> [SpoolChange] = { [] }
@@ -237,8 +242,9 @@ final class SpoolWriter: Sendable {
         return results
     }
 
-    /// What the disk refused earlier, for a transaction that waits for the disk anyhow. An outcome that its caller tells again is
-    /// told once, in the transaction that the caller waits for, which may be a later one.
+    /// Returns outcomes that the disk refused earlier, for a transaction that waits for the disk anyway. If a caller
+    /// finishes such an operation again, the outcome is not returned: it is written once, in the transaction that the
+    /// caller waits for, which may be a later one.
     private func keptBefore(_ changes: [SpoolChange]) -> [SpoolChange.Finish] {
         guard changes.isEmpty || changes.contains(where: \.needsSync) else { return [] }
         let (kept, told) = self.state.withLockedValue { state in
@@ -268,7 +274,7 @@ final class SpoolWriter: Sendable {
             }
             return results
         } catch  where SpoolFailure(error) == .ofTheChange && changes.count > 1 {
-            // One cannot be made, which is not the others' fault.
+            // One change cannot be made; the others must not fail because of it.
             return changes.flatMap { change in
                 var alone = [change]
                 return self.attempt(&alone)
@@ -280,9 +286,10 @@ final class SpoolWriter: Sendable {
                 if case .failure(let refusal) = result { return refusal.code == .full }
                 return false
             }
-            // The next transaction counts them.
+            // The next transaction adds them to the tally.
             self.state.withLockedValue { $0.refusals += refused }
-            // There is no room for what was refused either way. Other verdicts may rest on what was undone.
+            // The spool has no space for the refused operations in either case. Other results may depend on changes
+            // that were rolled back.
             return changes.indices.map { index in
                 if index < results.count, case .failure(let refusal) = results[index], refusal.code == .full {
                     return .failure(refusal)
@@ -299,7 +306,7 @@ final class SpoolWriter: Sendable {
         try self.settleDoubt(db)
         var origin = self.unrecordedOrigin()
         var recorded: SpoolOrigin?
-        // SQLite heeds it outside of transactions only.
+        // SQLite applies this setting only outside of transactions.
         try db.execute(
             sql: isSynced && !Sabotage.noSync.isOn ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL")
         let refusals = self.state.withLockedValue { state in
@@ -321,7 +328,7 @@ final class SpoolWriter: Sendable {
                         try change.apply(db, &tally, self.configuration)
                         results.append(.success(()))
                     } catch let error as OutboxError {
-                        // Found before anything was changed.
+                        // The error was found before anything was changed.
                         if error.code == .full { tally.counts.refused += 1 }
                         results.append(.failure(error))
                     }
@@ -331,8 +338,9 @@ final class SpoolWriter: Sendable {
             tally.counts.refused += refusals
             try tally.save(db)
             if isSynced, tally == before {
-                // SQLite writes no page whose content stays the same, and a transaction without pages waits for no disk.
-                // This one writes a page in any case, and all that was committed before goes along.
+                // SQLite does not write a page whose content stays the same, and a transaction without pages does not
+                // wait for the disk. This statement always writes a page, so that the sync covers all earlier commits
+                // too.
                 try db.execute(sql: "PRAGMA user_version = 0")
             }
             FaultPoint.spoolBeforeCommit.reached()
@@ -346,11 +354,11 @@ final class SpoolWriter: Sendable {
             state.unsynced.committed(isSynced: isSynced, .now())
             return recorded?.isBeingClaimed == true ? state.claimedNames : []
         }
-        // The disk had no room for the end of a claim, and has some now.
+        // The disk had no space to record the end of a claim, and has some now.
         self.claim(names)
     }
 
-    /// Keeps an outcome that the disk did not take, so that it is told and not that the operation was interrupted.
+    /// Stores in memory an outcome that the disk refused, so that the outcome is reported, and not an interruption.
     private func keep(_ finish: SpoolChange.Finish, _ error: OutboxError) -> OutboxError {
         guard error.code != .notBegun, self.store.isRunning(finish.messageID) else { return error }
         self.forget(finish)
@@ -368,7 +376,7 @@ final class SpoolWriter: Sendable {
                 self.store.finished(finish.messageID)
                 settled.insert(finish.messageID)
             case .failure(let error) where error.code == .notBegun:
-                // The disk had taken it, although it said otherwise.
+                // The disk had stored the outcome, although it reported an error.
                 self.store.finished(finish.messageID)
                 settled.insert(finish.messageID)
             case .failure: break
@@ -385,7 +393,7 @@ final class SpoolWriter: Sendable {
         self.onArrival.withLockedValue { $0 }?()
     }
 
-    /// Makes the file smaller after a backlog, a step at a time: what is to be written goes in between.
+    /// Shrinks the file after a backlog, one step in each turn, so that other changes are written in between.
     private func giveBackRoom() {
         let isFirst = self.state.withLockedValue { state in
             defer { state.isGivingBack = true }
@@ -399,16 +407,16 @@ final class SpoolWriter: Sendable {
             do {
                 if try self.store.write(SpoolFile.giveBackRoom) { self.giveBackRoom() }
             } catch {
-                // A disk that refuses has no need of it now; the next removal tries again.
+                // A disk that fails does not need the free space now; the next removal retries.
                 if SpoolFailure.leavesDoubt(error) { self.doubt() }
             }
         }
     }
 
-    /// Sees to it that what need not wait for the disk is there soon.
+    /// Schedules a sync of commits that did not wait for the disk.
     private func syncSoon(earliest: DispatchTime? = nil) {
         let time = self.state.withLockedValue { state in
-            // Who closes the spool has tried it.
+            // Closing the spool has already tried the sync.
             state.isClosed ? nil : state.unsynced.timeToSet(after: Self.syncDelay, earliest: earliest)
         }
         guard let time else { return }
@@ -422,7 +430,7 @@ final class SpoolWriter: Sendable {
         }
     }
 
-    /// A commit that waits for the disk takes along all that was committed before it.
+    /// Syncs all earlier commits by a commit that waits for the disk; returns whether that succeeded.
     private func sync() -> Bool {
         do {
             try self.store.write { db in
@@ -452,7 +460,7 @@ final class SpoolWriter: Sendable {
         }
     }
 
-    /// Writes what was asked for before, and closes the file. What is asked for afterwards fails.
+    /// Writes all changes that were requested before, and closes the file. Later requests fail.
     ///
     /// - Throws: ``OutboxError``.
     func close() async throws {
@@ -463,7 +471,7 @@ final class SpoolWriter: Sendable {
         guard isFirst else { return }
         try await withCheckedThrowingContinuation { continuation in
             self.store.writing.async {
-                // On this queue nothing is in the middle of a write.
+                // On this queue no write is in progress.
                 self.finishClaim()
                 while self.writeBatch() {}
                 while self.state.withLockedValue({ !$0.kept.isEmpty }) {

@@ -1,40 +1,41 @@
 import Dispatch
 
-/// When something that was committed without waiting for the disk must be brought there.
+/// A state machine that schedules the sync of transactions that were committed without waiting for the disk.
 ///
-/// Time counts from the oldest commit that no later one has taken along: where outcomes come all the time, each takes along what
-/// began before it, and no sync is made for those alone.
+/// The delay starts at the oldest commit that no later sync covers. A synced commit also covers all earlier commits, so
+/// while outcomes arrive continuously, no separate sync is made.
 struct UnsyncedCommits {
-    /// The oldest commit that may not be on the disk yet.
+    /// The time of the oldest commit that may not be on the disk yet.
     private var since: DispatchTime?
-    /// Whether a time is set.
+    /// Whether a timer is set.
     private var isTimeSet = false
 
-    /// Nothing is committed.
+    /// Creates the state in which nothing is committed.
     init() {}
 
-    /// Whether all that is committed is on the disk.
+    /// Whether all commits are on the disk.
     var isEmpty: Bool { self.since == nil }
 
-    /// A transaction was committed.
+    /// Records that a transaction was committed.
     mutating func committed(isSynced: Bool, _ now: DispatchTime) {
         self.since = isSynced ? nil : self.since ?? now
     }
 
-    /// When to look whether something has waited for too long, if that is to be set: once at a time.
+    /// Returns the time at which the caller must check for an overdue commit; nil when no timer is needed. Only one
+    /// timer is set at a time.
     ///
     /// - Parameters:
-    ///   - delay: how long a commit may wait.
-    ///   - earliest: not before that, since the disk has just refused it.
+    ///   - delay: the maximum time that a commit may wait.
+    ///   - earliest: the earliest time of the check; used after the disk has refused a sync.
     mutating func timeToSet(after delay: DispatchTimeInterval, earliest: DispatchTime? = nil) -> DispatchTime? {
         guard !self.isTimeSet, let since = self.since else { return nil }
         self.isTimeSet = true
         return max(since + delay, earliest ?? since)
     }
 
-    /// The time that was set has come.
+    /// Records that the timer has fired.
     ///
-    /// - Returns: whether something has waited for that long.
+    /// - Returns: whether a commit has waited for the delay.
     mutating func timeCame(_ now: DispatchTime, delay: DispatchTimeInterval) -> Bool {
         self.isTimeSet = false
         guard let since = self.since else { return false }

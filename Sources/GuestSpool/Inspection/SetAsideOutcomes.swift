@@ -2,21 +2,21 @@ import Foundation
 import GRDB
 import SecureFiles
 
-/// Puts outcomes that were set aside back to the others, or takes them out for good, beside whatever agent uses the
-/// spool: each change is one transaction, and the ledger goes along.
+/// Puts outcomes that were set aside back into the queue, or removes them permanently, while an agent may use the
+/// spool. Each change is one transaction, which also updates the ledger.
 package struct SetAsideOutcomes: Sendable {
     private enum Change {
         case retry, retryAll, export
     }
 
-    /// How many outcomes a change concerned.
+    /// The number of outcomes that a change concerned.
     package struct Changed: Sendable, Hashable {
-        /// They wait for a conductor again, or were taken out.
+        /// Outcomes that wait for a conductor again, or that were removed.
         package var count = 0
-        /// They were running in a spool that was copied, and stay set aside.
+        /// Outcomes whose operations were running in a spool that was copied; they stay set aside.
         package var copied = 0
 
-        /// None.
+        /// Creates counts of zero.
         package init() {}
     }
 
@@ -25,36 +25,40 @@ package struct SetAsideOutcomes: Sendable {
     /// - Parameter path: the spool's directory.
     package init(_ path: String) { self.directory = SpoolDirectory(path: path) }
 
-    /// Lets outcomes wait for a conductor again, behind all that waits, under the message ids they have. On the disk
-    /// when this returns.
+    /// Puts outcomes back into the queue, behind all waiting outcomes, under their message ids. The change is on the
+    /// disk when this method returns.
     ///
-    /// - Parameter sequences: their places among those that were set aside, each of which the caller has named; what is not there any
-    ///   more, and what another guest has left in the spool, is passed over.
-    /// - Returns: how many were put back.
-    /// - Throws: ``OutboxError`` when there is no spool or it cannot be written; then none of them was put back.
+    /// - Parameter sequences: the sequences of outcomes that were set aside, each of which the caller has named. The
+    ///   method skips those that are no longer set aside, and those of another guest.
+    /// - Returns: the number of outcomes that were put back.
+    /// - Throws: ``OutboxError`` when there is no spool, it cannot be written, or an agent must open it first; then no
+    ///   outcome was put back.
     @discardableResult
     package func retry(_ sequences: [Int64]) async throws -> Int { try await self.change(.retry, sequences).count }
 
-    /// The same for outcomes that the caller has not named: those are passed over whose operations were running in a spool that was
-    /// copied. They may have ended elsewhere, and been reported under the same message ids.
+    /// Puts outcomes that the caller has not named back into the queue, like ``retry(_:)``. It also skips outcomes
+    /// whose operations were running in a spool that was copied: they may have ended elsewhere, and been reported under
+    /// the same message ids.
     package func retryAll(_ sequences: [Int64]) async throws -> Changed {
         try await self.change(.retryAll, sequences)
     }
 
-    /// Takes outcomes out, which the caller has kept elsewhere: they count as exported from now on.
+    /// Removes outcomes that the caller has stored elsewhere. The ledger counts them as exported.
     ///
-    /// - Parameter sequences: their places among those that were set aside; what is not there any more is passed over.
-    /// - Returns: how many there were.
-    /// - Throws: ``OutboxError`` when there is no spool or it cannot be written; then none of them was taken out.
+    /// - Parameter sequences: the sequences of outcomes that were set aside; the method skips those that are no longer
+    ///   set aside.
+    /// - Returns: the number of outcomes that were removed.
+    /// - Throws: ``OutboxError`` when there is no spool, it cannot be written, or an agent must open it first; then no
+    ///   outcome was removed.
     @discardableResult
     package func export(_ sequences: [Int64]) async throws -> Int { try await self.change(.export, sequences).count }
 
     private func change(_ change: Change, _ sequences: [Int64]) async throws -> Changed {
         let directory = self.directory
         return try await directory.blocking {
-            // Says what is wrong with a directory that holds no spool, and makes none there.
+            // Throws the reason when the directory holds no spool, before SQLite could create a database there.
             try SpoolReader(directory: directory).read { _ in }
-            // Written to by path, as root too: nobody else may exchange a name here.
+            // SQLite writes by path, also when this runs as root, so no other user may be able to replace a name here.
             let opened = try directory.openForWriting()
             guard try !directory.isBeingRepaired(opened) else { throw directory.isBeingRepaired }
             do {
@@ -66,7 +70,7 @@ package struct SetAsideOutcomes: Sendable {
                 return try database.inDatabase { db in
                     try db.execute(sql: "PRAGMA synchronous = FULL")
                     try db.execute(sql: "PRAGMA secure_delete = ON")
-                    // The agent's, who heeds whether the disk takes it.
+                    // Only the agent checkpoints, because it handles a disk that fails.
                     try db.execute(sql: "PRAGMA wal_autocheckpoint = 0")
                     return try Self.change(change, sequences, db, directory)
                 }
@@ -91,7 +95,7 @@ package struct SetAsideOutcomes: Sendable {
                     an earlier one up to date.
                     """)
             }
-            // What the claim has not looked at yet may be another guest's, and would be sent as this one's.
+            // Outcomes that the claim has not reached yet may be another guest's, and would be sent as this guest's.
             if change != .export, try SpoolOrigin(db)?.isBeingClaimed == true {
                 throw OutboxError(
                     .failed,
@@ -130,7 +134,7 @@ package struct SetAsideOutcomes: Sendable {
                     SELECT message_id, phase, report FROM set_aside WHERE sequence = ? AND guest IS NULL
                     """
             ).execute(arguments: [sequence])
-            // This guest cannot speak for another.
+            // This guest must not report outcomes of another guest.
             guard db.changesCount == 1 else { return false }
         }
         let bytes = try Int.fetchOne(

@@ -1,18 +1,19 @@
 import Glibc
 import SecureFiles
 
-/// Who has a spool.
+/// The agent that uses a spool, if there is one.
 public enum SpoolHolder: Sendable, Hashable {
-    /// No agent: what runs by the spool's account was left behind.
+    /// No agent uses the spool. Operations that the spool lists as running were left behind by an agent that ended.
     case nobody
-    /// The agent of this process.
+    /// The process with this id is the agent.
     case process(Int32)
-    /// The system does not say.
+    /// The system does not report whether an agent uses the spool.
     case unknown
 
-    /// Looks in the system's list of locks. Where that knows of none, as in a container, which sees its own processes'
-    /// locks at best, the lock is tried: shared, and released at once. An agent that starts at that moment waits for it
-    /// (``SpoolLock``), and other looks share it.
+    /// Reads the kernel's list of locks. In a container, the list contains at most the locks of the container's own
+    /// processes. If it has no lock on the file, this initializer tries the lock itself: it takes the lock shared, and
+    /// releases it immediately. An agent that starts at that moment waits for the lock (``SpoolLock``), and other
+    /// inspections share it.
     init(_ directory: SpoolDirectory, in opened: CheckedDirectory, locks: () -> String? = Self.locks) {
         do {
             guard let file = try opened.openForReading(SpoolDirectory.lockFile) else {
@@ -26,7 +27,7 @@ public enum SpoolHolder: Sendable, Hashable {
             }
             switch SpoolLock.obstacle(file) {
             case nil: self = .nobody
-            // The number is the agent's own, of its container.
+            // The process id in the file is the agent's id in its own container.
             case EWOULDBLOCK?: self = process.map { .process($0) } ?? .unknown
             default: self = .unknown
             }
@@ -35,7 +36,8 @@ public enum SpoolHolder: Sendable, Hashable {
         }
     }
 
-    /// What `/proc/locks` holds: the system gives it out in pieces, at whose end Foundation would stop.
+    /// Returns the text of `/proc/locks`. The kernel returns it in pieces, and Foundation would stop at the end of a
+    /// piece.
     private static func locks() -> String? {
         guard let file = try? OpenFile("/proc/locks", O_RDONLY, action: "read"),
             let list = try? file.read(limit: Self.longestList, expected: 64 << 10)
@@ -45,7 +47,7 @@ public enum SpoolHolder: Sendable, Hashable {
 
     private static let longestList = 64 << 20
 
-    /// - Parameter list: what `/proc/locks` holds.
+    /// - Parameter list: the text of `/proc/locks`.
     init(_ file: LockFile, among list: String) {
         for line in list.split(separator: "\n") {
             // 1: FLOCK  ADVISORY  WRITE 4711 fe:00:1572867 0 EOF
@@ -53,7 +55,7 @@ public enum SpoolHolder: Sendable, Hashable {
             guard fields.count >= 6, fields[1] == "FLOCK", let process = Int32(fields[4]) else { continue }
             let place = fields[5].split(separator: ":")
             guard place.count == 3, UInt64(place[2]) == file.inode else { continue }
-            // Some file systems show another device here than to those who ask for the file's.
+            // On some file systems this device number differs from the one that stat(2) reports for the file.
             let isSameDevice = UInt32(place[0], radix: 16) == file.major && UInt32(place[1], radix: 16) == file.minor
             guard isSameDevice || process == file.process else { continue }
             self = .process(process)
@@ -62,12 +64,12 @@ public enum SpoolHolder: Sendable, Hashable {
         self = .nobody
     }
 
-    /// What is known of an agent's lock file.
+    /// The identity of an agent's lock file.
     struct LockFile {
         let inode: UInt64
         let major: UInt32
         let minor: UInt32
-        /// The process that last wrote its id there.
+        /// The process that last wrote its id into the file.
         let process: Int32?
 
         init(inode: UInt64, major: UInt32, minor: UInt32, process: Int32?) {

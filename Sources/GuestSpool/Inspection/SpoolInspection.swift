@@ -2,17 +2,17 @@ import Foundation
 import GRDB
 public import Notifications
 
-/// Looks into a spool, whether an agent uses it or not, and changes nothing: no lock is taken, and operations that an
-/// agent left running stay as they are.
+/// Reads a spool, whether an agent uses it or not, and changes nothing: it keeps no agent from the spool, and
+/// operations that an agent left running stay as they are.
 public struct SpoolInspection: Sendable {
     private let directory: SpoolDirectory
 
-    /// - Parameter path: the spool's directory, as ``Spool/open(_:configuration:logger:)`` was given it.
+    /// - Parameter path: the spool's directory, as it was passed to ``Spool/open(_:configuration:logger:)``.
     public init(_ path: String) { self.directory = SpoolDirectory(path: path) }
 
-    /// What the spool holds and has seen.
+    /// Returns the spool's ledger and a summary of its contents.
     ///
-    /// - Throws: ``OutboxError``, with ``OutboxError/Code/noSpool`` when there is none in the directory.
+    /// - Throws: ``OutboxError``, with ``OutboxError/Code/noSpool`` when there is no spool in the directory.
     public func overview() async throws -> SpoolOverview {
         let directory = self.directory
         return try await directory.blocking {
@@ -27,22 +27,22 @@ public struct SpoolInspection: Sendable {
         }
     }
 
-    /// Outcomes of one state, oldest first.
+    /// Returns outcomes of one state, oldest first.
     ///
     /// - Parameters:
-    ///   - state: which.
-    ///   - sequence: only later ones; 0 for all.
-    ///   - limit: how many at most.
-    /// - Throws: ``OutboxError``, with ``OutboxError/Code/noSpool`` when there is none in the directory.
+    ///   - state: the outcomes' state.
+    ///   - sequence: only outcomes with a later sequence; 0 for all.
+    ///   - limit: the maximum number of outcomes.
+    /// - Throws: ``OutboxError``, with ``OutboxError/Code/noSpool`` when there is no spool in the directory.
     public func outcomes(
         _ state: SpoolOutcome.State, after sequence: Int64 = 0, limit: Int
     ) async throws -> [SpoolOutcome] {
         try await self.select(state, "sequence > ? ORDER BY sequence LIMIT ?", [sequence, limit])
     }
 
-    /// The outcome of this message, if it waits or was set aside.
+    /// Returns the outcome with this message id, if it waits or was set aside.
     ///
-    /// - Throws: ``OutboxError``, with ``OutboxError/Code/noSpool`` when there is none in the directory.
+    /// - Throws: ``OutboxError``, with ``OutboxError/Code/noSpool`` when there is no spool in the directory.
     public func outcome(_ messageID: MessageID) async throws -> SpoolOutcome? {
         for state in SpoolOutcome.State.allCases {
             let found = try await self.select(state, "message_id = ? LIMIT 1", [messageID.description])

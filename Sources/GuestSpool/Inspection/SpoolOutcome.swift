@@ -4,32 +4,32 @@ public import Notifications
 
 /// An outcome that a spool holds.
 public struct SpoolOutcome: Sendable, Hashable {
-    /// What became of it so far.
+    /// The state of a spooled outcome.
     public enum State: String, Sendable, Hashable, CaseIterable {
-        /// It waits for a conductor.
+        /// The outcome waits for a conductor.
         case waiting
-        /// No conductor takes it.
+        /// The outcome is set aside: it is stored with a reason, and is not sent.
         case setAside = "set_aside"
     }
 
-    /// What became of it so far.
+    /// The outcome's state.
     public let state: State
-    /// Its place among the others of this state.
+    /// The position of the outcome among the outcomes of this state.
     public let sequence: Int64
-    /// The identifier that its notification has, or would have.
+    /// The message id that the outcome's notification has, or would have.
     public let messageID: String
     /// How the operation ended: `end` or `error`.
     public let phase: String
-    /// The outcome, without what was redacted; nil when what the file holds is damaged.
+    /// The outcome, without redacted values; nil when the stored report is damaged.
     public let report: OutcomeReport?
-    /// Why it was set aside: a conductor's words.
+    /// Why the outcome was set aside: a conductor's text or the spool's own. Nil when it waits.
     public let reason: String?
-    /// When it was set aside, in UTC.
+    /// The time at which it was set aside, in UTC. Nil when it waits.
     public let setAsideAt: String?
     /// The report's JSON text.
     private let text: [UInt8]
 
-    /// The columns that ``init(_:_:)`` reads. The casts see to it that no damage makes a value of another type.
+    /// Returns the columns that ``init(_:_:)`` reads. The casts ensure that damage cannot change a value's type.
     static func columns(_ state: State) -> String {
         let columns = "sequence, CAST(message_id AS TEXT), CAST(phase AS TEXT), CAST(report AS BLOB)"
         switch state {
@@ -53,8 +53,8 @@ public struct SpoolOutcome: Sendable, Hashable {
         self.setAsideAt = row[5]
     }
 
-    /// What an operator is given of it: `method` and `params` are the request that a conductor would get. Of a report
-    /// that is damaged, `damaged_params` is what is left of it, in Base64.
+    /// The outcome as JSON for an operator: `method` and `params` are the request that a conductor would get. If the
+    /// report is damaged, `damaged_params` contains what is left of it, in Base64.
     package var json: JSONObject {
         var object = self.summary
         if self.report != nil, let params = try? JSONValue(json: self.text) {
@@ -66,7 +66,7 @@ public struct SpoolOutcome: Sendable, Hashable {
         return object
     }
 
-    /// The same without the report.
+    /// The outcome as JSON without the report.
     package var summary: JSONObject {
         var object: JSONObject = ["message_id": .string(self.messageID), "state": .string(self.state.rawValue)]
         object["operation"] = self.report.map { .string($0.context.operation) } ?? .null

@@ -2,40 +2,41 @@ import Foundation
 import GRDB
 public import Notifications
 
-/// What a spool holds and has seen, at one moment.
+/// A spool's ledger and contents at one moment.
 public struct SpoolOverview: Sendable, Hashable {
-    /// How many outcomes were set aside for one reason.
+    /// The number of outcomes that were set aside for one reason.
     public struct Reason: Sendable, Hashable {
-        /// A conductor's words.
+        /// The reason: a conductor's text or the spool's own.
         public let text: String
-        /// How many.
+        /// The number of outcomes.
         public let count: Int
     }
 
     /// The spool's directory.
     public let path: String
-    /// Who has it.
+    /// The agent that uses the spool.
     public internal(set) var holder = SpoolHolder.unknown
     /// The ledger.
     public internal(set) var counts = OutboxCounts()
-    /// Bytes of the contexts and outcomes it holds.
+    /// The size of the contexts and outcomes in the spool, in bytes.
     public internal(set) var bytes = 0
-    /// When the operation began that runs for longest, by the spool's account.
+    /// The time at which the operation began that has been running longest, according to the spool.
     public internal(set) var runningSince: NotificationTimestamp?
-    /// When the oldest outcome arose that waits.
+    /// The time of the oldest waiting outcome.
     public internal(set) var waitingSince: NotificationTimestamp?
     /// Why outcomes were set aside, the most frequent reason first; at most ``reasonLimit``.
     public internal(set) var reasons: [Reason] = []
-    /// Files, beside the spool's own, that were found damaged and set aside, oldest first.
+    /// Damaged database files that were set aside in the spool's directory, oldest first.
     public internal(set) var damagedFiles: [DamagedSpoolFile] = []
-    /// Whether every operation is accounted for, and the tables hold what the ledger says.
+    /// Whether every operation is accounted for, and the tables agree with the ledger.
     public internal(set) var isBalanced = true
 
-    /// Whether an agent or a flush must open the spool before outcomes that were set aside in it can be retried, or, but for a claim,
-    /// taken out: it is of an earlier version, or its agent ended while it claimed the spool or repaired it.
+    /// Whether an agent or a flush must open the spool before its outcomes that were set aside can be retried. The same
+    /// holds for exporting them, except during a claim. Possible causes: the spool is of an earlier version, or its
+    /// agent ended while it claimed or repaired the spool.
     package internal(set) var mustBeOpened = false
 
-    /// How many reasons are told apart.
+    /// The maximum number of reasons that are listed.
     public static let reasonLimit = 100
 
     /// - Parameter db: nil for a spool without tables.
@@ -67,16 +68,16 @@ public struct SpoolOverview: Sendable, Hashable {
 
 extension SpoolOverview {
     private static func mustBeOpened(_ db: Database) throws -> Bool {
-        // Without the table the spool is damaged, which its next opening notices.
+        // Without the table the spool is damaged; the next opening detects that.
         guard try SpoolSchema.migrator.hasCompletedMigrations(db), try db.tableExists("origin") else { return true }
         return try SpoolOrigin(db)?.isBeingClaimed == true
     }
 }
 
-/// A file that was found damaged and set aside; what could be read of it lies in the spool again.
+/// A database file that was found damaged and set aside. The rows that could be read are in the spool again.
 public struct DamagedSpoolFile: Sendable, Hashable {
-    /// Its name in the spool's directory.
+    /// The file's name in the spool's directory.
     public let name: String
-    /// What was found; empty when that is not known any more.
+    /// The damage that was found; empty when it is no longer known.
     public let reason: String
 }

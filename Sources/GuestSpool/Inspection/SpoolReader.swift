@@ -2,9 +2,9 @@ import Foundation
 import GRDB
 import SecureFiles
 
-/// Reads a spool's file as it is, beside whatever agent uses it, without a lock that could keep one out.
+/// Reads a spool's file as it is, while an agent may use it, without a lock that could block an agent.
 struct SpoolReader {
-    /// What a file is like; it tells whether somebody wrote to it.
+    /// The attributes of a file that show whether another process wrote to it.
     private struct Signature: Equatable {
         var size: Int
         var modified: FileStatus.Moment
@@ -19,8 +19,10 @@ struct SpoolReader {
 
     let directory: SpoolDirectory
 
-    /// - Parameter body: reads, in one transaction; it may be run more than once. It gets nil when there are no tables
-    ///   yet: the agent that made the file was ended before it made them.
+    /// Runs the body in one read transaction.
+    ///
+    /// - Parameter body: the closure that reads; it may run more than once. It gets nil when there are no tables yet:
+    ///   the agent that created the file ended before it created them.
     /// - Throws: ``OutboxError`` when there is no spool, or its file cannot be read.
     func read<Success>(_ body: (Database?) throws -> Success) throws -> Success {
         let opened = try self.directory.openForReading()
@@ -34,9 +36,10 @@ struct SpoolReader {
         }
     }
 
-    /// Without anything in the write-ahead log nobody writes, and SQLite can read the file without making a log.
+    /// Reads the file without its write-ahead log. If the log is empty, no process is writing, and SQLite can read the
+    /// file without creating a log.
     ///
-    /// - Returns: nil when somebody may have written meanwhile.
+    /// - Returns: nil when another process may have written in the meantime.
     private func readUndisturbed<Success>(
         _ opened: CheckedDirectory, _ body: (Database?) throws -> Success
     ) throws -> Success? {
@@ -78,7 +81,7 @@ struct SpoolReader {
         OutboxError(.noSpool, "\(self.directory.path) holds no spool: its spool.sqlite is another program's database.")
     }
 
-    /// What is told of a spool that cannot be read or put right.
+    /// Returns the error for a spool that cannot be read or changed.
     static func error(_ error: any Error, _ directory: SpoolDirectory) -> OutboxError {
         guard let error = error as? DatabaseError else { return SpoolFailure.error(error, directory) }
         switch error.resultCode {
