@@ -1,13 +1,13 @@
 extension ExceptionInfo {
-    /// What `sys.exc_info()` would say of a Swift error.
+    /// Creates the values that `sys.exc_info()` would have for a Swift error.
     ///
     /// - Parameters:
     ///   - error: the error. Its type's name becomes `etype`, its description `value`.
-    ///   - fileID: where it was caught, as `#fileID`.
-    ///   - line: where it was caught, as `#line`.
+    ///   - fileID: the file in which it was caught, as `#fileID`.
+    ///   - line: the line at which it was caught, as `#line`.
     ///
-    /// The trace holds the place and the errors beneath this one (what its properties `underlyingError` or `cause`
-    /// hold), innermost last. An ``ExceptionInfoProviding`` error speaks for itself.
+    /// The trace contains the place and at most 8 underlying errors (the values of the properties `underlyingError`,
+    /// `underlying` or `cause`), innermost last. An ``ExceptionInfoProviding`` error provides its own values.
     public init(_ error: any Error, fileID: String = #fileID, line: Int = #line) {
         if let error = error as? any ExceptionInfoProviding {
             self = error.exceptionInfo
@@ -17,7 +17,7 @@ extension ExceptionInfo {
             etype: "\(type(of: error))", value: "\(error)", trace: ["caught at \(fileID):\(line)"] + Self.causes(error))
     }
 
-    /// Errors may hold one another in a circle.
+    /// The maximum number of underlying errors. Errors may contain each other in a cycle.
     private static let causeLimit = 8
 
     private static func causes(_ error: any Error) -> [String] {
@@ -33,7 +33,7 @@ extension ExceptionInfo {
     private static func cause(of error: any Error) -> (any Error)? {
         for child in Mirror(reflecting: error).children
         where ["underlyingError", "underlying", "cause"].contains(child.label) {
-            // An optional property reflects as itself; the cast looks inside.
+            // A mirror shows an optional property as an optional; the cast unwraps it.
             if let cause = child.value as? any Error { return cause }
         }
         return nil

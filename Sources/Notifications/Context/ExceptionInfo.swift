@@ -1,21 +1,21 @@
-/// Why an operation failed: the three values of Python's `sys.exc_info()`, as text.
+/// The error of a failed operation: the three values of Python's `sys.exc_info()`, as text.
 public struct ExceptionInfo: Sendable, Hashable {
     /// The name of the error's type.
     public var etype: String
     /// The error's text.
     public var value: String
-    /// The trace, outermost call first, one element a line or entry; empty when there is none.
+    /// The trace, outermost call first, one element for each line or entry; empty when there is none.
     public var trace: [String]
 
-    /// An error of this type, text and trace.
+    /// Creates an error with this type, text and trace.
     public init(etype: String, value: String, trace: [String] = []) {
         self.etype = etype
         self.value = value
         self.trace = trace
     }
 
-    /// The `exception` field of an error event: the trace as Python's `traceback.format_exception` lists it, its last
-    /// entry naming the type and the text, so that the field can be understood alone.
+    /// The `exception` field of an error event: the trace as Python's `traceback.format_exception` lists it. Its last
+    /// entry names the type and the text, so that the field can be understood alone.
     package var formatted: [String] {
         let summary = self.value.isEmpty ? self.etype : "\(self.etype): \(self.value)"
         if let last = self.trace.last, last.utf8.starts(with: self.etype.utf8) { return self.trace }
@@ -23,14 +23,14 @@ public struct ExceptionInfo: Sendable, Hashable {
     }
 }
 
-/// How an operation ended.
+/// The outcome of an operation.
 public enum OperationOutcome: Sendable, Hashable {
-    /// It succeeded; the payload holds the end fields.
+    /// The operation succeeded; the payload holds the end fields.
     case end(payload: JSONObject)
-    /// It failed; the payload holds what identifiers are known.
+    /// The operation failed; the payload holds the identifiers that are known.
     case error(ExceptionInfo, payload: JSONObject)
 
-    /// Which of the operation's events tells of it.
+    /// The phase of the event that reports the outcome.
     package var phase: OperationPhase {
         switch self {
         case .end: .end

@@ -1,12 +1,14 @@
 extension NotificationContext {
-    /// The most bytes of UTF-8 that an identifier of a context may have: as many as Keystone's columns hold, and more than any has.
+    /// The maximum length of an identifier of a context, in bytes of UTF-8. Keystone's columns hold as many, and no
+    /// identifier is as long.
     ///
-    /// A tenant is published four times, and a letter outside ASCII takes up to seven bytes each time.
+    /// The limit matters because a tenant is published four times, and a letter outside ASCII takes up to seven bytes
+    /// each time.
     public static let longestIdentifier = 255
 
     /// Checks that no identifier is longer than ``longestIdentifier``.
     ///
-    /// - Parameter path: where the context stands in its message, for errors.
+    /// - Parameter path: the context's path in its message, for errors.
     /// - Throws: ``FieldError`` naming the first identifier that is too long.
     package func checkIdentifiers(path: String = "context") throws(FieldError) {
         try Self.checkIdentifier(self.requestID, "request_id", path)
@@ -27,7 +29,9 @@ extension NotificationContext {
         }
     }
 
-    /// - Throws: ``FieldError`` when an identifier is too long.
+    /// Checks the length of one identifier.
+    ///
+    /// - Throws: ``FieldError`` when the identifier is too long.
     static func checkIdentifier(_ text: String, _ name: String, _ path: String) throws(FieldError) {
         let bytes = text.utf8.count
         guard bytes > Self.longestIdentifier else { return }

@@ -1,4 +1,4 @@
-/// What is known of a request besides its notification: the keys of oslo.context's `RequestContext.to_dict()`, and the
+/// The context of a request apart from its notification: the keys of oslo.context's `RequestContext.to_dict()`, and the
 /// three that `TroveContext` adds (oslo.context 6, Trove 26).
 enum RequestContext {
     /// oslo's own keys, in oslo's order.
@@ -7,18 +7,19 @@ enum RequestContext {
         "read_only", "show_deleted", "auth_token", "request_id", "global_request_id", "resource_uuid", "roles",
         "user_identity", "is_admin_project",
     ]
-    /// What Trove's contexts have besides, in Trove's order.
+    /// The additional keys of Trove's contexts, in Trove's order.
     static let troveKeys = ["limit", "marker", "service_catalog"]
     /// The keys whose texts are published as they are. Each element of a list is one text.
     static let publishedIdentifiers = [
         "system_scope", "domain", "user_domain", "project_domain", "is_admin", "global_request_id", "roles",
     ]
-    /// What an oslo service decides by whether a request may do something, besides whose it is.
+    /// The keys by which an oslo service decides what a request may do, apart from its user and project.
     fileprivate static let rightsKeys = ["system_scope", "domain", "is_admin", "roles"]
-    /// Credentials: they are null in every context that this package holds.
+    /// The keys of credentials. They are null in every context that this package holds.
     private static let secretKeys = ["auth_token", "service_catalog"]
 
-    /// What is kept of a request's context: the known keys, in oslo's order, without credentials.
+    /// Returns the known keys of a request's context, in oslo's order. Credentials and values that are not plain become
+    /// null.
     static func kept(of object: JSONObject) -> JSONObject {
         var kept = JSONObject()
         for key in self.osloKeys + self.troveKeys {
@@ -28,9 +29,10 @@ enum RequestContext {
         return kept
     }
 
-    /// Checks what would become of a request's context.
+    /// Checks the numbers and the `is_admin` of a request's context.
     ///
-    /// - Throws: ``FieldError`` for a number that no double holds, and for an `is_admin` that is neither true nor false.
+    /// - Throws: ``FieldError`` for a number beyond the range of a double, and for an `is_admin` that is neither true
+    ///   nor false.
     static func check(_ object: JSONObject, path: String) throws(FieldError) {
         let members = object.members.span
         for index in members.indices {
@@ -47,10 +49,10 @@ enum RequestContext {
         }
     }
 
-    /// `user_identity` of a published context, as oslo.context composes it: user, project and domains, `-` for what is
-    /// missing.
+    /// Returns the `user_identity` of a published context, as oslo.context composes it: user, project and domains, with
+    /// `-` for each missing one.
     static func userIdentity(_ context: JSONObject) -> JSONValue {
-        // As bytes: appending to a string takes several times as long, and each notification has one of these.
+        // Composed as bytes: appending to a string takes several times as long, and every notification has an identity.
         var identity: [UInt8] = []
         identity.reserveCapacity(128)
         for key in self.identityKeys {
@@ -66,7 +68,8 @@ enum RequestContext {
 
     private static let identityKeys = ["user", "project_id", "domain", "user_domain", "project_domain"]
 
-    /// A scalar or a list of texts; anything else could hide what nobody has looked at. An `is_admin` is a boolean.
+    /// Returns whether the value is a scalar or a list of texts, and for `is_admin` a boolean or null. Any other value
+    /// could hide data that no check has seen.
     private static func isPlain(_ value: JSONValue, _ key: String) -> Bool {
         switch value {
         case .null, .bool: true
@@ -79,12 +82,12 @@ enum RequestContext {
 }
 
 extension NotificationContext {
-    /// The context without what would give a consumer's caller rights: it says that nobody is an administrator, has a role,
-    /// or acts for the whole system or for a domain.
+    /// The context without the members that give rights in a consumer: where `is_admin`, `roles`, `system_scope` and
+    /// `domain` are present, `is_admin` is false and the others are null.
     ///
-    /// For contexts that nobody has vouched for. The rest of a request's context says who asked, and gives no right:
-    /// `user_domain`, `project_domain` and `global_request_id` stay, and `is_admin_project` is true in every context that oslo
-    /// publishes, where it counts together with a role only.
+    /// It is for contexts that no verified signature covers. The other members of a request's context name the
+    /// requester and give no rights: `user_domain`, `project_domain` and `global_request_id` stay. `is_admin_project`
+    /// is true in every context that oslo publishes, and it has an effect only together with a role.
     package var withoutRights: NotificationContext {
         guard var request = self.keptRequestContext else { return self }
         for name in RequestContext.rightsKeys where request[name] != nil {
@@ -95,11 +98,11 @@ extension NotificationContext {
         return context
     }
 
-    /// What is published as `_context_…`: what oslo.messaging's notifier makes of a request's context.
+    /// The members published as `_context_…`, as oslo.messaging's notifier makes them from a request's context.
     ///
-    /// It publishes `redacted_copy().to_dict()`: identity, scope and roles are copied, while everything else is what a
-    /// fresh context has. Who asked, for which project and under which request are this context's own fields, which
-    /// were checked, so that one message cannot name two users.
+    /// That notifier publishes `redacted_copy().to_dict()`: it copies identity, scope and roles, and everything else
+    /// has the value of a new context. User, project and request id come from this context's own fields, which were
+    /// checked, so that one message cannot name two users.
     package var publishedContext: JSONObject {
         let request = self.requestContext ?? JSONObject()
         func copied(_ key: String) -> JSONValue { request[key] ?? .null }

@@ -1,6 +1,6 @@
 /// Contexts as real Trove makes them: `TroveContext.to_dict()`, with the notification in `trove_notification`.
 extension NotificationContext {
-    /// Where real Trove's notification classes are. The name is compared, and nothing is ever imported by it.
+    /// The module of real Trove's notification classes. The name is compared only, and never used for an import.
     private static let troveModule = "trove.common.notification."
     /// The member that holds the notification: its payload, and the name of its class.
     static let troveMember = "trove_notification"
@@ -12,18 +12,19 @@ extension NotificationContext {
         })
     private static let longestTroveClass = operationsByTroveClass.keys.map(\.byteCount).max() ?? 0
 
-    /// Whether this is a context of oslo's that asks for no notification: a Trove without notifications sends such.
+    /// Returns whether this is a context of oslo's that requests no notification, as a Trove without notifications
+    /// sends it.
     static func isWithoutNotification(_ object: JSONObject) -> Bool {
         let fields = JSONFields(object)
         return object["operation"] == nil && fields.value(Self.troveMember) == nil
             && ["auth_token", "request_id", "user_identity"].allSatisfy { object[$0] != nil }
     }
 
-    /// Reads a Trove context. Its `auth_token`, its service catalogue and whatever else it has beyond the keys of
-    /// ``requestContext`` are dropped here, but for the control plane's signature, which stands in `token`.
+    /// Reads a Trove context. Its `auth_token`, its service catalogue and everything else beyond the keys of
+    /// ``requestContext`` are dropped here, except for the control plane's signature, which is in `token`.
     ///
-    /// - Throws: ``FieldError`` naming the first field that is missing or of another type, or the class name when it is
-    ///   not one of the notifications that the catalogue knows.
+    /// - Throws: ``FieldError`` naming the first field that is missing or of the wrong type, or the class name when it
+    ///   is not one of the notifications that the catalogue knows.
     init(trove fields: JSONFields, notification: JSONFields) throws(FieldError) {
         let className = try notification.string(Self.className)
         guard className.utf8.count <= Self.longestTroveClass,
@@ -53,8 +54,8 @@ extension NotificationContext {
             payload: payload, token: try fields.optionalString("token"), requestContext: fields.object)
     }
 
-    /// The name of a user or database, where Trove put its guest model's whole state with the password in it: the
-    /// second start of `user_delete` does so.
+    /// Returns the name of a user or database where Trove sends the whole state of its guest model, including the
+    /// password: the second start of `user_delete` does so. Any other value is unchanged.
     private static func named(_ value: JSONValue) -> JSONValue {
         switch value {
         case .object(let model):

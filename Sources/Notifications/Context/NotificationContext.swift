@@ -1,7 +1,8 @@
-/// What the control plane attaches to an asynchronous call, so that whoever ends the operation can say so.
+/// The context that the control plane attaches to an asynchronous call, so that the party that ends the operation can
+/// report its outcome.
 ///
 /// It travels from the control plane to the guest with the call, and from the guest to the conductor with the outcome.
-/// The notion is that of Trove's ceilometer-integration spec, 1.2.9. Real Trove's own contexts are read as well.
+/// The concept is that of Trove's ceilometer-integration spec, 1.2.9. Real Trove's own contexts can be read as well.
 public struct NotificationContext: Sendable, Hashable {
     /// The operation's key in the catalogue, such as `database_create`.
     public var operation: String
@@ -9,10 +10,10 @@ public struct NotificationContext: Sendable, Hashable {
     public var requestID: String
     /// The tenant (project) on whose behalf the operation runs.
     public var tenantID: String
-    /// The user who asked for it, when known.
+    /// The user who requested the operation, when known.
     public var userID: String?
-    /// The address of the client that called the API, with or without its port. Empty, published as null, where the
-    /// control plane does not know it: Trove behind a Unix socket.
+    /// The address of the client that called the API, with or without its port. Empty, and published as null, where the
+    /// control plane does not know it, such as Trove behind a Unix socket.
     public var clientIP: String
     /// The address of the service that made the context. The conductor publishes its own instead.
     public var serverIP: String?
@@ -26,17 +27,18 @@ public struct NotificationContext: Sendable, Hashable {
     public var token: String?
     var keptRequestContext: JSONObject?
 
-    /// What is known of the request besides: keys of oslo.context's `RequestContext.to_dict()` and `TroveContext`'s,
-    /// published as `_context_…` the way oslo.messaging does.
+    /// Further members of the request's context: keys of oslo.context's `RequestContext.to_dict()` and of
+    /// `TroveContext`'s, published as `_context_…` in the way of oslo.messaging.
     ///
-    /// Of what is set only the 20 known keys are kept, values that are neither scalars nor lists of texts become null, as does
-    /// a number that no double holds and an `is_admin` that is no boolean, and so do `auth_token` and `service_catalog`, always: a context holds no credentials.
+    /// Setting it keeps the 20 known keys only. Values that are neither scalars nor lists of texts become null, and so
+    /// do numbers beyond the range of a double and an `is_admin` that is not a boolean. `auth_token` and
+    /// `service_catalog` always become null: a context holds no credentials.
     public var requestContext: JSONObject? {
         get { self.keptRequestContext }
         set { self.keptRequestContext = newValue.map(RequestContext.kept) }
     }
 
-    /// A context of these values.
+    /// Creates a context with these values.
     public init(
         operation: String, requestID: String, tenantID: String, userID: String? = nil, clientIP: String,
         serverIP: String? = nil, serverType: String? = nil, payload: JSONObject = JSONObject(),
@@ -56,12 +58,12 @@ public struct NotificationContext: Sendable, Hashable {
     }
 
     /// Reads a context from its JSON form, or from real Trove's: `TroveContext.to_dict()` with a `trove_notification`.
-    /// Members that are not a context's are passed over.
+    /// Unknown members are ignored.
     ///
     /// - Parameters:
     ///   - object: the JSON object.
-    ///   - path: where the object stands in its message, for errors.
-    /// - Throws: ``FieldError`` naming the fields that are missing or of another type.
+    ///   - path: the object's path in its message, for errors.
+    /// - Throws: ``FieldError`` naming the fields that are missing or of the wrong type.
     public init(_ object: JSONObject, path: String = "") throws(FieldError) {
         let fields = JSONFields(object, path: path)
         if fields.value("operation") == nil, let notification = try fields.optionalObject(Self.troveMember) {
@@ -87,7 +89,7 @@ public struct NotificationContext: Sendable, Hashable {
         }
     }
 
-    /// All that is wrong with the members of a context.
+    /// Returns the errors of all members of a context.
     private static func errors(in fields: JSONFields) -> [FieldError] {
         var errors: [FieldError] = []
         func look(_ read: () throws(FieldError) -> Void) {
@@ -109,12 +111,12 @@ public struct NotificationContext: Sendable, Hashable {
     /// - Throws: ``JSONError`` when the text is not JSON, ``FieldError`` when it is not a context.
     public init(json text: [UInt8]) throws { try self.init(Self.object(json: text)) }
 
-    /// Reads a context from JSON text that may as well be a context without a notification: one of a control plane that
-    /// does not ask for any, as plain Trove before it had notifications. It is known by the keys that oslo.context
-    /// gives every context, so that a context of ours with a misspelt member is still an error.
+    /// Reads a context from JSON text that may also be a context without a notification: that of a control plane that
+    /// requests none, such as plain Trove before it had notifications. Such a context is recognized by the keys that
+    /// oslo.context gives every context, so that a context of this project with a misspelt member is still an error.
     ///
-    /// - Returns: nil when nothing is to be notified.
-    /// - Throws: ``JSONError`` when the text is not JSON, ``FieldError`` when it is no context of either kind.
+    /// - Returns: nil when the context requests no notification.
+    /// - Throws: ``JSONError`` when the text is not JSON, ``FieldError`` when it is not a context of either kind.
     public static func read(json text: [UInt8]) throws -> NotificationContext? {
         let object = try self.object(json: text)
         return self.isWithoutNotification(object) ? nil : try NotificationContext(object)
@@ -127,10 +129,10 @@ public struct NotificationContext: Sendable, Hashable {
         return object
     }
 
-    /// The client's address, or null.
+    /// The client's address, or null where it is empty.
     var publishedClientIP: JSONValue { self.clientIP.isEmpty ? .null : .string(self.clientIP) }
 
-    /// The context's JSON form, without the members it has no value for.
+    /// The context's JSON form, without the members that have no value.
     public var json: JSONObject {
         var object = JSONObject()
         object.append("operation", .string(self.operation))

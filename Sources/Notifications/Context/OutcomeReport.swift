@@ -1,15 +1,15 @@
-/// An operation's outcome, as a guest hands it to the conductor and keeps it until the conductor has answered.
+/// An operation's outcome, as a guest sends it to the conductor and stores it until the conductor has answered.
 public struct OutcomeReport: Sendable, Hashable {
-    /// The context the operation ran under.
+    /// The context that the operation ran under.
     public var context: NotificationContext
-    /// How it ended.
+    /// The operation's outcome.
     public var outcome: OperationOutcome
-    /// The identifier that the outcome keeps for life, however often it is sent.
+    /// The outcome's identifier, which stays the same each time the outcome is sent.
     public var messageID: MessageID
-    /// When the operation ended.
+    /// The time at which the operation ended.
     public var timestamp: NotificationTimestamp
 
-    /// The report of an outcome that arises now.
+    /// Creates the report of an outcome, by default with a random identifier and the current time.
     public init(
         context: NotificationContext, outcome: OperationOutcome, messageID: MessageID = MessageID(),
         timestamp: NotificationTimestamp = .now()
@@ -23,13 +23,14 @@ public struct OutcomeReport: Sendable, Hashable {
 
 /// The JSON form: the parameters of `notify_end` and `notify_exc_info`.
 extension OutcomeReport {
-    /// Reads a report. `etype`, `value` and `trace` that are all null or missing mean success, as `sys.exc_info()`
-    /// means it; a missing `message_id` is minted, a missing `timestamp` is now.
+    /// Reads a report. When `etype`, `value` and `trace` are all null or missing, the outcome is a success, as in
+    /// `sys.exc_info()`. A missing `message_id` is generated, and a missing `timestamp` is the current time.
     ///
     /// - Parameters:
     ///   - object: the parameters.
-    ///   - path: where the object stands in its message, for errors.
-    /// - Throws: ``FieldError`` naming the first field that is missing or mistyped.
+    ///   - path: the object's path in its message, for errors.
+    /// - Throws: ``FieldError`` naming the first field that is missing or of the wrong type; of the context, all such
+    ///   fields.
     package init(_ object: JSONObject, path: String) throws(FieldError) {
         let fields = JSONFields(object, path: path)
         self.context = try NotificationContext(fields.object("context"), path: fields.path(of: "context"))
@@ -41,7 +42,8 @@ extension OutcomeReport {
         }
         if let text = try fields.optionalString("message_id") {
             guard let messageID = MessageID(text) else { throw fields.error("message_id", "must be a UUID") }
-            // A guest could foresee the id of a control plane's event, and take it first: consumers drop the second.
+            // A guest could predict the id of a control plane's event and use it first: consumers drop the second
+            // message.
             guard !messageID.isNamed else {
                 throw fields.error("message_id", "must be a random UUID, not one of version 8")
             }
@@ -61,7 +63,7 @@ extension OutcomeReport {
         }
     }
 
-    /// The parameters.
+    /// The report's JSON form.
     package var json: JSONObject {
         var object = JSONObject()
         object.append("context", .object(self.context.json))
@@ -78,7 +80,7 @@ extension OutcomeReport {
 }
 
 extension ExceptionInfo {
-    /// Reads `etype`, `value` and `trace` of a message's parameters; nil when there is none of them.
+    /// Reads `etype`, `value` and `trace` from a message's parameters; nil when none of them is present.
     fileprivate init?(_ fields: JSONFields) throws(FieldError) {
         let value = try fields.optionalString("value")
         let trace: [String]

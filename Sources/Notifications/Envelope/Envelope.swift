@@ -7,11 +7,12 @@ public enum Envelope: String, Sendable, Hashable, CaseIterable {
     /// The `messagingv2` driver's: the message object as a JSON string inside `oslo.message`.
     case messagingv2
 
-    /// The body of one message, in ASCII.
+    /// Returns the body of one message, in ASCII.
     ///
     /// - Parameters:
-    ///   - notification: what to send.
-    ///   - uniqueID: new for each send: an oslo consumer never acknowledges the second of two sends with one id.
+    ///   - notification: the notification to send.
+    ///   - uniqueID: an identifier that is new for each send: an oslo consumer never acknowledges the second of two
+    ///     messages with the same one.
     package func encode(_ notification: NotificationMessage, uniqueID: UniqueID = UniqueID()) -> [UInt8] {
         var writer = JSONWriter(capacity: 2048)
         switch self {
@@ -32,8 +33,8 @@ package struct UniqueID: Sendable, Hashable, CustomStringConvertible {
     /// The digits.
     package let description: String
 
-    /// A new identifier, as good as a random one: a hundred and twenty-eight bits that begin at random in each process, and of
-    /// which no two are the same in it. They are no secret, and the system's generator would be asked for each message.
+    /// Creates an identifier of 128 bits that is as good as a random one: a process begins at random bits and makes no
+    /// identifier twice. Identifiers are not secret, so the system's generator is not called for each message.
     package init() {
         let number = Self.count.wrappingAdd(1, ordering: .relaxed).newValue
         let halves = (Self.seeds.0 &+ number, Self.seeds.1 &+ number &* 0x9E37_79B9_7F4A_7C15)
@@ -45,7 +46,7 @@ package struct UniqueID: Sendable, Hashable, CustomStringConvertible {
 }
 
 extension UInt64 {
-    /// Another number for each number, with nothing of its order (the finalizer of SplitMix64).
+    /// The number mixed by SplitMix64's finalizer: different numbers stay different, and nothing shows their order.
     fileprivate var mixed: UInt64 {
         var mixed = self
         mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9

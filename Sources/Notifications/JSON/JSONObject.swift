@@ -1,7 +1,7 @@
 /// A JSON object that keeps its members in order.
 ///
-/// Look-ups walk the members: the objects of a notification are small, and the parser bounds what arrives. Names are
-/// compared byte by byte.
+/// Lookups search the members in order: the objects of a notification are small, and the parser limits what arrives.
+/// Names are compared byte by byte.
 public struct JSONObject: Sendable, Hashable {
     /// One name and its value.
     public struct Member: Sendable, Hashable {
@@ -14,10 +14,11 @@ public struct JSONObject: Sendable, Hashable {
     /// The members, in order, each name once.
     public private(set) var members: [Member]
 
-    /// An object without members.
+    /// Creates an object without members.
     public init() { self.members = [] }
 
-    /// An object of these members; of two with one name the later value stands, in the earlier place.
+    /// Creates an object with these members. When two have the same name, the later value replaces the earlier one in
+    /// the earlier place.
     public init(_ members: some Sequence<(String, JSONValue)>) {
         self.init()
         for (name, value) in members { self[name] = value }
@@ -41,11 +42,11 @@ public struct JSONObject: Sendable, Hashable {
     }
 
     func index(of name: String) -> Int? {
-        // A span, which lends the members where a search of the array would copy each.
+        // A span borrows the members; a search of the array would copy each of them.
         let members = self.members.span
         let count = name.utf8.count
         for index in members.indices {
-            // Most names differ in their lengths already.
+            // Most names already differ in length.
             if members[index].name.utf8.count == count, members[index].name.hasSameBytes(as: name) { return index }
         }
         return nil
@@ -59,11 +60,11 @@ public struct JSONObject: Sendable, Hashable {
         self.members.append(Member(name: name, value: value))
     }
 
-    /// Makes room for this many members.
+    /// Reserves capacity for this many members.
     package mutating func reserveCapacity(_ count: Int) { self.members.reserveCapacity(count) }
 }
 
 extension JSONObject: ExpressibleByDictionaryLiteral {
-    /// An object of these members; of two with one name the later value stands.
+    /// Creates an object with these members. When two have the same name, the later value is used.
     public init(dictionaryLiteral elements: (String, JSONValue)...) { self.init(elements) }
 }

@@ -1,37 +1,38 @@
-/// Why a text is not the JSON we take.
+/// An error about text that the parser rejects.
 public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What is wrong, as a clause: "a string is not closed".
+    /// The problem, as a clause, such as "a string is not closed".
     public let reason: String
-    /// Where, in bytes from the start of the text.
+    /// The position of the problem, in bytes from the start of the text.
     public let offset: Int
 
-    /// One sentence with the reason and the place.
+    /// The reason and the position, in one sentence.
     public var description: String { "\(self.reason) at byte \(self.offset)" }
 }
 
 /// A strict parser of RFC 8259 JSON for texts that an attacker may have written.
 ///
-/// It refuses invalid UTF-8, duplicate names (two readers could take different ones), nesting past a limit and numbers
-/// of more than 512 bytes. A lone UTF-16 surrogate, which Python writes for undecodable bytes in an exception's text, becomes U+FFFD: refusing it
-/// would lose the report of a failure.
+/// It rejects invalid UTF-8, duplicate names (two readers could use different ones), nesting beyond a limit, and
+/// numbers of more than 512 bytes. A lone UTF-16 surrogate, which Python writes for undecodable bytes in an exception's
+/// text, becomes U+FFFD: rejecting it would lose the report of a failure.
 package struct JSONParser {
     private var index = 0
     private var values = 0
     private let maximumDepth: Int
     private let maximumValues: Int
-    /// Objects of more members than this look for duplicates in a set.
+    /// The number of members from which duplicate names are looked up in a set instead of one by one.
     private static let linearDuplicateSearch = 16
-    /// Numbers are passed on as they are written, and Python refuses to read whole numbers of more than 4300 digits (640
-    /// where its limit is set lowest): such a notification would stop the consumer that meets it.
+    /// The maximum length of a number, in bytes. Numbers are forwarded as they are written, and Python refuses to read
+    /// integers of more than 4300 digits (640 at the lowest setting of its limit). Such a notification would stop the
+    /// consumer that reads it.
     private static let longestNumber = 512
 
-    /// Parses a whole text: one value and nothing after it but white space.
+    /// Parses a complete text: one value, followed by nothing but white space.
     ///
     /// - Parameters:
     ///   - bytes: the text, in UTF-8.
-    ///   - maximumDepth: how many arrays and objects may stand inside one another.
-    ///   - maximumValues: how many values there may be, at whatever depth. Many small ones take many times the time, and
-    ///     the memory, of their text: whoever reads strangers' texts on an event loop must bound them.
+    ///   - maximumDepth: the maximum nesting depth of arrays and objects.
+    ///   - maximumValues: the maximum number of values, at any depth. Many small values take many times the time and
+    ///     the memory of their text, so a caller that parses untrusted text on an event loop must limit them.
     package static func parse(
         _ bytes: Span<UInt8>, maximumDepth: Int = 32, maximumValues: Int = .max
     ) throws(JSONError) -> JSONValue {
@@ -42,7 +43,7 @@ package struct JSONParser {
         return value
     }
 
-    /// Parses a whole text.
+    /// Parses a complete text.
     package static func parse(_ text: String, maximumDepth: Int = 32) throws(JSONError) -> JSONValue {
         try self.parse(Array(text.utf8).span, maximumDepth: maximumDepth)
     }
@@ -114,7 +115,7 @@ package struct JSONParser {
         var names: Set<ByteString> = []
         if try self.closes(UInt8(ascii: "}"), bytes) { return JSONObject() }
         var members: [JSONObject.Member] = []
-        // What a request itself has; further in may be many objects of a member each.
+        // The usual size of a request's own objects. Deeper levels may have many objects with one member each.
         if depth <= 3 { members.reserveCapacity(8) }
         while true {
             self.skipWhitespace(bytes)
@@ -141,7 +142,7 @@ package struct JSONParser {
         }
     }
 
-    /// Takes the closing byte of an empty container, if it stands here.
+    /// Consumes the closing byte of an empty container if it comes next, and returns whether it did.
     private mutating func closes(_ close: UInt8, _ bytes: Span<UInt8>) throws(JSONError) -> Bool {
         self.skipWhitespace(bytes)
         guard self.index < bytes.count else { throw self.error("an array or object is not closed") }
@@ -150,7 +151,7 @@ package struct JSONParser {
         return true
     }
 
-    /// Takes a comma (false) or the closing byte (true).
+    /// Consumes a comma (and returns false) or the closing byte (and returns true).
     private mutating func separator(or close: UInt8, _ bytes: Span<UInt8>) throws(JSONError) -> Bool {
         self.skipWhitespace(bytes)
         guard self.index < bytes.count else { throw self.error("an array or object is not closed") }
@@ -197,9 +198,9 @@ package struct JSONParser {
         return self.index - start
     }
 
-    /// - Parameters: from where to where printable ASCII stands, as was seen.
+    /// Returns the text of a range that is known to be printable ASCII.
     private func plainText(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) -> String {
-        // Nearly every text is such, and this is a tenth of what validating it takes.
+        // Nearly all texts are plain ASCII, and copying them unchecked takes a tenth of the time of validating them.
         unsafe String(copying: UTF8Span(unchecked: bytes.extracting(start..<end), isKnownASCII: true))
     }
 
@@ -228,7 +229,7 @@ package struct JSONParser {
         }
     }
 
-    /// The rest of a string in which an escape was met; `index` stands on the first backslash.
+    /// Parses the rest of a string that contains an escape; `index` is at its first backslash.
     private mutating func escapedString(_ bytes: Span<UInt8>, from start: Int) throws(JSONError) -> String {
         var unescaped: [UInt8] = []
         unescaped.reserveCapacity((self.index - start) * 2)
@@ -258,7 +259,7 @@ package struct JSONParser {
         throw self.error("a string is not closed")
     }
 
-    /// Appends what lies between there and `index`.
+    /// Appends the bytes from `start` up to `index`.
     private func copy(_ bytes: Span<UInt8>, _ start: Int, _ unescaped: inout [UInt8]) {
         unsafe bytes.extracting(start..<self.index).withUnsafeBufferPointer { unsafe unescaped.append(contentsOf: $0) }
     }
@@ -291,7 +292,7 @@ package struct JSONParser {
         self.index += 2
         let trail = try self.fourHexDigits(bytes)
         guard UTF16.isTrailSurrogate(trail) else {
-            // The second escape stands for itself: read it again.
+            // The second escape is not a trail surrogate: read it again on its own.
             self.index = afterLead
             return "\u{FFFD}"
         }
@@ -314,9 +315,12 @@ package struct JSONParser {
 }
 
 extension JSONValue {
-    /// Reads JSON text in UTF-8: one value, nested 32 deep at most, with no name twice in an object.
+    /// Parses JSON text in UTF-8: one value, nested at most 32 deep, without duplicate names in an object.
     ///
-    /// A byte order mark before it is passed over: editors put one into files. (On the wire it is no JSON, as RFC 8259 has it.)
+    /// A byte order mark at the beginning is skipped, since some editors write one. (On the wire it is rejected, since
+    /// RFC 8259 forbids it there.)
+    ///
+    /// - Throws: ``JSONError`` for any other text.
     public init(json text: [UInt8]) throws(JSONError) {
         let text = text.span
         let hasMark = text.count >= 3 && text[0] == 0xEF && text[1] == 0xBB && text[2] == 0xBF

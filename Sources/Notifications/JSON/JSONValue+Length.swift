@@ -1,12 +1,14 @@
 extension JSONObject {
-    /// No less than its length in JSON as ``JSONWriter`` writes it, found without writing it.
+    /// An upper bound of the length, in bytes, of the object's JSON as ``JSONWriter`` writes it, computed without
+    /// writing it.
     package var encodedLengthBound: Int {
         self.members.reduce(2) { $0 + 6 * $1.name.utf8.count + 4 + $1.value.encodedLengthBound }
     }
 }
 
 extension JSONValue {
-    /// No less than its length in JSON as ``JSONWriter`` writes it: no scalar's escape is longer than six times its UTF-8.
+    /// An upper bound of the length, in bytes, of the value's JSON as ``JSONWriter`` writes it: an escape has at most
+    /// six bytes for each byte of UTF-8.
     package var encodedLengthBound: Int {
         switch self {
         case .null, .bool: 5

@@ -1,7 +1,7 @@
 /// A JSON value that keeps what a relay must not change: the order of an object's members and the text of a number.
 ///
-/// Foundation's decoder keeps neither (it goes through dictionaries and `Double`), and its encoder can write neither a
-/// chosen order nor pure ASCII, which oslo.messaging's consumers are used to.
+/// Foundation's decoder keeps neither (it uses dictionaries and `Double`), and its encoder can write neither a given
+/// order nor pure ASCII, which oslo.messaging's consumers expect.
 public enum JSONValue: Sendable, Hashable {
     /// `null`.
     case null
@@ -43,7 +43,7 @@ public enum JSONValue: Sendable, Hashable {
     /// Whether this is `null`.
     public var isNull: Bool { self == .null }
 
-    /// Whether more than so many arrays and objects stand inside one another here.
+    /// Returns whether arrays and objects are nested deeper than the limit.
     package func nests(deeperThan limit: Int) -> Bool {
         switch self {
         case .null, .bool, .number, .string: false
@@ -52,7 +52,7 @@ public enum JSONValue: Sendable, Hashable {
         }
     }
 
-    /// How many values this is: itself, and all that it holds.
+    /// The number of values: this one and all values inside it.
     package var valueCount: Int {
         switch self {
         case .null, .bool, .number, .string: 1
@@ -61,7 +61,7 @@ public enum JSONValue: Sendable, Hashable {
         }
     }
 
-    /// What this is, in the words an error message uses: "a string", "an object" …
+    /// The name of the value's type for an error message: "a string", "an object" …
     package var kind: String {
         switch self {
         case .null: "null"
@@ -77,47 +77,47 @@ public enum JSONValue: Sendable, Hashable {
 extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
     ExpressibleByNilLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
 {
-    /// A JSON string.
+    /// Creates a JSON string.
     public init(stringLiteral value: String) { self = .string(value) }
-    /// A JSON number.
+    /// Creates a JSON number.
     public init(integerLiteral value: Int) { self = .number(JSONNumber(value)) }
-    /// A JSON boolean.
+    /// Creates a JSON boolean.
     public init(booleanLiteral value: Bool) { self = .bool(value) }
-    /// JSON's `null`.
+    /// Creates JSON's `null`.
     public init(nilLiteral: ()) { self = .null }
-    /// A JSON array.
+    /// Creates a JSON array.
     public init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
-    /// A JSON object; of two members with one name the later one stands.
+    /// Creates a JSON object. When two members have the same name, the later value is used.
     public init(dictionaryLiteral elements: (String, JSONValue)...) { self = .object(JSONObject(elements)) }
 }
 
-/// A JSON number, kept as the text it was written with, so that passing it on cannot round it.
+/// A JSON number, kept as its original text, so that forwarding it cannot round it.
 public struct JSONNumber: Sendable, Hashable {
     /// The number in JSON's grammar, such as `-1`, `0.50` or `1e9`.
     public let literal: String
 
-    /// A whole number.
+    /// Creates a whole number.
     public init(_ value: Int) { self.literal = String(value) }
 
-    /// A number, or nil for infinities and NaN, which JSON cannot say.
+    /// Creates a number; nil for infinities and NaN, which JSON cannot represent.
     public init?(_ value: Double) {
         guard value.isFinite else { return nil }
         self.literal = "\(value)"
     }
 
-    /// Whether a double can hold it, if not exactly. JSON's grammar lets `1e999` in, which Python makes infinity of, and writes
-    /// on as what is no JSON, and at which other readers fail.
+    /// Whether the number is within the range of a double, even if a double would round it. JSON's grammar allows
+    /// `1e999`. Python reads that as infinity and writes infinity as invalid JSON, and other readers fail on it.
     package var isFinite: Bool {
         let text = self.literal.utf8.span
-        // Nearly all are short and have no exponent, and so need not be read.
+        // Nearly all numbers are short and have no exponent, so they need no conversion.
         var isPlain = text.count <= 300
         for index in text.indices where text[index] | 0x20 == UInt8(ascii: "e") { isPlain = false }
         return isPlain || Double(self.literal)?.isFinite == true
     }
 
-    /// What is wrong with a number that is not finite, as the rest of a sentence.
+    /// The problem of a number that is not finite, as the rest of a sentence.
     static let problem = "must hold no number beyond the range of a double"
 
-    /// - Parameter literal: text that the parser found to be a JSON number.
+    /// - Parameter literal: text that the parser has checked to be a JSON number.
     init(validated literal: String) { self.literal = literal }
 }

@@ -1,21 +1,21 @@
-/// Writes compact JSON in pure ASCII, as Python's `json.dumps` escapes it.
+/// A writer of compact JSON in pure ASCII, escaped as Python's `json.dumps` does.
 ///
-/// oslo.messaging puts nothing but ASCII on the wire; a consumer that never met anything else is met with the same.
+/// oslo.messaging sends nothing but ASCII, so its consumers may never have received anything else.
 ///
-/// A member's name gets a comma in front of it when it is not the first.
+/// The writer puts a comma before a member's name unless the member is the first one.
 package struct JSONWriter {
-    /// What was written so far.
+    /// The bytes written so far.
     package private(set) var bytes: [UInt8]
-    /// What is written now is JSON within a JSON string: its quotes and backslashes have a backslash more.
+    /// Whether the JSON is written inside a JSON string, where its quotes and backslashes are escaped once more.
     private var isWithinString = false
 
-    /// - Parameter capacity: how many bytes to make room for.
+    /// - Parameter capacity: the number of bytes to reserve.
     package init(capacity: Int = 1024) {
         self.bytes = []
         self.bytes.reserveCapacity(capacity)
     }
 
-    /// The JSON text of one value.
+    /// Returns the JSON text of one value.
     package static func encode(_ value: JSONValue) -> [UInt8] {
         var writer = JSONWriter()
         writer.write(value)
@@ -43,7 +43,7 @@ package struct JSONWriter {
     /// Writes an object.
     package mutating func write(_ object: JSONObject) {
         self.writeObject { writer in
-            // A span, which lends the members where a loop would copy each.
+            // A span borrows the members; a loop would copy each of them.
             let members = object.members.span
             for index in members.indices {
                 writer.writeName(members[index].name)
@@ -52,7 +52,7 @@ package struct JSONWriter {
         }
     }
 
-    /// Writes an object whose members the body writes: for each its name and then its value.
+    /// Writes an object. The body writes the members: for each one its name and then its value.
     package mutating func writeObject(_ body: (inout JSONWriter) -> Void) {
         self.bytes.append(UInt8(ascii: "{"))
         body(&self)
@@ -61,7 +61,7 @@ package struct JSONWriter {
 
     /// Writes a member's name.
     ///
-    /// - Parameter prefix: what stands before the name and belongs to it; printable ASCII without quotes and backslashes.
+    /// - Parameter prefix: the beginning of the name; printable ASCII without quotes and backslashes.
     package mutating func writeName(_ name: String, prefix: StaticString = "") {
         if self.bytes.last != UInt8(ascii: "{") { self.bytes.append(UInt8(ascii: ",")) }
         self.write(name, prefix: prefix)
@@ -77,7 +77,7 @@ package struct JSONWriter {
     /// Writes a string, quoted and escaped.
     package mutating func write(_ string: String) { self.write(string, prefix: "") }
 
-    /// Writes a JSON string that holds the JSON which the body writes: what oslo's envelope has.
+    /// Writes a JSON string that contains the JSON written by the body, as in oslo's envelope.
     package mutating func writeString(holding body: (inout JSONWriter) -> Void) {
         precondition(!self.isWithinString, "JSON is held by one string at most")
         self.bytes.append(UInt8(ascii: "\""))
@@ -87,7 +87,7 @@ package struct JSONWriter {
         self.bytes.append(UInt8(ascii: "\""))
     }
 
-    /// Writes bytes as they are; the caller sees to it that they are JSON.
+    /// Writes bytes unchanged; the caller must ensure that they are JSON.
     package mutating func raw(_ text: StaticString) {
         unsafe self.bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
@@ -96,7 +96,7 @@ package struct JSONWriter {
         let text = string.utf8.span
         let plain = text.endOfPlainText(from: 0, isASCIIOnly: true)
         let isWithinString = self.isWithinString
-        // In one piece, for nearly all strings are plain as a whole.
+        // Appends in one step, since nearly all strings need no escape.
         self.bytes.append(addingCapacity: plain + prefix.utf8CodeUnitCount + 4) { output in
             output.appendQuote(isWithinString)
             if prefix.utf8CodeUnitCount > 0 {
@@ -110,9 +110,11 @@ package struct JSONWriter {
         self.bytes.append(addingCapacity: 2) { $0.appendQuote(isWithinString) }
     }
 
+    /// Writes the rest of a string with escapes.
+    ///
     /// - Parameters:
-    ///   - text: valid UTF-8, as a string's is.
-    ///   - start: where a byte stands that does not stand for itself.
+    ///   - text: valid UTF-8, as a string's bytes are.
+    ///   - start: the index of a byte that must be escaped.
     private mutating func escape(_ text: Span<UInt8>, from start: Int) {
         var index = start
         while index < text.count {
@@ -123,11 +125,13 @@ package struct JSONWriter {
         }
     }
 
-    /// - Returns: how many bytes the escape stands for.
+    /// Writes the escape of the scalar at the index.
+    ///
+    /// - Returns: the number of bytes of UTF-8 that the escape replaces.
     private mutating func escape(_ text: Span<UInt8>, at index: Int) -> Int {
         let byte = text[index]
         switch byte {
-        // The two that are escapes themselves get a backslash more within a string.
+        // Inside a string, both characters of these two escapes must be escaped again.
         case UInt8(ascii: "\""): self.raw(self.isWithinString ? #"\\\""# : #"\""#)
         case UInt8(ascii: "\\"): self.raw(self.isWithinString ? #"\\\\"# : #"\\"#)
         case 0x08: self.letterEscape("b")
@@ -137,7 +141,7 @@ package struct JSONWriter {
         case 0x0D: self.letterEscape("r")
         case 0..<0x80: self.unicodeEscape(UInt16(byte))
         default:
-            // The first byte says how many there are, and has as many bits fewer of its own.
+            // The leading one bits of the first byte give the number of bytes; its remaining bits belong to the scalar.
             let count = (~byte).leadingZeroBitCount
             var scalar = UInt32(byte) & (0x7F >> UInt32(count))
             for offset in 1..<count { scalar = scalar << 6 | UInt32(text[index + offset] & 0x3F) }
@@ -168,7 +172,7 @@ extension OutputSpan<UInt8> {
         self.append(UInt8(ascii: "\""))
     }
 
-    /// Appends the bytes in one go. There must be room.
+    /// Appends the bytes in one step. The span must have enough free capacity.
     fileprivate mutating func append(_ bytes: Span<UInt8>) {
         unsafe bytes.withUnsafeBufferPointer { unsafe self.append($0) }
     }

@@ -1,10 +1,12 @@
 extension Span<UInt8> {
-    /// Where the first byte at or behind `start` is that does not stand for itself in a JSON string; `count` if there is none.
+    /// Returns the index of the first byte at or after `start` that must be escaped in a JSON string, or `count` if
+    /// there is none.
     ///
-    /// Quotes, backslashes and control characters never do. Texts are long and such bytes few, so this looks at eight bytes at
-    /// a time. (SIMD16, which should do better, took several times as long as a byte at a time: Swift 6.3, a release build.)
+    /// Quotes, backslashes and bytes below 0x20 must always be escaped. Texts are long and such bytes are rare, so the
+    /// method examines eight bytes at a time. (SIMD16, which should be faster, took several times as long as one byte
+    /// at a time: Swift 6.3, a release build.)
     ///
-    /// - Parameter isASCIIOnly: whether nothing but printable ASCII stands for itself; else all other bytes do.
+    /// - Parameter isASCIIOnly: whether all bytes other than printable ASCII must be escaped too.
     @inline(__always)
     func endOfPlainText(from start: Int, isASCIIOnly: Bool) -> Int {
         var index = start
@@ -17,7 +19,7 @@ extension Span<UInt8> {
             while index < self.count, !self[index].isSpecial(isASCIIOnly: isASCIIOnly) { index += 1 }
             return index
         }
-        // The last few, with plain bytes behind them.
+        // The last bytes, padded with spaces, which need no escape.
         let rest = self.count - index
         guard rest > 0 else { return index }
         let bytes = self.eightBytes(at: self.count - 8) >> UInt64(64 - 8 * rest) | .eightSpaces << UInt64(8 * rest)
@@ -25,7 +27,7 @@ extension Span<UInt8> {
         return special == 0 ? self.count : index + special.trailingZeroBitCount / 8
     }
 
-    /// Whether both are the same bytes.
+    /// Returns whether both spans have the same bytes.
     func hasSameBytes(as other: Span<UInt8>) -> Bool {
         guard self.count == other.count else { return false }
         var index = 0
@@ -40,9 +42,9 @@ extension Span<UInt8> {
         return true
     }
 
-    /// Eight bytes as a number, the first of them its lowest. There must be as many.
+    /// Returns eight bytes as a number, the first byte lowest. The span must have eight bytes from the index on.
     private func eightBytes(at index: Int) -> UInt64 {
-        // Any eight bytes are such a number.
+        // Safe, since any eight bytes are a valid number.
         UInt64(littleEndian: unsafe self.bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self))
     }
 }
@@ -58,10 +60,11 @@ extension UInt64 {
     private static let highBits: UInt64 = 0x8080_8080_8080_8080
     fileprivate static let eightSpaces: UInt64 = 0x2020_2020_2020_2020
 
-    /// Not zero when ``Swift/UInt8/isSpecial(isASCIIOnly:)`` is true of one of the eight bytes; the lowest bit that is set is in the
-    /// first of them. (Bits in later ones may be set for no reason of their own.)
+    /// Returns a number that is not zero if ``Swift/UInt8/isSpecial(isASCIIOnly:)`` is true of one of the eight bytes.
+    /// Its lowest set bit is in the first such byte. (Bits in later bytes may be set wrongly.)
     fileprivate func specialBytes(isASCIIOnly: Bool) -> UInt64 {
-        // Where a byte below `limit` is subtracted from, it borrows and its high bit is set; bytes that had it do not count.
+        // Subtracting `limit` from a smaller byte borrows and so sets its high bit; bytes that had that bit before do
+        // not count.
         func below(_ limit: UInt64, _ bytes: UInt64) -> UInt64 { (bytes &- Self.ones &* limit) & ~bytes }
         func equal(_ byte: UInt64) -> UInt64 { below(1, self ^ (Self.ones &* byte)) }
         var special = below(0x20, self) | equal(0x22) | equal(0x5C)

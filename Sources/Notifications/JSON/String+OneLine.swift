@@ -1,9 +1,9 @@
 extension String {
-    /// Text that a stranger wrote, on one line and without what a terminal would obey: control and format characters, line
-    /// separators and whatever has no meaning are written as `\u{…}`.
+    /// Returns untrusted text on one line and without control sequences for a terminal: control and format characters,
+    /// line and paragraph separators, private-use and unassigned characters are written as `\u{…}`.
     ///
-    /// - Parameter limit: how many Unicode scalars at most; `…` stands for the rest. A bound by characters would be none: one
-    ///   may have a million marks.
+    /// - Parameter limit: the maximum number of Unicode scalars; `…` replaces the rest. A number of characters would
+    ///   not limit the length: one character may have a million combining marks.
     package func oneLine(limit: Int) -> String {
         let head = self.unicodeScalars.prefix(limit)
         var line = String.UnicodeScalarView()

@@ -1,5 +1,5 @@
 extension UInt8 {
-    /// Whether it is what names are made of here: an ASCII letter, a digit, a hyphen or an underscore. A dot stands between
+    /// Whether the byte may occur in a name: an ASCII letter, a digit, a hyphen or an underscore. A dot separates
     /// names.
     package var isNameByte: Bool {
         switch self {
@@ -9,6 +9,6 @@ extension UInt8 {
         }
     }
 
-    /// Whether it is one of these, or a dot.
+    /// Whether the byte may occur in a name or is a dot.
     package var isDottedNameByte: Bool { self.isNameByte || self == UInt8(ascii: ".") }
 }

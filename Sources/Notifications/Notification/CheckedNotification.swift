@@ -1,25 +1,26 @@
-/// A notification as its catalogue declares it, and what did not fit in.
+/// A notification with the fields that its catalogue declares, and the names of the fields that it does not declare.
 package struct CheckedNotification: Sendable, Hashable {
-    /// What is published.
+    /// The notification to publish.
     package let message: NotificationMessage
-    /// The names of fields that were given and that the event does not declare: they are left out.
+    /// The names of the given fields that the event does not declare. The message does not contain them.
     package let undeclaredFields: [String]
 }
 
 extension Catalogues.Operation {
-    /// The notification that an operation ended.
+    /// Returns the notification of an operation's outcome.
     ///
-    /// The payload holds the base fields, the event's own fields, and what identifies the operation's subject; what
-    /// the catalogue does not declare is left out. `server_type` and `server_ip` are the publisher's own, whatever the
-    /// context says.
+    /// The payload contains the base fields, the event's own fields, and the identifiers of the operation's subject.
+    /// Fields that the catalogue does not declare are left out. `server_type` and `server_ip` are the publisher's own,
+    /// whatever the context contains.
     ///
     /// - Parameters:
-    ///   - outcome: how it ended.
-    ///   - context: the context it ran under.
-    ///   - origin: who publishes.
+    ///   - outcome: the operation's outcome.
+    ///   - context: the context that the operation ran under.
+    ///   - origin: the publisher.
     ///   - messageID: the outcome's identifier.
-    ///   - timestamp: when it ended.
-    /// - Throws: ``FieldError`` naming a required field that is missing, or one of the wrong type.
+    ///   - timestamp: the time at which the operation ended.
+    /// - Throws: ``FieldError`` naming required fields that are missing and values of the wrong type, or an identifier
+    ///   that is too long.
     package func notification(
         of outcome: OperationOutcome, context: NotificationContext, origin: NotificationOrigin,
         messageID: MessageID, timestamp: NotificationTimestamp
@@ -35,7 +36,7 @@ extension Catalogues.Operation {
             given["exception"] = .array(exception.formatted.map { .string($0) })
         }
         var payload = PayloadBuilder(base: self.catalogue.baseFields, context: context, origin: origin)
-        // What the operation said of itself at its end is newer than what it was asked to do.
+        // Values from the operation's end are newer than those of its request, so they come first.
         let sources = [
             PayloadSource(values: given, path: "payload"),
             PayloadSource(values: context.payload, path: "context.payload"),
@@ -59,14 +60,15 @@ extension Catalogues.Operation {
             undeclaredFields: undeclared)
     }
 
-    /// The notification that an operation was asked for; nil for an operation that has no start event.
+    /// Returns the notification of an operation's start, or nil for an operation that has no start event.
     ///
     /// - Parameters:
-    ///   - context: the context it will run under; its payload holds the start fields.
-    ///   - origin: who publishes.
+    ///   - context: the context that the operation will run under; its payload holds the start fields.
+    ///   - origin: the publisher.
     ///   - messageID: the start's identifier.
-    ///   - timestamp: when it was asked for.
-    /// - Throws: ``FieldError`` naming a required field that is missing, or one of the wrong type.
+    ///   - timestamp: the time at which the operation was requested.
+    /// - Throws: ``FieldError`` naming required fields that are missing and values of the wrong type, or an identifier
+    ///   that is too long.
     package func startNotification(
         context: NotificationContext, origin: NotificationOrigin, messageID: MessageID,
         timestamp: NotificationTimestamp
@@ -85,22 +87,24 @@ extension Catalogues.Operation {
 }
 
 extension Catalogues.Event {
-    /// A notification of this event with all its fields, an operation's base fields among them, in one object.
+    /// Returns a notification of this event. All its fields, including an operation's base fields, come from one
+    /// object.
     ///
     /// - Parameters:
     ///   - values: the fields.
-    ///   - publisherID: `<service>.<host>` of who publishes.
+    ///   - publisherID: the publisher, as `<service>.<host>`.
     ///   - messageID: the notification's identifier.
-    ///   - timestamp: when it happened.
-    ///   - context: what is published as `_context_…`; by default an operation's base fields say it, and an event that
-    ///     stands alone has none.
-    /// - Throws: ``FieldError`` naming a required field that is missing, or one of the wrong type.
+    ///   - timestamp: the time of the event.
+    ///   - context: the members published as `_context_…`. By default they come from an operation's base fields, and an
+    ///     event without an operation has none.
+    /// - Throws: ``FieldError`` naming required fields that are missing and values of the wrong type, or an identifier
+    ///   that is too long.
     package func notification(
         values: JSONObject, publisherID: String, messageID: MessageID = MessageID(),
         timestamp: NotificationTimestamp = .now(), context: JSONObject? = nil
     ) throws(FieldError) -> CheckedNotification {
         let fields = (self.operation == nil ? [] : self.catalogue.baseFields) + self.definition.fields
-        // The end of an operation can say more of its subject than it must.
+        // The outcome of an operation may also have the identifiers of its start.
         let identifiers = self.operation.map { self.catalogue.identifiers(of: $0.definition) } ?? []
         let sources = [PayloadSource(values: values, path: "payload")]
         var payload = PayloadBuilder()
@@ -122,7 +126,7 @@ extension Catalogues.Event {
             })
     }
 
-    /// What an operation's base fields say of its request, in the form of a request's context.
+    /// Returns the request's context that an operation's base fields describe.
     private func context(of payload: JSONObject) -> JSONObject {
         guard let operation, let requestID = payload["request_id"]?.string, let tenantID = payload["tenant_id"]?.string
         else { return JSONObject() }

@@ -1,10 +1,10 @@
 extension MessageID {
-    /// The identifier of what these parts name: the same parts always give the same identifier.
+    /// Creates the identifier that these parts name: the same parts always give the same identifier.
     ///
-    /// It is for notifications that may have to be made a second time after a crash, when the first one's identifier is
-    /// forgotten. A UUID of version 8 (RFC 9562) over the 128-bit FNV-1a hash of the parts, each behind its length. The
-    /// hash spreads names well and needs no second crypto stack; it is no seal: whoever chooses the parts can make two
-    /// names meet.
+    /// It is for notifications that may have to be made again after a crash, when the first identifier is lost. The
+    /// identifier is a UUID of version 8 (RFC 9562) over the 128-bit FNV-1a hash of the parts, each preceded by its
+    /// length. The hash distributes names well and needs no second crypto stack, but it is not cryptographic: a party
+    /// that chooses the parts can make two names collide.
     package init(naming parts: [String]) {
         // The offset basis and the prime of FNV's 128-bit variant.
         var hash: UInt128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d
@@ -20,6 +20,6 @@ extension MessageID {
             high: UInt64(truncatingIfNeeded: hash >> 64), low: UInt64(truncatingIfNeeded: hash), version: 8)
     }
 
-    /// Whether it could have been made by ``init(naming:)``: it is of version 8.
+    /// Whether ``init(naming:)`` could have made the identifier: its version is 8.
     package var isNamed: Bool { self.description.utf8.dropFirst(14).first == UInt8(ascii: "8") }
 }

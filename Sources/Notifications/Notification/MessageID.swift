@@ -1,21 +1,21 @@
-/// A notification's identifier: a UUID in its canonical lower-case form, random unless it must be found again.
+/// A notification's identifier: a UUID in its canonical lower-case form, random unless it must be reproducible.
 public struct MessageID: Sendable, Hashable, CustomStringConvertible {
     /// `8-4-4-4-12` lower-case hexadecimal digits.
     public let description: String
 
-    /// A new random identifier (version 4).
+    /// Creates a random identifier (version 4).
     public init() {
         var generator = SystemRandomNumberGenerator()
         self.init(high: generator.next(), low: generator.next(), version: 4)
     }
 
-    /// The identifier of these 128 bits, six of which give way to the version and the variant.
+    /// Creates the identifier of these 128 bits, six of which the version and the variant replace.
     init(high: UInt64, low: UInt64, version: UInt64) {
         self.description = String(
             hexadecimal: high & ~0xF000 | version << 12, low & ~(0b11 << 62) | (0b10 << 62), hyphensAt: [8, 12, 16, 20])
     }
 
-    /// The identifier that this text spells, or nil if it is not a UUID with its hyphens; capitals are lowered.
+    /// Reads a UUID with its hyphens, in either case. Returns nil for any other text.
     public init?(_ text: String) {
         let bytes = text.utf8.span
         guard bytes.count == 36 else { return nil }
@@ -34,7 +34,7 @@ public struct MessageID: Sendable, Hashable, CustomStringConvertible {
 }
 
 extension String {
-    /// Thirty-two lower-case hexadecimal digits, with a hyphen in front of the digits of these numbers.
+    /// Creates text of 32 lower-case hexadecimal digits, with a hyphen before the digits at these indices.
     init(hexadecimal high: UInt64, _ low: UInt64, hyphensAt hyphens: [Int] = []) {
         self = unsafe String(unsafeUninitializedCapacity: 32 + hyphens.count) { space in
             var count = 0
@@ -53,7 +53,7 @@ extension String {
 }
 
 extension UInt8 {
-    /// The lower-case digit of the number's last four bits.
+    /// The lower-case hexadecimal digit of the number's lowest four bits.
     var hexadecimalDigit: UInt8 {
         let number = self & 0xF
         return number < 10 ? UInt8(ascii: "0") + number : UInt8(ascii: "a") + number - 10

@@ -1,23 +1,25 @@
-/// One notification, as it is published: oslo.messaging's message object without what is new for each send.
+/// One notification as it is published: oslo.messaging's message object without the members that are new for each send.
 public struct NotificationMessage: Sendable, Hashable {
-    /// Made once, where the outcome arose, and kept for the notification's life: what a consumer tells repeats by.
+    /// The notification's identifier. It is made once, where the outcome occurs, and never changes, so that consumers
+    /// can recognize duplicates.
     public let messageID: MessageID
-    /// Who publishes: `<service>.<host>`.
+    /// The publisher: `<service>.<host>`.
     public let publisherID: String
-    /// What happened: `dbaas.database_create.end`.
+    /// The type of the event, such as `dbaas.database_create.end`.
     public let eventType: String
-    /// How loud.
+    /// The priority.
     public let priority: NotificationPriority
     /// The event's fields.
     public let payload: JSONObject
-    /// When it happened.
+    /// The time of the event.
     public let timestamp: NotificationTimestamp
     /// The request's context; each member is published as `_context_<name>`.
     public let context: JSONObject
-    /// The guest that reported it; nil for a notification of the control plane. It is not published in the message itself.
+    /// The guest that reported the event; nil for a notification of the control plane. The message's body does not
+    /// contain it.
     package var sender: NotificationSender?
 
-    /// A notification of these values.
+    /// Creates a notification with these values.
     public init(
         messageID: MessageID, publisherID: String, eventType: String, priority: NotificationPriority,
         payload: JSONObject, timestamp: NotificationTimestamp, context: JSONObject = JSONObject()

@@ -1,13 +1,13 @@
-/// The service that publishes: what it says of itself in the events.
+/// The service that publishes, as its events describe it.
 public struct NotificationOrigin: Sendable, Hashable {
-    /// `<service>.<host>`, such as `conductor.control-1`.
+    /// The publisher's id, `<service>.<host>`, such as `conductor.control-1`.
     public var publisherID: String
     /// The kind of service: `api`, `task`, `conductor`.
     public var serverType: String
-    /// Its address as the client reached it, `ip:port`.
+    /// The service's address as the client reached it, `ip:port`.
     public var serverIP: String
 
-    /// An origin of these values.
+    /// Creates an origin with these values.
     public init(publisherID: String, serverType: String, serverIP: String) {
         self.publisherID = publisherID
         self.serverType = serverType

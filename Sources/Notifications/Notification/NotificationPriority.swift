@@ -1,21 +1,21 @@
-/// The priority of a notification, which decides its queue and, in its upper-case form, which endpoint of an
-/// oslo.messaging consumer takes it.
+/// The priority of a notification. It selects the queue and, in its upper-case form, the endpoint of an oslo.messaging
+/// consumer.
 public enum NotificationPriority: String, Sendable, Hashable, CaseIterable {
-    /// For the record.
+    /// A record for an audit.
     case audit
-    /// For developers.
+    /// Information for developers.
     case debug
-    /// What happens in the normal course: starts and ends.
+    /// A normal event: a start or an end.
     case info
-    /// Something unexpected that did no harm.
+    /// An unexpected event that did no harm.
     case warn
-    /// An operation failed.
+    /// A failed operation.
     case error
-    /// The service is in danger.
+    /// A danger to the service.
     case critical
     /// A measurement.
     case sample
 
-    /// The form in a message's body: `INFO`.
+    /// The form of the priority in a message's body, such as `INFO`.
     public var wireName: String { self.rawValue.uppercased() }
 }

@@ -1,9 +1,9 @@
 extension NotificationTimestamp {
-    /// Reads an instant of RFC 3339, such as `2015-06-28T05:54:57.725572Z` or `2015-06-28T07:54:57+02:00`, in the years 1970 to
-    /// 9999 of UTC.
+    /// Reads an instant of RFC 3339, such as `2015-06-28T05:54:57.725572Z` or `2015-06-28T07:54:57+02:00`, in the years
+    /// 1970 to 9999 of UTC.
     ///
-    /// A space may stand for the `T`; without an offset the time is in UTC, as oslo.messaging writes it. Digits behind the
-    /// microsecond are cut off. A leap second is the first second of the next minute, as in POSIX.
+    /// A space may replace the `T`. A time without an offset is in UTC, as oslo.messaging writes it. Digits after the
+    /// microseconds are cut off. A leap second is read as the first second of the next minute, as in POSIX.
     ///
     /// - Returns: nil for any other text, and for a day or time that does not exist.
     public init?(_ text: String) {
@@ -11,10 +11,10 @@ extension NotificationTimestamp {
         self = instant.timestamp
     }
 
-    /// The text of a time as it is published: text that only readers of all of RFC 3339 understand becomes UTC, with
-    /// microseconds if it has a fraction; any other text stays as it is.
+    /// Returns the text of a time in the form in which it is published. Text that only a full RFC 3339 parser
+    /// understands is converted to UTC, with microseconds if it has a fraction. Any other text stays as it is.
     ///
-    /// - Returns: nil for text that is no time.
+    /// - Returns: nil for text that is not a time.
     static func published(_ text: String) -> String? {
         guard let instant = InstantParser.parse(text) else { return nil }
         if instant.isPlain { return text }
@@ -22,17 +22,17 @@ extension NotificationTimestamp {
     }
 }
 
-/// Reads the text of an instant, byte by byte.
+/// A parser of an instant's text, byte by byte.
 private struct InstantParser {
     struct Instant {
         var timestamp: NotificationTimestamp
         var hasFraction: Bool
-        /// Whether it was written in UTC, with capitals, six digits behind the second at most, and no leap second: Python's
-        /// `datetime.fromisoformat` reads it, and so does what is built on it.
+        /// Whether the text is in UTC, with capital letters, at most six digits after the second, and no leap second.
+        /// Python's `datetime.fromisoformat` reads such text, and so does everything built on it.
         var isPlain: Bool
     }
 
-    /// Nothing that a clock writes is longer.
+    /// The maximum length of a text, in bytes. No clock writes a longer one.
     private static let longest = 128
     private static let end: Int64 = 253_402_300_800
 
@@ -69,12 +69,12 @@ private struct InstantParser {
             hasFraction: hasFraction, isPlain: self.isPlain)
     }
 
-    /// Whether a month ends here in UTC: only then there are leap seconds.
+    /// Returns whether a month ends here in UTC: leap seconds occur only then.
     private func endsMonth(_ seconds: Int64) -> Bool {
         seconds % 86_400 == 0 && NotificationTimestamp.date(seconds / 86_400).day == 1
     }
 
-    /// The six digits behind the point, of however many.
+    /// Reads the digits after the point and returns the first six as microseconds; nil if there is no digit.
     private mutating func fraction(_ text: Span<UInt8>) -> Int64? {
         var (value, count): (Int64, Int) = (0, 0)
         while self.index < text.count, let digit = text[self.index].decimalDigit {
@@ -91,7 +91,7 @@ private struct InstantParser {
         return value
     }
 
-    /// The offset from UTC in minutes; 0 when there is none.
+    /// Reads the offset from UTC and returns it in minutes: 0 when there is none, nil when it is malformed.
     private mutating func offset(_ text: Span<UInt8>) -> Int64? {
         guard self.index < text.count, !self.takes("Z", text) else { return 0 }
         self.isPlain = false

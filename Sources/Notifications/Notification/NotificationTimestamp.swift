@@ -1,37 +1,39 @@
 import FoundationEssentials
 
-/// A moment to the microsecond, in UTC, in oslo.messaging's form: `2015-06-28 05:54:57.725572`.
+/// A time in UTC with microsecond precision, in oslo.messaging's form: `2015-06-28 05:54:57.725572`.
 ///
-/// It is parsed and written here, byte by byte, since a timestamp that does not parse makes Ceilometer drop the event
-/// or requeue it for ever.
+/// This type parses and writes timestamps itself, byte by byte, since a timestamp that does not parse makes Ceilometer
+/// drop the event or requeue it without limit.
 public struct NotificationTimestamp: Sendable, Hashable, CustomStringConvertible {
     /// Microseconds since 1970-01-01 00:00:00 UTC.
     public let microsecondsSinceEpoch: Int64
 
+    /// Creates the timestamp of this time.
+    ///
     /// - Parameter microsecondsSinceEpoch: microseconds since 1970-01-01 00:00:00 UTC.
     public init(microsecondsSinceEpoch: Int64) { self.microsecondsSinceEpoch = microsecondsSinceEpoch }
 
-    /// The system clock's time.
+    /// Returns the system clock's time.
     public static func now() -> NotificationTimestamp {
         NotificationTimestamp(microsecondsSinceEpoch: Int64((Date().timeIntervalSince1970 * 1_000_000).rounded()))
     }
 
-    /// oslo.messaging's form; as in Python's `str(datetime)`, a fraction of nought is left out.
+    /// The time in oslo.messaging's form. As in Python's `str(datetime)`, a fraction of zero is left out.
     public var description: String {
         self.text(separator: " ", hasFraction: self.microsecondsSinceEpoch % 1_000_000 != 0)
     }
 
-    /// A form in which Trove's status notifications write a moment into their payload.
+    /// A form of a time in the payloads of Trove's status notifications.
     public enum Form: Sendable, Hashable, CaseIterable {
-        /// `2015-06-28T05:54:52Z`, whole seconds, the rest cut off: the times of a change.
+        /// `2015-06-28T05:54:52Z`, in whole seconds, with the fraction cut off: the times of a change.
         case seconds
-        /// `2015-06-29T20:52:12.000000`, always with six digits: what Trove reads out of its database.
+        /// `2015-06-29T20:52:12.000000`, always with six digits: the times that Trove reads from its database.
         case microseconds
-        /// `2015-07-10T20:05:29.870091Z`, always with six digits: an audit period's ends.
+        /// `2015-07-10T20:05:29.870091Z`, always with six digits: the ends of an audit period.
         case microsecondsUTC
     }
 
-    /// The moment in one of the forms of Trove's payloads.
+    /// Returns the time in one of the forms of Trove's payloads.
     public func text(_ form: Form) -> String {
         switch form {
         case .seconds: self.text(separator: "T", hasFraction: false) + "Z"
@@ -40,8 +42,8 @@ public struct NotificationTimestamp: Sendable, Hashable, CustomStringConvertible
         }
     }
 
-    /// Byte by byte into one string: each notification has one, and put together from strings of two digits it took as long
-    /// as the rest of the message.
+    /// Returns the text, written byte by byte into one string. Every notification has a timestamp, and composing it
+    /// from strings of two digits took as long as the rest of the message.
     private func text(separator: Unicode.Scalar, hasFraction: Bool) -> String {
         let (seconds, microseconds) = Self.floorDivide(self.microsecondsSinceEpoch, 1_000_000)
         let (days, secondOfDay) = Self.floorDivide(seconds, 86_400)
@@ -82,7 +84,8 @@ public struct NotificationTimestamp: Sendable, Hashable, CustomStringConvertible
         }
     }
 
-    /// Days since the epoch of a Gregorian date. Years are counted from March, so that the leap day is a year's last.
+    /// Returns the days from the epoch to a Gregorian date. Years begin in March here, so that the leap day is the last
+    /// one.
     static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
         let marchYear = month > 2 ? year : year - 1
         let marchMonth = (month + 9) % 12
@@ -91,7 +94,7 @@ public struct NotificationTimestamp: Sendable, Hashable, CustomStringConvertible
         return marchYear * 365 + leapDays + dayOfYear - 719_468
     }
 
-    /// The Gregorian date of a number of days since the epoch.
+    /// Returns the Gregorian date of a number of days since the epoch.
     static func date(_ daysSinceEpoch: Int64) -> (year: Int64, month: Int64, day: Int64) {
         let (era, dayOfEra) = Self.floorDivide(daysSinceEpoch + 719_468, 146_097)
         let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
@@ -104,7 +107,7 @@ public struct NotificationTimestamp: Sendable, Hashable, CustomStringConvertible
 }
 
 extension NotificationTimestamp: Comparable {
-    /// Whether the left moment is the earlier one.
+    /// Returns whether the left time is the earlier one.
     public static func < (left: NotificationTimestamp, right: NotificationTimestamp) -> Bool {
         left.microsecondsSinceEpoch < right.microsecondsSinceEpoch
     }

@@ -1,11 +1,11 @@
 extension OperationDefinition {
-    /// The payloads of a request that names several databases, users or grants: one for each name, in their order, where
-    /// the documents want an event for each; else the payload as it is.
+    /// Returns the payloads of a request that names several databases, users or grants. Where the documents require an
+    /// event for each name, there is one payload for each, in the request's order; otherwise the payload is unchanged.
     ///
     /// - Parameters:
-    ///   - payload: fields of which ``oneForEach`` may be a list.
-    ///   - path: where the payload stands, for errors.
-    /// - Throws: ``FieldError`` for a list that is empty or holds anything but text.
+    ///   - payload: the start fields, of which ``oneForEach`` may be a list.
+    ///   - path: the payload's path, for errors.
+    /// - Throws: ``FieldError`` for a list that is empty or contains anything but text.
     package func payloads(of payload: JSONObject, path: String = "payload") throws(FieldError) -> [JSONObject] {
         guard let name = self.oneForEach,
             let field = self.start?.fields.first(where: { $0.isNamed(name) }),
@@ -28,8 +28,8 @@ extension OperationDefinition {
         return payloads
     }
 
-    /// What of a start's payload any of the operation's events can use, and the names of the rest: passwords and the
-    /// like, which no guest and no queue needs.
+    /// Splits a start's payload into the fields that an event of the operation declares, and the names of the other
+    /// fields. The others, such as passwords, are not needed in any guest or queue.
     package func declared(of payload: JSONObject) -> (payload: JSONObject, undeclared: [String]) {
         var declared = JSONObject()
         var undeclared: [String] = []

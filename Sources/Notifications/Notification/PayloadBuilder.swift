@@ -1,20 +1,20 @@
-/// Where a payload's values come from.
+/// A source of a payload's values.
 struct PayloadSource {
     /// The values, by name.
     let values: JSONObject
-    /// Where they stand in the message, for errors.
+    /// The path of the values in the message, for errors.
     let path: String
 }
 
-/// Puts a payload together from declared fields.
+/// A builder that composes a payload from declared fields.
 struct PayloadBuilder {
     /// The payload so far.
     private(set) var payload = JSONObject()
 
-    /// An empty payload.
+    /// Creates an empty payload.
     init() { self.payload.reserveCapacity(16) }
 
-    /// A payload with an operation's base fields. `server_type` and `server_ip` are the publisher's own.
+    /// Creates a payload with an operation's base fields. `server_type` and `server_ip` are the publisher's own.
     init(base: [FieldDefinition], context: NotificationContext, origin: NotificationOrigin) {
         self.init()
         for field in base {
@@ -30,7 +30,8 @@ struct PayloadBuilder {
         }
     }
 
-    /// Takes each field from the first source that has more than null for it.
+    /// Adds each field from the first source that has a value other than null for it, or else from the first one with
+    /// null.
     ///
     /// - Throws: ``FieldError`` naming each required field that no source has, and each value of the wrong type.
     mutating func take(_ fields: [FieldDefinition], from sources: [PayloadSource]) throws(FieldError) {
@@ -47,7 +48,7 @@ struct PayloadBuilder {
         if let error = FieldError(errors) { throw error }
     }
 
-    /// Takes those of the fields that are not in the payload and that a source knows a value of.
+    /// Adds the fields that are not yet in the payload and that a source has a value for.
     mutating func takeIfPresent(_ fields: [FieldDefinition], from sources: [PayloadSource]) throws(FieldError) {
         for field in fields where self.payload[field.name] == nil {
             let isKnown = sources.contains { source in
@@ -60,7 +61,7 @@ struct PayloadBuilder {
     private mutating func take(_ field: FieldDefinition, from sources: [PayloadSource]) throws(FieldError) -> Bool {
         var found: (name: String, value: JSONValue, path: String)?
         for source in sources {
-            // Who fills every key says null for what it does not know, which must not hide what another source knows.
+            // A peer that fills every key sends null for unknown values, which must not hide a value of another source.
             guard found?.value.isNull != false, let (name, value) = field.find(in: source.values) else { continue }
             if found == nil || !value.isNull { found = (name, value, source.path) }
         }

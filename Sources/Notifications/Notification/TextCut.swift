@@ -1,33 +1,34 @@
-/// Cuts text so that it fits into JSON of a bounded length. Cuts are between Unicode scalars.
+/// Functions that cut text so that it fits into JSON of a limited length. They cut between Unicode scalars.
 ///
-/// What is cut off depends on the text and the limit alone: an outcome that is sent again is cut as it was before.
+/// The result depends on the text and the limit alone: an outcome that is sent again is cut as before.
 package enum TextCut {
-    /// What stands for what was left out.
+    /// Returns the mark that replaces this many omitted bytes.
     package static func mark(_ bytes: Int) -> String { "[… \(bytes) bytes left out]" }
 
-    /// The longest mark, in JSON: 19 digits, and the ellipsis as an escape.
+    /// The bytes reserved for a mark in JSON: enough for 19 digits, and for the ellipsis as an escape.
     package static let markLength = 45
 
-    /// How many bytes the text takes between its quotes, as ``JSONWriter`` writes it.
+    /// Returns the number of bytes of the text between its quotes, as ``JSONWriter`` writes it.
     package static func encodedLength(of text: String) -> Int {
         text.unicodeScalars.reduce(0) { $0 + self.length(of: $1) }
     }
 
-    /// The text, or as much of its beginning as fits with the mark after it.
+    /// Returns the text, or as much of its beginning as fits, with the mark after it.
     package static func beginning(of text: String, encodedLength limit: Int) -> String {
         guard self.encodedLength(of: text) > limit else { return text }
         let end = self.end(of: text.unicodeScalars, limit - self.markLength)
         return text[..<end] + self.mark(text[end...].utf8.count)
     }
 
-    /// As much of the text's end as fits, with the mark before it.
+    /// Returns the text, or as much of its end as fits, with the mark before it.
     package static func end(of text: String, encodedLength limit: Int) -> String {
         guard self.encodedLength(of: text) > limit else { return text }
         let start = self.end(of: text.unicodeScalars.reversed(), limit - self.markLength).base
         return self.mark(text[..<start].utf8.count) + text[start...]
     }
 
-    /// A quarter of what fits of the text's beginning, and the rest of its end, with the mark in between.
+    /// Returns the text, or as much of its beginning and its end as fits, with the mark in between. The beginning has a
+    /// quarter of the space, the end the rest.
     package static func middle(of text: String, encodedLength limit: Int) -> String {
         guard self.encodedLength(of: text) > limit else { return text }
         let room = max(0, limit - self.markLength)
@@ -37,10 +38,12 @@ package enum TextCut {
         return text[..<head] + self.mark(text[head..<tail].utf8.count) + text[tail...]
     }
 
-    /// A quarter of what fits of the first lines, and the rest of the last, with a line in between that is the mark. Of a last
-    /// line that is too long by itself the middle is left out.
+    /// Returns the lines, or as many of the first and the last ones as fit, with the mark as a line in between. The
+    /// first lines have a quarter of the space, the last ones the rest. If the last line alone is too long, its middle
+    /// is left out.
     ///
-    /// - Parameter limit: how many bytes the lines take, each with its quotes and a comma; at least four marks.
+    /// - Parameter limit: the maximum number of bytes of the lines, each with its quotes and a comma; at least four
+    ///   marks.
     package static func middle(of lines: [String], encodedLength limit: Int) -> [String] {
         let lengths = lines.map { self.encodedLength(of: $0) + 3 }
         guard lengths.reduce(0, +) > limit, let last = lines.last else { return lines }
@@ -67,7 +70,7 @@ package enum TextCut {
         return lines[..<head] + [self.mark(lines[head..<tail].reduce(0) { $0 + $1.utf8.count })] + end
     }
 
-    /// How far from the start of the scalars so many bytes of JSON reach.
+    /// Returns the index up to which the scalars take at most this many bytes of JSON.
     private static func end<Scalars: Collection<Unicode.Scalar>>(of scalars: Scalars, _ limit: Int) -> Scalars.Index {
         var left = limit
         var index = scalars.startIndex

@@ -1,14 +1,14 @@
-/// Which bytes a text has; capitals of ASCII count as small letters.
+/// The set of bytes that occur in a text; ASCII capitals count as lower-case letters.
 ///
-/// Four words and no SIMD vector: with a vector's alignment of 32 bytes in it, a ``Redaction`` that async functions passed
-/// on corrupted the heap (Swift 6.3.1, a debug build from scratch).
+/// It has four words instead of a SIMD vector: with a vector, which is aligned to 32 bytes, a ``Redaction`` that async
+/// functions passed on corrupted the heap (Swift 6.3.1, a debug build from scratch).
 struct ByteSet: Sendable {
     private var (first, second, third, fourth): (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
 
-    /// No bytes.
+    /// Creates an empty set.
     init() {}
 
-    /// The bytes of a text.
+    /// Creates the set of the bytes of a text.
     init(_ text: Span<UInt8>) {
         for index in text.indices { self.insert(text[index]) }
     }
@@ -24,7 +24,7 @@ struct ByteSet: Sendable {
         }
     }
 
-    /// - Parameter byte: no capital of ASCII.
+    /// - Parameter byte: a byte other than an ASCII capital.
     func contains(_ byte: UInt8) -> Bool {
         let word =
             switch byte >> 6 {

@@ -1,17 +1,18 @@
-/// A secret that a rule has led to.
+/// A secret that a rule has found.
 struct FoundSecret {
-    /// Its bytes in the text; quotes are none of them. May be empty.
+    /// The range of the secret's bytes in the text, without quotes; may be empty.
     let secret: Range<Int>
-    /// Where the text goes on: behind the closing quote, if there is one.
+    /// The index at which the text continues: after the closing quote, if there is one.
     let end: Int
 
-    /// How deep a quoted string may be escaped within others: `\"` stands in one, `\\\"` in two.
+    /// The maximum number of backslashes before an opening quote. A string inside another escaped string has `\"`,
+    /// inside two of them `\\\"`.
     private static let mostBackslashes = 15
 
-    /// The quoted string that begins here, or else what stands here up to white space, a comma, a semicolon, a quote or
-    /// a bracket. A quoted string that is not closed is one up to the text's end.
+    /// Reads the quoted string that begins here, or else the text up to white space, a comma, a semicolon, a quote or a
+    /// bracket. A quoted string that is not closed extends to the text's end.
     ///
-    /// - Parameter isQuoted: whether only a quoted string will do.
+    /// - Parameter isQuoted: whether only a quoted string is accepted.
     /// - Returns: nil when there is neither.
     init?(in text: Span<UInt8>, at start: Int, isQuoted: Bool = false) {
         if let open = Self.opening(in: text, at: start) {
@@ -22,7 +23,7 @@ struct FoundSecret {
         let end = text.end(from: start) { !$0.endsSecret }
         guard end > start else { return nil }
         var secretEnd = end
-        // What escapes a quote belongs to the quote.
+        // The backslashes that escape a quote belong to the quote.
         if end < text.count, text[end].isQuote {
             while secretEnd > start, text[secretEnd - 1] == UInt8(ascii: "\\") { secretEnd -= 1 }
         }
@@ -34,7 +35,8 @@ struct FoundSecret {
         self.end = end
     }
 
-    /// The quote that opens a string here, behind a prefix such as Python's `b` and backslashes that escape it.
+    /// Returns the quote that opens a string here, after a prefix such as Python's `b` and the backslashes that escape
+    /// it.
     private static func opening(in text: Span<UInt8>, at start: Int) -> (quote: Int, backslashes: Int)? {
         var index = start
         let limit = min(text.count, start + 2)
@@ -56,8 +58,8 @@ struct FoundSecret {
             switch text[index] {
             case UInt8(ascii: "\\"): run += 1
             case quote:
-                // With as many backslashes as the opening quote has it closes, with more it is escaped once more. And
-                // SQL doubles a quote within a string.
+                // A quote with as many backslashes as the opening one closes the string; a quote with more is escaped
+                // one level deeper. In addition, SQL doubles a quote within a string.
                 let isDoubled = backslashes == 0 && index + 1 < text.count && text[index + 1] == quote
                 if run % (2 * (backslashes + 1)) == backslashes, !isDoubled {
                     self.init(secret: open + 1..<index - backslashes, end: index + 1)
@@ -74,23 +76,23 @@ struct FoundSecret {
 }
 
 extension UInt8 {
-    /// White space of ASCII.
+    /// Whether the byte is ASCII white space.
     var isSpace: Bool { self == 0x20 || (0x09...0x0D).contains(self) }
-    /// A quotation mark of ASCII.
+    /// Whether the byte is an ASCII quotation mark: `"`, `'` or a backtick.
     var isQuote: Bool { self == UInt8(ascii: "\"") || self == UInt8(ascii: "'") || self == UInt8(ascii: "`") }
-    /// A letter or digit of ASCII.
+    /// Whether the byte is an ASCII letter or digit.
     var isAlphanumeric: Bool {
         (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(self.lowered)
             || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(self)
     }
-    /// Where a secret that is not quoted ends.
+    /// Whether an unquoted secret ends before this byte.
     var endsSecret: Bool { self.isSpace || self.isQuote || ",;()[]{}<>".utf8.contains(self) }
-    /// The lower case of a capital of ASCII; else itself.
+    /// The lower case of an ASCII capital; any other byte is unchanged.
     var lowered: UInt8 { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(self) ? self | 0x20 : self }
 }
 
 extension Span<UInt8> {
-    /// Where the bytes that satisfy the condition end.
+    /// Returns the index after the bytes from `start` on that satisfy the condition.
     func end(from start: Int, to limit: Int? = nil, while condition: (UInt8) -> Bool) -> Int {
         let limit = limit ?? self.count
         var index = start
@@ -98,7 +100,7 @@ extension Span<UInt8> {
         return index
     }
 
-    /// Whether the bytes in the range are this text.
+    /// Returns whether the bytes in the range are this text.
     func holds(_ text: StaticString, at range: Range<Int>) -> Bool {
         let text = text.description.utf8
         return text.count == range.count && zip(text, range).allSatisfy { $0 == self[$1] }

@@ -1,13 +1,13 @@
-/// Private keys in PEM's form: what stands between `-----BEGIN … PRIVATE KEY-----` and `-----END`.
+/// A rule that finds private keys in PEM form: the text between `-----BEGIN … PRIVATE KEY-----` and `-----END`.
 enum PrivateKeys {
     private static let begin = Array("-----BEGIN ".utf8)
     private static let dashes = Array("-----".utf8)
     private static let kind = Array("PRIVATE KEY-----".utf8)
     private static let end = Array("-----END".utf8)
-    /// How far behind `BEGIN` the dashes are looked for, in bytes: `ENCRYPTED PRIVATE KEY` and the like stand between.
+    /// The maximum length of the label between `BEGIN` and the dashes, in bytes, such as `ENCRYPTED PRIVATE KEY`.
     private static let longestLabel = 64
 
-    /// Appends where they stand; one that is cut off goes up to the text's end.
+    /// Appends the ranges of the keys. A key whose end is cut off extends to the text's end.
     static func find(in text: Span<UInt8>, _ secrets: inout [Range<Int>]) {
         var index = 0
         while let label = self.end(of: self.begin, in: text, from: index, to: text.count) {
@@ -22,7 +22,7 @@ enum PrivateKeys {
         }
     }
 
-    /// Where the first of these words ends that stands between two places.
+    /// Returns the index after the first occurrence of the word between the two indices.
     private static func end(of word: [UInt8], in text: Span<UInt8>, from start: Int, to limit: Int) -> Int? {
         var index = start
         while index + word.count <= limit {

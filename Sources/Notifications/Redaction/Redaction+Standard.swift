@@ -1,13 +1,14 @@
 extension Redaction {
-    /// Names whose values are secrets. Names that end in one of them as a word of its own are meant too (`db_password`,
-    /// `X-Auth-Token`, `rootPassword`).
+    /// Names whose values are secrets. Longer names that end in one of them as a separate word match too
+    /// (`db_password`, `X-Auth-Token`, `rootPassword`).
     static let standardFields = [
         "password", "passwords", "passwd", "pwd", "passphrase", "secret", "secrets", "token", "api_key", "apikey",
         "access_key", "secret_key", "private_key", "privatekey", "hmac_key", "credential", "credentials",
         "authorization", "service_catalog", "admin_pass", "adminpass", "root_pass", "db_pass", "user_pass",
     ]
 
-    /// What names and a `=` or `:` do not find: SQL, a command's options, HTTP's two-word headers, and headers in pairs.
+    /// Patterns for secrets that do not follow a name and a `=` or `:`: in SQL, a command's options, HTTP headers with
+    /// two words, and headers as pairs.
     static let standardPatterns: [RedactionPattern] =
         [
             "IDENTIFIED BY *", "IDENTIFIED BY PASSWORD *", "PASSWORD '*'", "PASSWORD \"*\"", "PASSWORD(*",

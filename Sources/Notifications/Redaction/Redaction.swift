@@ -1,47 +1,51 @@
-/// Takes secrets out of what is published: fields by their names, and in text what stands where secrets stand.
+/// Rules that remove secrets from what is published: the values of fields by their names, and text in the places where
+/// secrets usually are.
 ///
-/// It knows the usual places, not the secrets: a password in the middle of a sentence stays. What it takes is lost, so
-/// it rather takes too much. On its way it takes out what other readers choke on: a NUL, which no text of PostgreSQL may have,
-/// becomes U+FFFD, and a number that no double holds null. Its time is linear in the text, for each rule: text from guests can stall nobody.
+/// The rules know the usual places, not the secrets: a password in the middle of a sentence stays. When in doubt they
+/// remove too much; removed text cannot be recovered. They also remove values that other readers cannot read: a NUL,
+/// which PostgreSQL does not allow in a text, becomes U+FFFD, and a number beyond the range of a double becomes null.
+/// Each rule takes time linear in the length of the text, so text from guests cannot stall the process.
 ///
 /// ```swift
 /// let redaction = try Redaction(fields: ["licence_key"], patterns: ["unlock with *"])
 /// ```
 public struct Redaction: Sendable {
-    /// What stands for a secret that was taken out of a text.
+    /// The text that replaces a secret.
     static let mark: StaticString = "***"
 
     private let fields: SecretNames
     private let patterns: [RedactionPattern]
     private let takesUsualPlaces: Bool
-    /// By each byte's number, whether it tells of a place where a secret may stand, or is a NUL: a text that has none of these is clean.
-    /// Most texts are ids and names, and this tells them from the others faster than any rule.
+    /// A table of all byte values: whether the byte hints at a place of a secret, or is a NUL. A text without any such
+    /// byte is clean. Most texts are ids and names, and the table recognizes them faster than any rule.
     private let telling: [Bool]
 
-    /// What is redacted unless somebody says otherwise.
+    /// The default redaction: the standard field names and patterns, URLs and private keys.
     public static let standard = Redaction(
         fields: SecretNames(Self.standardFields), patterns: Self.standardPatterns, takesUsualPlaces: true)
-    /// Takes out no secrets.
+    /// A redaction that removes no secrets. It still replaces NULs, and numbers beyond the range of a double.
     public static let none = Redaction(fields: SecretNames([]), patterns: [], takesUsualPlaces: false)
 
     private init(fields: SecretNames, patterns: [RedactionPattern], takesUsualPlaces: Bool) {
         self.fields = fields
         self.patterns = patterns
         self.takesUsualPlaces = takesUsualPlaces
-        // Names are followed by one of the first two, a URL's password by the third, and a key's label has spaces in it.
+        // One of the first two follows a name, the third follows a URL's password, and a key's label contains spaces.
         var telling = takesUsualPlaces ? ["=", ":", "@", " "].map { UInt8(ascii: $0) } : []
         telling += patterns.flatMap(\.telling) + [0]
         self.telling = (0...UInt8.max).map { telling.contains($0.lowered) }
     }
 
-    /// The standard redaction, and more.
+    /// Creates the standard redaction with additional field names and patterns.
     ///
     /// - Parameters:
-    ///   - fields: names of fields whose values become null, and that are secret in text that says `name=value`. A name
-    ///     also stands for names that end in it after a `_` or `-`; case does not count.
-    ///   - patterns: literal text with one `*` for the secret, such as `unlock with *`. Case does not count in ASCII, and
-    ///     a space stands for one or more white spaces of any kind. The `*` is a quoted string, else all up to a white
-    ///     space, comma, semicolon, quote or bracket; within quotes (`'*'`) it is a quoted string only.
+    ///   - fields: names of 1 to 256 bytes. The values of fields with these names become null, and text such as
+    ///     `name=value` is redacted. A name also matches longer names that end in it after a `_` or `-`, or as a word
+    ///     that begins with a capital. Otherwise case is ignored.
+    ///   - patterns: literal text with one `*` for the secret, such as `unlock with *`, of at most 256 bytes. ASCII
+    ///     case is ignored, and a space matches one or more white-space characters of any kind. The `*` matches a
+    ///     quoted string, or else the text up to white space, a comma, a semicolon, a quote or a bracket; within quotes
+    ///     (`'*'`) it matches a quoted string only.
     /// - Throws: ``RedactionError`` that names the field or pattern that cannot be used.
     public init(fields: [String], patterns: [String]) throws(RedactionError) {
         for field in fields where field.isEmpty || field.utf8.count > RedactionPattern.longest {
@@ -54,21 +58,22 @@ public struct Redaction: Sendable {
             takesUsualPlaces: true)
     }
 
-    /// The object without secrets: fields of secret names are null, at any depth, and all texts are redacted.
+    /// Returns the object without secrets: fields with secret names become null, at any depth, and all texts are
+    /// redacted.
     public func redact(_ object: JSONObject) -> JSONObject { self.change(of: object) ?? object }
 
-    /// The text with `***` in the place of secrets, and U+FFFD in that of NULs; quotes around secrets stay, and so does every
-    /// other byte.
+    /// Returns the text with `***` in place of secrets and U+FFFD in place of NULs. Quotes around secrets stay, and so
+    /// does every other byte.
     public func redact(_ text: String) -> String { self.change(of: text) ?? text }
 
-    /// The error with its text and trace redacted.
+    /// Returns the error with its type, text and trace redacted.
     public func redact(_ exception: ExceptionInfo) -> ExceptionInfo {
         ExceptionInfo(
             etype: self.redact(exception.etype), value: self.redact(exception.value),
             trace: exception.trace.map { self.redact($0) })
     }
 
-    /// The outcome with its fields, and the error's text and trace, redacted.
+    /// Returns the outcome with its fields redacted, and its error, if it has one.
     public func redact(_ outcome: OperationOutcome) -> OperationOutcome {
         switch outcome {
         case .end(let payload): .end(payload: self.redact(payload))
@@ -76,11 +81,11 @@ public struct Redaction: Sendable {
         }
     }
 
-    /// The notification with its payload and context redacted.
+    /// Returns the notification with its payload and context redacted, and without NULs in its publisher's id.
     public func redact(_ notification: NotificationMessage) -> NotificationMessage {
         let payload = self.change(of: notification.payload)
         let context = self.change(of: notification.context).map(Self.withIdentityOfParts)
-        // A name that an operator has chosen, and that may look like anything, but a NUL is none.
+        // An operator chose this name, and it may look like anything, so it is not redacted; but NULs are replaced.
         let publisherID = notification.publisherID.utf8.contains(0) ? Self.withoutNUL(notification.publisherID) : nil
         guard payload != nil || context != nil || publisherID != nil else { return notification }
         var redacted = NotificationMessage(
@@ -94,8 +99,9 @@ public struct Redaction: Sendable {
 }
 
 extension Redaction {
-    /// The context with `user_identity` made of its redacted parts. In the whole text a secret that seems to begin in one
-    /// part would end in another, and what a guest says of itself could take the tenant's place.
+    /// Returns the context with `user_identity` composed again from its redacted parts. In the composed text, an
+    /// apparent secret could begin in one part and end in another, so that a guest's own values could take the tenant's
+    /// place.
     private static func withIdentityOfParts(_ context: JSONObject) -> JSONObject {
         let name = "user_identity"
         return JSONObject(
@@ -106,7 +112,7 @@ extension Redaction {
     }
 }
 
-/// Each returns nil when there is nothing to redact, so that what is clean is neither copied nor built anew.
+/// Each method returns nil when there is nothing to redact, so that clean values are neither copied nor rebuilt.
 extension Redaction {
     private func change(of value: JSONValue) -> JSONValue? {
         switch value {
@@ -161,7 +167,7 @@ extension Redaction {
         for index in patterns.indices where patterns[index].needs.isSubset(of: present) {
             patterns[index].find(in: bytes, &secrets)
         }
-        // What was redacted before stays as it is: guest and conductor both do it.
+        // Text that was redacted before stays as it is: both the guest and the conductor redact.
         secrets.removeAll { bytes.holds(Self.mark, at: $0) }
         guard !secrets.isEmpty else { return nil }
         secrets.sort { $0.lowerBound < $1.lowerBound }
@@ -178,7 +184,7 @@ extension Redaction {
             copied = max(copied, secret.upperBound)
         }
         for index in copied..<bytes.count { redacted.append(bytes[index]) }
-        // Secrets begin and end beside ASCII or a whole match, so no character was cut.
+        // Secrets begin and end next to ASCII or are whole matches, so no character was cut.
         return String(decoding: redacted, as: UTF8.self)
     }
 

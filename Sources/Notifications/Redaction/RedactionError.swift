@@ -1,6 +1,6 @@
 /// A field name or a pattern that a ``Redaction`` cannot use.
 public struct RedactionError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What cannot be used.
+    /// A part of a redaction.
     public enum Part: String, Sendable, Hashable {
         /// The name of a field.
         case field
@@ -8,11 +8,11 @@ public struct RedactionError: Error, Sendable, Hashable, CustomStringConvertible
         case pattern
     }
 
-    /// What cannot be used.
+    /// The part that cannot be used.
     public let part: Part
     /// The field's name or the pattern, as it was given.
     public let text: String
-    /// What is wrong with it, as the rest of a sentence.
+    /// The problem, as the rest of a sentence.
     public let problem: String
 
     init(_ part: Part, _ text: String, _ problem: String) {
@@ -21,7 +21,7 @@ public struct RedactionError: Error, Sendable, Hashable, CustomStringConvertible
         self.problem = problem
     }
 
-    /// One sentence that names the field or pattern; a long one is cut.
+    /// One sentence that names the field or pattern, of which it shows at most 64 characters.
     public var description: String {
         "the \(self.part.rawValue) \(self.text.prefix(64).debugDescription) \(self.problem)"
     }

@@ -1,36 +1,38 @@
-/// Literal text with one `*` for a secret: ``Redaction/init(fields:patterns:)`` says what it matches.
+/// A literal text with one `*` for a secret; ``Redaction/init(fields:patterns:)`` describes what it matches.
 ///
-/// Not a regular expression, whose time an operator could not foresee. Here a byte of text is looked at as often as the
-/// pattern is long, at most: a run of white space belongs to one beginning of a match, and the search goes on behind a
-/// secret, whether or not the text after the `*` was found there.
+/// It is not a regular expression, since an operator could not predict the time that one takes. A pattern reads each
+/// byte of a text at most as many times as the pattern has bytes: a run of white space belongs to one candidate only,
+/// and the search continues after a secret, whether or not the text after the `*` was found there.
 struct RedactionPattern: Sendable {
     private enum Step: Sendable {
-        /// This byte; a letter of ASCII in either case.
+        /// This byte; ASCII letters match in either case.
         case byte(UInt8)
-        /// One white space.
+        /// One white-space character.
         case space
-        /// One or more white spaces.
+        /// One or more white-space characters.
         case spaces
-        /// A word or quoted string of 128 bytes at most.
+        /// A word or a quoted string of at most 128 bytes.
         case word
     }
 
-    /// The longest pattern, in bytes.
+    /// The maximum length of a pattern, in bytes.
     static let longest = 256
     private static let longestWord = 128
 
-    /// Bytes that every text with a match has.
+    /// The bytes that occur in every text with a match.
     let needs: ByteSet
-    /// Bytes of which every text with a match has one, and few others do: no letters, digits or hyphens where it can be helped.
+    /// Bytes of which every text with a match has at least one, and few other texts do: no letters, digits, hyphens or
+    /// underscores if possible.
     let telling: [UInt8]
-    /// The first byte of a match; nil when that is white space.
+    /// The first byte of a match; nil when it is white space.
     private let first: UInt8?
     private let before: [Step]
     private let after: [Step]
     private let isQuoted: Bool
 
-    /// - Throws: ``RedactionError`` when there is not exactly one `*`, nothing stands before it, or the pattern is
-    ///   too long.
+    /// Parses a pattern.
+    ///
+    /// - Throws: ``RedactionError`` when there is not exactly one `*`, no text before it, or the pattern is too long.
     init(_ pattern: String) throws(RedactionError) {
         guard pattern.utf8.count <= Self.longest else {
             throw RedactionError(.pattern, pattern, "is longer than \(Self.longest) bytes")
@@ -52,7 +54,8 @@ struct RedactionPattern: Sendable {
         self.init(before: Self.steps(before), after: Self.steps(after), isQuoted: isQuoted)
     }
 
-    /// Matches the literal, any word, the second literal and the secret, with white space in between.
+    /// Creates a pattern that matches the literal, any word, the second literal and the secret, separated by white
+    /// space.
     init(literal: String, thenWord literal2: String) {
         let before = Self.steps(Array(literal.utf8)[...]) + [.spaces, .word, .spaces]
         self.init(before: before + Self.steps(Array(literal2.utf8)[...]) + [.spaces], after: [], isQuoted: false)
@@ -60,7 +63,8 @@ struct RedactionPattern: Sendable {
 
     private init(before: [Step], after: [Step], isQuoted: Bool) {
         var before = before
-        // All white space before the match is none of it: else each of its bytes would begin one that reads all the rest.
+        // Only the last white-space byte of a run can begin a match: otherwise each byte would begin a candidate that
+        // reads all the rest of the run.
         if case .spaces? = before.first { before[0] = .space }
         if case .byte(let first)? = before.first { self.first = first } else { self.first = nil }
         self.before = before
@@ -74,7 +78,7 @@ struct RedactionPattern: Sendable {
         if let mark = bytes.first(where: { !$0.isNameByte }) {
             self.telling = [mark]
         } else if bytes.count < before.count + after.count {
-            // White space, or what it ends.
+            // White space, or a word, which white space ends.
             self.telling = (0...UInt8.max).filter(\.isSpace)
         } else {
             self.telling = [bytes[0]]
@@ -95,7 +99,7 @@ struct RedactionPattern: Sendable {
         return steps
     }
 
-    /// Appends where in the text the secrets stand.
+    /// Appends the ranges of the secrets in the text.
     func find(in text: Span<UInt8>, _ secrets: inout [Range<Int>]) {
         var index = 0
         while index < text.count {
@@ -116,7 +120,7 @@ struct RedactionPattern: Sendable {
         }
     }
 
-    /// Where the match of the steps ends that begins here.
+    /// Returns the end of the match of the steps that begins here, or nil if they do not match.
     private static func match(_ steps: [Step], in text: Span<UInt8>, at start: Int) -> Int? {
         var index = start
         for step in steps {

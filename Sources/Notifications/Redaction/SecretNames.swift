@@ -1,6 +1,6 @@
-/// Names whose values are secrets, in objects and in text that gives values names.
+/// A set of names whose values are secrets, in objects and in text with named values.
 struct SecretNames: Sendable {
-    /// In lower case, `_` for `-`; by their last byte, by which most names can be told from them.
+    /// The names in lower case and with `_` for `-`, grouped by their last byte, which rules out most other names.
     private let names: [[[UInt8]]]
 
     init(_ names: [String]) {
@@ -15,8 +15,8 @@ struct SecretNames: Sendable {
         byte == UInt8(ascii: "-") ? UInt8(ascii: "_") : byte.lowered
     }
 
-    /// Whether a field of this name holds a secret: it is one of the names, or ends in one after a `_` or `-`, or where
-    /// a capital begins a word.
+    /// Returns whether a field of this name holds a secret: its name is one of the names, or ends in one. The ending must
+    /// follow a `_` or `-`, or begin with a capital that begins a word.
     func isSecret(field: String) -> Bool {
         let bytes = field.utf8.span
         return self.endsInName(bytes, before: bytes.count) { start in
@@ -25,7 +25,7 @@ struct SecretNames: Sendable {
         }
     }
 
-    /// Whether one of the names stands before the index, and its beginning satisfies the condition.
+    /// Returns whether one of the names ends at the index and its beginning satisfies the condition.
     private func endsInName(_ text: Span<UInt8>, before end: Int, where isStart: (Int) -> Bool) -> Bool {
         guard end > 0 else { return false }
         for name in self.names[Int(Self.normalized(text[end - 1]))] where name.count <= end {
@@ -40,8 +40,8 @@ struct SecretNames: Sendable {
         return false
     }
 
-    /// Appends where values of these names stand: `name=value`, `name: value`, `"name": "value"`, also within strings
-    /// that are escaped themselves.
+    /// Appends the ranges of the values of these names: `name=value`, `name: value`, `"name": "value"`, also within
+    /// strings that are themselves escaped.
     func findAssignments(in text: Span<UInt8>, _ secrets: inout [Range<Int>]) {
         var index = 0
         while index < text.count {
@@ -74,8 +74,8 @@ struct SecretNames: Sendable {
         }
     }
 
-    /// Whether the name is the end of a variable's, such as `rootPassword`. `InvalidToken: no such user` names an error,
-    /// and its text is not the token.
+    /// Returns whether the name is the end of a variable's name, such as `rootPassword`. In
+    /// `InvalidToken: no such user` it is the end of an error's name, and the text after it is not the token.
     private static func isVariable(_ text: Span<UInt8>, _ start: Int) -> Bool {
         guard text[start].isCapital else { return false }
         var first = start
@@ -85,7 +85,7 @@ struct SecretNames: Sendable {
     }
 
     private static let longestVariable = 64
-    /// What stands for a value that is not there, or says whether there is one: `(using password: YES)`.
+    /// Words that mean a missing value, or only whether there is a value: `(using password: YES)`.
     private static let noValues: [StaticString] = [
         "YES", "NO", "yes", "no", "None", "null", "NULL", "nil", "true", "false", "True", "False",
     ]
@@ -94,7 +94,7 @@ struct SecretNames: Sendable {
         !text[secret.lowerBound - 1].isQuote && self.noValues.contains { text.holds($0, at: secret) }
     }
 
-    /// What stands behind `=`, `:`, `==`, `:=` or `=>`; nothing behind the `::` and `://` of other languages.
+    /// Returns the value after `=`, `:`, `==`, `:=` or `=>`; nil after the `::` and `://` of other languages.
     private static func value(in text: Span<UInt8>, behind separator: Int) -> FoundSecret? {
         var start = separator + 1
         if start < text.count {
@@ -109,8 +109,8 @@ struct SecretNames: Sendable {
 }
 
 extension UInt8 {
-    /// A capital of ASCII.
+    /// Whether the byte is an ASCII capital.
     fileprivate var isCapital: Bool { self.lowered != self }
-    /// White space within a line.
+    /// Whether the byte is white space within a line: a space or a tab.
     fileprivate var isBlank: Bool { self == 0x20 || self == 0x09 }
 }

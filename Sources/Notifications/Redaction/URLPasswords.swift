@@ -1,7 +1,8 @@
-/// Passwords in URLs: `rabbit://user:password@host`.
+/// A rule that finds passwords in URLs: `rabbit://user:password@host`.
 enum URLPasswords {
-    /// Appends where they stand: from the first colon to the last `@` of what follows a `://` without white space or
-    /// quotes. A URL of several hosts, and a password with a slash in it, so lose more than they must.
+    /// Appends the ranges of the passwords: after a `://`, from the first colon to the last `@` before white space or a
+    /// quote. A password may therefore contain a slash. A URL of several hosts, or with an `@` in its path, loses more
+    /// than necessary.
     static func find(in text: Span<UInt8>, _ secrets: inout [Range<Int>]) {
         var index = 0
         while index + 2 < text.count {
