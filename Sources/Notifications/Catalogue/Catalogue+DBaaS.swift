@@ -2,9 +2,9 @@ extension Catalogue {
     /// Trove's API events: the 29 operations of its ceilometer-integration specification (appendix 1.10), then the 9
     /// that only real Trove has.
     ///
-    /// Fields, and whether they must be there, are the specification's, with what real Trove adds as optional ones.
-    /// One is laxer: `instance_id` is optional in `instance_create.error`, as in real Trove, since a create that fails
-    /// before there is an instance must be told of too.
+    /// Fields, and whether they are required, are those of the specification; the fields that real Trove adds are
+    /// optional. One rule is less strict: `instance_id` is optional in `instance_create.error`, as in real Trove, since
+    /// a creation that fails before there is an instance must be reported too.
     public static let dbaas = Catalogue(
         service: "dbaas",
         description: "Trove's API operations (ceilometer-integration specification, appendix 1.10).",
@@ -230,7 +230,7 @@ extension Catalogue {
             start: [.required("configuration_id", "Configuration to edit")]),
     ]
 
-    /// What real Trove has and the specification has not (Trove 26, `trove.common.notification`).
+    /// The operations of real Trove that the specification does not have (Trove 26, `trove.common.notification`).
     private static let troveOperations: [OperationDefinition] = [
         .dbaas(
             "instance_reboot", trove: "DBaaSInstanceReboot", python: "management.reboot(instance_id)",
@@ -285,16 +285,17 @@ extension Catalogue {
 }
 
 extension FieldDefinition {
-    /// The instance that an operation is about: in what a guest reports, its own. What names another instance has
-    /// another name (`replica_of`), and stands in no event that a guest can bring about.
+    /// Returns the field for the instance that an operation is about; in a guest's report it is the guest's own
+    /// instance. A field for another instance has another name (`replica_of`), and is in no event that a guest can
+    /// cause.
     fileprivate static func instanceID(_ description: String, nullable isNullable: Bool = false) -> FieldDefinition {
         .required("instance_id", description, nullable: isNullable, role: .instance)
     }
 }
 
 extension OperationDefinition {
-    /// An operation of Trove's with its three events. Every error event has `message`, `exception` and, when it is
-    /// known, `instance_id`.
+    /// Returns an operation of Trove with its three events. Every error event has `message`, `exception` and, when it
+    /// is known, `instance_id`.
     fileprivate static func dbaas(
         _ key: String, trove troveClass: String, python pythonAPI: String = "", rest restAPI: String,
         note: String = "", start: [FieldDefinition], end: [FieldDefinition] = [], oneForEach: String? = nil

@@ -1,6 +1,6 @@
 extension Catalogue {
-    /// Trove's status notifications (ceilometer-integration specification, 1.2.1): what a control plane says of its
-    /// instances and quotas. No guest can report them.
+    /// Trove's status notifications (ceilometer-integration specification, 1.2.1), which a control plane publishes
+    /// about its instances and quotas. A guest cannot report them.
     public static let trove = Catalogue(
         service: "trove",
         description: "Trove's status notifications (ceilometer-integration specification, 1.2.1).",
@@ -35,7 +35,7 @@ extension Catalogue {
                     .required("audit_period_beginning", "Beginning of the period reported on", .timestamp),
                     .required("audit_period_ending", "End of the period reported on", .timestamp),
                     .optional("cluster_id", "Cluster that the instance belongs to"),
-                    // Not the specification's: meters of size need them in the periodic event.
+                    // Not in the specification: meters of size need them in the periodic event.
                     .optional("instance_size", "Memory of the instance, in MB", .integer),
                     .optional("volume_size", "Size of the volume, in GB", .integer),
                 ],
@@ -48,7 +48,7 @@ extension Catalogue {
                     .required("reserved", "How many are reserved", .integer),
                     .required("limit", "How many are allowed", .integer),
                     .required("updated", "When the resource was last allocated", .timestamp, nullable: true),
-                    // Not the specification's: without it nobody could tell whose quota it is.
+                    // Not in the specification: without it, a consumer could not know whose quota it is.
                     .optional("tenant_id", "Tenant (project) that the quota is for"),
                 ],
                 description: "A tenant's quota of a resource, and what is used of it; told periodically."),
@@ -71,7 +71,8 @@ extension Catalogue {
         .optional("resource_id", "The instance's id once more; Ceilometer takes it from instance_id"),
     ]
 
-    /// Nobody invokes the periodic event, and Trove's own database does not know an instance's user: null says so.
+    /// The status fields of the periodic event. No user invokes it, and Trove's own database does not know an
+    /// instance's user, so `user_id` may be null.
     private static let existsStatusFields: [FieldDefinition] = Self.statusFields.map { field in
         guard field.name == "user_id" else { return field }
         return .required("user_id", "User of the instance, where the control plane knows it", nullable: true)

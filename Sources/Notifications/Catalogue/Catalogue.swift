@@ -1,23 +1,24 @@
-/// The events of one service: operations, each with a start, an end and an error event, and events of their own.
+/// The events of one service: operations, each with a start, an end and an error event, and events without an
+/// operation.
 ///
-/// Closed on purpose: a guest names an operation, and what is not in a catalogue is refused, where real Trove imports
-/// whatever class the guest names.
+/// A catalogue is closed on purpose: a guest names an operation, and an operation that is in no catalogue is rejected.
+/// Real Trove, in contrast, imports any class that the guest names.
 public struct Catalogue: Sendable, Hashable {
     /// The service: the first part of its operations' event types, such as `dbaas`.
     public let service: String
-    /// What the service is and which document says so; one sentence.
+    /// One sentence about the service and the document that describes it.
     public let description: String
     /// The fields that every event of an operation has.
     public let baseFields: [FieldDefinition]
-    /// The start fields that say what an operation was about. They ride along in its end and error events, so that each
-    /// can be understood alone.
+    /// The names of the start fields that identify the subject of an operation. The end and error events contain them
+    /// too, so that each event can be understood alone.
     public let identifiers: [String]
-    /// The operations, in the documents' order. Only these can be reported by a guest.
+    /// The operations, in the documents' order. A guest can report only these.
     public let operations: [OperationDefinition]
-    /// Events that stand alone, in the documents' order. A control plane publishes them, a guest cannot.
+    /// The events without an operation, in the documents' order. A control plane publishes them; a guest cannot.
     public let events: [EventDefinition]
 
-    /// A catalogue of these operations and events.
+    /// Creates a catalogue of these operations and events.
     public init(
         service: String, description: String, baseFields: [FieldDefinition] = Catalogue.defaultBaseFields,
         identifiers: [String] = [], operations: [OperationDefinition] = [], events: [EventDefinition] = []
@@ -30,21 +31,22 @@ public struct Catalogue: Sendable, Hashable {
         self.events = events
     }
 
-    /// Every event: the operations' in their order, then those that stand alone.
+    /// All events: those of the operations in their order, then those without an operation.
     public var allEvents: [EventDefinition] { self.operations.flatMap(\.events) + self.events }
 
-    /// What a context may call one of its operations: the key with the service in front, and of Trove's the key alone.
+    /// Returns the names by which a context may refer to an operation: the key with the service in front, and for
+    /// Trove's operations also the key alone.
     package func names(of operation: OperationDefinition) -> [String] {
         let name = "\(self.service).\(operation.key)"
         return self.service == Catalogue.dbaas.service ? [name, operation.key] : [name]
     }
 
-    /// Those of an operation's start fields that ride along in its outcomes.
+    /// Returns an operation's start fields that its end and error events contain too.
     func identifiers(of operation: OperationDefinition) -> [FieldDefinition] {
         operation.start?.fields.filter { self.identifiers.contains($0.name) } ?? []
     }
 
-    /// What is known of every request, and so told in every event of an operation.
+    /// The fields that are known for every request, and so are in every event of an operation.
     public static let defaultBaseFields: [FieldDefinition] = [
         .required("tenant_id", "Tenant (project) on whose behalf the operation runs", role: .tenant),
         .optional("user_id", "User who asked for it"),

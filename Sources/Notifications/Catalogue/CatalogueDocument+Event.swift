@@ -1,5 +1,5 @@
 extension CatalogueDocument {
-    /// One event, or each event of an operation, with all its fields as a table for people.
+    /// Returns one event, or each event of an operation, with a table of all its fields, for people.
     ///
     /// - Parameter name: an event type, or an operation's name.
     /// - Returns: nil when no catalogue has it.
@@ -8,8 +8,8 @@ extension CatalogueDocument {
         return events.isEmpty ? nil : events.map(self.text).joined(separator: "\n")
     }
 
-    /// The same as a JSON object in ASCII: an event has the members that it has among all events, and the base fields of its
-    /// catalogue among its fields.
+    /// Returns the same as a JSON object in ASCII. An event has the members that it has in ``json()`` and its
+    /// operation, and the base fields of its catalogue are among its fields.
     package func json(of name: String) -> String? {
         let events = self.events(named: name)
         guard !events.isEmpty else { return nil }
@@ -23,20 +23,20 @@ extension CatalogueDocument {
         return String(decoding: JSONWriter.encode(["events": .array(objects)]), as: UTF8.self)
     }
 
-    /// The event of this type, or the events of the operation of this name.
+    /// Returns the event of this type, or the events of the operation of this name.
     private func events(named name: String) -> [Catalogues.Event] {
         if let event = self.catalogues.event(name) { return [event] }
         guard let operation = self.catalogues.operation(name) else { return [] }
         return operation.definition.events.compactMap { self.catalogues.event($0.eventType) }
     }
 
-    /// A field of an event, and how it comes to be there.
+    /// A field of an event, and whether it is required, optional or present if known.
     private struct Field {
         var definition: FieldDefinition
         var presence: String
     }
 
-    /// The base fields, the event's own, and the identifiers of its operation that ride along.
+    /// Returns the base fields, the event's own fields, and the identifiers of its operation.
     private func fields(of event: Catalogues.Event) -> [Field] {
         func field(_ definition: FieldDefinition) -> Field {
             Field(definition: definition, presence: definition.isRequired ? "required" : "optional")

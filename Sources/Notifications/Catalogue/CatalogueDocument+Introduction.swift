@@ -1,5 +1,5 @@
 extension CatalogueDocument {
-    /// What holds for every event. It is written here and read in Docs/events.md.
+    /// The part of the manual that applies to every event. It is written here; Docs/events.md shows it.
     static let introduction = """
         <!-- Written by `conductor events --markdown`: change CatalogueDocument+Introduction.swift or a catalogue. -->
 

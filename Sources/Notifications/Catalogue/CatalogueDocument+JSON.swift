@@ -1,5 +1,5 @@
 extension CatalogueDocument {
-    /// Everything about every event, as one JSON object in ASCII. Docs/operations.md describes its members.
+    /// Returns everything about every event, as one JSON object in ASCII. Docs/operations.md describes its members.
     package func json() -> String {
         let catalogues = self.catalogues.catalogues.map { catalogue -> JSONValue in
             [
@@ -48,6 +48,7 @@ extension CatalogueDocument {
 }
 
 extension Catalogue {
-    /// The name that a context gives the operation: its key, with the service in front unless it is Trove's.
+    /// Returns the name by which a context refers to the operation: its key, with the service in front unless it is
+    /// Trove's.
     func reportedName(of operation: OperationDefinition) -> String { self.names(of: operation).last ?? operation.key }
 }

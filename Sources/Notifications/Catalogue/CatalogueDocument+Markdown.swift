@@ -1,5 +1,6 @@
 extension CatalogueDocument {
-    /// The manual of the events: what holds for all, then each catalogue. Docs/events.md is this, for the built-in ones.
+    /// Returns the manual of the events: the part that applies to all, then each catalogue. Docs/events.md is the
+    /// manual of the built-in catalogues.
     package func markdown() -> String {
         ([Self.introduction] + self.catalogues.catalogues.map(self.section)).joined(separator: "\n")
     }
@@ -32,7 +33,8 @@ extension CatalogueDocument {
         var rows = Rows()
         for phase in OperationPhase.allCases {
             for field in operation.event(phase)?.fields ?? [] {
-                // What every error has is said once, unless the field is one of the operation's in any case.
+                // The table of common fields lists the fields of every error once. A field that the operation has in
+                // any case is listed here too.
                 let isOwn = rows.has(field) || phase != .error || !common.contains(field)
                 if isOwn { rows.mark(field, phase, field.isRequired ? "required" : "optional") }
             }
@@ -56,7 +58,7 @@ extension CatalogueDocument {
         }.joined(separator: ", ")
     }
 
-    /// The base fields, and what the error events of all operations have in common.
+    /// Returns the table of the base fields, and of the fields that the error events of all operations have in common.
     private func commonTable(_ catalogue: Catalogue) -> String {
         var rows = Rows()
         for field in catalogue.baseFields {
@@ -93,7 +95,8 @@ extension CatalogueDocument {
 
     // MARK: - Fields
 
-    /// The fields of an operation's events, a row each: where the field stands, and how surely.
+    /// The fields of an operation's events, one row each: the events that contain the field, and whether it is
+    /// required.
     private struct Rows {
         private var rows: [(field: FieldDefinition, marks: [OperationPhase: String])] = []
 
@@ -131,7 +134,7 @@ extension CatalogueDocument {
             + (field.role.map { ", own \($0.rawValue)" } ?? "") + (field.changes ? ", changes" : "")
     }
 
-    /// Text that is nothing but text in Markdown, inside a table as well.
+    /// Returns the text escaped so that Markdown shows it literally, inside a table as well.
     private static func escaped(_ text: String) -> String {
         String(text.flatMap { "|<*`\\".contains($0) ? ["\\", $0] : $0.isNewline ? [" "] : [$0] })
     }

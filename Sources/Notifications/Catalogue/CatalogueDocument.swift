@@ -3,15 +3,17 @@ package struct CatalogueDocument: Sendable {
     let catalogues: Catalogues
     private let topic: String
 
+    /// Creates a document.
+    ///
     /// - Parameters:
-    ///   - catalogues: what is written about.
-    ///   - topic: what the queues' names begin with.
+    ///   - catalogues: the catalogues to describe.
+    ///   - topic: the beginning of the queues' names.
     package init(_ catalogues: Catalogues, topic: String) {
         self.catalogues = catalogues
         self.topic = topic
     }
 
-    /// Every event on a line of its own: event type, queue, and `on` or `off`.
+    /// Returns every event on a line of its own: event type, queue, and `on` or `off`.
     package func list() -> String {
         let events = self.catalogues.catalogues.flatMap(\.allEvents)
         let rows = events.map { ($0.eventType, self.queue(of: $0), self.isPublished($0) ? "on" : "off") }
@@ -21,10 +23,10 @@ package struct CatalogueDocument: Sendable {
         }.joined()
     }
 
-    /// The queue that an event goes to.
+    /// Returns the queue that an event goes to.
     func queue(of event: EventDefinition) -> String { "\(self.topic).\(event.priority.rawValue)" }
 
-    /// Whether an event is published, or switched off.
+    /// Returns whether an event is published, and not switched off.
     func isPublished(_ event: EventDefinition) -> Bool {
         self.catalogues.event(event.eventType)?.isPublished ?? event.isOnByDefault
     }

@@ -1,35 +1,37 @@
-/// The catalogues that a conductor or a notifier works with: where operations and events are looked up by name.
+/// The catalogues in which a conductor or a notifier looks up operations and events by name.
 public struct Catalogues: Sendable {
-    /// One operation, and the catalogue it is from.
+    /// An operation and its catalogue.
     public struct Operation: Sendable {
         /// The catalogue.
         public let catalogue: Catalogue
         /// The operation.
         public let definition: OperationDefinition
-        /// Which of its events are published; the others an operator has switched off.
+        /// The phases whose events are published; the others have no event, or it is switched off.
         let published: Set<OperationPhase>
-        /// What a context may call it: with its service in front; and by its key alone, if it is Trove's.
+        /// The names by which a context may refer to the operation: with its service in front, and for Trove's also the
+        /// key alone.
         package let names: [String]
-        /// The fields that hold a name of the guest that reports the operation.
+        /// The fields that hold a name of the reporting guest.
         package let ownFields: [OwnField]
-        /// The fields of its start that say what it is about: its outcome may tell them too.
+        /// The start fields that identify the operation's subject; its end and error events may contain them too.
         let identifiers: [FieldDefinition]
 
-        /// Whether the event of this phase is published: the operation has it, and no operator switched it off.
+        /// Returns whether the event of this phase is published: it exists and is not switched off.
         public func isPublished(_ phase: OperationPhase) -> Bool { self.published.contains(phase) }
     }
 
-    /// One event, and where it is from.
+    /// An event, its catalogue and its operation.
     public struct Event: Sendable {
         /// The catalogue.
         public let catalogue: Catalogue
         /// The event.
         public let definition: EventDefinition
-        /// The operation and phase, unless the event stands alone.
+        /// The operation and phase; nil for an event without an operation.
         public let operation: (definition: OperationDefinition, phase: OperationPhase)?
-        /// The event type it was asked for by: the documents' or the alternate one. It is published under this.
+        /// The event type by which the event was looked up: the documents' or the alternate one. The event is published
+        /// under this type.
         public let eventType: String
-        /// Whether it is published; an operator can switch events on and off.
+        /// Whether the event is published; an operator can switch events on and off.
         public let isPublished: Bool
     }
 
@@ -39,20 +41,22 @@ public struct Catalogues: Sendable {
     private let events: [ByteString: Event]
     private let longestName: Int
 
-    /// Trove's events: what this product is made for.
+    /// Trove's events, for which this product is made.
     public static let builtIn: Catalogues = {
-        // Fails only if the tables of this package contradict one another, which a test would show.
+        // Fails only if the tables of this package contradict each other, which a test would show.
         // swift-format-ignore: NeverUseForceTry
         try! Catalogues([.dbaas, .trove])
     }()
 
+    /// Creates the catalogues of a conductor or a notifier.
+    ///
     /// - Parameters:
     ///   - catalogues: the catalogues; no event type may be in two of them.
     ///   - switchedOn: event types, or their beginnings with a `*` at the end, to publish although they are off by
     ///     default.
-    ///   - switchedOff: the same, not to publish; of an event in both lists nothing is published.
-    /// - Throws: ``CatalogueError`` when two catalogues have one service, operation or event in common, or a pattern
-    ///   fits no event; or when an operation's event has a base field for its own.
+    ///   - switchedOff: the same, not to publish; an event in both lists is not published.
+    /// - Throws: ``CatalogueError`` when two catalogues have a service, an operation or an event in common, when a
+    ///   pattern matches no event, or when an event of an operation declares a base field as its own.
     public init(
         _ catalogues: [Catalogue], switchedOn: [String] = [], switchedOff: [String] = []
     ) throws(CatalogueError) {
@@ -113,8 +117,8 @@ public struct Catalogues: Sendable {
         self.longestName = (Array(operations.keys) + Array(events.keys)).map(\.byteCount).max() ?? 0
     }
 
-    /// The base fields are the context's and the publisher's: an event that had one of them for its own would let a guest say
-    /// it.
+    /// Checks that no event of an operation declares a base field. Base fields come from the context and the publisher;
+    /// through an own field of that name, a guest could set the value.
     private static func checkFields(
         of operation: OperationDefinition, in catalogue: Catalogue
     ) throws(CatalogueError) {
@@ -126,14 +130,14 @@ public struct Catalogues: Sendable {
         }
     }
 
-    /// The operation of this name: `database_create` or `dbaas.database_create`, another service's with its service in
-    /// front.
+    /// Returns the operation with this name: `database_create` or `dbaas.database_create`; the name of another
+    /// service's operation has the service in front.
     public func operation(_ name: String) -> Operation? {
         guard name.utf8.count <= self.longestName else { return nil }
         return self.operations[ByteString(name)]
     }
 
-    /// The event of this type.
+    /// Returns the event of this type.
     public func event(_ eventType: String) -> Event? {
         guard eventType.utf8.count <= self.longestName else { return nil }
         return self.events[ByteString(eventType)]
@@ -145,11 +149,13 @@ public struct Catalogues: Sendable {
     }
 }
 
-/// Catalogues that contradict one another, or a pattern that fits no event.
+/// An error for catalogues that contradict each other, or for a pattern that matches no event.
 public struct CatalogueError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What is wrong, as a clause.
+    /// The problem, as a clause.
     public let description: String
 
-    /// - Parameter description: what is wrong, as a clause.
+    /// Creates an error.
+    ///
+    /// - Parameter description: the problem, as a clause.
     public init(_ description: String) { self.description = description }
 }

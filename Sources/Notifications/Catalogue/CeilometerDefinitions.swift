@@ -1,13 +1,13 @@
 extension Catalogues {
-    /// Event definitions for Ceilometer, as YAML: which traits it makes of each event's fields.
+    /// Event definitions for Ceilometer, as YAML: the traits that it makes from each event's fields.
     ///
-    /// A list to append to the one that comes with Ceilometer, which takes a single file: of several definitions that
-    /// match an event the last one counts. Nothing in it refers to anything else, and there are no anchors, of which YAML
-    /// allows each but once: a newer list can be appended to an older one.
+    /// The list must be appended to the one that comes with Ceilometer, which reads a single file. When several
+    /// definitions match an event, the last one is used. The list refers to nothing outside itself and has no anchors,
+    /// which YAML allows only once each, so a newer list can be appended to an older one.
     ///
-    /// A trait has the type of its field, yet never one that could lose an event which the catalogue lets pass: an `int`
-    /// that is no number, or a `datetime` that does not parse, makes Ceilometer drop the whole event. Whatever else a
-    /// field holds becomes text, lists and objects as Python prints them, cut at 255 characters.
+    /// A trait has the type of its field, except where that type could lose an event which the catalogue accepts: with
+    /// an `int` that is not a number, or a `datetime` that does not parse, Ceilometer drops the whole event. All other
+    /// values become text: lists and objects as Python prints them, cut at 255 characters.
     public var ceilometerEventDefinitions: String {
         var text = """
 
@@ -15,7 +15,7 @@ extension Catalogues {
             # Written from the relay's catalogue, and a test sees to it that they are the same: change that instead.
 
             """
-        // What fits all events of a service comes first, since the last match counts.
+        // Definitions that match all events of a service come first, since the last match is used.
         for catalogue in self.catalogues where !catalogue.operations.isEmpty {
             let traits = CeilometerTrait.traits(of: catalogue.baseFields, ofOperation: true)
             text += CeilometerTraitSet(eventTypes: ["\(catalogue.service).*"], traits: traits).yaml
@@ -37,23 +37,24 @@ extension Catalogues {
     }
 }
 
-/// One trait of an event: a field as Ceilometer keeps it.
+/// One trait of an event: a field as Ceilometer stores it.
 private struct CeilometerTrait: Equatable {
-    /// Its name, which is the field's.
+    /// The trait's name, which is the field's.
     let name: String
     /// `int`, `float` or `datetime`; nil for text.
     let type: String?
-    /// Where its value stands in what Ceilometer hands its converter; the first that is there and not null counts.
+    /// The paths of the value in the data that Ceilometer gives its converter; the first one with a value other than
+    /// null is used.
     let paths: [String]
 
-    /// Where a consumer finds a value in the request's context when the payload has none. Ceilometer's own fall-back for
-    /// the user never matches: it looks for `user_id`, where OpenStack's contexts say `user`.
+    /// The paths in the request's context of values that the payload may lack. Ceilometer's own fallback for the user
+    /// never matches: it looks for `user_id`, but OpenStack's contexts have `user`.
     private static let fallBacks = [
         "tenant_id": "ctxt.project_id", "user_id": "ctxt.user", "request_id": "ctxt.request_id",
     ]
 
-    /// The traits of these fields. What has an `instance_id` gets a `resource_id` from it, as Trove's events have in
-    /// Ceilometer's own definitions; so does every operation, as it may be about an instance.
+    /// Returns the traits of these fields. Events with an `instance_id` get a `resource_id` from it, as Trove's events
+    /// do in Ceilometer's own definitions. So does every operation, since it may be about an instance.
     static func traits(of fields: [FieldDefinition], ofOperation isOperation: Bool) -> [CeilometerTrait] {
         var traits: [CeilometerTrait] = []
         for field in fields where field.name != "resource_id" && !traits.contains(where: { $0.name == field.name }) {
@@ -88,8 +89,8 @@ private struct CeilometerTrait: Equatable {
             paths: names.map(Self.path) + [Self.fallBacks[field.name]].compactMap(\.self))
     }
 
-    /// The path of a field of the payload. What Ceilometer's reader of paths could take for something else (a keyword,
-    /// a word that begins with `true`) is quoted.
+    /// Returns the path of a field of the payload. A name that Ceilometer's parser of paths could misread (a keyword, a
+    /// word that begins with `true`) is quoted.
     private static func path(_ name: String) -> String {
         let isPlain =
             YAMLText.isWord(name) && name != "where" && !name.hasPrefix("true") && !name.hasPrefix("false")
@@ -102,7 +103,7 @@ private struct CeilometerTrait: Equatable {
         return "payload.'\(quoted)'"
     }
 
-    /// Its line in the definitions.
+    /// The trait's line in the definitions.
     var yaml: String {
         var fields = self.paths.map(YAMLText.scalar).joined(separator: ", ")
         if self.paths.count > 1 { fields = "[\(fields)]" }
@@ -115,10 +116,10 @@ private struct CeilometerTrait: Equatable {
 private struct CeilometerTraitSet {
     /// The event types, or a pattern of them.
     var eventTypes: [String]
-    /// Their traits.
+    /// The traits of these events.
     let traits: [CeilometerTrait]
 
-    /// Puts an event into the entry with its traits, which is made if there is none.
+    /// Adds an event to the entry with its traits, or to a new entry if there is none.
     static func add(_ event: EventDefinition, _ traits: [CeilometerTrait], to sets: inout [CeilometerTraitSet]) {
         let eventTypes = [event.eventType, event.alternateEventType].compactMap(\.self)
         if let index = sets.firstIndex(where: { $0.traits == traits }) {
@@ -128,7 +129,7 @@ private struct CeilometerTraitSet {
         }
     }
 
-    /// Its lines in the definitions.
+    /// The entry's lines in the definitions.
     var yaml: String {
         var text = "- event_type:\n"
         for eventType in self.eventTypes { text += "    - \(YAMLText.scalar(eventType))\n" }
@@ -138,12 +139,12 @@ private struct CeilometerTraitSet {
     }
 }
 
-/// Text as YAML 1.1 reads it back.
+/// Functions that write text so that a reader of YAML 1.1 gets it back.
 private enum YAMLText {
-    /// Words that stand for something else in YAML 1.1.
+    /// Words that are not text in YAML 1.1.
     private static let words: Set<String> = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"]
 
-    /// Whether this is letters, digits and underscores, and begins with no digit.
+    /// Returns whether the text consists of letters, digits and underscores, and does not begin with a digit.
     static func isWord(_ text: String) -> Bool {
         guard let first = text.utf8.first, !(UInt8(ascii: "0")...UInt8(ascii: "9")).contains(first) else {
             return false
@@ -160,7 +161,7 @@ private enum YAMLText {
         }
     }
 
-    /// The text as it is where that is safe, in double quotes where it is not.
+    /// Returns the text as it is where that is safe, and in double quotes where it is not.
     static func scalar(_ text: String) -> String {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
         let isPlain =

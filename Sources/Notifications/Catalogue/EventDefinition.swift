@@ -1,26 +1,28 @@
-/// One event: its type, how loud it is, and the fields of its payload.
+/// One event: its type, its priority, and the fields of its payload.
 public struct EventDefinition: Sendable, Hashable {
-    /// What stands in `event_type`, such as `dbaas.database_create.end`.
+    /// The value of `event_type`, such as `dbaas.database_create.end`.
     public let eventType: String
-    /// The event type that real Trove uses for it, where that is not the documents': `dbaas.quota`. It can be asked for
-    /// under either.
+    /// The event type that real Trove uses, where it differs from the documents' type, such as `dbaas.quota`. The event
+    /// can be looked up by either type.
     public let alternateEventType: String?
     /// The priority, which is also the end of the queue's name: `<topic>.info`.
     public let priority: NotificationPriority
-    /// The fields of the payload, besides an operation's base fields.
+    /// The fields of the payload, apart from an operation's base fields.
     public let fields: [FieldDefinition]
-    /// Whether the event is published unless an operator says otherwise.
+    /// Whether the event is published by default; an operator can switch events on and off.
     public let isOnByDefault: Bool
-    /// What it means.
+    /// The meaning of the event; empty for an operation's events.
     public let description: String
 
+    /// Creates an event.
+    ///
     /// - Parameters:
-    ///   - eventType: what stands in `event_type`.
-    ///   - alternateEventType: another event type that stands for the same.
+    ///   - eventType: the value of `event_type`.
+    ///   - alternateEventType: another event type with the same meaning.
     ///   - priority: the priority.
-    ///   - fields: the fields of the payload, besides an operation's base fields.
-    ///   - isOnByDefault: whether the event is published unless an operator says otherwise.
-    ///   - description: what it means; empty for an operation's events, whose operation says it.
+    ///   - fields: the fields of the payload, apart from an operation's base fields.
+    ///   - isOnByDefault: whether the event is published by default; an operator can switch events on and off.
+    ///   - description: the meaning of the event; empty for an operation's events, since the operation describes them.
     public init(
         eventType: String, alternateEventType: String? = nil, priority: NotificationPriority = .info,
         fields: [FieldDefinition], isOnByDefault: Bool = true, description: String = ""
@@ -33,6 +35,6 @@ public struct EventDefinition: Sendable, Hashable {
         self.description = description
     }
 
-    /// Whether a field of this name is declared.
+    /// Returns whether a field of this name is declared.
     func declares(_ name: String) -> Bool { self.fields.contains { $0.isNamed(name) } }
 }

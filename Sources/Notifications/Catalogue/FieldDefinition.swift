@@ -1,8 +1,8 @@
 /// One field of an event's payload.
 public struct FieldDefinition: Sendable, Hashable {
-    /// What a field may hold.
+    /// The type of a field's values.
     public enum Kind: String, Sendable, Hashable, CaseIterable {
-        /// Text; a number is taken too, as flavor ids come as either.
+        /// Text. A number is accepted too, since flavor ids come as either.
         case text
         /// A whole number, or its digits as text.
         case integer
@@ -12,49 +12,53 @@ public struct FieldDefinition: Sendable, Hashable {
         case boolean
         /// A list of texts, or one text.
         case texts
-        /// A moment, as text: `2015-06-28T05:54:52Z`, or any other form that ``NotificationTimestamp`` reads.
+        /// A time, as text: `2015-06-28T05:54:52Z`, or any other form that ``NotificationTimestamp`` reads.
         case timestamp
-        /// Anything.
+        /// Any value, except for objects with a member `__type__`, numbers beyond the range of a double, and names of
+        /// members with a NUL.
         case any
     }
 
-    /// Which of the reporting guest's own names a field holds.
+    /// A name of the reporting guest that a field can hold.
     public enum Role: String, Sendable, Hashable, CaseIterable {
         /// The guest's instance.
         case instance
-        /// The tenant (project) that its instance belongs to.
+        /// The tenant (project) that the guest's instance belongs to.
         case tenant
     }
 
     /// The name on the wire.
     public let name: String
-    /// What it may hold.
+    /// The type of the field's values.
     public let kind: Kind
-    /// Whether an event without it is refused.
+    /// Whether an event without the field is rejected.
     public let isRequired: Bool
-    /// Whether null counts as a value: a backup without a parent says `parent_id: null`.
+    /// Whether null counts as a value: a backup without a parent has `parent_id: null`.
     public let isNullable: Bool
-    /// The name that real Trove gives the field, where it is not the documents'. A value under either name is taken; it
-    /// is published under the documents' name, and under the other one too if it came so.
+    /// The name that real Trove gives the field, where it differs from the documents' name. A value is accepted under
+    /// either name. It is published under the documents' name, and under the other one too if it came under that.
     public let alternateName: String?
-    /// What it means.
+    /// The meaning of the field, in a few words.
     public let description: String
-    /// Which of the reporting guest's own names the field holds: a conductor takes no other from a guest, and says it
-    /// where the guest does not. Nil for a field that says anything else. A field with a role is a text.
+    /// The name of the reporting guest that the field holds; nil for a field that holds anything else. A conductor
+    /// rejects any other value from a guest, and fills in the field where the guest leaves it out. A field with a role
+    /// is a text.
     public let role: Role?
-    /// Whether an outcome may say another value than the control plane has signed for its start, such as a state: what
-    /// holds a name or a price may not.
+    /// Whether the value in an outcome may differ from the one that the control plane signed at the start. A state may
+    /// change; a name or a price may not.
     public let changes: Bool
 
+    /// Creates a field.
+    ///
     /// - Parameters:
     ///   - name: the name on the wire.
-    ///   - kind: what it may hold.
-    ///   - isRequired: whether an event without it is refused.
+    ///   - kind: the type of the field's values.
+    ///   - isRequired: whether an event without the field is rejected.
     ///   - isNullable: whether null counts as a value.
-    ///   - alternateName: another name under which it may come.
-    ///   - description: what it means, in a few words.
-    ///   - role: which of the reporting guest's own names it holds, if any; then its kind must be text.
-    ///   - changes: whether an outcome may say another value than was signed.
+    ///   - alternateName: another name under which the field may come.
+    ///   - description: the meaning of the field, in a few words.
+    ///   - role: the name of the reporting guest that the field holds, if any; the kind must then be text.
+    ///   - changes: whether the value in an outcome may differ from the signed one.
     public init(
         name: String, kind: Kind, isRequired: Bool, isNullable: Bool = false, alternateName: String? = nil,
         description: String, role: Role? = nil, changes: Bool = false
@@ -69,7 +73,7 @@ public struct FieldDefinition: Sendable, Hashable {
         self.changes = changes
     }
 
-    /// A field that must be there.
+    /// Returns a field that must be present.
     package static func required(
         _ name: String, _ description: String, _ kind: Kind = .text, nullable isNullable: Bool = false,
         alternate: String? = nil, role: Role? = nil, changes: Bool = false
@@ -79,7 +83,7 @@ public struct FieldDefinition: Sendable, Hashable {
             description: description, role: role, changes: changes)
     }
 
-    /// A field that may be there.
+    /// Returns a field that may be missing or null.
     package static func optional(
         _ name: String, _ description: String, _ kind: Kind = .text, alternate: String? = nil, role: Role? = nil,
         changes: Bool = false
@@ -89,12 +93,12 @@ public struct FieldDefinition: Sendable, Hashable {
             description: description, role: role, changes: changes)
     }
 
-    /// Whether the field goes by this name.
+    /// Returns whether the field has this name.
     package func isNamed(_ name: String) -> Bool {
         self.name.hasSameBytes(as: name) || self.alternateName.map { $0.hasSameBytes(as: name) } ?? false
     }
 
-    /// The field's value in an object, and the name it stands under there. Null under one name gives way to a value
+    /// Returns the field's value in an object, and its name there. A value under one name takes precedence over null
     /// under the other.
     package func find(in object: JSONObject) -> (name: String, value: JSONValue)? {
         let value = object[self.name]
@@ -105,7 +109,9 @@ public struct FieldDefinition: Sendable, Hashable {
         return value.map { (self.name, $0) }
     }
 
-    /// - Parameter path: the path of the object that the value stands in.
+    /// Checks that the field may hold the value.
+    ///
+    /// - Parameter path: the path of the object that contains the value.
     /// - Throws: ``FieldError`` when the field may not hold the value.
     func check(_ value: JSONValue, name: String, path: String) throws(FieldError) {
         if value.isNull, self.isRequired, !self.isNullable {
@@ -116,9 +122,10 @@ public struct FieldDefinition: Sendable, Hashable {
         }
     }
 
-    /// The value as it is published: a time of any form in one that every consumer reads, and all else as it is.
+    /// Returns the value in the form in which it is published: a time in a form that every consumer reads, any other
+    /// value unchanged.
     ///
-    /// - Parameter value: one that the field may hold.
+    /// - Parameter value: a value that the field may hold.
     package func published(_ value: JSONValue) -> JSONValue {
         guard self.kind == .timestamp, case .string(let text) = value else { return value }
         return NotificationTimestamp.published(text).map { .string($0) } ?? value
@@ -126,7 +133,7 @@ public struct FieldDefinition: Sendable, Hashable {
 }
 
 extension FieldDefinition.Kind {
-    /// Whether a field of this kind may hold this value, which is not null.
+    /// Returns whether a field of this kind may hold this value, which is not null.
     func accepts(_ value: JSONValue) -> Bool {
         switch (self, value) {
         case (.any, _): value.problemInside == nil
@@ -144,14 +151,14 @@ extension FieldDefinition.Kind {
         }
     }
 
-    /// Whether this is a number as JSON would write it, or with a plus sign before it. Swift reads more, hexadecimal
-    /// floats for one, at which other readers (Ceilometer's among them) fail.
+    /// Returns whether this is a decimal number within the range of a double: digits, with an optional sign, point and
+    /// exponent. Swift reads more, such as hexadecimal floats, on which other readers (Ceilometer among them) fail.
     private static func isDecimal(_ text: String) -> Bool {
         guard text.utf8.allSatisfy({ "0123456789+-.eE".utf8.contains($0) }) else { return false }
         return Double(text)?.isFinite == true
     }
 
-    /// Why a field of this kind may not hold this value, as the rest of a sentence.
+    /// Returns the reason why a field of this kind may not hold this value, as the rest of a sentence.
     func problem(with value: JSONValue) -> String {
         let expected = "must be \(self.expectation)"
         switch (self, value) {
@@ -167,7 +174,7 @@ extension FieldDefinition.Kind {
         }
     }
 
-    /// What a field of this kind holds, in an error's words.
+    /// The values that a field of this kind holds, as an error's text names them.
     public var expectation: String {
         switch self {
         case .text: "a string"
@@ -182,10 +189,10 @@ extension FieldDefinition.Kind {
 }
 
 extension JSONValue {
-    /// Why a field may not hold what is in here, as the rest of a sentence; nil when it may.
+    /// The reason why a field may not hold this value's content, as the rest of a sentence; nil when it may.
     ///
-    /// kombu, beneath oslo.messaging, makes Python values of objects with a member `__type__` where the message is not in an
-    /// envelope, and drops the message when it cannot.
+    /// kombu, which oslo.messaging uses, converts objects with a member `__type__` into Python values when the message
+    /// is not in an envelope, and drops the message when it cannot.
     fileprivate var problemInside: String? {
         switch self {
         case .null, .bool, .string: return nil

@@ -1,10 +1,10 @@
-/// The three events of one operation.
+/// The phases of an operation, each of which has an event.
 public enum OperationPhase: String, Sendable, Hashable, CaseIterable {
-    /// The operation was asked for.
+    /// The operation was requested.
     case start
-    /// It succeeded.
+    /// The operation succeeded.
     case end
-    /// It failed.
+    /// The operation failed.
     case error
 }
 
@@ -12,25 +12,26 @@ public enum OperationPhase: String, Sendable, Hashable, CaseIterable {
 public struct OperationDefinition: Sendable, Hashable {
     /// The key within the service, such as `database_create`.
     public let key: String
-    /// The Python call that begins it; empty where the documents name none.
+    /// The Python call that starts the operation; empty where the documents name none.
     public let pythonAPI: String
-    /// The REST call that begins it; empty where the documents name none.
+    /// The REST call that starts the operation; empty where the documents name none.
     public let restAPI: String
-    /// What is worth knowing besides; empty when there is nothing.
+    /// A remark about the operation; empty when there is none.
     public let note: String
-    /// The start event; nil for an operation so short that only its outcome is told.
+    /// The start event; nil for an operation so short that only its outcome is reported.
     public let start: EventDefinition?
     /// The event of success.
     public let end: EventDefinition
     /// The event of failure.
     public let error: EventDefinition
-    /// The start field that a request can name several values for, each of which is an operation of its own: one call
-    /// of `databases.create` creates three databases, and tells of each.
+    /// The name of the start field for which a request can give several values, each of which is an operation of its
+    /// own; nil when there is none. One call of `databases.create` can create three databases, and each has its own
+    /// events.
     public let oneForEach: String?
-    /// The class of real Trove's `trove.common.notification` that stands for it; nil where Trove has none.
+    /// The class of real Trove's `trove.common.notification` for this operation; nil where Trove has none.
     public let troveClass: String?
 
-    /// An operation of these events.
+    /// Creates an operation with these events.
     public init(
         key: String, pythonAPI: String = "", restAPI: String = "", note: String = "", start: EventDefinition?,
         end: EventDefinition, error: EventDefinition, oneForEach: String? = nil, troveClass: String? = nil
@@ -46,7 +47,7 @@ public struct OperationDefinition: Sendable, Hashable {
         self.troveClass = troveClass
     }
 
-    /// The event of this phase; nil for the start of an operation that has none.
+    /// Returns the event of this phase; nil for the start of an operation that has none.
     public func event(_ phase: OperationPhase) -> EventDefinition? {
         switch phase {
         case .start: self.start
@@ -55,11 +56,11 @@ public struct OperationDefinition: Sendable, Hashable {
         }
     }
 
-    /// Whether one of its events has a field of this name.
+    /// Returns whether one of the events has a field of this name.
     func declares(_ name: String) -> Bool {
         self.start?.declares(name) == true || self.end.declares(name) || self.error.declares(name)
     }
 
-    /// Its events: start, end, error.
+    /// The events: start, end, error.
     public var events: [EventDefinition] { OperationPhase.allCases.compactMap(self.event) }
 }

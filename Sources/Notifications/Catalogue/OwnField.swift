@@ -1,33 +1,34 @@
-/// A field of an operation that holds a name of the guest that reports it: under which names it comes, and in which events
-/// it is told.
+/// A field of an operation that holds a name of the reporting guest: the names under which it comes, and the events
+/// that contain it.
 package struct OwnField: Sendable, Hashable {
-    /// The name that it is published under.
+    /// The name under which the field is published.
     package let name: String
-    /// The other names that it may come under.
+    /// The other names under which the field may come.
     package let otherNames: [String]
-    /// Whose name it is.
+    /// The name of the guest that the field holds: its instance's or its tenant's.
     package let role: FieldDefinition.Role
     private let phases: Set<OperationPhase>
 
-    /// Whether the event of this phase tells it: as one of its fields, or as an identifier that rides along.
+    /// Returns whether the event of this phase contains the field, as one of its own fields or as an identifier.
     package func isTold(in phase: OperationPhase) -> Bool { self.phases.contains(phase) }
 
-    /// Whether it goes by this name.
+    /// Returns whether the field has this name.
     package func isNamed(_ name: String) -> Bool {
         name.hasSameBytes(as: self.name) || self.otherNames.contains(where: name.hasSameBytes)
     }
 
-    /// What an object has under each of the names: none of them may hold another's name.
+    /// Returns the members that an object has under each of the field's names: none of them may hold the name of
+    /// another guest.
     package func found(in object: JSONObject) -> [JSONObject.Member] {
-        // Most objects have at most one of the names, which is the field's own.
+        // Most fields have one name only.
         guard !self.otherNames.isEmpty else {
             return object[self.name].map { [JSONObject.Member(name: self.name, value: $0)] } ?? []
         }
         return object.members.filter { self.isNamed($0.name) }
     }
 
-    /// The own fields of an operation. One that only the error has is among them: what it holds in a report of success is
-    /// looked at as well, though it is not told.
+    /// Returns the own fields of an operation. They include a field that only the error event has: its value in a
+    /// report of success is checked too, although the end event does not contain it.
     static func all(of operation: OperationDefinition, identifiers: [String]) -> [OwnField] {
         var names: [String] = []
         for field in operation.events.flatMap(\.fields) where field.role != nil && !names.contains(field.name) {
@@ -48,7 +49,8 @@ package struct OwnField: Sendable, Hashable {
 }
 
 extension FieldDefinition.Role {
-    /// The name that a field of this role holds: of this instance's guest, that reports under this context.
+    /// Returns the name that a field of this role holds for the guest of this instance, which reports under this
+    /// context.
     package func name(of instanceID: String, in context: NotificationContext) -> String {
         switch self {
         case .instance: instanceID

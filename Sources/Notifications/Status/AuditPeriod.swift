@@ -1,11 +1,11 @@
-/// A stretch of time that a periodic notification reports on: from its beginning up to, not including, its ending.
+/// The period that a periodic notification reports on: from its beginning up to, but not including, its ending.
 public struct AuditPeriod: Sendable, Hashable {
-    /// The first moment of it.
+    /// The first moment of the period.
     public let beginning: NotificationTimestamp
-    /// The first moment after it.
+    /// The first moment after the period.
     public let ending: NotificationTimestamp
 
-    /// The period between two moments; the ending is the later one.
+    /// Creates the period between two times; the ending is the later one.
     public init(beginning: NotificationTimestamp, ending: NotificationTimestamp) {
         self.beginning = beginning
         self.ending = ending

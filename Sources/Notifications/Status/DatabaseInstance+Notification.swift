@@ -1,12 +1,13 @@
 extension DatabaseInstance {
-    /// The payload of an event of this instance, every time in the form that Trove gives it there.
+    /// Returns the payload of an event of this instance, with each time in the form that Trove uses for it there.
     ///
-    /// The sizes in the periodic event, where they are known, are not the specification's; meters of size need them.
+    /// The periodic event contains the sizes if they are known. They are not in the specification, but meters of size
+    /// need them.
     ///
     /// - Parameters:
-    ///   - event: what happened.
+    ///   - event: the event.
     ///   - serviceIDs: the service ids of the datastore managers.
-    /// - Returns: a payload that may lack what the event requires and this instance does not say: the notification is
+    /// - Returns: a payload that may lack required fields for which this instance has no value. The notification is
     ///   checked, see ``notification(of:serviceIDs:publisherID:messageID:timestamp:context:)``.
     public func payload(of event: InstanceEvent, serviceIDs: ServiceIDs = .trove) -> JSONObject {
         var payload: JSONObject = [
@@ -55,16 +56,16 @@ extension DatabaseInstance {
         return payload
     }
 
-    /// The notification of an event of this instance.
+    /// Returns the notification of an event of this instance.
     ///
     /// - Parameters:
-    ///   - event: what happened.
+    ///   - event: the event.
     ///   - serviceIDs: the service ids of the datastore managers.
-    ///   - publisherID: who publishes, such as `taskmanager.control-1`.
+    ///   - publisherID: the publisher, such as `taskmanager.control-1`.
     ///   - messageID: the notification's identifier.
-    ///   - timestamp: when it happened.
-    ///   - context: what is published as `_context_…`.
-    /// - Throws: ``FieldError`` naming what the event requires and this instance does not say.
+    ///   - timestamp: the time of the event.
+    ///   - context: the members published as `_context_…`.
+    /// - Throws: ``FieldError`` naming the required fields for which this instance has no value.
     public func notification(
         of event: InstanceEvent, serviceIDs: ServiceIDs = .trove, publisherID: String,
         messageID: MessageID = MessageID(), timestamp: NotificationTimestamp = .now(),
@@ -97,14 +98,14 @@ extension DatabaseInstance.Flavor.ID {
 }
 
 extension JSONValue {
-    /// The text, or null.
+    /// Creates a string, or null for nil.
     fileprivate init(_ text: String?) { self = text.map { .string($0) } ?? .null }
 }
 
 extension JSONObject {
     fileprivate mutating func setModified(at time: NotificationTimestamp) {
         self["modify_at"] = .string(time.text(.seconds))
-        // A changed instance counts as launched anew.
+        // A resized instance counts as launched again.
         self["launched_at"] = .string(time.text(.seconds))
     }
 }

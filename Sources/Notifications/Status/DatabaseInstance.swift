@@ -1,6 +1,6 @@
-/// What a control plane knows of a database instance: what Trove's status notifications are made of.
+/// A control plane's description of a database instance, from which Trove's status notifications are made.
 public struct DatabaseInstance: Sendable, Hashable {
-    /// The size of the machine beneath.
+    /// The size of the underlying compute instance.
     public struct Flavor: Sendable, Hashable {
         /// A flavor's id, which is a number in some clouds and text in others; it is published as it is given.
         public enum ID: Sendable, Hashable, ExpressibleByIntegerLiteral, ExpressibleByStringLiteral {
@@ -9,20 +9,20 @@ public struct DatabaseInstance: Sendable, Hashable {
             /// Text.
             case text(String)
 
-            /// A number.
+            /// Creates an id that is a number.
             public init(integerLiteral value: Int) { self = .number(value) }
-            /// Text.
+            /// Creates an id that is text.
             public init(stringLiteral value: String) { self = .text(value) }
         }
 
-        /// Its id.
+        /// The flavor's id.
         public var id: ID
-        /// Its name.
+        /// The flavor's name.
         public var name: String
-        /// Its memory in MB. Only the periodic event can be made without it.
+        /// The memory in MB. Only the periodic event can be made without it.
         public var memory: Int?
 
-        /// A flavor of these values.
+        /// Creates a flavor with these values.
         public init(id: ID, name: String, memory: Int? = nil) {
             self.id = id
             self.name = name
@@ -32,61 +32,62 @@ public struct DatabaseInstance: Sendable, Hashable {
 
     /// The volume that the databases are on.
     public struct Volume: Sendable, Hashable {
-        /// Its size in GB.
+        /// The size in GB.
         public var size: Int
-        /// Its id, where it is known.
+        /// The volume's id, where it is known.
         public var id: String?
 
-        /// A volume of these values.
+        /// Creates a volume with these values.
         public init(size: Int, id: String? = nil) {
             self.size = size
             self.id = id
         }
     }
 
-    /// What `service_id` is found by.
+    /// The datastore of an instance, from which `service_id` follows.
     public enum Datastore: Sendable, Hashable {
-        /// The datastore's manager, such as `mysql`, which ``ServiceIDs`` has the id of.
+        /// The datastore's manager, such as `mysql`, whose id is in ``ServiceIDs``.
         case manager(String)
         /// The service id itself.
         case serviceID(String)
     }
 
-    /// Its id.
+    /// The instance's id.
     public var id: String
-    /// Its name.
+    /// The instance's name.
     public var name: String
-    /// The tenant (project) that it belongs to.
+    /// The tenant (project) that the instance belongs to.
     public var tenantID: String
     /// The user who invoked the action. Only the periodic event can be made without it.
     public var userID: String?
-    /// The size of the machine beneath.
+    /// The size of the underlying compute instance.
     public var flavor: Flavor
-    /// Its volume; nil where there are none.
+    /// The instance's volume; nil where there are no volumes.
     public var volume: Volume?
-    /// The compute instance beneath; nil as long as there is none.
+    /// The id of the underlying compute instance; nil as long as there is none.
     public var novaInstanceID: String?
-    /// Its state, such as `ACTIVE`. The periodic event has it in lower case, as Trove does.
+    /// The state, such as `ACTIVE`. The periodic event has it in lower case, as in Trove.
     public var state: String
-    /// The description of its state; the state itself unless something is said.
+    /// The description of the state; by default the state itself.
     public var stateDescription: String
-    /// When it was created.
+    /// The time at which the instance was created.
     public var createdAt: NotificationTimestamp
-    /// When it was launched; when it was created unless something is said. A resize is told with its own time instead.
+    /// The time at which the instance was launched; by default the time of its creation. The event of a resize has the
+    /// time of the resize instead.
     public var launchedAt: NotificationTimestamp
-    /// The region that it is in.
+    /// The region of the instance.
     public var region: String
-    /// The availability zone that it is in, where that is known.
+    /// The availability zone of the instance, where it is known.
     public var availabilityZone: String?
-    /// The cluster that it belongs to, if it does.
+    /// The cluster that the instance belongs to, if any.
     public var clusterID: String?
-    /// What `service_id` is found by.
+    /// The datastore, from which `service_id` follows.
     public var datastore: Datastore
-    /// What `resource_id` says: the instance's id, which the specification wants once more. With nil the field is left
-    /// out, as in Trove's older messages.
+    /// The value of `resource_id`: the instance's id, which the specification requires a second time. With nil the
+    /// field is left out, as in Trove's older messages.
     public var resourceID: String?
 
-    /// An instance of these values; what has a default can be set afterwards too.
+    /// Creates an instance with these values. Values with a default can be set afterwards too.
     public init(
         id: String, name: String, tenantID: String, userID: String?, flavor: Flavor, volume: Volume? = nil,
         novaInstanceID: String?, state: String, stateDescription: String? = nil, createdAt: NotificationTimestamp,

@@ -1,27 +1,27 @@
-/// How much of a quota is used: Trove's `dbaas.quotas` (ceilometer-integration specification, 1.2.1.6).
+/// The usage of a quota: Trove's `dbaas.quotas` (ceilometer-integration specification, 1.2.1.6).
 public struct QuotaUsage: Sendable, Hashable {
     /// The two spellings of the event's type.
     public enum EventType: String, Sendable, Hashable, CaseIterable {
-        /// The specification's.
+        /// The specification's spelling.
         case quotas = "dbaas.quotas"
-        /// Real Trove's.
+        /// Real Trove's spelling.
         case quota = "dbaas.quota"
     }
 
     /// The resource: `instances`, `volumes` or `backups`.
     public var resource: String
-    /// How many are in use.
+    /// The number in use.
     public var inUse: Int
-    /// How many are reserved.
+    /// The number reserved.
     public var reserved: Int
-    /// How many are allowed; -1 for any number.
+    /// The number allowed; -1 means no limit.
     public var limit: Int
-    /// When the resource was last allocated; nil if it never was.
+    /// The time at which the resource was last allocated; nil if it never was.
     public var updated: NotificationTimestamp?
-    /// The tenant that the quota is for. Not the specification's: with nil the field is left out.
+    /// The tenant that the quota is for. The specification does not have this field; with nil it is left out.
     public var tenantID: String?
 
-    /// A quota's usage of these values.
+    /// Creates the usage of a quota with these values.
     public init(
         resource: String, inUse: Int, reserved: Int, limit: Int, updated: NotificationTimestamp?,
         tenantID: String? = nil
@@ -34,7 +34,7 @@ public struct QuotaUsage: Sendable, Hashable {
         self.tenantID = tenantID
     }
 
-    /// The payload; `updated` as Trove's serializer writes what it reads out of its database.
+    /// The payload. `updated` has the form in which Trove's serializer writes the times from its database.
     public var payload: JSONObject {
         var payload: JSONObject = [
             "resource": .string(self.resource),
@@ -47,15 +47,15 @@ public struct QuotaUsage: Sendable, Hashable {
         return payload
     }
 
-    /// The notification.
+    /// Returns the notification of this usage.
     ///
     /// - Parameters:
-    ///   - eventType: the spelling.
-    ///   - publisherID: who publishes, such as `taskmanager.control-1`.
+    ///   - eventType: the spelling of the event's type.
+    ///   - publisherID: the publisher, such as `taskmanager.control-1`.
     ///   - messageID: the notification's identifier.
-    ///   - timestamp: when the usage was so.
-    ///   - context: what is published as `_context_…`.
-    /// - Throws: ``FieldError`` naming a field that the event may not have so.
+    ///   - timestamp: the time of these values.
+    ///   - context: the members published as `_context_…`.
+    /// - Throws: ``FieldError`` naming the fields whose values the event does not allow.
     public func notification(
         as eventType: EventType = .quotas, publisherID: String, messageID: MessageID = MessageID(),
         timestamp: NotificationTimestamp = .now(), context: JSONObject = JSONObject()

@@ -1,9 +1,9 @@
-/// Which `service_id` stands for which datastore manager: Trove's `notification_service_id`.
+/// A table of the datastore managers and their `service_id`s: Trove's `notification_service_id`.
 public struct ServiceIDs: Sendable, Hashable {
-    /// What stands for a manager that is not in the table; Trove's `UNKNOWN_SERVICE_ID`.
+    /// The service id of a manager that is not in the table: Trove's `UNKNOWN_SERVICE_ID`.
     public static let unknown = "unknown-service-id-error"
 
-    /// Trove's own table (its option's default). The id of vertica is no UUID there either.
+    /// Trove's own table (its option's default). The id of vertica is not a UUID in Trove either.
     public static let trove = ServiceIDs([
         "mysql": "2f3ff068-2bfb-4f70-9a9d-a6bb65bc084b",
         "percona": "fd1723f5-68d2-409c-994f-a4a197892a17",
@@ -21,21 +21,21 @@ public struct ServiceIDs: Sendable, Hashable {
 
     private var table: [ByteString: String]
 
-    /// A table of these managers and their ids.
+    /// Creates a table of these managers and their ids.
     public init(_ table: [String: String]) {
         self.table = Dictionary(table.map { (ByteString($0.key), $0.value) }) { first, _ in first }
     }
 
-    /// The same table, except for what these say.
+    /// Returns the table with the other table's entries, which replace those of the same managers.
     public func overridden(by others: ServiceIDs) -> ServiceIDs {
         var result = self
         result.table.merge(others.table) { _, new in new }
         return result
     }
 
-    /// Whether the table has this datastore manager.
+    /// Returns whether the table has this datastore manager.
     public func contains(manager: String) -> Bool { self.table[ByteString(manager)] != nil }
 
-    /// The service id of a datastore manager; ``unknown`` for one that is not in the table, as Trove does.
+    /// Returns the service id of a datastore manager; ``unknown`` for one that is not in the table, as Trove does.
     public func serviceID(ofManager manager: String) -> String { self.table[ByteString(manager)] ?? Self.unknown }
 }
