@@ -8,8 +8,8 @@ extension CatalogueDocument {
         return events.isEmpty ? nil : events.map(self.text).joined(separator: "\n")
     }
 
-    /// Returns the same as a JSON object in ASCII. An event has the members that it has in ``json()`` and its
-    /// operation, and the base fields of its catalogue are among its fields.
+    /// Returns the same as a JSON object in ASCII. An event has its operation and the same members as in ``json()``;
+    /// its fields include the base fields of its catalogue.
     package func json(of name: String) -> String? {
         let events = self.events(named: name)
         guard !events.isEmpty else { return nil }

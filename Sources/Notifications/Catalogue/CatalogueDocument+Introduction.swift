@@ -1,5 +1,5 @@
 extension CatalogueDocument {
-    /// The part of the manual that applies to every event. It is written here; Docs/events.md shows it.
+    /// The part of the manual that applies to every event. Its text is maintained here and appears in Docs/events.md.
     static let introduction = """
         <!-- Written by `conductor events --markdown`: change CatalogueDocument+Introduction.swift or a catalogue. -->
 

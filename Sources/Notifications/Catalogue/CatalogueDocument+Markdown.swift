@@ -33,8 +33,8 @@ extension CatalogueDocument {
         var rows = Rows()
         for phase in OperationPhase.allCases {
             for field in operation.event(phase)?.fields ?? [] {
-                // The table of common fields lists the fields of every error once. A field that the operation has in
-                // any case is listed here too.
+                // The table of common fields lists what every error has. Such a field is repeated here only if the
+                // operation has it in another event too.
                 let isOwn = rows.has(field) || phase != .error || !common.contains(field)
                 if isOwn { rows.mark(field, phase, field.isRequired ? "required" : "optional") }
             }

@@ -54,7 +54,7 @@ public struct Catalogues: Sendable {
     ///   - catalogues: the catalogues; no event type may be in two of them.
     ///   - switchedOn: event types, or their beginnings with a `*` at the end, to publish although they are off by
     ///     default.
-    ///   - switchedOff: the same, not to publish; an event in both lists is not published.
+    ///   - switchedOff: event types not to publish, in the same form; an event in both lists is not published.
     /// - Throws: ``CatalogueError`` when two catalogues have a service, an operation or an event in common, when a
     ///   pattern matches no event, or when an event of an operation declares a base field as its own.
     public init(
@@ -118,7 +118,7 @@ public struct Catalogues: Sendable {
     }
 
     /// Checks that no event of an operation declares a base field. Base fields come from the context and the publisher;
-    /// through an own field of that name, a guest could set the value.
+    /// if an event declared such a field, a guest could set its value.
     private static func checkFields(
         of operation: OperationDefinition, in catalogue: Catalogue
     ) throws(CatalogueError) {

@@ -1,6 +1,6 @@
 extension NotificationContext {
     /// The maximum length of an identifier of a context, in bytes of UTF-8. Keystone's columns hold as many, and no
-    /// identifier is as long.
+    /// identifier in use is as long.
     ///
     /// The limit matters because a tenant is published four times, and a letter outside ASCII takes up to seven bytes
     /// each time.

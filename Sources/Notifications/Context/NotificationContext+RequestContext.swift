@@ -82,8 +82,8 @@ enum RequestContext {
 }
 
 extension NotificationContext {
-    /// The context without the members that give rights in a consumer: where `is_admin`, `roles`, `system_scope` and
-    /// `domain` are present, `is_admin` is false and the others are null.
+    /// The context without rights in a consumer: its `is_admin` is false, and its `roles`, `system_scope` and `domain`
+    /// are null, where these are present.
     ///
     /// It is for contexts that no verified signature covers. The other members of a request's context name the
     /// requester and give no rights: `user_domain`, `project_domain` and `global_request_id` stay. `is_admin_project`

@@ -21,14 +21,14 @@ public struct NotificationContext: Sendable, Hashable {
     public var serverType: String?
     /// The fields of the start event.
     public var payload: JSONObject
-    /// A W3C trace context, when the control plane traces.
+    /// A W3C trace context, when the control plane uses tracing.
     public var traceparent: String?
-    /// The control plane's signature over the context, when it signs.
+    /// The control plane's signature over the context, when it signs contexts.
     public var token: String?
     var keptRequestContext: JSONObject?
 
     /// Further members of the request's context: keys of oslo.context's `RequestContext.to_dict()` and of
-    /// `TroveContext`'s, published as `_context_…` in the way of oslo.messaging.
+    /// `TroveContext`'s, published as `_context_…` as oslo.messaging does.
     ///
     /// Setting it keeps the 20 known keys only. Values that are neither scalars nor lists of texts become null, and so
     /// do numbers beyond the range of a double and an `is_admin` that is not a boolean. `auth_token` and

@@ -33,8 +33,8 @@ package struct UniqueID: Sendable, Hashable, CustomStringConvertible {
     /// The digits.
     package let description: String
 
-    /// Creates an identifier of 128 bits that is as good as a random one: a process begins at random bits and makes no
-    /// identifier twice. Identifiers are not secret, so the system's generator is not called for each message.
+    /// Creates an identifier of 128 bits that is as good as a random one: each process starts from random seeds and
+    /// makes no identifier twice. Identifiers are not secret, so the system's generator is not called for each message.
     package init() {
         let number = Self.count.wrappingAdd(1, ordering: .relaxed).newValue
         let halves = (Self.seeds.0 &+ number, Self.seeds.1 &+ number &* 0x9E37_79B9_7F4A_7C15)

@@ -29,7 +29,7 @@ extension OperationDefinition {
     }
 
     /// Splits a start's payload into the fields that an event of the operation declares, and the names of the other
-    /// fields. The others, such as passwords, are not needed in any guest or queue.
+    /// fields. No guest and no queue needs the others, such as passwords.
     package func declared(of payload: JSONObject) -> (payload: JSONObject, undeclared: [String]) {
         var declared = JSONObject()
         var undeclared: [String] = []

@@ -7,8 +7,8 @@ extension Redaction {
         "authorization", "service_catalog", "admin_pass", "adminpass", "root_pass", "db_pass", "user_pass",
     ]
 
-    /// Patterns for secrets that do not follow a name and a `=` or `:`: in SQL, a command's options, HTTP headers with
-    /// two words, and headers as pairs.
+    /// Patterns for secrets that do not follow a name and a `=` or `:`: in SQL, a command's options, HTTP headers whose
+    /// value has two words, and headers as pairs.
     static let standardPatterns: [RedactionPattern] =
         [
             "IDENTIFIED BY *", "IDENTIFIED BY PASSWORD *", "PASSWORD '*'", "PASSWORD \"*\"", "PASSWORD(*",
