@@ -1,8 +1,8 @@
 #ifndef C_CONDUCTOR_OPENSSL_SHIM_H
 #define C_CONDUCTOR_OPENSSL_SHIM_H
 
-// Only what Swift cannot say itself: function-like macros, variadic functions, 64-bit option bits and typed stacks.
-// Everything else is called under its own name.
+// Wrappers for what Swift cannot import itself: function-like macros, variadic functions, 64-bit option bits and typed
+// stacks. Everything else is called under its own name.
 
 #include <openssl/bio.h>
 #include <openssl/bn.h>
@@ -25,7 +25,7 @@
 
 // MARK: context
 
-// No resumption (a ticket would outlive a revoked certificate), no renegotiation, no compression, no early data.
+// Disables resumption (a ticket would outlive a revoked certificate), renegotiation, compression and early data.
 static inline void conductor_ssl_ctx_harden(SSL_CTX *ctx) {
     SSL_CTX_clear_options(ctx, SSL_OP_LEGACY_SERVER_CONNECT | SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION |
                                    SSL_OP_IGNORE_UNEXPECTED_EOF);
@@ -35,8 +35,9 @@ static inline void conductor_ssl_ctx_harden(SSL_CTX *ctx) {
     SSL_CTX_set_num_tickets(ctx, 0);
     SSL_CTX_set_max_early_data(ctx, 0);
     SSL_CTX_set_recv_max_early_data(ctx, 0);
-    // A write's bytes may move between two tries; an idle connection gives its record buffers back (34 KiB). We send the
-    // chain we were given: the root, which OpenSSL would add from the trust roots, the peer has or does not trust.
+    // The bytes of a write may move between two tries. An idle connection frees its record buffers (34 KiB). Only the
+    // configured chain is sent: OpenSSL would add the root from the trust roots, which the peer either has or does not
+    // trust.
     SSL_CTX_set_mode(
         ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
 }
@@ -53,7 +54,7 @@ static inline int conductor_ssl_ctx_add_chain_certificate(SSL_CTX *ctx, X509 *ce
     return (int)SSL_CTX_add1_chain_cert(ctx, certificate);
 }
 
-// An authority that the store holds may end a chain, whoever has issued it.
+// Lets any authority in the store end a chain, whichever authority has issued it.
 static inline int conductor_ssl_ctx_trust_issuing_authorities(SSL_CTX *ctx) {
     return X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx), X509_V_FLAG_PARTIAL_CHAIN);
 }
@@ -66,7 +67,8 @@ static inline int conductor_ssl_set_sni(SSL *ssl, const char *name) {
 
 // MARK: memory BIOs
 
-// Gives back what a burst left behind: a memory BIO only ever grows, and it lives as long as its connection.
+// Frees the memory that a burst has left in an empty BIO: a memory BIO only grows, and it lives as long as its
+// connection.
 static inline void conductor_bio_trim(BIO *bio, size_t limit) {
     BUF_MEM *memory = NULL;
     if (BIO_ctrl_pending(bio) != 0 || BIO_get_mem_ptr(bio, &memory) <= 0 || memory == NULL || memory->max <= limit) {
@@ -84,7 +86,7 @@ static inline long conductor_bio_memory(BIO *bio, char **bytes) {
 
 // MARK: keys and certificates
 
-// Refuses to answer, where OpenSSL would ask for a passphrase on the terminal and block a daemon.
+// Supplies no passphrase: OpenSSL would otherwise ask for one on the terminal and block a daemon.
 static inline int conductor_no_passphrase(char *buffer, int size, int writing, void *context) {
     (void)buffer, (void)size, (void)writing, (void)context;
     return -1;
@@ -109,7 +111,7 @@ static inline const GENERAL_NAME *conductor_general_names_at(const GENERAL_NAMES
     return sk_GENERAL_NAME_value(names, index);
 }
 
-// Takes the name, also when it fails.
+// Takes ownership of the name, even when it fails.
 static inline int conductor_general_names_push(GENERAL_NAMES *names, GENERAL_NAME *name) {
     if (sk_GENERAL_NAME_push(names, name) > 0) {
         return 1;
@@ -145,13 +147,14 @@ static inline void conductor_x509_stack_free(STACK_OF(X509) *certificates) {
     sk_X509_pop_free(certificates, X509_free);
 }
 
-// The digest of a list's signature as a NID: NID_undef for a signature without one (Ed25519), -1 where it cannot be told.
+// Returns the digest of a list's signature as a NID: NID_undef for a signature without one (Ed25519), -1 if it is
+// unknown.
 static inline int conductor_crl_digest(const X509_CRL *list) {
     const X509_ALGOR *algorithm = NULL;
     X509_CRL_get0_signature(list, NULL, &algorithm);
     int signature = X509_CRL_get_signature_nid(list), digest = NID_undef, key = NID_undef;
     if (signature == NID_rsassaPss) {
-        // Its parameters name the digest; where they do not it is SHA-1 (RFC 4055, section 3.1).
+        // The signature's parameters name the digest; if they do not, it is SHA-1 (RFC 4055, section 3.1).
         int type = V_ASN1_UNDEF;
         const void *value = NULL;
         X509_ALGOR_get0(NULL, &type, &value, algorithm);

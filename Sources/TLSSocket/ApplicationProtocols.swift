@@ -1,10 +1,11 @@
 import CConductorOpenSSL
 
-/// The names for ALPN, in the form of the wire: a length byte and the name, one after the other.
+/// The protocol names for ALPN in wire format: a length byte and the name, one after the other.
 final class ApplicationProtocols {
     private let wire: [UInt8]
 
-    /// Throws `.invalidConfiguration` for a name that the wire cannot carry.
+    /// Encodes the names. Throws `.invalidConfiguration` for a name that does not have 1 to 255 bytes, and for more
+    /// than 4096 bytes in total.
     init(_ names: [String]) throws(TLSError) {
         var wire: [UInt8] = []
         for name in names {
@@ -22,12 +23,13 @@ final class ApplicationProtocols {
         self.wire = wire
     }
 
-    /// The context must keep this object for as long as it lives: the server's callback has an unretained reference.
+    /// Installs the names in an SSL_CTX. This object must live at least as long as the context: the server's callback
+    /// has an unretained reference.
     func install(in context: OpaquePointer, role: TLSRole) throws(TLSError) {
         guard !self.wire.isEmpty else { return }
         switch role {
         case .client:
-            // This one, against OpenSSL's habit, returns 0 for success.
+            // Unlike most of OpenSSL's functions, this one returns 0 for success.
             guard SSL_CTX_set_alpn_protos(context, self.wire, UInt32(self.wire.count)) == 0 else {
                 throw TLSError.internalFailure("set the application protocols")
             }
@@ -37,7 +39,8 @@ final class ApplicationProtocols {
         }
     }
 
-    /// Called only when the client offers something. No overlap ends the handshake with no_application_protocol.
+    /// Selects the protocol. OpenSSL calls it only when the client offers protocols. If none of them is supported, the
+    /// handshake ends with the alert no_application_protocol.
     private static let select:
         @convention(c) (
             OpaquePointer?, UnsafeMutablePointer<UnsafePointer<UInt8>?>?, UnsafeMutablePointer<UInt8>?,
@@ -54,7 +57,7 @@ final class ApplicationProtocols {
             return SSL_TLSEXT_ERR_OK
         }
 
-    /// Where in the client's offer the name stands that this side wants most.
+    /// Returns the range of the client's offer that holds the name that this side prefers most.
     private func firstMatch(in offer: UnsafeBufferPointer<UInt8>) -> Range<Int>? {
         self.wire.withUnsafeBufferPointer { wanted in
             for name in Self.names(in: wanted) {

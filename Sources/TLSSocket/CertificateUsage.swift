@@ -1,12 +1,12 @@
 import CConductorOpenSSL
 
-/// The purposes that a certificate is issued for, as its extensions say.
+/// The purposes that a certificate is issued for, according to its extensions.
 ///
-/// OpenSSL takes a certificate without an extended key usage for every purpose, and an authority's for a client's or a server's.
-/// Here a purpose counts only where it is named: the authority that issues guests' certificates often issues others too, and none
-/// of those is a guest or a conductor.
+/// OpenSSL accepts a certificate without an extended key usage for every purpose, and an authority's certificate as a
+/// client's or a server's. Here a purpose counts only if the certificate names it: the authority that issues guests'
+/// certificates often issues others too, and none of those is a guest or a conductor.
 package struct CertificateUsage: Sendable, Hashable {
-    /// Whether it may sign certificates, or says so.
+    /// Whether it may sign certificates, or claims so.
     package let isAuthority: Bool
     /// Whether it has an extended key usage at all.
     package let isLimited: Bool
@@ -16,7 +16,7 @@ package struct CertificateUsage: Sendable, Hashable {
     package let isForServers: Bool
 
     init(x509: OpaquePointer) {
-        // Either may be unset where the other is not: keyCertSign without CA:TRUE, and the other way round.
+        // Each may be set without the other: keyCertSign without CA:TRUE, and the reverse.
         let flags = X509_get_extension_flags(x509)
         self.isAuthority = flags & UInt32(EXFLAG_CA) != 0 || X509_check_ca(x509) != 0
         self.isLimited = flags & UInt32(EXFLAG_XKUSAGE) != 0
@@ -25,7 +25,7 @@ package struct CertificateUsage: Sendable, Hashable {
         self.isForServers = purposes & UInt32(XKU_SSL_SERVER) != 0
     }
 
-    /// The first certificate of a PEM text, of which nothing is verified.
+    /// Reads the first certificate of a PEM text. Nothing in it is verified.
     ///
     /// Throws `.malformedPEM`.
     package init(pem text: String) throws(TLSError) {
@@ -34,9 +34,10 @@ package struct CertificateUsage: Sendable, Hashable {
         self.init(x509: certificates[0])
     }
 
-    /// The reason why a certificate must not stand for this end of a connection, and what to do; nil if it may.
+    /// Returns the reason why the certificate must not be used for this role, and what to do; nil if it may.
     ///
-    /// `anyExtendedKeyUsage` names no purpose: a guest whose certificate is good for anything would be a conductor as well.
+    /// `anyExtendedKeyUsage` names no purpose: a guest whose certificate is valid for any purpose could act as a
+    /// conductor as well.
     package func objection(as role: TLSRole) -> String? {
         let purpose = role == .server ? "serverAuth" : "clientAuth"
         if self.isAuthority {

@@ -1,9 +1,10 @@
 import CConductorOpenSSL
 
-/// The errors that OpenSSL has left for the calling thread.
+/// The errors that OpenSSL has recorded for the calling thread.
 ///
-/// The stack belongs to the thread, so to every connection of an event loop. One stale entry makes the next
-/// SSL_get_error of a healthy connection answer "failed": clear before each SSL call, and take all after a failure.
+/// The stack belongs to the thread, so all connections of an event loop share it. One stale entry makes the next
+/// SSL_get_error of a healthy connection return "failed". Clear the stack before each SSL call, and take all entries
+/// after a failure.
 struct OpenSSLErrorStack {
     struct Entry {
         let library: Int32
@@ -11,7 +12,7 @@ struct OpenSSLErrorStack {
         let text: String
     }
 
-    /// Oldest first, so the cause comes before its consequences.
+    /// The errors, oldest first, so the cause comes before its consequences.
     let entries: [Entry]
 
     var texts: [String] { self.entries.map(\.text) }
@@ -20,7 +21,7 @@ struct OpenSSLErrorStack {
         ERR_clear_error()
     }
 
-    /// Takes everything that is on the stack, and leaves it empty.
+    /// Removes and returns all entries of the stack.
     static func take() -> OpenSSLErrorStack {
         var entries: [Entry] = []
         while true {
@@ -44,7 +45,7 @@ struct OpenSSLErrorStack {
         self.entries.contains { $0.library == ERR_LIB_SSL && $0.reason == reason }
     }
 
-    /// The number of the alert that the peer has sent, if that is what ended the connection.
+    /// The number of the alert that the peer has sent; nil if no alert has ended the connection.
     var peerAlert: Int32? {
         // OpenSSL reports an alert that it received as reason 1000 + number.
         self.entries.lazy
@@ -55,7 +56,7 @@ struct OpenSSLErrorStack {
 }
 
 extension TLSError {
-    /// An OpenSSL call failed that has no reason to: the stack says which.
+    /// Creates the error of an OpenSSL call that failed unexpectedly, with the entries of the stack.
     static func internalFailure(_ what: String) -> TLSError {
         TLSError(.internalFailure, "OpenSSL could not \(what)", openSSLErrors: OpenSSLErrorStack.take().texts)
     }

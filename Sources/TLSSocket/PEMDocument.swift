@@ -1,17 +1,18 @@
 import CConductorOpenSSL
 import SecureFiles
 
-/// PEM text of a configuration field, together with the words to name it in an error.
+/// The PEM text of a configuration field, with a name for errors.
 final class PEMDocument: Sendable {
     private static let maximumBytes = 16 << 20
 
-    /// "certificate chain (file /etc/…)": the field, and where its text came from.
+    /// The field and the source of its text: "certificate chain (file /etc/…)".
     let name: String
     private let bytes: [UInt8]
 
     /// Reads the source. Throws `.fileNotFound`, `.fileUnreadable`, or `.fileExposed` for a file that breaks the rule.
     ///
-    /// - Parameter rule: who may read and change the file; nil for anybody, where a signature says whose the text is.
+    /// - Parameter rule: the rule for who may read and change the file; nil for no rule, where a signature
+    ///   authenticates the text.
     init(_ field: String, _ source: TLSSource, rule: FileRule? = .trusted) throws(TLSError) {
         let name = "\(field) (\(source))"
         let bytes =
@@ -20,19 +21,19 @@ final class PEMDocument: Sendable {
             case .file(let path): try Self.read(path, name: name, rule: rule)
             }
         self.name = name
-        // OpenSSL has no memory BIO over nothing; an empty line reads the same.
+        // OpenSSL cannot create a memory BIO of no bytes; an empty line reads the same.
         self.bytes = bytes.isEmpty ? [UInt8(ascii: "\n")] : bytes
     }
 
     deinit {
-        // May be a private key: do not leave it in freed memory.
+        // The text may be a private key: do not leave it in freed memory.
         self.bytes.withUnsafeBytes { buffer in
             guard let base = buffer.baseAddress else { return }
             OPENSSL_cleanse(UnsafeMutableRawPointer(mutating: base), buffer.count)
         }
     }
 
-    /// SHA-256 of the text.
+    /// Returns the SHA-256 digest of the text.
     func digest() throws(TLSError) -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: 32)
         guard EVP_Digest(self.bytes, self.bytes.count, &digest, nil, EVP_sha256(), nil) == 1 else {
@@ -41,14 +42,16 @@ final class PEMDocument: Sendable {
         return digest
     }
 
-    /// Every certificate of the text, in order; the caller frees them with ``free(_:)``. Throws `.malformedPEM`.
+    /// Returns every certificate of the text, in order; the caller frees them with ``free(_:)``. Throws
+    /// `.malformedPEM`.
     func certificates() throws(TLSError) -> [OpaquePointer] {
         try self.all(
             "certificate", begin: "CERTIFICATE", read: { PEM_read_bio_X509($0, nil, conductor_no_passphrase, nil) },
             free: { X509_free($0) })
     }
 
-    /// Every revocation list of the text, in order; the caller frees them with X509_CRL_free. Throws `.malformedPEM`.
+    /// Returns every revocation list of the text, in order; the caller frees them with X509_CRL_free. Throws
+    /// `.malformedPEM`.
     func revocationLists() throws(TLSError) -> [OpaquePointer] {
         try self.all(
             "revocation list", begin: "X509 CRL",
@@ -62,7 +65,7 @@ final class PEMDocument: Sendable {
         let failure = self.withMemoryBIO { bio -> TLSError? in
             while let one = read(bio) { found.append(one) }
             let stack = OpenSSLErrorStack.take()
-            // The end of the text is reported as "no start line"; anything else is damage.
+            // OpenSSL reports the end of the text as "no start line"; any other error means damage.
             let atEnd = stack.entries.last.map { $0.library == ERR_LIB_PEM && $0.reason == PEM_R_NO_START_LINE }
             if atEnd == true, !found.isEmpty { return nil }
             return TLSError(
@@ -79,7 +82,7 @@ final class PEMDocument: Sendable {
         return found
     }
 
-    /// The private key of the text; the caller frees it with EVP_PKEY_free. Throws `.malformedPEM`.
+    /// Returns the private key of the text; the caller frees it with EVP_PKEY_free. Throws `.malformedPEM`.
     func privateKey() throws(TLSError) -> OpaquePointer {
         let key = self.withMemoryBIO { PEM_read_bio_PrivateKey($0, nil, conductor_no_passphrase, nil) }
         guard let key else {

@@ -1,8 +1,8 @@
 import CConductorOpenSSL
 
 extension PeerCertificate {
-    /// The first certificate of a PEM text. Nothing of it is verified: this is to look at what a file says, and not for who
-    /// somebody is.
+    /// Reads the first certificate of a PEM text. Nothing in it is verified: use it to inspect a file, not to
+    /// authenticate a peer.
     ///
     /// Throws `.malformedPEM`, also for dates that cannot be read.
     package init(pem text: String) throws(TLSError) {

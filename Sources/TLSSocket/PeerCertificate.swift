@@ -1,27 +1,29 @@
 import CConductorOpenSSL
 import Glibc
 
-/// What a certificate says about its owner. From a connection it is one whose chain has been verified.
+/// The contents of a certificate. If it comes from a connection, its chain was verified.
 package struct PeerCertificate: Sendable, Hashable {
-    /// The subject's common name; nil if there is none, more than one (which would be meant?), or one with a NUL in it.
+    /// The subject's common name; nil if there is none, if there are several (it would be ambiguous), or if it contains
+    /// a NUL.
     package let commonName: String?
-    /// The URIs of the subject alternative name, in order. One that is not printable ASCII is left out: a NUL in it would
-    /// make it read differently here and elsewhere.
+    /// The URIs of the subject alternative name, in order. A URI that is not printable ASCII is left out: with a NUL in
+    /// it, other software could read it differently.
     package let uris: [String]
-    /// Whether such a URI was left out. Who goes by the URIs must look: it may be what one of them is not to stand beside.
+    /// Whether such a URI was left out. Code that identifies a peer by its URIs must check this: the URI that was left
+    /// out may be one that must not occur beside the others.
     package let hasUnprintableURI: Bool
     /// The DNS names of the subject alternative name, in order, with the same exception.
     package let dnsNames: [String]
     /// The serial number in lower-case hexadecimal, two digits a byte.
     package let serialNumber: String
-    /// Valid from, in seconds since 1970 (UTC).
+    /// The start of the validity, in seconds since 1970 (UTC).
     package let notBefore: Int64
-    /// Valid until, in seconds since 1970 (UTC).
+    /// The end of the validity, in seconds since 1970 (UTC).
     package let notAfter: Int64
     /// SHA-256 of the whole certificate in lower-case hexadecimal: 64 digits.
     package let sha256: String
 
-    /// A certificate of these values: for tests of what is done with one.
+    /// Creates a certificate from these values, for tests.
     package init(
         commonName: String?, uris: [String], hasUnprintableURI: Bool = false, dnsNames: [String],
         serialNumber: String, notBefore: Int64, notAfter: Int64, sha256: String
@@ -36,7 +38,7 @@ package struct PeerCertificate: Sendable, Hashable {
         self.sha256 = sha256
     }
 
-    /// Nil if the dates are not readable, which no certificate that has been verified can have.
+    /// Reads a certificate. Returns nil if its dates cannot be read, which does not occur in a verified certificate.
     init?(x509: OpaquePointer) {
         guard let notBefore = Self.seconds(X509_get0_notBefore(x509)),
             let notAfter = Self.seconds(X509_get0_notAfter(x509)),

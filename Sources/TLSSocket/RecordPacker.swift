@@ -1,10 +1,11 @@
 import NIOCore
 
-/// Packs many small writes into full TLS records: a record each would cost ten times more than the copy.
+/// A packer of many small writes into full TLS records: one record for each write would cost ten times more than the
+/// copy.
 ///
-/// Lives for one flush. Large writes go to the engine from where they are.
+/// A packer lives for one flush. It does not copy large writes.
 struct RecordPacker {
-    /// What fits into one TLS record.
+    /// The maximum number of plaintext bytes in one TLS record.
     static let recordBytes = 16_384
 
     private let engine: TLSEngine
@@ -14,7 +15,8 @@ struct RecordPacker {
         self.engine = engine
     }
 
-    /// Encrypts these bytes, or keeps them for the next record. With `isLast`, nothing is kept.
+    /// Encrypts these bytes, or keeps them for the next record. With `isLast`, nothing is kept. Returns the error of a
+    /// failure.
     mutating func add(_ bytes: ByteBuffer, isLast: Bool) -> TLSError? {
         var rest = bytes
         if let staged = self.staging?.readableBytes, staged > 0 {
@@ -38,7 +40,7 @@ struct RecordPacker {
     private mutating func flushStaging() -> TLSError? {
         guard let staged = self.staging else { return nil }
         let failure = self.write(staged)
-        // Drop the copy of the reference first, or clearing would allocate anew.
+        // Drop the second reference first; otherwise clearing would allocate new memory.
         self.staging = nil
         var cleared = consume staged
         cleared.clear()

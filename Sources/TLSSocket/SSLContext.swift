@@ -1,17 +1,17 @@
 import CConductorOpenSSL
 
-/// What a connection keeps of the ``TLSContext`` that it began with: OpenSSL's `SSL_CTX` and what that points to. No revocation
-/// lists, which may be long and are replaced often.
+/// The part of a ``TLSContext`` that its connections keep: OpenSSL's `SSL_CTX` and the objects that it points to. It
+/// has no revocation lists, which may be long and are replaced often.
 // @unchecked: the SSL_CTX and the ALPN list are written only while a TLSContext is made; OpenSSL counts references and locks
 // what connections on several threads share.
 final class SSLContext: @unchecked Sendable {
     let configuration: TLSConfiguration
     let pointer: OpaquePointer
-    /// What it verifies peers by.
+    /// The authorities that it verifies peers with.
     let anchors: TrustAnchors
     private let protocols: ApplicationProtocols
 
-    /// Takes an SSL_CTX that is ready, in which the protocols are installed.
+    /// Takes ownership of a complete SSL_CTX, in which the protocols are installed.
     init(
         taking pointer: OpaquePointer, _ configuration: TLSConfiguration, _ anchors: TrustAnchors,
         _ protocols: ApplicationProtocols

@@ -6,20 +6,21 @@ enum ServerName: Hashable {
     case dns(String)
     case ip(String)
 
-    /// Throws `.invalidConfiguration` for text that cannot be a host: it would never match, or match something else.
+    /// Parses a DNS name or an IP address. Throws `.invalidConfiguration` for text that cannot be a host: it would
+    /// never match, or would match something else.
     init(_ text: String) throws(TLSError) {
         var name = Substring(text)
-        // "[::1]" is how a URL writes it.
+        // URLs write an IPv6 address as "[::1]".
         if name.first == "[", name.last == "]" { name = name.dropFirst().dropLast() }
         if name.contains(":") {
-            // A zone ("%eth0") is this machine's affair, no certificate has one.
+            // A zone ("%eth0") is local to this machine; no certificate has one.
             if let zone = name.firstIndex(of: "%") { name = name[..<zone] }
         }
         if Self.isIPAddress(String(name)) {
             self = .ip(String(name))
             return
         }
-        // The dot of a fully qualified name is neither in SNI nor in certificates.
+        // SNI and certificates omit the final dot of a fully qualified name.
         if name.last == "." { name = name.dropLast() }
         let allowed = name.utf8.allSatisfy { byte in
             switch byte {
@@ -53,7 +54,7 @@ enum ServerName: Hashable {
                 throw TLSError.internalFailure("set the expected IP address")
             }
         case .dns(let name):
-            // As in RFC 9525: the subject's common name is no host name, "*" stands for a whole label.
+            // As in RFC 9525: the subject's common name is not a host name, and "*" matches a whole label.
             X509_VERIFY_PARAM_set_hostflags(
                 parameters, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT))
             guard SSL_set1_host(ssl, name) == 1, conductor_ssl_set_sni(ssl, name) == 1 else {

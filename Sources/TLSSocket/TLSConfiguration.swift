@@ -6,7 +6,7 @@ package enum TLSVersion: String, Sendable, Hashable, CaseIterable {
     case tls13 = "1.3"
 }
 
-/// Which end of the connection this is.
+/// The role of this side of a connection.
 package enum TLSRole: Sendable, Hashable {
     /// Accepts connections, and requires a certificate of every client.
     case server
@@ -14,7 +14,7 @@ package enum TLSRole: Sendable, Hashable {
     case client
 }
 
-/// Where PEM text comes from.
+/// The source of PEM text.
 ///
 /// Its description never shows the text, which may be a private key.
 package enum TLSSource: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible,
@@ -25,7 +25,7 @@ package enum TLSSource: Sendable, Hashable, CustomStringConvertible, CustomDebug
     /// The PEM text itself.
     case pem(String)
 
-    /// The path, or a word for text that was given inline.
+    /// The path, or a fixed text in place of inline PEM.
     package var description: String {
         switch self {
         case .file(let path): "file \(path)"
@@ -40,32 +40,32 @@ package enum TLSSource: Sendable, Hashable, CustomStringConvertible, CustomDebug
     package var customMirror: Mirror { Mirror(self, children: []) }
 }
 
-/// What a ``TLSContext`` is made from.
+/// The configuration of a ``TLSContext``.
 ///
-/// Authentication is always mutual: a server requires a client certificate, a client checks the server's certificate and
-/// name. There is no way to switch that off.
+/// Authentication is always mutual: a server requires a client certificate, a client checks the server's certificate
+/// and name. Authentication cannot be switched off.
 package struct TLSConfiguration: Sendable, Hashable {
-    /// Which end of the connection this is.
+    /// The role of this side of a connection.
     package var role: TLSRole
     /// This side's certificate, followed by the intermediates up to, and not including, the root.
     package var certificateChain: TLSSource
     /// The private key of the certificate, not encrypted.
     package var privateKey: TLSSource
-    /// The certificate authorities that peers may come from. Only these are trusted, never the system's.
+    /// The certificate authorities whose peers are accepted. Only these are trusted, never the system's.
     package var trustRoots: TLSSource
-    /// The revocation lists of those authorities: PEM, one after the other. With nil nothing is ever revoked.
+    /// The revocation lists of those authorities: PEM, one after the other. With nil no certificate counts as revoked.
     ///
-    /// With lists every certificate of a peer's chain is looked up, and what cannot be found out is refused: a list of each
-    /// issuer must be there, signed by it, and its nextUpdate must not have passed.
+    /// With lists, every certificate of a peer's chain is looked up, and a certificate of unknown status is rejected:
+    /// there must be a list of each issuer, signed by that issuer, and its nextUpdate must not have passed.
     package var revocationLists: TLSSource?
     /// The oldest version to accept.
     package var minimumVersion: TLSVersion
-    /// The names of protocols for ALPN, most wanted first, 1 to 255 bytes each. Empty switches ALPN off.
+    /// The names of protocols for ALPN, in order of preference, 1 to 255 bytes each. An empty array switches ALPN off.
     ///
-    /// A server refuses a client that offers other protocols only, and accepts one that offers none at all.
+    /// A server rejects a client that offers only other protocols, and accepts one that offers none at all.
     package var applicationProtocols: [String]
 
-    /// Describes one side of a connection; nothing is read before a ``TLSContext`` is made.
+    /// Creates the configuration of one side of a connection; nothing is read before a ``TLSContext`` is created.
     package init(
         role: TLSRole,
         certificateChain: TLSSource,

@@ -1,38 +1,40 @@
 import CConductorOpenSSL
 
-/// The settings and keys that many connections share, loaded and checked once: an OpenSSL `SSL_CTX`, and beside it the revocation
+/// The settings and keys that many connections share, loaded and checked once: an OpenSSL `SSL_CTX`, and the revocation
 /// lists that handshakes consult.
 ///
-/// To change a certificate in a running process, make a new context and use it for new connections; those that are open
-/// keep the one they started with, but neither its lists nor its authorities. Where only the lists have changed,
-/// ``replaced(by:)`` keeps the rest.
+/// To change a certificate in a running process, create a new context and use it for new connections. Open connections
+/// keep the context that they began with, except for its lists and authorities (``LiveTLSContext``). If only the lists
+/// have changed, ``replaced(by:)`` keeps the rest.
 package final class TLSContext: Sendable {
-    /// What the context was made from.
+    /// The configuration that the context was made from.
     package var configuration: TLSConfiguration { self.ssl.configuration }
-    /// When this side's own certificate expires, in seconds since 1970 (UTC). It may already have: peers will refuse it,
-    /// but making the context does not fail, so that the operator sees a warning and not a dead service.
+    /// The time at which this side's own certificate expires, in seconds since 1970 (UTC). It may be in the past: peers
+    /// will reject the certificate, but the context is created nevertheless, so that the operator sees a warning and
+    /// not a dead service.
     package var certificateNotAfter: Int64 { self.certificate.notAfter }
     /// This side's own certificate.
     package let certificate: PeerCertificate
-    /// What of it ends some day: its certificates, the authorities, their revocation lists.
+    /// The certificates, authorities and revocation lists of the context, with their expiry.
     package let expiries: [TLSExpiry]
 
-    /// What it was made of: parts of it may go on in its successor.
+    /// The material that the context was made from; its successor may keep parts of it.
     let material: TLSMaterial
-    /// What its connections keep of it.
+    /// The part of the context that its connections keep.
     let ssl: SSLContext
-    /// The lists that its connections are checked against.
+    /// The lists that its connections are checked against; nil if there are none.
     var revocationLists: RevocationLists? { self.material.revocationLists }
 
     /// Reads the files and checks that they belong together.
     ///
-    /// Throws `.fileNotFound`, `.fileUnreadable`, `.fileExposed`, `.malformedPEM`, `.keyMismatch`, `.revocationListRefused` or
-    /// `.invalidConfiguration`; the message names the field and the file. It does not fail for what has expired.
+    /// Throws `.fileNotFound`, `.fileUnreadable`, `.fileExposed`, `.malformedPEM`, `.keyMismatch`,
+    /// `.revocationListRefused` or `.invalidConfiguration`; the message names the field and the file. An expired
+    /// certificate or list is not an error.
     package convenience init(configuration: TLSConfiguration) throws(TLSError) {
         try self.init(configuration: configuration, material: TLSMaterial(configuration))
     }
 
-    /// The same of texts that were read already.
+    /// Creates a context from texts that were read already.
     init(configuration: TLSConfiguration, material: TLSMaterial) throws(TLSError) {
         OpenSSLErrorStack.clear()
         let protocols = try ApplicationProtocols(configuration.applicationProtocols)
@@ -62,18 +64,18 @@ package final class TLSContext: Sendable {
         self.ssl = context.ssl
     }
 
-    /// The context of these texts that takes this one's place: with the same `SSL_CTX` where only the lists are others.
+    /// Returns the context of this material that replaces this one. It has the same `SSL_CTX` if only the lists differ.
     func replaced(by material: TLSMaterial) throws(TLSError) -> TLSContext {
         material.identityFingerprint == self.material.identityFingerprint
             ? TLSContext(self, material) : try TLSContext(configuration: self.configuration, material: material)
     }
 
-    /// The same under other lists, which were verified by the same authorities.
+    /// Returns this context with other lists, which were verified with the same authorities.
     func with(revocationLists lists: RevocationLists) -> TLSContext {
         TLSContext(self, self.material.with(revocationLists: lists))
     }
 
-    /// How many authorities may stand behind a certificate, the trusted one counted.
+    /// The maximum number of authorities in a peer's chain, including the trusted one.
     static let maximumAuthorities = 5
 
     private static func applyPolicy(to context: OpaquePointer, _ configuration: TLSConfiguration) throws(TLSError) {
@@ -82,20 +84,21 @@ package final class TLSContext: Sendable {
         guard conductor_ssl_ctx_set_min_version(context, version) == 1 else {
             throw TLSError.internalFailure("set TLS \(configuration.minimumVersion.rawValue) as the oldest version")
         }
-        // The operator's system policy may be stricter, never laxer.
+        // The operator's system policy may be stricter, never weaker.
         SSL_CTX_set_security_level(context, max(2, SSL_CTX_get_security_level(context)))
-        // Those of Mozilla's "modern" configuration, as for the versions.
+        // The groups and the default version are those of Mozilla's "modern" configuration.
         guard conductor_ssl_ctx_set_groups(context, "X25519:P-256:P-384") == 1 else {
             throw TLSError.internalFailure("choose the key exchange's groups")
         }
-        // For TLS 1.2; the suites of TLS 1.3 are all sound and stay with the system's policy.
+        // For TLS 1.2. The cipher suites of TLS 1.3 are all secure, and the system's policy chooses them.
         guard SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!eNULL:!PSK") == 1 else {
             throw TLSError.internalFailure("choose the TLS 1.2 ciphers")
         }
-        // Only matters to a client that tries to resume: without a session context that is an error, not a handshake.
+        // For a client that tries to resume a session: without a session ID context OpenSSL fails instead of doing a
+        // full handshake.
         let sessionContext: [UInt8] = Array("conductor".utf8)
         SSL_CTX_set_session_id_context(context, sessionContext, UInt32(sessionContext.count))
-        // OpenSSL counts neither the peer's certificate nor the trusted one.
+        // OpenSSL's depth counts neither the peer's certificate nor the trusted one.
         SSL_CTX_set_verify_depth(context, Int32(self.maximumAuthorities - 1))
         guard conductor_ssl_ctx_trust_issuing_authorities(context) == 1 else {
             throw TLSError.internalFailure("trust the authorities that are named")
@@ -142,7 +145,8 @@ package final class TLSContext: Sendable {
         return certificate
     }
 
-    /// Looks for what peers will refuse: better no start than one that nobody gets through to.
+    /// Checks this side's own certificate for reasons why peers would reject it: a service that does not start is
+    /// better than one that no peer can connect to.
     private static func checkIdentity(
         _ chain: [OpaquePointer], _ name: String, _ role: TLSRole
     ) throws(TLSError) {
@@ -169,7 +173,7 @@ package final class TLSContext: Sendable {
         let store = SSL_CTX_get_cert_store(context)
         for root in anchors.certificates {
             guard X509_STORE_add_cert(store, root) == 1 else { throw self.refused(name) }
-            // The names tell a client with several certificates which one to send.
+            // A client with several certificates chooses which one to send by these names.
             if configuration.role == .server { SSL_CTX_add_client_CA(context, root) }
             if let expiry = TLSExpiry(.authority, x509: root, source: name) { expiries.append(expiry) }
         }

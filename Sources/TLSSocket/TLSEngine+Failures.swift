@@ -1,8 +1,9 @@
 import CConductorOpenSSL
 
-// OpenSSL's reasons, said so that an operator knows which file or host to look at.
+// Errors made from OpenSSL's reasons, worded so that an operator knows which file or host to look at.
 extension TLSEngine {
-    /// OpenSSL asks after each certificate of a chain. The answer is never changed; a refusal is remembered for the error.
+    /// Records the certificate at which verification failed, for the error. OpenSSL calls it for each certificate of a
+    /// chain. It never changes the result.
     static let noteVerification: @convention(c) (Int32, OpaquePointer?) -> Int32 = { accepted, store in
         guard accepted == 0, let store,
             let ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()),
@@ -15,7 +16,7 @@ extension TLSEngine {
         return accepted
     }
 
-    /// The peer's first bytes cannot be the start of a TLS record.
+    /// Whether the peer's first bytes can be the start of a TLS record.
     var looksLikeTLS: Bool {
         guard let first = self.firstBytes.first else { return true }
         return (0x14...0x17).contains(first) && (self.firstBytes.count < 2 || self.firstBytes[1] == 3)
@@ -111,7 +112,7 @@ extension TLSEngine {
         case X509_V_ERR_KEYUSAGE_NO_CRL_SIGN:
             advice = "; have its issuer's certificate issued with the key usage cRLSign"
         case X509_V_ERR_INVALID_PURPOSE where self.objection != nil:
-            // It says what to do.
+            // The objection says what to do.
             advice = ""
         case X509_V_ERR_CERT_CHAIN_TOO_LONG:
             advice =
@@ -153,7 +154,7 @@ extension TLSEngine {
             openSSLErrors: stack.texts)
     }
 
-    /// Text of an unverified stranger, made fit for a log line.
+    /// Returns text from an unverified peer in a form that is safe in a log line: escaped, at most 64 characters of it.
     static func printable(_ text: String) -> String {
         let escaped = text.unicodeScalars.prefix(64).map { $0.escaped(asASCII: true) }.joined()
         return escaped.replacing("\"", with: "")

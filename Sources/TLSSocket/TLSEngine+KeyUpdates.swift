@@ -1,17 +1,19 @@
 import CConductorOpenSSL
 
-// TLS 1.3 lets a peer renew its keys whenever it likes, and ask us to renew ours in answer. OpenSSL has no limit: a few bytes of
-// the peer's cost us two key derivations and a record, as often as it sends them.
+// The limit on key updates. TLS 1.3 lets a peer update its keys at any time, and request that this side update its own
+// in response. OpenSSL sets no limit: each time, a few bytes from the peer cost this side two key derivations and a
+// record.
 extension TLSEngine {
-    /// How many key updates a connection may begin with.
+    /// The number of key updates that a connection may make without any data.
     static let freeKeyUpdates = 64
-    /// How much plaintext earns one more. What renews its keys for their own sake does so after gigabytes.
+    /// The number of plaintext bytes from the peer that allow one more key update. A peer that updates its keys to
+    /// limit their use does so only after gigabytes.
     static let plaintextPerKeyUpdate: UInt64 = 64 * 1024
 
     static let keyUpdatesError = TLSError(
         .connectionFailed, "the peer renewed its keys again and again, with next to no data in between")
 
-    /// OpenSSL shows each message of the protocol.
+    /// Counts the peer's key updates. OpenSSL calls it with each message of the protocol.
     static let noteMessage:
         @convention(c) (
             Int32, Int32, Int32, UnsafeRawPointer?, Int, OpaquePointer?, UnsafeMutableRawPointer?
@@ -22,7 +24,7 @@ extension TLSEngine {
             Unmanaged<TLSEngine>.fromOpaque(engine).takeUnretainedValue().keyUpdates += 1
         }
 
-    /// Whether the peer has renewed its keys more often than its data earns.
+    /// Whether the peer has updated its keys more often than the amount of its data allows.
     var renewsKeysTooOften: Bool {
         self.keyUpdates > UInt64(Self.freeKeyUpdates) + self.plaintextBytes / Self.plaintextPerKeyUpdate
     }

@@ -1,11 +1,11 @@
 import CConductorOpenSSL
 import Glibc
 
-// Whether the peer's certificate is made for a peer's role, and whether it is revoked. Both are asked only once its chain is known to be
-// genuine, so that strangers have nothing looked up.
+// Checks whether the peer's certificate is issued for a peer's role, and whether it is revoked. Both checks run only
+// after its chain is verified, so that unverified peers cause no lookups.
 extension TLSEngine {
-    /// Takes the place of OpenSSL's verification, which it does first. What it leaves in the store's context decides which alert
-    /// the peer hears.
+    /// Replaces OpenSSL's verification, which it runs first. The error that it sets in the store's context selects the
+    /// alert that the peer receives.
     static let verifyPeer: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?) -> Int32 = { store, _ in
         guard X509_verify_cert(store) == 1 else { return 0 }
         guard let store, let ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()),
@@ -32,7 +32,7 @@ extension TLSEngine {
     }
 
     private func lookUp(_ store: OpaquePointer) -> Bool {
-        // After the handshake there are no lists to ask.
+        // After the handshake there are no lists to consult.
         guard !self.isLookedUp else {
             X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION)
             return false

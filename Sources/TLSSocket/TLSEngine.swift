@@ -1,54 +1,57 @@
 import CConductorOpenSSL
 package import NIOCore
 
-/// One TLS connection with no network: an OpenSSL `SSL` between two memory BIOs.
+/// A TLS connection without a network: an OpenSSL `SSL` between two memory BIOs.
 ///
-/// Ciphertext from the peer goes in with ``feed(_:)``; ciphertext for the peer comes out of ``takeCiphertext(allocator:)``,
-/// which must be asked after every other call, also one that failed: an alert may wait there. The engine belongs to one
-/// event loop (or one test) at a time and is not Sendable.
+/// Ciphertext from the peer goes in with ``feed(_:)``; ciphertext for the peer comes out of
+/// ``takeCiphertext(allocator:)``. Call the latter after every other call, even one that failed: an alert may be
+/// waiting. The engine may be used by one thread at a time (an event loop's, a background step's, or a test's) and is
+/// not Sendable.
 package final class TLSEngine {
-    /// How a step ended.
+    /// The result of a step.
     package enum Outcome: Sendable {
-        /// It is done.
+        /// The step is done.
         case complete
-        /// It needs bytes from the peer first.
+        /// The step needs bytes from the peer first.
         case incomplete
-        /// It will never be done; only ``takeCiphertext(allocator:)`` is of use now.
+        /// The step can never be done; only ``takeCiphertext(allocator:)`` is useful now.
         case failed(TLSError)
     }
 
-    /// How a read ended.
+    /// The result of a read.
     package enum ReadOutcome: Sendable {
-        /// So many bytes of plaintext were appended (at least one); there may be more.
+        /// This number of plaintext bytes was appended (at least one); there may be more.
         case bytes(Int)
-        /// All that has arrived is read.
+        /// Everything that has arrived was read.
         case incomplete
-        /// The peer has sent close_notify: there will be no more.
+        /// The peer has sent close_notify: no more data follows.
         case closed
-        /// It will never be possible to read again.
+        /// Reading can never succeed again.
         case failed(TLSError)
     }
 
-    /// The peer's certificate, as soon as the handshake is complete.
+    /// The peer's certificate; nil before the handshake is complete.
     package private(set) var peerCertificate: PeerCertificate?
 
     let context: SSLContext
-    /// What the handshake goes by; nil when it is over, so that an open connection keeps no lists.
+    /// The lists that the handshake checks the peer against; nil once it is over, so that an open connection keeps no
+    /// lists.
     private(set) var revocationLists: RevocationLists?
-    /// The chain was looked up in the lists, or there are none.
+    /// Whether the chain was looked up in the lists without objection, or there are none.
     var isLookedUp = false
-    /// What the first bytes from the peer were: tells a peer that does not speak TLS from one that speaks it badly.
+    /// The first five bytes from the peer. They distinguish a peer that does not speak TLS from one that speaks it
+    /// badly.
     private(set) var firstBytes: [UInt8] = []
-    /// Depth and subject of the certificate that verification stopped at.
+    /// The depth and subject of the certificate at which verification failed.
     var refusedCertificate: (depth: Int32, subject: String?)?
-    /// What is wrong with the peer's own certificate, though its chain is genuine.
+    /// The reason why the peer's own certificate is rejected although its chain was verified.
     var objection: String?
 
-    /// How often the peer has renewed its keys.
+    /// The number of times that the peer has updated its keys.
     var keyUpdates: UInt64 = 0
-    /// How many records with plaintext have come from the peer.
+    /// The number of records with plaintext that have arrived from the peer.
     private(set) var recordsRead: UInt64 = 0
-    /// How much plaintext has come from the peer.
+    /// The number of plaintext bytes that have arrived from the peer.
     private(set) var plaintextBytes: UInt64 = 0
 
     let ssl: OpaquePointer
@@ -56,13 +59,13 @@ package final class TLSEngine {
     private let inbound: OpaquePointer
     private let outbound: OpaquePointer
 
-    /// Above this, a drained BIO gives its memory back; a full record fits below.
+    /// The buffer size in bytes above which a drained BIO frees its memory. A full record is below this size.
     private static let keptBufferBytes = 24 * 1024
 
-    /// Makes one connection's state.
+    /// Creates the state of one connection.
     ///
-    /// `serverName` is the DNS name or IP address that the server's certificate must hold; a client needs one, a server
-    /// has no use for it. Throws `.invalidConfiguration` or `.internalFailure`.
+    /// `serverName` is the DNS name or IP address that the server's certificate must hold; a client requires one, a
+    /// server ignores it. Throws `.invalidConfiguration` or `.internalFailure`.
     package init(context: TLSContext, serverName: String?) throws(TLSError) {
         let isServer = context.configuration.role == .server
         let name: ServerName?
@@ -87,7 +90,7 @@ package final class TLSEngine {
         self.outbound = outbound
         self.context = context.ssl
         self.revocationLists = context.revocationLists
-        // Unretained: the SSL dies with this object, and calls back only while one of the methods below runs.
+        // Unretained: the SSL is freed with this object, and calls back only during one of the methods below.
         SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(self).toOpaque())
         SSL_set_msg_callback(ssl, Self.noteMessage)
         try name?.install(in: ssl)
@@ -98,7 +101,7 @@ package final class TLSEngine {
         SSL_free(self.ssl)
     }
 
-    /// The protocol that ALPN agreed on; nil if the client offered none.
+    /// The protocol that ALPN has negotiated; nil if the client offered none.
     package var negotiatedProtocol: String? {
         var name: UnsafePointer<UInt8>?
         var length: UInt32 = 0
@@ -107,7 +110,7 @@ package final class TLSEngine {
         return String(decoding: UnsafeBufferPointer(start: name, count: Int(length)), as: UTF8.self)
     }
 
-    /// The version that was agreed on; nil before the handshake is complete.
+    /// The negotiated version; nil before the handshake is complete.
     package var version: TLSVersion? {
         guard SSL_is_init_finished(self.ssl) == 1 else { return nil }
         switch SSL_version(self.ssl) {
@@ -117,7 +120,7 @@ package final class TLSEngine {
         }
     }
 
-    /// Takes the next step of the handshake. A client must call it once before anything has been fed.
+    /// Performs the next step of the handshake. A client must call it once before the first ``feed(_:)``.
     package func handshake() -> Outcome {
         OpenSSLErrorStack.clear()
         let result = SSL_do_handshake(self.ssl)
@@ -131,7 +134,8 @@ package final class TLSEngine {
         VerifiedChain(SSL_get0_verified_chain(self.ssl), sent: SSL_get_peer_cert_chain(self.ssl))
     }
 
-    /// OpenSSL has verified already; look again, so that a mistake in the settings cannot let anybody in.
+    /// Checks again that the peer was verified, and sets ``peerCertificate``. OpenSSL has verified the peer already;
+    /// the second check ensures that a mistake in the settings admits no unverified peer.
     private func checkPeer() -> Outcome {
         guard self.verifyResult == X509_V_OK, self.isLookedUp, let x509 = SSL_get1_peer_certificate(self.ssl) else {
             return .failed(TLSError(.verificationFailed, "the peer has no certificate that was verified"))
@@ -146,10 +150,10 @@ package final class TLSEngine {
 
     var verifyResult: Int32 { Int32(SSL_get_verify_result(self.ssl)) }
 
-    /// How many bytes from the peer wait to be read.
+    /// The number of ciphertext bytes from the peer that were not processed yet.
     var undecryptedBytes: Int { BIO_ctrl_pending(self.inbound) }
 
-    /// Takes ciphertext that came from the peer. Throws `.internalFailure` when memory runs out.
+    /// Accepts ciphertext from the peer. Throws `.internalFailure` when memory runs out.
     package func feed(_ ciphertext: ByteBuffer) throws(TLSError) {
         OpenSSLErrorStack.clear()
         if self.firstBytes.count < 5 {
@@ -163,7 +167,8 @@ package final class TLSEngine {
         guard fed else { throw TLSError.internalFailure("take \(ciphertext.readableBytes) bytes from the peer") }
     }
 
-    /// Decrypts one record, or as much of it as is left, to the end of `plaintext`. Call it until it is `.incomplete`.
+    /// Decrypts one record, or what is left of one, and appends it to `plaintext`. Call it again as long as it returns
+    /// `.bytes`.
     package func read(into plaintext: inout ByteBuffer) -> ReadOutcome {
         let undecrypted = self.undecryptedBytes
         if undecrypted == 0, SSL_has_pending(self.ssl) == 0 {
@@ -171,7 +176,7 @@ package final class TLSEngine {
             return SSL_get_shutdown(self.ssl) & SSL_RECEIVED_SHUTDOWN != 0 ? .closed : .incomplete
         }
         OpenSSLErrorStack.clear()
-        // Plaintext is shorter than what it came in, so an empty buffer is allocated once for all records.
+        // Plaintext is shorter than its ciphertext, so an empty buffer is allocated once for all records.
         let expected = max(undecrypted + Int(SSL_pending(self.ssl)), 1)
         var result: Int32 = 0
         let count = plaintext.writeWithUnsafeMutableBytes(minimumWritableBytes: expected) { space in
@@ -179,7 +184,8 @@ package final class TLSEngine {
             result = SSL_read_ex(self.ssl, space.baseAddress, space.count, &count)
             return result == 1 ? count : 0
         }
-        // OpenSSL goes on behind messages that are no data, so as many as had arrived have been answered by now.
+        // OpenSSL continues past messages that carry no data, so it has answered all key updates that had arrived
+        // before the data.
         if self.renewsKeysTooOften { return .failed(Self.keyUpdatesError) }
         if result == 1 {
             self.recordsRead += 1
@@ -197,24 +203,26 @@ package final class TLSEngine {
         }
     }
 
-    /// Encrypts all of the bytes, in as few records as possible. Only after the handshake. An empty buffer is no record.
+    /// Encrypts all of the bytes, in as few records as possible. Call it only after the handshake. An empty buffer
+    /// produces no record.
     package func write(_ plaintext: ByteBuffer) -> Outcome {
         guard plaintext.readableBytes > 0 else { return .complete }
         OpenSSLErrorStack.clear()
         guard SSL_is_init_finished(self.ssl) == 1 else {
-            // SSL_write would start a handshake of its own.
+            // SSL_write would itself start a handshake.
             return .failed(TLSError(.connectionFailed, "data was written before the TLS handshake had completed"))
         }
         let written = plaintext.withUnsafeReadableBytes { bytes in
             var count = 0
-            // A memory BIO takes everything, so this writes all or fails.
+            // A memory BIO accepts any number of bytes, so this call writes all or fails.
             return SSL_write_ex(self.ssl, bytes.baseAddress, bytes.count, &count) == 1 && count == bytes.count
         }
         guard written else { return .failed(self.connectionFailure(OpenSSLErrorStack.take())) }
         return .complete
     }
 
-    /// Says close_notify, once. Complete when the peer has said it too; until then go on feeding and reading.
+    /// Sends close_notify, once. Returns `.complete` when the peer has sent it too; until then continue to feed and
+    /// read.
     package func shutdown() -> Outcome {
         let state = SSL_get_shutdown(self.ssl)
         if state & SSL_SENT_SHUTDOWN == 0 {
@@ -224,7 +232,7 @@ package final class TLSEngine {
         return state & SSL_RECEIVED_SHUTDOWN != 0 ? .complete : .incomplete
     }
 
-    /// All the ciphertext that waits for the peer; nil if there is none.
+    /// Removes and returns all ciphertext for the peer; returns nil if there is none.
     package func takeCiphertext(allocator: ByteBufferAllocator = ByteBufferAllocator()) -> ByteBuffer? {
         let pending = BIO_ctrl_pending(self.outbound)
         guard pending > 0 else { return nil }

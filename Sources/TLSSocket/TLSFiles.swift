@@ -1,14 +1,14 @@
-/// The files of a configuration, each read once; what is wrong with one does not hide the others.
+/// The files of a configuration, each read once. An error in one file does not hide the others.
 struct TLSFiles: Sendable {
-    /// What goes on to be used though files are read anew, because what they hold now cannot be.
+    /// The parts of the present context that are kept on a reload, because the new content of their files cannot be
+    /// used.
     ///
-    /// Whom to believe does not wait for what this side shows of itself: a key that nobody may use must not keep those in who
-    /// were revoked.
+    /// A change of trust does not wait for this side's own certificate: an unusable key must not delay a revocation.
     enum Kept: CaseIterable {
         case nothing
-        /// Certificate chain and key.
+        /// The certificate chain and the key.
         case identity
-        /// The trust roots as well.
+        /// The certificate chain, the key and the trust roots.
         case allButLists
     }
 
@@ -21,7 +21,8 @@ struct TLSFiles: Sendable {
         self.roots = Result { () throws(TLSError) in try PEMDocument("trust roots", configuration.trustRoots) }
         self.lists = Result { () throws(TLSError) in
             guard let source = configuration.revocationLists else { return nil }
-            // Each is signed, and one older than that in use is refused. A wrong mode must not hold up what is revoked.
+            // No file rule applies: each list is signed, and a list older than the one in use is rejected. A wrong file
+            // mode must not delay a revocation.
             return try PEMDocument("revocation lists", source, rule: nil)
         }
     }

@@ -1,13 +1,14 @@
 import EventLoopFairness
 package import NIOCore
 
-// How a connection ends: on request, by the peer, by failure, by timeout.
+// The end of a connection: on request, by the peer, by failure, by timeout.
 extension TLSHandler {
     static let closedError = TLSError(.closed, "the TLS connection is closed")
     static let truncatedError = TLSError(
         .truncated, "the connection ended without TLS close_notify; the peer died, or something between cut it off")
 
-    /// Whether the peer has sent more since this side said close_notify than is read while its own is awaited.
+    /// Whether the peer has sent as many records since this side's close_notify as are read while waiting for the
+    /// peer's.
     var readsTooMuchToClose: Bool {
         self.state == .closing && self.engine.recordsRead - self.recordsBeforeClose >= Self.maximumClosingRecords
     }
@@ -28,7 +29,7 @@ extension TLSHandler {
         case .closed:
             context.close(promise: promise)
         case .idle, .handshaking:
-            // There is nothing to lose yet, so no farewell.
+            // No data was exchanged yet, so no close_notify is needed.
             self.joinClose(promise)
             self.closeChannel(context: context)
         case .active:
@@ -40,7 +41,7 @@ extension TLSHandler {
             self.recordsBeforeClose = self.engine.recordsRead
             self.scheduleDeadline(context: context, in: self.shutdownTimeout)
             self.sayCloseNotify(context: context)
-            // With autoRead off the answer would never be seen.
+            // With autoRead off the peer's close_notify would never be read.
             if self.state == .closing { context.read() }
         }
     }
@@ -57,14 +58,14 @@ extension TLSHandler {
         }
     }
 
-    /// The peer has said close_notify, as an answer or of its own accord; it gets one back either way.
+    /// Handles the peer's close_notify. If this side has not sent one yet, it sends one in response.
     func peerClosed(context: ChannelHandlerContext) {
         switch self.state {
         case .closing:
             self.state = .finishing
             self.finish(context: context)
         case .active:
-            // Answers that were flushed in the meantime are encrypted already; what was not flushed is lost, as it is
+            // Responses that were flushed meanwhile are encrypted already. Those that were not flushed are lost, as
             // when any channel closes.
             self.state = .closing
             self.scheduleDeadline(context: context, in: self.shutdownTimeout)
@@ -74,7 +75,7 @@ extension TLSHandler {
         }
     }
 
-    /// Reports the error once, tells the peer by alert, and closes.
+    /// Fires the error once, sends the peer an alert, and closes the connection.
     func fail(context: ChannelHandlerContext, _ error: TLSError, within timeout: TimeAmount? = nil) {
         switch self.state {
         case .finishing, .closed: return
@@ -89,8 +90,8 @@ extension TLSHandler {
         self.finish(context: context)
     }
 
-    /// Writes what is left for the peer, waits until it is written (or the deadline), and closes. NIO's close alone would
-    /// drop bytes that the socket has not taken yet.
+    /// Writes the remaining bytes for the peer, waits until they are written (or the deadline passes), and closes the
+    /// channel. NIO's close alone would drop bytes that the socket has not accepted yet.
     func finish(context: ChannelHandlerContext) {
         guard self.state == .finishing else { return }
         let written = context.eventLoop.makePromise(of: Void.self)
@@ -129,7 +130,7 @@ extension TLSHandler {
                         "the TLS handshake did not complete within \(seconds) s; \(reason)")
                     : self.engine.notTLS)
         case .closing, .finishing:
-            // The peer had its time; this is no error to anybody who has asked to close.
+            // The peer's time is over. For a caller that asked to close, this is not an error.
             self.closeChannel(context: context)
         case .idle, .active, .closed:
             break
@@ -155,7 +156,8 @@ extension TLSHandler {
         }
     }
 
-    /// Completes every promise that waits, in order. The queue is taken first: a promise's callback may write again.
+    /// Fails the promise of every pending write, in order. The queue is emptied first: a promise's callback may write
+    /// again.
     func failWrites(_ error: TLSError) {
         let writes = self.pendingWrites
         self.pendingWrites = MarkedCircularBuffer(initialCapacity: 0)

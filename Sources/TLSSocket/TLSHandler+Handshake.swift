@@ -2,14 +2,16 @@ import EventLoopFairness
 import NIOCore
 import NIOTLS
 
-// How a connection's handshake goes on, step by step. While a step is under way in the background the engine is the step's: what
-// comes from the peer is kept, and what ends the connection ends it without the engine and abandons the step.
+// The steps of a connection's handshake. While a step runs in the background, only the step may use the engine. Bytes
+// from the peer are held until the step is done. If the connection ends meanwhile, it ends without the engine and
+// abandons the step.
 extension TLSHandler {
-    /// How many bytes may come while a step is under way. No honest flight is as long; a peer that sends as much behind it, and
-    /// leaves without waiting, is not heard.
+    /// The maximum number of bytes that are held during a step. No legitimate flight is that long. If a peer sends that
+    /// much data behind its flight and disconnects without waiting, the data is dropped.
     private static let maximumHeldBytes = 64 << 10
 
-    /// Begins, when the channel is active. A client's first step and a server's empty one are short.
+    /// Starts the handshake when the channel is active. This step is short for a client, and for a server, which has no
+    /// input yet.
     func start(context: ChannelHandlerContext) {
         guard self.state == .idle else { return }
         self.state = .handshaking
@@ -18,17 +20,18 @@ extension TLSHandler {
         if self.state == .handshaking { context.read() }
     }
 
-    /// Takes the next step with what the engine was fed.
+    /// Performs the next step with the bytes that the engine was fed, in the background if there is one.
     func takeStep(context: ChannelHandlerContext) {
         guard let background = self.background else {
             self.stepped(self.engine.handshake(), context: context)
             return
         }
-        // Nobody else touches it until the completion has run: `self.step` says so.
+        // No other code uses the engine until the completion has run; `self.step` guards it.
         nonisolated(unsafe) let engine = self.engine
         let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
-        // Who is nearly done goes before who begins: else all who come at once would be done at the end. Once, for who sends a last
-        // flight in many pieces would have a step for each.
+        // The last step of a handshake goes before the first steps of others; otherwise all peers that connect at once
+        // would complete only at the end. This applies once for each connection: a peer that sends its last flight in
+        // many pieces causes a step for each piece.
         let isNearlyDone = self.hasSpoken && !self.hasGoneFirst
         if isNearlyDone { self.hasGoneFirst = true }
         self.step = background.perform(on: context.eventLoop, isContinuation: isNearlyDone) {
@@ -39,11 +42,12 @@ extension TLSHandler {
         }
     }
 
-    /// Whether anything is read now. Amid the first step the peer waits for an answer, and to stop reading and begin again would cost
-    /// two system calls for nothing. Amid the last one requests may follow at once, which are better read when it is done.
+    /// Whether the handler reads now. During the first step the peer waits for a response, and to stop reading and
+    /// start again would cost two system calls for nothing. During the last step requests may follow at once, and it is
+    /// better to read them after the step.
     var isReading: Bool { self.step == nil || !self.hasSpoken && self.heldInput.readableBytes == 0 }
 
-    /// Keeps what came amid a step.
+    /// Holds bytes that arrive during a step; fails the connection if there are too many.
     func holdInput(_ bytes: ByteBuffer, context: ChannelHandlerContext) {
         self.heldInput.writeImmutableBuffer(bytes)
         guard self.heldInput.readableBytes > Self.maximumHeldBytes else { return }
@@ -56,7 +60,7 @@ extension TLSHandler {
         self.step = nil
         let input = self.heldInput
         self.heldInput = ByteBuffer()
-        // The connection has failed, or is gone.
+        // The connection has failed or closed.
         guard self.state == .handshaking else { return }
         if input.readableBytes > 0 {
             do {
@@ -80,7 +84,7 @@ extension TLSHandler {
         }
     }
 
-    /// Deals with what a step has led to.
+    /// Handles the result of a step.
     private func stepped(_ outcome: TLSEngine.Outcome, context: ChannelHandlerContext) {
         switch outcome {
         case .incomplete:
@@ -95,7 +99,8 @@ extension TLSHandler {
             guard self.state == .active else { return }
             let name = self.engine.negotiatedProtocol
             context.fireUserInboundEventTriggered(TLSUserEvent.handshakeCompleted(negotiatedProtocol: name))
-            // Data may have come along with the last flight. Reading first lets answers join the writes that waited.
+            // Data may have arrived with the last flight. Decrypting it first lets responses join the writes that are
+            // queued.
             self.decrypt(context: context)
             self.encryptMarkedWrites(context: context)
         }

@@ -1,8 +1,8 @@
 import Glibc
 import NIOCore
 
-// How a connection ends whose peer is revoked, whose peer's authority is taken out of the trust roots, or whose peer's certificate
-// expires, while it is open.
+// The end of an open connection whose peer is revoked, whose peer's authority is removed from the trust roots, or whose
+// peer's chain expires.
 extension TLSHandler {
     static let revokedError = TLSError(
         .revoked, "the peer's certificate was revoked, so the connection was cut; give the peer a new certificate")
@@ -12,12 +12,13 @@ extension TLSHandler {
             + " certificate of one that is")
     static let expiredError = TLSError(
         .expired, "the peer's certificate has expired, so the connection was cut; the peer must come with a new one")
-    /// The clock of the calendar may be set at any time, so it is looked at so often at least.
+    /// The longest time between two looks at the wall clock, in seconds: the clock may be set at any time.
     private static let longestWait: Int64 = 3600
-    /// How long the last bytes may take to leave: a peer that reads nothing gains no time.
+    /// The time in which the last bytes must be written: a peer that does not read gains no time.
     private static let cutTimeout = TimeAmount.seconds(1)
 
-    /// The handshake is complete. A peer that was revoked while it went on is cut here.
+    /// Registers the connection after its handshake. A connection whose peer was revoked during the handshake, or lost
+    /// its trusted authority, closes here.
     func register(context: ChannelHandlerContext) {
         guard let live = self.live else { return }
         guard let chain = self.engine.verifiedChain else {
@@ -52,14 +53,14 @@ extension TLSHandler {
         }
     }
 
-    /// Cuts the connection when its chain has expired, and looks again later when it has not.
+    /// Closes the connection if its chain has expired; otherwise schedules the next look.
     private func lookAtExpiry(_ notAfter: Int64, context: ChannelHandlerContext) {
         let left = notAfter - self.calendar()
         guard left >= 0 else {
             self.cut(context: context, Self.expiredError)
             return
         }
-        // A certificate is good for the whole of its last second.
+        // A certificate is valid during the whole of its last second.
         self.expiryLook = context.eventLoop.assumeIsolated().scheduleTask(
             in: .seconds(min(left + 1, Self.longestWait))
         ) {
@@ -75,7 +76,8 @@ extension TLSHandler {
         self.live?.deregister(registration)
     }
 
-    /// Takes nothing more from the peer, says close_notify, and closes soon, whatever the peer does.
+    /// Accepts nothing more from the peer, sends close_notify, and closes within ``cutTimeout``, whatever the peer
+    /// does.
     private func cut(context: ChannelHandlerContext, _ error: TLSError) {
         switch self.state {
         case .active, .closing:

@@ -3,33 +3,36 @@ import Glibc
 package import NIOCore
 import NIOTLS
 
-/// Turns a channel's bytes into TLS and back.
+/// A channel handler that encrypts and decrypts a channel's bytes with TLS.
 ///
-/// Plaintext is above it, ciphertext below. Fires `TLSUserEvent.handshakeCompleted(negotiatedProtocol:)` once, with
-/// ``peerCertificate`` set before. Every failure is one ``TLSError`` through `errorCaught`, after which the handler closes
-/// the channel (the alert that tells the peer why goes out first, unless a step of the handshake is under way).
+/// Plaintext is above the handler, ciphertext below. The handler fires
+/// `TLSUserEvent.handshakeCompleted(negotiatedProtocol:)` once, after it has set ``peerCertificate``. It fires every
+/// failure as one ``TLSError`` through `errorCaught`, then closes the channel. The alert with the reason goes to the
+/// peer first, unless a step of the handshake is running in the background.
 ///
-/// - Writes before the handshake has completed are kept, up to ``maximumEarlyBytes``; past that the write fails and the
-///   connection is closed.
-/// - `close(mode: .all)` flushes, says close_notify, and waits for the peer's answer up to the shutdown timeout, or
-///   ``maximumClosingRecords``; what arrives meanwhile is still delivered. Half-closure is not supported.
-/// - The end of the connection without close_notify is `.truncated`, unless this side has begun to close.
-/// - The steps of a handshake that a peer's bytes call for are taken in the background, where the handler is given one: each
-///   costs as much as many a request, and strangers may ask for them.
-/// - It never reads for itself, except to get on with the handshake and the shutdown, and when a read that was asked for
-///   has yielded no plaintext.
+/// - Writes before the handshake has completed are queued, up to ``maximumEarlyBytes``. A write that exceeds this limit
+///   fails, and the connection closes.
+/// - `close(mode: .all)` flushes, sends close_notify, and waits for the peer's, up to the shutdown timeout or
+///   ``maximumClosingRecords``. Data that arrives meanwhile is still delivered. Half-closure is not supported.
+/// - A connection that ends without close_notify fails with `.truncated`, unless this side has begun to close it.
+/// - Handshake steps that a peer's bytes cause run in the background, if the handler has a `background`: each step
+///   costs as much as many requests, and unauthenticated peers can cause steps.
+/// - The handler reads on its own behalf only to continue the handshake and the shutdown, and when a requested read has
+///   yielded no plaintext.
 ///
-/// Belongs to its channel's event loop and is not Sendable.
+/// The handler belongs to its channel's event loop and is not Sendable.
 package final class TLSHandler: ChannelDuplexHandler {
     package typealias InboundIn = ByteBuffer
     package typealias InboundOut = ByteBuffer
     package typealias OutboundIn = ByteBuffer
     package typealias OutboundOut = ByteBuffer
 
-    /// How many bytes may be written before the handshake has completed: 1 MiB. Each write counts for 64 bytes at least.
+    /// The number of bytes that may be written before the handshake has completed: 1 MiB. Each write counts as at least
+    /// 64 bytes.
     package static let maximumEarlyBytes = 1 << 20
 
-    /// How many records are read while the peer's close_notify is awaited: more than a decent peer has on their way.
+    /// The number of records that are read while this side waits for the peer's close_notify: more than a well-behaved
+    /// peer has in flight.
     package static let maximumClosingRecords: UInt64 = 4096
 
     enum State {
@@ -37,9 +40,10 @@ package final class TLSHandler: ChannelDuplexHandler {
         case idle
         case handshaking
         case active
-        /// close_notify is said, the peer's is awaited.
+        /// This side has sent close_notify and waits for the peer's.
         case closing
-        /// The last bytes (an alert, an answer to close_notify) are on their way; then the channel is closed.
+        /// The last bytes (an alert, or a close_notify in response to the peer's) are being written; then the channel
+        /// closes.
         case finishing
         case closed
     }
@@ -49,55 +53,58 @@ package final class TLSHandler: ChannelDuplexHandler {
         let promise: EventLoopPromise<Void>?
     }
 
-    /// Not to be touched while there is a ``step``, but for what came first.
+    /// The connection's TLS engine. While there is a ``step``, only the engine's `firstBytes` may be accessed.
     let engine: TLSEngine
-    /// Where the connection registers, to be cut should its peer be revoked.
+    /// The live context that the connection registers with. It closes the connection when the peer is revoked or is no
+    /// longer trusted.
     let live: LiveTLSContext?
     var registration: UInt64?
-    /// The time of the calendar, in seconds since 1970 (UTC); another one in tests.
+    /// Returns the wall-clock time in seconds since 1970 (UTC). Tests replace it.
     var calendar: () -> Int64 = { Int64(time(nil)) }
-    /// When to see whether the peer's certificates have expired.
+    /// The scheduled check of whether the peer's certificates have expired.
     var expiryLook: Scheduled<Void>?
-    /// Where a server takes the steps of its handshakes; nil to take them here.
+    /// The executor of a server's handshake steps; nil to run them on the event loop.
     let background: (any BackgroundWork)?
-    /// The step of the handshake that is under way in the background.
+    /// The step of the handshake that is running in the background.
     var step: PendingWork?
-    /// The server has answered: what the peer says next completes the handshake, unless it was asked for another hello.
+    /// Whether this side has sent handshake data. Once a server has, the peer's next flight completes the handshake,
+    /// unless the server requested a second ClientHello.
     var hasSpoken = false
-    /// A step of the handshake went before those that other peers begin with.
+    /// Whether a step of this handshake has already gone before the first steps of other handshakes.
     var hasGoneFirst = false
-    /// What came from the peer meanwhile.
+    /// The bytes that have arrived from the peer during the step.
     var heldInput = ByteBuffer()
-    /// A read that was asked for meanwhile.
+    /// Whether a read was requested during the step.
     var heldRead = false
-    /// The peer has said all meanwhile.
+    /// Whether the peer's input has ended during the step.
     var heldEnd = false
     let handshakeTimeout: TimeAmount
     let shutdownTimeout: TimeAmount
-    /// Always set before anything is called that may call back into this handler.
+    /// The state of the connection. It is set before any call that may call back into this handler.
     var state = State.idle
     var pendingWrites = MarkedCircularBuffer<PendingWrite>(initialCapacity: 0)
     var earlyBytes = 0
-    /// Of the handshake or of the shutdown; there is never more than one.
+    /// The deadline of the handshake or of the shutdown; there is never more than one.
     var deadline: Scheduled<Void>?
     var closePromise: EventLoopPromise<Void>?
-    /// How many records with plaintext had come when this side said close_notify.
+    /// The number of records with plaintext that had arrived when this side sent close_notify.
     var recordsBeforeClose: UInt64 = 0
     private var deliveredPlaintext = false
-    /// Somebody above has asked for data and has not got any yet.
+    /// Whether a handler above has requested data and has not received any yet.
     private var readWanted = false
 
     /// The peer's verified certificate; nil before `handshakeCompleted`.
     package var peerCertificate: PeerCertificate? { self.engine.peerCertificate }
-    /// How many records with plaintext have come from the peer.
+    /// The number of records with plaintext that have arrived from the peer.
     package var recordsRead: UInt64 { self.engine.recordsRead }
-    /// The version that was agreed on; nil before `handshakeCompleted`.
+    /// The negotiated version; nil before `handshakeCompleted`.
     package var negotiatedVersion: TLSVersion? { self.engine.version }
 
-    /// Makes the handler of one connection; it starts when it is added to an active channel, or when that becomes active.
+    /// Creates the handler of one connection. The handshake starts when the handler is added to an active channel, or
+    /// when its channel becomes active.
     ///
-    /// `serverName` is required for a client context and ignored for a server's. Throws `.invalidConfiguration` if it is
-    /// missing or cannot be a host, and `.internalFailure` when memory runs out.
+    /// `serverName` is required for a client context and ignored for a server's. Throws `.invalidConfiguration` if it
+    /// is missing or cannot be a host, and `.internalFailure` when memory runs out.
     package convenience init(
         context: TLSContext,
         serverName: String?,
@@ -107,9 +114,11 @@ package final class TLSHandler: ChannelDuplexHandler {
         try self.init(context, nil, serverName, nil, handshakeTimeout, shutdownTimeout)
     }
 
-    /// The same with the present context; the connection is cut, with `.revoked`, when its peer's certificate is.
+    /// Creates the handler of one connection under the current context of `live`. Throws the same errors.
     ///
-    /// `background` is the server's that the connection is one of.
+    /// The connection is closed with `.revoked`, `.untrusted` or `.expired` when its peer is revoked, its peer's
+    /// authority is no longer trusted, or its peer's chain expires. `background` runs the handshake steps of a server's
+    /// connections.
     package convenience init(
         live: LiveTLSContext,
         serverName: String?,
@@ -146,7 +155,7 @@ package final class TLSHandler: ChannelDuplexHandler {
     }
 
     package func channelActive(context: ChannelHandlerContext) {
-        // First the news, then the handshake, which may close the channel again.
+        // The event goes first: the handshake may close the channel again.
         context.fireChannelActive()
         self.start(context: context)
     }
@@ -170,14 +179,15 @@ package final class TLSHandler: ChannelDuplexHandler {
         context.fireChannelInactive()
     }
 
-    /// With half-closure allowed on the channel, the end of input comes as an event, and the channel stays open.
+    /// Handles the end of the input. If the channel allows half-closure, the end arrives as an event, and the channel
+    /// stays open.
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard case .some(.inputClosed) = event as? ChannelEvent else {
             context.fireUserInboundEventTriggered(event)
             return
         }
         if self.step != nil, self.hasSpoken {
-            // It may have said all that it wants to.
+            // The peer may have sent everything that it had to send, so the step completes first.
             self.heldEnd = true
         } else {
             self.inputEnded(context: context)
@@ -228,16 +238,17 @@ package final class TLSHandler: ChannelDuplexHandler {
         self.readOn(context: context)
     }
 
-    /// Reads for itself where no handler above would ask again. Not while the peer takes nothing: a message of the protocol may
-    /// have to be answered, and answers that are not taken pile up.
+    /// Reads on the handler's own behalf where no handler above would request another read. It does not read while the
+    /// channel is not writable: protocol messages may need responses, and responses that the peer does not read would
+    /// pile up.
     func readOn(context: ChannelHandlerContext) {
         guard context.channel.isWritable, self.isReading else { return }
         switch self.state {
         case .handshaking, .closing:
             context.read()
         case .active:
-            // The read that was asked for went into a record that is not whole yet. With autoRead off no handler would ask
-            // again, for want of an answer.
+            // The requested read ended in an incomplete record. With autoRead off no handler requests another read,
+            // since it has received nothing.
             if self.readWanted { context.read() }
         case .idle, .finishing, .closed:
             break
@@ -255,7 +266,7 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     // MARK: data
 
-    /// Delivers all the plaintext that has arrived as one buffer, then deals with what ended the reading.
+    /// Delivers all plaintext that has arrived as one buffer, then handles the reason why reading ended.
     func decrypt(context: ChannelHandlerContext) {
         guard self.state == .active || self.state == .closing else { return }
         var plaintext = ByteBuffer()
@@ -263,7 +274,7 @@ package final class TLSHandler: ChannelDuplexHandler {
         while case .bytes = outcome, !self.readsTooMuchToClose {
             outcome = self.engine.read(into: &plaintext)
         }
-        // An answer to a key update, for example.
+        // The response to a key update, for example.
         self.writeCiphertext(context: context, promise: nil)
         if plaintext.readableBytes > 0 {
             self.deliveredPlaintext = true
@@ -272,7 +283,8 @@ package final class TLSHandler: ChannelDuplexHandler {
         }
         switch outcome {
         case .bytes, .incomplete:
-            // What else the peer has sent lies in the system's buffers, tens of MiB of it perhaps: its work would be this side's.
+            // The rest of what the peer has sent, perhaps tens of MiB, is in the kernel's buffers. To decrypt it would
+            // cost this side that work.
             guard self.readsTooMuchToClose else { break }
             self.completeDelivery(context: context)
             self.state = .finishing
@@ -286,7 +298,8 @@ package final class TLSHandler: ChannelDuplexHandler {
         }
     }
 
-    /// Must come before the channel closes: handlers above flush their answers when a batch of reads is complete.
+    /// Signals the end of a batch of reads if plaintext was delivered. Call it before the channel closes: handlers
+    /// above flush their responses when a batch of reads is complete.
     func completeDelivery(context: ChannelHandlerContext) {
         guard self.deliveredPlaintext else { return }
         self.deliveredPlaintext = false
@@ -302,7 +315,7 @@ package final class TLSHandler: ChannelDuplexHandler {
         case .active:
             break
         case .idle, .handshaking:
-            // The channel's writability knows nothing of this queue.
+            // The channel's writability does not account for this queue.
             self.earlyBytes += max(bytes.readableBytes, 64)
             guard self.earlyBytes <= Self.maximumEarlyBytes else {
                 let error = TLSError(
@@ -322,7 +335,7 @@ package final class TLSHandler: ChannelDuplexHandler {
         if self.state == .active { self.encryptMarkedWrites(context: context) }
     }
 
-    /// Encrypts everything up to the mark and hands it on as one buffer, with one promise for all.
+    /// Encrypts all writes up to the mark and forwards them as one buffer, with one promise for all.
     func encryptMarkedWrites(context: ChannelHandlerContext) {
         guard self.state == .active, self.pendingWrites.hasMark else { return }
         var promises: [EventLoopPromise<Void>] = []
@@ -351,12 +364,13 @@ package final class TLSHandler: ChannelDuplexHandler {
     }
 
     func writeCiphertext(context: ChannelHandlerContext, promise: EventLoopPromise<Void>?) {
-        // A step that is under way leaves nothing here, and what it has to say comes too late when the connection closes.
+        // The engine must not be used during a step. It holds no ciphertext from before the step. What the step itself
+        // produces comes too late if the connection closes meanwhile.
         if self.step == nil, let ciphertext = self.engine.takeCiphertext(allocator: context.channel.allocator) {
             self.hasSpoken = true
             context.writeAndFlush(self.wrapOutboundOut(ciphertext), promise: promise)
         } else if let promise {
-            // An empty write keeps its place behind those that are still on their way.
+            // An empty write completes after the writes that are still in flight.
             context.writeAndFlush(self.wrapOutboundOut(ByteBuffer()), promise: promise)
         }
     }

@@ -1,8 +1,8 @@
 import SecureFiles
 
-/// The texts that a context is made of, and the revocation lists that they are checked by.
+/// The texts that a context is made from, and the revocation lists that its peers are checked against.
 struct TLSMaterial: Sendable {
-    /// What this side shows of itself.
+    /// The certificate chain and the private key that this side authenticates with.
     struct Identity: Sendable {
         let chain: PEMDocument
         let key: PEMDocument
@@ -15,31 +15,33 @@ struct TLSMaterial: Sendable {
 
     let identity: Identity
     let roots: PEMDocument
-    /// Their text is not kept.
+    /// The loaded revocation lists, without their text.
     private(set) var revocationLists: RevocationLists?
-    /// The same for the same texts, revocation lists aside.
+    /// A digest of the texts without the revocation lists.
     let identityFingerprint: [UInt8]
 
     var chain: PEMDocument { self.identity.chain }
     var key: PEMDocument { self.identity.key }
-    /// The same for the same texts.
+    /// A digest of the texts and the revocation lists.
     var fingerprint: [UInt8] { self.identityFingerprint + (self.revocationLists?.digest ?? []) }
 
     /// Reads the files.
     ///
-    /// Throws `.fileNotFound`, `.fileUnreadable`, `.fileExposed`; `.malformedPEM` or `.revocationListRefused` for the revocation
-    /// lists.
+    /// Throws `.fileNotFound`, `.fileUnreadable` or `.fileExposed` for a file. With revocation lists it also throws
+    /// `.malformedPEM`, `.revocationListRefused`, or `.invalidConfiguration` for a trust root that is not an
+    /// authority's.
     init(_ configuration: TLSConfiguration) throws(TLSError) {
         try self.init(TLSFiles(configuration))
     }
 
-    /// Takes what was read, but for what is kept of another.
+    /// Uses the files that were read, except for the parts that are kept from another material.
     ///
-    /// Throws what the reading of a part has thrown that is not kept, and `.malformedPEM` or `.revocationListRefused`.
+    /// Throws the error of reading a part that is not kept. With revocation lists it throws the same errors as above
+    /// for them.
     init(_ files: TLSFiles, keeping kept: TLSFiles.Kept = .nothing, of other: TLSMaterial? = nil) throws(TLSError) {
         self.identity = if let other, kept != .nothing { other.identity } else { try files.identity.get() }
         self.roots = if let other, kept == .allButLists { other.roots } else { try files.roots.get() }
-        // Verified by the authorities that they will be used with.
+        // The lists are verified with the authorities that they will be used with.
         if let lists = try files.lists.get() {
             self.revocationLists = try RevocationLists(lists, authorities: self.roots)
         }
@@ -47,7 +49,7 @@ struct TLSMaterial: Sendable {
             try self.identity.chain.digest() + self.identity.key.digest() + self.roots.digest()
     }
 
-    /// The same with other lists.
+    /// Returns this material with other revocation lists.
     func with(revocationLists lists: RevocationLists) -> TLSMaterial {
         var material = self
         material.revocationLists = lists

@@ -6,10 +6,12 @@ final class TrustAnchors: @unchecked Sendable {
     /// SHA-256 of the text that they were read from.
     let digest: [UInt8]
     let certificates: [OpaquePointer]
-    /// Of those that another one has issued: its issuer, and the issuer's if that one was issued by another too, and so on.
+    /// The path above each authority that another trusted one has issued, by index: its issuer, then that one's issuer,
+    /// and so on.
     private let issuers: [Int: [Int]]
 
-    /// Throws `.malformedPEM`, and `.invalidConfiguration` for a certificate that is no authority's.
+    /// Reads the authorities. Throws `.malformedPEM`, and `.invalidConfiguration` for a certificate that is not an
+    /// authority's.
     init(_ document: borrowing PEMDocument) throws(TLSError) {
         self.digest = try document.digest()
         let certificates = try document.certificates()
@@ -30,14 +32,15 @@ final class TrustAnchors: @unchecked Sendable {
         PEMDocument.free(self.certificates)
     }
 
-    /// Whether this certificate is one of them.
+    /// Whether this certificate is one of the authorities.
     func contains(_ certificate: OpaquePointer) -> Bool {
         self.certificates.contains { X509_cmp($0, certificate) == 0 }
     }
 
-    /// The chain's end with its issuer, and that one with its own, as far as they are known here.
+    /// Returns the last certificate of a chain with its issuer, that issuer with its own, and so on, as far as they are
+    /// trusted.
     ///
-    /// A chain ends with the first authority that is trusted. One above it that is trusted too may have revoked it.
+    /// A chain ends with the first trusted authority. A trusted authority above that one may have revoked it.
     func links(above anchor: OpaquePointer) -> [(certificate: OpaquePointer, issuer: OpaquePointer)] {
         guard !self.issuers.isEmpty, let index = self.certificates.firstIndex(where: { X509_cmp($0, anchor) == 0 }),
             let above = self.issuers[index]
@@ -46,7 +49,7 @@ final class TrustAnchors: @unchecked Sendable {
         return VerifiedChain.links(path)
     }
 
-    /// When the certificate expires, in seconds since 1970.
+    /// Returns the time at which the certificate expires, in seconds since 1970; the maximum if it cannot be read.
     private static func end(_ certificate: OpaquePointer) -> Int64 {
         PeerCertificate.seconds(X509_get0_notAfter(certificate)) ?? .max
     }
@@ -54,7 +57,7 @@ final class TrustAnchors: @unchecked Sendable {
     private static func issuers(_ certificates: [OpaquePointer]) -> [Int: [Int]] {
         var direct: [Int: Int] = [:]
         for (index, certificate) in certificates.enumerated() where !VerifiedChain.isSelfIssued(certificate) {
-            // An authority that was renewed stands here several times. It has expired once the last of them has.
+            // A renewed authority is listed several times. It has expired only when the last of its certificates has.
             direct[index] = certificates.indices.filter { other in
                 other != index && X509_check_issued(certificates[other], certificate) == X509_V_OK
                     && X509_verify(certificate, X509_get0_pubkey(certificates[other])) == 1

@@ -1,9 +1,7 @@
 import CConductorOpenSSL
 import Glibc
 
-/// One entry of a subject alternative name, checked, as the octets that go into the certificate.
-///
-/// Entries are built from octets and never from OpenSSL's configuration text, where a comma would begin another entry.
+/// A checked entry of a subject alternative name, as the octets that go into the certificate.
 struct AlternativeName: Sendable, Hashable {
     /// GEN_DNS, GEN_URI or GEN_IPADD.
     let type: Int32

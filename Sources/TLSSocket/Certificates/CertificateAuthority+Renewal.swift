@@ -1,7 +1,7 @@
 import CConductorOpenSSL
 
 extension CertificateAuthority {
-    /// Names that a renewed certificate has in place of those before.
+    /// The names of a renewed certificate that replace its previous ones.
     package struct ServerNames: Sendable, Hashable {
         /// DNS names, as for a new certificate.
         package var dnsNames: [String]
@@ -14,16 +14,18 @@ extension CertificateAuthority {
         }
     }
 
-    /// Makes a certificate of this authority anew, as PEM text: for the same key, subject and purpose, with another serial number.
+    /// Renews a certificate of this authority: returns PEM text for the same key, subject and purpose, with another
+    /// serial number.
     ///
     /// - Parameters:
-    ///   - certificate: the one before, as PEM text. It may have expired.
-    ///   - privateKey: its private key, as PEM text: a certificate whose key is gone is of no use.
-    ///   - names: its names from now on; nil for those that it has. Only a server's can be given.
-    ///   - list: this authority's revocation list; nil where there is none.
-    ///   - validity: from when until when the new one is valid.
-    /// - Throws: `.malformedPEM`; `.keyMismatch`; `.certificateNotIssued` for a certificate that is not this authority's, that is
-    ///   revoked, or that is no leaf's.
+    ///   - certificate: the certificate to renew, as PEM text. It may have expired.
+    ///   - privateKey: its private key, as PEM text: a certificate without its key is useless.
+    ///   - names: the names of the renewed certificate; nil keeps the present ones. Only a server's certificate can get
+    ///     new ones.
+    ///   - list: this authority's revocation list; nil if there is none.
+    ///   - validity: the period in which the renewed certificate is valid.
+    /// - Throws: `.malformedPEM`; `.keyMismatch`; `.certificateNotIssued` for a certificate that is not this
+    ///   authority's, is revoked, or is not a conductor's or a guest's, and for names or a list that cannot be used.
     package func renewal(
         of certificate: String, privateKey: String, names: ServerNames? = nil, revokedBy list: String?,
         validity: CertificateValidity
@@ -62,7 +64,8 @@ extension CertificateAuthority {
         }
     }
 
-    /// Makes this authority's own certificate anew, as PEM text: what it has issued, and its revocation lists, hold under that too.
+    /// Renews this authority's own certificate, and returns it as PEM text. The certificates that the authority has
+    /// issued and its revocation lists remain valid under the renewed certificate.
     package func ownRenewal(validity: CertificateValidity) throws(TLSError) -> String {
         try self.withHandles { (certificate, key) throws(TLSError) in
             let builder = try CertificateBuilder(renewing: certificate, validity: validity)

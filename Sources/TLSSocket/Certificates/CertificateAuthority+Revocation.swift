@@ -1,12 +1,13 @@
 import CConductorOpenSSL
 
 extension CertificateAuthority {
-    /// Makes this authority's next revocation list, as PEM text.
+    /// Creates this authority's next revocation list, as PEM text.
     ///
     /// - Parameters:
-    ///   - certificates: certificates of this authority to revoke, as PEM text, one each; one that is revoked already stays so.
-    ///   - previous: the list before, whose entries are kept; nil begins anew.
-    ///   - validity: from when until when (nextUpdate) peers may go by the list.
+    ///   - certificates: certificates of this authority to revoke, as PEM text, one each; one that is revoked already
+    ///     remains so.
+    ///   - previous: the previous list, whose entries are kept; nil starts an empty list.
+    ///   - validity: the period in which peers may use the list; it ends at the list's nextUpdate.
     /// - Throws: `.malformedPEM`; `.certificateNotIssued` for a certificate or a list that is not this authority's.
     package func revocationList(
         revoking certificates: [String] = [], after previous: String? = nil, validity: CertificateValidity

@@ -1,15 +1,16 @@
 import CConductorOpenSSL
 
-/// A small certificate authority: makes itself, servers and clients (EC P-256, SHA-256).
+/// A small certificate authority: it issues its own certificate, and those of servers and clients (EC P-256, SHA-256).
 ///
-/// For installations that have none of their own, and for tests. It keeps no list of what it has issued; what it
-/// has revoked stands in its revocation list (``revocationList(revoking:after:validity:)``).
+/// It is for installations that have no authority of their own, and for tests. It keeps no list of the certificates
+/// that it has issued. Its revocation list (``revocationList(revoking:after:validity:)``) holds those that it has
+/// revoked.
 package struct CertificateAuthority: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible,
     CustomReflectable
 {
-    /// The authority's certificate: what peers need as a trust root.
+    /// The authority's certificate, which peers need as a trust root.
     package let certificatePEM: String
-    /// The authority's private key, not encrypted. Secret: who has it can be anybody.
+    /// The authority's private key, not encrypted. Secret: its holder can impersonate any peer.
     package let privateKeyPEM: String
 
     /// The certificate; never the key.
@@ -19,7 +20,7 @@ package struct CertificateAuthority: Sendable, Hashable, CustomStringConvertible
     /// The certificate only, so that `dump` cannot print the key.
     package var customMirror: Mirror { Mirror(self, children: ["certificatePEM": self.certificatePEM]) }
 
-    /// Makes a new self-signed authority, which can sign servers and clients but no further authority.
+    /// Creates a self-signed authority, which can sign servers and clients but no further authority.
     ///
     /// Throws `.certificateNotIssued` if the name is empty, has control characters or more than 64 characters, or the
     /// validity ends before it begins.
@@ -37,7 +38,7 @@ package struct CertificateAuthority: Sendable, Hashable, CustomStringConvertible
         try builder.add(NID_subject_key_identifier, "hash")
     }
 
-    /// Takes up an authority that was made before.
+    /// Loads an existing authority.
     ///
     /// Throws `.malformedPEM`, `.keyMismatch`, or `.invalidConfiguration` if the certificate may not sign others.
     package init(certificatePEM: String, privateKeyPEM: String) throws(TLSError) {
@@ -61,10 +62,10 @@ package struct CertificateAuthority: Sendable, Hashable, CustomStringConvertible
         self.privateKeyPEM = issued.privateKeyPEM
     }
 
-    /// Makes a server's certificate (serverAuth) with a new key.
+    /// Issues a server's certificate (serverAuth) with a new key.
     ///
-    /// DNS names may begin with `*.`; IP addresses are IPv4 or IPv6 literals; at least one of either is needed. Throws
-    /// `.certificateNotIssued`, naming the value that is not acceptable.
+    /// DNS names may begin with `*.`; IP addresses are IPv4 or IPv6 literals; at least one name or address is required.
+    /// Throws `.certificateNotIssued`, naming the value that is not acceptable.
     package func issueServer(
         commonName: String,
         dnsNames: [String] = [],
@@ -87,9 +88,9 @@ package struct CertificateAuthority: Sendable, Hashable, CustomStringConvertible
         return names
     }
 
-    /// Makes a client's certificate (clientAuth) with a new key.
+    /// Issues a client's certificate (clientAuth) with a new key.
     ///
-    /// The URIs are who the client is to a server that looks at them: absolute, printable ASCII. Throws
+    /// The URIs identify the client to a server that reads them; they must be absolute and printable ASCII. Throws
     /// `.certificateNotIssued`, naming the value that is not acceptable.
     package func issueClient(
         commonName: String,

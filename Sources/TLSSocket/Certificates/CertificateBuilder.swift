@@ -1,11 +1,11 @@
 import CConductorOpenSSL
 
-/// One certificate in the making, with a key and a random serial number of its own.
+/// A builder of one certificate, with its key and a random serial number.
 final class CertificateBuilder {
     private let certificate: OpaquePointer
     private let key: OpaquePointer
 
-    /// With a new P-256 key.
+    /// Starts a certificate with a new P-256 key.
     convenience init(commonName: String, validity: CertificateValidity) throws(TLSError) {
         let scalars = commonName.unicodeScalars
         guard (1...64).contains(scalars.count), scalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7f }) else {
@@ -25,7 +25,7 @@ final class CertificateBuilder {
         }
     }
 
-    /// With the public key and the subject of this certificate.
+    /// Starts a certificate with the public key and the subject of this one.
     convenience init(renewing certificate: OpaquePointer, validity: CertificateValidity) throws(TLSError) {
         OpenSSLErrorStack.clear()
         guard let key = X509_get_pubkey(certificate) else { throw TLSError.internalFailure("read a public key") }
@@ -35,7 +35,7 @@ final class CertificateBuilder {
         }
     }
 
-    /// Takes the key, also when it throws.
+    /// Starts a certificate, and takes ownership of the key even when it throws.
     private init(takingKey key: OpaquePointer, validity: CertificateValidity) throws(TLSError) {
         guard let certificate = X509_new() else {
             EVP_PKEY_free(key)
@@ -71,7 +71,7 @@ final class CertificateBuilder {
         }
     }
 
-    /// `value` is OpenSSL's configuration language: constants only, nothing that anybody has typed.
+    /// Adds an extension. `value` is in OpenSSL's configuration language: use constants only, never user input.
     func add(_ nid: Int32, _ value: StaticString, issuer: OpaquePointer? = nil) throws(TLSError) {
         let signer = issuer ?? self.certificate
         guard let ext = conductor_new_extension(signer, self.certificate, nid, value.description) else {
@@ -97,7 +97,7 @@ final class CertificateBuilder {
         guard added == 1 else { throw TLSError.internalFailure("add the alternative names") }
     }
 
-    /// Adds an extension of another certificate; nothing if that has none of the kind.
+    /// Copies an extension of another certificate; does nothing if that certificate has none of this kind.
     func copy(_ nid: Int32, of other: OpaquePointer) throws(TLSError) {
         let place = X509_get_ext_by_NID(other, nid, -1)
         guard place >= 0 else { return }
@@ -117,7 +117,7 @@ final class CertificateBuilder {
             privateKeyPEM: try Self.pem { PEM_write_bio_PKCS8PrivateKey($0, self.key, nil, nil, 0, nil, nil) })
     }
 
-    /// The certificate alone.
+    /// Signs the certificate and returns it as PEM text, without its key.
     func certificate(signedBy signer: OpaquePointer) throws(TLSError) -> String {
         guard X509_sign(self.certificate, signer, EVP_sha256()) > 0 else {
             throw TLSError.internalFailure("sign a certificate")
@@ -125,7 +125,7 @@ final class CertificateBuilder {
         return try Self.pem { PEM_write_bio_X509($0, self.certificate) }
     }
 
-    /// 127 random bits: positive, and nobody's guess.
+    /// Sets a random serial number of 127 bits: positive and unpredictable.
     private func setRandomSerialNumber() throws(TLSError) {
         guard let number = BN_new() else { throw TLSError.internalFailure("make a serial number") }
         defer { BN_free(number) }

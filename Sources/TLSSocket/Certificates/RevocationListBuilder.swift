@@ -1,11 +1,12 @@
 import CConductorOpenSSL
 
-/// One revocation list in the making.
+/// A builder of one revocation list.
 final class RevocationListBuilder {
     private let issuer: OpaquePointer
     private let list: OpaquePointer
 
-    /// The issuer's certificate must outlive the builder.
+    /// Starts an empty list. The issuer's certificate must outlive the builder. Throws `.certificateNotIssued` if the
+    /// validity ends before it begins.
     init(issuer: OpaquePointer, validity: CertificateValidity) throws(TLSError) {
         guard validity.notBefore <= validity.notAfter else {
             throw TLSError(.certificateNotIssued, "validity: notAfter is before notBefore")
@@ -19,7 +20,7 @@ final class RevocationListBuilder {
         defer { ASN1_TIME_free(update) }
         guard let end = ASN1_TIME_set(nil, Int(validity.notAfter)) else { throw Self.failure }
         defer { ASN1_TIME_free(end) }
-        // Version 2 is written as 1.
+        // The value 1 means version 2.
         guard X509_CRL_set_version(list, 1) == 1,
             X509_CRL_set_issuer_name(list, X509_get_subject_name(issuer)) == 1,
             X509_CRL_set1_lastUpdate(list, update) == 1, X509_CRL_set1_nextUpdate(list, end) == 1
@@ -30,7 +31,7 @@ final class RevocationListBuilder {
         X509_CRL_free(self.list)
     }
 
-    /// Takes the entries of an earlier list of the same issuer.
+    /// Copies the entries of an earlier list of the same issuer.
     ///
     /// - Returns: that list's number; 0 if it has none.
     func keepEntries(of previous: OpaquePointer) throws(TLSError) -> Int64 {
@@ -88,7 +89,7 @@ final class RevocationListBuilder {
         return try CertificateBuilder.pem { PEM_write_bio_X509_CRL($0, self.list) }
     }
 
-    /// Takes the entry, also when it fails.
+    /// Adds an entry, and takes ownership of it even on failure.
     private func add(_ entry: OpaquePointer) throws(TLSError) {
         guard X509_CRL_add0_revoked(self.list, entry) == 1 else {
             X509_REVOKED_free(entry)

@@ -1,18 +1,18 @@
 import NIOConcurrencyHelpers
 package import NIOPosix
 
-/// Has a thread for blocking work do one piece of it at a time.
+/// A serial queue of one kind of work that blocks, which coalesces requests.
 ///
-/// Work that hangs holds one thread, and no other behind it; who waits for it can give up.
+/// Work that hangs blocks one thread and no other. A caller that waits for the work can stop waiting.
 package final class BlockingTurns: Sendable {
-    /// Does the work; told whether somebody has asked for it.
+    /// The work; `isAsked` is whether a caller explicitly requested it.
     package typealias Work = @Sendable (_ isAsked: Bool) -> Void
 
     private struct State {
-        /// How many turns are over: the next number is the one under way.
+        /// The number of finished turns; the turn in progress has the next number.
         var done: UInt64 = 0
         var began: ContinuousClock.Instant?
-        /// What comes after the turn that is under way, however many have asked.
+        /// The turn after the one in progress; it serves all requests that arrive meanwhile.
         var next: (isAsked: Bool, work: Work)?
         var waiters: [UInt64: (turn: UInt64, sink: AsyncStream<Void>.Continuation)] = [:]
         var nextWaiter: UInt64 = 0
@@ -25,14 +25,16 @@ package final class BlockingTurns: Sendable {
         self.threads = threads
     }
 
-    /// How long the turn that is under way has lasted; nil when there is none.
+    /// The time that the turn in progress has taken so far; nil when there is none.
     package var lasting: Duration? {
         self.state.withLockedValue { $0.began?.duration(to: .now) }
     }
 
-    /// Has the work done: now, or after what is under way when somebody asks, who wants to know how things are from now on.
+    /// Requests the work. If no turn is in progress, it starts now. Otherwise an explicit request gets a turn after the
+    /// one in progress, because that one may have read an earlier state. Any other request joins the next turn if there
+    /// is one, otherwise the one in progress.
     ///
-    /// - Returns: the number of the turn that does it, for ``wait(for:atMost:)``.
+    /// - Returns: the number of the turn that does the work, for ``wait(for:atMost:)``.
     package func request(isAsked: Bool, _ work: @escaping Work) -> UInt64 {
         let (turn, isFree) = self.state.withLockedValue { state in
             if state.began == nil {
@@ -47,7 +49,7 @@ package final class BlockingTurns: Sendable {
         return turn
     }
 
-    /// Waits for the end of a turn, until the task is cancelled, or for so long.
+    /// Waits for the end of a turn, until the task is cancelled or the limit has passed.
     ///
     /// - Returns: whether the turn is over.
     package func wait(for turn: UInt64, atMost limit: Duration) async -> Bool {
@@ -69,13 +71,13 @@ package final class BlockingTurns: Sendable {
             return state.nextWaiter
         }
         guard let number else { return }
-        // Ends with the turn, and when the task is cancelled.
+        // The stream ends with the turn, or when the task is cancelled.
         for await _ in end {}
         self.state.withLockedValue { _ = $0.waiters.removeValue(forKey: number) }
     }
 
     private func start(_ isAsked: Bool, _ work: @escaping Work) {
-        // A pool that has stopped does nothing; the turn is over all the same.
+        // A pool that has stopped does no work; the turn ends nevertheless.
         self.threads.submit { state in
             if case .active = state { work(isAsked) }
             self.end()

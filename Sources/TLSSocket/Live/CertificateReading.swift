@@ -1,17 +1,19 @@
-/// What the files of a context hold now, and how much of it can take the context's place.
+/// The current content of a context's files, and the part of it that can replace the context.
 struct CertificateReading {
-    /// How the whole set fares.
+    /// The result for the files as a whole.
     let outcome: ReloadStateMachine.Outcome
-    /// What to use from now on; nil to go on as before. It is made of a part of the files where the whole cannot be used.
+    /// The context to use from now on; nil to keep the present one. If the files as a whole cannot be used, it is made
+    /// from a part of them.
     let context: TLSContext?
-    /// Whether what peers are checked by is that of the files, although something else of them cannot be used.
+    /// Whether the revocation lists of the files are in use, or can be, although another part of the files cannot be
+    /// used.
     let isTrustCurrent: Bool
 
     /// Reads the files, which may block.
     ///
     /// - Parameters:
     ///   - present: the context that is in use.
-    ///   - now: the present, in seconds since 1970.
+    ///   - now: the current time, in seconds since 1970.
     init(replacing present: TLSContext, now: Int64) {
         let files = TLSFiles(present.configuration)
         var refusal: TLSContext.Objection?

@@ -3,8 +3,8 @@ package import Logging
 import NIOConcurrencyHelpers
 package import NIOPosix
 
-/// Watches the files of a ``LiveTLSContext``: takes up what was changed, refuses what cannot be used, and speaks of what
-/// expires.
+/// A watcher of the files of a ``LiveTLSContext``: it loads what has changed, rejects what cannot be used, and logs
+/// what expires.
 package final class CertificateReloader: Sendable {
     private struct State {
         var machine: ReloadStateMachine
@@ -18,16 +18,18 @@ package final class CertificateReloader: Sendable {
     private let slowness: Duration
     private let paths: [String]
     private let turns: BlockingTurns
-    // Held while files are read, which only one turn at a time does.
+    // The lock is held while files are read; only one turn at a time does that.
     private let state: NIOLockedValueBox<State>
 
+    /// Creates a reloader, which does nothing before ``run()`` or ``reload()``.
+    ///
     /// - Parameters:
-    ///   - live: what is kept up to date; its files are those of its present context's configuration.
-    ///   - interval: how long between two looks at the files.
-    ///   - patience: how long the files may not belong together before that is said.
-    ///   - slowness: how long a look at the files may take before that is said: their disk may hang.
-    ///   - threads: where files are read; a pool that never stops.
-    ///   - logger: told of changes, refusals, and what expires.
+    ///   - live: the context to keep up to date; the files are those of its current configuration.
+    ///   - interval: the time between two looks at the files.
+    ///   - patience: how long the files may be unusable, or not belong together, before that is logged.
+    ///   - slowness: how long a look at the files may take before that is logged: their disk may hang.
+    ///   - threads: the threads that read the files; a pool that never stops.
+    ///   - logger: the log for changes, rejected files, and what expires.
     package init(
         live: LiveTLSContext, interval: Duration, patience: Duration = .seconds(3), slowness: Duration = .seconds(5),
         threads: NIOThreadPool = .singleton, logger: Logger
@@ -47,7 +49,7 @@ package final class CertificateReloader: Sendable {
         self.state = NIOLockedValueBox(State(machine: ReloadStateMachine(patience: patience)))
     }
 
-    /// Looks at the files until the task is cancelled; does not wait then for a look that hangs.
+    /// Looks at the files until the task is cancelled. On cancellation it does not wait for a look that hangs.
     package func run() async {
         while !Task.isCancelled {
             let turn = self.look(isAsked: false)
@@ -63,18 +65,19 @@ package final class CertificateReloader: Sendable {
         }
     }
 
-    /// Reads the files now, whether they seem changed or not, and says in the log what came of it; or that they cannot be read
-    /// in time, and then they are as soon as they can.
+    /// Reads the files now, whether they seem changed or not, and logs the result. If the files cannot be read in time,
+    /// it logs that instead, and the files are read as soon as they can be.
     package func reload() async {
         let turn = self.look(isAsked: true)
         let isOver = await self.turns.wait(for: turn, atMost: self.slowness)
         if !isOver, !Task.isCancelled { self.tellSlowness() }
     }
 
-    /// Whether a look at the files has been under way for longer than it may: nobody is revoked meanwhile.
+    /// Whether the current look at the files has taken longer than `slowness`. Meanwhile no revocation takes effect.
     package var isStuck: Bool { self.turns.lasting.map { $0 > self.slowness } ?? false }
 
-    /// The files may lie on a disk that hangs: neither an event loop nor a task's thread may wait for it.
+    /// Requests a look at the files on a thread for blocking work. The files may be on a disk that hangs, and neither
+    /// an event loop nor a task's thread may wait for it.
     private func look(isAsked: Bool) -> UInt64 {
         self.turns.request(isAsked: isAsked) { isAsked in
             self.state.withLockedValue { self.look(isAsked: isAsked, &$0) }
@@ -104,7 +107,7 @@ package final class CertificateReloader: Sendable {
         let reading = CertificateReading(replacing: self.live.current, now: Int64(time(nil)))
         let hasMoved = FileStamps(self.paths) != stamps
         let verdict = state.machine.read(reading.outcome, hasMoved: hasMoved, isAsked: isAsked, now: .now)
-        // What is revoked is cut at once, also while a new key is waited for.
+        // Connections of revoked peers close at once, even while the new key cannot be used yet.
         if case .bad = reading.outcome, let context = reading.context, !hasMoved { self.use(context, isWhole: false) }
         switch (verdict, reading.context) {
         case (.nothing, _), (.use, nil): break

@@ -1,17 +1,20 @@
-/// Decides when to speak of what expires, or is not valid yet. It holds no clock and no log.
+/// A state machine that decides when to warn of certificates and revocation lists that expire or are not valid yet. It
+/// has no clock and no log.
 ///
-/// It speaks when 30 days are left, 7 days, 1 day, and at the end; after the last two once a day. What is valid for a shorter
-/// time than these steps suit (a day's certificate, an hour's revocation list) has its first step where a quarter is left.
+/// It warns when 30 days, 7 days and 1 day are left, and after the end; from the step at 1 day on it repeats the
+/// warning once a day. A step counts only if it is at most a third of the validity. If none is (a certificate of one
+/// day, a list of one hour), the only step before the end is at a quarter of the validity. Before the validity begins
+/// it warns once.
 package struct ExpiryWatch {
-    /// Something to say.
+    /// A warning to log.
     package struct Notice: Sendable, Hashable {
-        /// What ends, or has ended.
+        /// The certificate or revocation list that the warning is about.
         package let expiry: TLSExpiry
-        /// How many seconds are left; negative after the end.
+        /// The number of seconds until the end of the validity; negative after the end.
         package let remaining: Int64
-        /// Whether it has ended.
+        /// Whether the validity has ended.
         package var isExpired: Bool { self.remaining < 0 }
-        /// Whether it has not begun.
+        /// Whether the validity has not begun.
         package var isEarly: Bool { self.expiry.isEarly(at: self.expiry.notAfter - self.remaining) }
     }
 
@@ -24,16 +27,17 @@ package struct ExpiryWatch {
     private static let early = -1
     private var told: [TLSExpiry: Told] = [:]
 
-    /// Nothing was said yet.
+    /// Creates a watch that has not returned any warning yet.
     package init() {}
 
-    /// What has to be said now, in seconds since 1970; what is asked for again is not said again.
+    /// Returns the warnings that are due at `now`, in seconds since 1970. It returns each warning once, except for
+    /// those that repeat daily.
     package mutating func notices(_ expiries: [TLSExpiry], now: Int64) -> [Notice] {
-        // What was replaced is forgotten.
+        // Remove the entries of what was replaced.
         let present = Set(expiries)
         self.told = self.told.filter { present.contains($0.key) }
         var notices: [Notice] = []
-        // A file may hold one twice.
+        // A file may hold the same certificate twice; `told` suppresses the second warning.
         for expiry in expiries where present.contains(expiry) {
             let remaining = expiry.notAfter - now
             let steps = Self.steps(expiry)
@@ -43,7 +47,7 @@ package struct ExpiryWatch {
                 } else {
                     remaining < 0 ? steps.count + 1 : steps.count { remaining <= $0 }
                 }
-            // The clock was wrong, then or now: what was said then is no reason to be silent.
+            // The clock was wrong then or is wrong now, so the earlier warning must not suppress this one.
             if let last = self.told[expiry], last.time > now || last.step > step { self.told[expiry] = nil }
             guard step != 0 else { continue }
             if let last = self.told[expiry] {
@@ -56,7 +60,7 @@ package struct ExpiryWatch {
         return notices
     }
 
-    /// How many seconds are left at each step, the longest first.
+    /// Returns the number of seconds left at each step, the longest first.
     static func steps(_ expiry: TLSExpiry) -> [Int64] {
         let length = max(expiry.notAfter - expiry.notBefore, 0)
         let steps = [30 * self.day, 7 * self.day, self.day].filter { $0 <= length / 3 }

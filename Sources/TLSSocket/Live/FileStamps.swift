@@ -1,8 +1,9 @@
 import Glibc
 
-/// What the file system says of files without reading them: it changes when one of them does.
+/// The metadata that the file system has of a list of files, read without opening them. It changes when one of the
+/// files changes.
 ///
-/// Symbolic links are followed, so that a link that is turned to another file or directory counts as a change.
+/// Symbolic links are followed, so a link that is changed to another file or directory counts as a change.
 package struct FileStamps: Hashable, Sendable {
     private struct Stamp: Hashable, Sendable {
         var device: UInt64 = 0
@@ -12,7 +13,7 @@ package struct FileStamps: Hashable, Sendable {
         var size: Int64 = 0
         var modified: Moment = Moment()
         var changed: Moment = Moment()
-        /// Why there is none of these; 0 otherwise.
+        /// The errno of a failed `stat`, which leaves the other fields unset; 0 otherwise.
         var failure: Int32 = 0
     }
 
@@ -23,7 +24,7 @@ package struct FileStamps: Hashable, Sendable {
 
     private let stamps: [Stamp]
 
-    /// Asks the file system, which may block.
+    /// Reads the metadata of the files at these paths; it may block.
     package init(_ paths: [String]) {
         self.stamps = paths.map { path in
             var status = stat()
@@ -36,8 +37,8 @@ package struct FileStamps: Hashable, Sendable {
         }
     }
 
-    /// Whether a file was changed so shortly before this moment, in seconds since 1970, that one more change need not show:
-    /// file systems count time in steps.
+    /// Whether a file was changed so close to this time (in seconds since 1970) that another change may not show: file
+    /// systems record times in steps. The limit is 2 seconds.
     package func areFresh(at now: Int64) -> Bool {
         self.stamps.contains { abs(Int64($0.changed.seconds) - now) <= 2 }
     }

@@ -1,59 +1,62 @@
 import NIOConcurrencyHelpers
 
-/// The context that new connections get, and the connections that are open under it and its predecessors.
+/// The context for new connections, and a registry of the connections that are open under it and its predecessors.
 ///
-/// A connection keeps the context that it began with. When another takes its place, open connections are compared with the new
-/// revocation lists and, where the authorities are others, verified by those; those of a peer that is revoked, or that would not be
-/// let in any more, are cut. One context is replaced at a time.
+/// A connection keeps the context that it began with. When another context replaces the current one, open connections
+/// are checked against the new revocation lists and, if the authorities differ, verified with the new ones. Connections
+/// whose peer is revoked, or would no longer be accepted, are closed. Only one replacement may run at a time.
 package final class LiveTLSContext: Sendable {
-    /// What has become of it since the start; values for metrics.
+    /// The current state, and counts since the start: values for metrics.
     package struct Status: Sendable {
-        /// What of the present context ends some day.
+        /// The certificates and revocation lists of the current context that expire.
         package var expiries: [TLSExpiry] = []
-        /// How many times another context took the place of the present one.
+        /// The number of times that another context has replaced the current one.
         package var replacements = 0
-        /// How many sets of files were refused.
+        /// The number of sets of files that were rejected.
         package var refusals = 0
-        /// Why the files that are there now cannot be used; nil when they are in use.
+        /// The reason why the current files cannot be used; nil when they are in use.
         package var problem: String?
-        /// How many connections were cut because their peer was revoked, or its authority was taken out.
+        /// The number of connections that were closed because their peer was revoked or its authority was removed.
         package var cutConnections = 0
-        /// How many connections are open.
+        /// The number of open connections.
         package var openConnections = 0
     }
 
-    /// A connection's peer, seen under a new context.
+    /// The effect of a new context on an open connection.
     enum Change: Sendable {
-        /// A certificate of its chain was revoked: the connection must end.
+        /// A certificate of the peer's chain was revoked: the connection must close.
         case revoked
-        /// No chain leads from it to an authority that is trusted: the connection must end.
+        /// No chain leads from the peer's certificate to a trusted authority: the connection must close.
         case untrusted
-        /// Another chain than before does, which expires at this time, in seconds since 1970 (UTC).
+        /// Another chain than before leads to a trusted authority; it expires at this time, in seconds since 1970
+        /// (UTC).
         case moved(notAfter: Int64)
     }
 
-    /// How a connection's registration ends.
+    /// The result of a connection's registration.
     enum Registration: Sendable {
-        /// It is kept under this number, and its chain expires at this time, in seconds since 1970 (UTC).
+        /// The connection is registered under this number, and its chain expires at this time, in seconds since 1970
+        /// (UTC).
         case open(UInt64, notAfter: Int64)
-        /// It must end at once: its peer was revoked, or its authority taken out, since the handshake began.
+        /// The connection must close at once: its peer was revoked, or its authority removed, since the handshake
+        /// began.
         case rejected(Change)
     }
 
-    /// How many connections a replacement has cut.
+    /// The numbers of connections that a replacement has closed.
     struct Cut: Sendable {
         var revoked = 0
         var untrusted = 0
         var all: Int { self.revoked + self.untrusted }
     }
 
-    /// What is kept of an open connection.
+    /// The record of an open connection.
     private struct Connection {
         var chain: VerifiedChain
         var notify: @Sendable (Change) -> Void
     }
 
-    /// What a context says of a chain that holds under another one.
+    /// The state, under a new context, of a chain that was verified under another one.
     private enum Finding {
         case stays
         case moves(VerifiedChain)
@@ -71,15 +74,15 @@ package final class LiveTLSContext: Sendable {
     private let state: NIOLockedValueBox<State>
     private let onReplacement = NIOLockedValueBox<(@Sendable (TLSContext, Bool) -> Void)?>(nil)
 
-    /// Begins with this context.
+    /// Creates a live context that uses this context for new connections.
     package init(_ context: TLSContext) {
         self.state = NIOLockedValueBox(State(context: context))
     }
 
-    /// For new connections.
+    /// The context for new connections.
     package var current: TLSContext { self.state.withLockedValue { $0.context } }
 
-    /// How it stands.
+    /// The current state and counts.
     package var status: Status {
         self.state.withLockedValue { state in
             var status = state.status
@@ -89,22 +92,26 @@ package final class LiveTLSContext: Sendable {
         }
     }
 
-    /// Takes this context for new connections, and cuts those of peers that it would not let in any more: its lists name them, or
-    /// it does not trust their authority.
+    /// Uses this context for new connections, and closes the connections of peers that it no longer accepts: its lists
+    /// name them, or it does not trust their authority.
     ///
-    /// - Returns: how many were cut.
+    /// - Returns: the number of connections that were closed.
     @discardableResult
     package func replace(with context: TLSContext) -> Int {
         self.replace(with: context, isWhole: true).all
     }
 
-    /// Sets what is called with each context that takes the place of another: with false before any connection can begin with it,
-    /// and with true once every new connection does.
+    /// Sets the closure that is called with each context that replaces another: with false before any connection can
+    /// begin with it, and with true once every new connection does.
     package func setOnReplacement(_ body: @escaping @Sendable (_ context: TLSContext, _ isInUse: Bool) -> Void) {
         self.onReplacement.withLockedValue { $0 = body }
     }
 
-    /// - Parameter isWhole: whether the context has all that the files hold, so that nothing is wrong with them any more.
+    /// Replaces the context for new connections, and closes the connections of peers that the new one no longer
+    /// accepts.
+    ///
+    /// - Parameter isWhole: whether the context has everything that the files hold, so that no problem with them
+    ///   remains.
     func replace(with context: TLSContext, isWhole: Bool) -> Cut {
         let onReplacement = self.onReplacement.withLockedValue { $0 }
         onReplacement?(context, false)
@@ -114,7 +121,7 @@ package final class LiveTLSContext: Sendable {
             state.context = context
             state.status.replacements += 1
             if isWhole { state.status.problem = nil }
-            // A connection that registers from now on is compared by that.
+            // A connection that registers from now on is checked against this context.
             return (previous, state.connections)
         }
         var cut = Cut()
@@ -141,7 +148,7 @@ package final class LiveTLSContext: Sendable {
     private static func find(_ chain: VerifiedChain, under context: TLSContext, isTrustOther: Bool) -> Finding {
         let lists = context.revocationLists
         if lists?.contains(chain) == true { return .revoked }
-        // A chain goes on to hold with the authority that it ends with.
+        // A chain remains valid while the authority that it ends with is trusted.
         guard isTrustOther, let anchor = chain.certificates.last, !context.ssl.anchors.contains(anchor) else {
             return .stays
         }
@@ -160,12 +167,12 @@ package final class LiveTLSContext: Sendable {
         self.state.withLockedValue { $0.status.problem = nil }
     }
 
-    /// A connection's handshake is complete.
+    /// Registers a connection whose handshake is complete.
     ///
     /// - Parameters:
-    ///   - chain: its peer.
-    ///   - context: what that was verified under.
-    ///   - notify: called on any thread with what changes later.
+    ///   - chain: the peer's verified chain.
+    ///   - context: the context that the chain was verified under.
+    ///   - notify: called on any thread with later changes.
     func register(
         _ chain: VerifiedChain, under context: SSLContext, notify: @escaping @Sendable (Change) -> Void
     ) -> Registration {
@@ -191,7 +198,7 @@ package final class LiveTLSContext: Sendable {
         return .rejected(change)
     }
 
-    /// The connection is gone.
+    /// Removes a connection that has closed.
     func deregister(_ number: UInt64) {
         self.state.withLockedValue { _ = $0.connections.removeValue(forKey: number) }
     }

@@ -1,28 +1,29 @@
-/// Decides when files are read again, and what is said of it. It holds no file, clock or log.
+/// A state machine that decides when to read the files again, and what to log about it. It has no files, clock or log.
 package struct ReloadStateMachine {
-    /// How a reading ended.
+    /// The result of a reading.
     package enum Outcome {
-        /// The files hold what is in use.
+        /// The files hold what is in use already.
         case same
-        /// They hold something else that can be used.
+        /// The files hold something new that can be used.
         case new
-        /// They cannot be used, for this reason; perhaps they can after so long.
+        /// The files cannot be used, for this reason. If `remaining` is set, they may become usable after that time.
         case bad(String, remaining: Duration? = nil)
     }
 
-    /// What to do after a reading.
+    /// The action to take after a reading.
     package enum Verdict: Equatable {
-        /// Nothing.
+        /// Do nothing.
         case nothing
-        /// Use what was read. What was said to be bad before is over.
+        /// Use what was read. `wasBad` is whether the files were logged as unusable before.
         case use(wasBad: Bool)
-        /// Say that the files hold what is in use already: somebody has asked, or they were said to be bad before.
+        /// Log that the files hold what is in use already: a caller requested the reading, or the files were logged as
+        /// unusable before.
         case tellUnchanged(wasBad: Bool)
-        /// Say that the files cannot be used, and go on with what is in use.
+        /// Log that the files cannot be used, and keep what is in use.
         case refuse(String)
     }
 
-    /// Between two readings of bad files that do not change.
+    /// The longest time between two readings of unusable files that do not change.
     private static let longestPause = Duration.seconds(30)
 
     private let patience: Duration
@@ -30,16 +31,18 @@ package struct ReloadStateMachine {
     private var isUnsettled = false
     private var badSince: ContinuousClock.Instant?
     private var said: String?
-    /// When files that are bad are read again though they look the same: what is wrong need not show in them.
+    /// The time at which unusable files are read again although they look unchanged: the cause may not show in their
+    /// stamps.
     private var nextTry: ContinuousClock.Instant?
     private var pause = Duration.zero
 
-    /// - Parameter patience: how long files may be bad before that is said: they may be in the middle of a change.
+    /// - Parameter patience: how long files may be unusable before that is logged: a change may be in progress.
     package init(patience: Duration) {
         self.patience = patience
     }
 
-    /// Somebody looked at the files.
+    /// Records a look at the files, and decides whether to read them. `isFresh` files are read at the next look too:
+    /// another change may not show in their stamps.
     ///
     /// - Returns: whether to read the files now.
     package mutating func looked(
@@ -56,13 +59,13 @@ package struct ReloadStateMachine {
         return self.nextTry.map { $0 <= now } ?? false
     }
 
-    /// The files were read.
+    /// Records a reading of the files, and decides what to do.
     ///
     /// - Parameters:
-    ///   - outcome: what they hold.
-    ///   - hasMoved: whether one of them was changed meanwhile, so that they need not belong together.
-    ///   - isAsked: whether somebody waits for an answer.
-    ///   - now: the present.
+    ///   - outcome: the result of the reading.
+    ///   - hasMoved: whether a file was changed during the reading, so that the files may not belong together.
+    ///   - isAsked: whether a caller requested the reading.
+    ///   - now: the current time.
     package mutating func read(
         _ outcome: Outcome, hasMoved: Bool, isAsked: Bool, now: ContinuousClock.Instant
     ) -> Verdict {
@@ -80,7 +83,7 @@ package struct ReloadStateMachine {
         case .bad(let reason, let remaining):
             let since = self.badSince ?? now
             self.badSince = since
-            // Soon and often while they may be in the middle of a change, ever more seldom afterwards.
+            // Retry at each look while a change may be in progress, then with exponential backoff.
             self.nextTry = now + min(self.pause, remaining ?? self.pause)
             if since.duration(to: now) >= self.patience {
                 self.pause = min(max(self.pause * 2, .seconds(1)), Self.longestPause)

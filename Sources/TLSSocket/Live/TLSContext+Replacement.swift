@@ -1,15 +1,16 @@
 extension TLSContext {
-    /// Why a sound context must not take the place of another.
+    /// The reason why a well-formed context must not replace another one.
     struct Objection: Error {
         let reason: String
-        /// In how many seconds it may, if nothing but time is in the way.
+        /// The number of seconds until it may, if the only obstacle is that it is not valid yet; nil otherwise.
         var remaining: Int64?
     }
 
-    /// Throws ``Objection`` when this context, which is sound, must not take the place of another.
+    /// Checks whether this well-formed context may replace another one, and throws ``Objection`` if it must not.
     ///
-    /// It would lock out whom the other lets in, having expired or being not yet valid where the other is not; or it would let in
-    /// whom the other has revoked, by a list that was published before the other's.
+    /// It must not replace a context that works where this one does not: a certificate or list of this one has expired
+    /// or is not valid yet, and the other one's is valid. Nor may it accept peers that the other one has revoked: one
+    /// of its lists is older than the other one's, or the order of the two is unknown.
     func checkReplacement(of present: TLSContext, now: Int64) throws(Objection) {
         let own = (
             self.expiries.filter { $0.kind == .certificate }, present.expiries.filter { $0.kind == .certificate }
@@ -18,7 +19,7 @@ extension TLSContext {
             throw Self.objection(bad, now)
         }
         try self.checkLists(replacing: present.expiries.filter { $0.kind == .revocationList }, now: now)
-        // An authority that has expired may stay in a bundle beside others.
+        // An expired authority may stay in a bundle with others.
         let authorities = self.expiries.filter { $0.kind == .authority }
         if let bad = authorities.first, authorities.allSatisfy({ !$0.isValid(at: now) }),
             present.expiries.contains(where: { $0.kind == .authority && $0.isValid(at: now) })

@@ -1,34 +1,34 @@
 import CConductorOpenSSL
 import Glibc
 
-/// Something of a context that ends some day, and must be renewed before.
+/// A certificate or revocation list of a context that expires, and must be renewed before that.
 package struct TLSExpiry: Sendable, Hashable, CustomStringConvertible {
-    /// What ends.
+    /// The kind of certificate or list.
     package enum Kind: String, Sendable, Hashable, CaseIterable {
-        /// This side's own certificate: past its end peers refuse this side.
+        /// This side's own certificate: after its end peers reject this side.
         case certificate
-        /// A certificate that is sent along with it, with the same effect.
+        /// An intermediate certificate that is sent with it, with the same effect.
         case intermediate
-        /// An authority that peers come from: past its end its peers are refused.
+        /// An authority of peers: after its end its peers are rejected.
         case authority
-        /// An authority's revocation list: past its nextUpdate its peers are refused.
+        /// An authority's revocation list: after its nextUpdate the authority's peers are rejected.
         case revocationList = "revocation list"
     }
 
-    /// What ends.
+    /// The kind of certificate or list.
     package let kind: Kind
-    /// The common name of its subject, of a list of its issuer; escaped.
+    /// The common name, escaped: a certificate's subject or a list's issuer; `?` if there is none.
     package let name: String
-    /// Where it was read: `trust roots (file /etc/…)`.
+    /// The source that it was read from: `trust roots (file /etc/…)`.
     package let source: String
-    /// From when it is valid, in seconds since 1970 (UTC).
+    /// The start of the validity, in seconds since 1970 (UTC).
     package let notBefore: Int64
-    /// Until when, in seconds since 1970 (UTC).
+    /// The end of the validity, in seconds since 1970 (UTC).
     package let notAfter: Int64
-    /// Of a list: whose it is, and which.
+    /// The edition of a revocation list; nil for a certificate.
     let list: RevocationListEdition?
 
-    /// These values.
+    /// Creates an expiry from these values.
     package init(kind: Kind, name: String, source: String, notBefore: Int64, notAfter: Int64) {
         self.init(kind, name, source, notBefore, notAfter, nil)
     }
@@ -58,7 +58,7 @@ package struct TLSExpiry: Sendable, Hashable, CustomStringConvertible {
         self.init(.revocationList, name ?? "?", source, edition.published, nextUpdate, edition)
     }
 
-    /// `2026-03-01T00:00:00Z`.
+    /// The end of the validity as text: `2026-03-01T00:00:00Z`.
     package var end: String { Self.text(self.notAfter) }
 
     private static func text(_ seconds: Int64) -> String {
@@ -70,7 +70,7 @@ package struct TLSExpiry: Sendable, Hashable, CustomStringConvertible {
         return String(decoding: text[..<length].map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// One line that says until when it is valid, and how long that is from this moment (in seconds since 1970).
+    /// Returns one line with the end of the validity and the time left at this moment (in seconds since 1970).
     package func line(now: Int64) -> String {
         if self.isEarly(at: now) {
             return
@@ -81,22 +81,22 @@ package struct TLSExpiry: Sendable, Hashable, CustomStringConvertible {
             "\(self): \(self.notAfter < now ? "EXPIRED \(self.end), \(left) ago" : "valid until \(self.end), \(left) left")"
     }
 
-    /// The same without how long that is: it stays the same while time goes on, so that it is said once.
+    /// Returns the same line without the time left. It stays the same as time passes, so that it is logged only once.
     func fact(now: Int64) -> String {
         if self.isEarly(at: now) { return "\(self): NOT YET VALID, from \(Self.text(self.notBefore)) on" }
         return "\(self): \(self.notAfter < now ? "EXPIRED" : "valid until") \(self.end)"
     }
 
-    /// Whether it is valid only later than this moment, in seconds since 1970.
+    /// Whether the validity begins only after this moment, in seconds since 1970.
     package func isEarly(at now: Int64) -> Bool { self.notBefore > now }
 
-    /// Whether peers go by it at this moment, in seconds since 1970.
+    /// Whether it is valid at this moment, in seconds since 1970.
     func isValid(at now: Int64) -> Bool { self.notBefore <= now && now <= self.notAfter }
 
     /// The kind, the name and the source.
     package var description: String { "\(self.kind.rawValue) CN=\(self.name) of \(self.source)" }
 
-    /// A length of time in its largest whole unit; which way it points is said elsewhere.
+    /// Returns a length of time without its sign, in the largest unit of which it has at least two, or in seconds.
     static func words(_ seconds: Int64) -> String {
         let seconds = abs(seconds)
         for (unit, length) in [("day", 86_400), ("hour", 3600), ("minute", 60)] as [(String, Int64)]

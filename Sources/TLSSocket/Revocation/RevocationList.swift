@@ -1,39 +1,41 @@
 import CConductorOpenSSL
 import NIOConcurrencyHelpers
 
-/// One authority's revocation list (RFC 5280, section 5), taken apart when it is loaded: a look-up needs nothing of OpenSSL's.
-// @unchecked: the issuer's name is only read, and what else belongs to OpenSSL is behind the lock.
+/// One authority's revocation list (RFC 5280, section 5). Its entries are parsed when it is loaded, so a lookup needs
+/// no OpenSSL object.
+// @unchecked: the issuer's name is only read, and the other object of OpenSSL is behind the lock.
 final class RevocationList: @unchecked Sendable {
     private struct Seal {
-        /// The list as it came, until it is known who has signed it.
+        /// The list as loaded; nil once its signer is known.
         var list: OpaquePointer?
-        /// The public key that has signed it.
+        /// The public key that has signed the list; nil until it is known.
         var signer: [UInt8]?
-        /// Keys that have not, of certificates with the issuer's name.
+        /// Public keys that have not signed the list, from certificates with the issuer's name.
         var strangers: Set<[UInt8]> = []
         var verifications = 0
     }
 
-    /// Which of its authority's lists it is, and when it was made.
+    /// The identity of the list among its authority's lists, with its time of publication.
     let edition: RevocationListEdition
-    /// Until when it may be gone by.
+    /// The time until which the list may be used, in seconds since 1970.
     let nextUpdate: Int64
-    /// The same for people.
+    /// The same in a form for log messages.
     let expiry: TLSExpiry
-    /// What is revoked.
+    /// The serial numbers of the revoked certificates.
     let serialNumbers: SerialNumbers
 
     private static let maximumStrangers = 16
     private let issuer: OpaquePointer
     private let seal: NIOLockedValueBox<Seal>
 
-    /// Takes the list, also when it throws `.revocationListRefused`: for one that need not name all that its issuer has revoked,
-    /// or that demands what is not known here.
+    /// Takes ownership of the list, even when it throws. Throws `.revocationListRefused` for a list that may be
+    /// incomplete, that requires a feature that is not supported, or that has a weak digest, no nextUpdate or
+    /// unreadable fields.
     ///
     /// - Parameters:
     ///   - list: an X509_CRL.
-    ///   - name: what to call it in an error.
-    ///   - source: where it was read.
+    ///   - name: the name of the list in an error.
+    ///   - source: the source that it was read from.
     init(taking list: OpaquePointer, name: String, source: String) throws(TLSError) {
         do throws(TLSError) {
             try Self.checkScope(of: list, name)
@@ -68,12 +70,13 @@ final class RevocationList: @unchecked Sendable {
         self.seal.withLockedValue { X509_CRL_free($0.list) }
     }
 
-    /// Whether it is a list of an authority of this certificate's name; of which key is another question.
+    /// Whether the list's issuer has the name of this authority. The key is not compared.
     func isNamed(after authority: OpaquePointer) -> Bool {
         X509_NAME_cmp(self.issuer, X509_get_subject_name(authority)) == 0
     }
 
-    /// Whether this authority's key has signed it. That is found out once: the answer for a key is remembered.
+    /// Whether this authority's key has signed the list. The signature is verified once for each key; the result is
+    /// cached.
     func isSigned(by authority: OpaquePointer) -> Bool {
         guard let key = Self.publicKey(of: authority) else { return false }
         return self.seal.withLockedValue { seal in
@@ -93,20 +96,22 @@ final class RevocationList: @unchecked Sendable {
         }
     }
 
-    /// How many times a signature was verified, for tests: it is the one thing that takes longer for a longer list.
+    /// The number of signature verifications, for tests: verification is the one operation that takes longer for a
+    /// longer list.
     var verifications: Int { self.seal.withLockedValue { $0.verifications } }
 
-    /// Whether it is known who has signed it.
+    /// Whether the key that has signed the list is known.
     var isKnown: Bool { self.seal.withLockedValue { $0.signer != nil } }
 
-    /// Whether one authority has made both: the same name and key, as far as it is known who has signed.
+    /// Whether both lists are of one authority: the same name and key, as far as the signing keys are known.
     func isOfTheSameAuthority(as other: RevocationList) -> Bool {
         let signers = [self, other].map { list in list.seal.withLockedValue { $0.signer } }
         guard let own = signers[0], let others = signers[1] else { return self.edition.isOfTheSame(other.edition) }
         return own == others && X509_NAME_cmp(self.issuer, other.issuer) == 0
     }
 
-    /// Whether it was made later; of two made at once, whether it ends later. A strict order of any lists, whosever they are.
+    /// Whether this list was published later; of two published at the same time, whether it ends later. The order is
+    /// strict for any lists, even of different authorities.
     func isNewer(than other: RevocationList) -> Bool {
         if other.edition.isOlder(than: self.edition) { return true }
         if self.edition.isOlder(than: other.edition) { return false }
@@ -116,7 +121,8 @@ final class RevocationList: @unchecked Sendable {
 
     // MARK: reading
 
-    /// A complete list of everything that its issuer has issued, and nothing in it that must be understood and is not.
+    /// Checks that the list covers everything that its issuer has issued, and that it has no critical extension that is
+    /// not supported.
     private static func checkScope(of list: OpaquePointer, _ name: String) throws(TLSError) {
         if X509_CRL_get_ext_by_NID(list, NID_delta_crl, -1) >= 0 {
             throw self.refused(name, "it is a delta, which names only what has changed; take the complete list")
@@ -127,7 +133,7 @@ final class RevocationList: @unchecked Sendable {
                 "it has an issuing distribution point, so it need not name all that its authority has revoked;"
                     + " take the list of everything")
         }
-        // Those that are known are not critical by the standard; here it would do no harm.
+        // By the standard the supported extensions are not critical. Here it does no harm if they are.
         var place = X509_CRL_get_ext_by_critical(list, 1, -1)
         while place >= 0 {
             let kind = OBJ_obj2nid(X509_EXTENSION_get_object(X509_CRL_get_ext(list, place)))
@@ -138,12 +144,13 @@ final class RevocationList: @unchecked Sendable {
         }
     }
 
-    /// OpenSSL verifies a list whatever its signature's digest; in certificates it refuses these.
+    /// Rejects a list whose signature has a weak digest. OpenSSL rejects such digests in certificates but not in lists.
     private static func checkSignatureDigest(of list: OpaquePointer, _ name: String) throws(TLSError) {
         let digest = conductor_crl_digest(list)
         OpenSSLErrorStack.clear()
         guard digest != NID_undef else { return }
-        // In bits half of its length: as much as OpenSSL's security level 2 demands. SHA-1 and MD5 have fewer.
+        // The security of a digest in bits is half its length. OpenSSL's security level 2 requires as much; SHA-1 and
+        // MD5 have less.
         let bits = EVP_get_digestbyname(OBJ_nid2sn(digest)).map { EVP_MD_get_size($0) * 4 } ?? 0
         guard bits >= 112 else {
             let word = digest > 0 ? OBJ_nid2sn(digest).map { String(cString: $0) } ?? "?" : "one that is not known here"
@@ -153,7 +160,7 @@ final class RevocationList: @unchecked Sendable {
     }
 
     private static func serialNumbers(of list: OpaquePointer, _ name: String) throws(TLSError) -> SerialNumbers {
-        // The first search has OpenSSL sort the entries.
+        // The first search makes OpenSSL sort the entries.
         guard let zero = ASN1_INTEGER_new() else { throw TLSError.internalFailure("take \(name)") }
         defer { ASN1_INTEGER_free(zero) }
         var found: OpaquePointer?
@@ -178,7 +185,7 @@ final class RevocationList: @unchecked Sendable {
         return numbers
     }
 
-    /// The entry says that the certificate is good again.
+    /// Whether the entry says that the certificate is valid again.
     private static func isTakenBack(_ entry: OpaquePointer) -> Bool {
         guard let raw = X509_REVOKED_get_ext_d2i(entry, NID_crl_reason, nil, nil) else {
             OpenSSLErrorStack.clear()

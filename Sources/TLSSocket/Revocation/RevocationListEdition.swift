@@ -1,17 +1,18 @@
 import CConductorOpenSSL
 
-/// Which of an authority's revocation lists one is.
+/// The identity of one of an authority's revocation lists.
 struct RevocationListEdition: Sendable, Hashable {
     /// The issuer's name, in DER: two authorities may share a common name, or have none.
     let issuer: [UInt8]
-    /// Which of the issuer's keys has signed it, if it says so: a name may stay when a key changes.
+    /// The identifier of the issuer's key that has signed the list; nil if the list has none. An issuer may keep its
+    /// name when its key changes.
     let keyID: [UInt8]?
-    /// The cRLNumber, most significant byte first and without leading zeros, if it has one.
+    /// The cRLNumber, most significant byte first and without leading zeros; nil if the list has none.
     let number: [UInt8]?
-    /// The thisUpdate, in seconds since 1970.
+    /// The list's thisUpdate, in seconds since 1970.
     let published: Int64
 
-    /// Nil for a list whose issuer cannot be read.
+    /// Reads the identity of a list. Returns nil if its issuer cannot be read.
     init?(_ list: OpaquePointer, published: Int64) {
         var bytes: UnsafePointer<UInt8>?
         var length = 0
@@ -32,17 +33,17 @@ struct RevocationListEdition: Sendable, Hashable {
         self.published = published
     }
 
-    /// Whether both are of one authority and one key of it; who does not say which key may mean any.
+    /// Whether both lists are of one authority and one key of it. A list without a key identifier matches any key.
     func isOfTheSame(_ other: RevocationListEdition) -> Bool {
         guard self.issuer == other.issuer else { return false }
         guard let own = self.keyID, let others = other.keyID else { return true }
         return own == others
     }
 
-    /// Whether the other one was published later: by their numbers, by their times where neither has one.
+    /// Whether the other list was published later: by number, or by time if neither list has a number.
     ///
-    /// Where one has a number and the other has none nothing says which is the later one, and such lists of one authority are
-    /// refused (``isComparable(with:)``). The order is strict all the same: those without one are the older.
+    /// If only one list has a number, the later one is unknown, and such lists of one authority are rejected
+    /// (``isComparable(with:)``). The order is strict nevertheless: a list without a number counts as older.
     func isOlder(than other: RevocationListEdition) -> Bool {
         switch (self.number, other.number) {
         case (nil, nil): self.published < other.published
@@ -53,7 +54,7 @@ struct RevocationListEdition: Sendable, Hashable {
         }
     }
 
-    /// Whether it can be told which of the two is the later one: both have a number, or neither.
+    /// Whether the later one of the two lists is known: both have a number, or neither has.
     func isComparable(with other: RevocationListEdition) -> Bool { (self.number == nil) == (other.number == nil) }
 
     private static func keyID(of list: OpaquePointer) -> [UInt8]? {

@@ -1,33 +1,35 @@
 import CConductorOpenSSL
 
-/// The revocation lists of a configuration, verified once when they are loaded, and what they say of a peer: the same to a
-/// handshake and to an open connection.
+/// The revocation lists of a configuration. They are verified once, when they are loaded, and give the same result for
+/// a handshake and for an open connection.
 ///
-/// They are no part of an `SSL_CTX`: lists that were replaced are freed though connections of their time are open.
+/// They are not part of an `SSL_CTX`: lists that were replaced are freed even while connections of their time are open.
 package final class RevocationLists: Sendable {
-    /// What the lists say of one certificate.
+    /// The status of one certificate according to the lists.
     private enum Finding {
         case revoked
         case good
-        /// It cannot be known whether it is revoked, for this reason (X509_V_ERR_…).
+        /// The status cannot be determined, for this reason (X509_V_ERR_…).
         case unknown(Int32)
     }
 
-    /// Of each authority the newest first; of those whose signature is known, only that.
+    /// The lists, newest first. Of an authority's lists whose signer is known, only the newest is kept.
     let lists: [RevocationList]
     /// SHA-256 of the text.
     let digest: [UInt8]
-    /// The authorities that are trusted.
+    /// The trusted authorities.
     private let anchors: TrustAnchors
 
-    /// How many certificates the lists name, in all.
+    /// The number of certificates that the lists name, in total.
     package var count: Int { self.lists.reduce(0) { $0 + $1.serialNumbers.count } }
 
-    /// Reads the lists and verifies those of the authorities that are trusted. One of another issuer, which must be an authority
-    /// between a peer and a trusted one, is verified when a peer brings its certificate.
+    /// Reads the lists, and verifies those of the trusted authorities. A list of another issuer must be of an authority
+    /// between a peer and a trusted one; it is verified when a peer sends that authority's certificate.
     ///
-    /// Throws `.malformedPEM`, and `.revocationListRefused` for a list that cannot be gone by, for one that is not signed by the
-    /// authority of its name, and for an authority without one.
+    /// Throws `.malformedPEM`; `.invalidConfiguration` for a trusted certificate that is not an authority's; and
+    /// `.revocationListRefused` for a list that cannot be used or is not signed by the authority of its name, for an
+    /// authority without a list or without the right to sign one, and for lists of one authority whose order is
+    /// unknown.
     init(_ document: borrowing PEMDocument, authorities: borrowing PEMDocument) throws(TLSError) {
         self.digest = try document.digest()
         self.anchors = try TrustAnchors(authorities)
@@ -41,7 +43,7 @@ package final class RevocationLists: Sendable {
                     "\(name) is not signed by the authority of that name in \(authorities.name)")
             }
         }
-        // An authority that has expired needs no list, since nothing of it is accepted.
+        // An expired authority needs no list, since none of its peers is accepted.
         for root in roots where X509_check_ca(root) != 0 && X509_cmp_current_time(X509_get0_notAfter(root)) > 0 {
             let subject = Self.name(X509_get_subject_name(root))
             guard Self.maySignLists(root) else {
@@ -61,7 +63,7 @@ package final class RevocationLists: Sendable {
         self.lists = Self.newestFirst(lists.map(\.list))
     }
 
-    /// Of several lists of one authority it must be certain which is the latest.
+    /// Checks that the latest of several lists of one authority is known.
     private static func checkOrder(_ lists: [(list: RevocationList, name: String)]) throws(TLSError) {
         for (index, (list, name)) in lists.enumerated() {
             for (other, otherName) in lists[..<index]
@@ -89,32 +91,33 @@ package final class RevocationLists: Sendable {
     }
 
     private static func newestFirst(_ lists: [RevocationList]) -> [RevocationList] {
-        // Of two that are equally new the later in the file.
+        // Of two equally new lists, the later one in the file comes first.
         let sorted = lists.reversed().sorted { $0.isNewer(than: $1) }
         return sorted.enumerated().filter { index, list in
             !sorted[..<index].contains { $0.isKnown && list.isKnown && $0.isOfTheSameAuthority(as: list) }
         }.map(\.element)
     }
 
-    /// When the lists run out: of several of one authority the newest one.
+    /// The expiry of the lists; of several lists of one authority, only the newest list's.
     var expiries: [TLSExpiry] {
         self.lists.enumerated().compactMap { index, list -> TLSExpiry? in
             self.lists[..<index].contains { $0.isOfTheSameAuthority(as: list) } ? nil : list.expiry
         }
     }
 
-    /// Whether a certificate of this chain is revoked. A list that has run out still counts: what it names stays revoked.
+    /// Whether a certificate of this chain is revoked. A list past its nextUpdate still counts: the certificates that
+    /// it names remain revoked.
     ///
-    /// Cheap enough for every open connection.
+    /// The check is cheap enough for every open connection.
     package func contains(_ chain: VerifiedChain) -> Bool {
         self.links(of: chain).contains { certificate, issuer in
             if case .revoked = self.look(certificate, issuer, now: 0) { true } else { false }
         }
     }
 
-    /// Why a peer with this chain must not be let in; nil if it may. What cannot be found out is a reason.
+    /// Returns the reason to reject a peer with this chain; nil to accept it. An unknown status is a reason.
     ///
-    /// - Returns: the certificate and its number, the peer's own being 0, and the reason (X509_V_ERR_…).
+    /// - Returns: the certificate and its depth, the peer's own being 0, and the reason (X509_V_ERR_…).
     func refusal(
         of chain: VerifiedChain, now: Int64
     ) -> (depth: Int, certificate: OpaquePointer, reason: Int32)? {
@@ -124,8 +127,8 @@ package final class RevocationLists: Sendable {
             case .good: continue
             case .revoked: return (depth, link.certificate, X509_V_ERR_CERT_REVOKED)
             case .unknown(let reason):
-                // The chain does not depend on an authority above its end. One that has expired needs no list there, as when the
-                // lists are loaded; what its list names is revoked all the same.
+                // The chain does not depend on an authority above its end. An expired one needs no list there, as when
+                // the lists are loaded. The certificates that its list names are revoked nevertheless.
                 if depth + 1 >= length, Self.hasExpired(link.issuer, now: now) { continue }
                 return (depth, link.certificate, reason)
             }
@@ -133,8 +136,8 @@ package final class RevocationLists: Sendable {
         return nil
     }
 
-    /// The chain's certificates with their issuers', and on above its end where that one was issued by another authority that is
-    /// trusted: a chain that could be shorter is looked up as a whole.
+    /// Returns the chain's certificates with their issuers. If another trusted authority has issued the last one, the
+    /// path above it follows: a chain is looked up as a whole even if a shorter one would be trusted.
     private func links(of chain: VerifiedChain) -> [(certificate: OpaquePointer, issuer: OpaquePointer)] {
         chain.links + (chain.certificates.last.map(self.anchors.links(above:)) ?? [])
     }
@@ -157,7 +160,7 @@ package final class RevocationLists: Sendable {
         PeerCertificate.seconds(X509_get0_notAfter(authority)).map { $0 < now } ?? false
     }
 
-    /// Without a keyUsage a key is for everything.
+    /// Whether the authority may sign revocation lists. A certificate without a keyUsage allows every use.
     private static func maySignLists(_ authority: OpaquePointer) -> Bool {
         X509_get_key_usage(authority) & UInt32(KU_CRL_SIGN) != 0
     }

@@ -1,31 +1,32 @@
 import CConductorOpenSSL
 
-/// The serial numbers of a revocation list, sorted, in one piece of memory: about their own length each.
+/// The sorted serial numbers of a revocation list, in contiguous memory: each takes about its own length.
 struct SerialNumbers: Sendable {
-    /// One after the other: the magnitude, most significant byte first and without leading zeros, then 1 for a negative number
-    /// and 0 for any other.
+    /// The numbers, one after the other: the magnitude, most significant byte first and without leading zeros, then 1
+    /// for a negative number and 0 for any other.
     private var bytes: [UInt8] = []
-    /// Where each ends.
+    /// The offset in `bytes` at which each number ends.
     private var ends: [UInt32] = []
 
-    /// None.
+    /// Creates an empty list.
     init() {}
 
-    /// How many they are; one that is listed twice counts twice.
+    /// The number of serial numbers; one that is listed twice counts twice.
     var count: Int { self.ends.count }
 
-    /// What a number is looked up by.
+    /// Returns the key that a number is stored and looked up by.
     static func key(of number: UnsafePointer<ASN1_INTEGER>) -> [UInt8] {
         PeerCertificate.bytes(number).drop { $0 == 0 } + [ASN1_STRING_type(number) & V_ASN1_NEG == 0 ? 0 : 1]
     }
 
-    /// Adds one; after the last comes ``sort()``.
+    /// Adds a number. Call ``sort()`` after the last one.
     mutating func append(_ key: [UInt8]) {
         self.bytes += key
         self.ends.append(UInt32(self.bytes.count))
     }
 
-    /// Makes ``contains(_:)`` work. Numbers that came in order, as OpenSSL hands them out, are only looked through.
+    /// Sorts the numbers, which ``contains(_:)`` requires. Numbers that were added in order, as OpenSSL returns them,
+    /// are only checked.
     mutating func sort() {
         let places = self.bytes.withUnsafeBytes { bytes -> [Range<Int>]? in
             let places = self.ends.indices.map(self.place)
@@ -40,7 +41,7 @@ struct SerialNumbers: Sendable {
         self = sorted
     }
 
-    /// Whether it is one of them: as many comparisons as the logarithm of their count.
+    /// Whether the number is listed: a binary search.
     func contains(_ key: [UInt8]) -> Bool {
         key.withUnsafeBytes { wanted in
             self.bytes.withUnsafeBytes { bytes in
@@ -60,7 +61,8 @@ struct SerialNumbers: Sendable {
         (index == 0 ? 0 : Int(self.ends[index - 1]))..<Int(self.ends[index])
     }
 
-    /// The shorter first, those of one length byte by byte: OpenSSL's order.
+    /// Compares two numbers: the shorter one is first, those of equal length are compared byte by byte. This is
+    /// OpenSSL's order.
     private static func order(_ one: Slice<UnsafeRawBufferPointer>, _ other: Slice<UnsafeRawBufferPointer>) -> Int {
         guard one.count == other.count else { return one.count - other.count }
         guard let difference = zip(one, other).first(where: { $0 != $1 }) else { return 0 }

@@ -1,19 +1,22 @@
 import CConductorOpenSSL
 
-/// The certificates of a peer that a handshake has verified, its own first and the authority last.
+/// The certificates of a peer that a handshake has verified: the peer's own first, the authority's last.
 // @unchecked: the certificates are never changed, and OpenSSL counts references across threads.
 package final class VerifiedChain: @unchecked Sendable {
     let certificates: [OpaquePointer]
-    /// A stack of what the peer has sent beside its own; nil if that was nothing.
+    /// The stack of certificates that the peer has sent; nil if there are none. On a server it does not include the
+    /// peer's own.
     private let sent: OpaquePointer?
-    /// When the first of them expires, in seconds since 1970 (UTC).
+    /// The time at which the first of them expires, in seconds since 1970 (UTC).
     let notAfter: Int64
 
-    /// Nil when OpenSSL does not hand all of it out: of a part nobody could tell whether the rest is revoked.
+    /// Copies a chain. Returns nil if OpenSSL does not return all of it, or a date cannot be read: nothing would be
+    /// known about the revocation of the rest.
     ///
-    /// - Parameter stack: what SSL_get0_verified_chain returns, nothing before the handshake is complete; or
+    /// - Parameter stack: the result of SSL_get0_verified_chain (nil before the handshake is complete) or of
     ///   X509_STORE_CTX_get0_chain.
-    /// - Parameter sent: what the peer has sent, to verify it again under other trust roots: what SSL_get_peer_cert_chain returns.
+    /// - Parameter sent: the certificates that the peer has sent, for a verification under other trust roots: the
+    ///   result of SSL_get_peer_cert_chain.
     init?(_ stack: OpaquePointer?, sent: OpaquePointer? = nil) {
         guard let stack else { return nil }
         var certificates: [OpaquePointer] = []
@@ -42,8 +45,9 @@ package final class VerifiedChain: @unchecked Sendable {
     /// Each certificate with its issuer's.
     var links: [(certificate: OpaquePointer, issuer: OpaquePointer)] { Self.links(self.certificates) }
 
-    /// Each certificate of a path with its issuer's. A root is its own: what it has revoked itself counts too. An authority that
-    /// another one has issued is not, for its number is the other's.
+    /// Returns each certificate of a path with its issuer's. A root is its own issuer, so that it can be revoked by its
+    /// own list. An authority that another one has issued is not its own issuer, because its serial number is from the
+    /// other one.
     static func links(
         _ certificates: [OpaquePointer]
     ) -> [(certificate: OpaquePointer, issuer: OpaquePointer)] {
@@ -55,18 +59,19 @@ package final class VerifiedChain: @unchecked Sendable {
         X509_NAME_cmp(X509_get_subject_name(certificate), X509_get_issuer_name(certificate)) == 0
     }
 
-    /// Verifies what the peer has sent as a handshake under this context would, the name of a server and revocation aside.
+    /// Verifies the certificates that the peer has sent as a handshake under this context would, except for a server's
+    /// name and revocation.
     ///
     /// It takes as long as a few signatures, and may be called on any thread.
     ///
-    /// - Returns: the chain that holds there; nil if there is none.
+    /// - Returns: the chain that is valid under this context; nil if there is none.
     func verified(under context: SSLContext) -> VerifiedChain? {
         guard let leaf = self.certificates.first, let store = X509_STORE_CTX_new() else { return nil }
         defer {
             X509_STORE_CTX_free(store)
             OpenSSLErrorStack.clear()
         }
-        // As OpenSSL does it in a handshake.
+        // The same steps as OpenSSL's in a handshake.
         guard X509_STORE_CTX_init(store, SSL_CTX_get_cert_store(context.pointer), leaf, self.sent) == 1 else {
             return nil
         }
