@@ -34,13 +34,11 @@ package final class TLSEngine {
     package private(set) var peerCertificate: PeerCertificate?
 
     let context: SSLContext
-    /// The lists that the handshake checks the peer against; nil once it is over, so that an open connection keeps no
-    /// lists.
+    /// The lists that the handshake consults; nil once it is over, so that an open connection keeps no lists.
     private(set) var revocationLists: RevocationLists?
     /// Whether the chain was looked up in the lists without objection, or there are none.
     var isLookedUp = false
-    /// The first five bytes from the peer. They distinguish a peer that does not speak TLS from one that speaks it
-    /// badly.
+    /// The first five bytes from the peer. They distinguish a peer without TLS from one that speaks it badly.
     private(set) var firstBytes: [UInt8] = []
     /// The depth and subject of the certificate at which verification failed.
     var refusedCertificate: (depth: Int32, subject: String?)?
@@ -184,8 +182,7 @@ package final class TLSEngine {
             result = SSL_read_ex(self.ssl, space.baseAddress, space.count, &count)
             return result == 1 ? count : 0
         }
-        // OpenSSL continues past messages that carry no data, so it has answered all key updates that had arrived
-        // before the data.
+        // OpenSSL continues past messages without data, so it has answered all key updates that came before the data.
         if self.renewsKeysTooOften { return .failed(Self.keyUpdatesError) }
         if result == 1 {
             self.recordsRead += 1
@@ -221,8 +218,8 @@ package final class TLSEngine {
         return .complete
     }
 
-    /// Sends close_notify, once. Returns `.complete` when the peer has sent it too; until then continue to feed and
-    /// read.
+    /// Sends close_notify, once. Returns `.complete` when the peer has sent it too; until then keep feeding and
+    /// reading.
     package func shutdown() -> Outcome {
         let state = SSL_get_shutdown(self.ssl)
         if state & SSL_SENT_SHUTDOWN == 0 {

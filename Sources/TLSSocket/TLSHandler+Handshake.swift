@@ -6,8 +6,8 @@ import NIOTLS
 // from the peer are held until the step is done. If the connection ends meanwhile, it ends without the engine and
 // abandons the step.
 extension TLSHandler {
-    /// The maximum number of bytes that are held during a step. No legitimate flight is that long. If a peer sends that
-    /// much data behind its flight and disconnects without waiting, the data is dropped.
+    /// The maximum number of bytes that are held during a step. No legitimate flight is that long. If a peer sends more
+    /// behind its flight and disconnects without waiting, its data is dropped.
     private static let maximumHeldBytes = 64 << 10
 
     /// Starts the handshake when the channel is active. This step is short for a client, and for a server, which has no
@@ -20,7 +20,7 @@ extension TLSHandler {
         if self.state == .handshaking { context.read() }
     }
 
-    /// Performs the next step with the bytes that the engine was fed, in the background if there is one.
+    /// Performs the next step with the bytes that the engine was fed; in the background if the handler has one.
     func takeStep(context: ChannelHandlerContext) {
         guard let background = self.background else {
             self.stepped(self.engine.handshake(), context: context)
@@ -43,8 +43,8 @@ extension TLSHandler {
     }
 
     /// Whether the handler reads now. During the first step the peer waits for a response, and to stop reading and
-    /// start again would cost two system calls for nothing. During the last step requests may follow at once, and it is
-    /// better to read them after the step.
+    /// start again would cost two system calls without benefit. During the last step requests may follow at once, and
+    /// it is better to read them after the step.
     var isReading: Bool { self.step == nil || !self.hasSpoken && self.heldInput.readableBytes == 0 }
 
     /// Holds bytes that arrive during a step; fails the connection if there are too many.

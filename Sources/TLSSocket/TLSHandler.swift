@@ -27,12 +27,10 @@ package final class TLSHandler: ChannelDuplexHandler {
     package typealias OutboundIn = ByteBuffer
     package typealias OutboundOut = ByteBuffer
 
-    /// The number of bytes that may be written before the handshake has completed: 1 MiB. Each write counts as at least
-    /// 64 bytes.
+    /// The limit of bytes written before the handshake has completed: 1 MiB. Each write counts as at least 64 bytes.
     package static let maximumEarlyBytes = 1 << 20
 
-    /// The number of records that are read while this side waits for the peer's close_notify: more than a well-behaved
-    /// peer has in flight.
+    /// The limit of records read while waiting for the peer's close_notify: more than a normal peer has in flight.
     package static let maximumClosingRecords: UInt64 = 4096
 
     enum State {
@@ -42,8 +40,7 @@ package final class TLSHandler: ChannelDuplexHandler {
         case active
         /// This side has sent close_notify and waits for the peer's.
         case closing
-        /// The last bytes (an alert, or a close_notify in response to the peer's) are being written; then the channel
-        /// closes.
+        /// The last bytes (an alert, or a close_notify in response) are being written; then the channel closes.
         case finishing
         case closed
     }
@@ -55,8 +52,7 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     /// The connection's TLS engine. While there is a ``step``, only the engine's `firstBytes` may be accessed.
     let engine: TLSEngine
-    /// The live context that the connection registers with. It closes the connection when the peer is revoked or is no
-    /// longer trusted.
+    /// The live context that closes this connection when its peer is revoked or is no longer trusted.
     let live: LiveTLSContext?
     var registration: UInt64?
     /// Returns the wall-clock time in seconds since 1970 (UTC). Tests replace it.
@@ -179,8 +175,7 @@ package final class TLSHandler: ChannelDuplexHandler {
         context.fireChannelInactive()
     }
 
-    /// Handles the end of the input. If the channel allows half-closure, the end arrives as an event, and the channel
-    /// stays open.
+    /// Handles the end of the input, which arrives as an event where half-closure keeps the channel open.
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard case .some(.inputClosed) = event as? ChannelEvent else {
             context.fireUserInboundEventTriggered(event)
@@ -283,8 +278,8 @@ package final class TLSHandler: ChannelDuplexHandler {
         }
         switch outcome {
         case .bytes, .incomplete:
-            // The rest of what the peer has sent, perhaps tens of MiB, is in the kernel's buffers. To decrypt it would
-            // cost this side that work.
+            // The rest of the peer's data, perhaps tens of MiB, is in the kernel's buffers. Decrypting it would cost
+            // this side work.
             guard self.readsTooMuchToClose else { break }
             self.completeDelivery(context: context)
             self.state = .finishing
@@ -364,8 +359,8 @@ package final class TLSHandler: ChannelDuplexHandler {
     }
 
     func writeCiphertext(context: ChannelHandlerContext, promise: EventLoopPromise<Void>?) {
-        // The engine must not be used during a step. It holds no ciphertext from before the step. What the step itself
-        // produces comes too late if the connection closes meanwhile.
+        // During a step the engine must not be used. It holds nothing from before the step, and what the step produces
+        // comes too late if the connection closes meanwhile.
         if self.step == nil, let ciphertext = self.engine.takeCiphertext(allocator: context.channel.allocator) {
             self.hasSpoken = true
             context.writeAndFlush(self.wrapOutboundOut(ciphertext), promise: promise)

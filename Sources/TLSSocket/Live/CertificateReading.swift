@@ -5,8 +5,7 @@ struct CertificateReading {
     /// The context to use from now on; nil to keep the present one. If the files as a whole cannot be used, it is made
     /// from a part of them.
     let context: TLSContext?
-    /// Whether the revocation lists of the files are in use, or can be, although another part of the files cannot be
-    /// used.
+    /// Whether the files' revocation lists are in use, or can be, even if another part of the files cannot be used.
     let isTrustCurrent: Bool
 
     /// Reads the files, which may block.

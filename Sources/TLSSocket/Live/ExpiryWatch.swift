@@ -1,10 +1,10 @@
 /// A state machine that decides when to warn of certificates and revocation lists that expire or are not valid yet. It
 /// has no clock and no log.
 ///
-/// It warns when 30 days, 7 days and 1 day are left, and after the end; from the step at 1 day on it repeats the
-/// warning once a day. A step counts only if it is at most a third of the validity. If none is (a certificate of one
-/// day, a list of one hour), the only step before the end is at a quarter of the validity. Before the validity begins
-/// it warns once.
+/// It warns when 30 days, 7 days and 1 day are left, and after the end. The last warning before the end and the one
+/// after it repeat once a day. A step counts only if it is at most a third of the validity; if none is (a certificate
+/// of one day, a list of one hour), the only step before the end is at a quarter of the validity. Before the validity
+/// begins it warns once.
 package struct ExpiryWatch {
     /// A warning to log.
     package struct Notice: Sendable, Hashable {

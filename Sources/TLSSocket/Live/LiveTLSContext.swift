@@ -28,18 +28,15 @@ package final class LiveTLSContext: Sendable {
         case revoked
         /// No chain leads from the peer's certificate to a trusted authority: the connection must close.
         case untrusted
-        /// Another chain than before leads to a trusted authority; it expires at this time, in seconds since 1970
-        /// (UTC).
+        /// Another chain than before leads to a trusted authority; it expires then (seconds since 1970, UTC).
         case moved(notAfter: Int64)
     }
 
     /// The result of a connection's registration.
     enum Registration: Sendable {
-        /// The connection is registered under this number, and its chain expires at this time, in seconds since 1970
-        /// (UTC).
+        /// The connection is registered under this number; its chain expires then (seconds since 1970, UTC).
         case open(UInt64, notAfter: Int64)
-        /// The connection must close at once: its peer was revoked, or its authority removed, since the handshake
-        /// began.
+        /// The connection must close at once: since its handshake began, its peer was revoked or its authority removed.
         case rejected(Change)
     }
 
@@ -107,11 +104,9 @@ package final class LiveTLSContext: Sendable {
         self.onReplacement.withLockedValue { $0 = body }
     }
 
-    /// Replaces the context for new connections, and closes the connections of peers that the new one no longer
-    /// accepts.
+    /// Replaces the current context, and closes the connections of peers that the new one no longer accepts.
     ///
-    /// - Parameter isWhole: whether the context has everything that the files hold, so that no problem with them
-    ///   remains.
+    /// - Parameter isWhole: whether the context has all that the files hold, so that no problem with them remains.
     func replace(with context: TLSContext, isWhole: Bool) -> Cut {
         let onReplacement = self.onReplacement.withLockedValue { $0 }
         onReplacement?(context, false)

@@ -8,9 +8,10 @@ extension TLSContext {
 
     /// Checks whether this well-formed context may replace another one, and throws ``Objection`` if it must not.
     ///
-    /// It must not replace a context that works where this one does not: a certificate or list of this one has expired
-    /// or is not valid yet, and the other one's is valid. Nor may it accept peers that the other one has revoked: one
-    /// of its lists is older than the other one's, or the order of the two is unknown.
+    /// It must not replace a context that works where this one does not: its certificate, a list or all of its
+    /// authorities have expired or are not valid yet, and those of the other one are valid. It must also not accept
+    /// peers that the other one has revoked: one of its lists is older than the other one's, or the order of the two is
+    /// unknown.
     func checkReplacement(of present: TLSContext, now: Int64) throws(Objection) {
         let own = (
             self.expiries.filter { $0.kind == .certificate }, present.expiries.filter { $0.kind == .certificate }

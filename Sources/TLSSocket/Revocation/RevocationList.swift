@@ -75,8 +75,7 @@ final class RevocationList: @unchecked Sendable {
         X509_NAME_cmp(self.issuer, X509_get_subject_name(authority)) == 0
     }
 
-    /// Whether this authority's key has signed the list. The signature is verified once for each key; the result is
-    /// cached.
+    /// Whether this authority's key has signed the list. The result of the verification is cached for each key.
     func isSigned(by authority: OpaquePointer) -> Bool {
         guard let key = Self.publicKey(of: authority) else { return false }
         return self.seal.withLockedValue { seal in

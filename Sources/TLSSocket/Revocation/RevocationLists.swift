@@ -1,9 +1,10 @@
 import CConductorOpenSSL
 
-/// The revocation lists of a configuration. They are verified once, when they are loaded, and give the same result for
-/// a handshake and for an open connection.
+/// The revocation lists of a configuration. Each is verified once, and gives the same result for a handshake and for an
+/// open connection.
 ///
-/// They are not part of an `SSL_CTX`: lists that were replaced are freed even while connections of their time are open.
+/// The lists are not part of an `SSL_CTX`: replaced lists are freed even while connections that began under them are
+/// open.
 package final class RevocationLists: Sendable {
     /// The status of one certificate according to the lists.
     private enum Finding {
@@ -137,7 +138,7 @@ package final class RevocationLists: Sendable {
     }
 
     /// Returns the chain's certificates with their issuers. If another trusted authority has issued the last one, the
-    /// path above it follows: a chain is looked up as a whole even if a shorter one would be trusted.
+    /// path above it follows: a chain is looked up as a whole, even where it could end earlier.
     private func links(of chain: VerifiedChain) -> [(certificate: OpaquePointer, issuer: OpaquePointer)] {
         chain.links + (chain.certificates.last.map(self.anchors.links(above:)) ?? [])
     }
