@@ -2,8 +2,8 @@ import CConductorOpenSSL
 
 /// The part of a ``TLSContext`` that its connections keep: OpenSSL's `SSL_CTX` and the objects that it points to. It
 /// has no revocation lists, which may be long and are replaced often.
-// @unchecked: the SSL_CTX and the ALPN list are written only while a TLSContext is made; OpenSSL counts references and locks
-// what connections on several threads share.
+// @unchecked: the SSL_CTX and the ALPN list are written only while a TLSContext is created. OpenSSL counts references
+// and locks the data that connections on several threads share.
 final class SSLContext: @unchecked Sendable {
     let configuration: TLSConfiguration
     let pointer: OpaquePointer

@@ -1,6 +1,6 @@
 import CConductorOpenSSL
 
-/// The authorities that a context trusts. Each may end a chain, whether it is a root or was issued by another authority.
+/// The authorities that a context trusts. Each may end a chain, whether it is a root or another authority issued it.
 // @unchecked: the certificates are never changed, and OpenSSL counts references across threads.
 final class TrustAnchors: @unchecked Sendable {
     /// SHA-256 of the text that they were read from.
