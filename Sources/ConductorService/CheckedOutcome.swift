@@ -3,9 +3,10 @@ import Notifications
 import Notifier
 import TLSSocket
 
-/// An outcome whose report is right. Of a long one it does not hold the message, which takes long to free.
+/// An outcome whose report passed all checks. For a long outcome it holds the prepared notification instead of the
+/// message, because freeing a long message takes long.
 struct CheckedOutcome: Sendable {
-    /// The message, for the drivers.
+    /// The notification to publish: the message, or what the drivers have prepared from it.
     enum Notification: Sendable {
         case message(NotificationMessage)
         case prepared(PreparedNotification)
@@ -13,16 +14,18 @@ struct CheckedOutcome: Sendable {
 
     let messageID: MessageID
     let eventType: String
-    /// A digest of what the outcome says; of one that is not published none is made.
+    /// A digest of the outcome's content; 0 for an outcome that is not published.
     let contentDigest: UInt64
-    /// Whether the operator has left the event switched on.
+    /// Whether the event is published: the operator has not switched it off.
     let isPublished: Bool
-    /// The operation that it ends, where the control plane has signed it.
+    /// The operation that the outcome ends, if the control plane has signed it.
     let signed: SignedOperation?
-    /// Why it must not be published any more, unless it was already; nil while its signature is good.
+    /// The error for an outcome whose signature has expired, unless it was published before; nil while the signature is
+    /// valid.
     let expiry: RPCError?
-    /// The fields that are not published, and for the log the names of some.
+    /// The fields that are not published.
     let leftOut: LeftOutFields?
+    /// The names of some of these fields, for the log.
     let leftOutNames: String?
     var notification: Notification
 
@@ -41,7 +44,7 @@ struct CheckedOutcome: Sendable {
         self.notification = .message(message)
     }
 
-    /// A record for the audit.
+    /// Returns a record of this outcome for the audit.
     func record(_ disposition: AuditRecord.Disposition, from peer: RPCPeer) -> AuditRecord {
         AuditRecord(
             messageID: self.messageID, eventType: self.eventType, guest: peer.sender.name,

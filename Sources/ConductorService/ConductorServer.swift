@@ -8,29 +8,30 @@ import NIOPosix
 import ServiceLifecycle
 package import TLSSocket
 
-/// Listens for guests, and serves each connection with TLS, framing and a request handler.
+/// A service that listens for guests, and serves each connection with TLS, framing and a request handler.
 package final class ConductorServer: Service {
-    /// Where to listen, and each connection's limits.
+    /// The address to listen on, and the limits of connections.
     package struct Configuration: Sendable {
-        /// An IP address of this machine, a name that stands for one, or `*` for all (``ListenHost``).
+        /// An IP address of this machine, a name that resolves to one, or `*` for all addresses (``ListenHost``).
         package var host: String
         /// The TCP port; 0 lets the system choose.
         package var port: Int
-        /// How long a TLS handshake may take.
+        /// The maximum time of a TLS handshake, and the maximum time that a connection waits for its handshake to
+        /// begin.
         package var handshakeTimeout = TimeAmount.seconds(10)
         /// Each connection's limits.
         package var connection = RPCServerHandler.Configuration()
-        /// The limits of all connections together, and of each guest's.
+        /// The limits of all connections together, and of each guest.
         package var limits = ConnectionLimits()
 
-        /// The defaults, for this address.
+        /// Creates the defaults, with this address.
         package init(host: String, port: Int) {
             self.host = host
             self.port = port
         }
     }
 
-    /// How many steps of handshakes are reported at a time: no more than take a millisecond or so.
+    /// The maximum number of handshake steps that are reported at a time: as many as take about a millisecond.
     private static let stepsAtOnce = 4
 
     private let configuration: Configuration
@@ -44,11 +45,11 @@ package final class ConductorServer: Service {
     private let onListening: @Sendable (SocketAddress) -> Void
 
     /// - Parameters:
-    ///   - configuration: where to listen, and limits.
-    ///   - tls: the conductor's certificate, and the authorities that guests must come from, as they are when a guest
-    ///     connects; a connection is cut when its guest's certificate is revoked.
+    ///   - configuration: the address to listen on, and limits.
+    ///   - tls: the conductor's certificate, and the authorities of guests' certificates, as they are when a guest
+    ///     connects. A connection is closed when its guest's certificate is revoked.
     ///   - requestHandler: carries requests out.
-    ///   - logger: told when the server listens, and of connections at debug level.
+    ///   - logger: logs that the server listens, and connections at debug level.
     ///   - onListening: called with the address once the server listens.
     package init(
         configuration: Configuration, tls: LiveTLSContext, requestHandler: any RPCRequestHandler, logger: Logger,
@@ -67,17 +68,18 @@ package final class ConductorServer: Service {
         self.onListening = onListening
     }
 
-    /// How many connections there are now, and how many were refused.
+    /// The counters of the connections now, and of those that were rejected.
     package var connections: ConnectionCounters {
         ConnectionCounters(self.gate, self.addresses, self.admission, self.bufferedInput)
     }
 
-    /// Serves until the task is cancelled or a graceful shutdown begins; then it takes no more connections or
-    /// requests, answers what it has taken (each connection for its drain timeout at most), and returns.
+    /// Serves until the task is cancelled or a graceful shutdown begins. Then it accepts no more connections and
+    /// requests, answers the requests that it has accepted (each connection for at most its drain timeout), and
+    /// returns.
     ///
-    /// - Throws: ``ConductorServerError`` when it cannot listen.
+    /// - Throws: ``ConductorServerError`` if it cannot listen.
     package func run() async throws {
-        // Apart, so that strangers' handshakes and guests' long lines do not wait for each other.
+        // Two pools, so that strangers' handshakes and guests' long lines do not wait for each other.
         let background = (
             handshakes: BackgroundThreads(reportsAtOnce: Self.stepsAtOnce), lines: BackgroundThreads()
         )
@@ -90,7 +92,7 @@ package final class ConductorServer: Service {
         } catch {
             result = .failure(error)
         }
-        // No connection is left that could want them.
+        // No connection is left that could use them.
         await background.handshakes.stop()
         await background.lines.stop()
         try result.get()
@@ -105,7 +107,8 @@ package final class ConductorServer: Service {
         let (channel, binding) = try await self.bind(host) { self.bootstrap(group, quiescing, background) }
         let drained = channel.eventLoop.makePromise(of: Void.self)
         if let address = channel.localAddress {
-            // First, so that whoever ends the conductor on reading the line ends one that has said so.
+            // Called before the line is logged, so that a program that reads the line and stops the conductor can rely
+            // on this call.
             self.onListening(address)
             for address in binding.addresses(of: address) {
                 self.logger.info("Listening for guests", metadata: ["address": "\(address)"])
@@ -117,7 +120,7 @@ package final class ConductorServer: Service {
         defer { release.cancel() }
         let hasBegun = NIOLockedValueBox(false)
         let shutDown: @Sendable () -> Void = {
-            // A graceful shutdown may be followed by a cancellation; the helper takes one call.
+            // A graceful shutdown may be followed by a cancellation, but the helper accepts only one call.
             let isFirst = hasBegun.withLockedValue { hasBegun in
                 defer { hasBegun = true }
                 return !hasBegun
@@ -127,7 +130,7 @@ package final class ConductorServer: Service {
             quiescing.initiateShutdown(promise: drained)
         }
         await withTaskCancellationHandler {
-            // Ends when the drain has: a graceful shutdown or a cancellation begins it.
+            // Returns when the drain has ended. A graceful shutdown or a cancellation begins it.
             try? await withGracefulShutdownHandler {
                 try await drained.futureResult.get()
             } onGracefulShutdown: {
@@ -138,7 +141,7 @@ package final class ConductorServer: Service {
         }
     }
 
-    /// Binds to what the host stands for, in the first of its ways that this machine has.
+    /// Binds to the host, in the first of its ways to listen that this machine supports.
     private func bind(
         _ host: ListenHost, _ bootstrap: () -> ServerBootstrap
     ) async throws(ConductorServerError) -> (any Channel, ListenHost.Binding) {
@@ -176,13 +179,14 @@ package final class ConductorServer: Service {
             hello: configuration.limits.helloTimeout, wait: configuration.handshakeTimeout)
         let (turns, requestFlush) = (ConnectionTurns(), RequestFlush())
         return ServerBootstrap(group: group)
-            // After an outage all guests come at once, and whom the kernel finds no place for comes again a second later. It allows
-            // `net.core.somaxconn` at most.
+            // After an outage all guests connect at once, and a connection for which the kernel's queue has no space is
+            // retried a second later. The kernel caps the queue at `net.core.somaxconn`.
             .serverChannelOption(.backlog, value: 4096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            // Connections have it from their listener, which saves each two system calls.
+            // Connections inherit it from their listener, which saves two system calls for each.
             .serverChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            // What comes is accepted at once, so that nobody waits in the kernel's queue behind hostile peers.
+            // Accepts up to 16 waiting connections at a time, so that none waits long in the kernel's queue behind
+            // hostile peers.
             .serverChannelOption(.maxMessagesPerRead, value: 16)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -191,14 +195,15 @@ package final class ConductorServer: Service {
                         quiescing.makeServerChannelHandler(channel: channel))
                 }
             }
-            // A read a look, of about a TLS record's length: what one guest sends in a stream does not keep the others of its event loop
-            // waiting.
+            // One read at a time, of about the length of a TLS record, so that a guest that streams does not keep the
+            // other guests of its event loop waiting.
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelOption(
                 .recvAllocator,
                 value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 2048, maximum: 16 << 10)
             )
-            // The end of what a peer says waits for the step of a handshake that what it has said before calls for.
+            // The end of a peer's input can come during a handshake step for its earlier input. It is handled after
+            // that step.
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -224,7 +229,7 @@ package final class ConductorServer: Service {
     }
 }
 
-/// Why a server cannot listen.
+/// An error that keeps a server from listening.
 package struct ConductorServerError: Error, Sendable, CustomStringConvertible {
     /// One sentence that names the setting and says what to do.
     package let description: String
@@ -241,6 +246,6 @@ package struct ConductorServerError: Error, Sendable, CustomStringConvertible {
         self.description = "Cannot listen on \(host), listen.port \(port): \(reason)."
     }
 
-    /// - Parameter problem: what is wrong with `listen.host`, as a clause.
+    /// - Parameter problem: the problem with `listen.host`, as a clause.
     init(listenHost problem: String) { self.description = "listen.host \(problem)." }
 }

@@ -3,7 +3,7 @@ import Glibc
 import NIOCore
 import Notifications
 
-/// What `listen.host` stands for.
+/// The addresses that the setting `listen.host` selects.
 ///
 /// | text | listens on |
 /// |---|---|
@@ -11,26 +11,26 @@ import Notifications
 /// | `::`, `[::]` | all addresses, IPv6 and IPv4 |
 /// | `0.0.0.0` | all addresses of IPv4 |
 /// | `192.0.2.1`, `2001:db8::1`, `[2001:db8::1]` | this address |
-/// | `edge-1.example` | the first address that the name stands for |
+/// | `edge-1.example` | the first address that the name resolves to |
 package struct ListenHost: Sendable, Hashable {
     /// One way to listen.
     package enum Binding: Sendable, Hashable {
-        /// All addresses, by an IPv6 socket that takes IPv4 too.
+        /// All addresses, by an IPv6 socket that accepts IPv4 too.
         case all
-        /// An address, or the first one of a name.
+        /// One address, or the first address of a name.
         case one(String)
 
-        /// What is listened on, `host:port` each, where the socket has this address.
+        /// Returns the addresses that are listened on, `host:port` each, for a socket with this address.
         func addresses(of socket: SocketAddress) -> [String] {
             let own = socket.hostAndPort ?? "unknown"
             return self == .all ? [own, "0.0.0.0:\(socket.port ?? 0)"] : [own]
         }
     }
 
-    /// The ways to listen, of which the first counts that the machine has. Never empty.
+    /// The ways to listen, in order of preference. The first one that the machine supports is used. Never empty.
     package let bindings: [Binding]
 
-    /// - Throws: ``ConductorServerError`` for a text that is none of these.
+    /// - Throws: ``ConductorServerError`` if the text has none of these forms.
     package init(_ text: String) throws(ConductorServerError) {
         let hasBrackets = text.hasPrefix("[") && text.hasSuffix("]") && text.utf8.count > 2
         let host = hasBrackets ? String(text.dropFirst().dropLast()) : text
@@ -45,13 +45,13 @@ package struct ListenHost: Sendable, Hashable {
         }
     }
 
-    /// Whether the error of a bind says that the machine has no IPv6: the kernel lacks it, or an administrator has switched
-    /// it off.
+    /// Whether this error number of a bind means that the machine has no IPv6: the kernel lacks it, or an administrator
+    /// has disabled it.
     package static func isOfMissingIPv6(_ number: CInt?) -> Bool {
         number == EAFNOSUPPORT || number == EADDRNOTAVAIL
     }
 
-    /// Whether the text is an IPv6 address, perhaps with a zone: `fe80::1%eth0`.
+    /// Whether the text is an IPv6 address, optionally with a zone: `fe80::1%eth0`.
     private static func isIPv6(_ text: String) -> Bool {
         let parts = text.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
         guard let first = parts.first, Self.isAddress(String(first), in: AF_INET6) else { return false }
@@ -63,9 +63,10 @@ package struct ListenHost: Sendable, Hashable {
         return unsafe inet_pton(family, text, &bytes) == 1
     }
 
-    /// Whether the text is an IPv4 address in its four parts, or can be a name of DNS or of a hosts file.
+    /// Whether the text is an IPv4 address with all four parts, or can be a name in DNS or in a hosts file.
     private static func isNameOrIPv4(_ text: String) -> Bool {
-        // What has digits and dots alone is an address to resolvers, in forms that are easily mistyped: `10.1` is 10.0.0.1.
+        // Resolvers read a text of only digits and dots as an address, also in forms that are easily mistyped: `10.1`
+        // is 10.0.0.1.
         if text.utf8.allSatisfy({ $0 == UInt8(ascii: ".") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) {
             return Self.isAddress(text, in: AF_INET)
         }

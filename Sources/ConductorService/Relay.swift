@@ -8,7 +8,7 @@ package import Notifications
 package import Notifier
 package import TLSSocket
 
-/// Turns what a guest reports into a notification, and answers once every driver vouches for it.
+/// A request handler that turns each report into a notification, and answers once every driver has confirmed it.
 package struct Relay: RPCRequestHandler {
     private typealias Completion = @Sendable (RPCResult) -> Void
 
@@ -26,23 +26,23 @@ package struct Relay: RPCRequestHandler {
     private let audit: OutcomeAudit?
     private let logger: Logger
 
-    /// What the relay says of itself in `server_type`.
+    /// The value of `server_type` in the relay's notifications.
     package static let serverType = "conductor"
-    /// How many confirmed outcomes are remembered by default.
+    /// The default number of confirmed outcomes that are remembered.
     package static let defaultRememberedIDs = 100_000
 
     /// - Parameters:
-    ///   - notifier: where notifications go.
+    ///   - notifier: publishes the notifications.
     ///   - catalogues: the operations that may be reported.
     ///   - publisherID: `<service>.<host>`.
-    ///   - address: what `server_ip` says; nil for the address under which the guest reached us.
-    ///   - rememberedIDs: how many confirmed outcomes are remembered, so that a guest that sends one again is answered
-    ///     `duplicate`; with 0 each is published again.
-    ///   - authorization: decides who a guest is and what it may say.
-    ///   - verifier: checks contexts that the control plane has signed; with nil tokens are not looked at.
-    ///   - limits: how large what a guest reports may be.
-    ///   - audit: writes a line for each accepted outcome; nil for none.
-    ///   - logger: where it is logged what goes wrong behind the relay; guests' answers say less.
+    ///   - address: the value of `server_ip`; nil for the address that the guest connected to.
+    ///   - rememberedIDs: the number of confirmed outcomes that are remembered, so that a guest that sends one again is
+    ///     answered `duplicate`. With 0 each is published again, unless its operation is signed.
+    ///   - authorization: decides which guest a peer is, and what it may report.
+    ///   - verifier: checks contexts that the control plane has signed; nil to ignore tokens.
+    ///   - limits: the limits on the size and the time of a report.
+    ///   - audit: logs a line for each accepted outcome; nil for no audit.
+    ///   - logger: logs failures behind the relay, in more detail than the guests' answers.
     package init(
         notifier: Notifier, catalogues: Catalogues, publisherID: String, address: String? = nil,
         rememberedIDs: Int = Self.defaultRememberedIDs, authorization: GuestAuthorization = GuestAuthorization(),
@@ -73,12 +73,12 @@ package struct Relay: RPCRequestHandler {
         self.logger = logger
     }
 
-    /// What became of the requests so far, all of one moment.
+    /// The counters of all requests so far, as of one moment.
     package var counters: RelayCounters { self.ledger.withLockedValue { $0.counters } }
 
     package func identity(of certificate: PeerCertificate) -> PeerIdentity {
         let identity = self.authorization.identity(of: certificate)
-        // Where a tenant is required the guest is refused, and where contexts must be signed a signature names it.
+        // If a tenant is required, the guest is rejected. If contexts must be signed, the signature names the tenant.
         if !self.authorization.requiresTenant, self.verifier?.configuration.policy != .require,
             let guest = GuestIdentity(identity), guest.tenantID == nil
         {
@@ -110,8 +110,8 @@ package struct Relay: RPCRequestHandler {
         }
     }
 
-    /// Reads the report, checks it, and makes its message and the drivers'. The only lock that is taken for it is that of the keys, for as
-    /// long as it takes to copy a reference.
+    /// Checks the report, and makes its message and the drivers' messages. The only lock that this takes is the lock of
+    /// the signing keys, for as long as it takes to copy a reference.
     package func prepare(_ call: RPCCall, from peer: RPCPeer) -> PreparedCall {
         guard case .notify(let report) = call else {
             return PreparedCall { self.handle(call, from: peer, completion: $0) }
@@ -119,7 +119,7 @@ package struct Relay: RPCRequestHandler {
         var checked = self.checked(report, from: peer)
         if case .success(var outcome) = checked, case .message(let message) = outcome.notification, outcome.isPublished
         {
-            // Of a repeated outcome in vain: only the ledger knows that it is one.
+            // Wasted work for an outcome that was sent before, but only the ledger knows which ones were.
             outcome.notification = .prepared(self.notifier.prepare(message))
             checked = .success(outcome)
         }
@@ -184,13 +184,13 @@ package struct Relay: RPCRequestHandler {
         self.tell(error, peer, completion)
     }
 
-    /// A refusal that has been counted, and that the operator should hear of too.
+    /// Answers with an error that is already counted, and logs the rejection for the operator.
     private func tell(_ error: RPCError, _ peer: RPCPeer, _ completion: Completion) {
         self.refusals.refused(error, peer)
         completion(.failure(error))
     }
 
-    /// The completion of a request that repeats an outcome in flight.
+    /// Returns the completion of a request that repeats an outcome in flight.
     private func waiter(
         _ checked: CheckedOutcome, _ peer: RPCPeer, _ completion: @escaping Completion
     ) -> Completion {
@@ -211,13 +211,13 @@ package struct Relay: RPCRequestHandler {
                 return
             }
         }
-        // Of the report only what is needed: the rest of it must not lie here until the broker confirms.
+        // Captures only what is needed of the report: the rest must not stay in memory until the broker confirms.
         let published: @Sendable (Result<Void, DriverError>) -> Void = {
             [ledger, logger, forgetting, audited] result in
             var failure: Failure?
             if case .failure(let error) = result {
                 failure = Failure(error: RPCError(error), mayHaveArrived: error.mayHaveArrived)
-                // What is refused for good is the operator's to fix, and the answer refers to this line.
+                // The operator must fix the cause of a permanent rejection, and the answer refers to this line.
                 logger.log(
                     level: error.code == .refused ? .error : .debug, "A notification was not published",
                     metadata: ["message_id": "\(messageID)", "error": "\(error)"])
@@ -235,24 +235,24 @@ package struct Relay: RPCRequestHandler {
         }
     }
 
-    /// Why an outcome was not published.
+    /// The failure to publish an outcome.
     private struct Failure {
-        /// The guest is answered so.
+        /// The error that the guest is answered with.
         var error: RPCError
-        /// Whether the broker may have it in spite of that.
+        /// Whether the broker may have the outcome in spite of the error.
         var mayHaveArrived: Bool
     }
 
-    /// Answers the guest, and those of its connections that sent the same meanwhile.
+    /// Answers the request, and the guest's other requests that sent the same outcome in the meantime.
     ///
-    /// - Parameter failure: nil when it was published.
+    /// - Parameter failure: nil if the outcome was published.
     private static func settle(
         _ key: OutcomeKey, _ signed: SignedOperation?, _ messageID: MessageID, _ failure: Failure?,
         _ ledger: NIOLockedValueBox<RelayLedger<Completion>>,
         _ forgetting: Notice, _ audited: OutcomeAudit.Reservation?, _ completion: Completion
     ) {
         let mayHaveArrived = failure?.mayHaveArrived ?? true
-        // Before the guest is answered: what it knows to be published has its line.
+        // Before the guest is answered, so that each outcome that the guest knows to be published has its line.
         if mayHaveArrived {
             audited?.accepted(failure == nil ? .published : .unconfirmed)
         } else {
@@ -288,7 +288,7 @@ package struct Relay: RPCRequestHandler {
         try self.limits.checkTime(of: report, issuedAt: verified?.issuedAt)
         let origin = NotificationOrigin(
             publisherID: self.publisherID, serverType: Self.serverType, serverIP: self.address ?? peer.localAddress)
-        // What a guest says of rights is its own word, unless the control plane has signed it.
+        // Without a signature of the control plane, the rights in a context are only the guest's own claim.
         let context = verified == nil ? report.context.withoutRights : report.context
         let notification: CheckedNotification
         do {
@@ -315,7 +315,8 @@ package struct Relay: RPCRequestHandler {
 }
 
 extension RPCError {
-    /// To say `duplicate` would lose the outcome without a word.
+    /// The error for a message id that was sent with another outcome before. An answer of `duplicate` would lose this
+    /// outcome silently.
     fileprivate static let conflict = RPCError(
         .invalidParameters,
         "params.message_id was sent with another outcome before, which stands; give each outcome an id of its own",
@@ -324,18 +325,19 @@ extension RPCError {
     fileprivate static let operationWasEnded = refusedToken(
         "was used: another outcome, under another message_id, has ended its operation")
 
-    /// For good: no more will be known of the other one, unless its own guest sends it again.
+    /// The error is permanent: nothing more will be known of the other outcome, unless its own guest sends it again.
     fileprivate static let operationIsBound = refusedToken(
         "was used: another outcome of its operation, under another message_id, was on its way to the broker, which may "
             + "have it; only that one may be sent again")
 
-    /// Retryable: the other one may fail, and then this one is as good.
+    /// The error is retryable: the other outcome may fail, and then this one can be published.
     fileprivate static let operationIsBeingEnded = RPCError(
         .brokerUnavailable,
         "Another outcome of the operation of params.context.token is on its way to the broker; send this again later.",
         retryAfterMilliseconds: 1000)
 
-    /// The answer to a driver's failure: enough for a guest to act on, nothing of the control plane's insides.
+    /// Creates the answer to a driver's failure: enough for a guest to act on, and nothing about the control plane's
+    /// internals.
     fileprivate init(_ error: DriverError) {
         switch error.code {
         case .tooLarge:

@@ -1,28 +1,28 @@
-/// What of a conductor's settings decides how much its guests and its networks are trusted.
+/// The settings that decide how far a conductor trusts its guests and its networks.
 package struct SecurityPosture: Sendable, Hashable {
-    /// Whether contexts must be signed.
+    /// The policy for signed contexts.
     package var signatures: ContextVerifier.Policy
-    /// Whether guests' certificates are looked up in revocation lists.
+    /// Whether guests' certificates are checked against revocation lists.
     package var hasGuestRevocationList: Bool
-    /// Where a certificate names its instance.
+    /// The part of a certificate that names the instance.
     package var identity: IdentitySource
     /// Whether a certificate must name its tenant.
     package var requiresTenant: Bool
     /// The brokers on other machines to which everything is sent in the clear, `host:port` each.
     package var plaintextBrokers: [String]
-    /// A secret in the settings file that other users may have.
+    /// A secret in the settings file that other users may know.
     package var exposedSecret: ExposedSecret?
 
     /// A secret in a file that other users may read or write.
     package struct ExposedSecret: Sendable, Hashable {
         /// The setting whose value is the secret.
         package let setting: String
-        /// The file, and who may read or write it, as a clause.
+        /// The file, and the users that may read or write it, as a clause.
         package let problem: String
-        /// What to do, as a clause.
+        /// The remedy, as a clause.
         package let remedy: String
 
-        /// The secret of this setting.
+        /// Creates the secret of this setting.
         package init(setting: String, problem: String, remedy: String) {
             self.setting = setting
             self.problem = problem
@@ -30,7 +30,7 @@ package struct SecurityPosture: Sendable, Hashable {
         }
     }
 
-    /// A posture of these values.
+    /// Creates a posture with these values.
     package init(
         signatures: ContextVerifier.Policy, hasGuestRevocationList: Bool, authorization: GuestAuthorization,
         plaintextBrokers: [String], exposedSecret: ExposedSecret? = nil
@@ -43,7 +43,7 @@ package struct SecurityPosture: Sendable, Hashable {
         self.exposedSecret = exposedSecret
     }
 
-    /// What is allowed and not safe, in the order of the manual; empty where nothing is.
+    /// The settings that are allowed but not safe, in the order of the manual; empty if there are none.
     package var warnings: [SecurityWarning] {
         var warnings: [SecurityWarning] = []
         if self.signatures == .off { warnings.append(.signaturesOff) }
@@ -57,18 +57,18 @@ package struct SecurityPosture: Sendable, Hashable {
     }
 }
 
-/// A setting that is allowed, and not safe.
+/// A warning about a setting that is allowed but not safe.
 package struct SecurityWarning: Sendable, Hashable, CustomStringConvertible {
-    /// The same for each warning of a kind, for the log.
+    /// The fixed text for the log, the same for each warning of a kind.
     package let phrase: String
     /// The setting.
     package let setting: String
-    /// What can happen, as a clause.
+    /// The risk, as a clause.
     package let risk: String
-    /// What to do, as a clause.
+    /// The remedy, as a clause.
     package let remedy: String
 
-    /// One sentence.
+    /// The warning in one sentence.
     package var description: String { "\(self.phrase) (\(self.setting)): \(self.risk); \(self.remedy)." }
 
     fileprivate static let signaturesOff = SecurityWarning(

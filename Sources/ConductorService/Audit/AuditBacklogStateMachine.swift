@@ -1,35 +1,37 @@
 import DequeModule
 
-/// Decides whether an outcome may be published as far as the audit log is concerned, and which records are to be written next. It holds
-/// no I/O.
+/// A state machine that decides whether the audit log has space for an outcome that is to be published, and which
+/// records are written next. It does no I/O.
 ///
-/// A place is reserved before a new outcome is published and is taken until its record is written: what is published always has room for
-/// its record, and the backlog has no more records than its capacity, however slow the log's reader is.
+/// A slot is reserved before a new outcome is published, and stays taken until the outcome's record is written. So a
+/// published outcome always has space for its record. The backlog never has more records than its capacity, even if the
+/// log's reader is slow.
 package struct AuditBacklogStateMachine: Sendable {
     private let capacity: Int
     private var records: Deque<AuditRecord> = []
     private var isWriting = false
-    /// How many places are taken: by outcomes that are being published, by records that wait, and by those that are being written.
+    /// The number of slots that are taken: by outcomes that are being published, by records that wait, and by records
+    /// that are being written.
     package private(set) var reserved = 0
 
-    /// - Parameter capacity: how many places there are.
+    /// - Parameter capacity: the number of slots.
     package init(capacity: Int) { self.capacity = capacity }
 
-    /// Reserves a place.
+    /// Reserves a slot.
     ///
-    /// - Returns: false when none is free; the outcome must not be published then.
+    /// - Returns: false if none is free. Then the outcome must not be published.
     package mutating func reserve() -> Bool {
         guard self.reserved < self.capacity else { return false }
         self.reserved += 1
         return true
     }
 
-    /// Frees the place of an outcome that needs no record.
+    /// Frees the slot of an outcome that needs no record.
     package mutating func release() { self.reserved -= 1 }
 
-    /// Puts a record into the place that was reserved for it.
+    /// Puts a record into the slot that was reserved for it.
     ///
-    /// - Returns: whether a writer has to be started.
+    /// - Returns: whether a writer must be started.
     package mutating func append(_ record: AuditRecord) -> Bool {
         self.records.append(record)
         guard !self.isWriting else { return false }
@@ -37,9 +39,9 @@ package struct AuditBacklogStateMachine: Sendable {
         return true
     }
 
-    /// Takes what waits, this many records at most.
+    /// Takes at most this many of the waiting records.
     ///
-    /// - Returns: the records in their order; an empty list ends the writer.
+    /// - Returns: the records in their order. An empty list ends the writer.
     package mutating func take(_ limit: Int) -> [AuditRecord] {
         let records = Array(self.records.prefix(limit))
         self.records.removeFirst(records.count)
@@ -47,9 +49,9 @@ package struct AuditBacklogStateMachine: Sendable {
         return records
     }
 
-    /// This many records that were taken are written: their places are free.
+    /// Frees the slots of this many records, which were taken and are written now.
     package mutating func written(_ count: Int) { self.reserved -= count }
 
-    /// Whether nothing waits, and nothing is being written.
+    /// Whether no record waits or is being written.
     package var isIdle: Bool { !self.isWriting }
 }

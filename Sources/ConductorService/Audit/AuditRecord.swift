@@ -3,21 +3,22 @@ package import Notifications
 
 /// The facts of one accepted outcome that an operator needs to find the guest behind a message.
 package struct AuditRecord: Sendable, Hashable {
-    /// What became of the outcome.
+    /// The result of handling the outcome.
     package enum Disposition: String, Sendable, Hashable {
-        /// Every driver vouches for it: the broker has confirmed it.
+        /// Every driver has confirmed it; for the messaging driver, the broker has.
         case published
-        /// It was handed to the broker, which has not confirmed it and may have it all the same. The guest is asked to send it again.
+        /// It was handed to the broker, which has not confirmed it but may have it. The guest is asked to send it
+        /// again.
         case unconfirmed
-        /// The same guest had sent it before, and that one is published. Logged once a minute for each guest.
+        /// It was sent before, and is published. Logged once a minute for each guest.
         case duplicate
     }
 
-    /// The message's id, which consumers find in the message.
+    /// The message id, which consumers find in the message.
     package let messageID: MessageID
-    /// The event.
+    /// The event type.
     package let eventType: String
-    /// The guest, `TENANT/INSTANCE` or `INSTANCE`: what the AMQP header says.
+    /// The guest, `TENANT/INSTANCE` or `INSTANCE`, as in the AMQP header.
     package let guest: String
     /// The serial number of the guest's certificate, in lower-case hexadecimal.
     package let certificateSerial: String
@@ -25,14 +26,15 @@ package struct AuditRecord: Sendable, Hashable {
     package let peer: String
     /// Whether the control plane has signed the operation's context.
     package let isSigned: Bool
-    /// What became of it.
+    /// The result of handling the outcome.
     package var disposition: Disposition
-    /// With ``Disposition/duplicate``: how many duplicates of the guest there were since the last line of one, this one among them.
+    /// The number of the guest's duplicates since the last line about one, including this one; only with
+    /// ``Disposition/duplicate``.
     package var duplicates = 0
-    /// How many of other guests' duplicates no line has counted, because there was no room for those guests.
+    /// The number of other guests' duplicates that no line has counted, because there was no space for those guests.
     package var duplicatesOfOthers = 0
 
-    /// A record of these facts.
+    /// Creates a record of these facts.
     package init(
         messageID: MessageID, eventType: String, guest: String, certificateSerial: String, peer: String, isSigned: Bool,
         disposition: Disposition
@@ -48,10 +50,11 @@ package struct AuditRecord: Sendable, Hashable {
 }
 
 extension AuditRecord {
-    /// The lines of these records, each with its end, as `StreamLogHandler` writes lines: a log has one form. Names are a promise to
-    /// programs (Docs/operations.md), and no value has a space in it.
+    /// Returns the lines of these records, each with its newline, in the format of `StreamLogHandler`, so that the log
+    /// has a single format. Programs rely on the names (Docs/operations.md), and no value has a space in it.
     ///
-    /// A batch is one text with one time: to have a logger make each line takes several times as long as to publish the outcome.
+    /// A batch is one text with one time. Having a logger make each line takes several times as long as publishing the
+    /// outcome.
     package static func lines(of records: [AuditRecord], at time: time_t = Glibc.time(nil)) -> String {
         let beginning = "\(Self.timestamp(time)) info \(OutcomeAudit.label): certificate_serial="
         var text = ""

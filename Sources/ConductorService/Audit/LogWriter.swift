@@ -2,15 +2,16 @@ package import Dispatch
 import Glibc
 import NIOConcurrencyHelpers
 
-/// Writes a program's log on a queue of its own, so that a reader of the log who is slow, or gone, stalls no event loop.
+/// A writer of a program's log. It writes on a separate queue, so that a log reader that is slow, or gone, stalls no
+/// event loop.
 ///
-/// What could not be written is kept and tried again, and no line is torn.
+/// Bytes that could not be written are kept and retried, and no line is torn.
 package final class LogWriter: Sendable {
-    /// What happens to a line for which there is no room.
+    /// The handling of a line for which there is no space.
     package enum Overflow: Sendable {
-        /// It is dropped and counted; the log has a line with the count once there is room.
+        /// The line is dropped and counted. Once there is space, the log gets a line with the count.
         case drop
-        /// Its writer waits. Only for threads that nothing else depends on.
+        /// The thread that writes the line waits. Only for threads that nothing else depends on.
         case wait
     }
 
@@ -37,10 +38,10 @@ package final class LogWriter: Sendable {
     private let state = NIOLockedValueBox(State())
 
     /// - Parameters:
-    ///   - descriptor: where lines are written; it stays open.
-    ///   - capacity: how many bytes may wait. One line more always fits into an empty buffer.
-    ///   - retryInterval: how long to wait after a write that failed.
-    ///   - droppedLine: makes the line that says how many were dropped.
+    ///   - descriptor: the descriptor that lines are written to; it stays open.
+    ///   - capacity: the maximum number of bytes that wait. An empty buffer accepts one line of any length.
+    ///   - retryInterval: the time to wait after a failed write.
+    ///   - droppedLine: makes the line that says how many lines were dropped.
     package init(
         descriptor: CInt = STDERR_FILENO, capacity: Int = 1 << 20, retryInterval: DispatchTimeInterval = .seconds(1),
         droppedLine: @escaping @Sendable (Int) -> String
@@ -51,7 +52,7 @@ package final class LogWriter: Sendable {
         self.droppedLine = droppedLine
     }
 
-    /// A stream to this writer.
+    /// Returns a stream to this writer.
     package func stream(_ overflow: Overflow) -> Stream { Stream(writer: self, overflow: overflow) }
 
     private enum Taken {
@@ -86,7 +87,7 @@ package final class LogWriter: Sendable {
         }
     }
 
-    /// Writes what waits until nothing does.
+    /// Writes the waiting bytes until there are none.
     private func writePending() {
         while true {
             let (bytes, waiters) = self.state.withLockedValue { state -> ([UInt8], [DispatchSemaphore]) in
@@ -103,9 +104,9 @@ package final class LogWriter: Sendable {
         }
     }
 
-    /// Writes the bytes from this one on.
+    /// Writes the bytes from this index on.
     ///
-    /// - Returns: false when it failed; then it is tried again later, and what waits is written after that.
+    /// - Returns: false if the write failed. It is retried later, and the waiting bytes are written after it.
     private func finish(_ bytes: [UInt8], from start: Int) -> Bool {
         var start = start
         while start < bytes.count {
@@ -130,7 +131,7 @@ package final class LogWriter: Sendable {
         return true
     }
 
-    /// Waits until all lines are written, or for so long.
+    /// Waits until all lines are written, for at most this time.
     package func drain(within time: Duration) async {
         let end = ContinuousClock.now + time
         while self.state.withLockedValue({ $0.isWriting }), .now < end { try? await Task.sleep(for: .milliseconds(5)) }

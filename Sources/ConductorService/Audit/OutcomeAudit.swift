@@ -6,17 +6,18 @@ package import NIOCore
 import NIOPosix
 import Notifier
 
-/// Writes one line into the log for each outcome that was accepted, with the guest it came from.
+/// A log of accepted outcomes: one line for each, with the guest that it came from.
 ///
-/// Lines are made and written on a queue of their own: no event loop and no publisher waits for them. When there is no place for another
-/// line, new outcomes are refused until there is one, rather than published without a line. An outcome that its guest sends again has
-/// its line already: it needs no place, and such duplicates of a guest have one line a minute, with their number.
+/// Lines are made and written on a separate queue: no event loop and no publisher waits for them. When there is no slot
+/// for another line, new outcomes are rejected until there is one, and none is published without a line. An outcome
+/// that its guest sends again already has its line, so it is answered without a slot. The duplicates of a guest have
+/// one line a minute, with their number.
 package final class OutcomeAudit: Sendable {
     /// The label of the log's lines.
     package static let label = "conductor.audit"
-    /// How many places there are by default: one for each outcome that can wait for the broker, and as many again for lines
-    /// that are not written yet. So a broker that answers nothing takes none from other outcomes, and only a log whose reader is slow
-    /// can fill them all.
+    /// The default number of slots: one for each outcome that can wait for the broker, and as many again for lines that
+    /// are not written yet. So outcomes that wait for a broker that does not respond cannot fill all slots. Only a log
+    /// whose reader is slow can.
     package static let defaultCapacity = 2 * MessagingDriver.maximumInHand
 
     private let log: @Sendable ([AuditRecord]) -> Void
@@ -27,11 +28,13 @@ package final class OutcomeAudit: Sendable {
     private let duplicates = NIOLockedValueBox(GuestNotices())
 
     /// - Parameters:
-    ///   - capacity: how many outcomes may be on their way to the broker or have a line that is not written yet.
-    ///   - warnings: where it is written that outcomes were refused.
-    ///   - execute: runs work that may wait for the log, one piece at a time; nil for a queue of the audit's own.
-    ///   - now: the clock by which a guest's duplicates have a line a minute.
-    ///   - log: writes the lines of these records, and returns when the log has taken them. Called for one batch at a time.
+    ///   - capacity: the maximum number of outcomes that are in flight to the broker or have a line that is not written
+    ///     yet.
+    ///   - warnings: logs that outcomes were rejected.
+    ///   - execute: runs work that may wait for the log, one piece at a time; nil for a private queue.
+    ///   - now: the clock for the one line a minute about a guest's duplicates.
+    ///   - log: writes the lines of these records, and returns once the log has accepted them. Called for one batch at
+    ///     a time.
     package init(
         capacity: Int = OutcomeAudit.defaultCapacity, warnings: Logger,
         execute: (@Sendable (@escaping @Sendable () -> Void) -> Void)? = nil,
@@ -48,16 +51,16 @@ package final class OutcomeAudit: Sendable {
             logger: warnings)
     }
 
-    /// An audit whose lines are one text for each batch, as `StreamLogHandler` would write each of them.
+    /// Creates an audit that writes each batch as one text, with lines as `StreamLogHandler` would write them.
     package convenience init(
         capacity: Int = OutcomeAudit.defaultCapacity, warnings: Logger, stream: LogWriter.Stream
     ) {
         self.init(capacity: capacity, warnings: warnings) { stream.write(AuditRecord.lines(of: $0)) }
     }
 
-    /// Reserves the place of a new outcome's line, before the outcome is published.
+    /// Reserves a slot for the line of a new outcome, before the outcome is published.
     ///
-    /// - Returns: nil when none is free.
+    /// - Returns: nil if none is free.
     func reserve(for makeRecord: @autoclosure () -> AuditRecord) -> Reservation? {
         guard self.backlog.withLockedValue({ $0.reserve() }) else {
             self.refusals.happened(on: MultiThreadedEventLoopGroup.singleton.any())
@@ -66,9 +69,10 @@ package final class OutcomeAudit: Sendable {
         return Reservation(audit: self, record: makeRecord())
     }
 
-    /// An outcome was answered `duplicate`: its line is written if it is the guest's first one in a minute and there is a place.
+    /// Records an outcome that was answered `duplicate`. Its line is written if it is the guest's first one in a minute
+    /// and a slot is free.
     func duplicate(_ makeRecord: @autoclosure () -> AuditRecord, of guest: PeerIdentity) {
-        // A place is taken only for a line that is due, and a line without a place is left to the next duplicate.
+        // A slot is taken only for a line that is due. A line without a slot is left to the next duplicate.
         let line = self.duplicates.withLockedValue { duplicates in
             duplicates.happened(guest, now: self.now()) { self.backlog.withLockedValue { $0.reserve() } }
         }
@@ -79,7 +83,7 @@ package final class OutcomeAudit: Sendable {
         self.append(record)
     }
 
-    /// A completion that records an outcome which another request has brought already, once it is answered `duplicate`.
+    /// Returns a completion that records a repeated outcome once it is answered `duplicate`.
     func joining(
         _ completion: @escaping @Sendable (RPCResult) -> Void, _ record: AuditRecord, of guest: PeerIdentity
     ) -> @Sendable (RPCResult) -> Void {
@@ -89,19 +93,19 @@ package final class OutcomeAudit: Sendable {
         }
     }
 
-    /// The place of one outcome's line. Exactly one of its methods is to be called, once.
+    /// A slot for the line of one outcome. Exactly one of its methods must be called, once.
     struct Reservation: Sendable {
         fileprivate let audit: OutcomeAudit
         fileprivate let record: AuditRecord
 
-        /// The outcome was accepted: its line is written.
+        /// Writes the line: the outcome was accepted.
         func accepted(_ disposition: AuditRecord.Disposition) {
             var record = self.record
             record.disposition = disposition
             self.audit.append(record)
         }
 
-        /// Nothing of the outcome is with the broker.
+        /// Frees the slot: no part of the outcome reached the broker.
         func release() { self.audit.backlog.withLockedValue { $0.release() } }
     }
 
@@ -110,7 +114,7 @@ package final class OutcomeAudit: Sendable {
         self.execute { self.write() }
     }
 
-    /// How many lines the log is given at a time.
+    /// The maximum number of lines in a batch.
     private static let batch = 256
 
     private func write() {
@@ -122,7 +126,7 @@ package final class OutcomeAudit: Sendable {
         }
     }
 
-    /// Waits until all lines are written, or for so long.
+    /// Waits until all lines are written, for at most this time.
     package func drain(within time: Duration) async {
         let end = ContinuousClock.now + time
         while !self.backlog.withLockedValue({ $0.isIdle }), .now < end { try? await Task.sleep(for: .milliseconds(5)) }
@@ -130,7 +134,7 @@ package final class OutcomeAudit: Sendable {
 }
 
 extension RPCError {
-    /// There is no place for another outcome's audit line.
+    /// The error for an outcome whose audit line has no slot.
     static let noPlaceForLine = RPCError(
         .brokerUnavailable,
         "The conductor has no place for the audit line of another outcome at the moment; send this one again later.",

@@ -2,18 +2,19 @@ package import ConductorRPC
 package import Notifications
 package import TLSSocket
 
-/// Decides what a guest may say: for the instance that its certificate names, and for no other.
+/// The authorization of guests: a guest may report for the instance that its certificate names, and for no other.
 package struct GuestAuthorization: Sendable {
-    /// Where a certificate names its instance.
+    /// The part of a certificate that names the instance.
     package let source: IdentitySource
     /// Whether a certificate must name its tenant.
     package let requiresTenant: Bool
     private let permissions: GuestPermissions
 
     /// - Parameters:
-    ///   - source: where a certificate names its instance.
-    ///   - permissions: which guests may report which operations.
-    ///   - requiresTenant: whether a certificate must name its tenant. One that does not lets its guest name any.
+    ///   - source: the part of a certificate that names the instance.
+    ///   - permissions: the operations that each guest may report.
+    ///   - requiresTenant: whether a certificate must name its tenant. A guest whose certificate does not can name any
+    ///     tenant.
     package init(
         source: IdentitySource = .spiffe(.throwAway), permissions: GuestPermissions = .all, requiresTenant: Bool = false
     ) {
@@ -22,16 +23,16 @@ package struct GuestAuthorization: Sendable {
         self.requiresTenant = requiresTenant
     }
 
-    /// Who stands at the other end of the connection.
+    /// Returns the guest at the other end of the connection.
     ///
-    /// - Throws: ``RPCError`` `unauthenticated` when the certificate does not say so, or not as much as it must.
+    /// - Throws: ``RPCError`` `unauthenticated` if the certificate names no guest, or lacks a required tenant.
     package func guest(_ peer: RPCPeer) throws(RPCError) -> GuestIdentity {
         guard let certificate = peer.certificate else {
             throw Self.unauthenticated("The connection proved no identity.")
         }
         let guest: GuestIdentity
         if let known = GuestIdentity(peer.identity) {
-            // Found when the connection came, by `identity(of:)`.
+            // Read when the guest connected, by `identity(of:)`.
             guest = known
         } else {
             do {
@@ -44,7 +45,7 @@ package struct GuestAuthorization: Sendable {
         return guest
     }
 
-    /// The guest that a peer's certificate names, whether or not it names as much as it must.
+    /// Returns the guest that a peer's certificate names, even if a required tenant is missing.
     package func namedGuest(_ peer: RPCPeer) -> GuestIdentity? {
         GuestIdentity(peer.identity) ?? peer.certificate.flatMap { try? GuestIdentity($0, source: self.source) }
     }
@@ -59,30 +60,32 @@ package struct GuestAuthorization: Sendable {
         }
     }
 
-    /// Whose share a connection with this certificate has: its guest's, whatever else the certificate says.
+    /// Returns the identity whose share a connection with this certificate uses: its guest's, whatever else the
+    /// certificate says.
     package func identity(of certificate: PeerCertificate) -> PeerIdentity {
         guard let guest = try? GuestIdentity(certificate, source: self.source) else { return PeerIdentity(certificate) }
         return guest.peerIdentity
     }
 
-    /// Retryable: the fault may be this conductor's settings, and a guest whose certificate was renewed connects anew.
+    /// Returns a retryable error: the fault may be this conductor's settings, and a guest whose certificate was renewed
+    /// connects again.
     private static func unauthenticated(_ message: String) -> RPCError {
         RPCError(.unauthenticated, message, retryAfterMilliseconds: 5000)
     }
 
-    /// Checks that a guest may report this, and says what the guest left unsaid of itself.
+    /// Checks that a guest may report this, and fills in the guest's own names that the report leaves out.
     ///
-    /// The instance, wherever context or payload name it, must be the guest's own. The tenant must be the certificate's, if
-    /// that names one, and the same wherever the payloads name it. Where the event tells them and the report does not, or
-    /// says them as a number, they are put into the outcome's payload. The context is left as it came, for whoever compares
-    /// it with what was signed.
+    /// The instance must be the guest's own wherever the context or a payload names it. The tenant must be the
+    /// certificate's, if the certificate names one, and the same wherever a payload names it. If the event declares
+    /// these names and the report leaves them out or has them as numbers, they are set in the outcome's payload. The
+    /// context does not change, so that it can be compared with the signed one.
     ///
     /// - Parameters:
-    ///   - report: what the guest sent.
-    ///   - operation: what the catalogues have under the name that the context says.
-    ///   - guest: who sent it.
-    /// - Returns: what to publish.
-    /// - Throws: ``RPCError`` `not_permitted`, or `invalid_params` for a name that is no text.
+    ///   - report: the guest's report.
+    ///   - operation: the operation of the catalogues that the report's context names.
+    ///   - guest: the sender of the report.
+    /// - Returns: the report to publish.
+    /// - Throws: ``RPCError`` `not_permitted`, or `invalid_params` for a name that is neither a string nor a number.
     package func check(
         _ report: OutcomeReport, _ operation: Catalogues.Operation, of guest: GuestIdentity
     ) throws(RPCError) -> OutcomeReport {
@@ -100,13 +103,15 @@ package struct GuestAuthorization: Sendable {
                 + Self.check(field, own, report.context.payload, "params.context.payload")
             guard field.isTold(in: report.outcome.phase) else { continue }
             if said.isEmpty { unsaid[field.name] = .string(own) }
-            // Of a number some reader makes another spelling, and so another name: of 1e2, 100.0.
+            // Some readers write a number in another form, such as 1e2 as 100.0, and that would be another name.
             for member in said where member.value.string == nil { unsaid[member.name] = .string(own) }
         }
         return unsaid.isEmpty ? report : report.saying(unsaid)
     }
 
-    /// - Returns: what the object has of the field but null, under each of its names.
+    /// Checks the values of one field.
+    ///
+    /// - Returns: the object's members with one of the field's names, without those that are null.
     private static func check(
         _ field: OwnField, _ own: String, _ object: JSONObject, _ path: String
     ) throws(RPCError) -> [JSONObject.Member] {
@@ -116,7 +121,7 @@ package struct GuestAuthorization: Sendable {
             switch member.value {
             case .null: continue
             case .string(let text): said = text
-            // As flavor ids do, an id may come as a number.
+            // An id may come as a number, as flavor ids do.
             case .number(let number): said = number.literal
             default:
                 throw RPCError(
@@ -140,8 +145,8 @@ package struct GuestAuthorization: Sendable {
                 .notPermitted, "params.context.tenant_id is another tenant than the guest's own.",
                 field: "params.context.tenant_id")
         }
-        // `_context_user_identity` is user, tenant and domains with a space between: a user with a space in it would put
-        // another tenant into the second place.
+        // `_context_user_identity` is user, tenant and domains with a space between them. A user with a space in it
+        // would put another tenant into the second place.
         guard context.userID?.unicodeScalars.contains(where: \.separatesWords) != true else {
             throw RPCError(
                 .notPermitted, "params.context.user_id has white space, behind which another tenant could be named.",
@@ -151,10 +156,10 @@ package struct GuestAuthorization: Sendable {
 }
 
 extension OutcomeReport {
-    /// The report with these members in its outcome's payload.
+    /// Returns the report with these members in its outcome's payload.
     fileprivate func saying(_ unsaid: JSONObject) -> OutcomeReport {
         var payload = self.outcome.payload
-        // Set, not appended: it may be there as null.
+        // Set, not appended: the member may be there as null.
         for member in unsaid.members { payload[member.name] = member.value }
         var report = self
         switch self.outcome {
@@ -166,8 +171,8 @@ extension OutcomeReport {
 }
 
 extension Unicode.Scalar {
-    /// Whether some reader takes it for the end of a word: white space of any kind, and control characters, some of which
-    /// Python splits at.
+    /// Whether some readers end a word at this character: white space of any kind, and control characters, at some of
+    /// which Python splits.
     fileprivate var separatesWords: Bool {
         self.properties.isWhitespace || self.properties.generalCategory == .control
     }

@@ -2,23 +2,23 @@ package import ConductorRPC
 import Notifications
 package import TLSSocket
 
-/// Who a guest is: the names that its certificate vouches for, and that it may speak for.
+/// The identity of a guest: the names that its certificate proves, and for which the guest may report.
 package struct GuestIdentity: Sendable, Hashable, CustomStringConvertible {
     /// The instance that the guest runs in.
     package let instanceID: String
-    /// The tenant that the instance belongs to; nil where the certificate names none.
+    /// The tenant that the instance belongs to; nil if the certificate names none.
     package let tenantID: String?
 
-    /// The longest name of an instance or a tenant, in bytes.
+    /// The maximum length of the name of an instance or a tenant, in bytes.
     package static let longestName = 255
 
     /// Reads the identity from a certificate whose chain has been verified.
     ///
-    /// - Throws: ``GuestIdentityError`` when the certificate names no instance in the form that the source wants.
+    /// - Throws: ``GuestIdentityError`` if the certificate names no instance in the form that the source requires.
     package init(_ certificate: PeerCertificate, source: IdentitySource) throws(GuestIdentityError) {
         switch source {
         case .spiffe(let trustDomain):
-            // It could be a second SPIFFE ID to other readers of the certificate.
+            // Other readers of the certificate could take such a URI for a second SPIFFE ID.
             guard !certificate.hasUnprintableURI else {
                 throw GuestIdentityError("The certificate has a URI with more than printable ASCII in it.")
             }
@@ -34,13 +34,13 @@ package struct GuestIdentity: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// The guest that this identity was made of; nil when it was made of none.
+    /// Creates the guest that this peer identity was made of; nil if it was made of none.
     package init?(_ identity: PeerIdentity) {
         guard identity.names.count == 2 else { return nil }
         self.init(instanceID: identity.names[1], tenantID: identity.names[0].isEmpty ? nil : identity.names[0])
     }
 
-    /// The guest as a peer: whatever else its certificate says.
+    /// The guest's identity as a peer, whatever else its certificate says.
     package var peerIdentity: PeerIdentity { PeerIdentity(names: [self.tenantID ?? "", self.instanceID]) }
 
     private init(instanceID: String, tenantID: String?) {
@@ -48,8 +48,8 @@ package struct GuestIdentity: Sendable, Hashable, CustomStringConvertible {
         self.tenantID = tenantID
     }
 
-    /// Of the URIs one may be a SPIFFE ID: the standard for certificates (X.509-SVID) wants one only, and which of two
-    /// would be meant? URIs of other schemes are none of ours.
+    /// Reads the identity from URIs. Only one of them may be a SPIFFE ID: the standard for certificates (X.509-SVID)
+    /// requires a single one, and of two it is unclear which is meant. URIs of other schemes are ignored.
     private static func named(
         by uris: [String], _ trustDomain: TrustDomain
     ) throws(GuestIdentityError) -> GuestIdentity {
@@ -58,7 +58,7 @@ package struct GuestIdentity: Sendable, Hashable, CustomStringConvertible {
             guard found == nil else { throw GuestIdentityError("The certificate has more than one SPIFFE URI.") }
             found = uri
         }
-        // Only for errors.
+        // Only used in errors.
         var form: String { "spiffe://\(trustDomain)/instance/ID" }
         guard let found else {
             throw GuestIdentityError("The certificate has no SPIFFE URI; it must have \(form).")
@@ -68,7 +68,7 @@ package struct GuestIdentity: Sendable, Hashable, CustomStringConvertible {
             throw GuestIdentityError(
                 "The certificate's SPIFFE URI must begin with \(scheme), and be 2048 bytes at most.")
         }
-        // An array, as a string's bytes are slow to walk.
+        // An array, because iterating over a string's bytes is slow.
         let parts = Array(found.utf8)[scheme.utf8.count...].split(
             separator: UInt8(ascii: "/"), maxSplits: 5, omittingEmptySubsequences: false)
         guard parts[0].elementsEqual(trustDomain.name.utf8) else {
@@ -91,14 +91,17 @@ package struct GuestIdentity: Sendable, Hashable, CustomStringConvertible {
 
     private static let rule = "1 to \(Self.longestName) ASCII letters, digits, hyphens, underscores or dots"
 
-    /// Whether the scheme is SPIFFE's, in whatever case: one that is badly written must not hide behind a good one.
+    /// Whether the URI's scheme is SPIFFE, in upper or lower case: a malformed SPIFFE URI must not hide behind a good
+    /// one.
     private static func isSPIFFE(_ uri: String) -> Bool {
-        // Setting the bit makes a capital small, and a letter or a colon of nothing else that a URI may begin with.
+        // Setting this bit turns capitals into small letters. Nothing else that a URI may begin with becomes a letter
+        // or a colon.
         uri.utf8.prefix(7).lazy.map { $0 | 0x20 }.elementsEqual("spiffe:".utf8)
     }
 
-    /// The text as a name: what a SPIFFE ID's path may have between two slashes, so that nothing of a URI (a query, a
-    /// fragment, an escape) can be in it, and nothing that an identity's way through logs and payloads could change.
+    /// Returns the text as a name, or nil. A name has only characters that a SPIFFE ID's path allows between two
+    /// slashes. So it contains nothing else of a URI (a query, a fragment, an escape), and no log or payload that it
+    /// passes through changes it.
     private static func name(_ bytes: ArraySlice<UInt8>) -> String? {
         guard (1...Self.longestName).contains(bytes.count), bytes.allSatisfy(\.isDottedNameByte),
             !bytes.elementsEqual(".".utf8), !bytes.elementsEqual("..".utf8)
@@ -106,16 +109,16 @@ package struct GuestIdentity: Sendable, Hashable, CustomStringConvertible {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// Whether an instance or a tenant can be called so.
+    /// Whether an instance or a tenant can have this name.
     package static func isName(_ name: String) -> Bool { Self.name(Array(name.utf8)[...]) != nil }
 
-    /// `TENANT/ID`, or `ID` where the tenant is not known: for logs.
+    /// `TENANT/ID`, or `ID` if the tenant is not known: for logs.
     package var description: String { self.tenantID.map { "\($0)/\(self.instanceID)" } ?? self.instanceID }
 }
 
-/// Why a certificate does not say which guest its owner is.
+/// The reason that a certificate does not identify a guest.
 package struct GuestIdentityError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// Sentences for whoever issues certificates; nothing of the certificate's own text is in them.
+    /// Sentences for the issuer of certificates, without any text of the certificate itself.
     package let description: String
 
     init(_ description: String) { self.description = description }

@@ -1,10 +1,10 @@
 package import Notifications
 
-/// Which guests may report which operations, as an operator has it. A guest that no rule lets report an operation may not;
-/// without any rule all may report all.
+/// The operator's rules for the operations that guests may report. A guest may report an operation only if a rule
+/// allows it. Without any rules all guests may report all operations.
 package struct GuestPermissions: Sendable {
     private struct Rule {
-        /// Nil for guests of every tenant, and of none.
+        /// Nil for guests of every tenant, and for guests without one.
         var tenant: NamePattern?
         var instance: NamePattern
         var operation: NamePattern
@@ -12,17 +12,18 @@ package struct GuestPermissions: Sendable {
 
     private let rules: [Rule]
 
-    /// Every guest may report every operation.
+    /// Permissions with which every guest may report every operation.
     package static let all = GuestPermissions()
 
     private init() { self.rules = [] }
 
     /// - Parameters:
     ///   - rules: `GUESTS=OPERATIONS` each. `GUESTS` is an instance's id, or `TENANT/ID` for guests whose certificate
-    ///     names this tenant; `OPERATIONS` an operation's name: one without a dot is a key of Trove's, one with a dot begins
-    ///     with the service. Each part may end in a `*`, which stands for any rest; alone it stands for all.
-    ///   - catalogues: the operations that there are.
-    /// - Throws: ``GuestPermissionsError`` for a rule that is not so, or that fits no operation.
+    ///     names this tenant. `OPERATIONS` is an operation's name: a name without a dot is a key of Trove's catalogue,
+    ///     a name with a dot begins with the service. Each part may end in a `*`, which matches any rest. A `*` alone
+    ///     matches everything.
+    ///   - catalogues: the operations that exist.
+    /// - Throws: ``GuestPermissionsError`` for a rule that has another form, or that matches no operation.
     package init(_ rules: [String], catalogues: Catalogues) throws(GuestPermissionsError) {
         var read: [Rule] = []
         for text in rules { read.append(try Self.rule(text, catalogues)) }
@@ -65,12 +66,12 @@ package struct GuestPermissions: Sendable {
     }
 }
 
-/// A name, or the beginning of one with a `*` behind it.
+/// A name, or a prefix of names with a `*` after it.
 private struct NamePattern: Sendable {
     private let beginning: String
     private let takesAnyRest: Bool
 
-    /// - Returns: nil for what no name could be, such as an empty one.
+    /// - Returns: nil for a text that no name can match, such as an empty one.
     init?(_ text: Substring) {
         self.takesAnyRest = text.last == "*"
         self.beginning = String(self.takesAnyRest ? text.dropLast() : text)
@@ -81,8 +82,8 @@ private struct NamePattern: Sendable {
         self.takesAnyRest ? name.utf8.starts(with: self.beginning.utf8) : name.hasSameBytes(as: self.beginning)
     }
 
-    /// Whether it fits an operation of these names. Without a dot it is not held against those with one, since `d*` is meant
-    /// for `database_create`, and not for all that begins with `dbaas`.
+    /// Whether the pattern matches an operation with these names. A pattern without a dot is not compared with names
+    /// that have one, because `d*` is meant for `database_create`, and not for all names that begin with `dbaas`.
     func fits(_ names: [String]) -> Bool {
         if self.beginning.isEmpty { return true }
         let hasService = self.beginning.utf8.contains(UInt8(ascii: "."))
@@ -90,9 +91,9 @@ private struct NamePattern: Sendable {
     }
 }
 
-/// A rule that cannot be used.
+/// An error in a rule: the rule cannot be used.
 package struct GuestPermissionsError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// The rule and what is wrong with it, as a clause.
+    /// The rule and its problem, as a clause.
     package let description: String
 
     init(_ rule: String, _ problem: String) { self.description = "\(rule.excerpt) \(problem)" }

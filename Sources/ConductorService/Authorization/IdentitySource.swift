@@ -1,11 +1,11 @@
 import Notifications
 
-/// Where a guest's certificate names its instance.
+/// The part of a guest's certificate that names its instance.
 package enum IdentitySource: Sendable, Hashable {
-    /// In the SPIFFE URI of its subject alternative name, `spiffe://TRUST-DOMAIN/instance/ID`, or with the tenant,
+    /// The SPIFFE URI of the subject alternative name, `spiffe://TRUST-DOMAIN/instance/ID`, or with the tenant,
     /// `spiffe://TRUST-DOMAIN/tenant/TENANT/instance/ID`.
     case spiffe(TrustDomain)
-    /// In the common name of its subject, for authorities that make no URIs. The tenant it cannot name.
+    /// The common name of the subject, for authorities that issue no URIs. It cannot name the tenant.
     case commonName
 }
 
@@ -14,11 +14,11 @@ package struct TrustDomain: Sendable, Hashable, CustomStringConvertible {
     /// The name.
     package let name: String
 
-    /// What `conductor certificates` puts into certificates unless told otherwise.
+    /// The trust domain that `conductor certificates` puts into certificates by default.
     package static let throwAway = TrustDomain(trusted: "conductor.test")
 
-    /// - Returns: nil unless the name has 1 to 255 small ASCII letters, digits, hyphens, underscores or dots. A SPIFFE
-    ///   trust domain has no capitals, so that two that are written alike are the same.
+    /// - Returns: nil unless the name has 1 to 255 lower-case ASCII letters, digits, hyphens, underscores or dots. A
+    ///   SPIFFE trust domain has no capitals, so two domains are the same exactly if their bytes are.
     package init?(_ name: String) {
         guard (1...255).contains(name.utf8.count),
             name.utf8.allSatisfy({ byte in

@@ -3,7 +3,7 @@ import Logging
 import NIOConcurrencyHelpers
 import NIOCore
 
-/// Logs the refusals of guests that report what they may not.
+/// A log of guests that were rejected because of their identity or their permissions.
 struct RefusalLog: Sendable {
     private let authorization: GuestAuthorization
     private let logger: Logger
@@ -14,8 +14,8 @@ struct RefusalLog: Sendable {
         self.logger = logger
     }
 
-    /// Writes a line about a refusal that has to do with who the guest is; above debug at most one a minute for each guest,
-    /// so that none fills the log.
+    /// Logs a rejection if its reason is the guest's identity or permissions. Above debug level it logs at most one
+    /// line a minute for each guest, so that no guest fills the log.
     func refused(_ error: RPCError, _ peer: RPCPeer, now: NIODeadline = .now()) {
         guard error.code == .notPermitted || error.code == .unauthenticated else { return }
         let line = self.notices.withLockedValue { $0.happened(peer.identity, now: now) }

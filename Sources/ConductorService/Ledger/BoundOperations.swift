@@ -1,36 +1,36 @@
-/// Which outcome each signed operation is bound to, so that it is ended once. It holds no I/O.
+/// The outcome that each signed operation is bound to, so that an operation is ended only once. It does no I/O.
 ///
-/// An operation is bound to the first of its outcomes that is on its way to the broker, and stays bound to it unless surely
-/// nothing of it got there: a confirm that is lost is no proof that the broker has nothing, and another outcome would be
-/// a second one.
+/// An operation is bound to the first of its outcomes that is sent to the broker. It stays bound to that outcome,
+/// unless certainly no part of the outcome reached the broker. A lost confirm does not prove that the broker does not
+/// have the outcome; another outcome could end the operation a second time.
 package struct BoundOperations: Sendable {
-    /// How an outcome stands to its operation.
+    /// The state of an operation in relation to one of its outcomes.
     package enum Standing: Sendable, Hashable {
-        /// No outcome has been on its way to the broker, or surely none got there.
+        /// No outcome was sent to the broker, or certainly none reached it.
         case isOpen
-        /// This very outcome is on its way to the broker.
+        /// This outcome is in flight to the broker.
         case isBeingEndedSo
-        /// Another outcome is on its way to the broker.
+        /// Another outcome is in flight to the broker.
         case isBeingEndedOtherwise
-        /// This very outcome may have reached the broker, which has not confirmed it: it may be sent again.
+        /// This outcome may have reached the broker, which has not confirmed it. It may be sent again.
         case isBoundSo
-        /// Another outcome, under another message id, may have reached the broker, which has not confirmed it.
+        /// Another outcome, with another message id, may have reached the broker, which has not confirmed it.
         case isBoundOtherwise
-        /// This very outcome has ended it.
+        /// This outcome has ended the operation.
         case wasEndedSo
-        /// Another outcome under the same message id has ended it, or may have.
+        /// Another outcome with the same message id has ended the operation, or may have ended it.
         case conflicts
-        /// Another outcome has ended it.
+        /// Another outcome, with another message id, has ended the operation.
         case wasEndedOtherwise
     }
 
-    /// How the publishing of an outcome ended.
+    /// The result of publishing an outcome.
     package enum Ending: Sendable, Hashable {
-        /// The broker confirmed it.
+        /// The broker confirmed the outcome.
         case confirmed
-        /// The broker did not confirm it, and may have it all the same.
+        /// The broker did not confirm the outcome, but may have received it.
         case unconfirmed
-        /// Surely nothing of it reached the broker.
+        /// Certainly no part of the outcome reached the broker.
         case unsent
     }
 
@@ -41,24 +41,27 @@ package struct BoundOperations: Sendable {
         var isConfirmed: Bool
     }
 
-    /// Not in the memory yet, or in it as well when it is sent again: there may be no more than requests are in flight.
+    /// The outcomes in flight, at most as many as there are requests in flight. An outcome that is sent again is also
+    /// in `bound`.
     private var onTheirWay: [SignedOperationID: Outcome] = [:]
     private var bound: RecentMemory<SignedOperationID, Outcome>
 
-    /// - Parameter limit: how many operations are remembered that were ended, or may have been; the oldest is forgotten
-    ///   first.
+    /// - Parameter limit: the maximum number of remembered operations that were ended, or may have been. The oldest is
+    ///   forgotten first.
     package init(limit: Int) { self.bound = RecentMemory(limit: limit) }
 
-    /// How many operations are remembered.
+    /// The number of remembered operations.
     package var rememberedCount: Int { self.bound.count }
 
-    /// How an outcome stands to its operation. Who sends it does not matter once it has been with the broker, since the
-    /// operation says whose it is: a guest may have got a new name meanwhile.
+    /// Returns the state of an operation in relation to this outcome.
+    ///
+    /// Once the publishing of an outcome has ended, its sender does not matter: the operation says which guest it
+    /// belongs to, and that guest may have received a new name since.
     ///
     /// - Parameters:
     ///   - operation: the operation.
-    ///   - key: the outcome's id and sender.
-    ///   - content: a digest of what it says.
+    ///   - key: the message id and the sender of the outcome.
+    ///   - content: a digest of the outcome's content.
     package func standing(of operation: SignedOperation, _ key: OutcomeKey, content: UInt64) -> Standing {
         if let first = self.onTheirWay[operation.id] {
             return first.key == key ? .isBeingEndedSo : .isBeingEndedOtherwise
@@ -71,24 +74,25 @@ package struct BoundOperations: Sendable {
         return first.isConfirmed ? .wasEndedSo : .isBoundSo
     }
 
-    /// An operation that is open, or bound to this outcome, is being ended by it.
+    /// Records that this outcome of an operation is in flight. The operation must be open, or bound to this outcome.
     package mutating func begin(_ operation: SignedOperation, _ key: OutcomeKey, content: UInt64) {
         guard self.onTheirWay[operation.id] == nil else { return }
         self.onTheirWay[operation.id] = Outcome(
             key: key, content: content, usableUntil: operation.usableUntil, isConfirmed: false)
     }
 
-    /// The publishing of this outcome ended.
+    /// Records the result of publishing this outcome.
     ///
     /// - Parameter now: the conductor's time, in seconds since 1970.
-    /// - Returns: whether an operation was forgotten whose token is still taken: it could be ended once more.
+    /// - Returns: whether an operation was forgotten whose token is still accepted, so that it could be ended once
+    ///   more.
     @discardableResult
     package mutating func ended(
         _ operation: SignedOperation, by key: OutcomeKey, _ ending: Ending, now: Int64
     ) -> Bool {
         guard var outcome = self.onTheirWay[operation.id], outcome.key == key else { return false }
         self.onTheirWay[operation.id] = nil
-        // Were it bound before, it stays so: the attempt before this one may have got there.
+        // An operation that was bound before stays bound: the attempt before this one may have reached the broker.
         if ending == .unsent { return false }
         outcome.isConfirmed = ending == .confirmed
         guard let forgotten = self.bound.remember(outcome, for: operation.id) else { return false }

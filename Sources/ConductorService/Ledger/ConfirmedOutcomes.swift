@@ -1,45 +1,46 @@
-/// The outcomes that are on their way to the broker, and the last ones that it confirmed: decides what an arrival is.
-/// It holds no I/O.
+/// A record of the outcomes in flight to the broker, and of the last ones that the broker confirmed. It decides whether
+/// an outcome that arrives is new, a duplicate or a conflict, and does no I/O.
 ///
-/// `Waiter` is who is to be told of an outcome that another arrival brought first.
+/// A `Waiter` represents a request that repeats an outcome in flight, and that is answered together with it.
 package struct ConfirmedOutcomes<Waiter> {
-    /// What to do with an outcome that arrived.
+    /// The decision about an outcome that arrived.
     package enum Arrival: Sendable, Hashable {
-        /// It is new: publish it, and say how that ended.
+        /// The outcome is new: publish it, then call ``ConfirmedOutcomes/ended(_:isConfirmed:)``.
         case isNew
-        /// The same is on its way already: its waiter is kept, and given back when that has ended.
+        /// The same outcome is already in flight. Its waiter is kept until ``ConfirmedOutcomes/ended(_:isConfirmed:)``
+        /// returns it.
         case joined
-        /// The same was confirmed before.
+        /// The same outcome was confirmed before.
         case wasConfirmed
-        /// Another outcome was sent under this id.
+        /// Another outcome was sent with this message id.
         case conflicts
     }
 
-    /// What each says, by its digest.
+    /// The content digest of each outcome in flight.
     private var onTheirWay: [OutcomeKey: UInt64] = [:]
     private var confirmed: RecentMemory<OutcomeKey, UInt64>
-    /// Those who sent again what is on its way; almost always empty.
+    /// The waiters of requests that repeat an outcome in flight; almost always empty.
     private var waiters: [OutcomeKey: [Waiter]] = [:]
 
-    /// - Parameter limit: how many confirmed outcomes are remembered, the oldest being forgotten first; with 0 each
-    ///   arrival is new.
+    /// - Parameter limit: the maximum number of confirmed outcomes that are remembered. The oldest is forgotten first.
+    ///   With 0 every outcome is new.
     package init(limit: Int) { self.confirmed = RecentMemory(limit: limit) }
 
-    /// How many confirmed outcomes are remembered.
+    /// The number of confirmed outcomes that are remembered.
     package var rememberedCount: Int { self.confirmed.count }
 
-    /// How many outcomes are on their way, those who joined not counted.
+    /// The number of outcomes in flight, without the requests that repeat them.
     package var onTheirWayCount: Int { self.onTheirWay.count }
 
-    /// Whether an outcome of this key is on its way or was confirmed, whatever it says.
+    /// Whether an outcome with this key is in flight or was confirmed, whatever its content.
     package func isKnown(_ key: OutcomeKey) -> Bool { self.onTheirWay[key] != nil || self.confirmed[key] != nil }
 
-    /// An outcome arrived.
+    /// Records that an outcome arrived, and decides what to do with it.
     ///
     /// - Parameters:
-    ///   - key: its id and sender.
-    ///   - content: a digest of what it says.
-    ///   - waiter: kept with ``Arrival/joined`` only.
+    ///   - key: the outcome's message id and sender.
+    ///   - content: a digest of the outcome's content.
+    ///   - waiter: represents the request; kept with ``Arrival/joined`` only.
     package mutating func arrived(_ key: OutcomeKey, content: UInt64, waiter: @autoclosure () -> Waiter) -> Arrival {
         guard self.confirmed.limit > 0 else { return .isNew }
         if let other = self.confirmed[key] { return other == content ? .wasConfirmed : .conflicts }
@@ -52,9 +53,9 @@ package struct ConfirmedOutcomes<Waiter> {
         return .joined
     }
 
-    /// The broker confirmed a new outcome, or did not.
+    /// Records that the publishing of a new outcome ended, with a confirm or without.
     ///
-    /// - Returns: those who sent the same meanwhile.
+    /// - Returns: the waiters of the requests that repeated the outcome in the meantime.
     package mutating func ended(_ key: OutcomeKey, isConfirmed: Bool) -> [Waiter] {
         guard let content = self.onTheirWay.removeValue(forKey: key) else { return [] }
         if isConfirmed { self.confirmed.remember(content, for: key) }

@@ -2,10 +2,11 @@ import ConductorRPC
 package import Notifications
 
 extension NotificationMessage {
-    /// What the outcome says, in 64 bits that mean nothing outside this process: its event type and its payload.
+    /// A 64-bit digest of the outcome's content: its event type and its payload. It means nothing outside this process.
     ///
-    /// Not the timestamp, which is another each time a guest leaves it to the conductor, and not `server_ip`, which is the
-    /// address that the guest reached: neither makes the same outcome another one.
+    /// The digest leaves out the timestamp, which differs each time if a guest leaves it to the conductor, and
+    /// `server_ip`, which is the address that the guest connected to. Neither of them makes the same outcome a
+    /// different one.
     package var contentDigest: UInt64 {
         var digest = ByteDigest()
         digest.add(self.eventType)
@@ -19,7 +20,7 @@ extension NotificationMessage {
 }
 
 extension ByteDigest {
-    /// Adds a value, so that no other value adds the same.
+    /// Adds a value, in a form that differs from the form of every other value.
     fileprivate mutating func add(_ value: JSONValue) {
         switch value {
         case .null: self.add(0 as UInt64)

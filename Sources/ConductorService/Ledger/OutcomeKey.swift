@@ -1,15 +1,16 @@
 package import ConductorRPC
 package import Notifications
 
-/// What an outcome is remembered by: its message id together with who sent it.
+/// The key that an outcome is remembered by: its message id and its sender.
 ///
-/// A guest can send any id, another's too. Only its own outcomes can be taken for duplicates of it.
+/// A guest can send any message id, also another guest's. Because the sender is part of the key, an outcome can only be
+/// a duplicate of the same guest's outcomes.
 package struct OutcomeKey: Sendable, Hashable {
     private let high: UInt64
     private let low: UInt64
     private let sender: UInt64
 
-    /// The key of this guest's outcome with this id.
+    /// Creates the key of this guest's outcome with this message id.
     package init(_ messageID: MessageID, from sender: PeerIdentity) {
         var (high, low) = (0 as UInt64, 0 as UInt64)
         for byte in messageID.description.utf8 where byte != UInt8(ascii: "-") {
@@ -22,6 +23,6 @@ package struct OutcomeKey: Sendable, Hashable {
         self.sender = sender.bits
     }
 
-    /// Whether both are of one message id, whoever sent them.
+    /// Whether both keys have the same message id, whatever their senders.
     package func hasSameMessageID(as other: OutcomeKey) -> Bool { self.high == other.high && self.low == other.low }
 }

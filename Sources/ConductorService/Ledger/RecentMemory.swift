@@ -1,31 +1,33 @@
-/// The last values that were remembered, by a key each; the oldest is forgotten first. It holds no more than its limit, and
-/// takes the memory for that at once: to grow would mean to move all of it with a lock held.
+/// A bounded FIFO cache of the last values that were remembered, one for each key. The oldest value is forgotten first.
+///
+/// The memory for `limit` values is allocated at once, because growing would move all values while a lock is held.
 package struct RecentMemory<Key: Hashable, Value> {
-    /// How many are remembered at most.
+    /// The maximum number of values.
     package let limit: Int
     private var values: [Key: Value] = [:]
-    /// The keys in the order in which they came, the oldest at `oldest` once there are as many as the limit.
+    /// The keys in the order in which they came. Once there are `limit` keys, the oldest one is at index `oldest`.
     private var ring: [Key] = []
     private var oldest = 0
 
-    /// - Parameter limit: how many are remembered at most; with 0 none is.
+    /// - Parameter limit: the maximum number of values. With 0 none is remembered.
     package init(limit: Int) {
         self.limit = limit
         self.values.reserveCapacity(limit)
         self.ring.reserveCapacity(limit)
     }
 
-    /// How many are remembered.
+    /// The number of values.
     package var count: Int { self.ring.count }
 
-    /// The value of this key; nil when it was never remembered, or is forgotten.
+    /// The value for this key; nil if none was remembered, or it is forgotten.
     package subscript(key: Key) -> Value? { self.values[key] }
 
     /// Remembers a value.
     ///
-    /// One in the place of another under its key keeps that one's age: what comes again and again pushes nothing out.
+    /// A value that replaces another one under its key keeps that one's age, so a key that comes repeatedly evicts no
+    /// other.
     ///
-    /// - Returns: what was forgotten for it.
+    /// - Returns: the value that was forgotten to make space. With a limit of 0 that is `value` itself.
     @discardableResult
     package mutating func remember(_ value: Value, for key: Key) -> Value? {
         guard self.limit > 0 else { return value }

@@ -1,9 +1,9 @@
 package import Logging
 
 extension RelayCounters {
-    /// Writes one line with all counters, whatever level the logger is set to: it is asked for, or it is the last one.
+    /// Logs one line with all counters, whatever the logger's level: the line was requested, or it is the last one.
     ///
-    /// Names and numbers are a promise to programs (Docs/operations.md): a value has no space in it.
+    /// Programs rely on the names and the numbers (Docs/operations.md), so no value has a space in it.
     package func log(_ message: Logger.Message, to logger: Logger) {
         var logger = logger
         logger.logLevel = min(logger.logLevel, .info)

@@ -1,38 +1,38 @@
 import ConductorRPC
 
-/// What became of the requests that a relay received: at any moment each is in exactly one of the columns.
+/// Counters of the requests that a relay received. At any moment each request is in exactly one of the columns.
 ///
-/// Counted is what says that an operation ended, and what could not be read; pings are apart. A request counts as what it
-/// was answered with, also when nobody was there any more to hear it.
+/// The columns count reports of outcomes, and requests that could not be read. Pings are counted separately. A request
+/// counts by its answer, even if its guest disconnected before the answer.
 package struct RelayCounters: Sendable, Hashable {
-    /// All of them.
+    /// All requests that were received.
     package private(set) var received = 0
-    /// Answered `published`: the broker had confirmed them.
+    /// Requests answered `published`: the broker had confirmed their outcomes.
     package private(set) var published = 0
-    /// Answered `duplicate`.
+    /// Requests answered `duplicate`.
     package private(set) var duplicate = 0
-    /// Answered `disabled`: the operator has switched their event off.
+    /// Requests answered `disabled`: the operator has switched their event off.
     package private(set) var disabled = 0
-    /// Answered with an error, by its reason; those that are to be sent again are among them.
+    /// Requests answered with an error, by its reason, including those that the guest is to send again.
     package private(set) var rejected: [String: Int] = [:]
-    /// Not answered yet.
+    /// Requests not answered yet.
     package private(set) var inFlight = 0
     /// `ping` requests.
     package private(set) var pings = 0
-    /// Fields that guests sent and the event does not declare, by service and operation: they were left out. There are no
-    /// more operations than the catalogues have.
+    /// Fields that guests sent and that the event does not declare, by service and operation. They were left out. There
+    /// are at most as many entries as the catalogues have operations.
     package private(set) var undeclaredFields: [String: Int] = [:]
 
-    /// Signed operations that were forgotten although their tokens are still taken: each could be ended once more.
+    /// Signed operations that were forgotten although their tokens are still accepted. Each could be ended once more.
     package private(set) var forgottenOperations = 0
 
-    /// Counters that stand at nought.
+    /// Creates counters that are zero.
     package init() {}
 
-    /// All that were answered with an error.
+    /// The number of requests answered with an error.
     package var rejectedTotal: Int { self.rejected.values.reduce(0, +) }
 
-    /// Whether each request that was received is in one of the columns: what a ledger is for.
+    /// Whether the columns add up to ``received``: the invariant of the ledger.
     package var isBalanced: Bool {
         self.received == self.published + self.duplicate + self.disabled + self.rejectedTotal + self.inFlight
             && self.inFlight >= 0
@@ -46,31 +46,31 @@ package struct RelayCounters: Sendable, Hashable {
         self.undeclaredFields[operation, default: 0] += fields
     }
 
-    /// A request was received that is answered later.
+    /// Counts a request that is received now and answered later.
     mutating func took() {
         self.received += 1
         self.inFlight += 1
     }
 
-    /// A request was received and is answered so at once.
+    /// Counts a request that is received now and answered at once with this disposition.
     mutating func answered(_ disposition: Disposition) {
         self.received += 1
         self.count(disposition)
     }
 
-    /// A request was received and is refused at once.
+    /// Counts a request that is received now and rejected at once.
     mutating func refused(_ code: RPCError.Code) {
         self.received += 1
         self.rejected[code.reason, default: 0] += 1
     }
 
-    /// A request that was taken is answered so.
+    /// Counts the answer to a request in flight.
     mutating func settled(_ disposition: Disposition) {
         self.inFlight -= 1
         self.count(disposition)
     }
 
-    /// Requests that were taken are refused.
+    /// Counts the rejection of this many requests in flight.
     mutating func failed(_ count: Int, _ code: RPCError.Code) {
         self.inFlight -= count
         self.rejected[code.reason, default: 0] += count

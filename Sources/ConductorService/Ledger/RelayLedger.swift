@@ -1,70 +1,76 @@
 package import ConductorRPC
 
-/// Fields that were left out of an outcome.
+/// The fields that were left out of an outcome.
 package struct LeftOutFields: Sendable {
+    /// The number of fields.
     package var count: Int
-    /// A catalogue's service and its operation.
+    /// The catalogue's service and the operation, `SERVICE.OPERATION`.
     package var operation: String
 }
 
-/// What a relay keeps of what passes through it: the counters, and the outcomes it remembers. It holds no I/O; the relay
-/// keeps it behind one lock, so that the counters agree with one another at any moment.
+/// The state of a relay: its counters and the outcomes that it remembers. It does no I/O. The relay guards it with one
+/// lock, so that the counters are consistent with one another at any moment.
 package struct RelayLedger<Waiter> {
-    /// What to do with an outcome that arrived.
+    /// The decision about an outcome that arrived.
     package enum Arrival: Sendable, Hashable {
-        /// It is new: publish it, and say how that ended.
+        /// The outcome is new: publish it, then call ``RelayLedger/ended(_:with:mayHaveArrived:operation:now:)``.
         case isNew
-        /// The same is on its way already: its waiter is kept, and given back when that has ended.
+        /// The same outcome is already in flight. Its waiter is kept until the end of that outcome's publishing.
         case joined
-        /// The same was confirmed before.
+        /// The same outcome was confirmed before.
         case wasConfirmed
-        /// Another outcome was sent under this id.
+        /// Another outcome was sent with this message id.
         case conflicts
-        /// Its signed operation was ended already by another outcome.
+        /// Another outcome has already ended its signed operation.
         case operationWasEnded
-        /// Another outcome of its signed operation is on its way, and may fail.
+        /// Another outcome of its signed operation is in flight, and may fail. Where no outcomes are remembered, it may
+        /// be the same outcome that is in flight.
         case operationIsBeingEnded
-        /// Another outcome of its signed operation may have reached the broker, and that one only may be sent again.
+        /// Another outcome of its signed operation may have reached the broker. Only that one may be sent again.
         case operationIsBound
-        /// What the control plane signed has expired, and this outcome was not published before that.
+        /// The signature has expired, and this outcome was not published before that.
         case isTooLate
     }
 
-    /// The counters now.
+    /// The current counters.
     package private(set) var counters = RelayCounters()
     private var outcomes: ConfirmedOutcomes<Waiter>
     private var operations: BoundOperations
 
     /// - Parameters:
-    ///   - rememberedIDs: how many confirmed outcomes are remembered; with 0 none is ever a duplicate.
-    ///   - rememberedOperations: how many signed operations are remembered that were ended, or may have been.
+    ///   - rememberedIDs: the maximum number of confirmed outcomes that are remembered. With 0 an outcome can be a
+    ///     duplicate only if its operation is signed.
+    ///   - rememberedOperations: the maximum number of signed operations that are remembered because they were ended,
+    ///     or may have been.
     package init(rememberedIDs: Int, rememberedOperations: Int = 0) {
         self.outcomes = ConfirmedOutcomes(limit: rememberedIDs)
         self.operations = BoundOperations(limit: rememberedOperations)
     }
 
-    /// A `ping` came.
+    /// Counts a `ping` request.
     package mutating func pinged() { self.counters.pinged() }
 
-    /// A request came and is refused at once.
+    /// Counts a request that is rejected at once.
     package mutating func refused(_ code: RPCError.Code) { self.counters.refused(code) }
 
-    /// An outcome came whose event is switched off. It is not remembered: were it switched on, it would be published.
+    /// Counts an outcome whose event is switched off. The outcome is not remembered: sent again after the event is
+    /// switched on, it is published.
     package mutating func disabled(leftOut: LeftOutFields? = nil) {
         self.count(leftOut)
         self.counters.answered(.disabled)
     }
 
-    /// An outcome came that is to be published.
+    /// Counts an outcome that is to be published, and decides what to do with it.
     ///
     /// - Parameters:
-    ///   - key: its id and sender.
-    ///   - content: a digest of what it says.
-    ///   - operation: the operation that it ends, where the control plane has signed it.
-    ///   - isLate: whether the signature has expired, so that it must not be new.
+    ///   - key: the outcome's message id and sender.
+    ///   - content: a digest of the outcome's content.
+    ///   - operation: the operation that the outcome ends, if the control plane has signed it.
+    ///   - isLate: whether the signature has expired, so that the outcome must not be new.
     ///   - leftOut: the fields that are not published.
-    ///   - waiter: who is to be answered if it joins another, in ``ended(_:with:mayHaveArrived:operation:)``.
-    /// - Returns: what it is. What is answered at once has been counted as what it is answered.
+    ///   - waiter: represents the request if it repeats an outcome in flight;
+    ///     ``ended(_:with:mayHaveArrived:operation:now:)`` returns it.
+    /// - Returns: the decision. A request that is answered at once is already counted by its answer.
     package mutating func arrived(
         _ key: OutcomeKey, content: UInt64, operation: SignedOperation? = nil, isLate: Bool = false,
         leftOut: LeftOutFields? = nil, waiter: @autoclosure () -> Waiter
@@ -95,12 +101,13 @@ package struct RelayLedger<Waiter> {
         case .isBoundOtherwise: return .operationIsBound
         }
         if isLate, !self.outcomes.isKnown(key) {
-            // It becomes a duplicate, or not, when what is on its way has ended.
+            // The outcome in flight decides whether this one is a duplicate, once its publishing has ended.
             return standing == .isBeingEndedSo ? .operationIsBeingEnded : .isTooLate
         }
         switch self.outcomes.arrived(key, content: content, waiter: waiter()) {
         case .isNew:
-            // Where no outcomes are remembered the same can come twice at once, and would be published twice.
+            // Where no outcomes are remembered, the same outcome can arrive twice at once, and would be published
+            // twice.
             guard standing != .isBeingEndedSo else { return .operationIsBeingEnded }
             if let operation { self.operations.begin(operation, key, content: content) }
             return .isNew
@@ -110,15 +117,17 @@ package struct RelayLedger<Waiter> {
         }
     }
 
-    /// The publishing of a new outcome ended.
+    /// Records that the publishing of a new outcome ended.
     ///
     /// - Parameters:
-    ///   - key: its id and sender.
-    ///   - failure: what it and those who joined it are refused with; nil when the broker confirmed it.
-    ///   - mayHaveArrived: whether the broker may have it in spite of the failure: then its operation stays bound to it.
-    ///   - operation: the operation that it ends, where the control plane has signed it.
+    ///   - key: the outcome's message id and sender.
+    ///   - failure: the error code of the answer to the request, and to those that repeated it; nil if the broker
+    ///     confirmed the outcome.
+    ///   - mayHaveArrived: whether the broker may have the outcome in spite of the failure. If so, the operation stays
+    ///     bound to it.
+    ///   - operation: the operation that the outcome ends, if the control plane has signed it.
     ///   - now: the conductor's time, in seconds since 1970.
-    /// - Returns: those who joined it, to be answered `duplicate` or the same refusal.
+    /// - Returns: the waiters of the requests that repeated it, to be answered `duplicate` or with the same error.
     package mutating func ended(
         _ key: OutcomeKey, with failure: RPCError.Code?, mayHaveArrived: Bool = true,
         operation: SignedOperation? = nil, now: Int64 = 0

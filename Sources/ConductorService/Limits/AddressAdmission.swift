@@ -3,7 +3,7 @@ import Logging
 import NIOConcurrencyHelpers
 import NIOCore
 
-/// Says whether an address may connect once more, for all event loops of a server.
+/// The rate limit for new connections of each address, for all event loops of a server.
 final class AddressAdmission: Sendable {
     private struct State {
         var budgets: AddressBudgets
@@ -15,8 +15,8 @@ final class AddressAdmission: Sendable {
     private let notice: Notice
 
     /// - Parameters:
-    ///   - rates: how often each address may.
-    ///   - logger: where connections that are refused are logged, in a line a minute.
+    ///   - rates: the rates of each address.
+    ///   - logger: logs rejected connections, one line a minute.
     init(_ rates: AddressBudgets.Rates, logger: Logger) {
         self.rates = rates
         self.state = NIOLockedValueBox(State(budgets: AddressBudgets(rates)))
@@ -27,14 +27,15 @@ final class AddressAdmission: Sendable {
             """, logger: logger)
     }
 
-    /// How many connections were refused.
+    /// The number of rejected connections.
     var refused: Int { self.state.withLockedValue { $0.refused } }
 
-    /// Whether this one may. Called on the connection's event loop.
+    /// Counts a new connection against the rate limit. Called on the connection's event loop.
     ///
     /// - Parameters:
-    ///   - network: the one that counts.
-    ///   - address: the one that is logged.
+    ///   - network: the network whose rate is limited.
+    ///   - address: the address that is logged.
+    /// - Returns: whether the connection is admitted.
     func admits(_ network: NetworkAddress, _ address: SocketAddress, on eventLoop: any EventLoop) -> Bool {
         let isAdmitted = self.state.withLockedValue { state in
             let isAdmitted = state.budgets.take(network, now: eventLoop.now)

@@ -1,36 +1,36 @@
 package import ConductorRPC
 package import NIOCore
 
-/// How often each address may connect. It holds no clock.
+/// Rate limits for new connections, with a token bucket for each address. It reads no clock.
 ///
-/// A handshake is what a stranger can make the conductor work for, with nothing but a socket: its address is all that is known
-/// of it.
+/// A stranger with nothing but a socket can make the conductor do the work of a handshake, and only the stranger's
+/// address is known.
 package struct AddressBudgets: Sendable {
-    /// How often an address may connect.
+    /// The rate limit of an address.
     package struct Rates: Sendable {
         /// New connections a second, in the long run.
         package var perSecond = 20
-        /// New connections at once, from an address that has been quiet.
+        /// New connections at once, from an address that has been idle.
         package var burst = 100
 
-        /// The defaults.
+        /// Creates the defaults.
         package init() {}
     }
 
     private let rates: Rates
     private let capacity: Int
-    /// How long an empty bucket takes to fill.
+    /// The time in which an empty bucket fills, but at least a second.
     private let period: TimeAmount
-    /// The buckets of those who have come in this period, and of those who came last in the one before. Who did not come for a
-    /// whole period has a full bucket, and need not be remembered.
+    /// The buckets of the addresses that connected in this period, and of those that last connected in the period
+    /// before. An address that did not connect for a whole period has a full bucket, and need not be remembered.
     private var recent: [NetworkAddress: TokenBucket] = [:]
     private var earlier: [NetworkAddress: TokenBucket] = [:]
     private var periodEnd: NIODeadline?
 
     /// - Parameters:
-    ///   - rates: of each address.
-    ///   - capacity: how many addresses are remembered of each of two periods. Others are let in: to keep out whoever comes last would
-    ///     be what somebody with so many addresses wants.
+    ///   - rates: the rates of each address.
+    ///   - capacity: the maximum number of addresses that are remembered of each of two periods. Further addresses are
+    ///     admitted: an attacker with so many addresses would want newcomers to be rejected.
     package init(_ rates: Rates, capacity: Int = 65_536) {
         self.rates = rates
         self.capacity = capacity
@@ -38,12 +38,12 @@ package struct AddressBudgets: Sendable {
         self.period = .nanoseconds(Int64(min(max(seconds, 1), 1e9) * 1e9))
     }
 
-    /// How many addresses are remembered.
+    /// The number of addresses that are remembered.
     package var count: Int { self.recent.count + self.earlier.count }
 
-    /// An address connects.
+    /// Takes a token for a new connection of this address.
     ///
-    /// - Returns: whether it may.
+    /// - Returns: whether the address may connect.
     package mutating func take(_ address: NetworkAddress, now: NIODeadline) -> Bool {
         self.forget(now: now)
         guard self.recent[address] != nil || self.recent.count < self.capacity else {
@@ -62,7 +62,7 @@ package struct AddressBudgets: Sendable {
             return
         }
         guard now >= end else { return }
-        // After a pause of more than a period the earlier ones are as old.
+        // If no address connected for a whole period after `end`, the recent buckets are full as well.
         self.earlier = now - end < self.period ? self.recent : [:]
         self.recent = [:]
         self.periodEnd = now + self.period

@@ -1,15 +1,15 @@
 package import ConductorRPC
 
-/// The party that a connection counts for, beside its guest: guests of one party may well be one attacker.
+/// The party that a connection counts for, in addition to its guest: the guests of one party may be one attacker.
 package enum ConnectionHolder: Hashable, Sendable {
     /// The tenant that the guest's certificate names.
     case tenant(String)
-    /// Where the certificate names no tenant, the network that the guest connects from.
+    /// The network that the guest connects from, if the certificate names no tenant.
     case network(NetworkAddress)
-    /// A peer without a tenant and an address, which only a test has.
+    /// A peer without a tenant and an address, which only tests have.
     case unknown
 
-    /// The party that this peer's connections count for.
+    /// Creates the party that this peer's connections count for.
     package init(_ peer: RPCPeer) {
         if let tenant = GuestIdentity(peer.identity)?.tenantID {
             self = .tenant(tenant)
@@ -18,7 +18,7 @@ package enum ConnectionHolder: Hashable, Sendable {
         }
     }
 
-    /// The tenant's name; nil for a network.
+    /// The tenant's name; nil for any other party.
     package var tenantID: String? {
         guard case .tenant(let name) = self else { return nil }
         return name

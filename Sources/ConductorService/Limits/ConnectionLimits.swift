@@ -2,46 +2,48 @@ import ConductorRPC
 package import Logging
 package import NIOCore
 
-/// What a conductor's connections may take together, and what each guest may.
+/// Limits on a conductor's connections: on all together, and on those of each guest.
 package struct ConnectionLimits: Sendable {
-    /// How many connections there may be whose handshake is done.
+    /// The maximum number of connections whose handshake is done.
     package var connections = 10_000
-    /// How many connections one guest may have.
+    /// The maximum number of connections of one guest.
     package var connectionsPerGuest = 8
-    /// How many of a hundred connections the guests of one tenant may have, or those of one address where certificates name no
-    /// tenant.
+    /// The percentage of ``connections`` that the guests of one tenant may have. If certificates name no tenant, it
+    /// applies to the guests of one address.
     package var tenantPercent = 50
-    /// A tenant's guests together may send as much as so many guests at their full rate.
+    /// The rate limit of a tenant's guests together, as a multiple of one guest's rates.
     package var tenantGuestsAtFullRate = 16
-    /// How often one address may connect.
+    /// The rate limit for new connections of one address.
     package var newConnections = AddressBudgets.Rates()
-    /// How many bits of an IPv6 address say which network it is of.
+    /// The number of bits of an IPv6 address that identify its network.
     package var ipv6PrefixLength = NetworkAddress.defaultIPv6PrefixLength
-    /// How many connections may be pending: without a complete ClientHello, or waiting for their handshake.
+    /// The maximum number of pending connections: those without a complete ClientHello, or waiting for their handshake.
     package var pendingConnections = 4096
-    /// How many handshakes may be under way.
+    /// The maximum number of handshakes in progress.
     package var handshakes = 256
-    /// How many handshakes of one address may be under way; nil for a thirty-second of all, and at least 4.
+    /// The maximum number of handshakes in progress of one address; nil for a thirty-second of all, but at least 4.
     package var handshakesPerAddress: Int?
-    /// How long a new connection's ClientHello may take.
+    /// The time after which a new connection without a complete ClientHello is closed.
     package var helloTimeout = TimeAmount.seconds(2)
-    /// How many bytes all connections together may have sent of lines that have not ended, or that wait for their turn.
+    /// The maximum number of bytes that all connections together hold of lines that have not ended, or that wait for
+    /// their turn.
     package var bufferedInput = 64 << 20
-    /// How much a guest may send over all its connections.
+    /// The rate limits of one guest, over all its connections.
     package var rates = GuestBudget.Rates()
 
-    /// The defaults.
+    /// Creates the defaults.
     package init() {}
 
-    /// How many connections the guests of one tenant, or of one address, may have.
+    /// The maximum number of connections of one tenant's guests, or of one address's guests.
     package var connectionsPerHolder: Int { max(1, self.connections * self.tenantPercent / 100) }
 
-    /// How much a tenant's guests may send together.
+    /// The rate limits of a tenant's guests together.
     package var tenantRates: GuestBudget.Rates { self.rates.scaled(by: self.tenantGuestsAtFullRate) }
 }
 
 extension ConnectionGate {
-    /// The gate of a server with these limits, which writes a line a minute of what it closes.
+    /// Creates the gate of a server with these limits. It logs one line a minute for each reason to close connections,
+    /// and one about failures to accept them.
     convenience init(_ limits: ConnectionLimits, logger: Logger) {
         let pending = Notice(
             """
@@ -74,7 +76,7 @@ extension ConnectionGate {
 }
 
 extension BufferedInput {
-    /// The bound of a server with these limits, which writes a line a minute of what it closes.
+    /// Creates the bound of a server with these limits. It logs one line a minute about connections that it closes.
     convenience init(_ limits: ConnectionLimits, logger: Logger) {
         let notice = Notice(
             """
@@ -87,21 +89,21 @@ extension BufferedInput {
     }
 }
 
-/// How many connections a server has, and how many it refused.
+/// Counters of a server's connections, and of those that it rejected or closed.
 package struct ConnectionCounters: Sendable, Hashable {
-    /// Those there are, also before their handshake is done.
+    /// Open connections, including those whose handshake is not done.
     package let connections: Int
-    /// Those that have not said anything, or wait for their handshake.
+    /// Connections without a complete ClientHello, or waiting for their handshake.
     package let pending: Int
-    /// Those whose handshake is under way.
+    /// Connections whose handshake is in progress.
     package let handshakes: Int
-    /// Those that were refused because their guest, tenant or address had too many.
+    /// Connections that were rejected because their guest, tenant or address had too many.
     package let refused: Int
-    /// Those that were closed before their handshake because their address connected too often.
+    /// Connections that were closed before their handshake because their address connected too often.
     package let rateLimited: Int
-    /// Those that were closed so that others were served.
+    /// Connections that were closed so that others were served.
     package let displaced: Int
-    /// Bytes of lines that have not ended, or wait for their turn.
+    /// Bytes of lines that have not ended, or that wait for their turn.
     package let bufferedInput: Int
 
     init(_ gate: ConnectionGate, _ addresses: AddressAdmission, _ admission: GuestAdmission, _ input: BufferedInput) {
@@ -115,9 +117,9 @@ package struct ConnectionCounters: Sendable, Hashable {
         self.bufferedInput = input.total
     }
 
-    /// Writes one line with the counters, whatever level the logger is set to.
+    /// Logs one line with the counters, whatever the logger's level.
     ///
-    /// Names and numbers are a promise to programs (Docs/operations.md).
+    /// Programs rely on the names and the numbers (Docs/operations.md).
     package func log(to logger: Logger) {
         var logger = logger
         logger.logLevel = min(logger.logLevel, .info)

@@ -2,36 +2,37 @@ import Foundation
 import Glibc
 package import Logging
 
-/// How many file descriptors the process may have (RLIMIT_NOFILE), which connections need one of each.
+/// The maximum number of file descriptors of the process (RLIMIT_NOFILE). Each connection needs one.
 package struct DescriptorLimit: Sendable, Hashable {
-    /// What holds; a process may raise it to ``hard``.
+    /// The limit that is in force. A process may raise it to ``hard``.
     package var soft: Int
-    /// What it can be raised to.
+    /// The highest value of ``soft``.
     package var hard: Int
 
-    /// A limit of these values.
+    /// Creates a limit with these values.
     package init(soft: Int, hard: Int) {
         self.soft = soft
         self.hard = hard
     }
 
-    /// What is to be done so that a number of connections fits.
+    /// The changes that make a number of connections fit.
     package struct Plan: Sendable, Hashable {
-        /// What the soft limit is to be raised to; nil to leave it.
+        /// The value to raise the soft limit to; nil to leave it.
         package var raiseTo: Int?
-        /// How many connections fit whose handshake is done.
+        /// The number of connections that fit whose handshake is done.
         package var connections: Int
-        /// How many others fit.
+        /// The number of other connections that fit.
         package var others: Int
     }
 
-    /// What is to be done so that so many connections fit. The soft limit is raised no further than they need: of a limit of
-    /// millions a child that closes all that it might have inherited has long.
+    /// Returns the changes that make so many connections fit. The soft limit is raised only as far as they need: with a
+    /// limit of millions, a child process that closes all descriptors that it might have inherited takes long.
     ///
     /// - Parameters:
-    ///   - connections: how many there may be whose handshake is done.
-    ///   - others: how many others there may be. Where not all fit, they have a quarter of the room at most.
-    ///   - reserve: how many descriptors everything else needs.
+    ///   - connections: the wanted number of connections whose handshake is done.
+    ///   - others: the wanted number of other connections. If not all fit, these get at most a quarter of the
+    ///     descriptors, or 2 if that is more.
+    ///   - reserve: the number of descriptors for everything else.
     package func plan(connections: Int, others: Int = 0, reserve: Int) -> Plan {
         let needed = connections + others + reserve
         let raised = min(needed, self.hard)
@@ -42,22 +43,24 @@ package struct DescriptorLimit: Sendable, Hashable {
             connections: max(1, min(connections, room - others)), others: others)
     }
 
-    /// The process's own.
+    /// Returns the limit of this process; nil if it cannot be read.
     package static func current() -> DescriptorLimit? {
         var limit = rlimit()
         guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return nil }
         return DescriptorLimit(soft: Int(clamping: limit.rlim_cur), hard: Int(clamping: limit.rlim_max))
     }
 
-    /// Raises the process's soft limit if so many connections need it, for as long as it runs; children inherit it.
+    /// Raises the process's soft limit if so many connections need it, for as long as the process runs. Children
+    /// inherit it.
     ///
     /// - Parameters:
-    ///   - limits: as they are set; lowered to what fits.
-    ///   - logger: warned when not all fit.
+    ///   - limits: the limits as they are set; lowered to what fits.
+    ///   - logger: logs a warning if not all fit.
     package static func makeRoom(for limits: inout ConnectionLimits, logger: Logger) {
         guard var limit = self.current() else { return }
         let (connections, others) = (limits.connections, limits.handshakes + limits.pendingConnections)
-        // What is open now; each event loop's three; the broker's connections, names that are looked up, commands' pipes.
+        // The descriptors that are open now; three for each event loop (four are reserved); those of the broker's
+        // connections, name lookups and pipes of commands.
         let open = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 32
         let reserve = open + 4 * ProcessInfo.processInfo.processorCount + 64
         var plan = limit.plan(connections: connections, others: others, reserve: reserve)

@@ -3,14 +3,15 @@ package import Logging
 import NIOConcurrencyHelpers
 package import NIOCore
 
-/// Admits guests' connections, and keeps each guest, and each tenant's guests together, to their share.
+/// The admission of guests' connections. It also enforces the rate limits of each guest, and of each tenant's guests
+/// together.
 package final class GuestAdmission: RPCAdmission {
-    /// How long a guest that has too many connections is to wait, as its answer says.
+    /// The time in milliseconds after which a guest with too many connections should retry, as its answer says.
     static let retryAfterMilliseconds = 10_000
 
     private struct State {
         var register: GuestRegister<GuestShare>
-        /// Those with a guest that the register knows.
+        /// The tenants that have a guest in the register.
         var tenants: [String: TenantShare] = [:]
         var connections: [GuestRegister<GuestShare>.Number: GuestConnection] = [:]
         var refused = 0
@@ -24,12 +25,12 @@ package final class GuestAdmission: RPCAdmission {
     private let full: Notice
 
     /// - Parameters:
-    ///   - limits: how many connections there may be, and how much guests may send.
-    ///   - logger: where connections that are refused or closed are logged, in a line a minute.
+    ///   - limits: the limits on connections and on guests' rates.
+    ///   - logger: logs connections that are rejected or closed, one line a minute.
     package init(_ limits: ConnectionLimits, logger: Logger) {
         self.limits = limits
         let rates = limits.rates
-        // By then a guest that has not gone into debt has its whole burst again.
+        // After this time, a guest whose budget is not in debt has its whole burst again.
         let seconds = max(
             Double(rates.requestsBurst) / Double(max(rates.requestsPerSecond, 1)),
             Double(rates.bytesBurst) / Double(max(rates.bytesPerSecond, 1)))
@@ -54,13 +55,13 @@ package final class GuestAdmission: RPCAdmission {
             """, logger: logger)
     }
 
-    /// How many connections were refused.
+    /// The number of rejected connections.
     package var refused: Int { self.state.withLockedValue { $0.refused } }
-    /// How many connections were closed so that others were served.
+    /// The number of connections that were closed so that others were served.
     package var displaced: Int { self.state.withLockedValue { $0.displaced } }
-    /// How many guests are connected, or remembered because they have just left.
+    /// The number of guests that are connected, or remembered because they have just disconnected.
     package var guests: Int { self.state.withLockedValue { $0.register.count } }
-    /// How many tenants have such guests.
+    /// The number of tenants of these guests.
     package var tenants: Int { self.state.withLockedValue { $0.tenants.count } }
 
     package func admit(
@@ -151,7 +152,8 @@ package final class GuestAdmission: RPCAdmission {
         has most. It is closed so that another is served; connect again.
         """, retryAfterMilliseconds: GuestAdmission.retryAfterMilliseconds)
 
-    /// Whether the guest is forgotten, and with it a tenant without another guest that is known.
+    /// Returns whether the guest is forgotten. If so, removes it from its tenant, and adds a tenant without other known
+    /// guests to `forgotten`.
     private static func isForgettable(_ share: GuestShare, now: NIODeadline, _ forgotten: inout [String]) -> Bool {
         guard share.guest.isUntouched(now: now) else { return false }
         guard let tenant = share.tenant else { return true }
@@ -170,7 +172,7 @@ package final class GuestAdmission: RPCAdmission {
     }
 }
 
-/// A budget that connections share on whatever event loops they are.
+/// A budget that connections on any event loop share.
 private final class BudgetShare: Sendable {
     private let budget: NIOLockedValueBox<GuestBudget>
 
@@ -195,7 +197,8 @@ private final class BudgetShare: Sendable {
     func isUntouched(now: NIODeadline) -> Bool { self.budget.withLockedValue { $0.isUntouched(now: now) } }
 }
 
-/// What a tenant's guests may send together. It is kept as long as the register knows any of them, and not forgotten in debt.
+/// The rate limits of a tenant's guests together. They are kept as long as the register knows any of the guests, and
+/// are not forgotten while in debt.
 private final class TenantShare: Sendable {
     let name: String
     let budget: BudgetShare
@@ -210,7 +213,9 @@ private final class TenantShare: Sendable {
 
     func addGuest() { self.guests.withLockedValue { $0 += 1 } }
 
-    /// - Returns: false when the last guest stays because the tenant is in debt.
+    /// Removes a guest.
+    ///
+    /// - Returns: false if the last guest stays because the tenant is in debt.
     func removeGuest(now: NIODeadline) -> Bool {
         self.guests.withLockedValue { guests in
             guard guests > 1 || self.budget.isUntouched(now: now) else { return false }
@@ -220,17 +225,17 @@ private final class TenantShare: Sendable {
     }
 }
 
-/// One guest's budget, and that of its tenant.
+/// The budget of one guest, and that of its tenant.
 private struct GuestShare: Sendable {
     let guest: BudgetShare
     let tenant: TenantShare?
 }
 
-/// One connection's part in its guest's share.
+/// The share of one connection: the budget that its guest's connections have in common, and the tenant's.
 private final class GuestConnection: RPCGuestShare {
     private struct State {
         var lastActivity: NIODeadline
-        /// Nil once the connection has ended: it holds all that the connection had.
+        /// Nil once the connection has ended, because the closure retains everything that the connection had.
         var close: (@Sendable (RPCError) -> Void)?
     }
 
@@ -249,13 +254,13 @@ private final class GuestConnection: RPCGuestShare {
         self.state = NIOLockedValueBox(State(lastActivity: now, close: close))
     }
 
-    /// When its peer has last said something.
+    /// The time of the peer's last input.
     var lastActivity: NIODeadline { self.state.withLockedValue { $0.lastActivity } }
 
-    /// Closes it for another's sake.
+    /// Closes the connection so that another one is served.
     func close(_ error: RPCError) { self.state.withLockedValue { $0.close }?(error) }
 
-    /// What is above the guest's own share does not touch its tenant's.
+    /// Counts a request. A request above the guest's own rate does not count against its tenant's rate.
     func request(now: NIODeadline) -> TimeAmount? {
         self.share.guest.request(now: now) ?? self.share.tenant?.budget.request(now: now)
     }

@@ -1,27 +1,27 @@
 package import NIOCore
 
-/// What one guest may send, over all its connections. It holds no clock.
+/// The rate limits of one guest, over all its connections. It reads no clock.
 ///
-/// A request past the guest's rate is refused, with the time when there will be room for it. That costs a refusal, and refusals have
-/// a rate of their own. Bytes are counted as they are read, and once more as they are published, when they may have become many more;
-/// what is too much is not read yet.
+/// A request above the guest's rate is rejected, with the time after which it should be sent again. Each rejection
+/// counts against a rate limit for rejections. Bytes are counted when they are read, and again when they are published,
+/// because the message may be much longer than the report. Bytes above the rate are not rejected, but read later.
 package struct GuestBudget: Sendable {
-    /// How much a guest may send.
+    /// The rates of a guest.
     package struct Rates: Sendable {
         /// Requests a second, in the long run.
         package var requestsPerSecond = 100
-        /// Requests at once, by a guest that has been quiet.
+        /// Requests at once, by a guest that has been idle.
         package var requestsBurst = 2000
-        /// Bytes a second, in the long run: about what as many outcomes of the usual length take, which is 2 KB each, read and
-        /// published.
+        /// Bytes a second, in the long run: about what ``requestsPerSecond`` outcomes of the usual length need. One of
+        /// them needs 2 KB, for reading and publishing together.
         package var bytesPerSecond = 256 << 10
-        /// Bytes at once, by a guest that has been quiet.
+        /// Bytes at once, by a guest that has been idle.
         package var bytesBurst = 4 << 20
 
         /// The defaults.
         package init() {}
 
-        /// So many times as much.
+        /// Returns a multiple of these rates. A rate that would overflow becomes `Int.max`.
         package func scaled(by factor: Int) -> Rates {
             func scale(_ number: Int) -> Int {
                 let (product, isTooMuch) = number.multipliedReportingOverflow(by: factor)
@@ -36,31 +36,32 @@ package struct GuestBudget: Sendable {
         }
     }
 
-    /// A guest that is paused goes on when there is room for so many refusals: not to be woken for each.
+    /// The number of rejections that must be available before a paused guest continues, so that it is not resumed for
+    /// each.
     private static let refusalsAtOnce = 32.0
 
     private var requests: TokenBucket
     private var refusals: TokenBucket
     private var bytes: TokenBucket
-    /// When the last request that was refused was promised its place.
+    /// The time at which the last rejected request may be sent again.
     private var promised: NIODeadline
 
-    /// The budget of a guest that has been quiet.
+    /// Creates the budget of a guest that has been idle.
     package init(_ rates: Rates, now: NIODeadline) {
         self.requests = TokenBucket(
             rate: Double(rates.requestsPerSecond), burst: Double(rates.requestsBurst), now: now)
-        // A small share of requests must not keep a guest from hearing at once that its window does not fit into it.
+        // Even with a low rate of requests, a guest must learn at once that its window exceeds the rate.
         self.refusals = TokenBucket(
             rate: Double(max(rates.requestsPerSecond, 100)), burst: Double(max(rates.requestsBurst, 1000)), now: now)
         self.bytes = TokenBucket(rate: Double(rates.bytesPerSecond), burst: Double(rates.bytesBurst), now: now)
         self.promised = now
     }
 
-    /// A request came.
+    /// Counts a request.
     ///
-    /// - Returns: nil when it is to be carried out; else how long its sender is to wait. Requests that are refused one
-    ///   after the other get times one after the other, so that all of them are served if they come again when the
-    ///   last of them may. None is longer than until everything that was spent is there again.
+    /// - Returns: nil if the request is to be carried out; else the time that its sender is to wait. Requests that are
+    ///   rejected one after the other get times one after the other, so that all of them are accepted if they are sent
+    ///   again at the last of these times. No time is longer than the request bucket needs to fill up.
     package mutating func request(now: NIODeadline) -> TimeAmount? {
         if self.requests.take(now: now) { return nil }
         self.refusals.spend(1, now: now)
@@ -71,13 +72,13 @@ package struct GuestBudget: Sendable {
         return self.promised - now
     }
 
-    /// So many bytes were read.
+    /// Counts bytes that were read.
     package mutating func received(bytes: Int, now: NIODeadline) { self.bytes.spend(bytes, now: now) }
 
-    /// A message of so many bytes was made for the broker.
+    /// Counts the bytes of a message that was made for the broker.
     package mutating func published(bytes: Int, now: NIODeadline) { self.bytes.spend(bytes, now: now) }
 
-    /// For how long nothing more of the guest's is to be read or taken; nil to go on.
+    /// Returns the time for which no more of the guest's input is to be read or accepted; nil to continue.
     package func pause(now: NIODeadline) -> TimeAmount? {
         let forBytes = self.bytes.wait(for: 1, now: now)
         let forRefusals =
@@ -87,10 +88,10 @@ package struct GuestBudget: Sendable {
         return pause > .zero ? pause : nil
     }
 
-    /// Whether its refusals are used up.
+    /// Whether the guest's rejections are used up.
     package func hasNoRefusalLeft(now: NIODeadline) -> Bool { self.refusals.wait(for: 1, now: now) > .zero }
 
-    /// Whether it is as good as a new one, and can be forgotten.
+    /// Whether the budget is as full as a new one, and can be forgotten.
     package func isUntouched(now: NIODeadline) -> Bool {
         self.requests.isFull(now: now) && self.refusals.isFull(now: now) && self.bytes.isFull(now: now)
             && self.promised <= now

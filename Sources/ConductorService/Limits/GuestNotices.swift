@@ -1,29 +1,30 @@
 import ConductorRPC
 import NIOCore
 
-/// Decides which of the things that guests can do as often as they like are logged: of each guest's one a minute, with the number of
-/// those before it that were not. It holds no clock.
+/// A rate limit for log lines about events that guests can cause as often as they like: one line a minute for each
+/// guest, with the number of its events that were not logged before. It reads no clock.
 struct GuestNotices: Sendable {
-    /// How long a guest's are only counted after one was logged.
+    /// The time after a guest's line during which its events are only counted.
     static let interval = TimeAmount.minutes(1)
-    /// How many guests are kept; while so many had a line within the interval, no others have one.
+    /// The maximum number of guests. While so many guests had a line within the interval, no other guest gets one.
     static let limit = 1024
 
-    /// A line that is due. Its numbers are in no other line.
+    /// The numbers in a line that is due. They are in no other line.
     struct Line: Sendable, Hashable {
-        /// How many of the guest's were not logged since the last one that was.
+        /// The number of the guest's events since its last line that were not logged.
         var before = 0
-        /// How many of other guests', for which there was no room, were not logged.
+        /// The number of other guests' events that were not logged because there was no space for those guests.
         var beforeOfOthers = 0
     }
 
     private var guests: [PeerIdentity: (quietUntil: NIODeadline, unlogged: Int)] = [:]
     private var unloggedOfOthers = 0
 
-    /// A guest did it.
+    /// Records an event of a guest.
     ///
-    /// - Parameter hasPlace: whether the log has a place for a line; asked when one is due. What has none is counted.
-    /// - Returns: what the line says; nil when this one is not logged but counted.
+    /// - Parameter hasPlace: whether the log has a slot for a line; called when one is due. An event without a slot is
+    ///   counted.
+    /// - Returns: the numbers for the line; nil if this event is not logged but counted.
     mutating func happened(_ guest: PeerIdentity, now: NIODeadline, hasPlace: () -> Bool = { true }) -> Line? {
         if let known = self.guests[guest], now < known.quietUntil {
             self.guests[guest]?.unlogged += 1
@@ -46,7 +47,7 @@ struct GuestNotices: Sendable {
         return Line(before: unlogged, beforeOfOthers: self.unloggedOfOthers)
     }
 
-    /// Drops the guests whose interval is over. What was counted of them is logged with the next line.
+    /// Removes the guests whose interval is over. Their counts are logged with the next line.
     private mutating func makeRoom(now: NIODeadline) {
         self.guests = self.guests.filter { guest in
             guard now >= guest.value.quietUntil else { return true }

@@ -1,13 +1,14 @@
 package import ConductorRPC
 package import NIOCore
 
-/// Decides which guests' connections are admitted, which one is closed when there are too many, and keeps each guest's share. It
-/// holds no clock and no lock.
+/// A register of guests' connections. Decides which connections are admitted and which one is closed when there are too
+/// many, and keeps each guest's share of the rates. It reads no clock and takes no lock.
 ///
-/// A guest that has left is remembered until its share is as good as new: else it could have a new one by connecting
-/// again. Past that it is forgotten, so that the register holds those who are connected and those who have just left.
+/// A guest that has disconnected is remembered until its share is as full as a new one. Otherwise it would get a new
+/// share by connecting again. After that it is forgotten, so that the register holds only guests that are connected or
+/// have just disconnected.
 package struct GuestRegister<Share> {
-    /// How many connections there may be.
+    /// The maximum numbers of connections.
     package struct Limits: Sendable {
         /// Of all guests together.
         package var connections: Int
@@ -16,7 +17,7 @@ package struct GuestRegister<Share> {
         /// Of one ``ConnectionHolder``.
         package var connectionsPerHolder: Int
 
-        /// Limits of these values.
+        /// Creates limits with these values.
         package init(connections: Int = .max, connectionsPerGuest: Int, connectionsPerHolder: Int = .max) {
             self.connections = connections
             self.connectionsPerGuest = connectionsPerGuest
@@ -24,25 +25,25 @@ package struct GuestRegister<Share> {
         }
     }
 
-    /// Names a connection; no two ever have the same.
+    /// The number of a connection; no two connections ever have the same.
     package typealias Number = UInt64
 
-    /// What becomes of a new connection.
+    /// The decision about a new connection.
     package enum Admission {
-        /// It is admitted under this number, and has a part in this share.
+        /// The connection is admitted with this number, and uses this share.
         ///
-        /// `closing` is a connection to close in its stead; it counts no more.
+        /// `closing` is a connection to close in exchange; it is no longer counted.
         case admitted(Number, Share, closing: Number?)
-        /// Its guest has as many connections as it may.
+        /// The guest already has as many connections as it may have.
         case guestHasTooMany
-        /// Its tenant, or address, has as many connections as it may.
+        /// The tenant, or address, already has as many connections as it may have.
         case holderHasTooMany
     }
 
     fileprivate struct Guest {
         var share: Share
         var connections: Int
-        /// Counts its departures: what was noted at an earlier one means nothing.
+        /// The number of times that the guest has disconnected. A ``Departure`` with a lower number is obsolete.
         var departures = 0
     }
 
@@ -58,33 +59,34 @@ package struct GuestRegister<Share> {
     private var connections: [Number: ConnectionHolder] = [:]
     private var holders: [ConnectionHolder: [Number: PeerIdentity]] = [:]
     private var lastNumber: Number = 0
-    /// In the order they are due.
+    /// In the order of their due times.
     private var departures = CircularBuffer<Departure>()
 
     /// - Parameters:
-    ///   - limits: how many connections there may be.
-    ///   - memory: how long after its last connection's end a guest is looked at, whether it can be forgotten.
+    ///   - limits: the maximum numbers of connections.
+    ///   - memory: the time after a guest's last connection has ended until the register checks whether the guest can
+    ///     be forgotten.
     package init(_ limits: Limits, memory: TimeAmount) {
         self.limits = limits
         self.memory = memory
     }
 
-    /// How many guests are connected or remembered.
+    /// The number of guests that are connected or remembered.
     package var count: Int { self.guests.count }
-    /// How many departures are noted.
+    /// The number of recorded departures.
     package var noted: Int { self.departures.count }
-    /// How many connections count.
+    /// The number of admitted connections.
     package var connectionCount: Int { self.connections.count }
-    /// How many connections this party has.
+    /// Returns the number of connections of this party.
     package func connectionCount(of holder: ConnectionHolder) -> Int { self.holders[holder]?.count ?? 0 }
 
-    /// A guest wants one more connection.
+    /// Decides about one more connection of a guest.
     ///
     /// - Parameters:
     ///   - holder: the party that the connection counts for.
-    ///   - lastActivity: when a connection has last said something.
-    ///   - isForgettable: whether a share is as good as new; then the guest is forgotten.
-    ///   - share: makes a new share.
+    ///   - lastActivity: returns the time of a connection's last input.
+    ///   - isForgettable: returns whether a share is as full as a new one. The guest is forgotten then.
+    ///   - share: creates a new share.
     package mutating func join(
         _ identity: PeerIdentity, for holder: ConnectionHolder, now: NIODeadline,
         lastActivity: (Number) -> NIODeadline, isForgettable: (Share) -> Bool, share: () -> Share
@@ -108,7 +110,8 @@ package struct GuestRegister<Share> {
         return .admitted(self.lastNumber, guest.share, closing: closing)
     }
 
-    /// A connection has ended. One that was closed for another's sake has been left already.
+    /// Removes a connection that has ended. A connection that was closed in exchange for another one is already
+    /// removed.
     package mutating func leave(_ number: Number, now: NIODeadline, isForgettable: (Share) -> Bool) {
         self.forget(now: now, isForgettable)
         guard let holder = self.connections.removeValue(forKey: number),
@@ -124,8 +127,9 @@ package struct GuestRegister<Share> {
         self.guests[identity] = guest
     }
 
-    /// The quietest connection of the party that has most; of its guests, of the one that has most. Among equals, the quietest of all
-    /// of them.
+    /// Returns the connection to close: within the party with most connections, of the guest with most connections, the
+    /// one that has been idle longest. If several parties or guests are equal, it is the one that has been idle longest
+    /// among all of them.
     private func victim(_ lastActivity: (Number) -> NIODeadline) -> Number? {
         let most = self.holders.values.reduce(0) { max($0, $1.count) }
         var best: (number: Number, count: Int, activity: NIODeadline)?

@@ -5,11 +5,12 @@ import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 
-/// Gives memory back to the kernel when many connections have ended; ``MemoryReleaseStateMachine`` decides when.
+/// A repeated task that releases memory to the kernel after many connections have ended; ``MemoryReleaseStateMachine``
+/// decides when.
 ///
-/// What thousands of connections had lies in pieces all over the allocator's arenas, which keep it for themselves.
+/// The memory of thousands of ended connections is scattered over all arenas of the allocator, which do not return it.
 final class MemoryRelease: Sendable {
-    /// How often the connections are counted.
+    /// The time between two counts of the connections.
     private static let interval = TimeAmount.seconds(1)
 
     private let machine = NIOLockedValueBox(MemoryReleaseStateMachine())
@@ -17,15 +18,16 @@ final class MemoryRelease: Sendable {
 
     init(logger: Logger) { self.logger = logger }
 
-    /// Counts the connections again and again.
+    /// Starts to count the connections regularly.
     ///
-    /// - Returns: what to cancel.
+    /// - Returns: the task, which can be cancelled.
     func start(on eventLoop: any EventLoop, connections: @escaping @Sendable () -> Int) -> RepeatedTask {
         eventLoop.scheduleRepeatedTask(initialDelay: Self.interval, delay: Self.interval) { _ in
             let count = connections()
             guard self.machine.withLockedValue({ $0.observed(connections: count, now: eventLoop.now) }) else { return }
-            // It walks through all free memory: not on an event loop. It locks what it walks through, for all who allocate: on a thread
-            // that gives way to event loops it could be stopped, and they would wait for it.
+            // Not on an event loop, because this walks through all free memory. Nor on a thread of low priority: this
+            // locks what it walks through for every thread that allocates, and event loops would wait for a thread that
+            // is preempted.
             NIOThreadPool.singleton.submit { [logger = self.logger] _ in
                 let isLess = memory_trim() != 0
                 logger.debug(

@@ -1,23 +1,23 @@
 package import NIOCore
 
-/// Decides when memory is given back to the kernel that guests have left behind: when the number of connections has fallen far, and
-/// seldom. It holds no clock and no allocator.
+/// A state machine that decides when the unused memory of ended connections is released to the kernel: rarely, and only
+/// after the number of connections has dropped far. It reads no clock and calls no allocator.
 package struct MemoryReleaseStateMachine: Sendable {
-    /// How many connections must have ended. What fewer leave behind is used again.
+    /// The minimum number of connections that must have ended. The memory of fewer connections is used again.
     package static let leastEnded = 500
-    /// How long between two releases at least: a release holds up whoever allocates meanwhile.
+    /// The minimum time between two releases: a release blocks all threads that allocate memory at that time.
     package static let interval = TimeAmount.seconds(30)
 
-    /// The most there have been since the last release.
+    /// The highest number of connections since the last release.
     private var peak = 0
     private var next: NIODeadline?
 
-    /// There are no connections.
+    /// Creates a machine without connections.
     package init() {}
 
-    /// There are so many connections now.
+    /// Records the number of connections.
     ///
-    /// - Returns: whether memory is to be released now.
+    /// - Returns: whether to release memory now.
     package mutating func observed(connections: Int, now: NIODeadline) -> Bool {
         self.peak = max(self.peak, connections)
         guard self.peak - connections >= Self.leastEnded, connections <= self.peak / 2, now >= self.next ?? now else {

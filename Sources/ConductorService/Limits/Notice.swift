@@ -2,25 +2,26 @@ package import Logging
 import NIOConcurrencyHelpers
 package import NIOCore
 
-/// Writes one line a minute, with a number, of what strangers can make happen as often as they like.
+/// A rate-limited warning about something that strangers can cause as often as they like: one line a minute, with a
+/// count.
 package final class Notice: Sendable {
     private let message: Logger.Message
     private let logger: Logger
     private let state: NIOLockedValueBox<NoticeInterval>
 
     /// - Parameters:
-    ///   - message: what happened.
-    ///   - interval: how long between two lines at least.
-    ///   - logger: where it is written, as a warning.
+    ///   - message: the message of the line.
+    ///   - interval: the minimum time between two lines.
+    ///   - logger: logs the lines as warnings.
     package init(_ message: Logger.Message, interval: TimeAmount = .seconds(60), logger: Logger) {
         self.message = message
         self.logger = logger
         self.state = NIOLockedValueBox(NoticeInterval(interval: interval))
     }
 
-    /// It happened. Called on the event loop.
+    /// Records that it happened. Called on the event loop.
     ///
-    /// - Parameter metadata: written along, if this is written at once.
+    /// - Parameter metadata: added to the line, if the line is logged at once.
     package func happened(on eventLoop: any EventLoop, metadata: @autoclosure () -> Logger.Metadata = [:]) {
         switch self.state.withLockedValue({ $0.happened(now: eventLoop.now) }) {
         case .write: self.logger.warning(self.message, metadata: metadata().merging(["times": "1"]) { $1 })

@@ -1,15 +1,15 @@
 package import NIOCore
 
-/// Decides when something that happens often is written to the log: at once the first time, then once an interval with how
-/// often it was. It holds no clock.
+/// A state machine that decides when something that happens often is logged: at once the first time, then once an
+/// interval with a count. It reads no clock.
 package struct NoticeInterval: Sendable {
-    /// What to do now that it happened.
+    /// The action after an event.
     package enum Action: Hashable, Sendable {
-        /// Write that it happened.
+        /// Log the event now.
         case write
-        /// Call ``NoticeInterval/due(now:)`` then.
+        /// Call ``NoticeInterval/due(now:)`` at this time.
         case callLater(NIODeadline)
-        /// It is counted, and will be written.
+        /// Do nothing. The event is counted, and will be logged.
         case none
     }
 
@@ -17,17 +17,17 @@ package struct NoticeInterval: Sendable {
     private var next: NIODeadline?
     private var gathered = 0
 
-    /// - Parameter interval: how long between two lines at least.
+    /// - Parameter interval: the minimum time between two lines.
     package init(interval: TimeAmount) { self.interval = interval }
 
-    /// It happened.
+    /// Records that it happened.
     package mutating func happened(now: NIODeadline) -> Action {
         if let next, now < next {
             self.gathered += 1
             return self.gathered == 1 ? .callLater(next) : .none
         }
         guard self.gathered == 0 else {
-            // The call is due, and will write this one too.
+            // The call is due, and will log this event too.
             self.gathered += 1
             return .none
         }
@@ -35,9 +35,9 @@ package struct NoticeInterval: Sendable {
         return .write
     }
 
-    /// The time has come that ``Action/callLater(_:)`` named.
+    /// Ends an interval. Called at the time that ``Action/callLater(_:)`` names.
     ///
-    /// - Returns: how often it has happened since the last line.
+    /// - Returns: the number of events since the last line.
     package mutating func due(now: NIODeadline) -> Int {
         defer { self.gathered = 0 }
         self.next = now + self.interval

@@ -1,36 +1,39 @@
 package import ConductorRPC
 package import Notifications
 
-/// How large what a guest reports may be once it is read, and when it can have happened.
+/// Limits on the size of a report once it is read, and on the time at which it says that an operation ended.
 package struct ReportLimits: Sendable {
-    /// Past how many bytes of JSON an error's trace, and its text, are each cut in the middle.
+    /// The maximum length of an error's trace, text and type, in bytes of JSON each. A longer one is cut in the middle.
     package var traceBytes = 64 << 10
-    /// How many bytes of JSON a notification's payload and request context may be together, an error's text and trace apart.
+    /// The maximum length of a notification's payload and request context together, in bytes of JSON, without an
+    /// error's text and trace.
     package var payloadBytes = 256 << 10
 
-    /// How far a guest's clock may be wrong, in seconds. A day, since the clock of a virtual machine that takes its hardware's
-    /// local time for UTC is up to 14 hours ahead until NTP has set it; and no more, since a time that is far away sorts last
-    /// for ever, and falls out of what billing keeps.
+    /// The maximum error of a guest's clock, in seconds. It is a day, because the clock of a virtual machine that takes
+    /// its hardware's local time for UTC is up to 14 hours ahead until NTP has set it. It is no more, because a time in
+    /// the far future always sorts last, and is outside the time that billing keeps.
     package var clockSkew = 86_400.0
-    /// How far a guest's clock may be behind when an operation ends whose context is signed, in seconds, where that is more than
-    /// ``clockSkew``. A virtual machine without a clock of its own begins in 1970 until NTP has set it.
+    /// The maximum time in seconds that a guest's clock may be behind when an operation with a signed context ends, if
+    /// that is more than ``clockSkew``. A virtual machine without a hardware clock begins in 1970 until NTP has set its
+    /// clock.
     package var clockLag = 0.0
 
-    /// The defaults.
+    /// Creates the defaults.
     package init() {}
 
-    /// Checks that an outcome can have happened when its guest says.
+    /// Checks that an outcome can have happened at the time that its guest reports.
     ///
     /// - Parameters:
-    ///   - report: what the guest reports.
-    ///   - issuedAt: when the control plane signed its context, in seconds since 1970; nil without a signature.
+    ///   - report: the guest's report.
+    ///   - issuedAt: the time at which the control plane signed its context, in seconds since 1970; nil without a
+    ///     signature.
     ///   - now: the conductor's time.
     /// - Throws: ``RPCError/Code/invalidParameters`` for the field `params.timestamp`.
     package func checkTime(
         of report: OutcomeReport, issuedAt: Double?, now: NotificationTimestamp = .now()
     ) throws(RPCError) {
         let time = Double(report.timestamp.microsecondsSinceEpoch) / 1e6
-        // The time is the outcome's for good: to set the guest's clock helps those that come later.
+        // The outcome keeps its time: setting the guest's clock helps later outcomes only.
         let advice = "set the guest's clock for later outcomes; send this one again"
         if time > Double(now.microsecondsSinceEpoch) / 1e6 + self.clockSkew {
             throw RPCError(
@@ -55,8 +58,8 @@ package struct ReportLimits: Sendable {
 
     private static func seconds(_ time: Double) -> Int { Int(time.rounded(.up)) }
 
-    /// The outcome with an error that is no longer than is taken. It is redacted before it is cut, for a secret that was cut in
-    /// two may not look like one.
+    /// Returns the outcome, with its error cut to the accepted length. The error is redacted before it is cut, because
+    /// half a secret may not be recognized as one.
     package func cut(_ outcome: OperationOutcome, _ redaction: Redaction) -> OperationOutcome {
         guard case .error(let exception, let payload) = outcome, !self.fits(exception) else { return outcome }
         var cut = redaction.redact(exception)
@@ -66,11 +69,13 @@ package struct ReportLimits: Sendable {
         return .error(cut, payload: payload)
     }
 
-    /// - Throws: ``RPCError`` when the notification is larger than is taken.
+    /// Checks the size of a notification.
+    ///
+    /// - Throws: ``RPCError`` if the notification is larger than is accepted.
     package func check(_ message: NotificationMessage) throws(RPCError) {
         var payload = message.payload
         if message.priority == .error {
-            // They are cut instead.
+            // These fields are cut instead.
             for field in ["message", "exception"] { payload[field] = nil }
         }
         guard payload.encodedLengthBound + message.context.encodedLengthBound > self.payloadBytes else { return }
@@ -82,7 +87,7 @@ package struct ReportLimits: Sendable {
             limitBytes: self.payloadBytes)
     }
 
-    /// Whether nothing of it need be cut: nearly always, and found without a look at each scalar.
+    /// Whether no part of the exception must be cut. The usual case is decided without looking at each scalar.
     private func fits(_ exception: ExceptionInfo) -> Bool {
         let trace = exception.trace.reduce(0) { $0 + 6 * $1.utf8.count + 3 }
         if max(6 * exception.etype.utf8.count, 6 * exception.value.utf8.count, trace) <= self.traceBytes { return true }

@@ -1,20 +1,20 @@
 package import NIOCore
 
-/// A rate with room for bursts: so many tokens a second flow in, and so many are kept. It holds no clock; a time that lies
-/// before the last one counts as that.
+/// A token bucket: a rate limit that allows bursts. Tokens are added at a constant rate, and at most `burst` are kept.
+/// It reads no clock. A time before the last one counts as the last one.
 package struct TokenBucket: Sendable {
     /// Tokens a second.
     package let rate: Double
-    /// How many are kept.
+    /// The maximum number of tokens that are kept.
     package let burst: Double
     private var tokens: Double
     private var time: NIODeadline
 
-    /// A full bucket.
+    /// Creates a full bucket.
     ///
     /// - Parameters:
     ///   - rate: tokens a second, above zero.
-    ///   - burst: how many are kept, at least one.
+    ///   - burst: the maximum number of tokens that are kept, at least one.
     package init(rate: Double, burst: Double, now: NIODeadline) {
         self.rate = max(rate, 1e-6)
         self.burst = max(burst, 1)
@@ -22,7 +22,7 @@ package struct TokenBucket: Sendable {
         self.time = now
     }
 
-    /// Takes one token if there is one.
+    /// Takes one token if there is one, and returns whether there was.
     package mutating func take(now: NIODeadline) -> Bool {
         self.flow(now)
         guard self.tokens >= 1 else { return false }
@@ -30,20 +30,21 @@ package struct TokenBucket: Sendable {
         return true
     }
 
-    /// Takes so many tokens, whether they are there or not: what is owed must flow in first.
+    /// Takes so many tokens, whether they are available or not. A debt must be refilled first.
     package mutating func spend(_ count: Int, now: NIODeadline) {
         self.flow(now)
         self.tokens -= Double(count)
     }
 
-    /// How long until there are so many tokens, the burst at most; zero when they are there.
+    /// Returns the time until so many tokens are available, or the whole burst if that is less; zero if they are
+    /// available.
     package func wait(for count: Double, now: NIODeadline) -> TimeAmount {
         let missing = min(count, self.burst) - self.tokens(at: now)
         guard missing > 0 else { return .zero }
         return .nanoseconds(Int64(min(missing / self.rate * 1e9, 1e18).rounded(.up)))
     }
 
-    /// Whether nothing more flows in: a bucket that is full is as good as a new one.
+    /// Whether no more tokens are added: a full bucket is like a new one.
     package func isFull(now: NIODeadline) -> Bool { self.tokens(at: now) >= self.burst }
 
     private mutating func flow(_ now: NIODeadline) {

@@ -2,64 +2,66 @@ package import ConductorRPC
 package import ContextSigning
 package import Notifications
 
-/// Checks that a context is one that the control plane has signed, for this operation and this guest.
+/// A verifier of contexts: checks that the control plane has signed a context, for this operation and this guest.
 package struct ContextVerifier: Sendable {
-    /// What is demanded of guests.
+    /// The policy for the tokens in guests' contexts.
     package enum Policy: String, Sendable, Hashable, CaseIterable {
-        /// Tokens are not looked at.
+        /// Tokens are ignored.
         case off
-        /// A context may come without a token; a token that is wrong is refused.
+        /// A context may come without a token; a wrong token is rejected.
         case accept
-        /// A context without a token is refused.
+        /// A context without a token is rejected.
         case require
     }
 
-    /// What is demanded, and within which bounds.
+    /// The policy and its bounds.
     package struct Configuration: Sendable {
-        /// What is demanded of guests.
+        /// The policy for the tokens in guests' contexts.
         package var policy: Policy
-        /// How far the minters' clocks may be from this one, in seconds.
+        /// The maximum difference between the signers' clocks and the conductor's clock, in seconds.
         package var clockSkew = 60.0
-        /// How long after its expiry a token is still taken, in seconds: outcomes wait in guests that reach no conductor.
+        /// The time after a token's expiry during which it is still accepted, in seconds: outcomes wait in guests that
+        /// reach no conductor.
         package var grace = 604_800.0
-        /// The longest time between a token's issue and its expiry, in seconds.
+        /// The maximum time between a token's issue and its expiry, in seconds.
         package var maximumLifetime = 604_800.0
-        /// How many operations that were ended are remembered.
+        /// The number of operations that are remembered because they were ended, or may have been.
         package var rememberedOperations = Self.defaultRememberedOperations
 
-        /// How many operations that were ended are remembered unless told otherwise.
+        /// The default number of remembered operations.
         package static let defaultRememberedOperations = 100_000
 
-        /// The defaults, with this policy.
+        /// Creates the defaults, with this policy.
         package init(policy: Policy) { self.policy = policy }
     }
 
-    /// What is demanded, and within which bounds.
+    /// The policy and its bounds.
     package let configuration: Configuration
     private let keys: LiveSigningKeys
 
     /// - Parameters:
-    ///   - keys: whose signatures are taken, at each moment.
-    ///   - configuration: what is demanded of guests.
+    ///   - keys: the keys whose signatures are accepted, as they are when a context is checked.
+    ///   - configuration: the policy and its bounds.
     package init(keys: LiveSigningKeys, configuration: Configuration) {
         self.keys = keys
         self.configuration = configuration
     }
 
-    /// The same with keys that are never renewed.
+    /// Creates a verifier with keys that are never renewed.
     package init(keys: SigningKeySet, configuration: Configuration) {
         self.init(keys: LiveSigningKeys(keys), configuration: configuration)
     }
 
-    /// Checks a report's token, and that the report's context is the one that was signed.
+    /// Checks a report's token, and that the report's context is the signed one.
     ///
     /// - Parameters:
-    ///   - report: what the guest reports.
-    ///   - operation: the operation that its context names.
+    ///   - report: the guest's report.
+    ///   - operation: the operation that the report's context names.
     ///   - instance: the instance that the guest's certificate names, if it names one.
     ///   - now: the conductor's time.
-    /// - Returns: what was signed; nil when nothing was and nothing need be. ``VerifiedContext/check(_:)`` is for the
-    ///   notification that is made of the report, and ``VerifiedContext/expiry`` for whoever publishes it.
+    /// - Returns: the signed context; nil if tokens are ignored, or if there is no token and none is required. The
+    ///   caller must pass the notification that it makes of the report to ``VerifiedContext/check(_:)``, and must
+    ///   respect ``VerifiedContext/expiry`` before it publishes.
     /// - Throws: ``RPCError/Code/notPermitted``, for the field `params.context.token`.
     package func verify(
         _ report: OutcomeReport, operation: Catalogues.Operation, instance: String? = nil,
@@ -102,7 +104,7 @@ package struct ContextVerifier: Sendable {
         }
     }
 
-    /// When a token is not taken any more, in seconds since 1970.
+    /// Returns the time at which a token expires, grace and clock skew included, in seconds since 1970.
     private func end(of claims: ContextClaims) -> Int64 {
         let end = claims.expiresAt + self.configuration.clockSkew + self.configuration.grace
         return Int64(exactly: end.rounded(.up)) ?? .max
@@ -135,7 +137,7 @@ package struct ContextVerifier: Sendable {
 }
 
 extension RPCError {
-    /// A token, or what was to be said under it, that is refused for good.
+    /// Returns the permanent error for a rejected token, or for a report that its token does not cover.
     static func refusedToken(_ problem: String) -> RPCError {
         RPCError(.notPermitted, "params.context.token \(problem)", field: "params.context.token")
     }

@@ -1,16 +1,16 @@
 package import ContextSigning
 import NIOConcurrencyHelpers
 
-/// The keys that contexts may be signed with at this moment: a context is checked by those that are in use when it comes.
+/// The keys that contexts may be signed with now. A context is checked by the keys that are in use when it arrives.
 package final class LiveSigningKeys: Sendable {
     private let keys: NIOLockedValueBox<SigningKeySet>
 
-    /// Begins with these.
+    /// Creates an instance with these keys.
     package init(_ keys: SigningKeySet) { self.keys = NIOLockedValueBox(keys) }
 
     /// The keys in use.
     package var current: SigningKeySet { self.keys.withLockedValue { $0 } }
 
-    /// Takes these in the place of the present ones.
+    /// Replaces the keys in use.
     package func replace(with keys: SigningKeySet) { self.keys.withLockedValue { $0 = keys } }
 }

@@ -1,9 +1,10 @@
-/// What a signed operation is remembered by: 128 bits of a SHA-256 digest, so that nobody can make two operations one.
+/// The identifier of a signed operation: 128 bits of a SHA-256 digest, so that two operations cannot be made to
+/// collide.
 package struct SignedOperationID: Sendable, Hashable {
     private let high: UInt64
     private let low: UInt64
 
-    /// The identifier of the operation with this digest; its first 16 bytes count.
+    /// Creates the identifier of the operation with this digest; only the first 16 bytes count.
     package init(_ digest: [UInt8]) {
         func word(_ bytes: some Sequence<UInt8>) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }
         self.high = word(digest.prefix(8))
@@ -13,12 +14,13 @@ package struct SignedOperationID: Sendable, Hashable {
 
 /// An operation that the control plane has signed.
 package struct SignedOperation: Sendable, Hashable {
-    /// What it is remembered by.
+    /// The identifier by which the operation is remembered.
     package let id: SignedOperationID
-    /// Until when its token is taken, in seconds since 1970: so long it must be remembered once it was ended.
+    /// The time until which its token is accepted, in seconds since 1970. An ended operation must be remembered until
+    /// then.
     package let usableUntil: Int64
 
-    /// The operation of these values.
+    /// Creates an operation with these values.
     package init(_ id: SignedOperationID, usableUntil: Int64) {
         self.id = id
         self.usableUntil = usableUntil

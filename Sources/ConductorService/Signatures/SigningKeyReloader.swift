@@ -5,8 +5,8 @@ import NIOConcurrencyHelpers
 package import NIOPosix
 import TLSSocket
 
-/// Watches the files of the keys that contexts are signed with: takes up what was changed, and refuses what cannot be used.
-/// Connections notice nothing of it.
+/// A reloader of the keys that contexts are signed with. It watches their files, loads changes, and rejects files that
+/// cannot be used. Connections are not affected.
 package final class SigningKeyReloader: Sendable {
     private struct State {
         var files: SigningKeyFiles
@@ -20,21 +20,21 @@ package final class SigningKeyReloader: Sendable {
     private let read: @Sendable (SigningKeyFiles) throws -> SigningKeySet
     private let slowness: Duration
     private let turns: BlockingTurns
-    /// What the configuration names since somebody asked, and no look has taken up yet.
+    /// The files that the configuration named at the last ``reload()``, until a check of the files has used them.
     private let askedFiles = NIOLockedValueBox<SigningKeyFiles?>(nil)
     // Held while files are read, which only one turn at a time does.
     private let state: NIOLockedValueBox<State>
 
     /// - Parameters:
-    ///   - live: what is kept up to date.
-    ///   - files: what it was read from.
-    ///   - interval: how long between two looks at the files.
-    ///   - patience: how long the files may be bad before that is said.
-    ///   - slowness: how long a look at the files may take before that is said: their disk may hang.
-    ///   - threads: where files are read; a pool that never stops.
-    ///   - logger: told which keys came and went, by their names, and of refusals.
-    ///   - list: the files as the configuration names them now; asked for by ``reload()`` only.
-    ///   - read: reads them, and may block. What it throws must hold no part of a key.
+    ///   - live: the keys that are kept up to date.
+    ///   - files: the files that `live` was read from.
+    ///   - interval: the time between two checks of the files.
+    ///   - patience: the time for which the files may be unusable before this is logged.
+    ///   - slowness: the time that a check of the files may take before it is logged as slow: their disk may hang.
+    ///   - threads: the pool on which files are read; it must never stop.
+    ///   - logger: logs the names of added and removed keys, and rejected files.
+    ///   - list: returns the files that the configuration names now; called by ``reload()`` only.
+    ///   - read: reads the files, and may block. Its errors must contain no part of a key.
     package init(
         live: LiveSigningKeys, files: SigningKeyFiles, interval: Duration, patience: Duration = .seconds(3),
         slowness: Duration = .seconds(5), threads: NIOThreadPool = .singleton, logger: Logger,
@@ -51,7 +51,7 @@ package final class SigningKeyReloader: Sendable {
         self.state = NIOLockedValueBox(State(files: files, machine: ReloadStateMachine(patience: patience)))
     }
 
-    /// Looks at the files until the task is cancelled; does not wait then for a look that hangs.
+    /// Checks the files until the task is cancelled. After that it does not wait for a check that hangs.
     package func run() async {
         while !Task.isCancelled {
             let turn = self.look(isAsked: false)
@@ -64,8 +64,8 @@ package final class SigningKeyReloader: Sendable {
         }
     }
 
-    /// Reads the configuration's list and the files now, whether they seem changed or not, and says in the log what came of
-    /// it; or that they cannot be read in time, and then they are as soon as they can.
+    /// Reads the list of files from the configuration, and then the files, whether they seem changed or not. Logs the
+    /// result. If the files cannot be read in time, logs that instead, and the files are read as soon as possible.
     package func reload() async {
         do {
             let files = try await self.list()
@@ -79,7 +79,8 @@ package final class SigningKeyReloader: Sendable {
         if !isOver, !Task.isCancelled { self.tellSlowness() }
     }
 
-    /// The files may lie on a disk that hangs: neither an event loop nor a task's thread may wait for it.
+    /// Starts a check of the files on the pool. Their disk may hang, and neither an event loop nor a task's thread may
+    /// wait for it.
     private func look(isAsked: Bool) -> UInt64 {
         self.turns.request(isAsked: isAsked) { isAsked in
             let files = self.askedFiles.withLockedValue { files in
@@ -87,7 +88,7 @@ package final class SigningKeyReloader: Sendable {
                 return files
             }
             self.state.withLockedValue { state in
-                // Also when they cannot be read yet: they are what the operator wants.
+                // Also if they cannot be read yet: the operator wants these files.
                 if let files { state.files = files }
                 self.look(isAsked: isAsked, &state)
             }

@@ -1,16 +1,16 @@
 package import ConductorRPC
 package import Notifications
 
-/// A context that the control plane has signed, and what a guest may say under it.
+/// A context that the control plane has signed, and the rules for what a guest may report under it.
 package struct VerifiedContext: Sendable {
-    /// What the operation is remembered by once an outcome of it was on its way.
+    /// The operation, as it is remembered once one of its outcomes was sent to the broker.
     package let signed: SignedOperation
-    /// When the control plane signed it, in seconds since 1970.
+    /// The time at which the control plane signed it, in seconds since 1970.
     package let issuedAt: Double
-    /// The instance that the outcome is about: the token's, or else the certificate's; nil when neither names one.
+    /// The instance that the outcome is about: the token's, or else the certificate's. Nil if neither names one.
     package let instance: String?
-    /// Why nothing may be published under it any more; nil while it has not expired. What was published before it expired
-    /// is a duplicate yet: whoever sends it again has only not heard of it.
+    /// The error for an outcome that must not be published any more; nil while the context has not expired. An outcome
+    /// that was published before the expiry is still a duplicate: its sender has only missed the answer.
     package let expiry: RPCError?
     private let context: NotificationContext
     private let operation: Catalogues.Operation
@@ -29,14 +29,14 @@ package struct VerifiedContext: Sendable {
         self.expiry = isExpired ? .refusedToken("has expired (exp)") : nil
     }
 
-    /// Checks the notification that was made of the report: what a guest adds at the end must not say that the operation was
-    /// another instance's, tenant's or subject's than was signed, nor otherwise what was signed, unless the catalogue says
-    /// that it changes.
+    /// Checks the notification that was made of the report. The fields that a guest adds at the end must not name
+    /// another instance, tenant or subject than was signed. Nor may they change any other signed value, unless the
+    /// catalogue declares that it changes.
     ///
     /// - Throws: ``RPCError/Code/notPermitted``, for the field `params.context.token`.
     package func check(_ message: NotificationMessage) throws(RPCError) {
         for member in message.payload.members {
-            // The base fields are none of these: they are the context's and the conductor's, and no payload can say them.
+            // No member is a base field: those come from the context and the conductor, and no payload can set them.
             if let field = self.operation.ownFields.first(where: { $0.isNamed(member.name) }) {
                 try self.checkOwn(field, member)
             } else if !self.isOfTheError(member.name) {
@@ -45,8 +45,8 @@ package struct VerifiedContext: Sendable {
         }
     }
 
-    /// A name of the guest's own is the one that the token or the certificate vouches for, whether it was signed in the
-    /// payload or not: the conductor itself fills it in.
+    /// Checks a field that holds the guest's own name. It must be the name that the token or the certificate proves,
+    /// whether it was signed in the payload or not, because the conductor itself fills it in.
     private func checkOwn(_ field: OwnField, _ member: JSONObject.Member) throws(RPCError) {
         guard !member.value.isNull else { return }
         guard field.role == .tenant || self.instance != nil else {
@@ -57,19 +57,20 @@ package struct VerifiedContext: Sendable {
         guard Self.areSame(member.value, .string(own)) else { throw self.refusal(member.name) }
     }
 
-    /// A value is what was signed. One that was not signed is the guest's to tell, but for an identifier: that can only be
-    /// something new that this very event is there to tell, such as the `backup_id` of a backup that was made.
+    /// Checks any other field. A signed value must not change. A value that was not signed is the guest's to report,
+    /// unless it is an identifier. A guest may report a new identifier only in the event that declares it, such as the
+    /// `backup_id` of a backup that was made.
     private func check(_ member: JSONObject.Member) throws(RPCError) {
         let isNamed = { (field: FieldDefinition) in field.isNamed(member.name) }
         let ofThisEvent = self.operation.definition.event(self.phase)?.fields.first(where: isNamed)
-        // Each event may know the field under other names, and it can have been signed under any of them.
+        // Each event may know the field by other names, and it can have been signed under any of them.
         let fields = self.operation.definition.events.flatMap(\.fields).filter(isNamed)
         let isIdentifier = self.operation.catalogue.identifiers.contains { name in
             fields.contains { name.hasSameBytes(as: $0.name) }
         }
         if !isIdentifier, ofThisEvent?.changes == true { return }
         let signed = fields.compactMap { field in
-            // The outcome's values have the form in which they are published.
+            // The outcome's values are already in the form in which they are published.
             field.find(in: self.context.payload).map { field.published($0.value) }
         }.filter { !$0.isNull }
         guard signed.allSatisfy({ Self.areSame(member.value, $0) }),
@@ -77,7 +78,7 @@ package struct VerifiedContext: Sendable {
         else { throw self.refusal(member.name) }
     }
 
-    /// What an error's exception says, whatever stands under these names elsewhere.
+    /// Whether the member is the text of an error's exception, whatever these names mean elsewhere.
     private func isOfTheError(_ name: String) -> Bool {
         self.phase == .error && ["message", "exception"].contains(where: name.hasSameBytes)
     }

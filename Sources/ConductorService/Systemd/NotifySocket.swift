@@ -1,12 +1,13 @@
 import Glibc
 
-/// The datagram socket on which systemd hears from a service (sd_notify(3)): a path, or an abstract name after an `@`.
+/// The datagram socket on which systemd receives a service's notifications (sd_notify(3)): a path, or an abstract name
+/// after an `@`.
 package struct NotifySocket: Sendable {
-    /// The `sockaddr_un`: the family, and the name with a NUL for the `@`.
+    /// The `sockaddr_un`: the family, and the name with a NUL in place of the `@`.
     private let address: [UInt8]
 
     /// - Parameter name: the value of `$NOTIFY_SOCKET`.
-    /// - Returns: nil for a name that is neither a path nor abstract, or longer than a socket's can be.
+    /// - Returns: nil for a name that is neither a path nor abstract, or that is too long for a socket.
     package init?(_ name: String) {
         var bytes = Array(name.utf8)
         guard let first = bytes.first, bytes.count > 1, bytes.count < 108, !bytes.contains(0) else { return nil }
@@ -21,7 +22,7 @@ package struct NotifySocket: Sendable {
 
     /// Sends one message, without waiting.
     ///
-    /// - Returns: 0, or the number of the error.
+    /// - Returns: 0, or the error number.
     package func send(_ text: String) -> Int32 {
         let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { return errno }

@@ -5,15 +5,17 @@ package import NIOCore
 import NIOPosix
 import ServiceLifecycle
 
-/// Tells systemd when the conductor is ready, reloads and stops, and that it is alive (a unit of `Type=notify` with
-/// `WatchdogSec=`). Without systemd it does nothing.
+/// A service that notifies systemd when the conductor is ready, reloads and stops, and that it is alive (a unit of
+/// `Type=notify` with `WatchdogSec=`). Without systemd it does nothing.
 ///
-/// Alive means: every event loop answers, and so does the disk of the certificates. Should one hang, guests wait without end or
-/// nobody is revoked; nothing is said any more, and systemd starts the conductor anew.
+/// The conductor is alive if every event loop and the disk of the certificates respond. If an event loop hangs, guests
+/// wait without limit; if the disk hangs, no guest is revoked. Then no watchdog notification is sent, and systemd
+/// restarts the conductor.
 package final class SystemdService: Service {
     private struct State {
         var isReady = false
-        /// What systemd has no room for yet, in order. Of more than this the last words are what counts.
+        /// The messages that systemd's socket has no space for yet, in order. If there are more than `mostUnsent`, the
+        /// oldest are dropped, because only the last ones count.
         var unsent: [String] = []
         static let mostUnsent = 4
     }
@@ -27,11 +29,12 @@ package final class SystemdService: Service {
     private let (unsent, unsentSink) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
 
     /// - Parameters:
-    ///   - environment: the process's; of it count `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
-    ///   - processID: this process's number: a watchdog that is meant for another is none of ours.
-    ///   - group: the event loops that must answer; nil for the conductor's.
-    ///   - isWell: whether the rest of the conductor is as it must be.
-    ///   - logger: told of what keeps systemd from hearing.
+    ///   - environment: the process's environment, of which `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID` are
+    ///     used.
+    ///   - processID: this process's id. A watchdog that is meant for another process is ignored.
+    ///   - group: the event loops that must respond; nil for the conductor's.
+    ///   - isWell: returns whether the rest of the conductor works.
+    ///   - logger: logs failures to notify systemd.
     package init(
         environment: [String: String], processID: Int32, group: (any EventLoopGroup)? = nil,
         isWell: @escaping @Sendable () -> Bool = { true }, logger: Logger
@@ -53,10 +56,11 @@ package final class SystemdService: Service {
         }
     }
 
-    /// Says now and then that the conductor is alive; says that it stops when a graceful shutdown begins, and returns.
+    /// Notifies systemd at intervals that the conductor is alive. When a graceful shutdown begins, notifies it that the
+    /// conductor stops, and returns.
     package func run() async throws {
         await withTaskGroup(of: Void.self) { tasks in
-            // A third of the time, so that a word that is late and one that is lost are not the end.
+            // A third of the time, so that one late message and one lost message do not end the conductor.
             if let watchdog, self.socket != nil { tasks.addTask { await self.beat(every: watchdog / 3) } }
             tasks.addTask { await self.sendAgain() }
             try? await gracefulShutdown()
@@ -65,20 +69,20 @@ package final class SystemdService: Service {
         }
     }
 
-    /// The conductor listens.
+    /// Notifies systemd that the conductor listens.
     package func ready() {
         self.state.withLockedValue { $0.isReady = true }
         self.say("READY=1\nSTATUS=Listening for guests")
     }
 
-    /// The conductor reads its certificates again; ``reloaded()`` must follow.
+    /// Notifies systemd that the conductor reads its certificates again; ``reloaded()`` must follow.
     package func reloading() {
         guard self.state.withLockedValue({ $0.isReady }) else { return }
         // Both clocks are CLOCK_MONOTONIC.
         self.say("RELOADING=1\nMONOTONIC_USEC=\(NIODeadline.now().uptimeNanoseconds / 1000)")
     }
 
-    /// It has read them.
+    /// Notifies systemd that the conductor has read its certificates.
     package func reloaded() {
         guard self.state.withLockedValue({ $0.isReady }) else { return }
         self.say("READY=1\nSTATUS=Listening for guests")
@@ -87,10 +91,10 @@ package final class SystemdService: Service {
     private func beat(every interval: Duration) async {
         while !Task.isCancelled {
             for eventLoop in self.group.makeIterator() {
-                // Waits without an end for one that hangs: then nothing is said.
+                // Waits without limit for an event loop that hangs, and then nothing is sent.
                 _ = try? await eventLoop.submit {}.get()
             }
-            // One that is lost is made up for by the next.
+            // The next message makes up for a lost one.
             if self.isWell(), let failure = self.socket?.send("WATCHDOG=1"), failure != 0 {
                 self.tell(failure, "WATCHDOG=1")
             }
@@ -98,7 +102,8 @@ package final class SystemdService: Service {
         }
     }
 
-    /// Says it now, or as soon as systemd has room for it: without these words it would wait for ever, and end the conductor.
+    /// Sends the message now, or as soon as systemd's socket has space for it. Systemd waits for these messages, and
+    /// ends the conductor if they do not come.
     private func say(_ text: String) {
         guard self.socket != nil else { return }
         self.state.withLockedValue { state in
@@ -114,7 +119,9 @@ package final class SystemdService: Service {
         }
     }
 
-    /// - Returns: whether nothing is left to send.
+    /// Sends the messages that wait.
+    ///
+    /// - Returns: whether none is left to send.
     private func flush() -> Bool {
         guard let socket else { return true }
         let (failures, isEmpty) = self.state.withLockedValue { state in
