@@ -4,8 +4,8 @@ import Settings
 extension Catalogue {
     /// Reads a service's catalogue from a YAML file (Docs/operations.md has the format). Blocks while the file is read.
     ///
-    /// - Parameter file: the path of the file, which has 1 MiB at most.
-    /// - Throws: ``CatalogueFileError`` with everything that is wrong in the file, or the reason why it cannot be read.
+    /// - Parameter file: the path of the file, which has at most 1 MiB.
+    /// - Throws: ``CatalogueFileError`` with all problems in the file, or with the reason why it cannot be read.
     package init(file: String) throws(CatalogueFileError) {
         let document: YAMLDocument
         do {

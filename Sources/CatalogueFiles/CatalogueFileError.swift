@@ -1,10 +1,11 @@
-/// Why a catalogue file cannot be used: everything that is wrong with it, not only the first.
+/// An error for a catalogue file that cannot be used. It has all problems of the file, not only the first.
 package struct CatalogueFileError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What is wrong, in the file's order, never empty. One sentence each, with the file, the line and what to do.
+    /// The problems, in the order in which they were found; never empty. Each is one sentence with the file, the line
+    /// where there is one, and what to do.
     package let problems: [String]
 
     init(_ problems: [String]) { self.problems = problems }
 
-    /// The sentences, one a line.
+    /// The problems, one on each line.
     package var description: String { self.problems.joined(separator: "\n") }
 }

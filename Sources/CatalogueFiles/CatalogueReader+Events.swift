@@ -2,9 +2,9 @@ import Notifications
 import Settings
 import Yams
 
-/// Operations, events, and the fields they name.
+/// Reading of operations and events, and of the fields that they name.
 extension CatalogueReader {
-    /// The operation of an entry of `operations`.
+    /// Reads an entry of `operations`.
     mutating func operation(_ entry: FileEntry) -> OperationDefinition? {
         guard CatalogueName.isDottedName(entry.key), CatalogueName.isDottedName("\(self.service).\(entry.key)") else {
             self.refuse(entry.line, "\(entry.place) \(Self.nameRule("operation"))")
@@ -37,7 +37,7 @@ extension CatalogueReader {
         let parts = self.eventParts(entry, keys: ["event_type", "enabled", "fields"])
         let eventType = self.eventType(
             parts.eventType, default: "\(self.service).\(operation.key).\(phase.rawValue)", of: entry ?? operation)
-        // A guest could choose them otherwise.
+        // If an event named a base field, a guest could choose its value.
         for (name, line) in parts.fields where Self.baseFields.contains(where: { $0.name == name.field }) {
             self.refuse(
                 line, "\(operation.place).\(phase.rawValue) names \(name.field), which comes by base_fields; remove it")
@@ -60,7 +60,7 @@ extension CatalogueReader {
             isOnByDefault: parts.isEnabled)
     }
 
-    /// The event of an entry of `events`.
+    /// Reads an entry of `events`.
     mutating func standaloneEvent(_ entry: FileEntry) -> EventDefinition? {
         guard CatalogueName.isDottedName(entry.key) else {
             self.refuse(entry.line, "\(entry.place) \(Self.nameRule("event"))")
@@ -104,7 +104,7 @@ extension CatalogueReader {
         var fields: [(name: NamedField, line: Int)] = []
     }
 
-    /// What stands behind an event's key: a list of fields, or a section with more.
+    /// Reads the value of an event's key: a list of fields, or a section.
     private mutating func eventParts(_ entry: FileEntry?, keys: [String]) -> EventParts {
         var parts = EventParts()
         guard let entry else { return parts }
@@ -161,9 +161,9 @@ extension CatalogueReader {
 }
 
 extension FieldDefinition {
-    /// The field as an event names it.
+    /// Returns the field as required or optional, as an event names it.
     fileprivate func `as`(_ name: CatalogueReader.NamedField) -> FieldDefinition {
-        // That `user_id` may be null comes of its being optional.
+        // An optional field, such as `user_id`, is nullable only because it is optional.
         name.isRequired
             ? .required(
                 self.name, self.description, self.kind, nullable: self.isRequired && self.isNullable, role: self.role,

@@ -2,20 +2,20 @@ import Notifications
 import Settings
 import Yams
 
-/// Reads the tree of a catalogue file, and collects what is wrong in it.
+/// A reader of a catalogue file's tree, which collects all problems in it.
 struct CatalogueReader {
-    /// What is wrong, in the file's order.
+    /// The problems, in the order in which they were found.
     private(set) var problems: [String] = []
-    /// The first part of every event type.
+    /// The service, which is the first part of every event type.
     private(set) var service = ""
-    /// What events may name: the base fields, and those of the file.
+    /// The fields that events may name: the base fields, and those that the file declares.
     private(set) var fields: [String: FieldDefinition]
-    /// The event types so far.
+    /// The event types read so far.
     var eventTypes: Set<String> = []
     private let path: String
 
     static let baseFields = Catalogue.defaultBaseFields
-    /// Past so many problems nothing is suggested any more: to look for a suggestion takes time.
+    /// The number of problems after which no more spelling suggestions are made, because each search takes time.
     private static let suggestionLimit = 20
 
     /// - Parameter path: the path of the file, for errors.
@@ -24,7 +24,7 @@ struct CatalogueReader {
         self.fields = Dictionary(uniqueKeysWithValues: Self.baseFields.map { ($0.name, $0) })
     }
 
-    /// The catalogue; nil, or incomplete, when there are problems.
+    /// Reads the catalogue; nil, or incomplete, when there are problems.
     mutating func catalogue(_ document: YAMLDocument) -> Catalogue? {
         guard let root = document.root else {
             self.problems.append("\(self.path): the catalogue file is empty; it must have a service.")
@@ -33,7 +33,7 @@ struct CatalogueReader {
         let top = self.entries(
             of: FileEntry(place: "", key: "", line: root.mark?.line ?? 1, node: .mapping(root)),
             keys: ["service", "description", "base_fields", "identifiers", "fields", "operations", "events"])
-        // Without it no event type can be told right from wrong.
+        // Without the service no event type can be checked.
         guard let service = self.service(top["service"]) else { return nil }
         self.service = service
         let description = self.take(top["description"], FileEntry.text)
@@ -124,7 +124,8 @@ struct CatalogueReader {
                 self.refuse(
                     entry.line, "\(entry.place) is one of the base fields, which need no declaration; remove it")
             } else {
-                // One that is declared wrongly is still declared, so that no event is blamed for naming it.
+                // A field with a wrong declaration is still declared, so that events that name it cause no further
+                // problems.
                 self.fields[entry.key] = self.field(entry) ?? .required(entry.key, "", .any)
             }
         }
@@ -135,7 +136,7 @@ struct CatalogueReader {
             self.refuse(entry.line, "\(entry.place) is no name of a field; use letters, digits, _ and -")
             return nil
         }
-        // A text alone describes a text.
+        // A plain text is the description of a field of type text.
         guard entry.node.mapping != nil else {
             return self.take(entry, FileEntry.text).map { .required(entry.key, $0) }
         }
@@ -165,7 +166,7 @@ struct CatalogueReader {
 
     // MARK: - Sections
 
-    /// The entries of a section, in the file's order.
+    /// Returns the entries of a section, in the order of the file.
     mutating func entries(of section: FileEntry) -> [FileEntry] {
         do {
             try section.checkNode()
@@ -195,7 +196,7 @@ struct CatalogueReader {
         return entries
     }
 
-    /// The entries of a section by their keys. It may have no others than these.
+    /// Returns the entries of a section by their keys. Any other key is a problem.
     mutating func entries(of section: FileEntry, keys: [String]) -> [String: FileEntry] {
         var known: [String: FileEntry] = [:]
         for entry in self.entries(of: section) {
@@ -213,12 +214,12 @@ struct CatalogueReader {
 
     // MARK: - Problems
 
-    /// The words to put at the end of a message: ` (did you mean disk_gb?)`, or nothing.
+    /// Returns the end of a message: ` (did you mean disk_gb?)`, or an empty text.
     func hint(for name: String, among known: @autoclosure () -> [String]) -> String {
         self.problems.count < Self.suggestionLimit ? SpellingSuggestion.hint(for: name, among: known()) : ""
     }
 
-    /// The value that is read from the entry; nil where there is none, or a problem was found.
+    /// Reads a value from the entry; nil when there is no entry, or a problem was found.
     mutating func take<Value>(
         _ entry: FileEntry?, _ read: (FileEntry) -> () throws(FileProblem) -> Value
     ) -> Value? {
@@ -231,7 +232,7 @@ struct CatalogueReader {
         }
     }
 
-    /// The value whose raw value is the entry's text; nil where there is none, or a problem was found.
+    /// Returns the value whose raw value is the entry's text; nil when there is no entry, or a problem was found.
     mutating func choice<Value: RawRepresentable<String> & CaseIterable>(
         _ entry: FileEntry?, _: Value.Type
     ) -> Value? {
@@ -244,7 +245,7 @@ struct CatalogueReader {
         return nil
     }
 
-    /// Something is wrong at a line; the message is a clause.
+    /// Records a problem at a line. The message is a clause.
     mutating func refuse(_ line: Int, _ message: String) {
         self.problems.append("\(self.path):\(line): \(message).")
     }

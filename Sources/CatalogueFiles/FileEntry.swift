@@ -1,18 +1,18 @@
 import Settings
 import Yams
 
-/// One key of the file, where it stands, and its value.
+/// One key of the file, with its place, line and value.
 struct FileEntry {
     /// The key's path in the file, as messages name it: `operations.table.create.start`.
     let place: String
     /// The key.
     let key: String
-    /// The line that the key stands on.
+    /// The line of the key.
     let line: Int
-    /// What stands behind the key.
+    /// The value of the key.
     let node: Node
 
-    /// Whether nothing stands behind the key.
+    /// Whether the key has no value, or null.
     var isEmpty: Bool { self.node.scalar?.isNothing == true }
 }
 
@@ -22,7 +22,7 @@ struct FileText {
     let line: Int
 }
 
-/// Something that is wrong at a line.
+/// A problem at a line of the file.
 struct FileProblem: Error {
     let line: Int
     let message: String
@@ -35,9 +35,9 @@ struct FileProblem: Error {
     init(_ entry: FileEntry, _ message: String) { self.init(entry.line, "\(entry.place) \(message)") }
 }
 
-/// The plain values that a key can have. Each throws ``FileProblem`` for another.
+/// Reading of the plain values that a key can have. Each method throws ``FileProblem`` for a value of another kind.
 extension FileEntry {
-    /// One text, with every run of white space as one space.
+    /// Reads one text, with every run of white space as one space.
     func text() throws(FileProblem) -> String {
         try self.checkNode()
         guard let scalar = self.node.scalar, !scalar.isNothing else { throw self.mismatch("a text") }
@@ -46,7 +46,7 @@ extension FileEntry {
         return text
     }
 
-    /// Any number of texts, and their lines.
+    /// Reads a list of texts, with their lines.
     func texts() throws(FileProblem) -> [FileText] {
         try self.checkNode()
         guard let sequence = self.node.sequence else { throw self.mismatch("a list, such as [a, b]") }
@@ -62,7 +62,7 @@ extension FileEntry {
         return texts
     }
 
-    /// Yes or no.
+    /// Reads `true` or `false`.
     func boolean() throws(FileProblem) -> Bool {
         try self.checkNode()
         switch (self.node.scalar?.style, self.node.scalar?.string) {
@@ -72,7 +72,7 @@ extension FileEntry {
         }
     }
 
-    /// Refuses the parts of YAML that a catalogue has no need of.
+    /// Rejects the parts of YAML that catalogue files may not use.
     func checkNode() throws(FileProblem) {
         guard let part = self.node.unsupportedPart else { return }
         throw FileProblem(self.line, Self.unsupported(part))

@@ -1,11 +1,11 @@
-/// Base64 with the alphabet that is safe in URLs, without padding: what a JWS is made of (RFC 7515, 2).
+/// Base64 with the URL-safe alphabet and without padding: the encoding of a JWS's parts (RFC 7515, 2).
 ///
-/// It takes the one spelling of some bytes that an encoder writes, and no other: were there two, a token could be
-/// changed and stay valid.
+/// Decoding accepts only the spelling that an encoder writes. If several spellings decoded to the same bytes, a token
+/// could be changed and stay valid.
 enum Base64URL {
     private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
 
-    /// The text of these bytes.
+    /// Returns the text for the bytes.
     static func encode(_ bytes: [UInt8]) -> String {
         var text: [UInt8] = []
         text.reserveCapacity((bytes.count * 4 + 2) / 3)
@@ -22,8 +22,8 @@ enum Base64URL {
         return String(decoding: text, as: UTF8.self)
     }
 
-    /// The bytes of this text; nil for padding, other characters, a length that no encoder writes, or bits at the end that
-    /// belong to no byte and are not nought.
+    /// Returns the bytes for the text; nil for padding, for other characters, for a length that no encoder writes, and
+    /// for non-zero bits at the end that belong to no byte.
     static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
         guard text.count % 4 != 1 else { return nil }
         var bytes: [UInt8] = []

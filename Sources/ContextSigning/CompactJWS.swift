@@ -1,21 +1,21 @@
 package import Notifications
 
-/// A JWS in its compact serialisation (RFC 7515, 7.1): header, payload and signature in base64url, with dots between them.
+/// A JWS in its compact serialisation (RFC 7515, 7.1): header, payload and signature in base64url, separated by dots.
 package struct CompactJWS: Sendable {
-    /// The longest that is looked at, in bytes: what we mint has about 900.
+    /// The longest token accepted, in bytes. ``ContextSigner`` makes tokens of about 900.
     package static let maximumBytes = 8192
     private static let maximumHeaderDepth = 4
 
     /// The protected header.
     package let header: JSONObject
-    /// What was signed.
+    /// The payload.
     package let payload: [UInt8]
     private let signingInput: [UInt8]
     private let signature: [UInt8]
 
-    /// Reads a token, and checks no signature yet.
+    /// Reads a token, without a check of its signature.
     ///
-    /// - Throws: ``TokenError`` when it is no JWS.
+    /// - Throws: ``TokenError`` when the text is not a compact JWS, or is longer than ``maximumBytes``.
     package init(_ token: String) throws(TokenError) {
         guard token.utf8.count <= Self.maximumBytes else {
             throw TokenError("is longer than \(Self.maximumBytes) bytes")
@@ -35,13 +35,13 @@ package struct CompactJWS: Sendable {
         self.signingInput = Array(token.utf8.prefix(parts[0].count + 1 + parts[1].count))
     }
 
-    /// Checks header and signature.
+    /// Checks the header and the signature.
     ///
-    /// - Parameter key: the key that it must be signed with. It says which algorithm; a header that says another one is
-    ///   refused, `none` among them.
-    /// - Throws: ``TokenError``.
+    /// - Parameter key: the key that the token must be signed with. The key determines the algorithm; a header that
+    ///   names another one, such as `none`, is rejected.
+    /// - Throws: ``TokenError`` when a check fails.
     package func verify(with key: SigningKey) throws(TokenError) {
-        // Extensions that must be understood (RFC 7515, 4.1.11): we know none.
+        // Extensions that a verifier must understand (RFC 7515, 4.1.11); none is supported here.
         guard self.header["crit"] == nil else { throw TokenError("needs extensions (crit), and none is known here") }
         guard let algorithm = self.header["alg"]?.string, algorithm.hasSameBytes(as: key.algorithm.rawValue) else {
             let said = self.header["alg"]?.string.map(\.excerpt) ?? "nothing"
@@ -55,9 +55,9 @@ package struct CompactJWS: Sendable {
         }
     }
 
-    /// The token of these bytes.
+    /// Returns a token with this payload.
     ///
-    /// - Returns: nil when the key can only check.
+    /// - Returns: nil when the key can only check, or OpenSSL fails.
     package static func sign(_ payload: [UInt8], with key: SigningKey) -> String? {
         let header: JSONObject = [
             "alg": .string(key.algorithm.rawValue), "kid": .string(key.kid), "typ": "JWT",

@@ -1,47 +1,48 @@
 package import Notifications
 
-/// What a token says of the operation that it was signed for (Docs/protocol.md lists the members).
+/// The claims of a token: facts about the operation that it was signed for (Docs/protocol.md lists the members).
 package struct ContextClaims: Sendable {
-    /// What tells this token from others (`jti`); nil when its minter gave it none.
+    /// The signed operation's identifier (`jti`); nil when the minter set none.
     package var identifier: String?
-    /// When it was signed, in seconds since 1970.
+    /// The time of signing, in seconds since 1970.
     package var issuedAt: Double
-    /// When it expires, in seconds since 1970.
+    /// The time of expiry, in seconds since 1970.
     package var expiresAt: Double
-    /// Before when it is not to be taken, in seconds since 1970.
+    /// The time before which the token is not valid, in seconds since 1970; nil when the minter set none.
     package var notBefore: Double?
-    /// The operation, as the context calls it, or with its service in front.
+    /// The operation's name, as in the context or with its service in front.
     package var operation: String
     /// The request's identifier.
     package var requestID: String
     /// The tenant.
     package var tenantID: String
-    /// The user, when known.
+    /// The user; nil when unknown.
     package var userID: String?
-    /// The client's address; empty where it is not known.
+    /// The client's address; empty when unknown.
     package var clientIP: String
-    /// The instance whose guest may end the operation, when that was known.
+    /// The instance whose guest may end the operation; nil when it was unknown.
     package var instanceID: String?
     /// ``CanonicalJSON/digest(_:)`` of the payload.
     package var payloadDigest: String
-    /// ``CanonicalJSON/digest(_:)`` of what of the request's context is published; nil where there is nothing of it.
+    /// ``CanonicalJSON/digest(_:)`` of the published members of the request's context; nil when it has none.
     package var requestContextDigest: String?
 
-    /// The members of a request's context that are published as they are.
+    /// The members of a request's context that are published unchanged.
     package static let requestContextNames = [
         "system_scope", "domain", "user_domain", "project_domain", "is_admin", "global_request_id", "roles",
     ]
     private static let maximumDepth = 8
-    /// About the year 5138: more cannot be meant, and fewer digits than a `Double` has.
+    /// The latest time accepted, in seconds since 1970: about the year 5138. No later time is plausible, and a `Double`
+    /// has enough digits for it.
     private static let latest = 1e11
 
-    /// The claims of a context that is signed now.
+    /// Creates the claims of a context that is signed now.
     ///
     /// - Parameters:
     ///   - context: the context.
-    ///   - instanceID: the instance whose guest may end the operation.
-    ///   - issuedAt: now, in whole seconds since 1970.
-    ///   - lifetime: in seconds.
+    ///   - instanceID: the instance whose guest may end the operation; nil when unknown.
+    ///   - issuedAt: the present time, in whole seconds since 1970.
+    ///   - lifetime: the token's lifetime, in seconds.
     package init(_ context: NotificationContext, instanceID: String?, issuedAt: Int, lifetime: Int) {
         self.identifier = MessageID().description
         self.issuedAt = Double(issuedAt)
@@ -57,7 +58,7 @@ package struct ContextClaims: Sendable {
         self.requestContextDigest = Self.requestContextDigest(of: context)
     }
 
-    /// The digest of those members of the context's request that are published and not null; nil when there are none.
+    /// Returns the digest of the published members of the context's request that are not null; nil when there are none.
     package static func requestContextDigest(of context: NotificationContext) -> String? {
         guard let request = context.requestContext else { return nil }
         var published = JSONObject()
@@ -67,10 +68,11 @@ package struct ContextClaims: Sendable {
         return published.isEmpty ? nil : CanonicalJSON.digest(published)
     }
 
-    /// Reads claims.
+    /// Reads the claims of a token.
     ///
-    /// - Parameter payload: what a token's signature covers.
-    /// - Throws: ``TokenError`` naming the first claim that is missing or mistyped, or when it is for another audience.
+    /// - Parameter payload: the token's payload.
+    /// - Throws: ``TokenError`` when the payload is no JSON object or is for another audience. Otherwise it names the
+    ///   first claim that is missing, mistyped or empty.
     package init(_ payload: [UInt8]) throws(TokenError) {
         guard case .object(let object)? = try? JSONParser.parse(payload.span, maximumDepth: Self.maximumDepth) else {
             throw TokenError("holds claims that are no JSON object")
@@ -115,18 +117,19 @@ package struct ContextClaims: Sendable {
         return object
     }
 
-    /// What tells the operation from others, in 32 bytes: by its `jti`, which stays when a control plane signs one
-    /// operation twice; without one by all that was signed.
+    /// Returns 32 bytes that identify the operation. With a `jti`, which stays the same when a control plane signs one
+    /// operation twice, they depend on that; otherwise they depend on all that was signed.
     package func fingerprint(of payload: [UInt8]) -> [UInt8] {
         guard let identifier else { return SHA256.digest(payload) }
-        // With the request and the operation, so that a minter's poor choice of identifiers stops nobody else's outcomes.
+        // Includes the request, the operation and the tenant, so that a minter's poor choice of identifiers blocks no
+        // outcome of another operation.
         return SHA256.digest(
             JSONWriter.encode([
                 .string(identifier), .string(self.requestID), .string(self.operation), .string(self.tenantID),
             ]))
     }
 
-    /// A token that is for somebody else is none for us (RFC 7519, 4.1.3).
+    /// Rejects a token for another audience (RFC 7519, 4.1.3).
     private static func checkAudience(_ fields: JSONFields) throws(TokenError) {
         let isForUs =
             switch fields.value("aud") {
@@ -138,10 +141,10 @@ package struct ContextClaims: Sendable {
         guard isForUs else { throw TokenError("is for another audience (aud) than \(Self.audience)") }
     }
 
-    /// How a token may call its audience.
+    /// The audience of tokens for conductors.
     private static let audience = "conductor"
 
-    /// A NumericDate (RFC 7519, 2).
+    /// Reads a NumericDate (RFC 7519, 2).
     private static func time(_ name: String, _ fields: JSONFields) throws(FieldError) -> Double {
         guard let value = fields.value(name) else { throw fields.error(name, "is missing") }
         guard case .number(let number) = value else { throw fields.mismatch(name, "a number of seconds", value) }

@@ -1,20 +1,23 @@
 public import Notifications
 
-/// Signs contexts for the control plane, so that a guest can end the operations that it was given, and no others.
+/// A signer of contexts for the control plane. With a signed context a guest can end the operation that it was given,
+/// and no other.
 public struct ContextSigner: Sendable {
-    /// How long a token is good for unless told otherwise: longer than the longest operation should take.
+    /// The default lifetime of a token: one day, which should exceed the longest operation.
     public static let defaultLifetime = Duration.seconds(86_400)
-    /// The longest lifetime, and more than conductors take unless told otherwise: 31 days.
+    /// The longest lifetime, in seconds: 31 days, which is more than conductors accept by default.
     package static let longestLifetime = 2_678_400
 
     private let key: SigningKey
     private let lifetime: Int
 
+    /// Creates a signer.
+    ///
     /// - Parameters:
     ///   - key: an Ed25519 private key, or a secret that the conductors have too.
-    ///   - lifetime: how long a token is good for, 1 second to 31 days. A conductor adds its grace to it, for outcomes that
-    ///     waited in a guest.
-    /// - Throws: ``SigningKeyError`` when the key can only check, or the lifetime cannot be used.
+    ///   - lifetime: how long a token is valid, 1 second to 31 days. A conductor adds its grace period, for outcomes
+    ///     that waited in a guest.
+    /// - Throws: ``SigningKeyError`` when the key can only check, or the lifetime is out of range.
     public init(key: SigningKey, lifetime: Duration = Self.defaultLifetime) throws(SigningKeyError) {
         guard key.canSign else {
             throw SigningKeyError("\(key.kid) is a public key, which can only check; name the private one to sign")
@@ -26,14 +29,16 @@ public struct ContextSigner: Sendable {
         self.lifetime = Int(lifetime.components.seconds)
     }
 
-    /// The context with a token in the place of any that it had. What the token covers must not be changed any more.
+    /// Returns the context with a new token, which replaces any token it had. Fields that the token covers must not be
+    /// changed afterwards.
     ///
     /// - Parameters:
-    ///   - context: the context: operation, request, tenant, user, client and payload are signed, and of its request what
-    ///     is published.
-    ///   - instanceID: the instance whose guest is to end the operation; nil where that is not known, and then the guest is
-    ///     bound by its certificate only.
-    /// - Throws: ``SigningKeyError`` when OpenSSL cannot sign, or the context's names are too long.
+    ///   - context: the context. The token covers its operation, request, tenant, user, client and payload, and the
+    ///     published members of its request's context.
+    ///   - instanceID: the instance whose guest is to end the operation; nil when unknown. Without it only the guest's
+    ///     certificate restricts which guest can end the operation.
+    /// - Throws: ``SigningKeyError`` when OpenSSL cannot sign, when conductors would reject one of the context's
+    ///   identifiers as too long, or when the token would exceed 8192 bytes.
     public func sign(
         _ context: NotificationContext, instanceID: String? = nil
     ) throws(SigningKeyError) -> NotificationContext {

@@ -1,15 +1,15 @@
 import CConductorOpenSSL
 import SecureFiles
 
-/// A file with a key in it, read once; its bytes are wiped at the end of its life.
+/// A key file, read once. Its bytes are wiped when the value is destroyed.
 struct KeyFile: ~Copyable {
     private let contents: FileContents
-    /// No key is longer; it bounds what is read of a wrong file.
+    /// The most bytes that are read, in case of a wrong file; no key is longer.
     private static let limit = 65_536
 
     /// Reads the file.
     ///
-    /// - Throws: ``SigningKeyError`` that names it.
+    /// - Throws: ``SigningKeyError`` that names the file.
     init(_ path: String) throws(SigningKeyError) {
         do throws(FileError) {
             self.contents = try FileContents(path, limit: Self.limit)
@@ -25,16 +25,18 @@ struct KeyFile: ~Copyable {
         }
     }
 
-    /// What it holds.
+    /// The bytes of the file.
     var bytes: [UInt8] { self.contents.bytes }
 
-    /// The bytes without the line ends behind them: what an editor or `openssl rand` leaves there is not the key's.
+    /// The bytes without trailing line ends, which an editor or `openssl rand` adds and which are not part of the key.
     var text: [UInt8] {
         Array(self.bytes.prefix((self.bytes.lastIndex { $0 != 0x0A && $0 != 0x0D } ?? -1) + 1))
     }
 
-    /// - Parameter isSecret: whether a reader of it could sign.
-    /// - Throws: ``SigningKeyError`` for a file that others could read or have changed (``FileRule``).
+    /// Checks the owner and the mode of the file (``FileRule``).
+    ///
+    /// - Parameter isSecret: whether a reader of the file could sign.
+    /// - Throws: ``SigningKeyError`` when other users can change the file, or can read a secret.
     func checkPermissions(isSecret: Bool) throws(SigningKeyError) {
         do throws(FileError) {
             try self.contents.check(isSecret ? .secret : .trusted)

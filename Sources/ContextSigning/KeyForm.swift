@@ -1,18 +1,18 @@
-/// The forms in which keys and certificates that are no secrets of HS256 come in files.
+/// A form in which files hold keys and certificates that are not HS256 secrets.
 ///
-/// Whoever has such a file by mistake for a secret may have given it to everybody. It knows the forms that programs write, and
-/// no others: a public key that is 32 bytes, or Base64 without a word around it, looks like any secret.
+/// An operator who configures such a file as a secret by mistake may have published it. Only forms that programs write
+/// are detected: a public key of 32 bytes, or in Base64 without a word around it, looks like any secret.
 enum KeyForm: String {
-    /// PEM and the form of RFC 4716, with whatever before it.
+    /// PEM or the form of RFC 4716, after any other text.
     case pem = "a PEM file"
-    /// A line of OpenSSH's.
+    /// A line in OpenSSH's format.
     case openSSH = "an OpenSSH key"
-    /// RFC 7517, one or a set of them.
+    /// One key or a set of keys (RFC 7517).
     case jwk = "a JWK"
     /// A SubjectPublicKeyInfo, a PKCS #1 or PKCS #8 key, or a certificate.
     case der = "a key or a certificate in DER"
 
-    /// The form of these bytes; nil when they may be a secret.
+    /// Detects the form of the bytes; nil when they may be a secret.
     init?(of bytes: [UInt8]) {
         if Self.contains(bytes, "---- BEGIN ") || Self.contains(bytes, "-----BEGIN ") {
             self = .pem
@@ -34,7 +34,7 @@ enum KeyForm: String {
 
     private static func isOpenSSH(_ bytes: [UInt8]) -> Bool {
         bytes.split(whereSeparator: { $0 == 0x0A || $0 == 0x0D }).contains { line in
-            // The options that an authorized key may have before it are passed over.
+            // Skips options, which an authorized key may have before its type.
             line.split(separator: UInt8(ascii: " ")).contains { word in
                 ["ssh-ed25519", "ssh-rsa", "ssh-dss", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"].contains { name in
                     word.starts(with: name.utf8)
@@ -43,8 +43,8 @@ enum KeyForm: String {
         }
     }
 
-    /// A SEQUENCE that begins with another, or with a number, and takes all the bytes; but for two at most that may have been
-    /// cut off as a line's end. That is so of one random secret in millions.
+    /// Whether the bytes are one SEQUENCE that begins with another SEQUENCE or an INTEGER. Up to two bytes may be
+    /// missing, cut off as a line end. One random secret in millions matches too.
     private static func isDER(_ bytes: [UInt8]) -> Bool {
         guard bytes.count > 4, bytes[0] == 0x30 else { return false }
         var (length, start) = (Int(bytes[1]), 2)

@@ -1,27 +1,27 @@
 import CConductorOpenSSL
 
-/// What is behind a ``SigningKey``: a shared secret or an Ed25519 key, in OpenSSL's hands, and wiped when nobody needs it
-/// any more.
-// @unchecked: nothing changes after init, and OpenSSL counts references and locks what several threads share.
+/// The key behind a ``SigningKey``: a shared secret, or an Ed25519 key that OpenSSL holds. It is wiped when its last
+/// reference is released.
+// @unchecked: nothing changes after init. OpenSSL counts references and locks what several threads share.
 final class KeyMaterial: @unchecked Sendable {
     private enum Kind {
-        /// Memory of our own, since an array's may be copied and only one of the copies wiped.
+        /// Memory that this object allocates: an array might be copied, and only one of the copies would be wiped.
         case secret(UnsafeMutableBufferPointer<UInt8>)
         case ed25519(OpaquePointer, isPrivate: Bool)
     }
 
     private let kind: Kind
-    /// The length of an Ed25519 signature.
+    /// The length of an Ed25519 signature, in bytes.
     private static let ed25519Length = 64
 
-    /// A secret that minter and verifier share.
+    /// Creates a key of a secret that minter and verifier share.
     init(secret: [UInt8]) {
         let memory = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: secret.count)
         _ = memory.initialize(from: secret)
         self.kind = .secret(memory)
     }
 
-    /// The Ed25519 key of a PEM text, private or public; nil when it holds none.
+    /// Reads an Ed25519 key, private or public, from PEM text; nil when the text holds none.
     init?(ed25519PEM text: [UInt8]) {
         defer { ERR_clear_error() }
         guard !text.isEmpty, let (key, isPrivate) = Self.read(text) else { return nil }
@@ -32,8 +32,8 @@ final class KeyMaterial: @unchecked Sendable {
         self.kind = .ed25519(key, isPrivate: isPrivate)
     }
 
-    /// The Ed25519 key of its 32 bytes, as JWK's `d` (private) and `x` (public) hold them (RFC 8037, 2); nil for any
-    /// other number of bytes.
+    /// Creates an Ed25519 key of its 32 bytes, as a JWK's `d` (private) and `x` (public) hold them (RFC 8037, 2); nil
+    /// for any other number of bytes.
     init?(ed25519 bytes: [UInt8], isPrivate: Bool) {
         defer { ERR_clear_error() }
         let make = isPrivate ? EVP_PKEY_new_raw_private_key : EVP_PKEY_new_raw_public_key
@@ -50,7 +50,7 @@ final class KeyMaterial: @unchecked Sendable {
         }
     }
 
-    /// Whether it can sign, and so must be seen by nobody.
+    /// Whether the key can sign, and so must stay secret.
     var canSign: Bool {
         switch self.kind {
         case .secret: true
@@ -58,7 +58,8 @@ final class KeyMaterial: @unchecked Sendable {
         }
     }
 
-    /// Whether it is the same key, and can do the same. The time that it takes says nothing of where they differ.
+    /// Whether the other is the same key with the same abilities. The duration of the check does not reveal where they
+    /// differ.
     func isSame(as other: KeyMaterial) -> Bool {
         defer { ERR_clear_error() }
         switch (self.kind, other.kind) {
@@ -71,7 +72,7 @@ final class KeyMaterial: @unchecked Sendable {
         }
     }
 
-    /// The signature of these bytes; nil when the key cannot sign, or OpenSSL fails.
+    /// Returns the signature of the bytes; nil when the key cannot sign, or OpenSSL fails.
     func sign(_ bytes: [UInt8]) -> [UInt8]? {
         defer { ERR_clear_error() }
         switch self.kind {
@@ -88,9 +89,10 @@ final class KeyMaterial: @unchecked Sendable {
         }
     }
 
-    /// Whether the signature is one of these bytes. The time that it takes says nothing of where it differs.
+    /// Whether this is a signature of the bytes. The duration of the check does not reveal where it differs from the
+    /// right one.
     func verify(_ signature: [UInt8], of bytes: [UInt8]) -> Bool {
-        // What a failure leaves on this thread's error stack would be taken for a TLS connection's.
+        // Errors left on this thread's error stack would be attributed to a TLS connection.
         defer { ERR_clear_error() }
         switch self.kind {
         case .secret(let secret):

@@ -2,17 +2,17 @@ import CConductorOpenSSL
 
 /// SHA-256 (FIPS 180-4).
 enum SHA256 {
-    /// The 32 bytes of the digest.
+    /// Returns the 32 bytes of the digest.
     static func digest(_ bytes: [UInt8]) -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: 32)
         var length: UInt32 = 0
         let isDone = EVP_Digest(bytes, bytes.count, &digest, &length, EVP_sha256(), nil)
-        // It fails for want of memory only; nought for a digest would make all payloads one.
+        // It fails only when memory runs out. A digest of zeros instead would make all payloads equal.
         precondition(isDone == 1 && length == 32, "OpenSSL has no SHA-256")
         return digest
     }
 
-    /// The digest as 64 lower-case hexadecimal digits.
+    /// Returns the digest as 64 lower-case hexadecimal digits.
     static func hexadecimal(_ bytes: [UInt8]) -> String {
         let digits = Array("0123456789abcdef".utf8)
         return String(

@@ -1,54 +1,55 @@
 import Notifications
 
-/// How a key signs; the name is JWS's `alg`.
+/// A signature algorithm. The raw value is the JWS `alg`.
 public enum SigningAlgorithm: String, Sendable, Hashable, CaseIterable {
-    /// HMAC with SHA-256 (RFC 7518, 3.2): one secret, which whoever checks could sign with too.
+    /// HMAC with SHA-256 (RFC 7518, 3.2): one shared secret, with which every verifier could sign too.
     case hs256 = "HS256"
-    /// Ed25519 (RFC 8037, 3.1): the control plane has the private key, conductors the public one.
+    /// Ed25519 (RFC 8037, 3.1): the control plane has the private key, conductors have the public one.
     case edDSA = "EdDSA"
 }
 
-/// A key that contexts are signed with, or checked.
+/// A key that signs or checks contexts.
 ///
-/// The algorithm belongs to the key: what a token says of itself never chooses it. Neither a description nor a mirror of a
-/// key shows more than its name and algorithm.
+/// The algorithm belongs to the key; a token never chooses it. The description and the mirror of a key show only its
+/// name and algorithm.
 public struct SigningKey: Sendable {
-    /// The key's name, which a token carries as `kid`: up to 128 ASCII letters, digits, `.`, `_` and `-`.
+    /// The key's name, which a token carries as `kid`: 1 to 128 ASCII letters, digits, `.`, `_` and `-`.
     public let kid: String
-    /// What it signs with.
+    /// The algorithm.
     public let algorithm: SigningAlgorithm
     private let material: KeyMaterial
 
-    /// The shortest secret in bytes: shorter than its digest an HMAC's key must not be (RFC 7518, 3.2).
+    /// The shortest secret, in bytes: an HMAC key must not be shorter than the digest (RFC 7518, 3.2).
     static let shortestSecret = 32
-    /// More than anybody means.
+    /// The longest secret, in bytes; no real secret is longer.
     private static let longestSecret = 4096
 
-    /// A secret for HS256.
+    /// Creates a key of a secret for HS256.
     ///
     /// - Parameters:
-    ///   - kid: its name.
-    ///   - secret: at least 32 bytes that nobody can guess; a password that somebody made up is not that.
-    /// - Throws: ``SigningKeyError`` for a name or secret that cannot be used.
+    ///   - kid: the key's name.
+    ///   - secret: 32 to 4096 random bytes; a password that a person made up is not random.
+    /// - Throws: ``SigningKeyError`` when the name or the secret is not valid, or the secret has the form of a key or
+    ///   certificate file.
     public init(kid: String, secret: [UInt8]) throws(SigningKeyError) {
         guard (Self.shortestSecret...Self.longestSecret).contains(secret.count) else {
             throw SigningKeyError(
                 "is a secret of \(secret.count) bytes, and HS256 needs \(Self.shortestSecret) to \(Self.longestSecret); "
                     + "make one with `openssl rand -base64 48`")
         }
-        // An old trick makes a public key, which everybody has, the secret.
+        // In a known attack (algorithm confusion) the secret is a public key, which everyone has.
         if let form = KeyForm(of: secret) {
             throw SigningKeyError("is \(form.rawValue), which is no secret for HS256; say EdDSA, or make a secret")
         }
         try self.init(kid: kid, algorithm: .hs256, material: KeyMaterial(secret: secret))
     }
 
-    /// An Ed25519 key.
+    /// Creates an Ed25519 key.
     ///
     /// - Parameters:
-    ///   - kid: its name.
-    ///   - ed25519PEM: the private key (PKCS #8), which can sign and check, or the public one, which can check.
-    /// - Throws: ``SigningKeyError`` for a name or key that cannot be used.
+    ///   - kid: the key's name.
+    ///   - ed25519PEM: the private key (PKCS #8), which can sign and check, or the public key, which can only check.
+    /// - Throws: ``SigningKeyError`` when the name or the key is not valid.
     public init(kid: String, ed25519PEM text: String) throws(SigningKeyError) {
         try self.init(kid: kid, ed25519PEM: Array(text.utf8))
     }
@@ -61,7 +62,7 @@ public struct SigningKey: Sendable {
         try self.init(kid: kid, algorithm: .edDSA, material: material)
     }
 
-    /// The Ed25519 key of 32 bytes, as in a JWK.
+    /// Creates an Ed25519 key of its 32 bytes, as in a JWK.
     package init(kid: String, ed25519 bytes: [UInt8], isPrivate: Bool) throws(SigningKeyError) {
         guard let material = KeyMaterial(ed25519: bytes, isPrivate: isPrivate) else {
             throw SigningKeyError("is no Ed25519 key of 32 bytes")
@@ -69,12 +70,13 @@ public struct SigningKey: Sendable {
         try self.init(kid: kid, algorithm: .edDSA, material: material)
     }
 
-    /// The key in a file: for EdDSA a PEM file, for HS256 the secret itself, without the line ends behind it.
+    /// Reads a key from a file: for EdDSA a PEM file, for HS256 the secret itself, without trailing line ends.
     ///
     /// - Parameters:
-    ///   - kid: its name.
-    ///   - algorithm: what it is for.
-    ///   - path: the file. One that can sign must be nobody's to read but its owner's and group's.
+    ///   - kid: the key's name.
+    ///   - algorithm: the key's algorithm.
+    ///   - path: the file. Its owner must be root or this program's user, and only the owner may write it. If the key
+    ///     can sign, other users must not be able to read it; its group may read it only when root owns it.
     /// - Throws: ``SigningKeyError`` that names the file.
     public init(kid: String, algorithm: SigningAlgorithm, file path: String) throws(SigningKeyError) {
         let file = try KeyFile(path)
@@ -99,18 +101,18 @@ public struct SigningKey: Sendable {
         self.material = material
     }
 
-    /// Whether it can sign; else it can only check.
+    /// Whether the key can sign; otherwise it can only check.
     public var canSign: Bool { self.material.canSign }
 
-    /// Whether it is the same key under the same name.
+    /// Whether the other is the same key under the same name.
     package func isSame(as other: SigningKey) -> Bool {
         self.kid == other.kid && self.algorithm == other.algorithm && self.material.isSame(as: other.material)
     }
 
-    /// The signature of these bytes; nil when the key can only check.
+    /// Returns the signature of the bytes; nil when the key can only check, or OpenSSL fails.
     package func sign(_ bytes: [UInt8]) -> [UInt8]? { self.material.sign(bytes) }
 
-    /// Whether the signature is this key's, of these bytes.
+    /// Whether the bytes have this signature under this key.
     package func verify(_ signature: [UInt8], of bytes: [UInt8]) -> Bool { self.material.verify(signature, of: bytes) }
 
     private static func isName(_ kid: String) -> Bool {
@@ -129,9 +131,9 @@ extension SigningKey: CustomStringConvertible, CustomDebugStringConvertible, Cus
     }
 }
 
-/// A key that cannot be used.
+/// An error for a key that cannot be used.
 public struct SigningKeyError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What is wrong and what to do, as a clause whose subject is the key or its file. It never holds a part of a key.
+    /// The problem and its remedy, as a clause whose subject is the key or its file. It never holds a part of a key.
     public let description: String
 
     init(_ description: String) { self.description = description }

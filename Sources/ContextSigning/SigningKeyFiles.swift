@@ -1,14 +1,14 @@
 import SecureFiles
 
-/// The files that keys are read from, again and again: some that are named, and all of a directory.
+/// The files that keys are loaded and reloaded from: named files, and all files of a directory.
 package struct SigningKeyFiles: Sendable, Hashable {
-    /// A key whose file is named.
+    /// A key in a named file.
     package struct Named: Sendable, Hashable {
         /// The key's name.
         package var kid: String
-        /// What it is for.
+        /// The key's algorithm.
         package var algorithm: SigningAlgorithm
-        /// Its file.
+        /// The path of the key's file.
         package var path: String
 
         /// A key of these values.
@@ -30,30 +30,30 @@ package struct SigningKeyFiles: Sendable, Hashable {
         }
     }
 
-    /// The keys whose files are named.
+    /// The keys in named files.
     package var named: [Named]
-    /// A directory in which each file is a key, `KID.EdDSA` or `KID.HS256`; those whose names begin with a dot are passed
-    /// over.
+    /// A directory in which each file is a key, `KID.EdDSA` or `KID.HS256`. Files whose names begin with a dot are
+    /// skipped.
     package var directory: String?
 
-    /// More than a set may have: it bounds what is read of a wrong directory.
+    /// The most key files in a directory. It bounds the work on a wrong directory, since a set holds fewer keys.
     private static let longestDirectory = 256
-    /// The same with names that are passed over.
+    /// The most names in a directory, including skipped ones.
     private static let nameLimit = 1024
 
-    /// These files.
+    /// Creates a list of these files.
     package init(named: [Named], directory: String?) {
         self.named = named
         self.directory = directory
     }
 
-    /// All there is to look at for a change, the directory itself too. It reads the directory, which may block.
+    /// The paths to watch for changes, including the directory itself. The getter reads the directory, which may block.
     package var paths: [String] {
         let found = (try? self.inDirectory()) ?? []
         return self.named.map(\.path) + [self.directory].compactMap(\.self) + found.map(\.path)
     }
 
-    /// The keys of the directory, in the order of their names; none without a directory.
+    /// Lists the keys of the directory in the order of their names; none when there is no directory.
     ///
     /// - Throws: ``SigningKeyError`` that names the directory or the file.
     package func inDirectory() throws(SigningKeyError) -> [Named] {
@@ -61,13 +61,14 @@ package struct SigningKeyFiles: Sendable, Hashable {
         var names: [String]
         do throws(FileError) {
             let opened = try CheckedDirectory(directory, for: .reading)
-            // Who can put a file there can sign.
+            // A user who can add a file can sign.
             try FileRule.trusted.check(opened.status, path: directory)
             names = try opened.names(limit: Self.nameLimit)
         } catch {
             throw SigningKeyError("the directory \(directory) \(error.clause)")
         }
-        // Where volumes of secrets keep what the other names point to, and editors what they have not written yet.
+        // Secret volumes keep the targets of the other names under such names, and editors files that are not saved
+        // yet.
         names.removeAll { $0.hasPrefix(".") }
         guard names.count <= Self.longestDirectory else {
             throw SigningKeyError("the directory \(directory) holds more than \(Self.longestDirectory) files")

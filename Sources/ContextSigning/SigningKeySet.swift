@@ -1,11 +1,12 @@
 import Notifications
 
-/// The keys that tokens may be signed with, by name: several, so that one can follow another without a gap.
+/// The keys that tokens may be signed with, by name. A set can hold several, so that one key can replace another
+/// without a gap.
 package struct SigningKeySet: Sendable {
     /// The keys.
     package let keys: [SigningKey]
 
-    /// - Throws: ``SigningKeyError`` when two have one name, or there are more than 64.
+    /// - Throws: ``SigningKeyError`` when two keys have the same name, or there are more than 64.
     package init(_ keys: [SigningKey]) throws(SigningKeyError) {
         guard keys.count <= 64 else { throw SigningKeyError("are more than 64; remove those that nobody signs with") }
         for (index, key) in keys.enumerated() where keys[..<index].contains(where: { $0.kid == key.kid }) {
@@ -14,23 +15,23 @@ package struct SigningKeySet: Sendable {
         self.keys = keys
     }
 
-    /// What is different between two sets; by the keys' names, which are no secrets.
+    /// The difference between two sets, as names of keys, which are not secret.
     package struct Changes: Sendable, Hashable {
-        /// Keys that are new.
+        /// The names of new keys.
         package var added: [String] = []
-        /// Keys that are there no more: what they have signed is refused.
+        /// The names of removed keys. Tokens that they signed are rejected.
         package var removed: [String] = []
-        /// Other keys under names that were there: what the old ones have signed is refused.
+        /// The names under which another key took an old one's place. Tokens that the old key signed are rejected.
         package var replaced: [String] = []
 
-        /// None.
+        /// Creates an empty difference.
         package init() {}
 
         /// Whether the sets are the same.
         package var isEmpty: Bool { self.added.isEmpty && self.removed.isEmpty && self.replaced.isEmpty }
     }
 
-    /// What this set has that the other had not, and the other way round.
+    /// Returns the changes from the other set to this one.
     package func changes(from other: SigningKeySet) -> Changes {
         var changes = Changes()
         for key in self.keys {
@@ -44,9 +45,9 @@ package struct SigningKeySet: Sendable {
         return changes
     }
 
-    /// The payload of a token that one of the keys has signed.
+    /// Checks a token's signature and returns its payload.
     ///
-    /// - Throws: ``TokenError``.
+    /// - Throws: ``TokenError`` when the text is no token, or no key of the set has signed it.
     package func payload(of token: String) throws(TokenError) -> [UInt8] {
         let jws = try CompactJWS(token)
         guard let kid = jws.header["kid"]?.string else { throw TokenError("does not name its key (kid)") }

@@ -1,11 +1,11 @@
-/// Why a token is not taken.
+/// An error for a token that is rejected.
 package struct TokenError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What is wrong with it, as the rest of a sentence: "has expired". What it quotes of the token is an excerpt.
+    /// The problem, as the rest of a sentence: "has expired". Text that it quotes from the token is an excerpt.
     package let problem: String
 
-    /// - Parameter problem: what is wrong with it, as the rest of a sentence.
+    /// - Parameter problem: the problem, as the rest of a sentence.
     package init(_ problem: String) { self.problem = problem }
 
-    /// A sentence.
+    /// The problem as a sentence.
     package var description: String { "The token \(self.problem)" }
 }
