@@ -1,19 +1,19 @@
-/// The fixed facts of the wire (Docs/protocol.md).
+/// The constants of the wire protocol (Docs/protocol.md).
 package enum RPCProtocol {
-    /// The protocol's name in TLS's ALPN.
+    /// The protocol's name in TLS ALPN.
     package static let applicationProtocol = "conductor-rpc/1"
-    /// The port that a conductor listens on unless told otherwise.
+    /// The default port of a conductor.
     package static let defaultPort = 8790
-    /// The longest line taken by default, in bytes without its end.
+    /// The default limit for a line, in bytes without its end.
     package static let defaultMaximumLineLength = 1 << 20
-    /// How deep the JSON of a line may nest.
+    /// The maximum nesting depth of a line's JSON.
     package static let maximumDepth = 32
-    /// How many values a request may have, at whatever depth. What a line of a million brackets takes to read, other guests
-    /// would wait for.
+    /// The maximum number of JSON values in a request, at any depth. While a line of a million brackets were parsed,
+    /// other guests would wait.
     package static let maximumValues = 16_384
-    /// The longest id of a request, in bytes of UTF-8. An id is kept while its request is in flight, and comes back with the
-    /// answer.
+    /// The longest id of a request, in bytes of UTF-8. An id is stored while its request is in flight, and returns with
+    /// the answer.
     package static let maximumIDBytes = 256
-    /// The version of this release: `ping` answers it, and both programs print it for `--version`.
+    /// The version of this release: the answer to `ping`, and what both programs print for `--version`.
     package static let version = "0.1.0"
 }

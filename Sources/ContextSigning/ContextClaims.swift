@@ -117,11 +117,11 @@ package struct ContextClaims: Sendable {
         return object
     }
 
-    /// Returns 32 bytes that identify the operation. With a `jti`, which stays the same when a control plane signs one
-    /// operation twice, they depend on that; otherwise they depend on all that was signed.
+    /// Returns 32 bytes that identify the operation: a digest of its `jti`, request, operation and tenant, or without a
+    /// `jti` of the whole payload. The `jti` stays the same when a control plane signs one operation twice.
     package func fingerprint(of payload: [UInt8]) -> [UInt8] {
         guard let identifier else { return SHA256.digest(payload) }
-        // Includes the request, the operation and the tenant, so that a minter's poor choice of identifiers blocks no
+        // Includes the request, the operation and the tenant, so that a minter that reuses identifiers blocks no
         // outcome of another operation.
         return SHA256.digest(
             JSONWriter.encode([

@@ -1,7 +1,8 @@
 import NIOConcurrencyHelpers
 import NIOCore
 
-/// Where calls from any thread wait for their connection's event loop: one wake-up for as many as have gathered.
+/// A queue in which calls from any thread wait for their connection's event loop. One wake-up serves all calls that
+/// have gathered.
 final class CallOutbox: Sendable {
     /// One request, encoded.
     struct Call: Sendable {
@@ -17,7 +18,7 @@ final class CallOutbox: Sendable {
 
     private let state = NIOLockedValueBox(State.open(nextID: 1, calls: []))
 
-    /// An id that no other call of this connection has, or nil when it is closed.
+    /// Returns an id that no other call of this connection has; nil when the connection is closed.
     func nextID() -> Int? {
         self.state.withLockedValue { state in
             guard case .open(let id, let calls) = state else { return nil }
@@ -28,7 +29,7 @@ final class CallOutbox: Sendable {
 
     /// Adds a call.
     ///
-    /// - Returns: whether it was taken, and whether the event loop must be woken.
+    /// - Returns: whether the call was accepted, and whether the event loop must be woken.
     func append(_ call: Call) -> (isTaken: Bool, isFirst: Bool) {
         self.state.withLockedValue { state in
             guard case .open(let id, var calls) = state else { return (false, false) }
@@ -40,7 +41,7 @@ final class CallOutbox: Sendable {
         }
     }
 
-    /// All calls that have gathered.
+    /// Removes and returns all calls that have gathered.
     func take() -> [Call] {
         self.state.withLockedValue { state in
             guard case .open(let id, let calls) = state else { return [] }
@@ -49,12 +50,12 @@ final class CallOutbox: Sendable {
         }
     }
 
-    /// Takes no more calls.
+    /// Closes the outbox, which accepts no more calls.
     ///
     /// - Parameters:
-    ///   - reason: why.
-    ///   - asked: for how long the conductor wants to be left alone.
-    /// - Returns: those that had gathered and will not be sent.
+    ///   - reason: why the connection is closed.
+    ///   - asked: the pause that the conductor asked for.
+    /// - Returns: the calls that had gathered and will not be sent.
     func close(reason: String, asked: Duration = .zero) -> [Call] {
         self.state.withLockedValue { state in
             guard case .open(_, let calls) = state else { return [] }
@@ -63,7 +64,7 @@ final class CallOutbox: Sendable {
         }
     }
 
-    /// Why the outbox is closed.
+    /// The reason why the outbox is closed.
     var closeReason: String {
         self.state.withLockedValue { state in
             guard case .closed(let reason, _) = state else { return "the connection is open" }
@@ -71,7 +72,7 @@ final class CallOutbox: Sendable {
         }
     }
 
-    /// For how long the conductor wants to be left alone; nothing while the outbox is open.
+    /// The pause that the conductor asked for; zero while the outbox is open.
     var askedPause: Duration {
         self.state.withLockedValue { state in
             guard case .closed(_, let asked) = state else { return .zero }

@@ -1,7 +1,8 @@
 import NIOCore
 import Notifications
 
-/// Ties answers to requests on the client's side, and decides when a connection is no good any more. It holds no I/O.
+/// A state machine that ties answers to requests on the client's side, and decides when a connection is dead. It
+/// performs no I/O.
 ///
 /// - Note: `Completion` is generic so that tests need no closures.
 struct ClientConnectionStateMachine<Completion> {
@@ -11,18 +12,19 @@ struct ClientConnectionStateMachine<Completion> {
         var sent: NIODeadline
     }
 
-    /// What an answer leads to.
+    /// The consequence of an answer.
     enum AnswerAction {
-        /// One request is answered.
+        /// Complete this one request.
         case complete(Completion)
-        /// The conductor could not read the id, but these requests must be meant: they can never be taken.
+        /// Fail these requests for good. The conductor could not read the id, but its error can only concern them.
         case refuse([Completion])
-        /// Nobody waits for the answer.
+        /// Do nothing: no request waits for the answer.
         case ignore
     }
 
-    /// A conductor reads a guest's large outcomes as slowly as the guest's rate is, and answers for each in turn; but one request
-    /// that is not answered after this many timeouts never will be.
+    /// The number of timeouts after which a single request counts as lost. A conductor reads a guest's large outcomes
+    /// only as fast as the guest's rate limit, and answers each in turn; but a request without an answer for so long
+    /// will never get one.
     private static var longestWait: Int64 { 10 }
 
     private let timeout: TimeAmount
@@ -30,23 +32,23 @@ struct ClientConnectionStateMachine<Completion> {
     private var lastAnswer = NIODeadline.distantPast
     private var isClosed = false
 
-    /// - Parameter timeout: how long requests may wait while no answer arrives at all before the connection counts as dead. A
-    ///   single request may wait ten times as long.
+    /// - Parameter timeout: how long requests may wait while no answer arrives at all, before the connection counts as
+    ///   dead. A single request may wait ten times as long.
     init(timeout: TimeAmount) { self.timeout = timeout }
 
-    /// Requests that wait for their answer.
+    /// The number of requests that wait for their answer.
     var inFlight: Int { self.pending.count }
 
-    /// A request is sent.
+    /// Records that a request is sent.
     ///
-    /// - Returns: false when the connection is closed: the completion must be failed by the caller.
+    /// - Returns: false when the connection is closed; then the caller must fail the completion.
     mutating func sent(id: Int, lineLength: Int, completion: Completion, now: NIODeadline) -> Bool {
         guard !self.isClosed else { return false }
         self.pending[id] = Pending(completion: completion, lineLength: lineLength, sent: now)
         return true
     }
 
-    /// An answer arrived.
+    /// Records an answer, and returns its consequence.
     mutating func answered(_ id: RPCID, result: RPCResult, now: NIODeadline) -> AnswerAction {
         let waiting = self.pending.count
         defer { if self.pending.count < waiting { self.lastAnswer = now } }
@@ -57,20 +59,21 @@ struct ClientConnectionStateMachine<Completion> {
             }
             return .complete(pending.completion)
         case (.null, .failure(let error)) where error.code == .tooLarge:
-            // The conductor could not read the id of a line that it skipped; the limit tells which ones it was.
+            // The conductor skipped the line without reading its id. The limit shows which requests it can have been.
             guard let limit = error.limitBytes else { return .ignore }
             let tooLong = self.pending.filter { $0.value.lineLength > limit }
             for id in tooLong.keys { self.pending[id] = nil }
             return .refuse(tooLong.values.map(\.completion))
         case (.null, .failure(let error)) where !error.code.isRetryable && self.pending.count == 1:
-            // It can only be about the one request there is. Unanswered, that would be sent again for ever.
+            // The error can only concern the one request in flight. Without an answer, that request would be retried
+            // without limit.
             defer { self.pending = [:] }
             return .refuse(self.pending.values.map(\.completion))
         default: return .ignore
         }
     }
 
-    /// Returns the bound that a request has waited for without an answer; nil while none has waited too long.
+    /// Returns the time limit that a request without an answer has exceeded; nil while none has.
     func exceededBound(now: NIODeadline) -> TimeAmount? {
         guard let oldest = self.pending.values.lazy.map(\.sent).min() else { return nil }
         let longest = self.timeout * Self.longestWait
@@ -78,7 +81,7 @@ struct ClientConnectionStateMachine<Completion> {
         return max(oldest, self.lastAnswer) + self.timeout <= now ? self.timeout : nil
     }
 
-    /// The connection is gone.
+    /// Records that the connection is closed.
     ///
     /// - Returns: the requests that will not be answered.
     mutating func closed() -> [Completion] {

@@ -3,19 +3,20 @@ package import NIOPosix
 import Notifications
 package import TLSSocket
 
-/// A guest's connection to a conductor: pipelines calls, in any order from any thread.
+/// A guest's connection to a conductor. It pipelines calls, which may come from any thread; answers come in any order.
 package final class ConductorConnection: Sendable {
     /// Limits and deadlines of a connection.
     package struct Configuration: Sendable {
-        /// The longest line, in bytes without its end; a longer request is refused here, as the conductor would.
+        /// The longest line, in bytes without its end. A longer request is rejected on this side, as the conductor
+        /// would reject it.
         package var maximumLineLength = RPCProtocol.defaultMaximumLineLength
-        /// How long to wait for TCP, and again for TLS.
+        /// The timeout for TCP, and again for TLS.
         package var connectTimeout = TimeAmount.seconds(10)
-        /// How long calls may wait while no answer arrives at all before the connection counts as dead and is closed. A single
-        /// call may wait ten times as long.
+        /// The time that calls may wait while no answer arrives at all, before the connection counts as dead and is
+        /// closed. A single call may wait ten times as long.
         package var answerTimeout = TimeAmount.seconds(60)
-        /// After how long without a call the conductor is asked whether it is there: it does not take the connection for
-        /// one that was left (`limits.idle_timeout`), and one that is gone without a word is noticed.
+        /// The time without a call after which the connection sends a `ping`. So the conductor does not close the
+        /// connection as idle (`limits.idle_timeout`), and a conductor that disappeared silently is detected.
         package var keepAlive = TimeAmount.minutes(10)
 
         /// The defaults.
@@ -27,26 +28,26 @@ package final class ConductorConnection: Sendable {
     private let configuration: Configuration
     private let sendCalls: @Sendable () -> Void
 
-    /// Completes when the connection is closed, whoever closed it.
+    /// A future that completes when either side has closed the connection.
     package var closeFuture: EventLoopFuture<Void> { self.channel.closeFuture }
-    /// Why it was closed, once it is: with TLS 1.3 a conductor's refusal of this side's certificate comes only then.
+    /// The reason why the connection is closed, once it is. With TLS 1.3 a conductor's rejection of this side's
+    /// certificate is known only then.
     package var closeReason: String { self.outbox.closeReason }
-    /// For how long the conductor wants to be left alone, as it said when it closed the connection. Whoever obeys it bounds
-    /// it.
+    /// The pause that the conductor asked for when it closed the connection. A caller that obeys it must bound it.
     package var askedPause: Duration { self.outbox.askedPause }
 
-    /// Connects, and returns when both sides have proved who they are.
+    /// Connects, and returns when both sides have proved their identities.
     ///
     /// - Parameters:
     ///   - host: a DNS name or an IP address, which the conductor's certificate must name.
     ///   - port: the TCP port.
-    ///   - tls: this side's certificate and the authorities it trusts, as they are now; the connection is cut when the
-    ///     conductor's certificate is revoked.
-    ///   - group: where the connection gets its event loop.
+    ///   - tls: this side's certificate and the authorities that it trusts, in their present version. The connection is
+    ///     closed when the conductor's certificate is revoked.
+    ///   - group: provides the connection's event loop.
     ///   - configuration: limits and deadlines.
-    ///   - resolver: finds the host's addresses; nil for the system's.
-    /// - Throws: ``RPCCallError/connectionLost(_:)`` with the reason, ``ConnectFailure`` when TCP does not connect, or a
-    ///   `CancellationError` at once when the task is cancelled.
+    ///   - resolver: finds the host's addresses; nil for the system's resolver.
+    /// - Throws: ``RPCCallError/connectionLost(_:)`` with the reason, ``ConnectFailure`` when TCP does not connect, or
+    ///   a `CancellationError` at once when the task is cancelled.
     package static func connect(
         host: String, port: Int, tls: LiveTLSContext, group: any EventLoopGroup,
         configuration: Configuration = Configuration(), resolver: (any Resolver & Sendable)? = nil
@@ -59,8 +60,8 @@ package final class ConductorConnection: Sendable {
             .connectTimeout(configuration.connectTimeout)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .connect(host: host, port: port)
-            // Not in the channel's initializer: of a name with several addresses several channels are tried, and the end
-            // of one that failed must not end the connection.
+            // Not in the channel's initializer: for a host with several addresses several channels are tried, and the
+            // failure of one of them must not end the connection.
             .flatMapThrowing { channel in
                 try channel.pipeline.syncOperations.addHandlers(
                     TLSHandler(live: tls, serverName: host, handshakeTimeout: configuration.connectTimeout),
@@ -71,19 +72,19 @@ package final class ConductorConnection: Sendable {
             handshake.fail((error as? NIOConnectionError).map { ConnectFailure($0) as any Error } ?? error)
         }
         opening.whenSuccess { channel in
-            // Also after a cancellation: by then nobody else knows of the channel.
+            // Also after a cancellation: by then nothing else refers to the channel.
             handshake.futureResult.whenFailure { _ in channel.close(promise: nil) }
         }
         let sendCalls = try await withTaskCancellationHandler {
             try await handshake.futureResult.get()
         } onCancel: {
-            // Of several results a promise takes the first.
+            // A promise keeps the first of several results.
             handshake.fail(CancellationError())
         }
         return ConductorConnection(try await opening.get(), outbox, configuration, sendCalls: sendCalls)
     }
 
-    /// The same with certificates that are never renewed.
+    /// Connects with certificates that are never renewed.
     package static func connect(
         host: String, port: Int, tls: TLSContext, group: any EventLoopGroup,
         configuration: Configuration = Configuration(), resolver: (any Resolver & Sendable)? = nil
@@ -105,7 +106,7 @@ package final class ConductorConnection: Sendable {
 
     /// Sends a call.
     ///
-    /// - Important: calls are not held back here: the caller bounds how many it has in flight.
+    /// - Important: this connection does not limit the calls in flight; the caller must.
     package func call(_ call: RPCCall, completion: @escaping RPCCompletion) {
         guard let id = self.outbox.nextID() else {
             completion(.failure(.connectionLost(self.outbox.closeReason)))
@@ -113,7 +114,7 @@ package final class ConductorConnection: Sendable {
         }
         let json = RPCRequest(id: .number(.init(id)), call: call).json
         guard !JSONValue.object(json).nests(deeperThan: RPCProtocol.maximumDepth) else {
-            // The conductor would not get as far as the id, and its answer could not be tied to this call.
+            // The conductor would not read as far as the id, so its answer could not be tied to this call.
             let message = "The request nests deeper than \(RPCProtocol.maximumDepth)."
             completion(.failure(.refused(RPCError(.invalidRequest, message))))
             return

@@ -2,9 +2,9 @@ import Glibc
 import NIOCore
 import NIOPosix
 
-/// No address that a conductor's name stands for could be connected to.
+/// An error for a conductor whose host has no address that could be connected to.
 package struct ConnectFailure: Error, Sendable, CustomStringConvertible {
-    /// What each address said, in the words of the system.
+    /// The failure of each address, in the system's words.
     package let description: String
 
     init(_ error: NIOConnectionError) {

@@ -1,8 +1,8 @@
-/// Why a call got no reply.
+/// An error for a call that got no reply.
 package enum RPCCallError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The conductor answered with an error.
     case refused(RPCError)
-    /// The connection ended before the answer: the conductor may or may not have published.
+    /// The connection ended before the answer. The conductor may or may not have published the outcome.
     case connectionLost(String)
 
     /// Whether the same call can succeed later, on this connection or another.
@@ -13,7 +13,7 @@ package enum RPCCallError: Error, Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// What happened.
+    /// A description of the error.
     package var description: String {
         switch self {
         case .refused(let error): error.description
@@ -22,5 +22,6 @@ package enum RPCCallError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// Called exactly once with what became of a call, on the connection's event loop or the caller's thread.
+/// A callback that is called exactly once with the result of a call, on the connection's event loop or the caller's
+/// thread.
 package typealias RPCCompletion = @Sendable (Result<RPCReply, RPCCallError>) -> Void

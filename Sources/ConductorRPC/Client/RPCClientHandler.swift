@@ -16,16 +16,16 @@ final class RPCClientHandler: ChannelInboundHandler {
     private var handshake: EventLoopPromise<@Sendable () -> Void>?
     private var overdueCheck: RepeatedTask?
     private var failure: String?
-    /// What the conductor said last of no call in particular.
+    /// The conductor's last error that concerns no call in particular.
     private var notice: String?
-    /// For how long the conductor wants to be left alone.
+    /// The pause that the conductor asked for.
     private var asked = Duration.zero
 
     /// - Parameters:
-    ///   - outbox: where calls come from.
+    ///   - outbox: the source of calls.
     ///   - configuration: limits and deadlines.
-    ///   - handshake: succeeded when TLS is established, with what is to be run on the event loop when calls wait in
-    ///     the outbox; failed when the connection ends before.
+    ///   - handshake: a promise that succeeds when TLS is established, with the function to run on the event loop when
+    ///     calls wait in the outbox. It fails when the connection ends before.
     init(
         outbox: CallOutbox, configuration: ConductorConnection.Configuration,
         handshake: EventLoopPromise<@Sendable () -> Void>
@@ -52,7 +52,8 @@ final class RPCClientHandler: ChannelInboundHandler {
         context.fireUserInboundEventTriggered(event)
     }
 
-    /// A conductor that no longer answers (a black hole does not close) must not hold an outcome for ever.
+    /// Starts the periodic check for overdue answers. Without it a conductor that no longer answers and does not close
+    /// the connection (a black hole) would hold an outcome without limit.
     private func startOverdueCheck(context: ChannelHandlerContext) {
         self.lastCall = context.eventLoop.now
         let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
@@ -66,7 +67,8 @@ final class RPCClientHandler: ChannelInboundHandler {
                 return
             }
             handler.failure = "no answer came within \(wait.nanoseconds / 1_000_000) ms"
-            // TLS gives even a silent peer its shutdown timeout to say good-bye; only then are the calls lost.
+            // TLS waits for a close_notify up to its shutdown timeout, even from a silent peer. Only then are the calls
+            // lost.
             context.close(promise: nil)
         }
     }
@@ -74,7 +76,7 @@ final class RPCClientHandler: ChannelInboundHandler {
     private func callIfQuiet(now: NIODeadline, context: ChannelHandlerContext) {
         guard now - self.lastCall >= self.keepAlive, let id = self.outbox.nextID() else { return }
         let line = RPCRequest(id: .number(.init(id)), call: .ping).line
-        // Nobody waits for the answer; that there is none ends the connection.
+        // The answer itself is not used; the lack of one ends the connection.
         _ = self.outbox.append(.init(id: id, line: line, completion: { _ in }))
         self.sendCalls(context: context)
     }
@@ -86,7 +88,7 @@ final class RPCClientHandler: ChannelInboundHandler {
         let now = context.eventLoop.now
         self.lastCall = now
         for call in calls {
-            // The line's end does not count.
+            // The line end does not count.
             let length = call.line.count - 1
             if self.state.sent(id: call.id, lineLength: length, completion: call.completion, now: now) {
                 buffer.writeBytes(call.line)
@@ -119,7 +121,7 @@ final class RPCClientHandler: ChannelInboundHandler {
         case .refuse(let completions):
             for completion in completions { completion(response.result.mapError { .refused($0) }) }
         case .ignore:
-            // What it says of the connection as a whole, before it closes it.
+            // An error about the whole connection, which the conductor sends before it closes the connection.
             if case (.null, .failure(let error)) = (response.id, response.result) {
                 self.notice = "the conductor said: \(error.description.excerpt)"
                 self.asked = .milliseconds(max(0, error.retryAfterMilliseconds ?? 0))

@@ -1,16 +1,16 @@
 import Glibc
 package import NIOCore
 
-/// Cuts a stream of bytes into lines, with a hard limit on a line's length.
+/// A splitter of a byte stream into lines, with a hard limit on a line's length.
 ///
-/// A plain value rather than a NIO decoder: its owner takes lines one by one, and can leave the rest lying while its
-/// window is full. It holds at most one line's limit and the last read.
+/// It is a plain value rather than a NIO decoder: its owner takes lines one by one, and can leave the rest unread while
+/// its window is full. It holds at most one line of the maximum length and the last read.
 package struct LineSplitter {
-    /// What stands next in the stream.
+    /// The next item of the stream.
     package enum Frame: Equatable {
         /// A line, without its `\n`.
         case line(ByteBuffer)
-        /// A line went past the limit; the rest of it is skipped as it arrives.
+        /// A line that exceeded the limit. The rest of it is skipped as it arrives.
         case tooLong
     }
 
@@ -20,29 +20,29 @@ package struct LineSplitter {
     private var scanned = 0
     /// Whether the rest of a line that was too long is being skipped.
     private var isSkipping = false
-    /// How many lines have ended, those that were too long among them.
+    /// The number of lines that have ended, including those that were too long.
     package private(set) var endedLines = 0
 
     /// - Parameter maximumLength: the longest line, in bytes without its end.
     package init(maximumLength: Int) { self.maximumLength = maximumLength }
 
-    /// Bytes that wait to be cut.
+    /// The number of bytes that wait to be cut into lines.
     package var bufferedBytes: Int { self.buffer.readableBytes }
 
-    /// Whether a line has begun, once ``next()`` has returned nil.
+    /// Whether a line has begun and not ended. Valid once ``next()`` has returned nil.
     package var isInLine: Bool { self.isSkipping || self.buffer.readableBytes > 0 }
 
-    /// Takes more of the stream.
+    /// Adds bytes of the stream.
     package mutating func append(_ bytes: ByteBuffer) {
         if self.buffer.readableBytes == 0 {
-            // The common case, a read that ends with a line's end: nothing is copied or kept.
+            // The common case: the last read ended with a line end. Nothing is copied.
             self.buffer = bytes
         } else {
             self.buffer.writeImmutableBuffer(bytes)
         }
     }
 
-    /// The next line, or nil until more of the stream is here.
+    /// Returns the next line; nil until more bytes arrive.
     package mutating func next() -> Frame? {
         while true {
             guard let length = self.lengthOfLine else {
@@ -75,11 +75,11 @@ package struct LineSplitter {
         }
     }
 
-    /// How many bytes there are before the first line end; nil if there is none.
+    /// The number of bytes before the first line end; nil if there is none.
     private var lengthOfLine: Int? {
         unsafe self.buffer.withUnsafeReadableBytes { bytes in
             guard let start = bytes.baseAddress, self.scanned < bytes.count else { return nil }
-            // Within the buffer: what was scanned is less than what is there.
+            // The pointer stays within the buffer, because `scanned` is less than its length.
             let end = unsafe memchr(start + self.scanned, Int32(UInt8(ascii: "\n")), bytes.count - self.scanned)
             return unsafe end.map { unsafe UnsafeRawPointer($0) - start }
         }
@@ -90,7 +90,7 @@ package struct LineSplitter {
         self.scanned = 0
     }
 
-    /// Gives back memory: a quiet connection holds none.
+    /// Frees memory, so that an idle connection holds none.
     private mutating func reclaim() {
         if self.buffer.readableBytes == 0 {
             self.buffer = ByteBuffer()

@@ -1,8 +1,8 @@
 package import Notifications
 
-/// An error as a conductor answers it (Docs/protocol.md lists them all).
+/// An error in a conductor's answer (Docs/protocol.md lists them all).
 package struct RPCError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What kind of error: the JSON-RPC code, the word for programs, and whether to send the request again.
+    /// A kind of error: the JSON-RPC code, the reason for programs, and whether a retry can succeed.
     package struct Code: Sendable, Hashable {
         /// The JSON-RPC error code.
         package let number: Int
@@ -20,23 +20,24 @@ package struct RPCError: Error, Sendable, Hashable, CustomStringConvertible {
 
         /// The line is not JSON.
         package static let parse = Code(number: -32700, reason: "parse_error", isRetryable: false)
-        /// The line is JSON but no JSON-RPC 2.0 request.
+        /// The line is JSON but not a JSON-RPC 2.0 request.
         package static let invalidRequest = Code(number: -32600, reason: "invalid_request", isRetryable: false)
         /// There is no such method.
         package static let unknownMethod = Code(number: -32601, reason: "unknown_method", isRetryable: false)
         /// A parameter is missing or mistyped; `data.field` names it.
         package static let invalidParameters = Code(number: -32602, reason: "invalid_params", isRetryable: false)
-        /// The conductor failed in a way it did not foresee.
+        /// An unforeseen failure of the conductor.
         package static let `internal` = Code(number: -32603, reason: "internal_error", isRetryable: true)
-        /// The peer did not prove who it is: it may with another certificate, or to a conductor that is set up otherwise.
+        /// The peer did not prove its identity. It may succeed with another certificate, or at a conductor with another
+        /// configuration.
         package static let unauthenticated = Code(number: -32001, reason: "unauthenticated", isRetryable: true)
-        /// The peer may not say this.
+        /// The peer is not permitted to report this.
         package static let notPermitted = Code(number: -32002, reason: "not_permitted", isRetryable: false)
         /// The catalogue has no such operation.
         package static let unknownEvent = Code(number: -32003, reason: "unknown_event", isRetryable: false)
-        /// The line, or the message made of it, is larger than is taken; `data.limit_bytes` says how large may be.
+        /// The line, or the message made of it, is too large; `data.limit_bytes` has the limit.
         package static let tooLarge = Code(number: -32004, reason: "too_large", isRetryable: false)
-        /// The peer sends more than its share.
+        /// The peer exceeded its share or another of its limits, or its connection is closed so that others are served.
         package static let rateLimited = Code(number: -32005, reason: "rate_limited", isRetryable: true)
         /// The broker did not confirm the message.
         package static let brokerUnavailable = Code(number: -32006, reason: "broker_unavailable", isRetryable: true)
@@ -50,15 +51,15 @@ package struct RPCError: Error, Sendable, Hashable, CustomStringConvertible {
         ]
     }
 
-    /// What kind of error.
+    /// The kind of error.
     package var code: Code
-    /// What happened, for a person.
+    /// A description for people.
     package var message: String
     /// The path of the field that is wrong, such as `params.context.tenant_id`.
     package var field: String?
-    /// How long to wait before the same request is worth sending again, in milliseconds.
+    /// The time after which the same request is worth sending again, in milliseconds.
     package var retryAfterMilliseconds: Int?
-    /// The size that would have been taken, in bytes.
+    /// The largest size accepted, in bytes.
     package var limitBytes: Int?
 
     /// An error of this kind.
@@ -73,15 +74,15 @@ package struct RPCError: Error, Sendable, Hashable, CustomStringConvertible {
         self.limitBytes = limitBytes
     }
 
-    /// A parameter that is missing or mistyped.
+    /// An error for a parameter that is missing or mistyped.
     package init(_ error: FieldError) { self.init(.invalidParameters, error.description, field: error.field) }
 
-    /// The message and the kind.
+    /// The message and the reason.
     package var description: String { "\(self.message) (\(self.code.reason))" }
 }
 
 extension RPCError {
-    /// Of a peer's text, in Unicode scalars.
+    /// Limits for the text of a peer, in Unicode scalars.
     private static let longestMessage = 4096
     private static let longestWord = 256
 
@@ -100,10 +101,11 @@ extension RPCError {
         ]
     }
 
-    /// Reads a JSON-RPC error object. A code that this version does not know keeps its own word and retryability, so
-    /// that an older guest obeys a newer conductor.
+    /// Reads a JSON-RPC error object. A code that this version does not know keeps its reason and retryability, so that
+    /// an older guest obeys a newer conductor.
     ///
-    /// Its text is the peer's, and goes into logs, spools and onto terminals: it is made one line here, where it enters.
+    /// The text comes from the peer and goes into logs, spools and terminals. So it is turned into one line here, where
+    /// it enters.
     init(_ object: JSONObject) throws(FieldError) {
         let fields = JSONFields(object, path: "error")
         guard let number = object["code"]?.integer else { throw fields.error("code", "must be a whole number") }

@@ -1,16 +1,16 @@
 package import NIOCore
 package import Notifications
 
-/// The identifier that ties an answer to its request: whatever string or number the peer chose, given back as it was.
+/// The identifier that ties an answer to its request: a string or number that the peer chose, returned unchanged.
 package enum RPCID: Sendable, Hashable {
     /// A string.
     case string(String)
     /// A number, in the peer's own spelling.
     case number(JSONNumber)
-    /// Of an answer to something that had no readable id.
+    /// The id of an answer to a request without a readable id.
     case null
 
-    /// Its length, in bytes of UTF-8 without quotes.
+    /// The length, in bytes of UTF-8 without quotes.
     var byteCount: Int {
         switch self {
         case .string(let string): string.utf8.count
@@ -28,11 +28,11 @@ package enum RPCID: Sendable, Hashable {
     }
 }
 
-/// What a peer asks for.
+/// The call of a request: its method and parameters.
 package enum RPCCall: Sendable, Hashable {
-    /// Whether anybody is there: `ping`.
+    /// A check that the conductor is alive: `ping`.
     case ping
-    /// To publish an outcome: `notify_end` or `notify_exc_info`.
+    /// A report of an outcome to publish: `notify_end` or `notify_exc_info`.
     case notify(OutcomeReport)
 }
 
@@ -40,7 +40,7 @@ package enum RPCCall: Sendable, Hashable {
 package struct RPCRequest: Sendable, Hashable {
     /// The request's id; nil for a JSON-RPC notification, which gets no answer.
     package var id: RPCID?
-    /// What is asked for.
+    /// The call.
     package var call: RPCCall
 
     /// A request of this id and call.
@@ -50,11 +50,11 @@ package struct RPCRequest: Sendable, Hashable {
     }
 }
 
-/// A line that is no good request, and the id to answer it under; nil where it was a JSON-RPC notification.
+/// A line that is no valid request, and the id of its answer; nil when the line was a JSON-RPC notification.
 package struct RPCRequestError: Error, Sendable, Hashable {
-    /// The id to answer under.
+    /// The id of the answer.
     package let id: RPCID?
-    /// What is wrong.
+    /// The error.
     package let error: RPCError
 }
 
@@ -62,7 +62,7 @@ extension RPCRequest {
     /// Reads a request line.
     ///
     /// - Parameter line: one line, without its end.
-    /// - Throws: ``RPCRequestError`` with the id that the answer goes under.
+    /// - Throws: ``RPCRequestError`` with the id of the answer.
     package init(line: ByteBuffer) throws(RPCRequestError) {
         let value: JSONValue
         do {
@@ -107,7 +107,8 @@ extension RPCRequest {
         }
     }
 
-    /// No method's name is longer; see `String.hasSameBytes(as:)` for why a peer's text is not simply compared.
+    /// A bound for the name of a method, in bytes; no method has a longer one. `String.hasSameBytes(as:)` says why a
+    /// longer text of a peer must not be compared.
     private static let longestMethod = 32
 
     private static func call(_ method: String, _ params: JSONValue?) throws(RPCError) -> RPCCall {
@@ -137,7 +138,7 @@ extension RPCRequest {
         return .notify(report)
     }
 
-    /// The request as a line, its end included.
+    /// The request as a line, including its end.
     package var line: [UInt8] { Self.line(of: self.json) }
 
     static func line(of json: JSONObject) -> [UInt8] { JSONWriter.encode(.object(json)) + [UInt8(ascii: "\n")] }

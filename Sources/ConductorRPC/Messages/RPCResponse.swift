@@ -1,25 +1,25 @@
 package import NIOCore
 package import Notifications
 
-/// What became of an outcome.
+/// The result of a reported outcome.
 package enum Disposition: String, Sendable, Hashable {
-    /// Every message of it was confirmed by the broker.
+    /// The broker confirmed every message of it.
     case published
-    /// This message id had been confirmed before.
+    /// A message with this id had been confirmed before.
     case duplicate
-    /// It was right, and is not published: the conductor's operator has switched its event off.
+    /// The outcome was valid but is not published: the conductor's operator has switched its event off.
     case disabled
 }
 
-/// What a conductor answers when all went well.
+/// A conductor's answer without an error.
 package enum RPCReply: Sendable, Hashable {
-    /// To `ping`: the conductor's version.
+    /// The answer to `ping`: the conductor's version.
     case pong(version: String)
-    /// To `notify_end` and `notify_exc_info`.
+    /// The answer to `notify_end` and `notify_exc_info`.
     case taken(MessageID, Disposition)
 }
 
-/// What a conductor answers.
+/// A conductor's answer: a reply or an error.
 package typealias RPCResult = Result<RPCReply, RPCError>
 
 /// One answer line.
@@ -35,7 +35,7 @@ package struct RPCResponse: Sendable, Hashable {
         self.result = result
     }
 
-    /// Appends the answer as a line, its end included.
+    /// Appends the answer as a line, including its end.
     package func write(to writer: inout JSONWriter) {
         writer.writeObject {
             $0.writeMember("jsonrpc", "2.0")
@@ -46,7 +46,7 @@ package struct RPCResponse: Sendable, Hashable {
                 $0.writeName("result")
                 $0.writeObject { $0.writeMember("version", version) }
             case .success(.taken(let messageID, let disposition)):
-                // Member by member, without an object of them: this is the answer to nearly every request.
+                // Written member by member, without building an object: this is the answer to nearly every request.
                 $0.writeName("result")
                 $0.writeObject {
                     $0.writeMember("message_id", messageID.description)
@@ -62,7 +62,7 @@ package struct RPCResponse: Sendable, Hashable {
 
     /// Reads an answer line.
     ///
-    /// - Throws: ``JSONError`` or ``FieldError`` when the line is no answer of this protocol.
+    /// - Throws: ``JSONError`` or ``FieldError`` when the line is not an answer of this protocol.
     package init(line: ByteBuffer) throws {
         let value = try JSONParser.parse(
             line.readableBytesUInt8Span, maximumDepth: RPCProtocol.maximumDepth)

@@ -1,23 +1,24 @@
 import NIOConcurrencyHelpers
 import NIOCore
 
-/// Where answers from any thread wait for their connection's event loop: one wake-up for as many as have gathered.
+/// A queue in which answers from any thread wait for their connection's event loop. One wake-up serves all answers that
+/// have gathered.
 final class AnswerOutbox: Sendable {
     private struct State {
         var answers: [Answer] = []
         var isClosed = false
     }
 
-    /// One answer; a request without an id leaves none but gives its place in the window back.
+    /// One answer. For a request without an id nothing is written, but its place in the window becomes free.
     struct Answer: Sendable {
         var id: RPCID?
         var result: RPCResult
-        /// The length of the request, whose place in the window the answer gives back.
+        /// The length of the request, in bytes, by which the answer frees the window.
         var requestBytes = 0
     }
 
     private let state = NIOLockedValueBox(State())
-    /// The connection's.
+    /// The connection's event loop.
     let eventLoop: any EventLoop
     private let drain: @Sendable () -> Void
 
@@ -29,7 +30,7 @@ final class AnswerOutbox: Sendable {
         self.drain = drain
     }
 
-    /// Adds an answer. After ``close()`` it is dropped: nobody is there to read it.
+    /// Adds an answer. After ``close()`` answers are dropped, because the connection has ended.
     func append(_ answer: Answer) {
         let isFirst = self.state.withLockedValue { state in
             guard !state.isClosed else { return false }
@@ -39,7 +40,7 @@ final class AnswerOutbox: Sendable {
         if isFirst { self.eventLoop.execute(self.drain) }
     }
 
-    /// All answers that have gathered.
+    /// Removes and returns all answers that have gathered.
     func take() -> [Answer] {
         self.state.withLockedValue { state in
             defer { state.answers = [] }
@@ -47,7 +48,7 @@ final class AnswerOutbox: Sendable {
         }
     }
 
-    /// Takes no more answers.
+    /// Closes the outbox, which drops its answers and accepts no more.
     func close() {
         self.state.withLockedValue { state in
             state.isClosed = true

@@ -1,12 +1,12 @@
 import NIOConcurrencyHelpers
 package import NIOCore
 
-/// What all connections of a server have read and not yet taken: lines that have begun, and what waits for its turn.
-/// ``BufferedInputStateMachine`` decides which connections are closed when it is too much.
+/// The input that all connections of a server have read and not yet processed: unfinished lines, and input that waits
+/// for its turn. ``BufferedInputStateMachine`` decides which connections are closed when it exceeds the limit.
 package final class BufferedInput: Sendable {
     private struct State {
         var machine: BufferedInputStateMachine<ObjectIdentifier>
-        /// Closes a connection that holds something.
+        /// The functions that close the connections with buffered input.
         var closes: [ObjectIdentifier: @Sendable () -> Void] = [:]
         var closed = 0
     }
@@ -15,21 +15,22 @@ package final class BufferedInput: Sendable {
     private let onClose: @Sendable (any EventLoop) -> Void
 
     /// - Parameters:
-    ///   - limit: how many bytes there may be.
+    ///   - limit: how many bytes all connections may hold together.
     ///   - onClose: called on an event loop for each connection that is closed.
     package init(limit: Int, onClose: @escaping @Sendable (any EventLoop) -> Void = { _ in }) {
         self.state = NIOLockedValueBox(State(machine: BufferedInputStateMachine(limit: limit)))
         self.onClose = onClose
     }
 
-    /// How many bytes there are.
+    /// The number of bytes that all connections hold.
     package var total: Int { self.state.withLockedValue { $0.machine.total } }
-    /// How many connections were closed because they held most.
+    /// The number of connections that were closed because they held the most.
     package var closed: Int { self.state.withLockedValue { $0.closed } }
 
-    /// A connection holds so many bytes now. Called on its event loop.
+    /// Records that a connection holds this many bytes now. Called on its event loop.
     ///
-    /// - Parameter close: makes what closes the connection, on any thread, but not before this function has returned.
+    /// - Parameter close: returns a function that closes the connection. That function is called on any thread, and
+    ///   must close the connection only after this method has returned.
     func changed(
         _ id: ObjectIdentifier, to bytes: Int, on eventLoop: any EventLoop, close: () -> @Sendable () -> Void
     ) {
@@ -47,7 +48,7 @@ package final class BufferedInput: Sendable {
 }
 
 extension RPCError {
-    /// A connection is closed because all of them hold too much, and it holds most.
+    /// The error for a connection that is closed because all connections hold too much, and this one holds the most.
     static let bufferedInput = RPCError(
         .rateLimited,
         """

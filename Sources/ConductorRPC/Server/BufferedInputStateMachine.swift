@@ -1,9 +1,9 @@
-/// Decides which connections are closed when all together hold more input than a server may: those that hold most, and of those that
-/// hold as much the one that has held something for longest. It holds no I/O.
+/// A state machine that decides which connections are closed when all together hold more input than a server may: those
+/// that hold the most, and among equals the one that has held input for the longest time. It performs no I/O.
 package struct BufferedInputStateMachine<ID: Hashable> {
     fileprivate struct Holding {
         var bytes: Int
-        /// Counts the beginnings of holdings.
+        /// The position of this connection in the order in which connections began to hold input.
         var order: UInt64
     }
 
@@ -11,18 +11,18 @@ package struct BufferedInputStateMachine<ID: Hashable> {
     private var holdings: [ID: Holding] = [:]
     private var lastOrder: UInt64 = 0
 
-    /// How much all connections hold.
+    /// The number of bytes that all connections hold.
     package private(set) var total = 0
 
     /// - Parameter limit: how many bytes all connections may hold together.
     package init(limit: Int) { self.limit = limit }
 
-    /// How many connections hold something.
+    /// The number of connections that hold input.
     package var count: Int { self.holdings.count }
 
-    /// A connection holds so many bytes now.
+    /// Records that a connection holds this many bytes now.
     ///
-    /// - Returns: the connections to close. What they hold counts no more.
+    /// - Returns: the connections to close. Their bytes no longer count.
     package mutating func changed(_ id: ID, to bytes: Int) -> [ID] {
         self.total += bytes - (self.holdings[id]?.bytes ?? 0)
         if bytes == 0 {

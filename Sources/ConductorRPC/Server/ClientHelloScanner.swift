@@ -1,28 +1,31 @@
 package import NIOCore
 
-/// Decides from a connection's first bytes whether its ClientHello is complete. It holds no bytes and no OpenSSL.
+/// A scanner that decides from a connection's first bytes whether its ClientHello is complete. It keeps only the bytes
+/// of unfinished headers, and uses no OpenSSL.
 ///
-/// It judges nothing: what cannot become a ClientHello is complete at once, so that TLS refuses it with its own words.
+/// It validates nothing: input that cannot become a ClientHello counts as complete at once, so that TLS rejects it with
+/// its own error.
 package struct ClientHelloScanner: Sendable {
-    /// The longest ClientHello that is waited for, in bytes; one that says it is longer is complete at once.
+    /// The longest ClientHello that is awaited, in bytes. A ClientHello that declares a greater length counts as
+    /// complete at once.
     package static let longestHello = 32 << 10
-    /// The length of a record's head.
+    /// The length of a record's header, in bytes.
     private static let headLength = 5
 
-    /// Whether nothing more has to come before TLS looks at it.
+    /// Whether the input can go to TLS now, without waiting for more.
     package private(set) var isComplete = false
     private var head: [UInt8] = []
-    /// Of the record that has begun, how many bytes are still to come.
+    /// The number of bytes of the current record that are still to come.
     private var recordLeft = 0
-    /// The message's own head: its kind, and its length in three bytes.
+    /// The message's own header: its type, and its length in three bytes.
     private var messageHead: [UInt8] = []
     private var messageBytes = 0
     private var total = 0
 
-    /// Nothing has come yet.
+    /// Creates a scanner before any input.
     package init() {}
 
-    /// More bytes came.
+    /// Scans more bytes.
     package mutating func append(_ bytes: ByteBufferView) {
         var rest = bytes
         self.total += bytes.count
@@ -40,12 +43,12 @@ package struct ClientHelloScanner: Sendable {
             self.messageBytes += count
             self.lookAtMessage()
         }
-        // Records without end that hold nothing of a message.
+        // Bounds a long series of records that hold next to nothing of a message.
         if self.total > 2 * Self.longestHello { self.isComplete = true }
     }
 
     private mutating func lookAtHead() {
-        // Content type handshake, and a version of TLS or SSL 3.
+        // Content type 22 (handshake), and the major version of TLS or SSL 3.
         if self.head[0] != 22 || self.head.count > 1 && self.head[1] != 3 { self.isComplete = true }
         guard self.head.count == Self.headLength else { return }
         self.recordLeft = Int(self.head[3]) << 8 | Int(self.head[4])

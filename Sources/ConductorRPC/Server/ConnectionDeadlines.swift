@@ -1,12 +1,13 @@
 import NIOCore
 
-/// Decides when a connection has been quiet for too long, or takes too long for a line. It holds no clock.
+/// The deadlines of a connection. They decide when the connection has been idle for too long, or a line takes too long.
+/// They read no clock.
 struct ConnectionDeadlines {
-    /// What has taken too long.
+    /// A deadline that has passed.
     enum Passed: Equatable {
-        /// Nothing came, and nothing is in flight.
+        /// Nothing arrived, and nothing is in flight.
         case idle
-        /// A line had begun and did not end.
+        /// A line began and did not end.
         case line
     }
 
@@ -16,7 +17,7 @@ struct ConnectionDeadlines {
     private var lineBegan: NIODeadline?
 
     /// - Parameters:
-    ///   - idle: how long nothing may come while nothing is in flight.
+    ///   - idle: how long the connection may be idle: nothing arrives, and nothing is in flight.
     ///   - line: how long a line may take from its first byte to its end.
     init(idle: TimeAmount, line: TimeAmount, now: NIODeadline) {
         self.idle = idle
@@ -24,31 +25,33 @@ struct ConnectionDeadlines {
         self.lastSign = now
     }
 
-    /// Something came, or was answered.
+    /// Records that something arrived, or was answered.
     mutating func signOfLife(now: NIODeadline) { self.lastSign = max(self.lastSign, now) }
 
-    /// What was read was looked at.
+    /// Records that the input was scanned for lines.
     ///
     /// - Parameters:
-    ///   - isInLine: whether a line has begun that has not ended. A line whose rest is left lying, unread, takes no time.
-    ///   - hasEnded: whether another line ended meanwhile: then it is a new one.
+    ///   - isInLine: whether a line has begun and not ended. It is false while the rest of a line is left unread: that
+    ///     time does not count.
+    ///   - hasEnded: whether another line has ended since the last call: then the unfinished line is a new one.
     mutating func looked(isInLine: Bool, hasEnded: Bool, now: NIODeadline) {
         if hasEnded || !isInLine { self.lineBegan = nil }
         if isInLine, self.lineBegan == nil { self.lineBegan = now }
     }
 
-    /// What has taken too long by now.
+    /// Returns the deadline that has passed by now, if any.
     ///
-    /// - Parameter isBusy: whether requests are in flight, or nothing is read: then silence is not the peer's.
+    /// - Parameter isBusy: whether requests are in flight, or reading is paused: then the peer is not the cause of the
+    ///   silence.
     func passed(now: NIODeadline, isBusy: Bool) -> Passed? {
         if let lineBegan, now - lineBegan >= self.line { return .line }
         return !isBusy && now - self.lastSign >= self.idle ? .idle : nil
     }
 
-    /// When to look again.
+    /// Returns the time of the next check.
     func next(now: NIODeadline) -> NIODeadline {
         var next = self.lastSign + self.idle
-        // Of a busy connection the deadline has passed, and counts from its next sign of life.
+        // The deadline of a busy connection has passed; it counts again from the next sign of life.
         if next <= now { next = now + self.idle }
         if let lineBegan { next = min(next, lineBegan + self.line) }
         return next

@@ -3,26 +3,27 @@ import NIOConcurrencyHelpers
 package import NIOCore
 import NIOTLS
 
-/// Keeps a server's connections within their limits until their handshake is done; ``ConnectionGateStateMachine`` decides how.
+/// The gate of a server, which keeps connections within their limits until their handshakes are complete.
+/// ``ConnectionGateStateMachine`` decides how.
 ///
-/// A listener accepts whatever comes, for the kernel's backlog is one queue for all: a newcomer would wait there behind
-/// everything that a hostile peer has put into it.
+/// A listener accepts every connection, because the kernel's backlog is one queue for all peers: a new connection would
+/// wait there behind everything that a hostile peer has put into it.
 package final class ConnectionGate: Sendable {
     package typealias Machine = ConnectionGateStateMachine<ObjectIdentifier>
 
-    /// What a pending connection, or one whose handshake is under way, can be asked for.
+    /// A command to a pending connection, or to one whose handshake is in progress.
     enum Command {
-        /// Its handshake may begin.
+        /// Begin the handshake.
         case begin
-        /// Others need its place.
+        /// Close the connection: others need its place.
         case close
     }
 
     fileprivate struct State {
         var machine: Machine
-        /// Of connections whose handshake is not done.
+        /// The functions that pass commands to connections whose handshakes are not complete.
         var commands: [ObjectIdentifier: @Sendable (Command) -> Void] = [:]
-        /// Has the listener look again whether to accept; any thread may call it.
+        /// Makes the listener check again whether to accept. Any thread may call it.
         var wakeListener: (@Sendable () -> Void)?
         var nextLook: NIODeadline?
         var dropped = 0
@@ -45,16 +46,16 @@ package final class ConnectionGate: Sendable {
         self.onFailure = onFailure
     }
 
-    /// How many connections are in each state.
+    /// The number of connections in each state.
     package var counts: Machine.Counts { self.state.withLockedValue { $0.machine.counts } }
 
-    /// How many connections were closed to make room for others.
+    /// The number of connections that were closed to make room for others.
     package var dropped: Int { self.state.withLockedValue { $0.dropped } }
 
     /// Whether connections are accepted.
     package var isAccepting: Bool { self.state.withLockedValue { $0.machine.isAccepting } }
 
-    /// A connection was accepted.
+    /// Adds a connection that was accepted.
     ///
     /// - Parameter command: called on the connection's event loop, not before this function has returned.
     func accepted(
@@ -68,14 +69,14 @@ package final class ConnectionGate: Sendable {
         channel.closeFuture.whenComplete { [weak self] _ in self?.closed(id, eventLoop) }
     }
 
-    /// The connection's ClientHello is complete.
+    /// Records that the connection's ClientHello is complete.
     func helloCompleted(_ channel: any Channel) {
         self.change(on: channel.eventLoop) {
             $0.machine.helloCompleted(ObjectIdentifier(channel), now: channel.eventLoop.now)
         }
     }
 
-    /// The connection's handshake is done.
+    /// Records that the connection's handshake is complete.
     func handshakeCompleted(_ channel: any Channel) {
         self.change(on: channel.eventLoop) { state in
             state.commands[ObjectIdentifier(channel)] = nil
@@ -94,7 +95,8 @@ package final class ConnectionGate: Sendable {
         self.state.withLockedValue { $0.wakeListener = wake }
     }
 
-    /// Changes the state, does what the machine says, and wakes the listener if it may go on now and could not before.
+    /// Changes the state, carries out the machine's actions, and wakes the listener if it may accept now and could not
+    /// before.
     fileprivate func change(on eventLoop: any EventLoop, _ body: (inout State) -> [Machine.Action]) {
         var wake: (@Sendable () -> Void)?
         var commands: [(@Sendable (Command) -> Void, Command)] = []
@@ -124,7 +126,7 @@ package final class ConnectionGate: Sendable {
         if let look {
             eventLoop.scheduleTask(deadline: look) { [weak self] in
                 self?.change(on: eventLoop) { state in
-                    // Another look may be scheduled before this one, or after it by now.
+                    // By now another check may be scheduled before or after this one.
                     if state.nextLook == look { state.nextLook = nil }
                     return state.machine.look(now: eventLoop.now)
                 }
@@ -133,15 +135,15 @@ package final class ConnectionGate: Sendable {
     }
 }
 
-/// Stands in the listening channel.
+/// The handler in the listening channel, which stops and resumes accepting.
 ///
-/// It switches the listener's `autoRead`, for that alone takes the descriptor out of the selector at once: after an error of
-/// `accept` a read is still pending, and the selector would report the same connection again and again.
+/// It switches the listener's `autoRead`, because only that removes the descriptor from the selector at once. After an
+/// error of `accept` a read is still pending, and the selector would report the same connection again and again.
 package final class ConnectionGateListener: ChannelInboundHandler {
     package typealias InboundIn = any Channel
     package typealias InboundOut = any Channel
 
-    /// How long the listener rests after it failed to accept a connection, unless one ends before.
+    /// The time for which the listener pauses after it failed to accept a connection, unless a connection ends before.
     private static let pause = TimeAmount.seconds(1)
 
     private let gate: ConnectionGate
@@ -160,7 +162,7 @@ package final class ConnectionGateListener: ChannelInboundHandler {
     package func handlerRemoved(context: ChannelHandlerContext) { self.gate.setListener(nil) }
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // NIO itself survives a connection that was gone before it was accepted.
+        // NIO itself handles a connection that was closed before it was accepted.
         guard let error = error as? IOError, error.errnoCode != ECONNABORTED else {
             context.fireErrorCaught(error)
             return
@@ -181,12 +183,13 @@ package final class ConnectionGateListener: ChannelInboundHandler {
         let isAccepting = self.gate.isAccepting
         guard self.isListening != isAccepting else { return }
         self.isListening = isAccepting
-        // It fails when the channel is closed: then nothing is accepted anyway.
+        // This fails when the channel is closed: then nothing is accepted anyway.
         try? context.channel.syncOptions?.setOption(.autoRead, value: isAccepting)
     }
 }
 
-/// Informs the gate when a connection's handshake is done; stands behind its TLS handler.
+/// A handler that notifies the gate when a connection's handshake is complete. It follows the TLS handler in the
+/// pipeline.
 package final class HandshakeWatch: ChannelInboundHandler {
     package typealias InboundIn = ByteBuffer
 

@@ -1,35 +1,36 @@
 package import NIOCore
 
-/// Decides which new connections may begin their handshake, which wait, and which are closed so that newcomers get on. It holds
-/// no I/O and no clock.
+/// A state machine that decides which new connections may begin their handshake, which wait, and which are closed to
+/// make room for newer ones. It performs no I/O and reads no clock.
 ///
-/// A connection is silent until its ClientHello is complete; then it waits for a place among the handshakes; then its handshake is
-/// under way; then it is served. Places are given to addresses in turn, one that has as many as it may is passed over, and no
-/// state lets a peer hold back those of other addresses:
+/// A connection is silent until its ClientHello is complete. Then it waits for a place among the handshakes, then its
+/// handshake is in progress, then it is served. Addresses get places in round robin; an address that has reached its
+/// limit is skipped. In no state can a peer hold back connections of other addresses:
 ///
-/// - When too many are pending (silent or waiting), the oldest silent one is closed: whoever has something to say has said it since.
-///   While none has been silent for longer than an honest ClientHello takes to come, it is the newest one of the address that has
-///   most waiting, if that has several.
-/// - When all places are taken and a connection waits, a handshake is closed that has lasted longer than an honest one takes: of
-///   the addresses whose oldest handshake has, that of the address with most handshakes.
+/// - When too many connections are pending (silent or waiting), the oldest silent one is closed: an honest peer would
+///   have sent its ClientHello by then. While none has been silent for longer than an honest ClientHello takes to
+///   arrive, the newest connection of the address with the most waiting ones is closed instead, if that address has
+///   several or no connection is silent.
+/// - When all places are taken and a connection waits, a handshake is closed that has lasted longer than an honest one
+///   takes. Among the addresses whose oldest handshake has, it is the oldest of the address with the most handshakes.
 package struct ConnectionGateStateMachine<ID: Hashable> {
-    /// How many connections may be in each state.
+    /// Limits for the number of connections in each state.
     package struct Limits: Sendable {
-        /// Connections that are silent or wait.
+        /// The maximum number of connections that are silent or wait.
         package var pending: Int
-        /// Handshakes under way.
+        /// The maximum number of handshakes in progress.
         package var handshakes: Int
-        /// Handshakes under way of one address.
+        /// The maximum number of handshakes in progress for one address.
         package var handshakesPerAddress: Int
-        /// How long a connection may be silent before it is closed rather than one of several that wait.
+        /// The time that a connection may be silent before it is closed in preference to one of several that wait.
         package var silenceGrace = TimeAmount.milliseconds(250)
-        /// How long a handshake has its place for certain: several times as long as it takes when all places are taken by honest
-        /// peers at once.
+        /// The time for which a handshake is certain to keep its place: several times as long as it takes when honest
+        /// peers have all places at once.
         package var handshakeGrace = TimeAmount.seconds(3)
 
         /// Limits of these values.
         ///
-        /// - Parameter handshakesPerAddress: nil for the default: a thirty-second of all, and at least 4.
+        /// - Parameter handshakesPerAddress: nil for the default: a thirty-second of `handshakes`, but not less than 4.
         package init(pending: Int, handshakes: Int, handshakesPerAddress: Int? = nil) {
             self.pending = pending
             self.handshakes = handshakes
@@ -37,7 +38,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         }
     }
 
-    /// Why a connection is closed.
+    /// The reason why a connection is closed.
     package enum Reason: Sendable {
         /// Too many were pending.
         case pending
@@ -47,7 +48,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         case failure
     }
 
-    /// What to do with a connection.
+    /// An action for a connection.
     package enum Action: Equatable {
         /// Begin its handshake.
         case begin(ID)
@@ -55,17 +56,17 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         case close(ID, Reason)
     }
 
-    /// How many connections are in each state.
+    /// The number of connections in each state.
     package struct Counts: Sendable, Equatable {
-        /// Those whose ClientHello is not complete.
+        /// Connections whose ClientHello is not complete.
         package var silent = 0
-        /// Those that wait for a place.
+        /// Connections that wait for a place.
         package var waiting = 0
-        /// Those whose handshake is under way.
+        /// Connections whose handshake is in progress.
         package var handshakes = 0
-        /// Those whose handshake is done.
+        /// Connections whose handshake is complete.
         package var served = 0
-        /// All that are not closed, those that are being closed among them.
+        /// All connections that are not closed, including those that are being closed.
         package var open = 0
     }
 
@@ -80,13 +81,13 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
     fileprivate struct Entry {
         var address: NetworkAddress
         var state: State
-        /// Tells it from an earlier connection of the same name.
+        /// The number that distinguishes this connection from an earlier one with the same ID.
         var number: UInt64
-        /// When its state began.
+        /// The time when its state began.
         var since: NIODeadline
     }
 
-    /// A place in a queue; it means nothing any more when the connection has changed its state since.
+    /// A place in a queue. It is stale when the connection's state has changed since.
     fileprivate struct Place {
         var id: ID
         var number: UInt64
@@ -100,10 +101,11 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         var hasTurn = false
     }
 
-    /// Ranks addresses by their handshakes: the highest has most of them, and of several such the oldest one.
+    /// A rank of addresses by their handshakes: the highest one has the most handshakes, and among equals the oldest
+    /// one.
     fileprivate struct HandshakeRank: Comparable {
         var count: Int
-        /// When the oldest began.
+        /// The time when the oldest handshake began.
         var since: NIODeadline
 
         static func < (left: Self, right: Self) -> Bool {
@@ -111,58 +113,60 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         }
     }
 
-    /// Ranks addresses by their oldest handshake: the highest has the oldest of all.
+    /// A rank of addresses by their oldest handshake: the highest one has the oldest of all.
     fileprivate struct OldestFirst: Comparable {
         var since: NIODeadline
 
         static func < (left: Self, right: Self) -> Bool { left.since > right.since }
     }
 
-    /// A queue may have so many places that mean nothing, and as many as it has that do.
+    /// The number of stale places that a queue may have in addition to one for each valid place.
     private static var keptPlaces: Int { 64 }
 
     private let limits: Limits
     private var entries: [ID: Entry] = [:]
     private var addresses: [NetworkAddress: Address] = [:]
-    /// In the order they came.
+    /// The silent connections, in the order of their arrival.
     private var silent = CircularBuffer<Place>()
-    /// Addresses that have a connection waiting and a place of their own free. The first has one for certain; others may have lost it.
+    /// The addresses that have a waiting connection and a free place of their own, in the order of their turns. Only
+    /// the first one is certain to have a waiting connection still.
     private var turns = CircularBuffer<NetworkAddress>()
-    /// Addresses by how many connections they have waiting.
+    /// The addresses by their number of waiting connections.
     private var waitingRanks = RankedAddresses<Int>()
-    /// Addresses with unfinished handshakes, except those in ``overdueHandshakes``.
+    /// The addresses with unfinished handshakes, except those in ``overdueHandshakes``.
     private var recentHandshakes = RankedAddresses<OldestFirst>()
-    /// Those whose oldest handshake was found to have had its place for long enough, and has not changed since.
+    /// The addresses whose oldest handshake was found to have lasted for ``Limits/handshakeGrace``, and has not changed
+    /// since.
     private var overdueHandshakes = RankedAddresses<HandshakeRank>()
     private var lastNumber: UInt64 = 0
     private var hasFailed = false
 
-    /// How many connections are in each state.
+    /// The number of connections in each state.
     package private(set) var counts = Counts()
 
     /// - Parameter limits: how many connections may be in each state.
     package init(_ limits: Limits) { self.limits = limits }
 
-    /// Whether connections are accepted: always, unless the last attempt has failed for want of descriptors or memory.
+    /// Whether connections are accepted: always, unless the last attempt has failed for lack of descriptors or memory.
     package var isAccepting: Bool { !self.hasFailed }
 
-    /// How many addresses are remembered: those with a connection that waits or whose handshake has not ended.
+    /// The number of addresses in memory: those with a connection that waits or whose handshake has not ended.
     package var addressCount: Int { self.addresses.count }
 
-    /// How many handshakes this address has under way.
+    /// Returns the number of this address's handshakes in progress.
     package func handshakeCount(of address: NetworkAddress) -> Int { self.addresses[address]?.handshakes.count ?? 0 }
 
-    /// How many places the queues have, those among them that mean nothing any more.
+    /// The number of places in all queues, including stale ones.
     var placeCount: Int { self.addresses.values.reduce(self.silent.count) { $0 + $1.waiting.count } }
 
-    /// A connection was accepted, and has said nothing.
+    /// Adds a connection that was accepted, and is silent.
     package mutating func accepted(_ id: ID, from address: NetworkAddress, now: NIODeadline) -> [Action] {
         self.lastNumber += 1
         self.entries[id] = Entry(address: address, state: .silent, number: self.lastNumber, since: now)
         self.silent.append(Place(id: id, number: self.lastNumber))
         self.counts.silent += 1
         self.counts.open += 1
-        // Without this the queue would keep all that ever came.
+        // Without this the queue would hold all connections that ever arrived.
         Self.trim(&self.silent, .silent, self.counts.silent, self.entries)
         var actions: [Action] = []
         while self.counts.silent + self.counts.waiting > self.limits.pending, let id = self.pendingVictim(now: now) {
@@ -171,7 +175,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         return actions
     }
 
-    /// A connection's ClientHello is complete.
+    /// Records that a connection's ClientHello is complete.
     package mutating func helloCompleted(_ id: ID, now: NIODeadline) -> [Action] {
         guard var entry = self.entries[id], entry.state == .silent else { return [] }
         entry.state = .waiting
@@ -179,7 +183,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         self.entries[id] = entry
         self.counts.silent -= 1
         self.counts.waiting += 1
-        // Taken out, so that its queue is not copied.
+        // The address is taken out of the dictionary, so that its queue is not copied.
         var address = self.addresses.removeValue(forKey: entry.address) ?? Address()
         Self.trim(&address.waiting, .waiting, address.waitingCount, self.entries)
         address.waiting.append(Place(id: id, number: entry.number))
@@ -188,7 +192,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         return self.look(now: now)
     }
 
-    /// A connection's handshake is done; one that fails closes its connection.
+    /// Records that a connection's handshake is complete. A handshake that fails closes its connection.
     package mutating func handshakeCompleted(_ id: ID, now: NIODeadline) -> [Action] {
         guard let entry = self.entries[id], entry.state == .handshaking else { return [] }
         self.leave(id, entry)
@@ -197,7 +201,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         return self.look(now: now)
     }
 
-    /// A connection is closed, and its descriptor is free.
+    /// Records that a connection is closed, and its descriptor free.
     package mutating func closed(_ id: ID, now: NIODeadline) -> [Action] {
         self.hasFailed = false
         guard let entry = self.entries[id] else { return [] }
@@ -207,16 +211,17 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         return self.look(now: now)
     }
 
-    /// No connection could be accepted although one was there.
+    /// Records that a new connection could not be accepted.
     package mutating func failed(now: NIODeadline) -> [Action] {
         self.hasFailed = true
         return self.pendingVictim(now: now).map { [self.close($0, .failure)] } ?? []
     }
 
-    /// Time has passed since: it is tried again.
+    /// Allows accepting again, some time after a failure.
     package mutating func retry() { self.hasFailed = false }
 
-    /// Gives free places to those who wait, and takes places from those who have had theirs for too long while others wait.
+    /// Gives free places to waiting connections, and takes places from handshakes that have lasted too long while
+    /// others wait.
     package mutating func look(now: NIODeadline) -> [Action] {
         var actions: [Action] = []
         while let address = self.nextTurn() {
@@ -231,7 +236,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         return actions
     }
 
-    /// When ``look(now:)`` can do more than now, if nothing else happens before.
+    /// The time when ``look(now:)`` can do more than now, if nothing else happens before.
     package var nextLook: NIODeadline? {
         guard !self.turns.isEmpty, self.counts.handshakes >= self.limits.handshakes else { return nil }
         let oldest = self.overdueHandshakes.highest?.rank.since ?? self.recentHandshakes.highest?.rank.since
@@ -243,7 +248,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         return entry.number == place.number && entry.state == state
     }
 
-    /// Removes places that mean nothing any more: those at the ends, and all when there are too many between.
+    /// Removes stale places: those at the ends, and all when there are too many in between.
     private static func trim(
         _ queue: inout CircularBuffer<Place>, _ state: State, _ count: Int, _ entries: [ID: Entry]
     ) {
@@ -253,7 +258,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         queue = CircularBuffer(queue.filter { self.isIn(state, $0, entries) })
     }
 
-    /// The address whose turn it is. Turns of those with nothing waiting any more are passed over for good.
+    /// Returns the address whose turn it is. Turns of addresses without a waiting connection are dropped.
     private mutating func nextTurn() -> NetworkAddress? {
         while let network = self.turns.first {
             if let address = self.addresses[network], address.waitingCount > 0 { return network }
@@ -265,7 +270,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         return nil
     }
 
-    /// Begins the handshake of the one of this address that has waited longest.
+    /// Begins the handshake of this address's connection that has waited longest.
     private mutating func begin(_ network: NetworkAddress, now: NIODeadline) -> ID? {
         guard var address = self.addresses.removeValue(forKey: network) else { return nil }
         defer { self.put(address, network) }
@@ -282,7 +287,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         return nil
     }
 
-    /// Stores the address, with a turn if it can use one, or forgets it if it has no connection.
+    /// Stores the address, with a turn if it can use one, or removes it if it has no connection.
     private mutating func put(_ address: Address, _ network: NetworkAddress) {
         var address = address
         let wantsTurn = address.waitingCount > 0 && address.handshakes.count < self.limits.handshakesPerAddress
@@ -290,17 +295,17 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
             address.hasTurn = true
             self.turns.append(network)
         }
-        // An address with a turn is forgotten when that comes.
+        // An address with a turn is removed when its turn comes.
         let isEmpty = address.waitingCount == 0 && address.handshakes.isEmpty && !address.hasTurn
         self.addresses[network] = isEmpty ? nil : address
         self.waitingRanks.update(network, to: address.waitingCount > 0 ? address.waitingCount : nil)
-        // They are in the order they began.
+        // Handshakes are in the order in which they began.
         let oldest = address.handshakes.first.flatMap { self.entries[$0]?.since }
         self.recentHandshakes.update(network, to: oldest.map { OldestFirst(since: $0) })
         self.overdueHandshakes.update(network, to: nil)
     }
 
-    /// A connection leaves its state.
+    /// Updates counts and queues when a connection leaves its state.
     private mutating func leave(_ id: ID, _ entry: Entry) {
         switch entry.state {
         case .silent: self.counts.silent -= 1
@@ -328,7 +333,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         return .close(id, reason)
     }
 
-    /// The pending connection to close.
+    /// Returns the pending connection to close.
     private mutating func pendingVictim(now: NIODeadline) -> ID? {
         Self.trim(&self.silent, .silent, self.counts.silent, self.entries)
         let oldestID = self.silent.first?.id
@@ -343,8 +348,8 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         return address.waiting.last?.id
     }
 
-    /// Of the addresses whose oldest handshake may be closed, that of the address with most handshakes; of several such addresses, the
-    /// oldest of all. Nil while all may go on.
+    /// Returns the handshake to close: among the addresses whose oldest handshake may be closed, the oldest one of the
+    /// address with the most handshakes; of several such addresses, the oldest of all. Nil while all may continue.
     private mutating func handshakeVictim(now: NIODeadline) -> ID? {
         while let (address, rank) = self.recentHandshakes.highest, now - rank.since >= self.limits.handshakeGrace {
             let count = self.addresses[address]?.handshakes.count ?? 0

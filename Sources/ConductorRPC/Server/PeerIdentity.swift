@@ -1,17 +1,18 @@
 package import TLSSocket
 
-/// Who a peer is, told from others by 64 bits: what its share hangs on, and what keeps one guest's message ids from another's.
-///
-/// Made of the names that it goes by for ``RPCRequestHandler/identity(of:)``, so that a guest stays who it was whatever else a
-/// renewed certificate of its says. The bits differ from one process to the next, so nobody can look for a name that has
+/// The identity of a peer, in 64 bits. It selects the peer's share, and separates one guest's message ids from
 /// another's.
+///
+/// The bits depend on the names that ``RPCRequestHandler/identity(of:)`` gives the peer, so a guest keeps its identity
+/// whatever else a renewed certificate contains. The bits differ between processes, so an attacker cannot search for a
+/// name with the bits of another.
 package struct PeerIdentity: Sendable, Hashable {
-    /// The bits.
+    /// The 64 bits.
     package let bits: UInt64
-    /// The names that it goes by; empty for a peer that goes by none. Whoever reads a certificate need do so once a connection.
+    /// The peer's names; empty for a peer without names. With them a certificate is read only once for each connection.
     package let names: [String]
 
-    /// A peer of these names, in this order.
+    /// Creates the identity of a peer with these names, in this order.
     package init(names: [String]) {
         self.names = names
         var digest = ByteDigest()
@@ -20,17 +21,18 @@ package struct PeerIdentity: Sendable, Hashable {
         self.bits = digest.value
     }
 
-    /// A peer that goes by no name: the owner of just this certificate; without one, nobody.
+    /// Creates the identity of a peer without names: the owner of exactly this certificate. All peers without a
+    /// certificate have the same identity.
     package init(_ certificate: PeerCertificate?) {
         self.names = []
         var digest = ByteDigest()
-        // No count of names.
+        // No identity has this number of names.
         digest.add(UInt64.max)
         digest.add(certificate?.sha256 ?? "")
         self.bits = digest.value
     }
 
-    /// The names in one text, `TENANT/INSTANCE` or `INSTANCE`; empty for a peer that goes by none.
+    /// The names as one text, `TENANT/INSTANCE` or `INSTANCE`; empty for a peer without names.
     package var displayName: String { self.names.filter { !$0.isEmpty }.joined(separator: "/") }
 
     package static func == (left: PeerIdentity, right: PeerIdentity) -> Bool { left.bits == right.bits }

@@ -1,21 +1,21 @@
 package import NIOCore
 import NIOExtras
 
-/// Stands alone in a new connection's pipeline until its ClientHello is complete and there is a place for its handshake: until then a
-/// stranger costs neither TLS nor anything behind it.
+/// The only handler in a new connection's pipeline until its ClientHello is complete and there is a place for its
+/// handshake. Until then an unknown peer costs neither TLS nor any later handler.
 ///
-/// The whole ClientHello is due in a short time, so a peer gains nothing by sending it a byte at a time.
+/// The deadline is for the whole ClientHello, so a peer gains nothing by sending it one byte at a time.
 package final class PendingConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
     package typealias InboundIn = ByteBuffer
     package typealias InboundOut = ByteBuffer
     package typealias OutboundIn = Never
     package typealias OutboundOut = Never
 
-    /// How long a pending connection has.
+    /// The timeouts of a pending connection.
     package struct Timeouts: Sendable {
-        /// For its complete ClientHello.
+        /// The time for its complete ClientHello.
         package var hello: TimeAmount
-        /// For a place, once the ClientHello is complete.
+        /// The time for a place, once the ClientHello is complete.
         package var wait: TimeAmount
 
         /// Timeouts of these values.
@@ -45,10 +45,10 @@ package final class PendingConnectionHandler: ChannelDuplexHandler, RemovableCha
     private var heldEnd = false
 
     /// - Parameters:
-    ///   - gate: the server's.
-    ///   - timeouts: how long the connection has.
+    ///   - gate: the server's gate.
+    ///   - timeouts: the connection's timeouts.
     ///   - ipv6PrefixLength: how many bits of an IPv6 address count.
-    ///   - admits: whether whoever has this address may connect once more.
+    ///   - admits: returns whether this address may connect once more.
     ///   - setUp: adds the handlers of a connection whose handshake begins, on its event loop.
     package init(
         _ gate: ConnectionGate, timeouts: Timeouts, ipv6PrefixLength: Int = NetworkAddress.defaultIPv6PrefixLength,
@@ -63,7 +63,7 @@ package final class PendingConnectionHandler: ChannelDuplexHandler, RemovableCha
     }
 
     package func channelActive(context: ChannelHandlerContext) {
-        // Without an address it was gone when it was accepted.
+        // A connection without an address was closed before it was accepted.
         guard let address = context.channel.remoteAddress,
             let network = NetworkAddress(address, ipv6PrefixLength: self.ipv6PrefixLength),
             self.admits(network, address, context.eventLoop)
@@ -73,7 +73,7 @@ package final class PendingConnectionHandler: ChannelDuplexHandler, RemovableCha
         }
         self.state = .silent
         self.schedule(in: self.timeouts.hello, context: context)
-        // The gate may still close the connection when this handler is gone.
+        // The gate may still close the connection after this handler is removed.
         let channel = NIOLoopBound(context.channel, eventLoop: context.eventLoop)
         let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
         self.gate.accepted(context.channel, from: network) { command in
@@ -100,13 +100,13 @@ package final class PendingConnectionHandler: ChannelDuplexHandler, RemovableCha
     }
 
     package func read(context: ChannelHandlerContext) {
-        // What comes behind a ClientHello is not looked at before its handshake begins.
+        // Input after the ClientHello is not read before the handshake begins.
         if self.state == .waiting { self.heldRead = true } else { context.read() }
     }
 
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if event is ChannelShouldQuiesceEvent {
-            // The server stops: those who would have heard of it are not there yet.
+            // The server stops. The handlers that would react to the event are not in the pipeline yet.
             context.close(promise: nil)
         } else if case .some(.inputClosed) = event as? ChannelEvent {
             if self.state == .waiting { self.heldEnd = true } else { context.close(promise: nil) }
@@ -136,7 +136,7 @@ package final class PendingConnectionHandler: ChannelDuplexHandler, RemovableCha
         self.deadline = context.eventLoop.assumeIsolated().scheduleTask(in: timeout) { context.close(promise: nil) }
     }
 
-    /// Hands the connection over to its handlers, with what has come.
+    /// Hands the connection off to its handlers, with the bytes received so far.
     private func begin(context: ChannelHandlerContext) {
         guard self.state == .waiting else { return }
         let bytes = self.bytes

@@ -1,45 +1,47 @@
 package import NIOCore
 
-/// Says whose connections are served, and what each peer may take.
+/// A policy that decides which connections are served, and how much each peer may use.
 ///
-/// Called on the connections' event loops, of which there are several, so it must not block.
+/// Its methods are called on the connections' event loops, of which there are several, so they must not block.
 package protocol RPCAdmission: Sendable {
-    /// A peer has proved who it is, and nothing of what it said has been looked at.
+    /// Decides whether a connection is admitted. Its peer has proved its identity, and none of its input has been
+    /// processed.
     ///
-    /// - Parameter close: closes this connection once what it has taken is answered, with this error, so that another can be
-    ///   admitted; may be called on any thread, and after the connection has ended.
-    /// - Returns: what the connection may take; or the error that it is answered before it is closed.
+    /// - Parameter close: closes this connection with this error once the requests it has accepted are answered, so
+    ///   that another connection can be admitted. It may be called on any thread, and after the connection has ended.
+    /// - Returns: the share that the connection may use, or the error that it is answered before it is closed.
     func admit(
         _ peer: RPCPeer, on eventLoop: any EventLoop, close: @escaping @Sendable (RPCError) -> Void
     ) -> Result<any RPCGuestShare, RPCError>
 }
 
-/// What one connection may take of a server: its peer's share, which all connections of the peer have in common.
+/// The share of a server that one connection may use: its peer's share, which all connections of the peer use together.
 package protocol RPCGuestShare: Sendable {
-    /// A request came.
+    /// Charges a request to the share.
     ///
-    /// - Returns: nil when it is to be carried out; else how long until the same request is worth sending again.
+    /// - Returns: nil when the request is to be carried out; otherwise the time after which the same request is worth
+    ///   sending again.
     func request(now: NIODeadline) -> TimeAmount?
 
-    /// So many bytes of plaintext were read, whatever they say.
+    /// Charges plaintext that was read, whatever its contents.
     func received(bytes: Int, now: NIODeadline)
 
-    /// A message of so many bytes was made of a request, for the broker. Called on any thread.
+    /// Charges a message of this length, which was made of a request, for the broker. Called on any thread.
     func published(bytes: Int, now: NIODeadline)
 
-    /// For how long nothing more of the peer's is to be read or looked at; nil to go on.
+    /// Returns the time for which no more of the peer's input is to be read or processed; nil to continue.
     func pause(now: NIODeadline) -> TimeAmount?
 
-    /// Whether so much of the peer was refused that not even a refusal is left to it. What others of its tenant were refused does not
-    /// count, and bytes do not.
+    /// Whether so many of the peer's requests were rejected that its limit for rejections is reached too. What was
+    /// rejected for other guests of its tenant does not count, and bytes do not count.
     func hasNoRefusalLeft(now: NIODeadline) -> Bool
 
-    /// The connection has ended.
+    /// Records that the connection has ended.
     func left(now: NIODeadline)
 }
 
 extension RPCError {
-    /// More empty lines, or records without a line, than the peer's share.
+    /// The error for a peer that sends more empty lines, or records without a line, than its share.
     static func nothingAtAll(retryAfter: TimeAmount) -> RPCError {
         RPCError(
             .rateLimited,
@@ -48,7 +50,8 @@ extension RPCError {
             """, retryAfterMilliseconds: Int(retryAfter.nanoseconds / 1_000_000) + 2)
     }
 
-    /// A request past its peer's share. A millisecond more than that lasts, so that rounding refuses nobody twice.
+    /// The error for a request that exceeds its peer's share. Its time is at least a millisecond longer than the wait,
+    /// so that rounding rejects no request twice.
     static func rateLimited(retryAfter: TimeAmount) -> RPCError {
         RPCError(
             .rateLimited, "This guest sends more requests than its share; send this one again later.",

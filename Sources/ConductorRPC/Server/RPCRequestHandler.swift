@@ -2,24 +2,25 @@ import NIOCore
 package import Notifications
 package import TLSSocket
 
-/// Who stands at the other end of a connection.
+/// The peer at the other end of a connection.
 package struct RPCPeer: Sendable {
-    /// The certificate the peer proved to own; nil only where a test leaves TLS out.
+    /// The certificate that the peer proved to own; nil before the handshake, and in tests without TLS.
     package private(set) var certificate: PeerCertificate?
-    /// Who that is.
+    /// The peer's identity.
     package private(set) var identity: PeerIdentity
-    /// The sender of notifications that the peer's reports become. Made once for each connection.
+    /// The sender of the notifications that the peer's reports become. It is made for each connection, not for each
+    /// report.
     package private(set) var sender: NotificationSender
     /// The peer's address, `ip:port`.
     package var remoteAddress: String
-    /// The address the peer reached us under, `ip:port`.
+    /// The address that the peer connected to, `ip:port`.
     package var localAddress: String
-    /// The network that the peer's address is in; nil where a test has no socket.
+    /// The network of the peer's address; nil in tests without a socket.
     package var network: NetworkAddress?
 
     /// A peer of this certificate and these addresses.
     ///
-    /// - Parameter identity: who it is; nil for the certificate's owner, whoever that is.
+    /// - Parameter identity: the peer's identity; nil for that of the certificate's owner.
     package init(
         certificate: PeerCertificate?, identity: PeerIdentity? = nil, remoteAddress: String, localAddress: String
     ) {
@@ -31,14 +32,14 @@ package struct RPCPeer: Sendable {
         self.localAddress = localAddress
     }
 
-    /// The peer has proved to own this certificate.
+    /// Records the certificate that the peer has proved to own.
     mutating func proved(_ certificate: PeerCertificate, to requestHandler: any RPCRequestHandler) {
         self.certificate = certificate
         self.identity = requestHandler.identity(of: certificate)
         self.sender = NotificationSender(key: self.identity.bits, name: self.identity.displayName)
     }
 
-    /// The messages that its reports become count towards this share.
+    /// Charges the messages that the peer's reports become to this share.
     mutating func has(_ share: any RPCGuestShare) {
         self.sender = NotificationSender(key: self.sender.key, name: self.sender.name) {
             share.published(bytes: $0, now: .now())
@@ -46,12 +47,12 @@ package struct RPCPeer: Sendable {
     }
 }
 
-/// Carries out what peers ask for.
+/// A handler that carries out the calls of peers.
 package protocol RPCRequestHandler: Sendable {
-    /// Who goes by this certificate: for one share and one memory of message ids, over all certificates of one peer. Its names are
-    /// whom the handler takes the peer for at each call.
+    /// Returns the identity of the peer with this certificate. All certificates of one peer have the same identity, and
+    /// so one share and one memory of message ids. The handler takes the peer's names from its identity at each call.
     ///
-    /// Called once a connection, on its event loop.
+    /// Called once for each connection, on its event loop.
     func identity(of certificate: PeerCertificate) -> PeerIdentity
 
     /// Carries out one call.
@@ -59,33 +60,36 @@ package protocol RPCRequestHandler: Sendable {
     /// Called on the connection's event loop, so it must not block. The call may wait for ``flush()``.
     ///
     /// - Parameters:
-    ///   - call: what is asked for.
-    ///   - peer: who asks.
-    ///   - completion: to be called exactly once, on any thread: until then the call takes a place in the
+    ///   - call: the call.
+    ///   - peer: the peer that makes the call.
+    ///   - completion: must be called exactly once, on any thread. Until then the call takes a place in the
     ///     connection's window, and a draining connection waits for it.
     func handle(_ call: RPCCall, from peer: RPCPeer, completion: @escaping @Sendable (RPCResult) -> Void)
 
-    /// Does the part of a long call that takes long.
+    /// Does the slow part of a long call.
     ///
-    /// Called on a thread behind the event loops, which may be stopped at any instruction while other threads have the processors. So
-    /// this part changes nothing, and holds no lock that an event loop may wait for, longer than to copy a value.
+    /// Called on a background thread, which may be preempted at any instruction while other threads have the
+    /// processors. So this part changes nothing, and holds no lock that an event loop may wait for, except for as long
+    /// as it takes to copy a value.
     ///
-    /// - Returns: the rest of the call, which ``PreparedCall/carryOut(completion:)`` does on the connection's event loop. It may be
-    ///   dropped without having been carried out.
+    /// - Returns: the rest of the call, which ``PreparedCall/carryOut(completion:)`` does on the connection's event
+    ///   loop. It may be dropped without having been carried out.
     func prepare(_ call: RPCCall, from peer: RPCPeer) -> PreparedCall
 
-    /// Does what calls that were handed over may have left for later, so that many of them cost less than as many alone.
+    /// Does what calls may have deferred, so that many calls together cost less than each alone.
     ///
-    /// Called on the connection's event loop, once for all calls that its connections have handed over in one go.
+    /// Called on the connection's event loop, once for all calls that its connections have handed off together
+    /// (``RequestFlush``).
     func flush()
 
-    /// A line came that is no call, and was answered so without being handed to ``handle(_:from:completion:)``.
+    /// Records a line that was rejected with this code, and not handed to ``handle(_:from:completion:)``: it was no
+    /// call, or it exceeded the peer's share.
     ///
     /// Called on the connection's event loop, so it must not block.
     ///
     /// - Parameters:
-    ///   - code: what it was refused for.
-    ///   - peer: who sent it.
+    ///   - code: the reason for the rejection.
+    ///   - peer: the sender of the line.
     func refused(_ code: RPCError.Code, from peer: RPCPeer)
 }
 
@@ -94,17 +98,18 @@ extension RPCRequestHandler {
 
     package func flush() {}
 
-    /// A handler for which nothing takes long does all of the call on the event loop.
+    /// Leaves the whole call to the event loop, for handlers without a slow part.
     package func prepare(_ call: RPCCall, from peer: RPCPeer) -> PreparedCall {
         PreparedCall { self.handle(call, from: peer, completion: $0) }
     }
 }
 
-/// A call of which the part that takes long is done.
+/// A call whose slow part is done.
 package struct PreparedCall: Sendable {
     private let rest: @Sendable (_ completion: @escaping @Sendable (RPCResult) -> Void) -> Void
 
-    /// - Parameter rest: does the rest of the call; what it is given is what ``RPCRequestHandler/handle(_:from:completion:)`` is given.
+    /// - Parameter rest: does the rest of the call, with the completion of
+    ///   ``RPCRequestHandler/handle(_:from:completion:)``.
     package init(_ rest: @escaping @Sendable (_ completion: @escaping @Sendable (RPCResult) -> Void) -> Void) {
         self.rest = rest
     }

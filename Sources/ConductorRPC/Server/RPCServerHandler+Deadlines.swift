@@ -1,16 +1,16 @@
 import Logging
 import NIOCore
 
-// When a connection is left for being quiet or slow.
+// Closing of connections that are idle or slow.
 extension RPCServerHandler {
-    /// The peer has proved who it is; until then the handshake had a deadline of its own.
+    /// Starts the deadlines, once the peer has proved its identity. Until then the handshake has its own deadline.
     func startDeadlines(context: ChannelHandlerContext) {
         self.deadlines = ConnectionDeadlines(
             idle: self.configuration.idleTimeout, line: self.configuration.lineTimeout, now: context.eventLoop.now)
         self.lookLater(context: context)
     }
 
-    /// What was read was looked at, as ``ConnectionDeadlines`` wants to know it.
+    /// Passes the result of a scan on to ``ConnectionDeadlines``, and schedules the next check.
     func looked(isInLine: Bool, hasEnded: Bool, context: ChannelHandlerContext) {
         self.deadlines?.looked(isInLine: isInLine, hasEnded: hasEnded, now: context.eventLoop.now)
         self.lookLater(context: context)
@@ -18,7 +18,7 @@ extension RPCServerHandler {
 
     private func lookLater(context: ChannelHandlerContext) {
         guard let next = self.deadlines?.next(now: context.eventLoop.now) else { return }
-        // A look that comes too early does no harm; a timer for each read that ends within a line would.
+        // A check that comes too early does no harm; a timer for each read that ends within a line would.
         if let nextLook, nextLook.time <= next { return }
         self.nextLook?.task.cancel()
         let task = context.eventLoop.assumeIsolated().scheduleTask(deadline: next) {
@@ -29,7 +29,7 @@ extension RPCServerHandler {
     }
 
     private func look(context: ChannelHandlerContext) {
-        // A connection that drains or closes has a deadline of its own.
+        // A connection that drains or closes has its own deadline.
         guard self.state.keepsInput else { return }
         switch self.deadlines?.passed(now: context.eventLoop.now, isBusy: self.state.isBusy) {
         case nil: self.lookLater(context: context)

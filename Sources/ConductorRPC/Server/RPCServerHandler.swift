@@ -6,40 +6,43 @@ import NIOTLS
 import Notifications
 import TLSSocket
 
-/// Serves one connection: cuts lines, hands requests to an ``RPCRequestHandler``, writes the answers in batches.
+/// The server's end of one connection: cuts lines, hands requests to an ``RPCRequestHandler``, writes the answers in
+/// batches.
 package final class RPCServerHandler: ChannelDuplexHandler {
     package typealias InboundIn = ByteBuffer
     package typealias OutboundIn = Never
     package typealias OutboundOut = ByteBuffer
 
-    /// How one connection is served.
+    /// The limits of one connection.
     package struct Configuration: Sendable {
         /// The longest line, in bytes without its end.
         package var maximumLineLength = RPCProtocol.defaultMaximumLineLength
-        /// How many requests of one connection may be in flight; past that it is not read.
+        /// The maximum number of requests in flight; at that number the connection is not read.
         package var window = 1000
-        /// Past how many bytes of requests in flight a connection is not read. While the broker stands still, this is
-        /// what one guest can make the conductor hold (times what JSON takes in memory), not a window full of the
-        /// longest lines.
+        /// The number of bytes of requests in flight at which a connection is not read. While the broker stalls, this
+        /// bounds what one guest can make the conductor hold (times what JSON takes in memory), rather than a window
+        /// full of the longest lines.
         package var windowBytes = 4 << 20
-        /// How long nothing may come while nothing is in flight.
+        /// The time that a connection may be idle: nothing arrives, and nothing is in flight.
         package var idleTimeout = TimeAmount.hours(1)
-        /// How long a line may take from its first byte to its end.
+        /// The time that a line may take from its first byte to its end.
         package var lineTimeout = TimeAmount.seconds(60)
-        /// How long a connection may take to answer what it has taken once the server stops.
+        /// The time that a connection may take to answer the requests it has accepted, once the server stops.
         package var drainTimeout = TimeAmount.seconds(20)
-        /// How many bits of an IPv6 address say which network it is of.
+        /// The number of bits of an IPv6 address that identify its network.
         package var ipv6PrefixLength = NetworkAddress.defaultIPv6PrefixLength
 
         /// The defaults.
         package init() {}
     }
 
-    /// How many bytes may lie here to be taken as they come, without a turn.
+    /// The number of buffered bytes up to which input is processed as it arrives, without a turn. A longer line counts
+    /// as long.
     private static let bytesAtOnce = 16 << 10
-    /// How long a connection that is closed for others' sake may take to answer what it has taken.
+    /// The time that a connection that is closed for others' sake may take to answer the requests it has accepted.
     private static let displacementTimeout = TimeAmount.seconds(5)
-    /// How much of one connection is taken before others of its event loop have their turn.
+    /// The amount of one connection's input that is processed before other connections of its event loop have their
+    /// turn.
     private static let turn = (lines: 16, bytes: 64 << 10, time: ConnectionTurns.pause)
 
     let configuration: Configuration
@@ -49,7 +52,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     private let background: (any BackgroundWork)?
     private let requestFlush: RequestFlush
     private let bufferedInput: BufferedInput?
-    /// The number of bytes that ``bufferedInput`` has from here.
+    /// The number of bytes that ``bufferedInput`` has recorded for this connection.
     private var reportedBytes = 0
     private var longLineBytes = 0
     private var records = RecordCharge()
@@ -63,21 +66,21 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     private var outbox: AnswerOutbox?
     private var drainDeadline: Scheduled<Void>?
     private var holdEnd: Scheduled<Void>?
-    /// Nil before the peer has proved who it is.
+    /// The deadlines; nil before the peer has proved its identity.
     var deadlines: ConnectionDeadlines?
     var nextLook: (task: Scheduled<Void>, time: NIODeadline)?
-    /// Guards against a resume inside a resume, when an answer arrives while lines are being taken.
+    /// Guards against a resume inside a resume, when an answer arrives while lines are being processed.
     private var isTakingRequests = false
 
     /// - Parameters:
     ///   - configuration: limits.
     ///   - requestHandler: carries the requests out.
-    ///   - admission: says whether a peer's connection is served, and what it may take; nil to serve all.
-    ///   - turns: the server's.
-    ///   - requestFlush: the server's.
-    ///   - bufferedInput: the server's; nil to bound each connection's input only.
+    ///   - admission: decides whether a peer's connection is served, and what it may use; nil to serve all.
+    ///   - turns: the turns of all of the server's connections.
+    ///   - requestFlush: the flush of all of the server's connections.
+    ///   - bufferedInput: the input of all of the server's connections; nil to bound each connection's input only.
     ///   - background: where requests of long lines are read and prepared; nil to do so on the event loop.
-    ///   - logger: where it is logged what a connection does wrong; at most a line a connection above debug.
+    ///   - logger: logs what a connection does wrong; at most one line for each connection above debug.
     package init(
         configuration: Configuration, requestHandler: any RPCRequestHandler, admission: (any RPCAdmission)? = nil,
         turns: ConnectionTurns = ConnectionTurns(), requestFlush: RequestFlush = RequestFlush(),
@@ -96,7 +99,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
             window: configuration.window, windowBytes: configuration.windowBytes)
     }
 
-    /// Bytes that were read and not yet taken as requests.
+    /// The number of bytes that were read and not yet processed as requests.
     var bufferedBytes: Int { self.splitter.bufferedBytes }
 
     // MARK: Coming and going
@@ -107,7 +110,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
             let (handler, context) = bound.value
             handler.writeAnswers(context: context)
         }
-        // The channel knows them; its context would ask the kernel again.
+        // The channel caches the addresses; its context would ask the kernel again.
         self.peer.remoteAddress = context.channel.remoteAddress?.hostAndPort ?? "unknown"
         self.peer.localAddress = context.channel.localAddress?.hostAndPort ?? "unknown"
         self.peer.network = context.channel.remoteAddress.flatMap {
@@ -137,13 +140,13 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         self.share = nil
     }
 
-    /// Gives back what was read and will not be taken.
+    /// Drops the input that was read and will not be processed.
     private func dropInput(context: ChannelHandlerContext) {
         self.splitter = LineSplitter(maximumLength: self.configuration.maximumLineLength)
         self.reportInput(context: context)
     }
 
-    /// Reports what the connection holds, where that has changed.
+    /// Reports the number of bytes that the connection holds, if it has changed.
     private func reportInput(context: ChannelHandlerContext) {
         let bytes = self.splitter.bufferedBytes + self.longLineBytes
         guard let bufferedInput = self.bufferedInput, bytes != self.reportedBytes else { return }
@@ -196,7 +199,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         self.startDeadlines(context: context)
     }
 
-    /// Tells the peer why, under no id, takes nothing more of it, and closes once all that was taken is answered.
+    /// Answers this error under a null id, accepts no more requests, and closes once all accepted ones are answered.
     func leave(_ error: RPCError, context: ChannelHandlerContext, within timeout: TimeAmount? = nil) {
         var writer = JSONWriter(capacity: 256)
         RPCResponse(id: .null, result: .failure(error)).write(to: &writer)
@@ -237,7 +240,8 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        // While TLS says good-bye it goes on reading: what a peer floods us with then must not pile up.
+        // While TLS waits for the peer's close_notify, it keeps reading. Input that a peer floods us with during that
+        // time must not accumulate.
         guard self.state.keepsInput else { return }
         let bytes = Self.unwrapInboundIn(data)
         let now = context.eventLoop.now
@@ -251,8 +255,9 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         for _ in 0..<tokens where self.state.keepsInput { self.charge(now: now, context: context) }
     }
 
-    /// Takes a token for what is no request, or a refusal's where there is none. Where there is neither the connection is closed: the
-    /// peer waits for no answer, and what is left of it would be looked at for as long as the share is small.
+    /// Charges input that is no request: a request's token, or a rejection's token when there is none. When there is
+    /// neither, the connection is closed: the peer waits for no answer, and with a small share the rest of its input
+    /// would be processed for a long time.
     private func charge(now: NIODeadline, context: ChannelHandlerContext) {
         guard let share = self.share, let wait = share.request(now: now), share.hasNoRefusalLeft(now: now) else {
             return
@@ -276,7 +281,8 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         let endedLines = self.splitter.endedLines
         let bufferedBytes = self.splitter.bufferedBytes
         let turnEnd = context.eventLoop.now + Self.turn.time
-        // Also a single line, when it is long. Before its turn the end of one that comes in pieces is not even looked for.
+        // A single long line waits for its turn too. When it arrives in pieces, not even its end is searched for before
+        // the turn.
         let isTurn =
             isTurn || bufferedBytes <= Self.bytesAtOnce
             || self.state.takesRequests && self.turns.takeNow(on: context.eventLoop)
@@ -299,8 +305,8 @@ package final class RPCServerHandler: ChannelDuplexHandler {
             guard let frame = self.splitter.next() else { break }
             switch frame {
             case .line(let line):
-                // An empty line is answered nothing; a person at a terminal may send one. It is paid for all the same. None is
-                // long.
+                // An empty line, which a person at a terminal may send, gets no answer, but it is charged. No long line
+                // counts as empty.
                 if line.readableBytes > Self.bytesAtOnce || !line.readableBytesView.allSatisfy(\.isWhitespace) {
                     self.take(line, outbox, now: now, context: context)
                 } else {
@@ -308,7 +314,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
                 }
             case .tooLong:
                 self.state.taken()
-                // It is a request all the same; that it is refused anyhow is answered first.
+                // It is charged as a request, but is answered `too_large` even if the share is exceeded.
                 _ = self.share?.request(now: now)
                 let limit = self.configuration.maximumLineLength
                 self.requestHandler.refused(.tooLarge, from: self.peer)
@@ -318,9 +324,10 @@ package final class RPCServerHandler: ChannelDuplexHandler {
             }
         }
         guard self.state.keepsInput else { return }
-        // Nothing was looked at: a line that has begun has the time that it had, however often it waits for a turn.
+        // Nothing was scanned: the deadline of a line that has begun does not change, however often the line waits for
+        // a turn.
         if waits, self.splitter.endedLines == endedLines { return }
-        // What lies here unread may well be whole lines.
+        // Input that is left unread may consist of whole lines, so no line counts as begun.
         self.looked(
             isInLine: self.state.takesRequests && self.splitter.isInLine,
             hasEnded: self.splitter.endedLines != endedLines, context: context)
@@ -339,7 +346,8 @@ package final class RPCServerHandler: ChannelDuplexHandler {
             job.carryOut(line)
             return
         }
-        // One at a time, and nothing else of the connection meanwhile: what it can have done there is bounded.
+        // One long line at a time, and nothing else of the connection meanwhile: that bounds a connection's background
+        // work.
         self.state.hold(.longLine)
         self.longLineBytes = bytes
         let bound = NIOLoopBound((handler: self, context: context), eventLoop: context.eventLoop)
@@ -347,7 +355,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
             job.prepare(line)
         } then: { request in
             let (handler, context) = bound.value
-            // Also where the connection has ended meanwhile, as with every request that was begun.
+            // Also when the connection has ended meanwhile, as for every request that was begun.
             handler.requestFlush.isDue(handler.requestHandler, on: context.eventLoop)
             job.carryOut(request)
             handler.longLine = nil

@@ -1,17 +1,17 @@
-/// Addresses with a rank each, of which the one that ranks highest is known at once. It holds no I/O.
+/// A priority queue of addresses: the one with the highest rank is known at once. It performs no I/O.
 ///
-/// A binary heap that knows where each address is: a change takes steps by the logarithm of their number.
+/// It is a binary heap that knows the position of each address, so a change takes time logarithmic in their number.
 struct RankedAddresses<Rank: Comparable> {
     private var heap: [(address: NetworkAddress, rank: Rank)] = []
     private var positions: [NetworkAddress: Int] = [:]
 
-    /// How many addresses have a rank.
+    /// The number of addresses with a rank.
     var count: Int { self.heap.count }
 
-    /// The address that ranks highest, or one of them.
+    /// The address with the highest rank, or one of them.
     var highest: (address: NetworkAddress, rank: Rank)? { self.heap.first }
 
-    /// Gives an address this rank, or none.
+    /// Sets the rank of an address, or removes the address for nil.
     mutating func update(_ address: NetworkAddress, to rank: Rank?) {
         switch (self.positions[address], rank) {
         case (nil, nil): break
@@ -31,7 +31,7 @@ struct RankedAddresses<Rank: Comparable> {
         }
     }
 
-    /// - Returns: where the address is then.
+    /// - Returns: the new position of the address.
     @discardableResult
     private mutating func moveUp(_ start: Int) -> Int {
         var position = start

@@ -1,27 +1,28 @@
-/// Decides what TLS records cost that hold next to nothing. It holds no TLS.
+/// A state machine that decides the cost of TLS records that hold next to nothing. It uses no TLS.
 ///
-/// A record of one byte takes as much work as one with a request. Honest peers send a line in a record, or a long one in records
-/// that are well filled: both are free.
+/// A record of one byte takes as much work as one with a request. Honest peers send a line in one record, or a long
+/// line in well-filled records; both are free.
 package struct RecordCharge: Sendable {
-    /// How much plaintext pays for its record.
+    /// The number of bytes of plaintext that pay for a record.
     package static let freeBytes = 512
-    /// How many records that nothing pays for cost as much as a request, and how many records a line pays for.
+    /// The number of unpaid records that cost as much as a request, which is also the number of records that a line
+    /// pays for.
     package static let recordsPerToken = 16
 
     private var seen: UInt64 = 0
-    /// In bytes that are missing.
+    /// The number of bytes of plaintext that are missing to pay for all records.
     private var debt = 0
 
-    /// Nothing was read yet.
+    /// Creates the charge of a connection that nothing was read from.
     package init() {}
 
-    /// Plaintext was read.
+    /// Charges plaintext that was read.
     ///
     /// - Parameters:
-    ///   - records: how many records the connection has had by now.
-    ///   - bytes: how long the plaintext is.
-    ///   - lines: how many lines ended in it.
-    /// - Returns: how many requests' worth it costs besides its lines.
+    ///   - records: the number of records that the connection has had by now.
+    ///   - bytes: the length of the plaintext.
+    ///   - lines: the number of lines that ended in it.
+    /// - Returns: the cost in requests, in addition to its lines.
     package mutating func read(upTo records: UInt64, bytes: Int, lines: Int) -> Int {
         let token = Self.recordsPerToken * Self.freeBytes
         let count = Int(records - min(self.seen, records))

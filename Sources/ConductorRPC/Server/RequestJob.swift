@@ -2,20 +2,20 @@ import Logging
 import NIOCore
 import Notifications
 
-/// Carries out the request of one line.
+/// The job that carries out the request of one line.
 ///
-/// A long line would keep an event loop from its other connections: its request is prepared on a thread behind the event loops and
-/// carried out on the connection's. Threads behind the event loops have a low priority, so what event loops wait for, such as the lock
-/// of the relay's ledger and that of the publisher's inbox, is used on event loops only.
+/// A long line would keep an event loop from its other connections. So its request is prepared on a background thread
+/// and carried out on the connection's event loop. Background threads have a low priority, so locks that event loops
+/// wait for, such as those of the relay's ledger and of the publisher's inbox, are used on event loops only.
 struct RequestJob: Sendable {
     let handler: any RPCRequestHandler
     let peer: RPCPeer
     let outbox: AnswerOutbox
     let logger: Logger
-    /// After how long the request would be in the peer's share; nil for one that is.
+    /// The time after which the request would be within the peer's share; nil when it is within the share now.
     let wait: TimeAmount?
 
-    /// A line that was read, and of whose request the part that takes long is done.
+    /// A line that was read, and whose request's slow part is done.
     struct PreparedRequest: Sendable {
         fileprivate enum Content: Sendable {
             case call(PreparedCall, id: RPCID?)
@@ -26,7 +26,8 @@ struct RequestJob: Sendable {
         fileprivate let bytes: Int
     }
 
-    /// Reads the line, hands its request to the handler, and puts the answer into the outbox. The handler's flush is left to the caller.
+    /// Reads the line, hands its request to the handler, and puts the answer into the outbox. The caller flushes the
+    /// handler.
     ///
     /// Called on the connection's event loop.
     func carryOut(_ line: ByteBuffer) {
@@ -40,7 +41,7 @@ struct RequestJob: Sendable {
         }
     }
 
-    /// Reads the line, and has the handler do the part of its request that takes long. Called on any thread.
+    /// Reads the line, and lets the handler do the slow part of its request. Called on any thread.
     func prepare(_ line: ByteBuffer) -> PreparedRequest {
         let bytes = line.readableBytes
         do throws(RPCRequestError) {
@@ -52,7 +53,7 @@ struct RequestJob: Sendable {
         }
     }
 
-    /// Does what ``prepare(_:)`` has left, and puts the answer into the outbox. The handler's flush is left to the caller.
+    /// Does the rest of a prepared request, and puts the answer into the outbox. The caller flushes the handler.
     ///
     /// Called on the connection's event loop.
     func carryOut(_ request: PreparedRequest) {
@@ -64,7 +65,7 @@ struct RequestJob: Sendable {
     }
 
     private func read(_ line: ByteBuffer) throws(RPCRequestError) -> RPCRequest {
-        // Also of one that is not carried out: its answer needs the id.
+        // A request that is not carried out is read too: its answer needs the id.
         let request = try RPCRequest(line: line)
         if let wait = self.wait {
             throw RPCRequestError(id: request.id, error: .rateLimited(retryAfter: wait))
@@ -72,8 +73,8 @@ struct RequestJob: Sendable {
         return request
     }
 
-    /// Puts the request's answer into the outbox. It holds the id alone: while it is in flight a request must not keep its JSON, which is
-    /// many times its line.
+    /// Returns the completion that puts the request's answer into the outbox. The completion holds only the id: a
+    /// request in flight must not keep its JSON, which takes many times the memory of its line.
     private func answer(_ id: RPCID?, _ bytes: Int) -> @Sendable (RPCResult) -> Void {
         { [outbox] result in outbox.append(.init(id: id, result: result, requestBytes: bytes)) }
     }

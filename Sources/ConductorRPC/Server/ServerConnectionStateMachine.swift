@@ -1,19 +1,19 @@
-/// Decides when a server's connection takes requests, reads, and closes. It holds no I/O.
+/// A state machine that decides when a server's connection accepts requests, reads, and closes. It performs no I/O.
 struct ServerConnectionStateMachine {
-    /// What to do after an event.
+    /// The action after an event.
     enum Action: Equatable {
         /// Nothing.
         case none
-        /// Take the requests that lie in the buffer, and pass on a read that was held back.
+        /// Process the requests in the buffer, and forward a read that was held back.
         case resume
-        /// Close the connection: all that was taken is answered.
+        /// Close the connection: all accepted requests are answered.
         case close
     }
 
-    /// Why a connection is left alone for a while though nothing is wrong with it.
+    /// The reasons why a connection is paused although nothing is wrong with it.
     struct Hold: OptionSet {
         let rawValue: UInt8
-        /// It has had its turn: others of its event loop come first.
+        /// It has had its turn: other connections of its event loop come first.
         static let turn = Hold(rawValue: 1)
         /// Its peer has sent more than its share.
         static let share = Hold(rawValue: 2)
@@ -23,7 +23,7 @@ struct ServerConnectionStateMachine {
 
     private enum State {
         case open
-        /// No more requests are taken; the connection closes when all that were taken are answered.
+        /// No more requests are accepted; the connection closes when all accepted ones are answered.
         case draining
         case closed
     }
@@ -34,42 +34,43 @@ struct ServerConnectionStateMachine {
     private var isWritable = true
     private var heldRead = false
     private var holds: Hold = []
-    /// Requests that were taken and not yet answered.
+    /// The number of requests that were accepted and not yet answered.
     private(set) var inFlight = 0
     private var inFlightBytes = 0
 
     /// - Parameters:
-    ///   - window: how many requests may be in flight.
-    ///   - windowBytes: past how many bytes of requests in flight no more are taken.
+    ///   - window: the maximum number of requests in flight.
+    ///   - windowBytes: the number of bytes of requests in flight at which no more requests are accepted.
     init(window: Int, windowBytes: Int = .max) {
         self.window = window
         self.windowBytes = windowBytes
     }
 
-    /// Whether what arrives is worth keeping: once the connection drains or closes nothing more will be taken.
+    /// Whether arriving input is kept. Once the connection drains or closes, no more is processed.
     var keepsInput: Bool {
         guard case .open = self.state else { return false }
         return true
     }
 
-    /// Whether a request may be taken now. A peer that does not read its answers is not read either: its answers
-    /// would pile up here.
+    /// Whether a request may be accepted now. A peer that does not read its answers is not read either: its answers
+    /// would accumulate here.
     var takesRequests: Bool {
         guard case .open = self.state else { return false }
         return self.inFlight < self.window && self.inFlightBytes < self.windowBytes && self.isWritable
             && self.holds.isEmpty
     }
 
-    /// Whether silence is ours: requests are in flight, or the peer is left alone. Not that it does not read its answers.
+    /// Whether this side causes the silence: requests are in flight, or the connection is paused. That a peer does not
+    /// read its answers does not count.
     var isBusy: Bool { self.inFlight > 0 || !self.holds.isEmpty }
 
-    /// A request of this length was taken.
+    /// Records that a request of this length was accepted.
     mutating func taken(bytes: Int = 0) {
         self.inFlight += 1
         self.inFlightBytes += bytes
     }
 
-    /// Requests of these bytes together were answered.
+    /// Records that this many requests, of these bytes together, were answered.
     mutating func answered(_ count: Int, bytes: Int = 0) -> Action {
         self.inFlight -= count
         self.inFlightBytes -= bytes
@@ -80,44 +81,44 @@ struct ServerConnectionStateMachine {
         }
     }
 
-    /// The peer takes answers again, or no longer.
+    /// Records whether the peer reads its answers.
     mutating func writabilityChanged(_ isWritable: Bool) -> Action {
         self.isWritable = isWritable
         return self.takesRequests ? .resume : .none
     }
 
-    /// Nothing is taken or read until ``release(_:)``.
+    /// Pauses the connection: no request is accepted or read until ``release(_:)``.
     mutating func hold(_ hold: Hold) { self.holds.insert(hold) }
 
-    /// This reason is gone.
+    /// Removes this reason for a pause.
     mutating func release(_ hold: Hold) -> Action {
         self.holds.remove(hold)
         return self.takesRequests ? .resume : .none
     }
 
-    /// A read is wanted.
+    /// Records that a read is requested.
     ///
-    /// - Returns: whether to pass it on; otherwise it is held until the next ``Action/resume``.
+    /// - Returns: whether to forward it; otherwise it is held back until the next ``Action/resume``.
     mutating func readRequested() -> Bool {
         self.heldRead = !self.takesRequests
         return !self.heldRead
     }
 
-    /// - Returns: whether a read was held back and should be passed on now.
+    /// - Returns: whether a read was held back and is to be forwarded now.
     mutating func takeHeldRead() -> Bool {
         guard self.heldRead, self.takesRequests else { return false }
         self.heldRead = false
         return true
     }
 
-    /// The server stops: nothing new is taken.
+    /// Stops accepting requests. The connection closes once all accepted ones are answered.
     mutating func drain() -> Action {
         guard case .open = self.state else { return .none }
         self.state = .draining
         return self.inFlight == 0 ? self.close() : .none
     }
 
-    /// The connection is gone.
+    /// Records that the connection is closed.
     mutating func closed() { self.state = .closed }
 
     private mutating func close() -> Action {
