@@ -3,43 +3,46 @@ public import Notifications
 import TLSSocket
 
 extension GuestAgent {
-    /// What an agent needs to know.
+    /// The configuration of an agent.
     public struct Configuration: Sendable {
-        /// The conductors, tried in turn.
+        /// The conductors, tried in round robin.
         public var conductors: [ConductorAddress]
-        /// The guest's certificate with its chain: a PEM file.
+        /// The path of a PEM file with the guest's certificate and its chain.
         public var certificateFile: String
-        /// The certificate's private key: a PEM file.
+        /// The path of a PEM file with the certificate's private key.
         public var keyFile: String
-        /// The authorities that a conductor's certificate must come from: a PEM file.
+        /// The path of a PEM file with the authorities that conductors' certificates must come from.
         public var caFile: String
-        /// The revocation lists of those authorities: a PEM file; nil when conductors are never revoked. With one, a conductor
-        /// is refused whose issuer has no list in it, or one past its nextUpdate.
+        /// The path of a PEM file with the revocation lists of those authorities; nil when conductors are never
+        /// revoked. With this file, a conductor is rejected when its issuer has no list in it, or a list past its
+        /// nextUpdate.
         public var crlFile: String?
-        /// How often those files are looked at; what has changed is used for the next connection.
+        /// How often those files are checked for changes. New connections use the changed files.
         public var reloadInterval = Duration.seconds(1)
-        /// How many outcomes are in flight at once: half for ends, half for errors, at least one each.
+        /// The maximum number of outcomes in flight: half for ends, half for errors, at least one each.
         public var window = 256
-        /// The longest request, in bytes, which must not be more than the conductors take. The trace and the text of a
-        /// longer error are cut; an outcome that is longer for its fields alone is set aside.
+        /// The longest request, in bytes. It must not exceed the limit of the conductors. The trace and the text of a
+        /// longer error are truncated; an outcome whose fields alone exceed the limit is set aside.
         public var maximumLineLength = RPCProtocol.defaultMaximumLineLength
-        /// How long to wait for a connection.
+        /// The time after which an attempt to connect fails.
         public var connectTimeout = Duration.seconds(10)
-        /// How long outcomes may wait while no answer arrives at all before the connection counts as dead. A single outcome
-        /// may wait ten times as long: a conductor reads large outcomes no faster than the guest's rate.
+        /// The time without any answer, although outcomes wait for one, after which the connection counts as dead. A
+        /// single outcome may wait ten times as long: a conductor reads large outcomes no faster than the guest's rate
+        /// limit.
         public var answerTimeout = Duration.seconds(60)
-        /// The shortest pause after a failure.
+        /// The shortest backoff delay after a failure.
         public var minimumBackoff = Duration.milliseconds(200)
-        /// The longest pause after failures.
+        /// The longest backoff delay after failures.
         public var maximumBackoff = Duration.seconds(30)
-        /// How long to go on delivering once the agent is asked to stop.
+        /// How long the agent continues to deliver after a graceful shutdown begins.
         public var drainTimeout = Duration.seconds(30)
-        /// What is taken out of contexts' payloads and of outcomes before they enter the outbox.
+        /// The redaction of contexts' payloads and of outcomes before they enter the outbox. The payload of a signed
+        /// context is not redacted.
         public var redaction = Redaction.standard
-        /// How often the outbox is looked at though nothing arrived: another process may have put an outcome back.
+        /// How often the outbox is read although nothing arrived: another process may have put an outcome back.
         var lookInterval = Duration.seconds(60)
 
-        /// The defaults, for these conductors and files.
+        /// Creates a configuration with these conductors and files, and defaults for the rest.
         public init(conductors: [ConductorAddress], certificateFile: String, keyFile: String, caFile: String) {
             self.conductors = conductors
             self.certificateFile = certificateFile
@@ -47,11 +50,11 @@ extension GuestAgent {
             self.caFile = caFile
         }
 
-        /// What makes these values unusable, in a sentence; nil when nothing does.
+        /// The reason why these values cannot be used, as a sentence; nil when they can.
         var problem: String? {
             if self.window < 1 { return "window must be at least 1." }
             if self.maximumLineLength < 1 { return "maximumLineLength must be at least 1." }
-            // Without a pause or a deadline the agent would do nothing but connect.
+            // Without a delay or a time limit the agent would only connect, again and again.
             if self.minimumBackoff <= .zero { return "minimumBackoff must be longer than nothing." }
             if self.maximumBackoff < self.minimumBackoff { return "maximumBackoff must not be below minimumBackoff." }
             if self.connectTimeout <= .zero { return "connectTimeout must be longer than nothing." }

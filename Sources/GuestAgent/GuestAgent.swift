@@ -6,10 +6,10 @@ import ServiceContextModule
 public import ServiceLifecycle
 import TLSSocket
 
-/// Attaches a notification context to operations, and tells a conductor how they ended.
+/// Attaches a notification context to operations, and reports to a conductor how they ended.
 ///
-/// Run it as a service beside the guest's own work; ``withNotification(_:isolation:fileID:line:operation:)`` works
-/// before it runs too, and its outcomes wait.
+/// Run the agent as a service next to the guest's own work. ``withNotification(_:isolation:fileID:line:operation:)``
+/// also works before the agent runs; its outcomes then wait in the outbox.
 public final class GuestAgent: Service {
     private let configuration: Configuration
     private let outbox: any Outbox
@@ -18,14 +18,16 @@ public final class GuestAgent: Service {
     private let certificates: CertificateReloader
     private let isRunning = NIOLockedValueBox(false)
 
+    /// Creates an agent, and loads its certificate, key and authorities.
+    ///
     /// - Parameters:
     ///   - configuration: conductors, certificates, limits.
-    ///   - outbox: where outcomes wait: a ``Spool``, or a ``MemoryOutbox`` where it does not matter that what waits is
-    ///     lost when the process dies. Whoever opened the spool closes it, after ``run()`` has returned and no operation
-    ///     runs any more; the agent closes nothing.
-    ///   - logger: told of connections, and of outcomes that are refused for good.
-    /// - Throws: ``GuestAgentError`` when there is no conductor or a limit makes no sense, or an error that names the certificate, key or CA file
-    ///   that cannot be used.
+    ///   - outbox: the store in which outcomes wait: a ``Spool``, or a ``MemoryOutbox`` when waiting outcomes may be
+    ///     lost with the process. The agent does not close it: the owner of a spool closes it after ``run()`` has
+    ///     returned and no operation runs any more.
+    ///   - logger: logs connections, and outcomes that were rejected permanently.
+    /// - Throws: ``GuestAgentError`` when there is no conductor or a limit is invalid, or an error that names the
+    ///   certificate, key, CA or CRL file that cannot be used.
     public init(configuration: Configuration, outbox: any Outbox, logger: Logger) throws {
         guard !configuration.conductors.isEmpty else {
             throw GuestAgentError(.invalidConfiguration, "conductors is empty: name at least one.")
@@ -35,29 +37,29 @@ public final class GuestAgent: Service {
         self.outbox = outbox
         self.logger = logger
         let context = try TLSContext(configuration: .init(configuration))
-        // Before an operation is begun or an outcome read.
+        // This comes before any operation begins or any outcome is read.
         outbox.setGuest(context.certificate.guestNames)
         let guest = GuestName(context.certificate.guestNames)
         let tls = LiveTLSContext(context)
         self.certificates = CertificateReloader(live: tls, interval: configuration.reloadInterval, logger: logger)
         self.delivery = DeliveryLoop(configuration: configuration, tls: tls, outbox: outbox, logger: logger)
-        // The guest's name may change with its certificate: what waits is then of the one that it had before. That is recorded
-        // before a connection can use the new one, and connections of the old one end.
+        // A new certificate may name another guest; outcomes that wait belong to the earlier guest. The outbox records
+        // that before a connection can use the new certificate, and connections with the old one end.
         tls.setOnReplacement { [weak delivery = self.delivery] context, isInUse in
             let names = context.certificate.guestNames
             if !isInUse { outbox.setGuest(names) }
             if guest.isOther(names, isInUse: isInUse) { delivery?.guestChanged() }
         }
-        // Weak, for the delivery has the outbox.
+        // The reference is weak, since the delivery loop holds the outbox.
         outbox.whenOutcomesArrive { [weak delivery = self.delivery] in
             for phase in DeliveryLanes.phases { delivery?.outcomeArrived(phase) }
         }
     }
 
-    /// Delivers outcomes until the task is cancelled or a graceful shutdown begins; then what waits is delivered, for
-    /// as long as the drain timeout allows.
+    /// Delivers outcomes until the task is cancelled or a graceful shutdown begins. On graceful shutdown it first
+    /// delivers the outcomes that wait, for at most the drain timeout.
     ///
-    /// - Throws: ``GuestAgentError`` when it runs already: two at once would take each other's answers.
+    /// - Throws: ``GuestAgentError`` when the agent runs already: two loops would take each other's answers.
     public func run() async throws {
         let isFirst = self.isRunning.withLockedValue { isRunning in
             defer { isRunning = true }
@@ -66,27 +68,28 @@ public final class GuestAgent: Service {
         guard isFirst else { throw GuestAgentError(.alreadyRunning, "The guest agent runs already; run it once.") }
         defer { self.isRunning.withLockedValue { $0 = false } }
         try await self.deliverAndVerify()
-        // Delivery is over, whether the outbox can still be read or not.
+        // Delivery has ended; the outbox may or may not still be readable.
         if let counts = try? await self.outbox.counts(), counts.waiting > 0 {
             self.logger.warning("Outcomes are left undelivered", metadata: ["waiting": "\(counts.waiting)"])
         }
     }
 
     private func deliverAndVerify() async throws {
-        // Ends, by cancellation, when delivery has: nobody waits at the end until all of the outbox is looked through.
+        // This child task is cancelled when delivery has ended, so that the exit does not wait for a scan of the whole
+        // outbox.
         async let _: Void = self.verifyOutbox()
-        // Ends likewise.
+        // This child task is cancelled in the same way.
         async let _: Void = self.certificates.run()
         let drainTimeout = self.configuration.drainTimeout
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.delivery.run() }
             group.addTask {
-                // Also ends, by cancellation, once delivery has.
+                // This wait is also cancelled when delivery has ended.
                 try? await gracefulShutdown()
                 self.delivery.stop()
                 try await Task.sleep(for: drainTimeout)
             }
-            // Whichever is first: drained, failed, or out of time.
+            // The first result decides: drained, failed, or drain timeout reached.
             defer { group.cancelAll() }
             try await group.next()
         }
@@ -96,50 +99,51 @@ public final class GuestAgent: Service {
         do {
             try await self.outbox.verify()
         } catch is CancellationError {
-            // The agent ends first; the next one looks.
+            // The agent ended first; the next one verifies the outbox.
         } catch {
             self.logger.error(
                 "Whether the outbox is in order could not be found out", metadata: ["error": "\(error)"])
         }
     }
 
-    /// Reads certificate, key, authorities and revocation lists again, whether they seem changed or not, and says in the log
-    /// what came of it. While the agent runs it notices changes by itself, and warns of what expires.
+    /// Reloads certificate, key, authorities and revocation lists, whether they changed or not, and logs the result. A
+    /// running agent detects changes without this call, and logs warnings before expiry.
     public func reloadCertificates() async { await self.certificates.reload() }
 
-    /// Why nothing is delivered at the moment, and where, in half a sentence; nil when nothing is known to be in the way.
+    /// The reason why nothing is delivered at the moment, as a clause; nil when no obstacle is known.
     package var obstacle: String? { self.delivery.obstacle }
 
-    /// The conductor that took outcomes last; nil before one did.
+    /// The conductor that last accepted outcomes; nil before the first one did.
     package var lastUsefulConductor: ConductorAddress? { self.delivery.lastUsefulConductor }
 
-    /// What the outbox has seen.
+    /// Returns the counters of the outbox.
     public func counts() async throws -> OutboxCounts { try await self.outbox.counts() }
 
-    /// Runs an operation, and notifies how it ended: an end when the closure returns, an error when it throws, also
-    /// when it throws because it was cancelled.
+    /// Runs an operation, and reports how it ended: an end when the closure returns, an error when it throws, also when
+    /// it throws because it was cancelled.
     ///
-    /// Inside, ``OperationNotification/current`` is where end fields are added. It never waits for the control plane:
-    /// it returns when the outcome is in the outbox.
+    /// Inside the closure, ``OperationNotification/current`` accepts end fields. This method never waits for the
+    /// control plane: it returns when the outcome is in the outbox.
     ///
-    /// A cancellation of the caller's task reaches the operation, and nothing else: an operation that was begun is told,
-    /// and how it deals with its cancellation decides whether as an end or as an error.
+    /// Cancelling the caller's task cancels the operation and nothing else. An operation that has begun is always
+    /// reported, as an end or as an error, depending on whether the operation returns or throws.
     ///
     /// - Parameters:
-    ///   - context: what the control plane attached to the call; with nil, from a control plane too old to send one,
-    ///     the operation runs and nothing is notified.
+    ///   - context: the context that the control plane attached to the call. With nil, from a control plane too old to
+    ///     send one, the operation runs and nothing is reported.
     ///   - isolation: the actor that the operation runs on: the caller's.
-    ///   - fileID: where the caller stands; part of an error's trace.
-    ///   - line: where the caller stands; part of an error's trace.
+    ///   - fileID: the caller's file; part of an error's trace.
+    ///   - line: the caller's line; part of an error's trace.
     ///   - operation: the work.
-    /// - Returns: what the operation returned.
-    /// - Throws: what the operation threw, also when its error could not be kept (which is logged as critical). Or an
-    ///   ``OutboxError`` before it began, when there is no room for its outcome or the spool's disk fails, so that no
-    ///   operation runs whose outcome could not be told.
+    /// - Returns: the operation's result.
+    /// - Throws: the operation's error, also when that error could not be recorded (which is logged as critical). Or an
+    ///   ``OutboxError`` before the operation began, when the outbox has no space for its outcome or the spool's disk
+    ///   fails: no operation runs whose outcome could not be reported.
     ///
-    /// - Warning: it also throws what the outbox throws when the operation **succeeded** and its end could not be kept: an
-    ///   ``OutboxError``, as before the beginning, but the operation was run. A spool still knows that it began, and unless
-    ///   the end is written after all, the next agent that opens it tells the operation as interrupted.
+    /// - Warning: This method also throws the outbox's error when the operation **succeeded** and its end could not be
+    ///   recorded: an ``OutboxError``, as before the beginning, but the operation has run. A spool still knows that the
+    ///   operation began. Unless the end is written after all, the next agent that opens the spool reports the
+    ///   operation as interrupted.
     @discardableResult
     public func withNotification<Success>(
         _ context: NotificationContext?, isolation: isolated (any Actor)? = #isolation, fileID: String = #fileID,
@@ -161,7 +165,7 @@ public final class GuestAgent: Service {
                 try await self.finish(
                     .error(exception, payload: notification.payload), context: kept, messageID: messageID)
             } catch let outboxError {
-                // The operation's own error is what its caller must see.
+                // The caller must see the operation's own error.
                 self.logger.critical("An outcome could not be kept", metadata: ["error": "\(outboxError)"])
             }
             throw error
@@ -170,12 +174,12 @@ public final class GuestAgent: Service {
         return success
     }
 
-    /// Notifies an outcome that arose elsewhere: `notify_end` and `notify_exc_info`.
+    /// Reports an outcome that arose outside of this agent: `notify_end` and `notify_exc_info`.
     ///
     /// - Parameters:
-    ///   - outcome: how the operation ended.
-    ///   - context: the context it ran under; with nil nothing is notified.
-    /// - Throws: ``OutboxError`` when there is no room.
+    ///   - outcome: the outcome of the operation.
+    ///   - context: the context of the operation; with nil nothing is reported.
+    /// - Throws: ``OutboxError`` when the outbox has no space, or cannot record the outcome.
     public func notify(_ outcome: OperationOutcome, context: NotificationContext?) async throws {
         guard let context else { return }
         let messageID = MessageID()
@@ -184,10 +188,10 @@ public final class GuestAgent: Service {
         try await self.finish(outcome, context: kept, messageID: messageID)
     }
 
-    /// What may lie in the outbox, which may be a file, and leave this guest.
+    /// Returns the context as it may enter the outbox, which may be a file, and leave this guest.
     ///
-    /// A payload that was signed stays as it is, or the signature would not be its any more. The control plane has chosen
-    /// what is in it, and the conductor redacts it before it publishes anything.
+    /// The payload of a signed context stays unchanged, since a change would invalidate the signature. The control
+    /// plane chose its content, and the conductor redacts it before it publishes anything.
     private func redacted(_ context: NotificationContext) -> NotificationContext {
         guard context.token == nil else { return context }
         var context = context
@@ -197,7 +201,8 @@ public final class GuestAgent: Service {
 
     private func begin(_ context: NotificationContext, _ messageID: MessageID) async throws {
         let operation = BegunOperation(messageID: messageID, context: context)
-        // A task of its own, as below: an outbox that heeds a cancellation could begin what is then not run.
+        // This runs in a separate task, as below: an outbox that reacts to a cancellation could record the beginning of
+        // an operation that then does not run.
         try await Task { try await self.outbox.begin(operation) }.value
     }
 
@@ -206,8 +211,8 @@ public final class GuestAgent: Service {
     ) async throws {
         var report = OutcomeReport(
             context: context, outcome: self.configuration.redaction.redact(outcome), messageID: messageID)
-        // Before it enters the outbox, so that it is the same whenever it is sent; and after the redaction, which must see
-        // all of it.
+        // Truncation comes before the outbox, so that every attempt sends the same report, and after redaction, which
+        // must see the whole text.
         if !report.cut(toLineLength: self.configuration.maximumLineLength) {
             self.logger.error(
                 "An outcome's context and fields are longer than a conductor takes; it will be set aside",
@@ -216,15 +221,16 @@ public final class GuestAgent: Service {
                     "operation": "\(context.operation)", "message_id": "\(messageID)",
                 ])
         }
-        // A task of its own: that the operation was cancelled must not cancel the outbox's write, or its outcome is lost.
+        // This runs in a separate task: cancelling the operation must not cancel the outbox's write, or the outcome is
+        // lost.
         try await Task { [report] in try await self.outbox.finish(report) }.value
         self.delivery.outcomeArrived(report.outcome.phase)
     }
 }
 
-/// Why a guest agent cannot be made or run.
+/// An error of creating or running a guest agent.
 public struct GuestAgentError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What kind of failure.
+    /// The kind of failure.
     public struct Code: Sendable, Hashable {
         private let value: String
 
@@ -234,12 +240,12 @@ public struct GuestAgentError: Error, Sendable, Hashable, CustomStringConvertibl
         public static let alreadyRunning = Code(value: "already running")
     }
 
-    /// What kind of failure.
+    /// The kind of failure.
     public let code: Code
-    /// What happened and what to do, in a sentence.
+    /// A sentence that says what failed and what to do.
     public let description: String
 
-    /// An error of this kind.
+    /// Creates an error of this kind.
     public init(_ code: Code, _ description: String) {
         self.code = code
         self.description = description

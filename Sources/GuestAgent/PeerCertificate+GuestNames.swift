@@ -1,18 +1,18 @@
 import NIOConcurrencyHelpers
 import TLSSocket
 
-/// The name of this guest, by the certificate that is in use.
+/// The name of this guest, from the certificate in use.
 final class GuestName: Sendable {
     private let current: NIOLockedValueBox<String?>
 
-    /// - Parameter names: what the certificate calls the guest.
+    /// - Parameter names: the guest's names in the certificate.
     init(_ names: [String]) { self.current = NIOLockedValueBox(names.first) }
 
-    /// Whether another certificate is another guest's.
+    /// Returns whether another certificate names another guest, and adopts its first name if it is in use from now on.
     ///
     /// - Parameters:
-    ///   - names: what the other certificate calls its guest.
-    ///   - isInUse: whether the other one is in use from now on.
+    ///   - names: the guest's names in the other certificate.
+    ///   - isInUse: whether the other certificate is in use from now on.
     func isOther(_ names: [String], isInUse: Bool) -> Bool {
         self.current.withLockedValue { current in
             defer { if isInUse { current = names.first ?? current } }
@@ -23,8 +23,8 @@ final class GuestName: Sendable {
 }
 
 extension PeerCertificate {
-    /// What the certificate calls the guest, first the name that conductors know it by: its instance, whatever the tenant or the
-    /// trust domain, so that a renewed certificate has the same.
+    /// The guest's names in the certificate. The first is the name by which conductors know the guest: its instance,
+    /// independent of tenant and trust domain, so that a renewed certificate has the same first name.
     var guestNames: [String] {
         var names: [String] = []
         for uri in self.uris {

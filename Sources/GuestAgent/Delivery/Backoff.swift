@@ -1,5 +1,5 @@
-/// Waiting times between attempts: a random time up to a bound that doubles ("full jitter"), so that guests which lost
-/// the same conductor do not come back at the same moment.
+/// Exponential backoff with full jitter: each delay is random, up to a bound that doubles with each attempt. Guests
+/// that lost the same conductor therefore do not reconnect at the same moment.
 struct Backoff {
     let minimum: Duration
     private let maximum: Duration
@@ -10,10 +10,10 @@ struct Backoff {
         self.maximum = maximum
     }
 
-    /// An attempt succeeded.
+    /// Resets the bound to the minimum, after an attempt succeeded.
     mutating func reset() { self.attempts = 0 }
 
-    /// How long to wait before the next attempt: at least half the minimum, at most the maximum.
+    /// Returns the delay before the next attempt: at least half the minimum, at most the maximum.
     mutating func next() -> Duration {
         var generator = SystemRandomNumberGenerator()
         return self.next(using: &generator)

@@ -1,19 +1,19 @@
 internal import Glibc
 
-/// Where a conductor listens.
+/// The address on which a conductor listens.
 public struct ConductorAddress: Sendable, Hashable, CustomStringConvertible {
     /// A DNS name or an IP address; the conductor's certificate must name it.
     public let host: String
     /// The TCP port.
     public let port: Int
 
-    /// An address of this host and port.
+    /// Creates an address of this host and port.
     public init(host: String, port: Int = 8790) {
         self.host = host
         self.port = port
     }
 
-    /// Reads `host`, `host:port`, `[ipv6]` or `[ipv6]:port`.
+    /// Parses `host`, `host:port`, `[ipv6]` or `[ipv6]:port`.
     ///
     /// - Returns: nil for any other text.
     public init?(_ text: String) {
@@ -29,7 +29,7 @@ public struct ConductorAddress: Sendable, Hashable, CustomStringConvertible {
             host = text[..<end]
             rest = text[end...]
         }
-        // A * is an address to listen on, and none to connect to; some resolvers answer ::1 for it.
+        // `*` is an address to listen on, not one to connect to; some resolvers answer ::1 for it.
         guard !host.isEmpty, host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "*") }) else {
             return nil
         }
@@ -44,7 +44,7 @@ public struct ConductorAddress: Sendable, Hashable, CustomStringConvertible {
         self.init(host: String(host), port: port)
     }
 
-    /// Whether the text is an IPv6 address, perhaps with a zone: `fe80::1%eth0`.
+    /// Returns whether the text is an IPv6 address, with or without a zone: `fe80::1%eth0`.
     private static func isIPv6(_ text: Substring) -> Bool {
         let parts = text.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
         var bytes = [UInt8](repeating: 0, count: 16)
@@ -52,7 +52,7 @@ public struct ConductorAddress: Sendable, Hashable, CustomStringConvertible {
         return parts.dropFirst().allSatisfy { !$0.isEmpty }
     }
 
-    /// `host:port`, an IPv6 address in brackets.
+    /// `host:port`, with an IPv6 address in brackets.
     public var description: String {
         self.host.contains(":") ? "[\(self.host)]:\(self.port)" : "\(self.host):\(self.port)"
     }

@@ -1,54 +1,55 @@
-/// Decides which conductor an agent goes to next, and when. It holds no I/O and no clock.
+/// Decides which conductor an agent connects to next, and when (failover). It holds no I/O and no clock.
 ///
-/// The conductors are tried in turn. A round of failures is one attempt, and between attempts there is a pause. A conductor
-/// that asked for time is passed over until then, if there is another one.
+/// The conductors are tried in round robin. A backoff delay follows each round in which all of them failed, and each
+/// connection that ended. A conductor that requested a pause is skipped until the pause ends, if another one can be
+/// tried earlier.
 struct ConductorTurns {
     private let count: Int
     private var backoff: Backoff
     private var turn = 0
-    /// Attempts to connect that failed in a row.
+    /// The number of attempts to connect that failed in a row.
     private(set) var failures = 0
-    /// Before when a conductor is not to be tried; nil for those that did not ask.
+    /// The earliest time to try each conductor again; nil for those that requested no pause.
     private var notBefore: [ContinuousClock.Instant?]
 
     /// - Parameters:
-    ///   - count: how many conductors there are, at least one.
-    ///   - backoff: the pauses between attempts.
+    ///   - count: the number of conductors, at least one.
+    ///   - backoff: the delays between attempts.
     init(count: Int, backoff: Backoff) {
         self.count = count
         self.backoff = backoff
         self.notBefore = Array(repeating: nil, count: count)
     }
 
-    /// The conductor whose turn it is.
+    /// The index of the current conductor.
     var current: Int { self.turn % self.count }
 
-    /// The current conductor could not be connected to.
+    /// Records that the current conductor could not be connected to.
     ///
-    /// - Returns: when to go to the one that is current then; nil for at once.
+    /// - Returns: when to connect to the conductor that is current afterwards; nil for at once.
     mutating func failed(now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
         self.failures += 1
         self.turn += 1
         return self.next(now, afterPause: self.failures % self.count == 0)
     }
 
-    /// The current conductor was connected to.
+    /// Records that the current conductor was connected to.
     mutating func connected() { self.failures = 0 }
 
-    /// The connection to the current conductor ended.
+    /// Records that the connection to the current conductor ended.
     ///
     /// - Parameters:
-    ///   - isUseful: whether anything was delivered over it.
-    ///   - wantsChange: whether another conductor may be better off.
-    ///   - asked: for how long the conductor wants to be left alone; it is believed for five minutes at most.
-    ///   - now: the present.
-    /// - Returns: when to go to the one that is current then; nil for at once.
+    ///   - isUseful: whether anything was delivered over the connection.
+    ///   - wantsChange: whether to try another conductor next.
+    ///   - asked: the pause that the conductor requested; it is limited to five minutes.
+    ///   - now: the current time.
+    /// - Returns: when to connect to the conductor that is current afterwards; nil for at once.
     mutating func ended(
         isUseful: Bool, wantsChange: Bool, asked: Duration = .zero, now: ContinuousClock.Instant
     ) -> ContinuousClock.Instant? {
         let asked = min(asked, DeliveryStateMachine.longestAskedPause)
         self.notBefore[self.current] = asked > .zero ? now + asked : nil
-        // A conductor that takes connections and nothing else is as good as down.
+        // A conductor that accepts connections but delivers nothing counts as down.
         if wantsChange || !isUseful { self.turn += 1 }
         if isUseful { self.backoff.reset() }
         return self.next(now, afterPause: true)
@@ -58,7 +59,8 @@ struct ConductorTurns {
         _ now: ContinuousClock.Instant, afterPause: Bool
     ) -> ContinuousClock.Instant? {
         let start = afterPause ? now + self.backoff.next() : now
-        // The first in turn that may be tried by then, or else the one that may be soonest.
+        // Select the first conductor in turn that may be tried at the start time, otherwise the one that may be tried
+        // soonest.
         var best: (step: Int, time: ContinuousClock.Instant)?
         for step in 0..<self.count {
             let time = max(start, self.notBefore[(self.turn + step) % self.count] ?? start)

@@ -6,7 +6,8 @@ import NIOConcurrencyHelpers
 import NIOCore
 import Notifications
 
-/// Delivers over one connection. Its answers are its own: what it says after its end is heard by nobody.
+/// Delivers outcomes over one connection. It collects the answers of this connection only, and ignores those that
+/// arrive after it has ended.
 final class ConnectionDelivery {
     private struct Answer: Sendable {
         var phase: OperationPhase
@@ -21,19 +22,21 @@ final class ConnectionDelivery {
     private let answers = NIOLockedValueBox<[Answer]>([])
     private let isLost = NIOLockedValueBox(false)
     private var isReadFailing = false
-    /// Whether anything was delivered.
+    /// Whether anything was delivered over this connection.
     private(set) var isUseful = false
 
-    /// - Parameter guestChanges: how often the certificate had named another guest before the connection was made with it.
+    /// - Parameter guestChanges: how many times the certificate had changed to another guest's before this connection
+    ///   was made.
     init(connection: ConductorConnection, guestChanges: Int, loop: DeliveryLoop) {
         self.connection = connection
         self.guestChanges = guestChanges
         self.loop = loop
     }
 
-    /// Delivers until the connection ends, another conductor is to be tried, or all is delivered and the agent stops.
+    /// Delivers until the connection ends, another conductor must be tried, or the agent stops and everything is
+    /// delivered.
     ///
-    /// - Throws: `CancellationError` only.
+    /// - Throws: only `CancellationError`.
     func run(_ lanes: inout DeliveryLanes) async throws -> DeliveryLoop.ConnectionEnd {
         self.connection.closeFuture.whenComplete { [isLost, wakeUp = self.loop.wakeUp] _ in
             isLost.withLockedValue { $0 = true }
@@ -49,12 +52,12 @@ final class ConnectionDelivery {
             if self.isLost.withLockedValue({ $0 }) { return .lost }
             if let end { return end }
             try await self.read(&lanes)
-            // What was read may be the other guest's.
+            // The entries just read may belong to the other guest.
             if self.loop.guestChanges != self.guestChanges { return .guestChanged }
             let outcomes = lanes.takeToSend(now: .now)
             for outcome in outcomes { self.send(outcome.entry, outcome.phase) }
             if Sabotage.deleteBeforeAnswer.isOn { self.loop.recorder.delivered(outcomes.map(\.entry.sequence)) }
-            // What arrived while the outbox was read may not have been read.
+            // An outcome that arrived during the read may be missing from its result.
             if self.loop.isStopping, !self.loop.hasArrivals, lanes.isIdle, self.loop.recorder.isEmpty {
                 return .drained
             }
@@ -62,9 +65,9 @@ final class ConnectionDelivery {
         }
     }
 
-    /// Hands the answers that have arrived to the lanes, and what came of them to the recorder.
+    /// Passes the answers that have arrived to the lanes, and their results to the recorder.
     ///
-    /// - Returns: why the connection should end; nil while it need not.
+    /// - Returns: why the connection must end; nil to continue with it.
     @discardableResult
     func settleAnswers(_ lanes: inout DeliveryLanes) -> DeliveryLoop.ConnectionEnd? {
         let answers = self.answers.withLockedValue { answers in
@@ -141,8 +144,8 @@ final class ConnectionDelivery {
 }
 
 extension Result where Success == RPCReply, Failure == RPCCallError {
-    /// Why the answer is none for this outcome, which a success must name; nil when it is one. An outcome is removed for no other
-    /// answer.
+    /// Returns why this result is not a valid answer for the outcome; nil when it is valid. A success must name the
+    /// outcome's message id, and only such a success removes the outcome.
     func mistake(about messageID: MessageID) -> String? {
         switch self {
         case .failure: nil

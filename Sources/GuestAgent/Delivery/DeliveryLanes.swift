@@ -2,12 +2,12 @@ import ConductorRPC
 import GuestSpool
 import Notifications
 
-/// Decides for ends and errors, which go in two lanes over one connection: their notifications go to two queues, and
-/// what holds one up must not hold up the other. It holds no I/O and no clock.
+/// Decides delivery for two lanes over one connection: one for ends, one for errors. Their notifications go to two
+/// queues, and a lane that is blocked must not block the other. It holds no I/O and no clock.
 ///
-/// A lane that the outbox has nothing for is not read.
+/// A lane is not read when the outbox has nothing for it.
 struct DeliveryLanes {
-    /// What is to be read from the outbox.
+    /// A read from the outbox that one lane needs.
     struct Reading: Equatable {
         var phase: OperationPhase
         var cursor: Int64
@@ -17,11 +17,11 @@ struct DeliveryLanes {
     private struct Lane {
         let phase: OperationPhase
         var machine: DeliveryStateMachine
-        /// Whether the outbox may have more than was read.
+        /// Whether the outbox may have entries of this phase that were not read yet.
         var mayHaveMore = true
     }
 
-    /// The phases whose outcomes a guest tells.
+    /// The phases whose outcomes a guest reports.
     static let phases: [OperationPhase] = [.end, .error]
 
     private var lanes: [Lane]
@@ -31,10 +31,10 @@ struct DeliveryLanes {
     private var lookedAt: ContinuousClock.Instant
 
     /// - Parameters:
-    ///   - window: how many outcomes are in memory; each lane has half of it, and at least one.
-    ///   - backoff: the pauses after failures.
-    ///   - lookInterval: how often the outbox is looked at when nobody says that something arrived.
-    ///   - now: the present.
+    ///   - window: the maximum number of outcomes in memory; each lane has half of it, and at least one.
+    ///   - backoff: the delays after failures.
+    ///   - lookInterval: how often the outbox is read when no arrival was signalled.
+    ///   - now: the current time.
     init(window: Int, backoff: Backoff, lookInterval: Duration, now: ContinuousClock.Instant) {
         self.lanes = Self.phases.map {
             Lane(phase: $0, machine: DeliveryStateMachine(window: max(1, window / 2), backoff: backoff))
@@ -44,36 +44,36 @@ struct DeliveryLanes {
         self.lookedAt = now
     }
 
-    /// Whether all that the outbox had is settled.
+    /// Whether every outcome of the outbox was read and answered.
     var isIdle: Bool { self.lanes.allSatisfy { $0.machine.isIdle && !$0.mayHaveMore } }
 
-    /// How far each lane was read, while nothing of what was read waits or is in flight; nil otherwise.
+    /// The read position of each lane, when no outcome that was read is waiting or in flight; nil otherwise.
     var idleReadings: [Reading]? {
         guard self.lanes.allSatisfy(\.machine.isIdle) else { return nil }
         return self.lanes.map { Reading(phase: $0.phase, cursor: $0.machine.cursor, limit: 1) }
     }
 
-    /// When there may be something to do, if nothing happens before.
+    /// Returns the time at which something may become due, if nothing happens before.
     func wakeUp(now: ContinuousClock.Instant) -> ContinuousClock.Instant {
         let times = self.lanes.compactMap { $0.machine.wakeUp(now: now) } + [self.readPauseEnd].compactMap(\.self)
         return times.reduce(self.lookedAt + self.lookInterval) { min($0, $1) }
     }
 
-    /// The outbox may have something new for these lanes.
+    /// Records that the outbox may have new outcomes for these phases.
     mutating func arrived(_ phases: Set<OperationPhase>) {
         for index in self.lanes.indices where phases.contains(self.lanes[index].phase) {
             self.lanes[index].mayHaveMore = true
         }
     }
 
-    /// What is to be read now.
+    /// Returns the reads that are due now.
     ///
     /// - Parameters:
-    ///   - now: the present.
-    ///   - isHeldUp: whether nothing more may be taken from the outbox at the moment.
+    ///   - now: the current time.
+    ///   - isHeldUp: whether reading from the outbox is suspended at the moment.
     mutating func takeToRead(now: ContinuousClock.Instant, isHeldUp: Bool) -> [Reading] {
         if now >= self.lookedAt + self.lookInterval {
-            // Another process may have put an outcome back.
+            // Another process may have put an outcome back into the outbox.
             self.lookedAt = now
             self.arrived(Set(Self.phases))
         }
@@ -85,7 +85,7 @@ struct DeliveryLanes {
         }
     }
 
-    /// It was read.
+    /// Records the entries that a read returned.
     mutating func read(_ reading: Reading, _ entries: [OutboxEntry]) {
         guard let index = self.index(reading.phase) else { return }
         self.readBackoff.reset()
@@ -93,10 +93,11 @@ struct DeliveryLanes {
         self.lanes[index].machine.read(entries)
     }
 
-    /// The outbox could not be read: it is read again after a pause, and what is in memory goes on.
+    /// Records that the outbox could not be read. It is read again after the backoff delay; outcomes in memory are sent
+    /// meanwhile.
     mutating func readingFailed(now: ContinuousClock.Instant) { self.readPauseEnd = now + self.readBackoff.next() }
 
-    /// The outcomes to send now, of each lane the oldest first.
+    /// Returns the outcomes to send now, the oldest of each lane first.
     mutating func takeToSend(now: ContinuousClock.Instant) -> [(phase: OperationPhase, entry: OutboxEntry)] {
         self.lanes.indices.flatMap { index in
             let phase = self.lanes[index].phase
@@ -104,7 +105,7 @@ struct DeliveryLanes {
         }
     }
 
-    /// A call was answered, or its connection was lost.
+    /// Records the answer to a call, or the loss of its connection.
     mutating func answered(
         _ phase: OperationPhase, _ sequence: Int64, _ result: Result<RPCReply, RPCCallError>,
         now: ContinuousClock.Instant
@@ -117,12 +118,12 @@ struct DeliveryLanes {
         return action
     }
 
-    /// The connection is gone; what was in flight is sent again.
+    /// Records that the connection ended; outcomes that were in flight are sent again.
     mutating func connectionEnded() {
         for index in self.lanes.indices { self.lanes[index].machine.connectionEnded() }
     }
 
-    /// The next conductor need not wait for what the last one asked for.
+    /// Ends all pauses that the last conductor caused, since the next conductor did not request them.
     mutating func conductorChanged() {
         for index in self.lanes.indices { self.lanes[index].machine.conductorChanged() }
     }

@@ -7,18 +7,18 @@ import NIOPosix
 import Notifications
 import TLSSocket
 
-/// Carries outcomes from the outbox to a conductor: pipelines, reconnects, and tries the conductors in turn.
+/// Delivers outcomes from the outbox to a conductor: pipelines requests, reconnects, and fails over between conductors.
 final class DeliveryLoop: Sendable {
     enum ConnectionEnd {
-        /// All that was finished is delivered, and the agent stops.
+        /// Every finished outcome was delivered, and the agent stops.
         case drained
         case lost
         case changeConductor
         /// The certificate names another guest from now on.
         case guestChanged
-        /// The conductor takes nothing from this guest, for this reason, and wants to be left alone for so long.
+        /// The conductor rejects this guest, for this reason, and requests a pause of this length.
         case refused(String, asked: Duration)
-        /// The conductor answered what it was not asked, for this reason: nothing that it says counts.
+        /// The conductor's answer does not match the request, for this reason. None of its answers can be trusted.
         case mistaken(String)
     }
 
@@ -45,15 +45,16 @@ final class DeliveryLoop: Sendable {
             outbox: outbox, backoff: configuration.backoff, logger: logger, onProgress: { wakeUp.signal() })
     }
 
-    /// There is a new outcome in the outbox.
+    /// Signals that the outbox has a new outcome of this phase.
     func outcomeArrived(_ phase: OperationPhase) {
         _ = self.arrivals.withLockedValue { $0.insert(phase) }
         self.wakeUp.signal()
     }
 
-    /// The loop ends once the outbox is empty.
+    /// Makes the loop end once the outbox is empty.
     func stop() {
-        // A last look, whoever put something there; it is due before anybody can see that we stop.
+        // Read both lanes a last time, in case outcomes were added without a signal. This must be set before
+        // `isStopping` can be observed.
         self.arrivals.withLockedValue { $0 = Set(DeliveryLanes.phases) }
         self.stops.withLockedValue { $0 = true }
         self.wakeUp.signal()
@@ -62,20 +63,20 @@ final class DeliveryLoop: Sendable {
     /// Whether there is another conductor to try.
     var hasOtherConductors: Bool { self.configuration.conductors.count > 1 }
 
-    /// Why nothing is delivered at the moment, and where; nil when nothing is known to be in the way.
+    /// The reason why nothing is delivered at the moment, and if known where; nil when no obstacle is known.
     var obstacle: String? {
         get { self.currentObstacle.withLockedValue { $0 } }
         set { self.currentObstacle.withLockedValue { $0 = newValue } }
     }
 
-    /// The conductor that took outcomes last; nil before one did.
+    /// The conductor that last accepted outcomes; nil before the first one did.
     var lastUsefulConductor: ConductorAddress? { self.usefulConductor.withLockedValue { $0 } }
 
-    /// How often the certificate has named another guest.
+    /// How many times the certificate has changed to another guest's.
     var guestChanges: Int { self.changes.withLockedValue { $0 } }
 
-    /// The certificate names another guest: nothing that was read before may be sent with it, and nothing that is read later with
-    /// the one before.
+    /// Records that the certificate names another guest. Outcomes read before must not be sent with the new
+    /// certificate, and outcomes read later must not be sent with the old one.
     func guestChanged() {
         self.changes.withLockedValue { $0 += 1 }
         self.arrivals.withLockedValue { $0 = Set(DeliveryLanes.phases) }
@@ -85,10 +86,10 @@ final class DeliveryLoop: Sendable {
     /// Whether ``stop()`` was called.
     var isStopping: Bool { self.stops.withLockedValue { $0 } }
 
-    /// Whether something arrived since ``takeArrivals()``: it may be missing in what was read meanwhile.
+    /// Whether outcomes arrived since ``takeArrivals()``: a read that ran meanwhile may have missed them.
     var hasArrivals: Bool { self.arrivals.withLockedValue { !$0.isEmpty } }
 
-    /// The lanes that something arrived for since the last call.
+    /// Returns the phases for which outcomes arrived since the last call.
     func takeArrivals() -> Set<OperationPhase> {
         self.arrivals.withLockedValue { arrivals in
             defer { arrivals = [] }
@@ -96,9 +97,9 @@ final class DeliveryLoop: Sendable {
         }
     }
 
-    /// Delivers until the task is cancelled, or the outbox is empty after ``stop()``.
+    /// Delivers until the task is cancelled, or until the outbox is empty after ``stop()``.
     func run() async throws {
-        // Ends, by cancellation, when delivery has.
+        // This child task is cancelled when delivery has ended.
         async let _: Void = self.recorder.run()
         try await self.deliver()
     }
@@ -115,10 +116,11 @@ final class DeliveryLoop: Sendable {
         var turns = ConductorTurns(count: self.configuration.conductors.count, backoff: self.configuration.backoff)
         var uselessConnections = 0
         var lastRefusal: String?
-        // An agent that ran before has taken what had arrived.
+        // An earlier run may have consumed the arrivals.
         self.arrivals.withLockedValue { $0 = Set(DeliveryLanes.phases) }
         while !Task.isCancelled {
-            // The connection is made and kept before there is anything to send, so that the first outcome need not wait.
+            // The connection is opened, and kept open, before there is anything to send: the first outcome need not
+            // wait for it.
             let address = self.configuration.conductors[turns.current]
             let next: ContinuousClock.Instant?
             if case let changes = self.guestChanges, changes != guestChanges {
@@ -138,7 +140,8 @@ final class DeliveryLoop: Sendable {
                 case .lost:
                     self.obstacle = "the connection to \(address) ended (\(connection.closeReason))"
                     uselessConnections = isUseful ? 0 : uselessConnections + 1
-                    // The first of a row, for it says whether this guest's certificate was refused.
+                    // Warn at the first of several in a row, since its reason shows whether the conductor rejected this
+                    // guest's certificate.
                     self.logger.log(
                         level: uselessConnections == 1 ? .warning : .info, "The connection ended",
                         metadata: ["conductor": "\(address)", "reason": "\(connection.closeReason)"])
@@ -148,7 +151,7 @@ final class DeliveryLoop: Sendable {
                     self.logger.notice(
                         "The certificate names another guest; the connection is closed, and another made with it",
                         metadata: ["conductor": "\(address)"])
-                    // At once.
+                    // Reconnect to the same conductor after the shortest delay.
                     (isUseful, wantsChange) = (true, false)
                 case .mistaken(let reason):
                     self.logger.error(
@@ -184,8 +187,8 @@ final class DeliveryLoop: Sendable {
         }
     }
 
-    /// Connects; or returns nil as soon as the agent stops with nothing to deliver. A conductor that takes connections
-    /// and never speaks must not hold up the end of a guest that has nothing to tell it.
+    /// Connects, or returns nil as soon as the agent stops and nothing is left to deliver. A conductor that accepts
+    /// connections and never answers must not delay the exit of a guest that has nothing to report.
     private func connectUnlessDrained(
         to address: ConductorAddress, _ lanes: DeliveryLanes
     ) async throws -> ConductorConnection? {
@@ -200,7 +203,7 @@ final class DeliveryLoop: Sendable {
             group.addTask { try await self.connect(to: address) }
             let first = try await group.next() ?? nil
             group.cancelAll()
-            // Should both have ended at once, nobody else would close the connection.
+            // If both tasks ended at the same time, the second connection must be closed here.
             while let second = await group.nextResult() {
                 if case .success(let connection?) = second { connection.beginClosing() }
             }
@@ -218,9 +221,9 @@ final class DeliveryLoop: Sendable {
             configuration: configuration)
     }
 
-    /// Delivers over the connection, and closes it whatever happens.
+    /// Delivers over the connection, and closes it in any case.
     ///
-    /// - Returns: why it ended, and whether anything was delivered.
+    /// - Returns: why the connection ended, and whether anything was delivered.
     private func use(
         _ connection: ConductorConnection, to address: ConductorAddress, _ lanes: inout DeliveryLanes,
         _ guestChanges: Int
@@ -230,19 +233,20 @@ final class DeliveryLoop: Sendable {
         do {
             let end = try await delivery.run(&lanes)
             await connection.close()
-            // What was answered by now counts; what the connection may still say, nobody hears.
+            // Answers that arrived by now count; later ones are ignored.
             delivery.settleAnswers(&lanes)
             lanes.connectionEnded()
             return (end, delivery.isUseful)
         } catch {
-            // The time is up: nobody waits for the conductor's good-bye.
+            // The task was cancelled, as when the drain timeout is reached: do not wait for the conductor's
+            // close_notify.
             connection.beginClosing()
             delivery.settleAnswers(&lanes)
             throw error
         }
     }
 
-    /// Whether nothing is left to deliver. An outbox that cannot be read may have something.
+    /// Returns whether nothing is left to deliver. An outbox that cannot be read may have something.
     private func isDrained(_ lanes: DeliveryLanes) async -> Bool {
         guard self.recorder.isEmpty, let readings = lanes.idleReadings else { return false }
         for reading in readings {
@@ -252,7 +256,7 @@ final class DeliveryLoop: Sendable {
         return true
     }
 
-    /// Waits for a moment; a stop and a cancellation end the wait, new outcomes do not.
+    /// Waits until this time. A stop or a cancellation ends the wait; new outcomes do not.
     private func pause(until end: ContinuousClock.Instant) async {
         let stoppedBefore = self.isStopping
         while !Task.isCancelled, .now < end, stoppedBefore == self.isStopping { await self.wakeUp.wait(until: end) }
@@ -260,12 +264,12 @@ final class DeliveryLoop: Sendable {
 }
 
 extension GuestAgent.Configuration {
-    /// The pauses after failures.
+    /// The delays after failures.
     fileprivate var backoff: Backoff { Backoff(minimum: self.minimumBackoff, maximum: self.maximumBackoff) }
 }
 
 extension Duration {
-    /// Whole nanoseconds, at most what 64 bits hold.
+    /// The duration in whole nanoseconds, clamped to the maximum of 64 bits.
     var nanoseconds: Int64 {
         let (seconds, attoseconds) = self.components
         let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)

@@ -1,34 +1,35 @@
 import ConductorRPC
 import GuestSpool
 
-/// Decides for one lane what is sent, when, and what becomes of it. It holds no I/O and no clock.
+/// Decides for one lane which outcomes are sent, when, and what follows from each answer. It holds no I/O and no clock.
 ///
-/// A refusal that can pass is laid to the outcome's charge when others were published meanwhile, or when the conductor
-/// says that it could not publish this one: then it alone waits. Else it is the conductor that cannot: then the lane
-/// pauses.
+/// A retryable rejection counts against the outcome when others were published since it was sent, or when the conductor
+/// reports an internal error for it: this outcome then has a backoff of its own. A rejection counts against the
+/// conductor when nothing was published since: the lane then pauses, unless an outcome that was delayed before fails
+/// internally again.
 struct DeliveryStateMachine {
-    /// What an answer leads to.
+    /// The action that follows from an answer.
     enum AnswerAction: Equatable {
-        /// The conductor answered for the outcome: forget it.
+        /// The conductor answered for the outcome: remove it.
         case remove(Int64)
-        /// It will never be taken: keep it with the reason.
+        /// No conductor will ever accept the outcome: set it aside with the reason.
         case setAside(Int64, reason: String)
-        /// It is sent again after a pause.
+        /// The outcome is sent again after a pause.
         case retry
-        /// It is sent again, and another conductor may be better off.
+        /// The outcome is sent again, preferably to another conductor.
         case retryElsewhere
-        /// It is sent again, and over another connection: this conductor takes nothing from this guest over this one, for
-        /// this reason, and wants to be left alone for so long.
+        /// The outcome is sent again over another connection. This conductor rejects this guest on this connection, for
+        /// this reason, and requests a pause of this length.
         case leaveConductor(reason: String, asked: Duration)
-        /// Nobody waits for this answer.
+        /// No outcome waits for this answer.
         case ignore
     }
 
     private struct Waiting {
         var entry: OutboxEntry
-        /// What it waits between its own attempts; nil until it was refused for itself.
+        /// The backoff of this outcome alone; nil until a rejection counted against it.
         var backoff: Backoff?
-        /// It is not sent before; nil for at once.
+        /// The earliest time to send it; nil for at once.
         var due: ContinuousClock.Instant?
     }
 
@@ -38,26 +39,27 @@ struct DeliveryStateMachine {
         var round: Int
     }
 
-    /// After so many pauses in a row another conductor is tried.
+    /// The number of rejected rounds in a row after which another conductor is tried.
     private static let refusalsBeforeChange = 3
-    /// No conductor can silence a guest for longer.
+    /// The longest pause that a conductor can impose on a guest.
     static let longestAskedPause = Duration.seconds(300)
 
     private let window: Int
     private let freshBackoff: Backoff
     private var backoff: Backoff
     private var inFlight: [Int64: Sent] = [:]
-    /// In the order they arose.
+    /// The outcomes to send, in the order in which they arose.
     private var waiting: [Waiting] = []
     private var refusals = 0
     private var published = 0
-    /// Of sending: a pause ends one. Refusals of what one round sent make one pause.
+    /// The number of the current round of sending. A pause ends a round, so that the rejections of outcomes sent in one
+    /// round cause one pause.
     private var round = 0
-    /// Whether the pause was asked of this guest, and not guessed: a success does not end it.
+    /// Whether a rate limit caused the pause. A success ends other pauses early, but not this one.
     private var isPauseFirm = false
-    /// Nothing is sent before.
+    /// The time before which nothing is sent.
     private(set) var pauseEnd: ContinuousClock.Instant?
-    /// The last place in the outbox that was read.
+    /// The sequence number of the last entry that was read from the outbox.
     private(set) var cursor: Int64 = 0
 
     init(window: Int, backoff: Backoff) {
@@ -66,25 +68,25 @@ struct DeliveryStateMachine {
         self.backoff = backoff
     }
 
-    /// Whether everything that was read from the outbox is settled.
+    /// Whether every outcome that was read from the outbox was answered.
     var isIdle: Bool { self.inFlight.isEmpty && self.waiting.isEmpty }
 
-    /// How many more outcomes may be read from the outbox: what is in memory is bounded by the window.
+    /// How many more outcomes may be read from the outbox: the window bounds the number in memory.
     var room: Int { max(0, self.window - self.inFlight.count - self.waiting.count) }
 
-    /// When there may be something to send, if no answer comes before; nil when nothing waits.
+    /// Returns when there may be something to send, if no answer arrives before; nil when nothing waits.
     func wakeUp(now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
         let first = self.waiting.lazy.map { $0.due ?? now }.min()
         return first.map { max($0, self.pauseEnd ?? $0) }
     }
 
-    /// Outcomes were read from the outbox.
+    /// Adds outcomes that were read from the outbox.
     mutating func read(_ entries: [OutboxEntry]) {
         self.waiting += entries.map { Waiting(entry: $0) }
         if let last = entries.last { self.cursor = max(self.cursor, last.sequence) }
     }
 
-    /// The outcomes to send now, oldest first.
+    /// Returns the outcomes to send now, oldest first.
     mutating func takeToSend(now: ContinuousClock.Instant) -> [OutboxEntry] {
         if let pauseEnd, pauseEnd > now { return [] }
         self.endPause()
@@ -104,7 +106,7 @@ struct DeliveryStateMachine {
         return entries
     }
 
-    /// A call was answered, or its connection was lost.
+    /// Records the answer to a call, or the loss of its connection.
     mutating func answered(
         _ sequence: Int64, _ result: Result<RPCReply, RPCCallError>, now: ContinuousClock.Instant
     ) -> AnswerAction {
@@ -122,16 +124,16 @@ struct DeliveryStateMachine {
         }
     }
 
-    /// The other lane's outcomes are published: the conductor is well.
+    /// Records that an outcome of the other lane was published: the conductor works.
     mutating func otherLaneWasPublished() { self.refusals = 0 }
 
-    /// The connection is gone; what was in flight is sent again.
+    /// Records that the connection ended; outcomes that were in flight are sent again.
     mutating func connectionEnded() {
         for sent in self.inFlight.values { self.wait(sent.outcome) }
         self.inFlight = [:]
     }
 
-    /// The next conductor need not wait for what the last one asked for.
+    /// Ends all pauses that the last conductor caused, since the next conductor did not request them.
     mutating func conductorChanged() {
         self.endPause()
         for index in self.waiting.indices { self.waiting[index].due = nil }
@@ -160,7 +162,8 @@ struct DeliveryStateMachine {
             return .retry
         }
         if error.code == .unauthenticated {
-            // Who this guest is was settled with the connection: the certificate, or the conductor's settings, must change.
+            // The guest's identity is fixed for the connection: the certificate or the conductor's settings must
+            // change.
             self.wait(outcome)
             guard sent.round == self.round else { return .retry }
             self.round += 1
@@ -174,11 +177,11 @@ struct DeliveryStateMachine {
             outcome.backoff = backoff
         }
         self.wait(outcome)
-        // Answers to one burst are one refusal: the first has begun a pause.
+        // Rejections of one burst count as one: the first has begun a pause.
         guard sent.publishedBefore == self.published, sent.round == self.round else { return .retry }
         self.round += 1
         self.refusals += 1
-        // One that comes back to be refused once more tells nothing new of the conductor.
+        // An outcome that fails again on its own shows nothing new about the conductor.
         if !wasItsOwn {
             let pause = max(self.backoff.next(), isItsOwn ? .zero : asked)
             self.pauseEnd = max(self.pauseEnd ?? now, now + pause)
@@ -188,7 +191,7 @@ struct DeliveryStateMachine {
         return .retryElsewhere
     }
 
-    /// Outcomes are sent again in the order they arose.
+    /// Inserts the outcome so that outcomes are sent again in the order in which they arose.
     private mutating func wait(_ outcome: Waiting) {
         let index =
             self.waiting.lastIndex { $0.entry.sequence < outcome.entry.sequence }.map { $0 + 1 }
@@ -198,7 +201,7 @@ struct DeliveryStateMachine {
 }
 
 extension RPCReply {
-    /// Whether the broker must be well for this answer; of an event that is switched off it is not asked.
+    /// Whether this answer proves that the broker works. The broker is not involved when the event is switched off.
     fileprivate var provesBroker: Bool {
         if case .taken(_, .published) = self { return true }
         return false

@@ -3,8 +3,8 @@ import GuestSpool
 import Logging
 import NIOConcurrencyHelpers
 
-/// Tells the outbox what became of outcomes, beside the sending: answers that arrive while one transaction is on its way
-/// make up the next.
+/// Records answered outcomes in the outbox, concurrently with sending. Answers that arrive during one transaction form
+/// the next batch.
 final class OutcomeRecorder: Sendable {
     private let outbox: any Outbox
     private let logger: Logger
@@ -14,10 +14,10 @@ final class OutcomeRecorder: Sendable {
     private let onProgress: @Sendable () -> Void
 
     /// - Parameters:
-    ///   - outbox: what is told.
-    ///   - backoff: the pauses after failures.
-    ///   - logger: told of failures.
-    ///   - onProgress: called when the outbox has been told something.
+    ///   - outbox: the outbox to update.
+    ///   - backoff: the delays after failures.
+    ///   - logger: logs failures.
+    ///   - onProgress: called after each batch, whether all of it could be recorded or not.
     init(outbox: any Outbox, backoff: Backoff, logger: Logger, onProgress: @escaping @Sendable () -> Void) {
         self.outbox = outbox
         self.logger = logger
@@ -25,37 +25,37 @@ final class OutcomeRecorder: Sendable {
         self.onProgress = onProgress
     }
 
-    /// Whether the outbox knows everything.
+    /// Whether every answer was recorded in the outbox.
     var isEmpty: Bool { self.settlements.withLockedValue { $0.isEmpty } }
 
-    /// Whether more may be delivered.
+    /// Whether more outcomes may be read and delivered.
     var hasRoom: Bool { self.settlements.withLockedValue { $0.hasRoom } }
 
-    /// A conductor answered for these outcomes.
+    /// Schedules the removal of outcomes that a conductor answered for.
     func delivered(_ sequences: [Int64]) {
         guard !sequences.isEmpty else { return }
         self.settlements.withLockedValue { $0.delivered(sequences) }
         self.wakeUp.signal()
     }
 
-    /// No conductor will take this one.
+    /// Schedules that the outbox sets aside an outcome that no conductor will accept.
     func rejected(_ sequence: Int64, reason: String) {
         self.settlements.withLockedValue { $0.rejected(sequence, reason: reason) }
         self.wakeUp.signal()
     }
 
-    /// Tells the outbox until the task is cancelled; then once more what is left.
+    /// Updates the outbox until the task is cancelled; then records at most one more batch.
     func run() async {
         while !Task.isCancelled {
             if await self.tell() { continue }
             await self.wakeUp.wait(until: self.settlements.withLockedValue { $0.wakeUp })
         }
-        // In a task of its own, since an outbox may heed the cancellation. What is not told is sent again by the next
-        // agent, under its message id.
+        // This runs in a separate task, since an outbox may react to the cancellation. The next agent sends outcomes
+        // whose answers were not recorded again, with the same message id.
         await Task { _ = await self.tell() }.value
     }
 
-    /// - Returns: whether there was something to tell.
+    /// - Returns: whether there was a batch to record.
     private func tell() async -> Bool {
         guard let batch = self.settlements.withLockedValue({ $0.take(now: .now) }) else { return false }
         var failed = Settlements.Batch()
@@ -69,7 +69,7 @@ final class OutcomeRecorder: Sendable {
         for (index, rejection) in batch.rejections.enumerated() {
             do { try await self.outbox.setAside(rejection.sequence, reason: rejection.reason) } catch {
                 self.log(error)
-                // The next would fail as well, and each would wait for the disk.
+                // The next ones would fail as well, and each would wait for the disk.
                 failed.rejections = Array(batch.rejections[index...])
                 break
             }

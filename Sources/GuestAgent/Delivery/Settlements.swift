@@ -1,15 +1,15 @@
-/// What became of outcomes, until the outbox knows. It holds no I/O and no clock.
+/// The answered outcomes whose result is not yet recorded in the outbox. It holds no I/O and no clock.
 ///
-/// The outbox may refuse writes while it can be read, as on a disk that is full or has become read-only. What was
-/// delivered is remembered here then, and not sent again.
+/// An outbox may reject writes although it can be read, as on a disk that is full or read-only. Delivered outcomes are
+/// then remembered here, and not sent again.
 struct Settlements {
-    /// An outcome that no conductor will take.
+    /// An outcome that no conductor will accept.
     struct Rejection: Equatable, Sendable {
         var sequence: Int64
         var reason: String
     }
 
-    /// What the outbox is told at a time.
+    /// The changes to record in the outbox at one time.
     struct Batch: Equatable, Sendable {
         var removals: [Int64] = []
         var rejections: [Rejection] = []
@@ -17,11 +17,11 @@ struct Settlements {
         var isEmpty: Bool { self.removals.isEmpty && self.rejections.isEmpty }
     }
 
-    /// Past these no more is read from the outbox; what is in memory then adds at most a window.
+    /// The limits above which no more is read from the outbox. The outcomes in memory then add at most one window.
     private static let removalLimit = 65_536
     private static let rejectionLimit = 1024
     private static let batchLimit = 1024
-    /// Of a reason, in bytes: it is a conductor's text.
+    /// The longest reason, in bytes of JSON: a conductor chooses its text.
     private static let reasonLimit = 1000
 
     private var pending = Batch()
@@ -31,27 +31,28 @@ struct Settlements {
 
     init(backoff: Backoff) { self.backoff = backoff }
 
-    /// Whether the outbox knows everything.
+    /// Whether every result is recorded in the outbox.
     var isEmpty: Bool { self.pending.isEmpty && self.underWay == nil }
 
-    /// Whether more may be delivered.
+    /// Whether more outcomes may be delivered.
     var hasRoom: Bool {
         self.pending.removals.count < Self.removalLimit && self.pending.rejections.count < Self.rejectionLimit
     }
 
-    /// When the outbox is to be told again after a failure; nil when it is not waited for.
+    /// The time to retry after a failure; nil when nothing is pending or the last batch did not fail.
     var wakeUp: ContinuousClock.Instant? { self.pending.isEmpty ? nil : self.pauseEnd }
 
-    /// A conductor answered for these outcomes.
+    /// Adds outcomes that a conductor answered for.
     mutating func delivered(_ sequences: [Int64]) { self.pending.removals += sequences }
 
-    /// No conductor will take this one.
+    /// Adds an outcome that no conductor will accept.
     mutating func rejected(_ sequence: Int64, reason: String) {
         self.pending.rejections.append(
             Rejection(sequence: sequence, reason: TextCut.beginning(of: reason, encodedLength: Self.reasonLimit)))
     }
 
-    /// What the outbox is to be told now; nil when there is nothing, or one batch is under way.
+    /// Returns the next batch to record; nil when there is none, a batch is in flight, or the pause after a failure
+    /// lasts.
     mutating func take(now: ContinuousClock.Instant) -> Batch? {
         guard self.underWay == nil, !self.pending.isEmpty else { return nil }
         if let pauseEnd, pauseEnd > now { return nil }
@@ -64,7 +65,7 @@ struct Settlements {
         return batch
     }
 
-    /// The outbox was told the batch that was under way, but for what failed.
+    /// Records the result of the batch that was in flight; `failed` is the part that could not be recorded.
     mutating func told(failed: Batch, now: ContinuousClock.Instant) {
         self.underWay = nil
         if failed.isEmpty {
@@ -72,9 +73,9 @@ struct Settlements {
             self.pauseEnd = nil
         } else {
             self.pauseEnd = now + self.backoff.next()
-            // Behind the others, so that one that cannot be told does not hold them up.
+            // Failed removals go behind the others, so that one that always fails does not block them.
             self.pending.removals += failed.removals
-            // The first is the one that failed; those after it were not tried.
+            // The first rejection is the one that failed; those after it were not tried.
             self.pending.rejections += failed.rejections.dropFirst() + failed.rejections.prefix(1)
         }
     }

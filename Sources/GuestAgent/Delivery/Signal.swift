@@ -2,7 +2,7 @@ import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 
-/// Wakes one waiting task. Signals that come while nobody waits are remembered as one.
+/// Wakes one waiting task. Signals without a waiting task are remembered as one.
 final class Signal: Sendable {
     private enum State {
         case idle
@@ -25,7 +25,7 @@ final class Signal: Sendable {
         waiting?.resume()
     }
 
-    /// Returns at the next signal, or when the task is cancelled. One task waits at a time.
+    /// Waits for the next signal or for the task's cancellation. Only one task may wait at a time.
     func wait() async {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
@@ -46,7 +46,7 @@ final class Signal: Sendable {
 }
 
 extension Signal {
-    /// Returns at the next signal, when the task is cancelled, or at this time; with nil there is no such time.
+    /// Waits for the next signal, for the task's cancellation, or until this time; with nil there is no time limit.
     func wait(until end: ContinuousClock.Instant?) async {
         let timer = end.map { end in
             let delay = max(.zero, end - .now)

@@ -2,29 +2,30 @@ import NIOConcurrencyHelpers
 public import Notifications
 public import ServiceContextModule
 
-/// The notification of the operation that runs: code deep inside it adds what the end should say.
+/// The notification of the running operation. Code deep inside the operation adds fields of the end event to it.
 ///
 /// ```swift
 /// OperationNotification.current?.set("backup_id", to: .string(backup.id))
 /// ```
 public final class OperationNotification: Sendable {
-    /// The context that the operation runs under.
+    /// The context of the operation.
     public let context: NotificationContext
     private let fields = NIOLockedValueBox(JSONObject())
-    /// More than any event of the catalogue declares; it bounds what a loop gone wrong can pile up.
+    /// The maximum number of fields, more than any event of the catalogue declares. It bounds the memory that a faulty
+    /// loop can use.
     private static let fieldLimit = 64
 
     init(context: NotificationContext) { self.context = context }
 
-    /// The notification of the operation that the current task works for, if there is one.
+    /// The notification of the operation that the current task works for; nil outside of an operation.
     public static var current: OperationNotification? { ServiceContext.current?.operationNotification }
 
-    /// Says a field of the end event (or of the error event, should the operation fail).
+    /// Sets a field of the end event (or of the error event, if the operation fails).
     ///
     /// - Parameters:
     ///   - field: a name that the catalogue declares for the event, such as `backup_id`; the conductor drops others.
-    ///   - value: its value; a later call replaces an earlier one's.
-    /// - Returns: false when the operation has 64 fields already, and this one was not taken.
+    ///   - value: the field's value; a later call for the same field replaces it.
+    /// - Returns: false when the operation already has 64 fields and this new one was not added.
     @discardableResult
     public func set(_ field: String, to value: JSONValue) -> Bool {
         self.fields.withLockedValue { fields in
@@ -34,7 +35,7 @@ public final class OperationNotification: Sendable {
         }
     }
 
-    /// The fields that were said so far.
+    /// The fields that were set so far.
     var payload: JSONObject { self.fields.withLockedValue { $0 } }
 }
 

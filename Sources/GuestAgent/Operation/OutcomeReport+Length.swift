@@ -2,18 +2,21 @@ import ConductorRPC
 import Notifications
 
 extension OutcomeReport {
-    /// How many bytes the request of this outcome is at most, without its line end.
+    /// The maximum length in bytes of this outcome's request, without its line end.
     var lineLength: Int {
-        // The longest id that a request can have.
+        // This is the longest id that a request can have.
         RPCRequest(id: .number(.init(Int.max)), call: .notify(self)).line.count - 1
     }
 
-    /// Cuts an error that a conductor would refuse for its length: of the trace what is not its last lines, then the
-    /// end of the text, then of the type. An end, and an error whose context or fields are too long alone, are left as
-    /// they are: nothing in them can be spared.
+    /// Truncates an error that exceeds the conductor's line limit. The type gets at most a quarter of the space, the
+    /// text gets what the type leaves, and the trace gets the rest. The beginnings of type and text are kept, and the
+    /// trace's end.
     ///
-    /// - Parameter limit: the longest line that a conductor takes.
-    /// - Returns: whether the outcome is short enough now.
+    /// A trace of more than ``longestTrace`` lines is truncated in any case. Otherwise an end stays unchanged, and so
+    /// does an error whose context or fields alone exceed the limit: they contain nothing that can be dropped.
+    ///
+    /// - Parameter limit: the longest line that a conductor accepts, in bytes.
+    /// - Returns: whether the outcome now fits.
     mutating func cut(toLineLength limit: Int) -> Bool {
         self.cutTrace(toLines: Self.longestTrace)
         guard self.upperBound > limit, case let length = self.lineLength, length > limit else { return true }
@@ -21,12 +24,12 @@ extension OutcomeReport {
         let whole = exception
         let texts = [exception.etype, exception.value].map(TextCut.encodedLength).reduce(0, +)
         let trace = exception.trace.reduce(0) { $0 + TextCut.encodedLength(of: $1) + 3 }
-        /// What is left for type, text and trace; a comma is counted for each of the trace's lines.
+        /// The bytes that remain for type, text and trace; a comma is counted for each line of the trace.
         var room = limit - (length - texts - trace) - 1
         guard room >= 4 * TextCut.markLength else { return false }
         exception.etype = TextCut.beginning(of: whole.etype, encodedLength: room / 4)
         room -= TextCut.encodedLength(of: exception.etype)
-        // The trace's mark must fit whatever the text is.
+        // The trace's truncation mark must fit, whatever the text is.
         exception.value = TextCut.beginning(
             of: whole.value, encodedLength: whole.trace.isEmpty ? room : room - TextCut.markLength - 3)
         room -= TextCut.encodedLength(of: exception.value)
@@ -35,7 +38,7 @@ extension OutcomeReport {
         return self.lineLength <= limit
     }
 
-    /// Half as many lines as a request may have values.
+    /// The maximum number of trace lines: half of the values that a request may have.
     static let longestTrace = RPCProtocol.maximumValues / 2
 
     private mutating func cutTrace(toLines count: Int) {
@@ -61,7 +64,7 @@ extension OutcomeReport {
             let left = trace[..<kept].reduce(0) { $0 + $1.utf8.count }
             return [TextCut.mark(left)] + trace[kept...]
         }
-        // Not even the last entry fits, which may be a whole trace in one.
+        // Not even the last entry fits; it may hold a whole trace.
         guard trace.count > 1 else { return [TextCut.end(of: last, encodedLength: limit - 3)] }
         let earlier = trace.dropLast().reduce(0) { $0 + $1.utf8.count }
         let end = TextCut.end(of: last, encodedLength: limit - TextCut.markLength - 6)
@@ -69,7 +72,7 @@ extension OutcomeReport {
             ? [TextCut.mark(earlier + last.utf8.count)] : [TextCut.mark(earlier), end]
     }
 
-    /// More than the line can be, found without writing it.
+    /// An upper bound of the line's length, computed without encoding the line.
     private var upperBound: Int {
         var bound = 4096 + self.context.json.encodedLengthBound + self.outcome.payload.encodedLengthBound
         if case .error(let exception, _) = self.outcome {
