@@ -1,56 +1,57 @@
 public import Notifications
 
-/// One way to send notifications: what oslo.messaging calls a driver.
+/// A way to send notifications; oslo.messaging calls it a driver.
 public protocol NotificationDriver: Sendable {
-    /// The name it is chosen by in a configuration.
+    /// The name that selects the driver in a configuration.
     var name: String { get }
 
     /// Sends one notification, without blocking.
     ///
     /// - Parameters:
-    ///   - notification: what to send.
-    ///   - completion: called exactly once, on any thread, when the driver can vouch for the notification (the
-    ///     messaging drivers: when the broker has confirmed it) or cannot.
+    ///   - notification: the notification to send.
+    ///   - completion: called exactly once, on any thread, when the driver has confirmed the notification or has
+    ///     failed. The messaging drivers confirm it when the broker has confirmed it.
     func emit(_ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void)
 
-    /// Sends one notification of several: it may wait for ``flush()``, which is sure to follow soon.
+    /// Sends one of several notifications. It may wait for ``flush()``, which the caller must call soon.
     func enqueue(
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void)
 
     /// Does the part of ``enqueue(_:completion:)`` that takes long for a long notification.
     ///
-    /// May be called on a thread of a low priority. So it changes nothing, and holds no lock that other threads may wait for.
+    /// This method may be called on a thread of low priority. It therefore changes nothing, and holds no lock that
+    /// other threads may wait for.
     ///
-    /// - Returns: the rest, which may be dropped without having been done.
+    /// - Returns: the remaining work, which may be dropped without being done.
     func prepare(_ notification: NotificationMessage) -> PreparedNotification
 
-    /// Sends what was enqueued, without blocking.
+    /// Sends the enqueued notifications, without blocking.
     func flush()
 
-    /// Keeps the driver's connections until the task is cancelled or a graceful shutdown begins.
+    /// Maintains the driver's connections until the task is cancelled or a graceful shutdown begins.
     func run() async throws
 }
 
 extension NotificationDriver {
-    /// A driver that gains nothing by sending several at once sends each as it comes.
+    /// Sends the notification immediately: the default for a driver that gains nothing from batches.
     public func enqueue(
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
         self.emit(notification, completion: completion)
     }
 
-    /// A driver for which nothing takes long does all of it later.
+    /// Defers all work: the default for a driver in which nothing takes long.
     public func prepare(_ notification: NotificationMessage) -> PreparedNotification {
         PreparedNotification { self.enqueue(notification, completion: $0) }
     }
 
-    /// A driver that sends each as it comes has nothing to flush.
+    /// Does nothing: the default for a driver that sends each notification immediately.
     public func flush() {}
 
-    /// A driver without connections has nothing to run.
+    /// Returns at once: the default for a driver without connections.
     public func run() async throws {}
 
-    /// Sends one notification and waits until the driver can vouch for it.
+    /// Sends one notification and waits until the driver has confirmed it.
     public func emit(_ notification: NotificationMessage) async throws(DriverError) {
         let result = await withCheckedContinuation { continuation in
             self.emit(notification) { continuation.resume(returning: $0) }
@@ -59,34 +60,36 @@ extension NotificationDriver {
     }
 }
 
-/// Why a driver cannot vouch for a notification.
+/// The error of a driver that has not confirmed a notification.
 public struct DriverError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What kind of failure.
+    /// The kind of failure.
     public struct Code: Sendable, Hashable {
         private let value: String
 
-        /// It cannot be taken now; the same notification can succeed later.
+        /// The driver cannot accept the notification now; the same notification can succeed later.
         public static let unavailable = Code(value: "unavailable")
-        /// As many of its sender's notifications wait as may of one; the same notification can succeed later.
+        /// The sender's share is full: it has as many waiting notifications as one sender may have. The same
+        /// notification can succeed later.
         public static let rateLimited = Code(value: "rate limited")
-        /// It is larger than what is behind the driver takes.
+        /// The notification exceeds the size that the system behind the driver accepts.
         public static let tooLarge = Code(value: "too large")
-        /// It can never be taken.
+        /// The driver can never accept the notification.
         public static let refused = Code(value: "refused")
     }
 
-    /// What kind of failure.
+    /// The kind of failure.
     public let code: Code
     /// The driver's name.
     public let driver: String
-    /// What happened, as a clause.
+    /// The cause, as a clause.
     public let reason: String
-    /// With ``Code/tooLarge``: the size that would be taken, in bytes.
+    /// The size limit in bytes, with ``Code/tooLarge``.
     public let limitBytes: Int?
-    /// Whether the notification may have gone out all the same, as when the confirmation is what got lost.
+    /// Whether the notification may have been sent in spite of the error, for example when only the confirmation was
+    /// lost.
     package let mayHaveArrived: Bool
 
-    /// An error of this kind.
+    /// Creates an error of this kind.
     public init(_ code: Code, driver: String, reason: String, limitBytes: Int? = nil) {
         self.code = code
         self.driver = driver
@@ -95,7 +98,7 @@ public struct DriverError: Error, Sendable, Hashable, CustomStringConvertible {
         self.mayHaveArrived = code == .unavailable
     }
 
-    /// The same with a word on whether the notification may have gone out.
+    /// Creates a copy of an error, with this value of ``mayHaveArrived``.
     package init(_ error: DriverError, mayHaveArrived: Bool) {
         self.code = error.code
         self.driver = error.driver
@@ -111,16 +114,16 @@ public struct DriverError: Error, Sendable, Hashable, CustomStringConvertible {
     public var description: String { "driver \(self.driver): \(self.reason)" }
 }
 
-/// The drivers that come with the relay.
+/// The drivers that are part of the relay.
 public enum DriverName: String, Sendable, Hashable, CaseIterable {
     /// JSON lines on standard output.
     case log
-    /// RabbitMQ, the message as it is.
+    /// RabbitMQ, with the message object itself.
     case messaging
-    /// RabbitMQ, the message in oslo's envelope.
+    /// RabbitMQ, with the message object in oslo's envelope.
     case messagingv2
-    /// Nowhere.
+    /// No output.
     case noop
-    /// Kept in memory.
+    /// Memory, for tests.
     case test
 }

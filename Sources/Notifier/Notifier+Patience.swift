@@ -1,16 +1,16 @@
 public import Notifications
 
 extension Notifier {
-    /// Sends a notification through every driver, and to a driver that cannot take it now again, until it can or
-    /// patience is at its end. A driver that vouches for it is not asked twice.
+    /// Sends a notification through every driver, and retries each driver that cannot accept it now until it succeeds
+    /// or the time is up. A driver that has confirmed the notification is not called again.
     ///
-    /// Cancelling the task ends the patience, not an attempt under way.
+    /// Cancelling the task ends the retries, but not an attempt in flight.
     ///
     /// - Parameters:
-    ///   - notification: what to send.
-    ///   - patience: for how long attempts are begun; one that has begun may take a driver's own time, which is
-    ///     ``MessagingDriver/Configuration/publishTimeout`` for a broker.
-    /// - Throws: the error of a driver that does not vouch for it; a retryable one comes first.
+    ///   - notification: the notification to send.
+    ///   - patience: the time during which attempts are begun. An attempt that has begun may take the driver's own time
+    ///     limit, for a broker ``MessagingDriver/Configuration/publishTimeout``.
+    /// - Throws: the error of a driver that has not confirmed the notification; a retryable one takes precedence.
     public func emit(_ notification: NotificationMessage, patience: Duration) async throws(DriverError) {
         let deadline = ContinuousClock.now + patience
         let errors = await withTaskGroup(of: DriverError?.self) { group in
@@ -26,12 +26,13 @@ extension Notifier {
         if let worst = errors.first(where: { $0.isRetryable }) ?? errors.first { throw worst }
     }
 
-    /// - Returns: why the driver does not vouch for it, or nil when it does.
+    /// - Returns: the driver's error; nil when the driver has confirmed the notification.
     private func emit(
         _ notification: NotificationMessage, through driver: any NotificationDriver,
         until deadline: ContinuousClock.Instant
     ) async -> DriverError? {
-        // A broker's connection is made in milliseconds; one that is away is not asked for it oftener than once a second.
+        // A broker connection is established within milliseconds; an unreachable broker is retried at most once a
+        // second.
         var pause = Duration.milliseconds(20)
         while true {
             let result = await withCheckedContinuation { continuation in

@@ -4,29 +4,30 @@ import NIOConcurrencyHelpers
 import RabbitMQ
 public import ServiceLifecycle
 
-/// Sends notifications through every driver it was given, and keeps the drivers' connections.
+/// Sends notifications through every configured driver, and maintains the drivers' connections.
 public final class Notifier: Service {
-    /// The drivers, in the order they were named.
+    /// The drivers, in the order in which they were named.
     public let drivers: [any NotificationDriver]
     private let connections: [any Service]
-    /// What is taken out of every notification before a driver sees it.
+    /// The redaction that is applied to every notification before a driver sees it.
     package let redaction: Redaction
 
-    /// A notifier over drivers of the caller's own, which see nothing that was not redacted.
+    /// Creates a notifier with custom drivers, which see only redacted notifications.
     public init(drivers: [any NotificationDriver], redaction: Redaction = .standard) {
         self.redaction = redaction
         self.drivers = drivers
         self.connections = drivers.map(DriverConnection.init)
     }
 
-    /// A notifier over drivers chosen by name; `messaging` and `messagingv2` share one connection.
+    /// Creates a notifier with drivers chosen by name; `messaging` and `messagingv2` share one connection.
     ///
     /// - Parameters:
-    ///   - names: the drivers; one named twice counts once.
-    ///   - messaging: the broker, which only the messaging drivers need.
-    ///   - redaction: what is taken out of every notification before a driver sees it.
-    ///   - logger: where it is logged what happens to the connection, and to standard output.
-    /// - Throws: ``DriverError`` when a messaging driver is named and no broker is, or its transport URL is wrong.
+    ///   - names: the drivers; duplicates count once.
+    ///   - messaging: the broker; only the messaging drivers need it.
+    ///   - redaction: the redaction that is applied to every notification before a driver sees it.
+    ///   - logger: logs events of the connection and of standard output.
+    /// - Throws: ``DriverError`` when a messaging driver is named without a broker, or when the transport URL, the
+    ///   exchange or the topic is invalid.
     public init(
         names: [DriverName], messaging: MessagingDriver.Configuration? = nil, redaction: Redaction = .standard,
         logger: Logger
@@ -67,26 +68,26 @@ public final class Notifier: Service {
     /// Sends a notification, redacted, through every driver, without blocking.
     ///
     /// - Parameters:
-    ///   - notification: what to send.
-    ///   - completion: called exactly once, on any thread: with success when every driver vouches for the
-    ///     notification, else with the error of one that does not. A retryable error comes first: sending again repeats
-    ///     the notification, under its own message id, at the drivers that had taken it.
+    ///   - notification: the notification to send.
+    ///   - completion: called exactly once, on any thread: with success when every driver has confirmed the
+    ///     notification, otherwise with the error of one that has not. A retryable error takes precedence. Sending
+    ///     again repeats the notification, with the same message id, at the drivers that had accepted it.
     public func emit(
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
         self.emit(notification, through: self.drivers, completion: completion)
     }
 
-    /// Sends a notification as ``emit(_:completion:)`` does, but it may wait for ``flush()``, which must follow soon: what is sent
-    /// together costs less.
+    /// Sends a notification as ``emit(_:completion:)`` does, but may wait for ``flush()``, which the caller must call
+    /// soon. Notifications that are sent together cost less.
     package func enqueue(
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
         self.enqueue(notification, through: self.drivers, completion: completion)
     }
 
-    /// Does the part of ``enqueue(_:completion:)`` that takes long for a long notification: redacts it, and has each driver make its
-    /// message. Called on any thread; uses nothing that other threads may wait for.
+    /// Does the part of ``enqueue(_:completion:)`` that takes long for a long notification: redacts it, and has each
+    /// driver encode its message. Can be called on any thread; uses nothing that other threads may wait for.
     package func prepare(_ notification: NotificationMessage) -> PreparedNotification {
         let notification = self.redacted(notification, for: self.drivers.count)
         let prepared = self.drivers.map { $0.prepare(notification) }
@@ -98,7 +99,7 @@ public final class Notifier: Service {
         }
     }
 
-    /// Sends what was enqueued, without blocking.
+    /// Sends the enqueued notifications, without blocking.
     package func flush() {
         for driver in self.drivers { driver.flush() }
     }
@@ -129,14 +130,15 @@ public final class Notifier: Service {
         for driver in drivers { driver.enqueue(notification, completion: completion) }
     }
 
-    /// The notification as so many drivers may see it. Every notification goes through here.
+    /// Returns the redacted notification for this number of drivers. Every notification passes through this method.
     private func redacted(_ notification: NotificationMessage, for drivers: Int) -> NotificationMessage {
         var notification = self.redaction.redact(notification)
         if drivers > 1 { notification.sender = notification.sender?.chargedOnce() }
         return notification
     }
 
-    /// A completion for each of so many drivers, which calls this one once all of them have ended.
+    /// Returns a completion to pass to each of this many drivers. It calls the given one once all of them have
+    /// completed.
     private static func gathering(
         _ drivers: Int, _ completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) -> @Sendable (Result<Void, DriverError>) -> Void {
@@ -152,13 +154,13 @@ public final class Notifier: Service {
                 completion(.success(()))
                 return
             }
-            // One driver that took it is enough.
+            // One driver that accepted the notification is enough.
             let mayHaveArrived = errors.count < drivers || errors.contains(where: \.mayHaveArrived)
             completion(.failure(DriverError(worst, mayHaveArrived: mayHaveArrived)))
         }
     }
 
-    /// Sends a notification and waits until every driver vouches for it.
+    /// Sends a notification and waits until every driver has confirmed it.
     public func emit(_ notification: NotificationMessage) async throws(DriverError) {
         let result = await withCheckedContinuation { continuation in
             self.emit(notification) { continuation.resume(returning: $0) }
@@ -166,20 +168,21 @@ public final class Notifier: Service {
         try result.get()
     }
 
-    /// Keeps the drivers' connections until the task is cancelled or a graceful shutdown begins; then each drains.
+    /// Maintains the drivers' connections until the task is cancelled or a graceful shutdown begins; then each one
+    /// drains.
     public func run() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for connection in self.connections {
                 group.addTask { try await connection.run() }
             }
-            // Drivers without connections return at once; the notifier must not, or its service group would end.
+            // Drivers without connections return at once. The notifier must not return, or its service group would end.
             group.addTask { try? await gracefulShutdown() }
             try await group.waitForAll()
         }
     }
 }
 
-/// A driver as a service.
+/// A service that runs one driver.
 private struct DriverConnection: Service {
     let driver: any NotificationDriver
 
@@ -187,7 +190,8 @@ private struct DriverConnection: Service {
 }
 
 extension NotificationSender {
-    /// The same sender, for one notification that several drivers publish: it is charged for the longest of their messages.
+    /// Returns the same sender for a notification that several drivers publish: it is charged for the longest of their
+    /// messages only.
     fileprivate func chargedOnce() -> NotificationSender {
         let charged = NIOLockedValueBox(0)
         return NotificationSender(key: self.key, name: self.name) { bytes in

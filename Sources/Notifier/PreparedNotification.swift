@@ -1,7 +1,9 @@
-/// A notification that is ready to be sent: what takes long for a long one is done.
+/// A notification that can be sent without long work: the part that takes long for a long notification is done.
 public struct PreparedNotification: Sendable {
     private let rest: @Sendable (_ completion: @escaping @Sendable (Result<Void, DriverError>) -> Void) -> Void
 
+    /// Creates a prepared notification.
+    ///
     /// - Parameter rest: sends the notification as ``NotificationDriver/enqueue(_:completion:)`` does.
     public init(
         _ rest: @escaping @Sendable (_ completion: @escaping @Sendable (Result<Void, DriverError>) -> Void) -> Void
@@ -9,7 +11,7 @@ public struct PreparedNotification: Sendable {
         self.rest = rest
     }
 
-    /// Sends the notification as ``NotificationDriver/enqueue(_:completion:)`` does. Called at most once.
+    /// Sends the notification as ``NotificationDriver/enqueue(_:completion:)`` does. Call it at most once.
     package func enqueue(completion: @escaping @Sendable (Result<Void, DriverError>) -> Void) {
         self.rest(completion)
     }

@@ -3,10 +3,11 @@ import Logging
 import NIOConcurrencyHelpers
 public import Notifications
 
-/// The notification object of one operation, as Trove's ceilometer-integration spec, 1.2.9, has it: made from a REST
-/// request, it tells the start, and then either the outcome itself or its ``context`` goes on to a guest, which does.
+/// The notification object of one operation, as in section 1.2.9 of Trove's ceilometer-integration spec. It is created
+/// from a REST request and publishes the start. Then it either publishes the outcome, or its ``context`` is handed off
+/// to a guest, which reports the outcome.
 ///
-/// Every event keeps its message id, however often it is sent. ``ControlPlaneNotifier`` makes these objects.
+/// Every event keeps its message id, however many times it is sent. ``ControlPlaneNotifier`` creates these objects.
 public final class APINotification: Sendable {
     private struct State {
         var life: NotificationLife
@@ -14,21 +15,23 @@ public final class APINotification: Sendable {
         var undeclared: [String]
     }
 
-    /// The operation and whatever else the guest needs; its payload holds the declared fields only. Reading it is
-    /// harmless: ``handOn()`` says that somebody else tells the outcome.
+    /// The operation and everything else that the guest needs; the payload holds declared fields only, unless the
+    /// context was signed before. Reading this property changes nothing: call ``handOn()`` when another party reports
+    /// the outcome.
     public let context: NotificationContext
     /// The identifier of the start event.
     public let startMessageID: MessageID
-    /// The identifier of the outcome, should it be told here. A guest's has one of the guest's.
+    /// The identifier of the outcome, if it is published here. A guest creates its own identifier.
     public let outcomeMessageID: MessageID
     private let operation: Catalogues.Operation
     private let sender: EventSender
     private let startMessage: NotificationMessage?
     private let state: NIOLockedValueBox<State>
-    /// More than any event of the catalogues declares; it bounds what a loop gone wrong can pile up.
+    /// The maximum number of fields, more than any event of the catalogues declares. It bounds the memory that a faulty
+    /// loop can use.
     private static let fieldLimit = 64
 
-    /// Who signs a context, and for which instance if that is known.
+    /// The signer of a context, and the instance to sign it for, if known.
     struct Signature {
         var signer: ContextSigner
         var instanceID: String?
@@ -36,18 +39,18 @@ public final class APINotification: Sendable {
 
     /// - Parameters:
     ///   - signature: signs the context, unless it is signed already.
-    ///   - isStarted: whether somebody else has told the start.
-    /// - Throws: ``FieldError`` naming a field of the start that is missing or mistyped, or an identifier that is too long;
-    ///   ``SigningKeyError``.
+    ///   - isStarted: whether another party has published the start.
+    /// - Throws: ``FieldError`` naming a field of the start that is missing or mistyped, or an identifier that is too
+    ///   long; ``SigningKeyError``.
     init(
         operation: Catalogues.Operation, context: NotificationContext, signature: Signature?, sender: EventSender,
         isStarted: Bool
     ) throws {
-        // Here rather than at the conductor, where the operation's outcome would be lost.
+        // Check here: a conductor would reject the outcome, which would be lost.
         try context.checkIdentifiers()
         let (payload, undeclared) = operation.definition.declared(of: context.payload)
         var context = context
-        // What was signed stays whole.
+        // A signed payload must stay unchanged.
         if context.token == nil { context.payload = payload }
         if let signature, context.token == nil {
             context = try signature.signer.sign(
@@ -61,7 +64,7 @@ public final class APINotification: Sendable {
         if isStarted {
             self.startMessage = nil
         } else {
-            // Checked even when the event is switched off: the guest's outcome needs the same fields.
+            // The start is checked even when the event is switched off: the guest's outcome needs the same fields.
             let start = try operation.startNotification(
                 context: context, origin: sender.origin, messageID: self.startMessageID, timestamp: .now())
             self.startMessage = operation.isPublished(.start) ? start?.message : nil
@@ -70,19 +73,20 @@ public final class APINotification: Sendable {
         sender.logUndeclared(undeclared, of: context.operation)
     }
 
-    /// The names of fields that were given, of the start and of the outcome, and that none of the operation's events
-    /// declares: they were left out.
+    /// The names of given fields, of start and outcome, that none of the operation's events declares. They were left
+    /// out.
     public var undeclaredFields: [String] { self.state.withLockedValue { $0.undeclared } }
 
-    /// Whether the outcome is still to be told here: not yet begun, and not handed on.
+    /// Whether the outcome can still be published here: it has not begun, and the context was not handed off.
     public var isOpen: Bool { self.state.withLockedValue { $0.life.isOpen } }
 
-    /// Tells the start, and returns when every driver vouches for it; at once when that has happened, when the operation
-    /// has no start event, or when it is switched off. Called again after an error, it sends the same message.
+    /// Publishes the start, and returns once every driver has confirmed it. Returns at once when the start was
+    /// published before, when the operation has no start event, or when the event is switched off. A call after an
+    /// error sends the same message again.
     ///
-    /// An end may be told although the start could not be.
+    /// An end may be published even if the start could not be.
     ///
-    /// - Throws: ``DriverError``; ``NotificationUseError`` when the start is being told at this moment.
+    /// - Throws: ``DriverError``; ``NotificationUseError`` while another call is publishing the start.
     public func start() async throws {
         guard try self.change({ try $0.life.beginStart() }) else { return }
         do {
@@ -96,9 +100,9 @@ public final class APINotification: Sendable {
 
     // MARK: The outcome
 
-    /// Keeps a field for the end event (or for the error event, should the operation fail).
+    /// Sets a field of the end event (or of the error event, if the operation fails).
     ///
-    /// - Returns: false when 64 fields are kept already, and this one was not taken.
+    /// - Returns: false when 64 fields are set already and this new one was not added.
     @discardableResult
     public func set(_ field: String, to value: JSONValue) -> Bool {
         self.state.withLockedValue { state in
@@ -108,39 +112,40 @@ public final class APINotification: Sendable {
         }
     }
 
-    /// Tells that the operation succeeded, and returns when every driver vouches for it; at once when the event is
-    /// switched off.
+    /// Publishes the end event of the successful operation, and returns once every driver has confirmed it, or at once
+    /// when the event is switched off.
     ///
-    /// After a retryable ``DriverError`` call it again: it sends the first call's message once more, under its id, and
-    /// does not look at the payload. After any other error nothing is decided, and the payload can be mended.
+    /// After a retryable ``DriverError`` call it again: it sends the first call's message again, with the same id, and
+    /// ignores the payload. After any other error nothing is decided, and the payload can be corrected.
     ///
-    /// - Parameter payload: the end fields, above those that were ``set(_:to:)``.
+    /// - Parameter payload: the end fields; they override those of ``set(_:to:)``.
     /// - Throws: ``DriverError``; ``FieldError`` naming a field that is missing or mistyped; ``NotificationUseError``
     ///   for a second outcome.
     public func end(_ payload: JSONObject = JSONObject()) async throws {
         try await self.tell { .end(payload: $0.adding(payload)) }
     }
 
-    /// Tells that the operation failed. What ``end(_:)`` says of errors is true of it too.
+    /// Publishes the error event of the failed operation. Retries and errors work as for ``end(_:)``.
     ///
     /// - Parameters:
-    ///   - error: what it failed with; ``ExceptionInfo/init(_:fileID:line:)`` says what becomes of it.
-    ///   - payload: further fields, above those that were ``set(_:to:)``.
-    ///   - fileID: where the caller stands; part of the trace.
-    ///   - line: where the caller stands; part of the trace.
+    ///   - error: the operation's error; ``ExceptionInfo/init(_:fileID:line:)`` describes its conversion.
+    ///   - payload: further fields; they override those of ``set(_:to:)``.
+    ///   - fileID: the caller's file; part of the trace.
+    ///   - line: the caller's line; part of the trace.
     public func error(
         _ error: any Error, payload: JSONObject = JSONObject(), fileID: String = #fileID, line: Int = #line
     ) async throws {
         try await self.error(ExceptionInfo(error, fileID: fileID, line: line), payload: payload)
     }
 
-    /// Tells that the operation failed with this type, text and trace. What ``end(_:)`` says of errors is true of it too.
+    /// Publishes the error event of the operation with this type, text and trace. Retries and errors work as for
+    /// ``end(_:)``.
     public func error(_ exception: ExceptionInfo, payload: JSONObject = JSONObject()) async throws {
         try await self.tell { .error(exception, payload: $0.adding(payload)) }
     }
 
-    /// What remains to be told when the operation's code has returned: nothing when it told the outcome itself or handed
-    /// the context on, the same again when telling failed.
+    /// Publishes what remains when the operation's code has returned: nothing when the code published the outcome or
+    /// handed off the context, the same outcome again when publishing it failed, otherwise an end.
     func endUnlessDecided() async throws {
         let (isOpen, untold) = self.state.withLockedValue { ($0.life.isOpen, $0.life.untoldPhase) }
         switch untold {
@@ -179,9 +184,9 @@ public final class APINotification: Sendable {
 
     // MARK: Handing on
 
-    /// Says that somebody else tells the outcome, and returns the context that they need.
+    /// Hands off the outcome to another party, and returns the context that this party needs.
     ///
-    /// - Throws: ``NotificationUseError`` when the outcome was begun here, or the context was handed on already.
+    /// - Throws: ``NotificationUseError`` when the outcome was begun here, or the context was handed off already.
     public func handOn() throws -> NotificationContext {
         try self.change { state in
             try state.life.beginHandingOn()
@@ -190,15 +195,16 @@ public final class APINotification: Sendable {
         return self.context
     }
 
-    /// Hands the context on with a call: when the call throws, nobody has the context, and the outcome is still to be
-    /// told here. A call that may have arrived although it threw should not throw out of the closure: both sides would
-    /// tell an outcome.
+    /// Hands off the context with a call. When the call throws, the context counts as not handed off, and the outcome
+    /// must still be published here. A call that may have arrived although it failed must not throw out of the closure,
+    /// or both sides would publish an outcome.
     ///
     /// - Parameters:
     ///   - isolation: the actor that the call is made on: the caller's.
-    ///   - call: takes the context to whoever will tell the outcome.
-    /// - Throws: what the call threw; ``NotificationUseError`` when the outcome was begun here, or the context was
-    ///   handed on already.
+    ///   - call: sends the context to the party that will report the outcome.
+    /// - Returns: the call's result.
+    /// - Throws: the call's error; ``NotificationUseError`` when the outcome was begun here, or the context was handed
+    ///   off already.
     @discardableResult
     public func handOn<Success>(
         isolation: isolated (any Actor)? = #isolation, to call: (NotificationContext) async throws -> Success
@@ -214,7 +220,7 @@ public final class APINotification: Sendable {
         }
     }
 
-    /// Changes the state, and puts what it refuses into words.
+    /// Changes the state, and converts a misuse into a ``NotificationUseError``.
     private func change<Result>(_ body: (inout State) throws -> Result) throws -> Result {
         do {
             return try self.state.withLockedValue(body)
@@ -235,7 +241,7 @@ extension JSONValue {
 }
 
 extension JSONObject {
-    /// These members with others above them.
+    /// Returns these members, overridden and extended by the others.
     func adding(_ others: JSONObject) -> JSONObject {
         var sum = self
         for member in others.members { sum[member.name] = member.value }

@@ -1,23 +1,25 @@
 package import Notifications
 
-/// What is known of a REST request that changes something: who asked, from where, under which identifier.
+/// The facts about a REST request that changes something: its user, client and identifiers.
 public struct APIRequest: Sendable, Hashable {
-    /// The identifier that ties start, end and error together.
+    /// The identifier that links start, end and error.
     public var requestID: String
-    /// The tenant (project) on whose behalf the request is.
+    /// The tenant (project) on whose behalf the request is made.
     public var tenantID: String
-    /// The user who asks, when known.
+    /// The user who makes the request, when known.
     public var userID: String?
     /// The address of the client, with or without its port.
     public var clientIP: String
-    /// A W3C trace context, when the control plane traces.
+    /// A W3C trace context, if the control plane uses tracing.
     public var traceparent: String?
-    /// The instance whose guest will do the work: a signed context lets this one's guest tell the outcome and no other. By
-    /// default the payload's `instance_id`.
+    /// The instance whose guest will do the work: with a signed context only the guest of this instance can report the
+    /// outcome. By default the payload's `instance_id`.
     public var instanceID: String?
 
+    /// Creates the description of a request.
+    ///
     /// - Parameters:
-    ///   - requestID: the request's identifier; without one it gets a new one.
+    ///   - requestID: the request's identifier; by default a new one.
     ///   - tenantID: the tenant (project).
     ///   - userID: the user, when known.
     ///   - clientIP: the address of the client.
@@ -35,12 +37,12 @@ public struct APIRequest: Sendable, Hashable {
         self.instanceID = instanceID
     }
 
-    /// A new identifier of a request in oslo.context's form, `req-` and a random UUID.
+    /// Returns a new request identifier in oslo.context's form, `req-` and a random UUID.
     public static func newRequestID() -> String { "req-\(MessageID())" }
 }
 
 extension NotificationContext {
-    /// The context of an operation that a request asks for.
+    /// Creates the context of an operation that a request asks for.
     package init(operation: String, request: APIRequest, origin: NotificationOrigin, payload: JSONObject) {
         self.init(
             operation: operation, requestID: request.requestID, tenantID: request.tenantID, userID: request.userID,

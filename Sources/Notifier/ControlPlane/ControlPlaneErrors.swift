@@ -1,10 +1,10 @@
 import Notifications
 
-/// A name that no catalogue has.
+/// The error for a name that no catalogue has.
 public struct UnknownEventError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// The operation's or event's name, as it was given.
+    /// The given name of the operation or event.
     public let name: String
-    /// Whether an operation was asked for, not an event.
+    /// Whether an operation was looked up, not an event.
     public let isOperation: Bool
 
     init(_ name: String, isOperation: Bool) {
@@ -12,27 +12,27 @@ public struct UnknownEventError: Error, Sendable, Hashable, CustomStringConverti
         self.isOperation = isOperation
     }
 
-    /// One sentence, which shows no more than the name's beginning.
+    /// One sentence, with no more than the beginning of the name.
     public var description: String {
         "No catalogue has the \(self.isOperation ? "operation" : "event") \(self.name.excerpt)"
     }
 }
 
-/// Something was asked of a notification that it cannot do any more: a mistake in the program that uses it.
+/// The error for a call that a notification's state does not allow: a mistake in the program that uses it.
 public struct NotificationUseError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What kind of mistake.
+    /// The kind of mistake.
     public struct Code: Sendable, Hashable {
         private let value: String
 
-        /// The outcome was told, or another one was begun to be told: an operation has one outcome.
+        /// The outcome was published, or another outcome has begun: an operation has one outcome.
         public static let outcomeDecided = Code(value: "outcome decided")
-        /// It is being told at this moment.
+        /// Another call is publishing the event or handing off the context at this moment.
         public static let beingTold = Code(value: "being told")
-        /// Its context was handed on: whoever has it tells the outcome.
+        /// The context was handed off: its receiver reports the outcome.
         public static let handedOn = Code(value: "handed on")
     }
 
-    /// What kind of mistake.
+    /// The kind of mistake.
     public let code: Code
     /// A sentence that names the operation.
     public let description: String
@@ -50,16 +50,16 @@ public struct NotificationUseError: Error, Sendable, Hashable, CustomStringConve
     }
 }
 
-/// Starts that the drivers do not all vouch for.
+/// The error for starts that not every driver has confirmed.
 ///
-/// Nothing is taken back: what was started before it has been told. Each object keeps its message id, so that
-/// ``APINotification/start()`` of those that are left can be called again, or the operation go on without.
+/// Starts that were published before the failure stay published. Each object keeps its message id: the caller can call
+/// ``APINotification/start()`` again for the others, or continue the operation without them.
 public struct StartError: Error, Sendable, CustomStringConvertible {
-    /// The notifications whose start every driver vouches for.
+    /// The notifications whose start every driver has confirmed.
     public let started: [APINotification]
-    /// The others, in order. The first was tried, and may have arrived; those behind it were not tried.
+    /// The others, in order. The first was tried and may have arrived; the rest were not tried.
     public let notStarted: [APINotification]
-    /// Why the first of those is not vouched for.
+    /// The reason why the first of those is not confirmed.
     public let cause: DriverError
 
     /// Whether the same starts can succeed later.
@@ -73,11 +73,12 @@ public struct StartError: Error, Sendable, CustomStringConvertible {
     }
 }
 
-/// An operation has succeeded, and its end is not told.
+/// The error for an operation that succeeded and whose end is not published.
 public struct UntoldEndError: Error, Sendable, CustomStringConvertible {
     /// The operation's notification: ``APINotification/end(_:)`` can be called again.
     public let notification: APINotification
-    /// Why the end is not told: a ``DriverError`` or, when a field is missing or mistyped, a ``FieldError``.
+    /// The reason why the end is not published: a ``DriverError`` or, when a field is missing or mistyped, a
+    /// ``FieldError``.
     public let cause: any Error
 
     /// One sentence.

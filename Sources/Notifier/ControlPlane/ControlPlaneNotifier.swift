@@ -2,30 +2,34 @@
 public import Logging
 public import Notifications
 
-/// What a control plane's service notifies with: a ``Notifier``, who the service is, and the events that there are.
+/// Publishes the notifications of a control plane's service through a ``Notifier``, with the service's identity and the
+/// available catalogues.
 ///
 /// ```swift
 /// let notification = try await api.start("backup_create", request: request, payload: payload)
 /// try await notification.handOn { context in try await guest.call("create_backup", context: context.json) }
 /// ```
 ///
-/// A value that can be copied; the notifier beneath must run.
+/// This is a value that can be copied; the notifier that it uses must run.
 public struct ControlPlaneNotifier: Sendable {
-    /// The operations and events that can be told.
+    /// The operations and events that can be published.
     public let catalogues: Catalogues
     private let sender: EventSender
     private let signer: ContextSigner?
     private let logger: Logger
 
+    /// Creates a notifier for one service.
+    ///
     /// - Parameters:
-    ///   - notifier: where the events go.
-    ///   - origin: who the service is: `publisher_id` `<service>.<host>`, `server_type` `api` or `task`, its address.
-    ///   - catalogues: the operations and events that can be told.
-    ///   - patience: how long an event is offered to a driver that cannot take it now, such as a broker's whose
-    ///     connection is being made, before an error is thrown.
-    ///   - signer: signs the contexts that are handed on to guests; nil where conductors do not ask for signatures.
-    ///   - logger: told at level debug of fields that were left out, and of outcomes that could not be told while the
-    ///     operation's own error was on its way.
+    ///   - notifier: sends the events.
+    ///   - origin: the service's identity: `publisher_id` `<service>.<host>`, `server_type` `api` or `task`, its
+    ///     address.
+    ///   - catalogues: the operations and events that can be published.
+    ///   - patience: how long a driver that cannot accept an event now is retried before an error is thrown; an example
+    ///     is a broker to which the connection is not established yet.
+    ///   - signer: signs the contexts that are handed off to guests; nil where conductors do not require signatures.
+    ///   - logger: logs fields that were left out (at level debug), and operations' errors that could not be published
+    ///     (at level error), since the caller gets the operation's own error then.
     public init(
         _ notifier: Notifier, origin: NotificationOrigin, catalogues: Catalogues = .builtIn,
         patience: Duration = .seconds(5), signer: ContextSigner? = nil, logger: Logger
@@ -36,20 +40,23 @@ public struct ControlPlaneNotifier: Sendable {
         self.logger = logger
     }
 
-    /// Who the service is.
+    /// The identity of the service.
     public var origin: NotificationOrigin { self.sender.origin }
 
     // MARK: Operations
 
-    /// Makes the notification object of an operation, and tells its start: what an API does before it acts.
+    /// Creates the notification object of an operation and publishes its start: the first step of an API before it
+    /// acts.
     ///
     /// - Parameters:
-    ///   - operation: the operation's key, such as `instance_restart`; another service's with the service in front.
-    ///   - request: the request that asks for it.
-    ///   - payload: the start fields. Others are left out (``APINotification/undeclaredFields``).
-    /// - Returns: the object, once every driver vouches for the start.
-    /// - Throws: ``UnknownEventError``; ``FieldError`` naming a field that is missing or mistyped; ``StartError``, which
-    ///   has the object, when a driver does not vouch for the start.
+    ///   - operation: the operation's key, such as `instance_restart`; for another service's operation with the service
+    ///     in front.
+    ///   - request: the request for the operation.
+    ///   - payload: the start fields. Undeclared fields are left out (``APINotification/undeclaredFields``).
+    /// - Returns: the object, once every driver has confirmed the start.
+    /// - Throws: ``UnknownEventError``; ``FieldError`` naming a field that is missing or mistyped; ``SigningKeyError``
+    ///   when the context cannot be signed; ``StartError``, which holds the object, when a driver does not confirm the
+    ///   start.
     public func start(
         _ operation: String, request: APIRequest, payload: JSONObject = JSONObject()
     ) async throws -> APINotification {
@@ -58,14 +65,15 @@ public struct ControlPlaneNotifier: Sendable {
         return notification
     }
 
-    /// The same for a request that names several databases, users or grants, where the documents want an event for each
-    /// (``OperationDefinition/oneForEach``): that field may be a list.
+    /// Creates the notification objects of a request that names several databases, users or grants, and publishes their
+    /// starts, for operations where the specification requires an event for each name
+    /// (``OperationDefinition/oneForEach``). That field may be a list.
     ///
-    /// All are checked before the first start is told. They are told in order, and the first that a driver does not
-    /// vouch for ends it.
+    /// All are checked before the first start is published. The starts are published in order; the first one that a
+    /// driver does not confirm stops the method.
     ///
-    /// - Returns: an object for each, in the order of the list; one for any other operation.
-    /// - Throws: as `start`; a list that is empty is a ``FieldError``.
+    /// - Returns: an object for each name, in the order of the list; one object for any other operation.
+    /// - Throws: the errors of `start`, and ``FieldError`` for an empty list.
     public func startEach(
         _ operation: String, request: APIRequest, payload: JSONObject = JSONObject()
     ) async throws -> [APINotification] {
@@ -74,10 +82,11 @@ public struct ControlPlaneNotifier: Sendable {
         return notifications
     }
 
-    /// Makes the notification object of an operation and tells nothing yet.
+    /// Creates the notification object of an operation and publishes nothing.
     ///
-    /// - Throws: ``UnknownEventError``; ``FieldError`` naming a field that is missing or mistyped, or one that names
-    ///   several where the documents want an event for each.
+    /// - Throws: ``UnknownEventError``; ``FieldError`` naming a field that is missing or mistyped, or a field that
+    ///   names several objects where the specification requires an event for each; ``SigningKeyError`` when the context
+    ///   cannot be signed.
     public func notification(
         _ operation: String, request: APIRequest, payload: JSONObject = JSONObject()
     ) throws -> APINotification {
@@ -91,10 +100,11 @@ public struct ControlPlaneNotifier: Sendable {
         return notifications[0]
     }
 
-    /// Makes the notification objects of an operation, as ``startEach(_:request:payload:)`` does, and tells nothing yet.
+    /// Creates the notification objects of an operation, as ``startEach(_:request:payload:)`` does, and publishes
+    /// nothing.
     ///
-    /// - Throws: ``UnknownEventError``; ``FieldError`` naming a field that is missing or mistyped; ``SigningKeyError`` when
-    ///   a context cannot be signed.
+    /// - Throws: ``UnknownEventError``; ``FieldError`` naming a field that is missing or mistyped; ``SigningKeyError``
+    ///   when a context cannot be signed.
     public func notifications(
         _ operation: String, request: APIRequest, payload: JSONObject = JSONObject()
     ) throws -> [APINotification] {
@@ -109,34 +119,37 @@ public struct ControlPlaneNotifier: Sendable {
         }
     }
 
-    /// The notification object of a context that another service has made and told the start of: what a task manager
-    /// makes of the context that the API handed on.
+    /// Creates the notification object of a context whose start another service has published, as a task manager does
+    /// with a context from the API.
     ///
-    /// A context that was signed stays as it is, since another signature would let its operation be ended twice.
+    /// A signed context stays unchanged, since a second signature would allow a second outcome of its operation.
     ///
-    /// - Throws: ``UnknownEventError``; ``SigningKeyError`` when the context cannot be signed.
+    /// - Throws: ``UnknownEventError``; ``FieldError`` naming an identifier that is too long; ``SigningKeyError`` when
+    ///   the context cannot be signed.
     public func notification(resuming context: NotificationContext) throws -> APINotification {
         try APINotification(
             operation: self.operation(context.operation), context: context,
             signature: self.signer.map { .init(signer: $0, instanceID: nil) }, sender: self.sender, isStarted: true)
     }
 
-    /// Tells an operation's start, runs it, and tells its end when the closure returns, or its error when it throws.
+    /// Publishes an operation's start, runs the operation, and publishes its end when the closure returns, or its error
+    /// when the closure throws.
     ///
-    /// Inside, ``APINotification/set(_:to:)`` adds end fields, and ``APINotification/handOn()`` leaves the outcome to
-    /// somebody else: neither end nor error is told then.
+    /// Inside the closure, ``APINotification/set(_:to:)`` adds end fields, and ``APINotification/handOn()`` hands off
+    /// the outcome to another party: neither end nor error is then published here.
     ///
     /// - Parameters:
     ///   - operation: the operation's key.
-    ///   - request: the request that asks for it.
+    ///   - request: the request for the operation.
     ///   - payload: the start fields.
     ///   - isolation: the actor that the operation runs on: the caller's.
-    ///   - fileID: where the caller stands; part of an error's trace.
-    ///   - line: where the caller stands; part of an error's trace.
+    ///   - fileID: the caller's file; part of an error's trace.
+    ///   - line: the caller's line; part of an error's trace.
     ///   - body: the operation.
-    /// - Returns: what the operation returned.
-    /// - Throws: as `start`, before the operation ran; what the operation threw (that its error could not be told is
-    ///   logged); ``UntoldEndError`` when it succeeded and its end could not be told.
+    /// - Returns: the operation's result.
+    /// - Throws: the errors of `start`, before the operation ran; the operation's error (if this error could not be
+    ///   published, that is logged); ``UntoldEndError`` when the operation succeeded and its end could not be
+    ///   published.
     @discardableResult
     public func withNotification<Success>(
         _ operation: String, request: APIRequest, payload: JSONObject = JSONObject(),
@@ -164,7 +177,7 @@ public struct ControlPlaneNotifier: Sendable {
         do {
             try await notification.error(error, fileID: fileID, line: line)
         } catch let failure {
-            // The operation's own error is what its caller must see.
+            // The caller must see the operation's own error.
             self.logger.error(
                 "The error of an operation could not be told",
                 metadata: [
@@ -195,15 +208,15 @@ public struct ControlPlaneNotifier: Sendable {
 
     // MARK: Events
 
-    /// Tells an event, and returns when every driver vouches for it: one that stands alone, such as
-    /// `trove.instance.exists`, or an operation's with its base fields in the payload.
+    /// Publishes an event, and returns once every driver has confirmed it. The event is independent, such as
+    /// `trove.instance.exists`, or belongs to an operation and has the base fields in its payload.
     ///
     /// - Parameters:
     ///   - eventType: the event.
-    ///   - payload: its fields. Others are left out, and named in what is returned.
-    ///   - messageID: the event's identifier; who sends the event again after an error gives the same one.
-    ///   - timestamp: when it happened.
-    /// - Returns: what was sent, or that the event is switched off and nothing was.
+    ///   - payload: the event's fields. Undeclared fields are left out, and named in the result.
+    ///   - messageID: the event's identifier; to send the event again after an error, pass the same one.
+    ///   - timestamp: the time of the event.
+    /// - Returns: the facts of the sent event; nothing is sent when the event is switched off.
     /// - Throws: ``UnknownEventError``; ``FieldError`` naming a field that is missing or mistyped; ``DriverError``.
     @discardableResult
     public func notify(
@@ -222,12 +235,12 @@ public struct ControlPlaneNotifier: Sendable {
     }
 }
 
-/// What became of an event.
+/// The result of publishing an event.
 public struct NotifiedEvent: Sendable, Hashable {
-    /// Its identifier.
+    /// The event's identifier.
     public let messageID: MessageID
-    /// Whether it was sent; false for an event that an operator has switched off.
+    /// Whether the event was sent; false for an event that an operator has switched off.
     public let isPublished: Bool
-    /// The names of fields that were given and that the event does not declare: they were left out.
+    /// The names of given fields that the event does not declare; they were left out.
     public let undeclaredFields: [String]
 }

@@ -1,38 +1,38 @@
 package import Notifications
 
-/// An event that a script asks to be sent, as it says it: the event's name, and its fields in one object, or in an
-/// operation's context and the rest in an object.
+/// A script's request to publish an event, with the event's name and its fields: all in one object, or an operation's
+/// context and an object with the rest.
 package struct EventRequest: Sendable {
     /// The event type.
     package var eventType: String
-    /// The context of the operation that the event is of: it has the base fields and the start fields.
+    /// The context of the event's operation; it has the base fields and the start fields.
     package var context: NotificationContext?
-    /// The fields, without a context all of them; with one those of the end or error.
+    /// The fields: without a context all of them, with a context those of the end or error.
     package var payload: JSONObject?
-    /// What stands in `publisher_id`; by default the kind of service, a dot and the host.
+    /// The `publisher_id`; by default the kind of service (`taskmanager` for an independent event), a dot and the host.
     package var publisherID: String?
-    /// The kind of service that says so, where neither payload nor context does.
+    /// The kind of service. It overrides the context's and yields to the payload's; if none has it, it is `api`.
     package var serverType: String?
-    /// Its address, where neither payload nor context says it.
+    /// The service's address. It overrides the context's and yields to the payload's.
     package var serverIP: String?
-    /// The host in a `publisher_id` that is not given.
+    /// The host in the default `publisher_id`.
     package var host: String
-    /// When it happened.
+    /// The time of the event.
     package var timestamp: NotificationTimestamp
-    /// The events' identifiers, in order; new ones when there are none.
+    /// The events' identifiers, in order; new ones are created when the list is empty.
     package var messageIDs: [MessageID]
 
-    /// One event, ready to be sent.
+    /// One event that was checked and can be sent.
     package struct Checked: Sendable {
-        /// What is sent.
+        /// The message to send.
         package let message: NotificationMessage
         /// The names of the fields that were left out.
         package let undeclaredFields: [String]
-        /// False when an operator has switched the event off.
+        /// Whether the event is published; false when an operator has switched it off.
         package let isPublished: Bool
     }
 
-    /// An event of this type and host.
+    /// Creates a request for this event type and host.
     package init(
         eventType: String, context: NotificationContext? = nil, payload: JSONObject? = nil, publisherID: String? = nil,
         serverType: String? = nil, serverIP: String? = nil, host: String, timestamp: NotificationTimestamp = .now(),
@@ -49,9 +49,9 @@ package struct EventRequest: Sendable {
         self.messageIDs = messageIDs
     }
 
-    /// The events, one for each name where the documents want that.
+    /// Checks the fields and returns the events, one for each name where the specification requires that.
     ///
-    /// - Throws: ``UnknownEventError``; ``FieldError`` naming what is missing or mistyped.
+    /// - Throws: ``UnknownEventError``; ``FieldError`` naming each field that is missing or mistyped.
     package func events(in catalogues: Catalogues) throws -> [Checked] {
         guard let event = catalogues.event(self.eventType) else {
             throw UnknownEventError(self.eventType, isOperation: false)
@@ -82,7 +82,7 @@ package struct EventRequest: Sendable {
         }
     }
 
-    /// What becomes one event.
+    /// The input of one event.
     private struct Part {
         var context: NotificationContext?
         var payload: JSONObject
@@ -100,7 +100,7 @@ package struct EventRequest: Sendable {
     ) throws(FieldError) -> CheckedNotification {
         var values = payload
         guard event.operation != nil else {
-            // The specification has the task manager publish them.
+            // The specification requires that the task manager publishes independent events.
             return try event.notification(
                 values: values, publisherID: self.publisherID ?? "taskmanager.\(self.host)", messageID: messageID,
                 timestamp: self.timestamp)
@@ -122,7 +122,7 @@ package struct EventRequest: Sendable {
         guard let own = catalogues.operation(context.operation) else {
             throw UnknownEventError(context.operation, isOperation: true)
         }
-        // Not by the key alone: two services may have an operation of one name.
+        // The key alone does not decide: two services may have operations with the same key.
         guard own.definition == operation else {
             throw FieldError(
                 field: "context.operation", problem: "is \(own.definition.key), and \(self.eventType) is not its event")
@@ -154,7 +154,7 @@ package struct EventRequest: Sendable {
             errors.append(
                 FieldError(field: "server_ip", problem: "is missing: neither the context nor --server-ip says it"))
         }
-        // All is looked at, so that a script's author hears of all that is wrong at once.
+        // Everything is checked, so that a script's author sees all problems at once.
         var checked: CheckedNotification?
         do throws(FieldError) {
             if phase == .start {
@@ -175,8 +175,8 @@ package struct EventRequest: Sendable {
         return checked
     }
 
-    /// The outcome that an error event's own fields tell of: `message`, and `exception` if the script has a trace; and what is
-    /// wrong with these.
+    /// Returns the outcome from an error event's own fields (`message`, and `exception` if the script has a trace), and
+    /// the problem with these fields, if any.
     private static func error(_ payload: JSONObject) -> (OperationOutcome, FieldError?) {
         var rest = payload
         rest["message"] = nil
@@ -190,7 +190,7 @@ package struct EventRequest: Sendable {
 
     private static func exception(_ payload: JSONObject) throws(FieldError) -> ExceptionInfo {
         let fields = JSONFields(payload, path: "payload")
-        // The text of many an error is empty.
+        // The text of an error may be empty.
         guard let message = try fields.optionalString("message") else { throw fields.error("message", "is missing") }
         let trace: [String]
         switch fields.value("exception") {
@@ -200,7 +200,7 @@ package struct EventRequest: Sendable {
             trace = elements.compactMap(\.string)
         case let other?: throw fields.mismatch("exception", "a string or a list of strings", other)
         }
-        // The trace ends in the error's type already, or has none: nothing is to be added to it.
+        // The trace already ends with the error's type, or there is no trace: no type is added.
         return ExceptionInfo(etype: "", value: message, trace: trace.isEmpty ? [message] : trace)
     }
 }

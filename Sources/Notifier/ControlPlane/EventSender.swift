@@ -1,19 +1,20 @@
 import Logging
 import Notifications
 
-/// How a control plane's events are sent: through which notifier, as whom, with how much patience.
+/// Sends a control plane's events through a notifier, with the service's identity and a time limit for retries.
 struct EventSender: Sendable {
     let notifier: Notifier
     let origin: NotificationOrigin
     let patience: Duration
     let logger: Logger
 
-    /// Returns when every driver vouches for it.
+    /// Sends the message, and returns once every driver has confirmed it.
     func send(_ message: NotificationMessage) async throws(DriverError) {
         try await self.notifier.emit(message, patience: self.patience)
     }
 
-    /// Says at level debug what was left out. The names may be strangers' text, and a long list.
+    /// Logs the fields that were left out, at level debug. The names may be untrusted text and a long list, so they are
+    /// shortened.
     func logUndeclared(_ names: [String], of event: String) {
         guard !names.isEmpty else { return }
         self.logger.debug(

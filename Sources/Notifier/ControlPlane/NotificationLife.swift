@@ -1,13 +1,13 @@
 import Notifications
 
-/// What a notification object has told so far: a start, and one outcome of its own or somebody else's. A state machine;
-/// ``APINotification`` keeps it behind a lock, and does what it says.
+/// Decides which events of a notification object may be published: a start, and one outcome, published here or handed
+/// off. It holds no I/O; ``APINotification`` keeps it behind a lock and acts on its decisions.
 struct NotificationLife {
     private enum Outcome {
         case open
-        /// The phase and its message are decided; a driver has them.
+        /// The phase and its message are decided; the drivers have the message.
         case telling(OperationPhase, NotificationMessage?)
-        /// A driver could not take it now: the same message can be sent again.
+        /// A driver could not accept the message now; the same message can be sent again.
         case untold(OperationPhase, NotificationMessage?)
         case told
         case handingOn
@@ -21,18 +21,20 @@ struct NotificationLife {
     private var start = Start.open
     private var outcome = Outcome.open
 
-    /// - Parameter isStarted: whether somebody else has told the start.
+    /// - Parameter isStarted: whether another party has published the start.
     init(isStarted: Bool = false) { if isStarted { self.start = .told } }
 
-    /// Whether nothing was decided of the outcome, nor the context handed on.
+    /// Whether no outcome was decided, and the context was not handed off.
     var isOpen: Bool { if case .open = self.outcome { true } else { false } }
 
-    /// The outcome that was decided and that no driver vouches for yet.
+    /// The phase of the decided outcome that could not be published and can be sent again; nil when there is none.
     var untoldPhase: OperationPhase? { if case .untold(let phase, _) = self.outcome { phase } else { nil } }
 
     // MARK: The start
 
-    /// - Returns: false when it has been told.
+    /// Begins to publish the start.
+    ///
+    /// - Returns: false when the start was published before.
     mutating func beginStart() throws(Misuse) -> Bool {
         switch self.start {
         case .open:
@@ -47,14 +49,14 @@ struct NotificationLife {
 
     // MARK: The outcome
 
-    /// What cannot be asked for now.
+    /// The reason why a request is not possible now.
     enum Misuse: Error {
         case beingTold, outcomeDecided, handedOn
     }
 
-    /// Decides the outcome, or takes up again one of the same phase that was not told.
+    /// Decides the outcome, or continues with an earlier outcome of the same phase that could not be published.
     ///
-    /// - Parameter make: makes the message; nil where the event is switched off. When it throws, nothing is decided.
+    /// - Parameter make: creates the message; nil when the event is switched off. When it throws, nothing is decided.
     /// - Returns: the message.
     mutating func begin(
         _ phase: OperationPhase, make: () throws -> NotificationMessage?
@@ -71,20 +73,20 @@ struct NotificationLife {
         return message
     }
 
-    /// The drivers have answered.
+    /// Records the drivers' result for the outcome.
     mutating func outcomeEnded(_ error: DriverError?) {
         guard case .telling(let phase, let message) = self.outcome else { return }
         switch error {
         case nil: self.outcome = .told
         case let error? where error.isRetryable: self.outcome = .untold(phase, message)
-        // So it can never be told, but perhaps with less in it.
+        // This message can never be published, but a message with less in it may be.
         case .some: self.outcome = .open
         }
     }
 
     // MARK: Handing on
 
-    /// From now on nobody else can tell the outcome here.
+    /// Begins a handoff; no outcome can be published here until it ends.
     mutating func beginHandingOn() throws(Misuse) {
         switch self.outcome {
         case .open: self.outcome = .handingOn

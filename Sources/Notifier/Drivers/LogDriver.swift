@@ -5,19 +5,19 @@ import NIOConcurrencyHelpers
 public import Notifications
 import ProgramStreams
 
-/// The `log` driver: each notification as a line of JSON, oslo's message object, on standard output.
+/// The `log` driver: writes each notification as a line of JSON, oslo's message object, to standard output.
 ///
-/// Writing may block when the reader is slow, so it is done on a queue of its own.
+/// A write may block when the reader is slow, so it runs on a separate queue.
 public final class LogDriver: NotificationDriver {
     private struct State {
         var lines = 0
         var bytes = 0
-        /// Whether a write failed, and may have left a part of a line.
+        /// Whether a write failed and may have left a partial line.
         var isTorn = false
         var trouble = OutputTroubleStateMachine()
     }
 
-    /// `log`.
+    /// The driver's name, `log`.
     public let name = DriverName.log.rawValue
     private let output: FileHandle
     private let capacity: Int
@@ -26,12 +26,16 @@ public final class LogDriver: NotificationDriver {
     private let state = NIOLockedValueBox(State())
     private let logger: Logger?
 
+    /// Creates a driver that writes to a file handle.
+    ///
     /// - Parameters:
-    ///   - output: where the lines go.
-    ///   - capacity: how many lines may wait for a slow reader; past that they are refused as unavailable.
-    ///   - capacityBytes: how many bytes they may have together. A line that waits alone may be longer.
-    ///   - logger: where it is logged that lines cannot be written, once a minute at most, and that they can again; nil for
-    ///     nowhere.
+    ///   - output: the file handle for the lines.
+    ///   - capacity: the maximum number of lines that wait for a slow reader; further lines are rejected as
+    ///     unavailable.
+    ///   - capacityBytes: the maximum number of bytes of the waiting lines together. A line that waits alone may be
+    ///     longer.
+    ///   - logger: logs that lines cannot be written, at most once a minute, and that they can be written again; nil
+    ///     for no logging.
     public init(
         output: FileHandle = .standardOutput, capacity: Int = 10_000, capacityBytes: Int = 64 << 20,
         logger: Logger? = nil
@@ -42,14 +46,14 @@ public final class LogDriver: NotificationDriver {
         self.logger = logger
     }
 
-    /// Writes the line, and vouches for it once the system has taken it.
+    /// Writes the line, and confirms it once the kernel has accepted it.
     public func emit(
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
         self.emit(Self.line(of: notification), notification.sender, completion)
     }
 
-    /// Makes the line.
+    /// Encodes the line.
     public func prepare(_ notification: NotificationMessage) -> PreparedNotification {
         let (line, sender) = (Self.line(of: notification), notification.sender)
         return PreparedNotification { self.emit(line, sender, $0) }
@@ -72,7 +76,7 @@ public final class LogDriver: NotificationDriver {
             return true
         }
         guard isTaken else {
-            // Nothing of it is ever written.
+            // No part of this line is ever written.
             let error = self.failed("too many lines wait for the reader of standard output")
             completion(.failure(DriverError(error, mayHaveArrived: false)))
             return
@@ -88,9 +92,9 @@ public final class LogDriver: NotificationDriver {
         }
     }
 
-    /// One line after the other, on the queue.
+    /// Writes one line after the other, on the queue.
     private func write(_ line: [UInt8]) -> Result<Void, DriverError> {
-        // Behind the torn part this line could not be read, though we vouched for it.
+        // A line directly behind a partial line could not be parsed, although this driver would have confirmed it.
         let isTorn = self.state.withLockedValue { $0.isTorn }
         do throws(DescriptorWriter.Failure) {
             try DescriptorWriter.write(isTorn ? [UInt8(ascii: "\n")] + line : line, to: self.output.fileDescriptor)
@@ -109,7 +113,7 @@ public final class LogDriver: NotificationDriver {
         return .success(())
     }
 
-    /// A line could not be written: that is logged too, for only the operator can repair standard output.
+    /// Records and logs that a line could not be written: only the operator can repair standard output.
     private func failed(_ reason: String) -> DriverError {
         let times = self.state.withLockedValue { $0.trouble.failed(now: .now) }
         if let times {

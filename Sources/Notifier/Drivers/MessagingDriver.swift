@@ -2,67 +2,70 @@ public import Logging
 public import Notifications
 package import RabbitMQ
 
-/// The `messaging` and `messagingv2` drivers: RabbitMQ, exactly as oslo.messaging publishes.
+/// The `messaging` and `messagingv2` drivers: publish to RabbitMQ exactly as oslo.messaging does.
 ///
-/// A notification of priority `info` goes to the queue `<topic>.info`, through the exchange, persistent and mandatory;
-/// the driver vouches for it when the broker has confirmed it.
+/// A notification of priority `info` goes through the exchange to the queue `<topic>.info`, persistent and mandatory.
+/// The driver confirms it when the broker has confirmed it.
 public final class MessagingDriver: NotificationDriver {
-    /// What the driver needs to know of the broker and its consumers.
+    /// The settings of the broker and of the queues that its consumers read.
     public struct Configuration: Sendable {
-        /// The kind of queues that are declared.
+        /// The type of the declared queues.
         public enum QueueType: String, Sendable, Hashable, CaseIterable {
             /// A queue on one node.
             case classic
-            /// A queue replicated by the broker's cluster; it and the exchange are durable.
+            /// A queue that the broker's cluster replicates; it and the exchange are durable.
             case quorum
         }
 
-        /// oslo.messaging's transport URL: `rabbit://user:password@host:port,host2:port2/vhost?ssl=1`. A secret. Without TLS
-        /// the hosts must be on this machine (`localhost`, 127.0.0.0/8, ::1), unless the URL says `ssl=0`.
+        /// The transport URL of oslo.messaging: `rabbit://user:password@host:port,host2:port2/vhost?ssl=1`. It is a
+        /// secret. Without TLS the hosts must be on this machine (`localhost`, 127.0.0.0/8, ::1), unless the URL has
+        /// `ssl=0`.
         public var transportURL: String
-        /// oslo's `control_exchange`.
+        /// The exchange; oslo's `control_exchange`.
         public var exchange = "trove"
         /// The first part of the queues' names; oslo's `topics`.
         public var topic = "notification"
         /// Whether exchange and queues are declared durable; oslo's `amqp_durable_queues`.
         public var isDurable = false
-        /// The kind of queues that are declared; oslo's `rabbit_quorum_queue`.
+        /// The type of the declared queues; oslo's `rabbit_quorum_queue`.
         public var queueType = QueueType.classic
-        /// How long a notification may be unconfirmed before it counts as not published.
+        /// The time after which an unconfirmed notification counts as not published.
         public var publishTimeout = Duration.seconds(30)
-        /// The longest pause between two attempts to connect, after every host has failed.
+        /// The longest backoff delay between two attempts to connect, after every host has failed.
         public var maximumBackoff = Duration.seconds(30)
 
-        /// The length in bytes above which messages of guests go over a connection of their own; nil to have one connection.
+        /// The length in bytes above which guests' messages use a separate connection; nil for a single connection.
         package var largeMessageBytes: Int?
 
-        /// A transport URL as it may be shown: its passwords hidden, and all of it when it cannot be read.
+        /// Returns a transport URL that is safe to print: with its passwords masked, or all of it when it cannot be
+        /// parsed.
         public static func redacted(_ transportURL: String) -> String {
             TransportURL.shown(transportURL)
         }
 
-        /// The brokers on other machines to which everything is sent in the clear, `host:port` each.
+        /// The brokers on other machines that are reached without encryption, as `host:port` each.
         package var plaintextHosts: [String] {
             ((try? TransportURL(self.transportURL))?.plaintextHosts ?? []).map(\.address)
         }
 
-        /// The defaults, for this transport URL.
+        /// Creates a configuration with this transport URL, and defaults for the rest.
         public init(transportURL: String) { self.transportURL = transportURL }
     }
 
-    /// How many messages one connection to a broker, and the second one for large messages, can have in hand.
+    /// The maximum number of messages, waiting or unconfirmed, on a broker connection and its second connection for
+    /// large messages together.
     package static let maximumInHand = PublisherConfiguration.defaultMaximumInHand
 
-    /// `messaging` or `messagingv2`.
+    /// The driver's name, `messaging` or `messagingv2`.
     public let name: String
     private let envelope: Envelope
     private let topic: String
     private let publisher: Publisher
 
     /// - Parameters:
-    ///   - envelope: which of the two drivers.
+    ///   - envelope: selects one of the two drivers.
     ///   - topic: the first part of the queues' names.
-    ///   - publisher: the connection; several drivers may share one, which one of them runs.
+    ///   - publisher: the connection. Several drivers may share one, and one of them runs it.
     package init(envelope: Envelope, topic: String, publisher: Publisher) {
         self.name = envelope.rawValue
         self.envelope = envelope
@@ -70,9 +73,9 @@ public final class MessagingDriver: NotificationDriver {
         self.publisher = publisher
     }
 
-    /// A driver with a connection of its own.
+    /// Creates a driver with a separate connection.
     ///
-    /// - Throws: ``DriverError`` that says what is wrong with the transport URL.
+    /// - Throws: ``DriverError`` that names the problem of the exchange, the topic or the transport URL.
     public convenience init(envelope: Envelope, configuration: Configuration, logger: Logger) throws {
         self.init(
             envelope: envelope, topic: configuration.topic,
@@ -87,7 +90,7 @@ public final class MessagingDriver: NotificationDriver {
         self.flush()
     }
 
-    /// Leaves the notification for the publisher's thread, which finds it when it wakes.
+    /// Adds the notification to the publisher's inbox; the publisher's thread sends it when it wakes.
     public func enqueue(
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
@@ -119,14 +122,15 @@ public final class MessagingDriver: NotificationDriver {
     /// Wakes the publisher's thread.
     public func flush() { self.publisher.flush() }
 
-    /// Keeps the connection to the broker.
+    /// Maintains the connection to the broker, until the task is cancelled or a graceful shutdown begins.
     public func run() async throws { try await self.publisher.run() }
 }
 
 extension PublisherConfiguration {
-    /// - Throws: ``DriverError`` that says what is wrong with the transport URL.
+    /// - Throws: ``DriverError`` that names the problem of the exchange, the topic or the transport URL.
     package init(_ configuration: MessagingDriver.Configuration) throws(DriverError) {
-        // AMQP carries 255 bytes. librabbitmq would send a broken frame, and the broker hang up, again and again.
+        // AMQP allows at most 255 bytes for these names. For a longer name librabbitmq would send a malformed frame,
+        // and the broker would close each new connection.
         let longest = NotificationPriority.allCases.map(\.rawValue.utf8.count).max() ?? 0
         for (name, text, limit) in [
             ("messaging.exchange", configuration.exchange, 255),
@@ -149,7 +153,8 @@ extension PublisherConfiguration {
         self.publishTimeout = configuration.publishTimeout
         self.backoff.maximum = configuration.maximumBackoff
         self.largeMessageBytes = configuration.largeMessageBytes
-        // Declared before the first notification, so that none is lost while no consumer has declared them yet.
+        // The queues are declared before the first notification, so that none is lost before a consumer has declared
+        // them.
         self.declareAtStart = [NotificationPriority.info, .error].map { "\(configuration.topic).\($0.rawValue)" }
     }
 }
@@ -169,13 +174,13 @@ extension DriverError {
     }
 }
 
-/// Shown without the password that the transport URL holds.
+/// These descriptions hide the password in the transport URL.
 extension MessagingDriver.Configuration: CustomStringConvertible, CustomReflectable {
     /// The transport URL without its passwords, the exchange and the topic.
     public var description: String {
         "\(Self.redacted(self.transportURL)), exchange \(self.exchange), topic \(self.topic)"
     }
 
-    /// Shows what ``description`` shows, so that `dump` cannot print the password either.
+    /// A mirror with only ``description``, so that `dump` cannot print the password either.
     public var customMirror: Mirror { Mirror(self, children: ["description": self.description]) }
 }

@@ -1,11 +1,11 @@
 public import Notifications
 
-/// The `noop` driver: vouches for everything and sends nothing.
+/// The `noop` driver: confirms every notification and sends nothing.
 public struct NoopDriver: NotificationDriver {
-    /// `noop`.
+    /// The driver's name, `noop`.
     public let name = DriverName.noop.rawValue
 
-    /// A driver that sends nothing.
+    /// Creates a driver that sends nothing.
     public init() {}
 
     /// Succeeds at once.

@@ -1,30 +1,30 @@
-/// Decides when an output that cannot be written to is logged: at once, then once a minute with how often it was, and when it
-/// can be written to again. It holds no clock.
+/// Decides when failures of an output are logged: the first at once, then at most once a minute with the number of
+/// failures, and finally when a write succeeds again. It holds no clock.
 struct OutputTroubleStateMachine {
-    /// How long between two lines at least.
+    /// The minimum time between two log lines about failures.
     static let interval = Duration.seconds(60)
 
     private var lastLogged: ContinuousClock.Instant?
     private var unlogged = 0
     private var failures = 0
 
-    /// A write failed.
+    /// Records that a write failed.
     ///
-    /// - Returns: how many writes to log as failed; nil to log nothing now.
+    /// - Returns: the number of failed writes to log; nil to log nothing now.
     mutating func failed(now: ContinuousClock.Instant) -> Int? {
         self.failures += 1
         self.unlogged += 1
-        // An output that fails and recovers in turn is logged no more often.
+        // This limit also holds for an output that fails and recovers again and again.
         if let lastLogged, now - lastLogged < Self.interval { return nil }
         self.lastLogged = now
         defer { self.unlogged = 0 }
         return self.unlogged
     }
 
-    /// A write succeeded.
+    /// Records that a write succeeded.
     ///
-    /// - Returns: how many writes had failed since the last that did not; nil to log nothing, as when none had or their
-    ///   failure was not logged.
+    /// - Returns: the number of writes that failed since the last success; nil to log nothing, when no write failed or
+    ///   no failure was logged.
     mutating func succeeded() -> Int? {
         guard self.failures > 0 else { return nil }
         let isLogged = self.failures > self.unlogged

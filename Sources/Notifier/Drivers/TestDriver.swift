@@ -1,24 +1,26 @@
 import NIOConcurrencyHelpers
 public import Notifications
 
-/// The `test` driver: keeps the latest notifications in memory, for tests of code that notifies.
+/// The `test` driver: stores notifications in memory, for tests of code that sends them.
 public final class TestDriver: NotificationDriver {
-    /// `test`.
+    /// The driver's name, `test`.
     public let name = DriverName.test.rawValue
     private let capacity: Int
     private let state = NIOLockedValueBox<[NotificationMessage]>([])
 
-    /// - Parameter capacity: how many notifications are kept; past that they are refused as unavailable, so that none
-    ///   vanishes unseen.
+    /// Creates a driver with an empty memory.
+    ///
+    /// - Parameter capacity: the maximum number of notifications; further ones are rejected as unavailable, so that
+    ///   none is lost unnoticed.
     public init(capacity: Int = 100_000) { self.capacity = capacity }
 
-    /// What was sent, in order.
+    /// The notifications that were sent, in order.
     public var notifications: [NotificationMessage] { self.state.withLockedValue { $0 } }
 
-    /// Forgets what was sent.
+    /// Removes the stored notifications.
     public func reset() { self.state.withLockedValue { $0 = [] } }
 
-    /// Keeps the notification.
+    /// Stores the notification.
     public func emit(
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
