@@ -31,8 +31,8 @@ extension Notifier {
         _ notification: NotificationMessage, through driver: any NotificationDriver,
         until deadline: ContinuousClock.Instant
     ) async -> DriverError? {
-        // A broker connection is established within milliseconds; an unreachable broker is retried at most once a
-        // second.
+        // A broker connection is established within milliseconds, so the first delay is short. It doubles up to one
+        // second for a broker that stays unreachable.
         var pause = Duration.milliseconds(20)
         while true {
             let result = await withCheckedContinuation { continuation in

@@ -168,8 +168,8 @@ public final class Notifier: Service {
         try result.get()
     }
 
-    /// Maintains the drivers' connections until the task is cancelled or a graceful shutdown begins; then each one
-    /// drains.
+    /// Maintains the drivers' connections until the task is cancelled or a graceful shutdown begins. On graceful
+    /// shutdown each one drains.
     public func run() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for connection in self.connections {

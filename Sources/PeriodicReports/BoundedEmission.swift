@@ -4,16 +4,17 @@ import Notifier
 /// Emits many notifications, with a bounded number in flight.
 struct BoundedEmission {
     let notifier: Notifier
-    /// How many may be unconfirmed at once.
+    /// The maximum number of unconfirmed notifications.
     let limit: Int
-    /// How long each is offered to a driver that cannot take it now, such as one whose connection is being made.
+    /// How long each notification is retried with a driver that cannot accept it now, for example while its connection
+    /// is being established.
     let patience: Duration
     let counters: ReportCounters
 
-    /// Emits them all, and returns once every driver vouches for each.
+    /// Emits all notifications, and returns once every driver has confirmed each of them.
     ///
-    /// - Throws: the first `DriverError`, or `CancellationError`; by then nothing is in flight, and some may have been
-    ///   published.
+    /// - Throws: the first `DriverError`, or `CancellationError`. By then nothing is in flight, and some notifications
+    ///   may have been published.
     func emit<Failure: Error>(
         _ count: Int, _ notification: (Int) throws(Failure) -> NotificationMessage
     ) async throws {
@@ -31,7 +32,7 @@ struct BoundedEmission {
                 try await group.waitForAll()
             }
         } catch {
-            // Patience that a stop has cut short is no failure.
+            // A stop also ends retries early; that is a cancellation, not a failure.
             try Task.checkCancellation()
             throw error
         }

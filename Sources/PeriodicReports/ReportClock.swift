@@ -1,11 +1,11 @@
 package import Notifications
 
-/// The time of day, and a way to wait for it. Tests have a clock of their own and wait for nothing.
+/// The time of day, and a way to wait for it. Tests use their own clock and do not wait.
 package protocol ReportClock: Sendable {
-    /// The time now, which an operator or NTP may set back or forth.
+    /// Returns the current time. An operator or NTP may set it forward or back.
     func now() -> NotificationTimestamp
 
-    /// Returns when it is this time, or some time before: the caller looks again.
+    /// Returns at this time or earlier; the caller must check the time again.
     ///
     /// - Throws: `CancellationError` when the task is cancelled.
     func sleep(until time: NotificationTimestamp) async throws
@@ -13,13 +13,13 @@ package protocol ReportClock: Sendable {
 
 /// The system's clock.
 package struct SystemReportClock: ReportClock {
-    /// The system's clock.
+    /// Creates a system clock.
     package init() {}
 
-    /// The time now.
+    /// Returns the current time.
     package func now() -> NotificationTimestamp { .now() }
 
-    /// Sleeps for a minute at most, so that a clock that is set meanwhile is noticed.
+    /// Sleeps for at most a minute, so that a change of the clock is noticed.
     package func sleep(until time: NotificationTimestamp) async throws {
         let left = Duration.microseconds(time.microsecondsSinceEpoch - self.now().microsecondsSinceEpoch)
         try await Task.sleep(for: min(max(left, .milliseconds(1)), .seconds(60)))

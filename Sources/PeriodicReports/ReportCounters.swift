@@ -1,17 +1,17 @@
 import NIOConcurrencyHelpers
 
-/// What a reporter counts, from any thread.
+/// The counters of a reporter; any thread may use them.
 package final class ReportCounters: Sendable {
     /// The counts at one moment.
     package struct Counts: Sendable, Hashable {
-        /// Rounds begun: the source was asked for its rows.
+        /// Rounds that have begun; each one reads the source's rows.
         package var rounds = 0
-        /// Rounds that failed, for whatever reason.
+        /// Rounds that failed, for any reason.
         package var failedRounds = 0
-        /// Notifications that every driver vouched for, repetitions among them.
+        /// Notifications that every driver has confirmed, repetitions included.
         package var published = 0
 
-        /// Counts of these values.
+        /// Creates counts with these values.
         package init(rounds: Int = 0, failedRounds: Int = 0, published: Int = 0) {
             self.rounds = rounds
             self.failedRounds = failedRounds
@@ -21,18 +21,18 @@ package final class ReportCounters: Sendable {
 
     private let state = NIOLockedValueBox(Counts())
 
-    /// Counters that stand at nought.
+    /// Creates counters at zero.
     package init() {}
 
-    /// The counts now.
+    /// The current counts.
     package var counts: Counts { self.state.withLockedValue { $0 } }
 
-    /// A round has begun.
+    /// Counts a round that has begun.
     func beganRound() { self.state.withLockedValue { $0.rounds += 1 } }
 
-    /// A round has failed.
+    /// Counts a round that has failed.
     func failedRound() { self.state.withLockedValue { $0.failedRounds += 1 } }
 
-    /// Notifications were published.
+    /// Counts one published notification.
     func published() { self.state.withLockedValue { $0.published += 1 } }
 }

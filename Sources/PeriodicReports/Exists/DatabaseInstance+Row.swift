@@ -4,13 +4,14 @@ extension DatabaseInstance {
     /// The longest id of an instance, in bytes.
     private static let maximumIDBytes = 255
 
-    /// The instance that a row of the periodic report describes, in the event's own field names. Beside them:
+    /// Creates the instance that a row of the periodic report describes. The row uses the event's own field names, with
+    /// these rules:
     ///
-    /// - `instance_name`, `display_name` and `name` stand for one another;
-    /// - `datastore_manager` can stand for `service_id`;
-    /// - `launched_at` is `created_at` and `state_description` is `state` where they are missing;
-    /// - `user_id` and `nova_instance_id` must be there, and may be null;
-    /// - `resource_id`, `cluster_id`, `instance_size` and `volume_size` may be missing.
+    /// - `instance_name`, `display_name` and `name` are alternatives;
+    /// - `datastore_manager` can replace `service_id`;
+    /// - a missing `launched_at` defaults to `created_at`, and a missing `state_description` to `state`;
+    /// - `user_id` and `nova_instance_id` are required, but may be null;
+    /// - `resource_id`, `cluster_id`, `instance_size` and `volume_size` are optional.
     ///
     /// - Throws: `FieldError` naming the field.
     init(row: JSONObject) throws(FieldError) {
@@ -19,7 +20,7 @@ extension DatabaseInstance {
         guard id.utf8.count <= Self.maximumIDBytes else {
             throw fields.error("instance_id", "is longer than \(Self.maximumIDBytes) bytes")
         }
-        // Not with ??, whose right side may throw anything.
+        // `??` does not work here: its right side throws any Error, not only FieldError.
         var name = try fields.optionalString("instance_name")
         if name == nil { name = try fields.optionalString("display_name") }
         if name == nil { name = try fields.optionalString("name") }
@@ -28,7 +29,7 @@ extension DatabaseInstance {
         switch fields.value("instance_type_id") {
         case .string(let text): flavorID = .text(text)
         case .number(let number):
-            // What is too long for a number of ours is passed on as the text that it is.
+            // A number that does not fit into an Int is passed on as text.
             flavorID = Int(number.literal).map { .number($0) } ?? .text(number.literal)
         case nil: throw fields.error("instance_type_id", "is missing")
         case let value?: throw fields.mismatch("instance_type_id", "a string or a number", value)
@@ -59,15 +60,15 @@ extension DatabaseInstance {
         if let resourceID = try fields.optionalString("resource_id") { self.resourceID = resourceID }
     }
 
-    /// The instances that rows describe.
+    /// Returns the instances that rows describe.
     ///
-    /// - Throws: ``RowError`` for the first row that describes none, or one that an earlier row described.
+    /// - Throws: ``RowError`` for the first row that is invalid or repeats the instance of an earlier row.
     static func instances(of rows: [JSONObject]) async throws -> [DatabaseInstance] {
         var instances: [DatabaseInstance] = []
         instances.reserveCapacity(rows.count)
         var rowNumbers: [String: Int] = [:]
         for (index, row) in rows.enumerated() {
-            // A hundred thousand rows take a while: others want the thread too.
+            // A hundred thousand rows take a while: yield the thread to other tasks.
             if index % 256 == 255 { await Task.yield() }
             do throws(FieldError) {
                 let instance = try DatabaseInstance(row: row)

@@ -5,28 +5,28 @@ import ServiceLifecycle
 
 /// Publishes `trove.instance.exists` for each instance, once for each audit period.
 ///
-/// A period is reported when it is over. Its notifications have identifiers that follow from instance and period, and
-/// the period's ending as their timestamp, so that a report which is repeated after a crash repeats them.
+/// A period is reported after it has ended. The identifiers of its notifications are derived from instance and period,
+/// and their timestamp is the period's end: a report that is repeated after a crash repeats the same notifications.
 package final class ExistsReporter: Service {
-    /// What a reporter needs to know.
+    /// The configuration of a reporter.
     package struct Configuration: Sendable {
-        /// How long a period is.
+        /// The length of a period.
         package var interval = Duration.seconds(3600)
-        /// Who publishes: `taskmanager.<host>`.
+        /// The publisher: `taskmanager.<host>`.
         package var publisherID: String
         /// The service ids of the datastore managers.
         package var serviceIDs = ServiceIDs.trove
-        /// How many notifications may be unconfirmed at once.
+        /// The maximum number of unconfirmed notifications.
         package var window = 256
-        /// How long a notification is offered to a driver that cannot take it now: at the conductor's start the broker's
-        /// connection is being made still, and the next interval may be far.
+        /// How long a notification is retried with a driver that cannot accept it now: when the conductor starts, the
+        /// broker connection is not established yet, and the next interval may be far away.
         package var patience = Duration.zero
 
-        /// The defaults, for this publisher.
+        /// Creates a configuration with this publisher, and defaults for the rest.
         package init(publisherID: String) { self.publisherID = publisherID }
     }
 
-    /// What it has done so far.
+    /// The reporter's counters.
     package let counters = ReportCounters()
     private let configuration: Configuration
     private let source: any RowSource
@@ -38,12 +38,12 @@ package final class ExistsReporter: Service {
 
     /// - Parameters:
     ///   - configuration: interval and names.
-    ///   - source: the instances; asked once a round.
+    ///   - source: the instances; read once a round.
     ///   - notifier: sends the notifications.
-    ///   - state: how far the periods have come.
-    ///   - store: where the state is kept.
+    ///   - state: the progress through the audit periods.
+    ///   - store: persists the state.
     ///   - clock: the time.
-    ///   - logger: told of every round.
+    ///   - logger: logs every round.
     package init(
         configuration: Configuration, source: any RowSource, notifier: Notifier, state: PeriodState,
         store: any PeriodStore, clock: any ReportClock = SystemReportClock(), logger: Logger
@@ -57,7 +57,7 @@ package final class ExistsReporter: Service {
         self.logger = logger
     }
 
-    /// Reports until the task is cancelled or a graceful shutdown begins; a round that fails does not end it.
+    /// Reports until the task is cancelled or a graceful shutdown begins. A round that fails does not end the reporter.
     package func run() async throws {
         await cancelWhenGracefulShutdown { await self.report() }
     }
@@ -89,7 +89,8 @@ package final class ExistsReporter: Service {
             self.warnOfUnknownManagers(instances)
             for period in periods {
                 schedule.announce(period)
-                // Before the first notification is out: after a crash this very period is to be finished.
+                // Persist the state before the first notification is sent: after a crash exactly this period must be
+                // finished.
                 try await self.store.write(schedule.state)
                 let existing = instances.filter { $0.createdAt < period.ending }
                 try await BoundedEmission(
@@ -98,7 +99,7 @@ package final class ExistsReporter: Service {
                 ).emit(existing.count) { index throws(FieldError) in
                     try self.notification(of: existing[index], period)
                 }
-                // Published whether or not the store takes it; the next announcement tries again.
+                // The period counts as published even if the store fails; the next announcement writes the state again.
                 schedule.publish(period)
                 try await self.store.write(schedule.state)
                 self.logger.info(
@@ -109,7 +110,7 @@ package final class ExistsReporter: Service {
                     ])
             }
         } catch is CancellationError {
-            // Told to stop: whoever starts next goes on where the state says.
+            // The service stops; the next start continues from the persisted state.
         } catch {
             self.counters.failedRound()
             self.logger.error(
@@ -121,7 +122,7 @@ package final class ExistsReporter: Service {
         }
     }
 
-    /// Whoever bills by service id must hear that there is none.
+    /// Warns of datastore managers without a service id: billing by service id needs one.
     private func warnOfUnknownManagers(_ instances: [DatabaseInstance]) {
         var unknown: [String] = []
         for case .manager(let manager) in instances.lazy.map(\.datastore)
@@ -135,7 +136,8 @@ package final class ExistsReporter: Service {
             metadata: ["managers": "\(unknown)", "service_id": "\(ServiceIDs.unknown)"])
     }
 
-    /// Nothing is sent before all of it can be: makes each notification, and keeps none, which would take much memory.
+    /// Checks that every notification can be created before the first one is sent. The notifications are not kept,
+    /// since they would take much memory.
     private func check(_ instances: [DatabaseInstance], _ period: AuditPeriod) async throws {
         for (index, instance) in instances.enumerated() {
             if index % 256 == 255 { await Task.yield() }

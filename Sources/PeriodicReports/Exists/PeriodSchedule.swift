@@ -1,41 +1,42 @@
 package import Notifications
 
-/// How far the audit periods have come: what must survive a restart.
+/// The progress through the audit periods, which must survive a restart.
 package struct PeriodState: Sendable, Hashable {
-    /// The ending of the last period that was wholly published and confirmed.
+    /// The end of the last period that was published and confirmed completely.
     package var publishedUntil: NotificationTimestamp
-    /// The ending of the period whose publishing has begun; nil when none has. Some of its notifications may be out, so
-    /// that it must be finished as it is, even if the interval is another by then.
+    /// The end of the period whose publishing has begun; nil when none has. Some of its notifications may have been
+    /// sent, so it must be finished unchanged, even if the interval has changed by then.
     package var announcedUntil: NotificationTimestamp?
 
-    /// A state of these values.
+    /// Creates a state with these values.
     package init(publishedUntil: NotificationTimestamp, announcedUntil: NotificationTimestamp? = nil) {
         self.publishedUntil = publishedUntil
         self.announcedUntil = announcedUntil
     }
 }
 
-/// Cuts time into audit periods, of which each begins where the one before ended.
+/// Divides time into audit periods; each one begins where the one before ended.
 ///
-/// It has no clock: it is told the time, which may go backwards. Then nothing is due until the last ending is past once
-/// more, and no moment is reported twice.
+/// It has no clock: the caller passes the time, which may go backwards. Then nothing is due until the clock passes the
+/// last end again, and no moment is reported twice.
 package struct PeriodSchedule: Sendable, Hashable {
-    /// The most periods of one round; the first of them spans what is more.
+    /// The maximum number of periods in one round. If more intervals have ended, the first unannounced period spans the
+    /// surplus.
     package static let maximumPeriods = 24
 
-    /// How far the periods have come.
+    /// The progress through the audit periods.
     package private(set) var state: PeriodState
     private let interval: Int64
 
     /// - Parameters:
-    ///   - interval: how long a period is; at least a microsecond.
-    ///   - state: how far the periods have come.
+    ///   - interval: the length of a period; at least a microsecond.
+    ///   - state: the progress through the audit periods.
     package init(interval: Duration, state: PeriodState) {
         self.interval = max(1, Int64(interval / .microseconds(1)))
         self.state = state
     }
 
-    /// The periods that are over, the oldest first.
+    /// Returns the periods that have ended, oldest first.
     package func due(at now: NotificationTimestamp) -> [AuditPeriod] {
         var periods: [AuditPeriod] = []
         var beginning = self.state.publishedUntil
@@ -55,7 +56,7 @@ package struct PeriodSchedule: Sendable, Hashable {
         return periods
     }
 
-    /// When to look for periods that are over, having looked now.
+    /// Returns when to check again for periods that have ended.
     package func nextLook(after now: NotificationTimestamp) -> NotificationTimestamp {
         if let announced = self.state.announcedUntil, now < announced { return announced }
         let base = self.state.announcedUntil ?? self.state.publishedUntil
@@ -63,13 +64,13 @@ package struct PeriodSchedule: Sendable, Hashable {
         return base.adding(self.interval * (over + 1))
     }
 
-    /// The publishing of a period begins: the first of those that are ``due(at:)``.
+    /// Records that the publishing of a period begins: the first one of ``due(at:)``.
     package mutating func announce(_ period: AuditPeriod) {
         precondition(period.beginning == self.state.publishedUntil, "periods are published in their order")
         self.state.announcedUntil = period.ending
     }
 
-    /// The period that was announced is wholly published.
+    /// Records that the announced period was published completely.
     package mutating func publish(_ period: AuditPeriod) {
         precondition(self.state.announcedUntil == period.ending, "what is published was announced")
         self.state = PeriodState(publishedUntil: period.ending)

@@ -4,43 +4,44 @@ package import Notifications
 import SecureFiles
 import SystemPackage
 
-/// Where a ``PeriodState`` survives a restart.
+/// A store in which a ``PeriodState`` survives a restart.
 package protocol PeriodStore: Sendable {
-    /// Writes the state so that it survives a crash of this machine once this has returned.
+    /// Persists the state. When this returns, the state survives a crash of this machine.
     func write(_ state: PeriodState) async throws
 }
 
-/// A state file that is not to be worked with: a gap or an overlap of periods is money, so that nothing is guessed.
+/// The error for an unusable state file. A gap or an overlap of periods costs money, so the reporter does not guess.
 package struct PeriodStateError: Error, Sendable, Hashable, CustomStringConvertible {
     /// A sentence that begins with the setting's name.
     package let description: String
 }
 
-/// The state as a file with one JSON object:
+/// Persists the state in a file with one JSON object:
 ///
 /// ```
 /// {"version":1,"published_until":"2015-07-10T21:05:29.870091Z","announced_until":null}
 /// ```
 package final class PeriodStateFile: PeriodStore {
-    /// A file longer than this is not ours.
+    /// The maximum length in bytes; a longer file is not a state file.
     private static let maximumBytes = 4096
 
     private let path: String
     private let setting: String
-    /// Writing waits for the disk, which nobody's event loop or task may.
+    /// The queue for writes: they block on the disk, which event loops and tasks must not do.
     private let queue = DispatchQueue(label: "reports.state")
 
     /// - Parameters:
-    ///   - path: the file; it is made when it is first written, its directory is not.
-    ///   - setting: the setting that names it, for errors.
+    ///   - path: the file. It is created by the first write; its directory is not.
+    ///   - setting: the setting that names the file, for errors.
     package init(path: String, setting: String) {
         self.path = path
         self.setting = setting
     }
 
-    /// What the file says; nil when there is no file yet. Blocks for a moment: for a program's start.
+    /// Reads the state; returns nil when there is no file yet. Blocks briefly: call it at a program's start.
     ///
-    /// - Throws: ``PeriodStateError`` when the file holds no state, or cannot be read, or its directory is not writable.
+    /// - Throws: ``PeriodStateError`` when the file holds no state, or cannot be read, or its directory is not
+    ///   writable.
     package func load() throws -> PeriodState? {
         let bytes: [UInt8]
         do {
@@ -72,8 +73,8 @@ package final class PeriodStateFile: PeriodStore {
         return state
     }
 
-    /// What the file says; where there is no file yet, a state whose first period begins now, which is written. Blocks
-    /// for a moment: for a program's start.
+    /// Reads the state. If there is no file yet, it writes and returns a state whose first period begins now. Blocks
+    /// briefly: call it at a program's start.
     ///
     /// - Throws: ``PeriodStateError`` as ``load()`` does, or when the file cannot be written.
     package func loadOrBegin(at now: NotificationTimestamp) throws -> PeriodState {
@@ -87,7 +88,7 @@ package final class PeriodStateFile: PeriodStore {
         return state
     }
 
-    /// Writes a file beside it, and puts that in its place.
+    /// Writes a new file next to this one, and renames it to this one's name.
     package func write(_ state: PeriodState) async throws {
         try await withCheckedThrowingContinuation { continuation in
             self.queue.async {
@@ -131,7 +132,8 @@ package final class PeriodStateFile: PeriodStore {
     }
 
     private func replace(with text: [UInt8]) throws {
-        // Beside it first, in a file of its own: a link of that name would lead to somebody else's.
+        // The text goes into a new file in the same directory first. A symbolic link of that name could lead to another
+        // user's file.
         guard let name = FilePath(self.path).lastComponent?.string else { throw Errno.isDirectory }
         do throws(FileError) {
             try CheckedDirectory(self.directory, for: .reading).replace(name, with: text)

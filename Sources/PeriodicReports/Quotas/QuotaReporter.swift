@@ -5,30 +5,30 @@ import ServiceLifecycle
 
 /// Publishes `dbaas.quotas` for each tenant's quota of each resource, once at the start and then at each interval.
 ///
-/// It tells how things are, not what happened in a period: a round that fails is not made up for.
+/// It reports a current state, not events of a period: a failed round is not repeated.
 package final class QuotaReporter: Service {
-    /// What a reporter needs to know.
+    /// The configuration of a reporter.
     package struct Configuration: Sendable {
-        /// How long it waits between two rounds.
+        /// The time from the start of one round to the start of the next.
         package var interval: Duration
-        /// Who publishes: `taskmanager.<host>`.
+        /// The publisher: `taskmanager.<host>`.
         package var publisherID: String
-        /// The spelling of the event's type.
+        /// The event's type, in one of its spellings.
         package var eventType = QuotaUsage.EventType.quotas
-        /// How many notifications may be unconfirmed at once.
+        /// The maximum number of unconfirmed notifications.
         package var window = 256
-        /// How long a notification is offered to a driver that cannot take it now: at the conductor's start the broker's
-        /// connection is being made still, and the next interval may be far.
+        /// How long a notification is retried with a driver that cannot accept it now: when the conductor starts, the
+        /// broker connection is not established yet, and the next interval may be far away.
         package var patience = Duration.zero
 
-        /// The defaults, for this interval and publisher.
+        /// Creates a configuration with this interval and publisher, and defaults for the rest.
         package init(interval: Duration, publisherID: String) {
             self.interval = interval
             self.publisherID = publisherID
         }
     }
 
-    /// What it has done so far.
+    /// The reporter's counters.
     package let counters = ReportCounters()
     private let configuration: Configuration
     private let source: any RowSource
@@ -38,10 +38,10 @@ package final class QuotaReporter: Service {
 
     /// - Parameters:
     ///   - configuration: interval and names.
-    ///   - source: the quotas and their usage; asked once a round.
+    ///   - source: the quotas and their usage; read once a round.
     ///   - notifier: sends the notifications.
     ///   - clock: the time.
-    ///   - logger: told of every round.
+    ///   - logger: logs every round.
     package init(
         configuration: Configuration, source: any RowSource, notifier: Notifier,
         clock: any ReportClock = SystemReportClock(), logger: Logger
@@ -53,7 +53,7 @@ package final class QuotaReporter: Service {
         self.logger = logger
     }
 
-    /// Reports until the task is cancelled or a graceful shutdown begins; a round that fails does not end it.
+    /// Reports until the task is cancelled or a graceful shutdown begins. A round that fails does not end the reporter.
     package func run() async throws {
         await cancelWhenGracefulShutdown { await self.report() }
     }
@@ -66,7 +66,8 @@ package final class QuotaReporter: Service {
                 microsecondsSinceEpoch: began.microsecondsSinceEpoch
                     + Int64(self.configuration.interval / .microseconds(1)))
             do {
-                // A clock that was set back would keep us waiting for its old time: that it is set ends the wait.
+                // If the clock is set back, waiting for the old time would take too long: a clock before `began` ends
+                // the wait.
                 while case let now = self.clock.now(), now >= began, now < next {
                     try await self.clock.sleep(until: next)
                 }
@@ -94,7 +95,7 @@ package final class QuotaReporter: Service {
             ).emit(usages.count) { index throws(FieldError) in try self.notification(of: usages[index], now) }
             self.logger.info("Reported the quotas", metadata: ["quotas": "\(usages.count)"])
         } catch is CancellationError {
-            // Told to stop.
+            // The service stops.
         } catch {
             self.counters.failedRound()
             self.logger.error(

@@ -1,8 +1,8 @@
 import Notifications
 
 extension QuotaUsage {
-    /// The usage that a row of the periodic report describes, in the event's own field names; `updated` must be there,
-    /// and may be null.
+    /// Creates the usage that a row of the periodic report describes, with the event's own field names. `updated` is
+    /// required, but may be null.
     ///
     /// - Throws: `FieldError` naming the field.
     init(row: JSONObject) throws(FieldError) {

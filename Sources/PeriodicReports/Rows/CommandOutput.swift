@@ -2,52 +2,53 @@ import Foundation
 import Glibc
 import SystemPackage
 
-/// The two pipes that a command writes to, read to their ends on a thread of their own.
+/// The two pipes that a command writes to. A separate thread reads both to their ends.
 ///
-/// The pipes are ours rather than the subprocess library's, which stops reading when the process has ended: a pipeline
-/// whose last part still prints would be cut short and nobody would know. Here an end of file must come, or it is a
-/// failure. It is a thread because Dispatch on Linux has been seen to read freed memory when a source's pipe hangs up.
+/// The pipes are created here, since the subprocess library stops reading when the process has ended: the output of a
+/// pipeline whose last part still prints would be truncated without an error. Here a missing end of file is a failure.
+/// A thread reads, since Dispatch on Linux has been seen to read freed memory when a source's pipe hangs up.
 final class CommandOutput: Sendable {
-    /// How the reading came to an end.
+    /// The reason why the reading ended.
     enum Verdict: Sendable, Hashable {
-        /// The process has ended, and both pipes have.
+        /// The process ended, and both pipes reached their end.
         case ended
-        /// More came than may come.
+        /// The output exceeded its limit.
         case tooLong
-        /// The process had not ended in time.
+        /// The process did not end in time.
         case late
-        /// The process had ended in time, and a pipe had not.
+        /// The process ended in time, but a pipe did not reach its end.
         case held
         /// The task was cancelled.
         case unwanted
     }
 
-    /// How the reading came to an end, and what was read by then.
+    /// The reason why the reading ended, and the bytes that were read.
     struct Result: Sendable {
         var verdict = Verdict.ended
         var standardOutput: [UInt8] = []
-        /// The end of it.
+        /// The end of standard error.
         var standardError: [UInt8] = []
     }
 
-    /// Two ends of a pipe.
+    /// The two ends of a pipe.
     struct Pipe: Sendable {
         let readEnd: FileDescriptor
         let writeEnd: FileDescriptor
 
         init() throws {
             (self.readEnd, self.writeEnd) = try FileDescriptor.pipe()
-            // The subprocess library closes in a child what it was not given; this is for whatever else may start one.
+            // The subprocess library closes inherited descriptors in a child; this flag covers children that other code
+            // starts.
             _ = fcntl(self.readEnd.rawValue, F_SETFD, FD_CLOEXEC)
             _ = fcntl(self.writeEnd.rawValue, F_SETFD, FD_CLOEXEC)
         }
     }
 
-    /// What the command's standard output is; whoever starts the command closes its writing end here.
+    /// The pipe of the command's standard output. The code that starts the command closes the write end here.
     let standardOutput: Pipe
-    /// What the command's standard error is; whoever starts the command closes its writing end here.
+    /// The pipe of the command's standard error. The code that starts the command closes the write end here.
     let standardError: Pipe
-    /// A byte in it ends the reading.
+    /// A pipe in which a byte ends the reading.
     private let stop: Pipe
     private let maximumBytes: Int
     private let maximumErrorBytes: Int
@@ -57,7 +58,7 @@ final class CommandOutput: Sendable {
         do {
             for _ in 0..<3 { pipes.append(try Pipe()) }
         } catch {
-            // Out of descriptors: none of those there are may be lost for good.
+            // No descriptors are left: close those that were opened.
             for descriptor in pipes.flatMap({ [$0.readEnd, $0.writeEnd] }) { try? descriptor.close() }
             throw error
         }
@@ -74,11 +75,11 @@ final class CommandOutput: Sendable {
         }
     }
 
-    /// Reads until the process and both pipes have ended, a bound is met, or the task is cancelled. To be called once.
+    /// Reads until the process and both pipes have ended, a limit is reached, or the task is cancelled. Call it once.
     ///
     /// - Parameters:
     ///   - process: the process's descriptor, which is not closed here; -1 if there is none.
-    ///   - timeout: how long to read at most.
+    ///   - timeout: the time limit of the reading.
     func read(until process: Int32, timeout: Duration) async -> Result {
         let deadline = ContinuousClock.now + timeout
         return await withTaskCancellationHandler {
@@ -94,7 +95,7 @@ final class CommandOutput: Sendable {
 
     private func readToEnd(_ process: Int32, _ deadline: ContinuousClock.Instant) -> Result {
         var result = Result()
-        // poll() passes over what is negative.
+        // poll() ignores negative descriptors.
         var waiting = [
             self.standardOutput.readEnd.rawValue, self.standardError.readEnd.rawValue, process,
             self.stop.readEnd.rawValue,
@@ -106,7 +107,7 @@ final class CommandOutput: Sendable {
                 break
             }
             var descriptors = waiting.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-            // Rounded up, so that it does not spin in the last millisecond.
+            // The time is rounded up, to avoid a busy loop in the last millisecond.
             let milliseconds = min(left / .milliseconds(1) + 1, 60_000)
             guard unsafe poll(&descriptors, 4, Int32(milliseconds)) > 0 else { continue }
             if descriptors[3].revents != 0 {
@@ -131,7 +132,7 @@ final class CommandOutput: Sendable {
                     continue
                 }
                 result.standardError.append(contentsOf: chunk)
-                // Trimmed seldom, so that a chatty command costs no copy a chunk.
+                // The buffer is trimmed rarely, so that a command with much output does not cost a copy for each chunk.
                 if result.standardError.count > 2 * self.maximumErrorBytes + chunk.count {
                     result.standardError.removeFirst(result.standardError.count - self.maximumErrorBytes)
                 }

@@ -3,26 +3,26 @@ package import Notifications
 import Subprocess
 import SystemPackage
 
-/// A command that prints the rows, one JSON object a line, and ends with status 0.
+/// A command that prints the rows, one JSON object a line, and exits with status 0.
 ///
-/// It runs without a shell, in a session of its own and with nothing on its standard input. What it writes on standard
-/// error goes into the log. When it takes too long, writes too much or is no longer wanted, its whole process group is
-/// killed; a descendant that left the group is not, and writes into a closed pipe.
+/// The command runs without a shell, in a session of its own and with an empty standard input. The last 50 lines of its
+/// standard error are logged. When the command takes too long, prints too much or its task is cancelled, its whole
+/// process group is killed. A descendant that left the group survives, and writes into a closed pipe.
 package struct CommandRowSource: RowSource {
-    /// How much a command may cost.
+    /// The limits of a command.
     package struct Limits: Sendable, Hashable {
-        /// How long it may take, to its end.
+        /// The time limit for the command's whole run.
         package var timeout = Duration.seconds(120)
-        /// The most it may print in all, in bytes.
+        /// The maximum size of standard output, in bytes.
         package var bytes = 64 << 20
         /// The longest line, in bytes.
         package var lineBytes = 64 << 10
-        /// The most rows.
+        /// The maximum number of rows.
         package var rows = 100_000
-        /// How much of what it writes on standard error is kept: the end of it, in bytes.
+        /// The size of the end of standard error that is kept, in bytes.
         package var errorBytes = 16 << 10
 
-        /// The defaults.
+        /// Creates the default limits.
         package init() {}
     }
 
@@ -33,11 +33,11 @@ package struct CommandRowSource: RowSource {
     private let logger: Logger
 
     /// - Parameters:
-    ///   - name: what errors and the log call it by: the setting that it is from.
-    ///   - command: the program, looked up in `PATH` unless it has a slash, and its arguments; not empty.
-    ///   - environment: its whole environment.
-    ///   - limits: how much it may cost.
-    ///   - logger: gets its standard error.
+    ///   - name: the command's name in errors and in the log: the setting that configures it.
+    ///   - command: the program and its arguments; not empty. The program is looked up in `PATH` unless it has a slash.
+    ///   - environment: the command's whole environment.
+    ///   - limits: the limits of the command.
+    ///   - logger: logs the command's standard error.
     package init(
         name: String, command: [String], environment: [String: String], limits: Limits = Limits(), logger: Logger
     ) {
@@ -48,7 +48,7 @@ package struct CommandRowSource: RowSource {
         self.logger = logger
     }
 
-    /// Runs the command to its end, and reads what it printed.
+    /// Runs the command to its end, and parses its output.
     package func rows() async throws -> [JSONObject] {
         let result = try await self.run()
         try Task.checkCancellation()
@@ -117,7 +117,7 @@ package struct CommandRowSource: RowSource {
     private func log(_ standardError: [UInt8]) {
         for line in standardError.split(separator: UInt8(ascii: "\n")).suffix(50) {
             let text = String(decoding: line, as: UTF8.self).unicodeScalars.map { scalar in
-                // A line of the log must stay one line.
+                // A log line must stay one line.
                 scalar.properties.generalCategory == .control ? " " : String(scalar)
             }
             self.logger.warning(

@@ -1,7 +1,7 @@
 import Notifications
 
 extension JSONFields {
-    /// A whole number, or its digits as text, that may be missing.
+    /// Returns an optional whole number, which may also be given as a string of digits.
     func optionalInteger(_ name: String) throws(FieldError) -> Int? {
         guard let value = self.value(name) else { return nil }
         if let number = value.integer { return number }
@@ -9,13 +9,13 @@ extension JSONFields {
         throw self.mismatch(name, "a whole number", value)
     }
 
-    /// A whole number, or its digits as text, that must be there.
+    /// Returns a required whole number, which may also be given as a string of digits.
     func integer(_ name: String) throws(FieldError) -> Int {
         guard let number = try self.optionalInteger(name) else { throw self.error(name, "is missing") }
         return number
     }
 
-    /// A moment in any form that ``NotificationTimestamp`` reads, that may be missing.
+    /// Returns an optional time, in any form that ``NotificationTimestamp`` parses.
     func optionalTimestamp(_ name: String) throws(FieldError) -> NotificationTimestamp? {
         guard let text = try self.optionalString(name) else { return nil }
         guard let timestamp = NotificationTimestamp(text) else {
@@ -25,13 +25,13 @@ extension JSONFields {
         return timestamp
     }
 
-    /// A moment that must be there.
+    /// Returns a required time.
     func timestamp(_ name: String) throws(FieldError) -> NotificationTimestamp {
         guard let timestamp = try self.optionalTimestamp(name) else { throw self.error(name, "is missing") }
         return timestamp
     }
 
-    /// A member whose absence is a mistake, while null says that there is no value.
+    /// Throws if the member is missing; null is allowed and means that there is no value.
     func requireMention(of name: String) throws(FieldError) {
         guard self.object[name] != nil else { throw self.error(name, "is missing; null says that there is none") }
     }

@@ -1,26 +1,26 @@
 import Notifications
 
-/// Rows as lines of text: a JSON object each.
+/// Parses rows from lines of text with one JSON object each.
 struct RowLines {
     /// The longest line, in bytes.
     let maximumLineBytes: Int
-    /// The most rows.
+    /// The maximum number of rows.
     let maximumRows: Int
 
-    /// The rows of a whole text; empty lines count as none.
+    /// Parses the rows of a whole text; empty lines are ignored.
     ///
-    /// - Throws: ``RowSourceError`` that names the line but shows nothing of it, or `CancellationError`.
+    /// - Throws: ``RowSourceError`` that names the line but does not show its content, or `CancellationError`.
     func rows(of text: [UInt8]) async throws -> [JSONObject] {
         var rows: [JSONObject] = []
-        // One line after another: a slice for each of millions of empty lines would take gigabytes.
-        // A byte order mark at the beginning belongs to no line.
+        // Lines are split one at a time: a slice for each of millions of empty lines would take gigabytes. A byte order
+        // mark at the beginning belongs to no line.
         let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
         var (rest, index) = (text.dropFirst(text.starts(with: mark) ? mark.count : 0), -1)
         while !rest.isEmpty {
             let line = rest.prefix { $0 != UInt8(ascii: "\n") }
             rest = rest[line.endIndex...].dropFirst()
             index += 1
-            // Reading a hundred thousand rows takes a while: others want the thread too.
+            // Parsing a hundred thousand rows takes a while: yield the thread to other tasks.
             if index % 256 == 255 {
                 await Task.yield()
                 try Task.checkCancellation()

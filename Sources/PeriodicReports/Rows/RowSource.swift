@@ -1,29 +1,32 @@
 package import Notifications
 
-/// Where a reporter takes its rows from: what a control plane's database says at this moment.
+/// A source of a reporter's rows: the current content of a control plane's database.
 package protocol RowSource: Sendable {
-    /// Every row there is now, or none: a source that cannot give all of them throws.
+    /// Returns all current rows. A source that cannot return all of them throws.
     ///
     /// - Throws: ``RowSourceError``, or `CancellationError` when the task is cancelled.
     func rows() async throws -> [JSONObject]
 }
 
-/// Why a source has no rows to give.
+/// The error of a source that could not return its rows.
 package struct RowSourceError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What happened, as a clause that begins with the source's name.
+    /// The problem, as a clause. From a ``RowSource`` it begins with the source's name; ``RowLines`` throws it without
+    /// one.
     package let description: String
 
-    /// - Parameter description: what happened, as a clause that begins with the source's name.
+    /// Creates an error.
+    ///
+    /// - Parameter description: the problem, as a clause.
     package init(_ description: String) { self.description = description }
 }
 
-/// A row that no notification can be made of.
+/// The error for a row from which no notification can be created.
 package struct RowError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// Which row, counted from one.
+    /// The number of the row, counted from one.
     package let row: Int
-    /// What is wrong with it.
+    /// The problem of the row.
     package let error: FieldError
 
-    /// The row's number, the field and what is wrong.
+    /// The row's number, the field and the problem.
     package var description: String { "row \(self.row): \(self.error)" }
 }
