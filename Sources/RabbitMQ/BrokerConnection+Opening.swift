@@ -3,8 +3,8 @@ internal import Glibc
 import SecureFiles
 
 extension BrokerConnection {
-    /// Connects, logs in and opens both channels. Blocks, for at most three times the configured connect timeout and three
-    /// times that of a request (``NameResolver`` says when it can be longer).
+    /// Connects, logs in and opens both channels. Blocks for at most three times the configured connect timeout plus
+    /// three times the timeout of a request (``NameResolver`` explains when it can take longer).
     static func open(
         _ host: TransportURL.Host, configuration: PublisherConfiguration, watchdog: Watchdog
     ) throws(BrokerError) -> BrokerConnection {
@@ -35,7 +35,7 @@ extension BrokerConnection {
 
     private func openSocket() throws(BrokerError) {
         let tls = self.configuration.transportURL.tls
-        // Set before the socket is made: the defaults of all these are "for ever".
+        // Set before the socket is created: by default none of these waits has a limit.
         var timeout = self.configuration.connectTimeout.timeval
         var rpcTimeout = min(self.configuration.rpcTimeout, self.configuration.publishTimeout / 2).timeval
         amqp_set_handshake_timeout(self.state, &timeout)
@@ -52,8 +52,8 @@ extension BrokerConnection {
     }
 
     private func makeTLSSocket(_ tls: TransportURL.TLS) throws(BrokerError) -> OpaquePointer? {
-        // OpenSSL 3 needs no initialisation, and the library's would undo, at its end, what the process's other user of
-        // OpenSSL relies upon.
+        // OpenSSL 3 needs no initialisation. The library's own comes with a cleanup, which would undo state that the
+        // process's other user of OpenSSL depends on.
         amqp_set_initialize_ssl_library(0)
         guard let socket = amqp_ssl_socket_new(self.state) else { return nil }
         if let file = tls.caFile {
@@ -65,7 +65,7 @@ extension BrokerConnection {
         }
         if let file = tls.certificateFile {
             let keyFile = tls.keyFile ?? file
-            // The library opens both by their paths, whoever may read or write them.
+            // The library opens both files by path, and does not check which users may read or write them.
             try Self.check(.secret, keyFile, option: tls.keyFile == nil ? "ssl_cert_file" : "ssl_key_file")
             if keyFile != file { try Self.check(.trusted, file, option: "ssl_cert_file") }
             guard amqp_ssl_socket_set_key(socket, file, keyFile) == AMQP_STATUS_OK.rawValue else {

@@ -6,20 +6,20 @@ extension BrokerConnection {
         enum Kind: String, Sendable { case exchange, queue }
         var kind: Kind
         var name: String
-        /// What the broker said: it names the flag and both values.
+        /// The broker's reply, which names the flag and both values.
         var reply: BrokerReply
     }
 
     enum Declaration {
-        /// Messages can be sent to the queue; `mismatches` exist already and are used as they are.
+        /// Messages can be sent to the queue. `mismatches` exist already and are used unchanged.
         case ready(mismatches: [Mismatch])
         case refused(BrokerReply)
     }
 
-    /// Declares the exchange (once a connection) and a queue, and binds the queue with its own name, as oslo does.
+    /// Declares the exchange (once per connection) and a queue, and binds the queue with its own name, as oslo does.
     func declare(_ queue: String) throws(BrokerError) -> Declaration {
         var mismatches: [Mismatch] = []
-        // A second round when somebody deletes one of them in between.
+        // A second attempt, in case another client deletes the exchange or the queue in between.
         for isLast in [false, true] {
             mismatches = []
             var refusal = try self.declareExchange(&mismatches)
@@ -70,7 +70,10 @@ extension BrokerConnection {
         }
     }
 
-    /// Declares; where that is refused because it exists with other flags, makes sure that it exists.
+    /// Declares an exchange or a queue. If the broker rejects that because it exists with other flags, declares it
+    /// passively to make sure that it exists.
+    ///
+    /// - Returns: the broker's rejection; nil when it can be used.
     private func declareOrFind(
         _ declare: (_ passive: amqp_boolean_t) -> Void, mismatch: (BrokerReply) -> Void
     ) throws(BrokerError) -> BrokerReply? {

@@ -1,21 +1,22 @@
 internal import CConductorRabbitMQ
 internal import Glibc
 
-/// One connection to one broker: the only type that calls librabbitmq.
+/// A connection to one broker; the only type that calls librabbitmq.
 ///
-/// Channel 1 publishes, in confirm mode; channel 2 declares, so that a refused declaration, which closes its channel, takes
-/// no unconfirmed message with it.
+/// Channel 1 publishes, in confirm mode; channel 2 declares. A rejected declaration closes its channel, so no
+/// unconfirmed message is lost with it.
 ///
-/// Not Sendable: librabbitmq wants all calls on one thread. After a call has thrown, the connection is to be dropped and
-/// nothing else called (a polite close on a broken connection can wait for ever in librabbitmq 0.11).
+/// Not Sendable: librabbitmq requires all calls on one thread. After a call has thrown, drop the connection and make no
+/// other call (an orderly close of a broken connection can block without limit in librabbitmq 0.11).
 final class BrokerConnection {
-    /// What the broker says of its own accord.
+    /// An event that the broker sends without a request.
     enum Event {
         case confirmed(tag: UInt64, multiple: Bool, positively: Bool)
         case returned(queue: String, body: [UInt8], reason: String)
         case blocked(reason: String)
         case unblocked
-        /// The publishing channel is closed and was answered; ``reopenPublishingChannel()`` comes next.
+        /// The broker closed the publishing channel, and the close was answered. Call ``reopenPublishingChannel()``
+        /// next.
         case channelClosed(BrokerReply)
     }
 
@@ -42,10 +43,11 @@ final class BrokerConnection {
     /// The socket, for `poll`.
     var descriptor: Int32 { amqp_get_sockfd(self.state) }
 
-    /// The heartbeat that was agreed upon: ours, or the broker's where that is shorter. 0 means none.
+    /// The negotiated heartbeat interval: the configured one, or the broker's if that is shorter. 0 means no
+    /// heartbeats.
     var heartbeatSeconds: Int { Int(amqp_get_heartbeat(self.state)) }
 
-    /// A handle that is not connected yet; ``open(_:configuration:watchdog:)`` makes a connection of it.
+    /// Creates a handle that is not connected yet; ``open(_:configuration:watchdog:)`` connects it.
     init(
         host: TransportURL.Host, configuration: PublisherConfiguration, watchdog: Watchdog
     ) throws(BrokerError) {
@@ -68,14 +70,14 @@ final class BrokerConnection {
 
     deinit {
         self.watchdog.release()
-        // Closes the socket, and says nothing to the broker.
+        // Closes the socket, and sends nothing to the broker.
         amqp_destroy_connection(self.state)
         amqp_bytes_free(self.exchange)
     }
 
     // MARK: Publishing
 
-    /// Sends a mandatory message; its delivery tag is one more than that of the one before.
+    /// Publishes a mandatory message. Its delivery tag is one more than that of the previous message.
     func publish(_ message: OutgoingMessage) throws(BrokerError) {
         var properties = self.properties
         let status = Self.withBytes(message.queue) { key in
@@ -93,7 +95,8 @@ final class BrokerConnection {
         guard status == AMQP_STATUS_OK.rawValue else { throw BrokerError(lost: status) }
     }
 
-    /// While corked, the kernel sends full packets only. Three small writes a message otherwise make as many packets.
+    /// Sets or clears `TCP_CORK`. While it is set, the kernel sends full packets only; otherwise the three small writes
+    /// for each message make three packets.
     func cork(_ isCorked: Bool) {
         var value: Int32 = isCorked ? 1 : 0
         _ = setsockopt(
@@ -115,15 +118,15 @@ final class BrokerConnection {
 
     // MARK: Reading
 
-    /// Whether frames wait inside the library, where `poll` does not see them.
+    /// Whether the library has buffered frames, which `poll` does not see.
     var hasBufferedInput: Bool {
         amqp_frames_enqueued(self.state) != 0 || amqp_data_in_buffer(self.state) != 0
     }
 
-    /// Reads all that has arrived, without waiting, and sends a heartbeat if one is due.
+    /// Reads all input that has arrived, without waiting, and sends a heartbeat if one is due.
     func drain(_ handle: (Event) -> Void) throws(BrokerError) {
         while true {
-            // A frame that is not zeroed may keep the type of the one before when the library returns early.
+            // Zeroed each time: when the library returns early, the frame could keep the type of the previous one.
             var frame = amqp_frame_t()
             var noTime = timeval(tv_sec: 0, tv_usec: 0)
             let status = self.watchdog.guarding { amqp_simple_wait_frame_noblock(self.state, &frame, &noTime) }
@@ -131,7 +134,7 @@ final class BrokerConnection {
             guard status == AMQP_STATUS_OK.rawValue else { throw BrokerError(lost: status) }
             if let event = try self.event(of: frame) { handle(event) }
         }
-        // What was decoded has been copied.
+        // The decoded data has been copied.
         amqp_maybe_release_buffers(self.state)
     }
 
@@ -199,36 +202,37 @@ final class BrokerConnection {
         }
     }
 
-    /// Lets the watchdog end calls that get stuck, from now on.
+    /// Starts the watchdog for this connection: from now on it ends calls that hang.
     func watch() throws(BrokerError) {
         guard self.watchdog.watch(self.descriptor) else {
-            // A connection that nobody guards can hang for ever.
+            // Without the watchdog a call can hang without limit.
             throw BrokerError("the process has no file descriptor left; raise its limit (LimitNOFILE, ulimit -n)")
         }
     }
 
-    /// Makes one request. librabbitmq bounds the wait for its answer, but not the sending of it.
+    /// Makes one request under the watchdog: librabbitmq limits the wait for the answer, but not the time to send.
     func request(_ call: () -> Void) {
         self.watchdog.guarding(call)
     }
 
     // MARK: Closing
 
-    /// Says good-bye, waiting for the answer no longer than for any other. Only on a connection that works.
+    /// Closes the connection in order, and waits for the answer no longer than for that of any other request. Call it
+    /// only on a connection that works.
     func close() {
         self.request { _ = amqp_connection_close(self.state, AMQP_REPLY_SUCCESS) }
     }
 
     // MARK: Requests
 
-    /// What came of a request on a channel.
+    /// The result of a request on a channel.
     enum Reply {
         case ok
-        /// The broker refused it and closed the channel, which is open again.
+        /// The broker rejected the request and closed the channel, which has been reopened.
         case refused(BrokerReply)
     }
 
-    /// The outcome of the request that was just made on `channel`.
+    /// Returns the result of the latest request, which was made on `channel`.
     func reply(on channel: amqp_channel_t) throws(BrokerError) -> Reply {
         let reply = amqp_get_rpc_reply(self.state)
         guard reply.reply_type != AMQP_RESPONSE_NORMAL else { return .ok }
@@ -240,7 +244,7 @@ final class BrokerConnection {
         return .refused(refusal)
     }
 
-    /// The request that was just made must have succeeded.
+    /// Throws unless the latest request has succeeded.
     func requireReply() throws(BrokerError) {
         let reply = amqp_get_rpc_reply(self.state)
         guard reply.reply_type != AMQP_RESPONSE_NORMAL else { return }
@@ -248,7 +252,8 @@ final class BrokerConnection {
         throw BrokerError(lost: reply.library_error)
     }
 
-    /// What the broker said, if it was the broker that said no. Copied, as it lives in the library's pool.
+    /// Returns the broker's reply if the broker rejected the request; nil otherwise. A copy, because the library's
+    /// memory pool owns the original.
     static func serverReply(_ reply: amqp_rpc_reply_t) -> BrokerReply? {
         guard reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION, let decoded = reply.reply.decoded else { return nil }
         switch reply.reply.id {
@@ -277,7 +282,7 @@ final class BrokerConnection {
         amqp_bytes_t(len: text.utf8CodeUnitCount, bytes: UnsafeMutableRawPointer(mutating: text.utf8Start))
     }
 
-    /// The bytes are valid within the closure only.
+    /// Calls `body` with the text's bytes, which are valid within the closure only.
     static func withBytes<T>(_ text: String, _ body: (amqp_bytes_t) -> T) -> T {
         var text = text
         return text.withUTF8 {
@@ -285,7 +290,8 @@ final class BrokerConnection {
         }
     }
 
-    /// A table with the header of a guest of this name, or an empty one for no name. It is valid within the closure only.
+    /// Calls `body` with a table that holds the header of the guest, or an empty table if the name is empty. The table
+    /// is valid within the closure only.
     private static func withHeaders<T>(guest name: String, _ body: (amqp_table_t) -> T) -> T {
         guard !name.isEmpty else { return body(amqp_empty_table) }
         return self.withBytes(name) { bytes in

@@ -1,6 +1,6 @@
 internal import CConductorRabbitMQ
 
-/// What a broker said when it closed a channel or a connection.
+/// The reply code and text with which a broker closed a channel or a connection.
 struct BrokerReply: Sendable, Hashable {
     var code: UInt16
     var text: String
@@ -10,7 +10,8 @@ struct BrokerReply: Sendable, Hashable {
     static let preconditionFailed: UInt16 = 406
     static let notAllowed: UInt16 = 530
 
-    /// M of "message size N is larger than configured max size M", with which a broker refuses a message.
+    /// The largest message in bytes: M of "message size N is larger than configured max size M", with which a broker
+    /// rejects a message; nil for any other reply.
     var messageSizeLimit: Int? {
         guard self.code == Self.preconditionFailed, self.text.contains("message size ") else { return nil }
         let words = self.text.split { !$0.isNumber && !$0.isLetter }
@@ -19,7 +20,7 @@ struct BrokerReply: Sendable, Hashable {
     }
 }
 
-/// A connection that cannot be made, or that has ended. The description is a sentence for the operator.
+/// The reason why a connection cannot be opened, or has ended. The description is a sentence for the operator.
 struct BrokerError: Error, Sendable, CustomStringConvertible {
     let description: String
 
@@ -27,7 +28,7 @@ struct BrokerError: Error, Sendable, CustomStringConvertible {
         self.description = description
     }
 
-    /// The connection ended in a call that returned `status`.
+    /// Creates the error for a connection that ended in a call that returned `status`.
     init(lost status: Int32) {
         switch status {
         case AMQP_STATUS_HEARTBEAT_TIMEOUT.rawValue:
@@ -41,7 +42,7 @@ struct BrokerError: Error, Sendable, CustomStringConvertible {
         }
     }
 
-    /// The broker said good-bye.
+    /// Creates the error for a connection that the broker closed.
     init(closed reply: BrokerReply) {
         self.init("the broker closed the connection: \(reply.code) \(reply.text)")
     }
@@ -52,7 +53,7 @@ struct BrokerError: Error, Sendable, CustomStringConvertible {
 }
 
 extension BrokerError {
-    /// The connection to `host` could not be opened.
+    /// Creates the error for a connection to `host` that could not be opened.
     init(opening host: TransportURL.Host, tls: TransportURL.TLS?, status: Int32) {
         let trusted =
             tls?.caFile.map { "the CAs in ssl_ca_file \($0)" } ?? "the CAs of this system (no ssl_ca_file is given)"
@@ -76,7 +77,7 @@ extension BrokerError {
         }
     }
 
-    /// The broker closed the connection during the login.
+    /// Creates the error for a connection that the broker closed during the login.
     init(login reply: BrokerReply, host: TransportURL.Host, virtualHost: String) {
         switch reply.code {
         case BrokerReply.accessRefused:
@@ -91,7 +92,7 @@ extension BrokerError {
         }
     }
 
-    /// The login failed without a word from the broker.
+    /// Creates the error for a login that failed without a reply from the broker.
     init(login status: Int32, tls: TransportURL.TLS?) {
         switch status {
         case AMQP_STATUS_CONNECTION_CLOSED.rawValue, AMQP_STATUS_SOCKET_CLOSED.rawValue,

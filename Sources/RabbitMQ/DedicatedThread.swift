@@ -1,7 +1,7 @@
 internal import CConductorRabbitMQ
 internal import Glibc
 
-/// A thread for work that blocks, which neither the cooperative pool nor an event loop may be used for.
+/// A thread for blocking work, which must not run in the cooperative pool or on an event loop.
 struct DedicatedThread {
     private let thread: pthread_t
 
@@ -10,6 +10,8 @@ struct DedicatedThread {
         init(_ run: @escaping @Sendable () -> Void) { self.run = run }
     }
 
+    /// Starts a thread that runs `body`.
+    ///
     /// - Parameter name: At most 15 bytes; shown by `top -H` and debuggers.
     static func start(name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) -> DedicatedThread {
         let argument = Unmanaged.passRetained(Body(body))
@@ -28,15 +30,15 @@ struct DedicatedThread {
         return DedicatedThread(thread: thread)
     }
 
-    /// Blocks until the thread has ended. To be called once.
+    /// Blocks until the thread has ended. Call it once.
     func join() {
         pthread_join(self.thread, nil)
     }
 
-    /// Lets the thread end by itself. In place of ``join()``.
+    /// Lets the system release the thread when it ends. Call it instead of ``join()``.
     func detach() { pthread_detach(self.thread) }
 
-    /// Runs `body` on a thread of its own and returns when that thread has ended, without blocking the caller's.
+    /// Runs `body` on a new thread and returns when that thread has ended, without blocking the caller's thread.
     static func run(name: String, _ body: @escaping @Sendable () -> Void) async throws {
         let thread = try await withCheckedThrowingContinuation {
             (continuation: CheckedContinuation<DedicatedThread, any Error>) in
@@ -49,7 +51,7 @@ struct DedicatedThread {
                 continuation.resume(throwing: error)
             }
         }
-        // Its last act was to resume us: this waits for some instructions at the most.
+        // The thread resumed this task as its last action, so this waits for a few instructions at most.
         thread.join()
     }
 }

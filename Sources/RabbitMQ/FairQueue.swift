@@ -1,35 +1,35 @@
 internal import DequeModule
 
-/// Queues of several flows, served in turn: deficit round robin by bytes. It holds no I/O and no clock.
+/// The queues of several flows, served by deficit round robin, counted in bytes. It has no I/O and no clock.
 ///
-/// A flow is one sender's messages, in the order in which they came. Flow ``own`` is the process's own and may have any number
-/// of bytes in flight. Any other flow has at most a part of them in flight, except that one element always may be: what waits
-/// before the broker is then the same for every flow, however much one of them has queued.
+/// A flow is the messages of one sender, in the order of their arrival. Flow ``own`` belongs to this process and may
+/// have any number of bytes in flight. Every other flow has a limit of bytes in flight, but may always have one element
+/// in flight. So each flow finds the same backlog at the broker, however much one of them has queued here.
 ///
-/// A flow that is served alone has no turns: then this is a first-in, first-out queue.
+/// While only one flow is active there are no turns, and this is a plain FIFO queue.
 struct FairQueue<Element> {
     typealias Instant = ContinuousClock.Instant
 
     /// The flow of messages without a sender.
     static var own: Int { 0 }
-    /// Bytes that a flow may send in each turn. A flow with larger elements saves up for them.
+    /// The number of bytes that a flow may send in each turn. A flow with larger elements saves credit for them.
     static var quantum: Int { 16 << 10 }
-    /// Elements of one flow beyond which its storage is released once it is empty.
+    /// The number of queued elements above which a flow's storage is released once the flow is empty.
     private static var keptCapacity: Int { 64 }
 
     fileprivate struct Entry {
         var element: Element
         var bytes: Int
-        /// When it is too late to send it.
+        /// The time from which it is too late to send the element.
         var sendBy: Instant
     }
 
     fileprivate enum State {
-        /// Nothing waits.
+        /// No element waits.
         case idle
-        /// In the round.
+        /// The flow takes part in the round robin.
         case active
-        /// Waits until some of its bytes in flight are completed.
+        /// The flow waits until some of its bytes in flight are completed.
         case blocked
     }
 
@@ -48,15 +48,15 @@ struct FairQueue<Element> {
     /// Whether the first flow of the round has been given its quantum.
     private var hasBegunTurn = false
     private var bound: Instant?
-    /// How many elements wait.
+    /// The number of waiting elements.
     private(set) var count = 0
-    /// Their bytes.
+    /// The total size in bytes of the waiting elements.
     private(set) var bytes = 0
 
-    /// - Parameter bytesInFlight: the most bytes that a flow, other than ``own``, may have in flight.
+    /// - Parameter bytesInFlight: the maximum number of bytes that a flow other than ``own`` may have in flight.
     init(bytesInFlight: Int) { self.bytesInFlight = bytesInFlight }
 
-    /// Whether nothing waits.
+    /// Whether no element waits.
     var isEmpty: Bool { self.count == 0 }
 
     /// A time before which ``expire(now:)`` has nothing to do; nil when nothing waits.
@@ -73,7 +73,8 @@ struct FairQueue<Element> {
         if self.flows[flow].state == .idle { self.activate(flow) }
     }
 
-    /// The element whose turn it is; nil when none may be sent. The same until ``popFirst()``.
+    /// Returns the element whose turn it is; nil when none may be sent. Repeated calls return the same element until
+    /// another method changes the queue.
     mutating func first() -> Element? {
         while let flow = self.round.first, let entry = self.flows[flow].entries.first {
             let inFlight = self.flows[flow].bytesInFlight
@@ -109,13 +110,13 @@ struct FairQueue<Element> {
         }
     }
 
-    /// Bytes of a flow are no longer in flight.
+    /// Records that bytes of a flow are no longer in flight.
     mutating func complete(_ flow: Int, bytes: Int) {
         self.flows[flow].bytesInFlight -= bytes
         if self.flows[flow].state == .blocked { self.activate(flow) }
     }
 
-    /// Removes the elements that it is too late to send.
+    /// Removes the elements that it is too late to send, and returns them.
     mutating func expire(now: Instant) -> [Element] {
         guard let next = self.nextExpiry, next <= now else { return [] }
         var expired: [Element] = []
@@ -133,7 +134,7 @@ struct FairQueue<Element> {
                 self.bytes -= entry.bytes
                 expired.append(entry.element)
             }
-            // What comes next may be short enough to be sent beside what is in flight.
+            // The next element may be short enough to be sent in addition to the bytes in flight.
             if self.flows[flow].state == .blocked, !self.flows[flow].entries.isEmpty { self.activate(flow) }
             if self.flows[flow].state != .idle, self.flows[flow].entries.isEmpty {
                 self.idle(flow)
@@ -141,7 +142,7 @@ struct FairQueue<Element> {
             }
         }
         if hasEmptied {
-            // Once for all of them: there may be as many as guests.
+            // One pass for all flows: there may be as many flows as guests.
             let flows = self.flows
             self.round.removeAll { flows[$0].state != .active }
             if self.round.first != turn { self.hasBegunTurn = false }
@@ -149,7 +150,7 @@ struct FairQueue<Element> {
         return expired
     }
 
-    /// Removes everything that waits. What is in flight stays so.
+    /// Removes all waiting elements and returns them. Bytes in flight stay counted.
     mutating func removeAll() -> [Element] {
         var removed: [Element] = []
         removed.reserveCapacity(self.count)

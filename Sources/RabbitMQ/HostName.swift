@@ -1,18 +1,18 @@
 internal import Glibc
 
-/// A DNS name or an IP address without brackets, as far as its text tells.
+/// A DNS name or an IP address without brackets, judged by its text only.
 struct HostName {
     private let text: String
 
     init(_ text: String) { self.text = text }
 
-    /// Whether it is an IPv6 address, perhaps with a zone: `fe80::1%eth0`.
+    /// Whether the text is an IPv6 address, with or without a zone: `fe80::1%eth0`.
     var isIPv6: Bool {
         let parts = self.text.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
         return self.bytes(of: String(parts[0]), family: AF_INET6) != nil && parts.dropFirst().allSatisfy { !$0.isEmpty }
     }
 
-    /// Whether it means this machine and can mean no other: `localhost`, 127.0.0.0/8 or ::1.
+    /// Whether the text always means this machine: `localhost`, 127.0.0.0/8 or ::1.
     var isLoopback: Bool {
         if self.text.lowercased() == "localhost" { return true }
         if let bytes = self.bytes(of: self.text, family: AF_INET) { return bytes[0] == 127 }

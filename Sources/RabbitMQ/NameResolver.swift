@@ -1,14 +1,14 @@
 internal import Glibc
 internal import NIOConcurrencyHelpers
 
-/// Asks for host names' addresses on threads that can be left behind.
+/// A resolver of host names that runs on threads which can be abandoned.
 ///
-/// `getaddrinfo` takes as long as name servers make it, and nothing ends it. So librabbitmq, which calls it, is let near a
-/// name only after the same question has been answered here in time; the second answer comes from the same servers at
-/// once, or else in their time, which cannot be bounded. A thread that is left ends with its question; there is one at
-/// the most for a name.
+/// `getaddrinfo` takes as long as the name servers make it take, and nothing can interrupt it. librabbitmq calls it
+/// too, so librabbitmq gets a name only after the same query was answered here in time. Its own query goes to the same
+/// servers, and is answered at once or else after a time that cannot be limited. An abandoned thread ends with its
+/// query; there is at most one thread for a name.
 final class NameResolver: Sendable {
-    /// Asks the system's resolver.
+    /// The resolver that asks the system.
     static let system = NameResolver { name in
         var found: UnsafeMutablePointer<addrinfo>?
         if getaddrinfo(name, nil, nil, &found) == 0 { freeaddrinfo(found) }
@@ -17,12 +17,12 @@ final class NameResolver: Sendable {
     private let ask: @Sendable (String) -> Void
     private let asked = NIOLockedValueBox<[String: ConditionLock<Bool>]>([:])
 
-    /// - Parameter ask: returns when the name's addresses are known, or known not to be.
+    /// - Parameter ask: looks up the name's addresses, and returns when the lookup has succeeded or failed.
     init(ask: @escaping @Sendable (String) -> Void) { self.ask = ask }
 
-    /// Blocks until the question for this name's addresses is answered, well or not.
+    /// Blocks until the lookup of this name's addresses has succeeded or failed.
     ///
-    /// - Returns: false when it was not within this time.
+    /// - Returns: whether it did so within the time limit.
     func answers(_ name: String, within limit: Duration) throws(SystemError) -> Bool {
         if Self.isAddress(name) { return true }
         let (answer, isNew) = self.asked.withLockedValue { asked in
@@ -49,10 +49,10 @@ final class NameResolver: Sendable {
         return true
     }
 
-    /// How many names are being asked for.
+    /// The number of names that are being looked up.
     var askedCount: Int { self.asked.withLockedValue { $0.count } }
 
-    /// Whether this is an IP address, for which nobody needs to be asked.
+    /// Whether this is an IP address, which needs no lookup.
     private static func isAddress(_ name: String) -> Bool {
         var hints = addrinfo()
         hints.ai_flags = AI_NUMERICHOST

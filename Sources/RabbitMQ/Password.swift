@@ -1,6 +1,6 @@
-/// A password that no log, description, dump or mirror ever shows; they show `***`.
+/// A password that logs, descriptions, dumps and mirrors never show; they show `***`.
 package struct Password: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
-    /// The password itself. Hand it only to what logs in with it.
+    /// The password itself. Pass it only to code that logs in with it.
     let revealed: String
 
     package init(_ revealed: String) {
