@@ -11,32 +11,32 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
-// amqp_ssl_socket_get_context hands out an SSL_CTX *, and these three calls on it are all that is needed of OpenSSL
-// here. They are declared rather than included so that this module does not carry a second copy of OpenSSL's headers.
+// amqp_ssl_socket_get_context returns an SSL_CTX *, and these three calls on it are all that this module needs of
+// OpenSSL. They are declared, not included, so that this module does not bring a second copy of OpenSSL's headers.
 struct ssl_ctx_st;
 struct X509_VERIFY_PARAM_st;
 int SSL_CTX_set_default_verify_paths(struct ssl_ctx_st *context);
 struct X509_VERIFY_PARAM_st *SSL_CTX_get0_param(struct ssl_ctx_st *context);
 int X509_VERIFY_PARAM_set1_ip_asc(struct X509_VERIFY_PARAM_st *parameters, const char *address);
 
-// A GNU extension, hidden from Swift. The name has at most 15 bytes.
+// A GNU extension that Swift does not see. The name has at most 15 bytes.
 int pthread_setname_np(pthread_t thread, const char *name);
 static inline void conductor_name_thread(pthread_t thread, const char *name) { pthread_setname_np(thread, name); }
 
-// Trust the CAs of the system. Returns 0 when OpenSSL refuses.
+// Makes the socket trust the CAs of the system. Returns 0 when OpenSSL fails.
 static inline int conductor_amqp_trust_system(amqp_socket_t *socket) {
     return SSL_CTX_set_default_verify_paths((struct ssl_ctx_st *)amqp_ssl_socket_get_context(socket)) == 1;
 }
 
-// Have OpenSSL itself hold the certificate against an IP address: librabbitmq compares DNS names only, and would refuse
-// every certificate for a host that is given by address. Returns 0 when `host` is not an address.
+// Makes OpenSSL itself check the certificate for an IP address: librabbitmq compares DNS names only, and would reject
+// every certificate of a host that is given by address. Returns 0 when `host` is not an address.
 static inline int conductor_amqp_expect_address(amqp_socket_t *socket, const char *host) {
     struct ssl_ctx_st *context = (struct ssl_ctx_st *)amqp_ssl_socket_get_context(socket);
     return X509_VERIFY_PARAM_set1_ip_asc(SSL_CTX_get0_param(context), host) == 1;
 }
 
-// PLAIN login (amqp_login_with_properties is variadic, which Swift cannot call). Announces that we understand
-// connection.blocked, and a name by which the operator finds us in the broker's list of connections.
+// Logs in by PLAIN (amqp_login_with_properties is variadic, and Swift cannot call such functions). Announces the
+// capability connection.blocked, and a name by which the operator finds this connection in the broker's list.
 static inline amqp_rpc_reply_t conductor_amqp_login(amqp_connection_state_t state, const char *vhost, int heartbeat,
                                                     const char *user, const char *password, const char *product,
                                                     const char *connection_name) {
@@ -62,12 +62,12 @@ static inline amqp_rpc_reply_t conductor_amqp_login(amqp_connection_state_t stat
     amqp_table_t properties;
     properties.num_entries = 3;
     properties.entries = entries;
-    // 128 KiB frames are the library's and the broker's own default; 2 channels are used.
+    // Frames of 128 KiB are the default of both the library and the broker; 2 channels are used.
     return amqp_login_with_properties(state, vhost, 16, 131072, heartbeat, &properties, AMQP_SASL_METHOD_PLAIN, user,
                                       password);
 }
 
-// x-queue-type=quorum as a table for queue.declare. `entry` is the caller's storage and must outlive the table.
+// Returns x-queue-type=quorum as a table for queue.declare. `entry` is the caller's storage and must outlive the table.
 static inline amqp_table_t conductor_amqp_quorum_arguments(amqp_table_entry_t *entry) {
     memset(entry, 0, sizeof(*entry));
     entry->key = amqp_cstring_bytes("x-queue-type");

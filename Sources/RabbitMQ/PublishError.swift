@@ -1,8 +1,9 @@
-/// Why a message was not confirmed by the broker. The description is a sentence for the operator, without secrets.
+/// The reason why the broker did not confirm a message. The description is a sentence for the operator, without
+/// secrets.
 ///
-/// With a retryable error the message may still have reached its queue (the broker's answer may be what got lost): whoever
-/// sends it again must accept that it can arrive twice. ``mayHaveArrived`` is false where nothing of it was sent, or the broker has
-/// said that it has no queue for it.
+/// With a retryable error the message may still have reached its queue, because only the broker's answer may be lost.
+/// So a message that is sent again can arrive twice. ``mayHaveArrived`` is false if nothing of the message was sent, or
+/// if the broker has reported that it has no queue for it.
 package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The kind of failure.
     package struct Code: Sendable, Hashable, CustomStringConvertible {
@@ -18,21 +19,22 @@ package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible 
         package static let connectionLost = Code(value: .connectionLost)
         /// The broker closed the channel, because of another message or a deleted exchange, before it confirmed.
         package static let channelClosed = Code(value: .channelClosed)
-        /// A memory or disk alarm of the broker: it takes no messages; nothing was sent.
+        /// The broker has a memory or disk alarm and accepts no messages; nothing was sent.
         package static let blocked = Code(value: .blocked)
         /// More messages wait for the broker than the configuration allows; nothing was sent.
         package static let inboxFull = Code(value: .inboxFull)
-        /// As much of this sender waits for the broker as may of one; nothing was sent.
+        /// The sender has reached its share of the messages that may wait for the broker; nothing was sent.
         package static let senderShareFull = Code(value: .senderShareFull)
-        /// The broker did not confirm within the publish timeout, or the message was not sent early enough for it to confirm.
+        /// The broker did not confirm within the publish timeout, or the message could not be sent early enough for
+        /// that.
         package static let timedOut = Code(value: .timedOut)
-        /// The publisher stops, or has stopped.
+        /// The publisher is stopping or has stopped.
         package static let shuttingDown = Code(value: .shuttingDown)
-        /// The broker does not let us declare or bind the queue or its exchange; nothing was sent.
+        /// The broker rejects the declaration or binding of the queue or its exchange; nothing was sent.
         package static let accessRefused = Code(value: .accessRefused)
         /// The broker had no queue for it. The queue is declared and bound again before the next message to it.
         package static let returned = Code(value: .returned)
-        /// The broker refused it: the queue is full, or its node failed.
+        /// The broker rejected the message (`basic.nack`): the queue is full, or its node failed.
         package static let nacked = Code(value: .nacked)
         /// The body is larger than ``PublishError/limit``. Never retryable.
         package static let tooLarge = Code(value: .tooLarge)
@@ -44,9 +46,10 @@ package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible 
 
     package let code: Code
     package let description: String
-    /// With ``Code/tooLarge``: the largest body, in bytes, that the broker takes.
+    /// With ``Code/tooLarge``: the largest body, in bytes, that the broker accepts.
     package let limit: Int?
-    /// Whether the message may have reached its queue in spite of the error; if not, nothing of it was sent, or it came back.
+    /// Whether the message may have reached its queue in spite of the error. If not, nothing of it was sent, or the
+    /// broker returned it.
     package let mayHaveArrived: Bool
 
     /// - Parameter isSent: Whether the message was handed to a connection, where the code does not imply it.
@@ -57,7 +60,7 @@ package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible 
         self.mayHaveArrived = isSent && code.mayFollowSending
     }
 
-    /// The same failure, of a message that was never handed to a connection.
+    /// The same failure for a message that was never handed to a connection.
     var ofUnsent: PublishError { PublishError(self.code, self.description, limit: self.limit, isSent: false) }
 
     /// Whether the same message can succeed later.
@@ -65,7 +68,7 @@ package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible 
         self.code != .tooLarge && self.code != .invalidQueue
     }
 
-    /// Whether the broker as a whole (and not this message or its queue) is out of reach at the moment.
+    /// Whether the broker as a whole (and not only this message or its queue) is unavailable at the moment.
     package var isUnavailable: Bool {
         switch self.code {
         case .notConnected, .connectionLost, .channelClosed, .blocked, .inboxFull, .timedOut, .shuttingDown: true
@@ -90,10 +93,10 @@ package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible 
         .senderShareFull, "as many messages of this guest wait for the broker as may of one")
     static let notSentInTime = PublishError(
         .timedOut, "the message waited too long for its turn to be sent to the broker", isSent: false)
-    /// Of messages that were sent; of others ``ofUnsent``.
+    /// The error for messages that were sent; ``ofUnsent`` is the one for others.
     static let shuttingDown = PublishError(.shuttingDown, "the publisher is shutting down")
     static let timedOut = PublishError(.timedOut, "the broker did not confirm the message in time")
-    /// The message was sent before the alarm: the broker may publish it when the alarm ends.
+    /// Returns the error for a message that was sent before the alarm. The broker may publish it when the alarm ends.
     static func timedOut(duringAlarm reason: String) -> PublishError {
         PublishError(
             .timedOut,
@@ -104,7 +107,7 @@ package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible 
 }
 
 extension PublishError.Code {
-    /// Whether a message that was sent can fail so and reach its queue.
+    /// Whether a message that was sent can fail with this code and still reach its queue.
     fileprivate var mayFollowSending: Bool {
         switch self {
         case .notConnected, .blocked, .inboxFull, .senderShareFull, .accessRefused, .returned, .tooLarge, .invalidQueue:

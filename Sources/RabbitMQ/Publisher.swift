@@ -2,23 +2,24 @@ package import Logging
 internal import NIOConcurrencyHelpers
 internal import ServiceLifecycle
 
-/// Publishes messages to RabbitMQ, persistent and mandatory, and reports of each whether the broker has confirmed it.
+/// A publisher of persistent, mandatory messages to RabbitMQ, which reports for each message whether the broker
+/// confirmed it.
 ///
-/// All of it happens on one thread of the publisher's own, which lives as long as ``run()``; on two, where senders' large
-/// messages have a connection of their own. While there is no connection a message is refused at once: senders have their own
-/// copy, and know better than a queue here when to try again.
+/// A dedicated thread does all the work and lives as long as ``run()``. There are two threads if large messages of
+/// senders have their own connection. While there is no connection, a message is rejected at once: senders have their
+/// own copy, and know better than a queue here when to retry.
 ///
-/// Exchange and queues are declared as oslo.messaging declares them; what exists with other flags is used as it is, with
-/// one warning.
+/// The exchange and the queues are declared as oslo.messaging declares them. If one exists with other flags, it is used
+/// unchanged, with one warning in the log.
 package final class Publisher: Service, Sendable {
     let lane: PublisherLane
-    /// For senders' large messages, so that no small message waits on one connection until they are through.
+    /// The lane for large messages of senders, so that no small message waits behind them on the same connection.
     let largeLane: PublisherLane?
     private let largeMessageBytes: Int
 
-    /// Nothing is connected before ``run()``.
+    /// Creates a publisher. It does not connect before ``run()``.
     ///
-    /// - Parameter logger: Gets one line for each change of state: connected, lost, cannot connect, blocked.
+    /// - Parameter logger: Logs one line for each change of state: connected, lost, cannot connect, blocked.
     package init(configuration: PublisherConfiguration, logger: Logger) {
         self.lane = PublisherLane(configuration: configuration, logger: logger)
         guard let bytes = configuration.largeMessageBytes else {
@@ -34,7 +35,8 @@ package final class Publisher: Service, Sendable {
         self.largeMessageBytes = bytes
     }
 
-    /// What the publisher is doing: available only while each of its connections is. Cheap: a lock and a copy of each.
+    /// The publisher's current status, which is available only while each of its connections is. Reading it is cheap:
+    /// one lock and one copy for each connection.
     package var status: PublisherStatus {
         let status = self.lane.inbox.withLockedValue { $0.status }
         guard let large = self.largeLane?.inbox.withLockedValue({ $0.status }) else { return status }
@@ -45,17 +47,18 @@ package final class Publisher: Service, Sendable {
     ///
     /// May be called on any thread; does not block.
     ///
-    /// - Parameter completion: Called exactly once, with no lock held, on the publisher's thread or, when the message is
-    ///   refused at once, on the caller's before this returns. It must not block. Comes within
-    ///   ``PublisherConfiguration/publishTimeout``.
+    /// - Parameter completion: Called exactly once, within ``PublisherConfiguration/publishTimeout`` and with no lock
+    ///   held: on the publisher's thread or, if the message is rejected at once, on the caller's thread before this
+    ///   returns. It must not block.
     package func publish(_ message: OutgoingMessage, completion: @escaping PublishCompletion) {
         self.enqueue(message, completion: completion)
         self.flush()
     }
 
-    /// Publishes a message as ``publish(_:completion:)`` does, but it may lie here until ``flush()``, which must follow soon.
+    /// Publishes a message as ``publish(_:completion:)`` does, but may delay it until ``flush()``, which must follow
+    /// soon.
     ///
-    /// - Returns: whether the message was taken; if not, `completion` was called.
+    /// - Returns: whether the message was accepted; if not, `completion` was called.
     @discardableResult
     package func enqueue(_ message: OutgoingMessage, completion: @escaping PublishCompletion) -> Bool {
         guard (1...255).contains(message.queue.utf8.count) else {
@@ -68,7 +71,7 @@ package final class Publisher: Service, Sendable {
         return self.lane.enqueue(message, completion: completion)
     }
 
-    /// Wakes the thread, if messages have come since it last looked and it was not woken since.
+    /// Wakes each thread for which messages have arrived since it last took any, unless it was woken for them already.
     package func flush() {
         self.lane.flush()
         self.largeLane?.flush()
@@ -76,7 +79,7 @@ package final class Publisher: Service, Sendable {
 
     /// Publishes a message and returns when the broker has confirmed it.
     ///
-    /// Cancellation is not looked at: the message may be on its way, and the answer comes within
+    /// Ignores cancellation: the message may be in flight, and the answer comes within
     /// ``PublisherConfiguration/publishTimeout`` anyway.
     package func publish(_ message: OutgoingMessage) async throws(PublishError) {
         let result = await withCheckedContinuation { continuation in
@@ -85,10 +88,13 @@ package final class Publisher: Service, Sendable {
         try result.get()
     }
 
-    /// Connects and publishes until graceful shutdown (outstanding confirms are waited for, for at most
-    /// ``PublisherConfiguration/drainTimeout``) or cancellation (they are not). To be called once.
+    /// Connects and publishes until graceful shutdown or cancellation. Call it once.
     ///
-    /// - Throws: When the system has no thread or descriptor left, or `run` is called twice. Never because of the broker.
+    /// A graceful shutdown waits for outstanding confirms, for at most ``PublisherConfiguration/drainTimeout``. A
+    /// cancellation does not wait.
+    ///
+    /// - Throws: An error if the system has no thread or descriptor left, or if `run` is called twice. Never because of
+    ///   the broker.
     package func run() async throws {
         guard let largeLane else { return try await self.lane.run() }
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -99,7 +105,7 @@ package final class Publisher: Service, Sendable {
     }
 }
 
-/// A use of ``Publisher/run()`` that cannot work.
+/// An invalid use of ``Publisher/run()``.
 struct PublisherRunError: Error, CustomStringConvertible {
     let description: String
 }

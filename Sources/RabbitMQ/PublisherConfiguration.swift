@@ -1,15 +1,18 @@
-/// What a ``Publisher`` needs to know. Defaults are those of oslo.messaging where it has the setting.
+/// The configuration of a ``Publisher``. The defaults are oslo.messaging's, for settings that oslo.messaging has.
 package struct PublisherConfiguration: Sendable {
-    /// The kind of queue that is declared.
+    /// The type of the declared queues.
     package enum QueueType: String, Sendable, Hashable, CaseIterable {
         case classic
-        /// Replicated by the broker's cluster. Exchange and queues are then durable, whatever
-        /// ``PublisherConfiguration/durable`` says.
+        /// Queues that the broker's cluster replicates. The exchange and the queues are then durable, even if
+        /// ``PublisherConfiguration/durable`` is false.
         case quorum
     }
 
-    /// How long to wait before the next attempt, after every host has failed: a random time up to a bound that begins at
-    /// `minimum` and doubles up to `maximum` (full jitter).
+    /// An exponential backoff with full jitter. Each delay is random, from zero up to a bound that starts at `minimum`
+    /// and doubles up to `maximum`.
+    ///
+    /// The publisher waits so long before it connects again, after a connection was lost or every host has failed, and
+    /// before it retries a rejected declaration.
     package struct Backoff: Sendable, Hashable {
         package var minimum: Duration
         package var maximum: Duration
@@ -23,50 +26,54 @@ package struct PublisherConfiguration: Sendable {
     package var transportURL: TransportURL
     /// The topic exchange. 1 to 255 bytes.
     package var exchange: String
-    /// Whether exchange and queues survive a restart of the broker. oslo: `amqp_durable_queues`.
+    /// Whether the exchange and the queues survive a restart of the broker. oslo: `amqp_durable_queues`.
     package var durable = false
-    /// oslo: `rabbit_quorum_queue`.
+    /// The type of the queues. oslo: `rabbit_quorum_queue`.
     package var queueType = QueueType.classic
     /// Queues to declare and bind as soon as a connection is open, so that nothing is lost before a consumer exists.
     package var declareAtStart: [String] = []
-    /// Shown in the broker's list of connections.
+    /// The name shown in the broker's list of connections.
     package var connectionName = "conductor"
 
-    /// Heartbeat asked of the broker, in whole seconds; 0 turns it off.
+    /// The heartbeat interval requested from the broker, in whole seconds; 0 disables heartbeats.
     package var heartbeatSeconds = 60
-    /// Bound for the TCP connection (and TLS handshake), and again for the login, of one host; and before, for finding its
-    /// address.
+    /// The time limit for each step of a connection to one host: the name lookup, the TCP connection with its TLS
+    /// handshake, and the login.
     package var connectTimeout = Duration.seconds(10)
-    /// Bound for one request other than a publish, such as a declaration. A longer time than ``publishTimeout`` is cut.
+    /// The time limit for one request other than a publish, such as a declaration. The limit is never more than half of
+    /// ``publishTimeout``.
     package var rpcTimeout = Duration.seconds(10)
-    /// Within this time of `publish` each message is answered. A broker that leaves one unconfirmed for so long, without
-    /// an alarm of its own, is taken for dead and another connection is made.
+    /// The time from `publish` within which each message is answered. If the broker leaves one unconfirmed for so long
+    /// and has no alarm, it counts as dead, and another connection is made.
     package var publishTimeout = Duration.seconds(30)
-    /// Bound for the wait for outstanding confirms at shutdown.
+    /// The time limit for outstanding confirms at shutdown.
     package var drainTimeout = Duration.seconds(10)
     package var backoff = Backoff()
-    /// Finds hosts' addresses.
+    /// The resolver of the hosts' addresses.
     var resolver = NameResolver.system
 
-    /// The most messages sent and not yet confirmed.
+    /// The maximum number of messages that are sent and not yet confirmed.
     package var window = Self.defaultWindow
-    /// The same in bytes of their bodies, which are kept until then.
+    /// The maximum total of their bodies in bytes. The bodies are kept until they are confirmed.
     package var windowBytes = 64 * 1024 * 1024
-    /// The most bytes of one sender that are sent and not yet confirmed, and never more than an eighth of ``windowBytes``: they are
-    /// what others' messages wait for in the broker and on the way to it.
+    /// The maximum number of bytes of one sender that are sent and not yet confirmed; never more than an eighth of
+    /// ``windowBytes``. Messages of other senders wait for these bytes, in the broker and on the way to it.
     package var senderWindowBytes = 128 * 1024
-    /// The length in bytes above which a sender's messages go over a connection of their own; nil to have one connection for all.
+    /// The length in bytes above which a sender's messages use a second connection; nil for one connection for all
+    /// messages.
     package var largeMessageBytes: Int?
-    /// Whether this is that connection.
+    /// Whether this is the configuration of that second connection.
     var isForLargeMessages = false
-    /// The most messages that wait for room in the window.
+    /// The maximum number of messages that wait for space in the window.
     package var inboxCapacity = Self.defaultInboxCapacity
-    /// The same in bytes of their bodies; what these lie in may be twice as large, or 2 KiB for small ones.
+    /// The maximum total of their bodies in bytes. The buffers that hold the bodies may be twice as large, or 2 KiB for
+    /// small bodies.
     package var inboxByteCapacity = 64 * 1024 * 1024
 
     private static let defaultWindow = 1000
     private static let defaultInboxCapacity = 10_000
-    /// How many messages a publisher with the default bounds can have in hand: that wait or are unconfirmed, on both connections.
+    /// The maximum number of outstanding messages (waiting or unconfirmed) on both connections, with the default
+    /// limits.
     package static let defaultMaximumInHand = 2 * (defaultWindow + defaultInboxCapacity)
 
     package init(transportURL: TransportURL, exchange: String) {
@@ -74,6 +81,6 @@ package struct PublisherConfiguration: Sendable {
         self.exchange = exchange
     }
 
-    /// What is declared, quorum queues being durable always.
+    /// Whether the exchange and the queues are declared as durable. Quorum queues always are.
     var isDurable: Bool { self.durable || self.queueType == .quorum }
 }

@@ -1,13 +1,14 @@
-/// Tells the sender of a message what became of it. Called once.
+/// Reports to the sender whether its message was confirmed. Called once.
 package typealias PublishCompletion = @Sendable (Result<Void, PublishError>) -> Void
 
-/// Where senders, on any thread, meet the publisher's thread. A value; ``Publisher`` keeps it behind a lock.
+/// The messages that senders, on any thread, leave for the publisher's thread. A value; ``PublisherLane`` keeps it
+/// behind a lock.
 struct PublisherInbox {
     typealias Item = PublisherStateMachine<PublishCompletion>.Item
 
-    /// How to stop, the later being the more urgent.
+    /// The way to stop; later cases are more urgent.
     enum Stop: Int {
-        /// Wait for outstanding confirms first.
+        /// Waits for outstanding confirms first.
         case draining
         case atOnce
     }
@@ -16,15 +17,16 @@ struct PublisherInbox {
     private let byteCapacity: Int
     private var items: [Item] = []
     private var bytes = 0
-    /// Taken out, but still waiting for room in the window: they count towards the capacity.
+    /// The number of messages that the thread has taken, but that still wait for space in the window. They count
+    /// towards the capacity.
     private var heldCount = 0
     private var heldBytes = 0
     private var shares: SenderShares
     private var hasBegun = false
     private var wake: WakeUp?
-    /// Messages have come since the thread looked, and it was not woken yet.
+    /// Whether messages have arrived since the thread last took any, and the thread was not woken yet.
     private var isWakeDue = false
-    /// nil while messages are taken.
+    /// The error for new messages; nil while messages are accepted.
     var refusal: PublishError? = PublishError(.notConnected, "the publisher does not run yet")
     var sizeLimit: Int?
     private(set) var stop: Stop?
@@ -36,7 +38,9 @@ struct PublisherInbox {
         self.shares = SenderShares(capacity: capacity, byteCapacity: byteCapacity)
     }
 
-    /// False when it has begun before.
+    /// Sets the event that wakes the thread.
+    ///
+    /// - Returns: false if this was called before.
     mutating func begin(_ wake: WakeUp) -> Bool {
         guard !self.hasBegun else { return false }
         self.hasBegun = true
@@ -44,7 +48,7 @@ struct PublisherInbox {
         return true
     }
 
-    /// The publisher's thread has ended.
+    /// Records that the publisher's thread has ended.
     mutating func end() {
         self.wake = nil
         self.refusal = PublishError.shuttingDown.ofUnsent
@@ -59,8 +63,11 @@ struct PublisherInbox {
         return self.wake
     }
 
-    /// - Parameter timeout: Counted from now; the time is read here so that deadlines are in the order of the messages.
-    /// - Returns: why it is not taken; nil when it is, and then ``takeWake()`` must follow.
+    /// Adds a message, unless it must be rejected.
+    ///
+    /// - Parameter timeout: Counted from now. The clock is read here, so that deadlines are in the order of the
+    ///   messages.
+    /// - Returns: why the message is rejected; nil when it is accepted, and then ``takeWake()`` must follow.
     mutating func offer(
         _ message: OutgoingMessage, timeout: Duration, completion: @escaping PublishCompletion
     ) -> PublishError? {
@@ -69,7 +76,7 @@ struct PublisherInbox {
         if let limit = self.sizeLimit, size > limit { return .tooLarge(limit: limit) }
         let count = self.items.count + self.heldCount
         let bytes = self.bytes + self.heldBytes
-        // One message always fits, however small the inbox.
+        // An empty inbox accepts a message of any size.
         guard count < self.capacity, bytes + size <= self.byteCapacity || count == 0 else { return .inboxFull }
         let flow = self.shares.take(
             message.sender, bytes: size, countLeft: self.capacity - count, bytesLeft: self.byteCapacity - bytes)
@@ -79,24 +86,25 @@ struct PublisherInbox {
         self.items.append(
             Item(
                 message: message, completion: completion, deadline: now + timeout,
-                // The rest of the time is the broker's: a queue of its sender's own making is not the broker's fault.
+                // The rest of the time is the broker's. A backlog that the sender causes must not count as the broker's
+                // delay.
                 sendBy: now + timeout / 2, flow: flow))
         self.bytes += size
         return nil
     }
 
-    /// What to wake the thread with; nil when it has been woken, or has nothing to wake for.
+    /// Returns the event that wakes the thread; nil when the thread was woken already, or no messages have arrived.
     mutating func takeWake() -> WakeUp? {
         guard self.isWakeDue else { return nil }
         self.isWakeDue = false
         return self.wake
     }
 
-    /// Takes everything, so that each sender's messages have their turn, unless nothing of it could be sent now.
+    /// Moves all messages to `batch`, so that each sender's messages get their turn, unless none could be used now.
     ///
     /// - Parameters:
-    ///   - isWanted: whether anything could be sent.
-    ///   - count: how many of those that were taken before still wait.
+    ///   - isWanted: whether messages could be sent now, or must be answered.
+    ///   - count: the number of messages that were taken earlier and still wait.
     ///   - bytes: their bytes.
     mutating func take(if isWanted: Bool, stillHeld count: Int, bytes: Int, into batch: inout [Item]) {
         self.heldCount = count
@@ -111,7 +119,7 @@ struct PublisherInbox {
         self.status.inbox = self.items.count + self.heldCount
     }
 
-    /// Gives back what senders have in hand no longer.
+    /// Releases the shares of senders for messages that are no longer outstanding.
     mutating func release(_ released: [PublisherStateMachine<PublishCompletion>.Release]) {
         for release in released { self.shares.release(release.flow, bytes: release.bytes) }
     }

@@ -15,7 +15,9 @@ struct PublisherLane: Sendable {
             PublisherInbox(capacity: configuration.inboxCapacity, byteCapacity: configuration.inboxByteCapacity))
     }
 
-    /// - Returns: whether the message was taken; if not, `completion` was called.
+    /// Adds a message to the inbox, without waking the thread.
+    ///
+    /// - Returns: whether the message was accepted; if not, `completion` was called.
     func enqueue(_ message: OutgoingMessage, completion: @escaping PublishCompletion) -> Bool {
         let refusal = self.inbox.withLockedValue {
             $0.offer(message, timeout: self.configuration.publishTimeout, completion: completion)
@@ -29,7 +31,7 @@ struct PublisherLane: Sendable {
         self.inbox.withLockedValue { $0.takeWake() }?.signal()
     }
 
-    /// Connects and publishes until graceful shutdown or cancellation. To be called once.
+    /// Connects and publishes until graceful shutdown or cancellation. Call it once.
     func run() async throws {
         let wake = try WakeUp()
         let watchdog = try Watchdog(limit: self.configuration.publishTimeout / 2)
@@ -42,7 +44,7 @@ struct PublisherLane: Sendable {
             try await withGracefulShutdownHandler {
                 let guardian = try DedicatedThread.start(name: "rabbit-watchdog") { watchdog.run() }
                 defer {
-                    // It sleeps, and ends as soon as it is woken.
+                    // The watchdog's thread sleeps, and ends as soon as it is woken.
                     watchdog.end()
                     guardian.join()
                 }
@@ -53,7 +55,7 @@ struct PublisherLane: Sendable {
                 }
             } onGracefulShutdown: {
                 self.stop(.draining)
-                // The thread may be stuck in a call and see none of this.
+                // The publisher's thread may hang in a call and not notice the request to stop.
                 watchdog.hurry(configuration.drainTimeout)
             }
         } onCancel: {

@@ -2,15 +2,15 @@ internal import FaultPoints
 internal import Logging
 internal import NIOConcurrencyHelpers
 
-/// The publisher's thread: connects, serves the connection, connects again.
+/// The loop of the publisher's thread: it connects, serves the connection, and reconnects.
 ///
-/// Decides nothing about messages; that is ``PublisherStateMachine``'s.
+/// It decides nothing about messages; ``PublisherStateMachine`` does.
 final class PublisherLoop {
     typealias Machine = PublisherStateMachine<PublishCompletion>
 
-    /// Messages sent between two looks at what the broker says. A look costs two system calls.
+    /// The maximum number of messages sent between two reads of the broker's socket. A read costs two system calls.
     private static let batch = 256
-    /// The same in time: to a broker that reads slowly, a batch of large messages can take longer than any deadline.
+    /// The same limit in time: if the broker reads slowly, a batch of large messages can take longer than any deadline.
     private static let batchTime = Duration.milliseconds(100)
 
     private let configuration: PublisherConfiguration
@@ -24,7 +24,7 @@ final class PublisherLoop {
     private var outcomes: [Machine.Outcome] = []
     private var taken: [PublisherInbox.Item] = []
     private var released: [Machine.Release] = []
-    /// A broker closed the channel: it is reopened when what came before has been dealt with.
+    /// Whether the broker closed the channel. The channel is reopened when all input before that has been handled.
     private var channelIsClosed = false
     private var declarationBackoff: ReconnectBackoff
 
@@ -46,11 +46,11 @@ final class PublisherLoop {
 
     private var stop: PublisherInbox.Stop? { self.inbox.withLockedValue { $0.stop } }
 
-    /// Returns when a stop was requested and everything in hand has been answered.
+    /// Runs the loop. Returns when a stop was requested and every outstanding message has been answered.
     func run() {
         self.refuse(PublishError(.notConnected, "no connection to RabbitMQ has been made yet"))
         let hosts = self.configuration.transportURL.hosts
-        // As oslo does, so that many publishers spread over the brokers of a cluster.
+        // Starts at a random host, as oslo does, so that many publishers spread over the brokers of a cluster.
         var index = Int.random(in: hosts.indices, using: &self.generator)
         var failuresInARow = 0
         while self.stop == nil {
@@ -95,7 +95,7 @@ final class PublisherLoop {
             self.report.connected(connection.host)
             while try self.turn(connection) {}
             self.refuse(.shuttingDown)
-            // A broker that has an alarm, or did not confirm all, would let us wait for its good-bye as well.
+            // A broker that has an alarm, or has not confirmed all messages, would delay its answer to a close as well.
             let isPolite = self.machine.blockedReason == nil && self.machine.unconfirmedCount == 0
             self.outcomes += self.machine.closed(now: .now)
             self.takeInbox()
@@ -105,7 +105,7 @@ final class PublisherLoop {
         } catch {
             let lost = PublishError(
                 .connectionLost, "the connection to RabbitMQ at \(connection.host.address) was lost: \(error)")
-            // In this order: once nothing more can come in, all that did is answered.
+            // In this order: first new messages are rejected, then every message that had arrived is answered.
             self.refuse(self.stop == nil ? lost.asNotConnected : .shuttingDown)
             self.report.lost(connection.host, error)
             self.outcomes += self.machine.lost(lost, now: .now)
@@ -123,10 +123,10 @@ final class PublisherLoop {
         }
     }
 
-    /// Reads, publishes, answers, sleeps. False when the connection is no longer needed.
+    /// Reads, publishes, answers, sleeps. Returns false when the connection is no longer needed.
     private func turn(_ connection: BrokerConnection) throws(BrokerError) -> Bool {
-        // Before reading: what is overdue at this time was not confirmed by anything that had arrived. A later time would
-        // count as silence how long our own sending took, with the confirms unread.
+        // Before reading: no input that had arrived confirmed a message that is overdue at this time. With a later
+        // time, the duration of our own sending, while confirms stay unread, would count as silence of the broker.
         let now = ContinuousClock.now
         try self.read(connection)
         self.takeInbox()
@@ -152,7 +152,8 @@ final class PublisherLoop {
         return true
     }
 
-    /// Heartbeats happen inside library calls only, so one is made at least twice an interval.
+    /// Returns how long the loop may sleep. The library sends heartbeats only inside its calls, so the loop makes a
+    /// call at least twice per heartbeat interval.
     private func untilNextDuty(_ now: ContinuousClock.Instant, _ connection: BrokerConnection) -> Duration {
         let seconds = connection.heartbeatSeconds
         let heartbeat: Duration = seconds > 0 ? .milliseconds(seconds * 500) : .seconds(60)
@@ -212,7 +213,7 @@ final class PublisherLoop {
         if let limit { self.inbox.withLockedValue { $0.sizeLimit = limit } }
     }
 
-    /// Sends what waits, up to a batch. True when nothing more can be sent before something happens.
+    /// Sends waiting messages, up to a batch. Returns true when no more can be sent before another event.
     private func publishBatch(_ connection: BrokerConnection) throws(BrokerError) -> Bool {
         let isMany = self.machine.waitingCount > 1
         if isMany { connection.cork(true) }
@@ -231,7 +232,7 @@ final class PublisherLoop {
                 try self.declare(queue, connection)
                 if isMany { connection.cork(true) }
             case .none:
-                // What came while these waited is taken in the next turn, before any sleep.
+                // Messages that have arrived meanwhile are sent in the next turn, before any sleep.
                 return !self.takeInbox()
             }
         }
@@ -262,7 +263,7 @@ final class PublisherLoop {
         }
     }
 
-    /// Takes what senders left, if any of it could be sent or must be refused. True when there was something.
+    /// Takes the messages of the inbox, if they could be sent or must be rejected. Returns true when there were any.
     @discardableResult
     private func takeInbox() -> Bool {
         self.machine.takeReleased(into: &self.released)
@@ -280,10 +281,10 @@ final class PublisherLoop {
         return true
     }
 
-    /// Answers senders. They may publish again from within.
+    /// Answers senders, which may publish again from within their completions.
     private func deliver() {
         guard !self.outcomes.isEmpty else { return }
-        // A sender that sends again when it is answered must find its share as it is.
+        // A sender that publishes again when it is answered must find its share up to date.
         self.machine.takeReleased(into: &self.released)
         if !self.released.isEmpty {
             self.inbox.withLockedValue { $0.release(self.released) }
@@ -293,7 +294,7 @@ final class PublisherLoop {
         swap(&outcomes, &self.outcomes)
         for outcome in outcomes { outcome.completion(outcome.result) }
         if self.outcomes.isEmpty {
-            // The storage is used again, so that a steady flow of messages allocates none.
+            // Reuses the storage, so that a steady flow of messages allocates none.
             outcomes.removeAll(keepingCapacity: true)
             swap(&outcomes, &self.outcomes)
         }

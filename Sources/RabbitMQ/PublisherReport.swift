@@ -1,6 +1,6 @@
 internal import Logging
 
-/// What the publisher logs: one line for each change of state, and not one for each attempt.
+/// The publisher's log messages: one line for each change of state, not one for each attempt.
 struct PublisherReport {
     private let configuration: PublisherConfiguration
     private var logger: Logger
@@ -36,7 +36,7 @@ struct PublisherReport {
     }
 
     mutating func cannotConnect(_ host: TransportURL.Host, _ error: BrokerError) {
-        // Bounded, whatever brokers may say.
+        // Limits the memory, whatever texts brokers send.
         if self.failures.count >= 100 { self.failures.removeAll() }
         let isNew = self.failures.insert("\(host.address) \(error)").inserted
         self.logger.log(
@@ -70,7 +70,8 @@ struct PublisherReport {
     }
 
     mutating func channelClosed(_ reply: BrokerReply, sizeLimit: Int?) {
-        // A user without the permission to write has the channel closed by every message. Bounded, whatever it says.
+        // Without the permission to write, every message of the user closes the channel: only the first is a warning.
+        // The set is limited, whatever texts the broker sends.
         if self.closures.count >= 100 { self.closures.removeAll() }
         let isNew = self.closures.insert("\(reply.code) \(reply.text)").inserted
         self.logger.log(
@@ -87,7 +88,7 @@ struct PublisherReport {
             mismatch.kind == .exchange
             ? "topic, durable=\(self.configuration.isDurable)"
             : "queue_type=\(self.configuration.queueType.rawValue), durable=\(self.configuration.isDurable)"
-        // Another type of exchange is another setting's matter: the name is that of another service's exchange.
+        // An exchange of another type needs another setting: the name belongs to another service's exchange.
         let isOtherType = mismatch.kind == .exchange && mismatch.reply.text.contains("arg 'type'")
         let setting: String
         switch mismatch.kind {
@@ -110,6 +111,8 @@ struct PublisherReport {
         }
     }
 
+    /// Logs a rejected declaration.
+    ///
     /// - Returns: The error for senders to the queue.
     mutating func declarationRefused(_ queue: String, _ reply: BrokerReply, user: String) -> PublishError {
         let isNew = self.refusedQueues.insert(queue).inserted
@@ -129,7 +132,7 @@ struct PublisherReport {
 }
 
 extension PublishError {
-    /// The reason of a loss, for messages that come after it.
+    /// The error for messages that arrive after a connection was lost, with the reason of the loss.
     var asNotConnected: PublishError {
         PublishError(.notConnected, self.description)
     }

@@ -1,24 +1,25 @@
 import DequeModule
 
-/// Decides what becomes of each message, without doing any of it: no socket, no clock, no thread.
+/// A state machine that decides the outcome of each message. It has no socket, no clock and no thread.
 ///
-/// A message enters once, through ``enqueue(_:)``, and leaves once, as an ``Outcome`` of whatever event settles it.
-/// `Completion` is what the driver needs to answer its sender; to this machine it is a token.
+/// A message enters once, through ``enqueue(_:)``, and leaves once, as the ``Outcome`` of an event. With the
+/// `Completion` the driver answers the sender; to this machine it is an opaque token.
 struct PublisherStateMachine<Completion> {
     typealias Instant = ContinuousClock.Instant
 
     struct Item {
         var message: OutgoingMessage
         var completion: Completion
-        /// When the sender must have an answer.
+        /// The time by which the sender must have an answer.
         var deadline: Instant
-        /// When it is too late to send it, because the broker would have no time to confirm it; nil for the deadline.
+        /// The time from which it is too late to send the message, because the broker would have no time to confirm it;
+        /// nil for the deadline.
         var sendBy: Instant?
-        /// The sender's flow, of ``SenderShares``.
+        /// The number of the sender's flow, from ``SenderShares``.
         var flow = FairQueue<Item>.own
     }
 
-    /// Bytes of one sender that are in hand no longer.
+    /// Bytes of one sender that are no longer outstanding.
     struct Release: Equatable {
         var flow: Int
         var bytes: Int
@@ -29,23 +30,24 @@ struct PublisherStateMachine<Completion> {
         var result: Result<Void, PublishError>
     }
 
-    /// What to do next for the messages that wait.
+    /// The next action for the waiting messages.
     enum Next {
-        /// Send this, which is registered as unconfirmed already: its confirm may come before the call returns.
+        /// Send this message. It is registered as unconfirmed already, because its confirm may come before the call
+        /// returns.
         case publish(OutgoingMessage)
         /// Declare and bind this queue, then call ``declared(_:)`` or ``declarationRefused(_:error:until:)``.
         case declare(queue: String)
-        /// Answer at once and ask again.
+        /// Answer the sender at once, then ask for the next action.
         case settle(Outcome)
-        /// Nothing until another event.
+        /// Do nothing until another event.
         case none
     }
 
     enum TickAction {
         case none
-        /// The broker has been silent for too long: drop the connection, then call ``lost(_:)``.
+        /// The broker has been silent for too long: drop the connection, then call ``lost(_:now:)``.
         case dropConnection
-        /// A drain has ended, with or without all confirms: close the connection, then call ``closed()``.
+        /// A drain has ended, with or without all confirms: close the connection, then call ``closed(now:)``.
         case close
     }
 
@@ -78,21 +80,22 @@ struct PublisherStateMachine<Completion> {
     private var waiting: FairQueue<Item>
     private var unconfirmed = Deque<Unconfirmed>()
     private var unanswered = 0
-    /// Bytes of the bodies in `unconfirmed`.
+    /// The total size in bytes of the bodies in `unconfirmed`.
     private var unconfirmedBytes = 0
     /// The delivery tag of the first of `unconfirmed`.
     private var firstTag: UInt64 = 1
     private var queues: [String: QueueState] = [:]
     private var alarm: String?
-    /// No unanswered message has an earlier deadline.
+    /// A time before which no unanswered message has its deadline.
     private var unansweredBound: Instant?
     private var released: [Release] = []
-    /// Learnt from the broker; of this connection, as another broker may have another limit.
+    /// The largest body that the broker of this connection accepts, once a rejection has shown it. Another broker may
+    /// have another limit.
     private(set) var sizeLimit: Int?
-    /// Messages confirmed on this connection.
+    /// The number of messages confirmed on this connection.
     private(set) var confirmedCount = 0
 
-    /// - Parameter senderWindow: the most bytes of one sender that are sent and not yet confirmed.
+    /// - Parameter senderWindow: the maximum number of bytes of one sender that are sent and not yet confirmed.
     init(window: Int, byteWindow: Int = .max, senderWindow: Int = .max) {
         self.window = max(1, window)
         self.byteWindow = byteWindow
@@ -101,22 +104,22 @@ struct PublisherStateMachine<Completion> {
 
     var waitingCount: Int { self.waiting.count }
     var waitingBytes: Int { self.waiting.bytes }
-    /// Sent and not yet answered.
+    /// The number of messages sent and not yet answered.
     var unconfirmedCount: Int { self.unanswered }
     var blockedReason: String? { self.alarm }
     var isOpen: Bool {
         if case .open = self.state { true } else { false }
     }
-    /// Whether to hand over more messages now: they can be sent, or must be answered. While the window is full, and the broker owes
-    /// confirms, they may as well stay where they are.
+    /// Whether to enqueue more messages now: they can be sent, or must be answered. While the window is full and the
+    /// broker owes confirms, they can stay in the inbox.
     var wantsMessages: Bool { !self.windowIsFull || self.unanswered == 0 || self.alarm != nil || !self.isOpen }
-    /// Whether `unconfirmed` is at its bound: messages wait for confirms, not for the driver.
+    /// Whether `unconfirmed` has reached its limit, so that messages wait for confirms and not for the driver.
     private var windowIsFull: Bool {
         self.unconfirmed.count >= self.window || self.unconfirmedBytes >= self.byteWindow
     }
     private var nextTag: UInt64 { self.firstTag + UInt64(self.unconfirmed.count) }
 
-    /// When ``tick(now:)`` has something to do, if no other event comes first.
+    /// The time at which ``tick(now:)`` has something to do, if no other event comes first.
     var nextDeadline: Instant? {
         var deadline = self.unanswered == 0 ? nil : self.unansweredBound
         if let expiry = self.waiting.nextExpiry { deadline = min(deadline ?? expiry, expiry) }
@@ -126,7 +129,7 @@ struct PublisherStateMachine<Completion> {
 
     // MARK: Connection
 
-    /// A connection is open, its channel in confirm mode.
+    /// Records that a connection is open and its channel is in confirm mode.
     mutating func connected() {
         guard case .disconnected = self.state else { return }
         self.state = .open
@@ -135,7 +138,8 @@ struct PublisherStateMachine<Completion> {
         self.resetChannel()
     }
 
-    /// The connection is gone. Everything in hand is answered with `error`, which says of what waited that it was not sent.
+    /// Records that the connection was lost. Every outstanding message is answered with `error`, or as timed out if it
+    /// was sent and its deadline has passed. For messages that were not sent, the error says so.
     mutating func lost(_ error: PublishError, now: Instant) -> [Outcome] {
         switch self.state {
         case .closed, .disconnected: break
@@ -146,14 +150,14 @@ struct PublisherStateMachine<Completion> {
         return self.failAll(error, now: now)
     }
 
-    /// No more connections will be made.
+    /// Records that no more connections will be made.
     mutating func closed(now: Instant) -> [Outcome] {
         self.state = .closed
         self.alarm = nil
         return self.failAll(.shuttingDown, now: now)
     }
 
-    /// Takes no new messages; those in hand have until `until` to be confirmed.
+    /// Rejects new messages from now on; outstanding ones have until `until` to be confirmed.
     mutating func shutdown(until: Instant) {
         switch self.state {
         case .open: self.state = .draining(until: until)
@@ -164,7 +168,7 @@ struct PublisherStateMachine<Completion> {
 
     mutating func blocked(_ reason: String) -> [Outcome] {
         self.alarm = reason
-        // What was sent may be confirmed yet; what was not would only wait for the alarm to end.
+        // Messages that were sent may still be confirmed. The others would only wait for the end of the alarm.
         return self.failWaiting(.blocked(reason))
     }
 
@@ -174,7 +178,9 @@ struct PublisherStateMachine<Completion> {
 
     // MARK: Messages
 
-    /// Takes messages in the order in which they are to be sent; outcomes are those refused at once.
+    /// Adds messages; those of one sender are sent in this order.
+    ///
+    /// - Returns: the outcomes of messages that are rejected at once.
     mutating func enqueue(_ items: [Item]) -> [Outcome] {
         switch self.state {
         case .open: break
@@ -228,14 +234,18 @@ struct PublisherStateMachine<Completion> {
         self.queues[queue] = .declared(beforeTag: self.nextTag)
     }
 
-    /// Messages to the queue are answered with `error` until `until`; then a declaration is tried again.
+    /// Records a rejected declaration. Messages to the queue are answered with `error` until `until`; then the
+    /// declaration is retried.
     mutating func declarationRefused(_ queue: String, error: PublishError, until: Instant) {
         self.queues[queue] = .refused(error, until: until)
     }
 
     // MARK: Answers of the broker
 
-    /// - Returns: nil when the broker confirms what was never sent, after which nothing it says can be relied upon.
+    /// Records a confirm (`basic.ack` or `basic.nack`).
+    ///
+    /// - Returns: nil when the broker confirms a message that was never sent; then nothing that it sends can be
+    ///   trusted.
     mutating func acknowledged(tag: UInt64, multiple: Bool, positively: Bool) -> [Outcome]? {
         let last = self.nextTag - 1
         let upTo = multiple && tag == 0 ? last : tag
@@ -244,18 +254,18 @@ struct PublisherStateMachine<Completion> {
         if multiple {
             while self.firstTag <= upTo, let slot = self.unconfirmed.popFirst() {
                 self.firstTag += 1
-                // Out of order, it was completed before.
+                // A message that was confirmed out of order was completed then.
                 if !slot.isSettled { self.complete(slot) }
                 self.settle(slot, positively: positively, into: &outcomes)
             }
         } else if upTo >= self.firstTag {
             let index = Int(upTo - self.firstTag)
-            // A second confirm of the same message says nothing new.
+            // A second confirm of the same message changes nothing.
             guard !self.unconfirmed[index].isSettled else { return outcomes }
             self.settle(self.unconfirmed[index], positively: positively, into: &outcomes)
             self.unconfirmed[index].completion = nil
             self.unconfirmed[index].isSettled = true
-            // Needed no more, and the slot may stay for long behind one that is not confirmed.
+            // Frees the body: the slot may stay for a long time behind one that is not confirmed.
             self.complete(self.unconfirmed[index])
             self.unconfirmed[index].message.body = []
             while self.unconfirmed.first?.isSettled == true {
@@ -266,7 +276,8 @@ struct PublisherStateMachine<Completion> {
         return outcomes
     }
 
-    /// The broker had no queue for a message; its confirm follows. False when no such message is known.
+    /// Records that the broker had no queue for a message; the message's confirm follows. Returns false for an unknown
+    /// message.
     mutating func returned(queue: String, body: [UInt8], reason: String) -> Bool {
         let index = self.unconfirmed.firstIndex {
             $0.returned == nil && !$0.isSettled && $0.message.queue == queue && $0.message.body == body
@@ -280,8 +291,9 @@ struct PublisherStateMachine<Completion> {
         return true
     }
 
-    /// The broker closed the channel: `sizeLimit` when it did so because a message was larger. The driver opens it again;
-    /// tags are then counted from 1.
+    /// Records that the broker closed the channel. The driver reopens it, and tags count from 1 again.
+    ///
+    /// - Parameter sizeLimit: the broker's limit, if it closed the channel because a message was larger.
     mutating func channelClosed(_ error: PublishError, sizeLimit: Int?, now: Instant) -> [Outcome] {
         if let sizeLimit { self.sizeLimit = min(sizeLimit, self.sizeLimit ?? sizeLimit) }
         var outcomes: [Outcome] = []
@@ -310,7 +322,8 @@ struct PublisherStateMachine<Completion> {
         case .open: break
         }
         if let alarm = self.alarm {
-            // The broker said that it would not answer: that is no reason to leave it.
+            // The broker has announced that it does not confirm for now, so its silence is no reason to drop the
+            // connection.
             var outcomes: [Outcome] = []
             for index in self.unconfirmed.indices where self.unconfirmed[index].deadline <= now {
                 guard let completion = self.unconfirmed[index].completion else { continue }
@@ -323,14 +336,14 @@ struct PublisherStateMachine<Completion> {
         }
         if self.isOverdue(now: now) { return (.dropConnection, []) }
         if self.windowIsFull, self.unanswered == 0, let expiry = self.waiting.nextExpiry, expiry <= now {
-            // All slots were answered during an alarm, and the broker has not confirmed one since it ended.
+            // All slots timed out during an alarm, and the broker has confirmed none since the alarm ended.
             return (.dropConnection, [])
         }
         return (.none, self.refuse(self.waiting.expire(now: now), .notSentInTime))
     }
 
-    /// Whether the broker owes an answer that it should have given. Senders are served in turn, so the first one sent need not be
-    /// the first one due; all are looked at, but not before one can be.
+    /// Returns whether a confirm is overdue. Senders are served in turn, so the first message sent is not always the
+    /// first one due: all are checked, but not before one can be overdue.
     private mutating func isOverdue(now: Instant) -> Bool {
         guard self.unanswered > 0, let bound = self.unansweredBound, bound <= now else { return false }
         self.unansweredBound = self.earliestUnanswered
@@ -343,7 +356,7 @@ struct PublisherStateMachine<Completion> {
 
     // MARK: Parts
 
-    /// Returns the bytes that senders have in hand no longer since the last call.
+    /// Appends the bytes that have been released since the last call.
     mutating func takeReleased(into released: inout [Release]) {
         guard !self.released.isEmpty else { return }
         released += self.released
@@ -353,11 +366,11 @@ struct PublisherStateMachine<Completion> {
     private mutating func release(_ item: Item) { self.release(item.flow, item.message.body.count) }
 
     private mutating func release(_ flow: Int, _ bytes: Int) {
-        // The process's own messages have no share to give back.
+        // The process's own messages have no share to release.
         if flow != FairQueue<Item>.own { self.released.append(Release(flow: flow, bytes: bytes)) }
     }
 
-    /// A message is in flight no longer.
+    /// Records that a message is no longer in flight.
     private mutating func complete(_ slot: Unconfirmed) {
         let bytes = slot.message.body.count
         self.unconfirmedBytes -= bytes

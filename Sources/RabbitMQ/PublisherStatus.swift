@@ -1,21 +1,21 @@
-/// What a ``Publisher`` was doing a moment ago.
+/// A snapshot of what a ``Publisher`` does.
 package struct PublisherStatus: Sendable, Hashable {
-    /// Whether a broker takes all messages from us: connected, and not ``blocked``.
+    /// Whether a broker accepts all messages: it is connected, and not ``blocked``.
     package var isAvailable: Bool { self.host != nil && !self.blocked }
-    /// `host:port` of the broker connected to; nil when there is none. With a second connection, nil until there are both.
+    /// `host:port` of the connected broker; nil when there is none. With a second connection, nil until both are open.
     package var host: String?
-    /// Whether the broker has an alarm and takes no messages on one of the connections.
+    /// Whether the broker has an alarm and accepts no messages on one of the connections.
     package var blocked = false
-    /// Messages sent and not yet confirmed.
+    /// The number of messages sent and not yet confirmed.
     package var unconfirmed = 0
-    /// Messages that wait to be sent.
+    /// The number of messages that wait to be sent.
     package var inbox = 0
-    /// How often a connection was made.
+    /// The number of connections made so far.
     package var connections = 0
 
     package init() {}
 
-    /// The status of a publisher with a second connection.
+    /// Returns the status of a publisher with two connections.
     func joined(with other: PublisherStatus) -> PublisherStatus {
         var joined = self
         if other.host == nil { joined.host = nil }

@@ -1,4 +1,4 @@
-/// How long to wait after a round of failures: full jitter, so that many publishers do not return to a broker in step.
+/// An exponential backoff with full jitter, so that many publishers do not return to a broker in step.
 struct ReconnectBackoff {
     private let configuration: PublisherConfiguration.Backoff
     private var bound: Duration
@@ -14,7 +14,7 @@ struct ReconnectBackoff {
         return delay
     }
 
-    /// A connection proved to be of use.
+    /// Starts again at the minimum, after a connection or a declaration has worked.
     mutating func reset() {
         self.bound = self.configuration.minimum
     }

@@ -1,10 +1,11 @@
-/// How much of the publisher's memory each sender has in hand, from the moment that a message is offered until it is answered and
-/// the broker owes nothing more for it.
+/// The shares of the publisher's memory that senders use. A message counts from the moment that it is offered until it
+/// is answered and the broker owes no confirm for it.
 ///
-/// A sender has at most an eighth of all, and never more than is left: however many senders take all they can, another one finds
-/// room. Messages without a sender have no share of their own, and so no such limit.
+/// A sender's share is at most an eighth of the whole, and at most as large as what is still free. So however many
+/// senders use all they may, another one finds free memory. Messages without a sender have no share, and so no such
+/// limit.
 struct SenderShares {
-    /// A sender may have one part of so many.
+    /// The number of parts of the whole, of which a sender may use one.
     static let parts = 8
 
     private struct Share {
@@ -16,27 +17,28 @@ struct SenderShares {
     private let capacity: Int
     private let byteCapacity: Int
     private var flows: [UInt64: Int] = [:]
-    /// By number of flow. The first is of messages without a sender.
+    /// The shares by flow number. The first one stands for messages without a sender.
     private var shares = [Share(key: 0)]
     private var free: [Int] = []
 
     /// - Parameters:
-    ///   - capacity: how many messages there may be of all senders.
-    ///   - byteCapacity: how many bytes of them.
+    ///   - capacity: the maximum number of messages of all senders.
+    ///   - byteCapacity: the maximum number of their bytes.
     init(capacity: Int, byteCapacity: Int) {
         self.capacity = capacity
         self.byteCapacity = byteCapacity
     }
 
-    /// How many senders have something in hand.
+    /// The number of senders with outstanding messages.
     var count: Int { self.flows.count }
 
     /// Adds a message to its sender's share.
     ///
     /// - Parameters:
-    ///   - countLeft: how many messages of any sender there is room for.
-    ///   - bytesLeft: how many bytes.
-    /// - Returns: the number of the sender's flow; nil when the sender has its share already. One message is always admitted.
+    ///   - countLeft: the number of messages of any sender that there is space for.
+    ///   - bytesLeft: the number of bytes that there is space for.
+    /// - Returns: the number of the sender's flow; nil when the sender's share is full. A sender's first message is
+    ///   always admitted.
     mutating func take(_ sender: OutgoingMessage.Sender?, bytes: Int, countLeft: Int, bytesLeft: Int) -> Int? {
         guard let sender else { return FairQueue<Never>.own }
         if let flow = self.flows[sender.key] {
@@ -61,7 +63,8 @@ struct SenderShares {
         return flow
     }
 
-    /// Gives a message back. The number of a flow of which nothing is in hand any more may become another sender's.
+    /// Removes a message from its sender's share. When nothing of a flow is outstanding, its number may be given to
+    /// another sender.
     mutating func release(_ flow: Int, bytes: Int) {
         guard flow != FairQueue<Never>.own else { return }
         self.shares[flow].count -= 1

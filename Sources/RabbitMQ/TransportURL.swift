@@ -1,17 +1,17 @@
-/// Where the brokers are and how to log in: oslo.messaging's `transport_url`.
+/// The brokers' addresses and credentials: oslo.messaging's `transport_url`.
 ///
 /// `rabbit://user:password@host:port,user2:password2@host2:port2/vhost?ssl=1&ssl_ca_file=/etc/ca.pem`
 ///
 /// As in oslo: each host has its own credentials, and one without any logs in as `guest`; no path and an empty path mean
 /// the virtual host `/`, `/foo` means `foo` and `//foo` means `/foo`; no host at all means `localhost`. User, password and
-/// virtual host are percent-decoded. `amqp` and `amqps` are taken as other names for `rabbit` and `rabbit` with `ssl=1`.
+/// virtual host are percent-decoded. `amqp` and `amqps` are other names for `rabbit` and `rabbit` with `ssl=1`.
 ///
-/// Unlike oslo: the default port under TLS is 5671 (oslo: 5672), TLS without `ssl_ca_file` trusts the system's CAs (oslo:
-/// everybody), and the certificate must name the host unless `ssl_enforce_hostname_verification=false`. A connection without
-/// TLS to a host that is not on this machine takes `ssl=0` in the URL: nobody sends a password in the clear by leaving
-/// something out.
+/// Unlike oslo: the default port under TLS is 5671 (oslo: 5672), TLS without `ssl_ca_file` trusts the system's CAs
+/// (oslo: every certificate), and the certificate must name the host unless `ssl_enforce_hostname_verification=false`.
+/// A connection without TLS to a host that is not on this machine requires `ssl=0` in the URL, so that no password is
+/// sent in the clear only because an option is missing.
 ///
-/// Nothing that prints a `TransportURL` prints a password.
+/// A printed `TransportURL` never shows a password.
 package struct TransportURL: Sendable, Hashable {
     /// One broker.
     package struct Host: Sendable, Hashable {
@@ -33,16 +33,16 @@ package struct TransportURL: Sendable, Hashable {
             self.name.contains(":") ? "[\(self.name)]:\(self.port)" : "\(self.name):\(self.port)"
         }
 
-        /// Whether the host is this machine by its very name: `localhost`, 127.0.0.0/8 or ::1. Other names are not looked up,
-        /// as the answer may be another one tomorrow.
+        /// Whether the host's name alone means this machine: `localhost`, 127.0.0.0/8 or ::1. Other names are not
+        /// looked up, because the answer can change.
         package var isLoopback: Bool { HostName(self.name).isLoopback }
     }
 
-    /// How to speak TLS to the brokers (1.2 or newer; the broker is always authenticated).
+    /// The TLS settings for the brokers (TLS 1.2 or newer; the broker is always authenticated).
     package struct TLS: Sendable, Hashable {
         /// PEM file with the CAs to trust; nil means those of the system.
         package var caFile: String?
-        /// PEM file with our certificate chain, when the broker wants one.
+        /// PEM file with our certificate chain, for a broker that requires one.
         package var certificateFile: String?
         /// PEM file with the key of `certificateFile`; nil means that the key is in the same file.
         package var keyFile: String?
@@ -64,11 +64,13 @@ package struct TransportURL: Sendable, Hashable {
     package let virtualHost: String
     /// nil means that the connection is not encrypted.
     package let tls: TLS?
-    /// Names of options in the query that oslo knows and this program has no use for.
+    /// The names of options in the query that oslo knows and this program does not use.
     package let ignoredOptions: [String]
 
+    /// Parses a transport URL.
+    ///
     /// - Parameter string: The URL, as an oslo service has it in `transport_url`.
-    /// - Throws: ``TransportURLError``, which says what is wrong and never quotes what could be a part of a password.
+    /// - Throws: ``TransportURLError``, which never quotes text that could be part of a password.
     package init(_ string: String) throws(TransportURLError) {
         let (url, isPlaintextMeant) = try Self.read(string)
         guard isPlaintextMeant || url.plaintextHosts.isEmpty else {
@@ -81,11 +83,11 @@ package struct TransportURL: Sendable, Hashable {
         self = url
     }
 
-    /// The URL as it may be shown, whether it can be used or not: with `***` for each password, and for all of a text that
-    /// is no URL.
+    /// Returns the URL in a form that may be shown, even if it cannot be used: with `***` for each password, or `***`
+    /// alone for a text that is no URL.
     package static func shown(_ string: String) -> String { (try? Self.read(string).url.description) ?? "***" }
 
-    /// The hosts on other machines to which everything is sent in the clear.
+    /// The hosts on other machines to which all data is sent in the clear.
     package var plaintextHosts: [Host] { self.tls == nil ? self.hosts.filter { !$0.isLoopback } : [] }
 
     private static func read(
@@ -110,7 +112,7 @@ package struct TransportURL: Sendable, Hashable {
 }
 
 extension TransportURL: CustomStringConvertible, CustomDebugStringConvertible {
-    /// The URL as it was understood, with `***` for each password.
+    /// The URL as it was parsed, with `***` for each password.
     package var description: String {
         let hosts = self.hosts.map { "\($0.user):***@\($0.address)" }.joined(separator: ",")
         let path = self.virtualHost == "/" ? "" : self.virtualHost
@@ -121,16 +123,16 @@ extension TransportURL: CustomStringConvertible, CustomDebugStringConvertible {
     package var debugDescription: String { self.description }
 }
 
-/// Why a transport URL cannot be used. The description is a sentence for the operator.
+/// The reason why a transport URL cannot be used. The description is a sentence for the operator.
 package struct TransportURLError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What is wrong, for the program; ``TransportURLError/description`` says it for the reader.
+    /// The part of the URL that is wrong.
     package struct Code: Sendable, Hashable {
         private enum Value { case syntax, scheme, host, port, credentials, virtualHost, option, plaintext }
         private let value: Value
 
-        /// Not a URL at all, or with characters that must be percent-encoded.
+        /// The text is not a URL, or has characters that must be percent-encoded.
         package static let syntax = Code(value: .syntax)
-        /// Another transport than RabbitMQ.
+        /// The transport is not RabbitMQ.
         package static let scheme = Code(value: .scheme)
         package static let host = Code(value: .host)
         package static let port = Code(value: .port)
@@ -138,7 +140,7 @@ package struct TransportURLError: Error, Sendable, Hashable, CustomStringConvert
         package static let virtualHost = Code(value: .virtualHost)
         /// An option in the query.
         package static let option = Code(value: .option)
-        /// No TLS to a host on another machine, and no `ssl=0` that says so.
+        /// There is no TLS to a host on another machine, and no explicit `ssl=0`.
         package static let plaintext = Code(value: .plaintext)
     }
 

@@ -1,6 +1,7 @@
-/// The query of a transport URL: those of oslo's `[oslo_messaging_rabbit]` options that concern TLS.
+/// The query of a transport URL: the options for TLS of oslo's `[oslo_messaging_rabbit]`.
 ///
-/// An option that oslo does not know is refused, as it is there: `sll=1` must not quietly mean an unencrypted connection.
+/// An option that oslo does not know is rejected, as oslo does: `sll=1` must not silently mean an unencrypted
+/// connection.
 struct TransportURLOptions {
     let ignored: [String]
     private let values: [String: String]
@@ -9,7 +10,7 @@ struct TransportURLOptions {
         "ssl", "ssl_ca_file", "ssl_cert_file", "ssl_key_file", "ssl_version", "ssl_enforce_hostname_verification",
     ]
 
-    /// What oslo.messaging 18 takes in the URL and this program does not need.
+    /// The options that oslo.messaging 18 accepts in the URL and this program does not need.
     private static let known: Set<String> = [
         "amqp_auto_delete", "amqp_durable_queues", "conn_pool_min_size", "conn_pool_ttl", "direct_mandatory_flag",
         "enable_cancel_on_failover", "heartbeat_in_pthread", "heartbeat_rate", "heartbeat_timeout_threshold",
@@ -40,7 +41,7 @@ struct TransportURLOptions {
                     throw TransportURLError(.option, "the option \(name) is given twice")
                 }
             } else {
-                // Not quoted: it may be the tail of a password with an unencoded ?.
+                // The name is not quoted: it may be the end of a password with an unencoded ?.
                 throw TransportURLError(
                     .option,
                     "has an option after the ? that oslo.messaging does not know; used here are "
@@ -51,7 +52,7 @@ struct TransportURLOptions {
         self.ignored = ignored
     }
 
-    /// Whether `ssl=0` is written out.
+    /// Whether the query has an explicit `ssl=0`.
     var saysPlaintext: Bool { (try? self.boolean("ssl")) == false }
 
     func tls(impliedByScheme: Bool) throws(TransportURLError) -> TransportURL.TLS? {

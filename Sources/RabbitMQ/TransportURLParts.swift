@@ -1,7 +1,7 @@
-/// A transport URL cut at its delimiters, the way Python's `urlparse` and oslo cut it.
+/// A transport URL split at its delimiters, as Python's `urlparse` and oslo split it.
 ///
-/// A password with an unencoded delimiter is cut in pieces that look like a host, a port, a path or an option; hence no
-/// message here quotes any of these when it could not be understood.
+/// A password with an unencoded delimiter is split into parts that look like a host, a port, a path or an option. So no
+/// error message here quotes one of these parts if it could not be parsed.
 struct TransportURLParts {
     enum Scheme { case rabbit, amqp, amqps }
 
@@ -102,7 +102,7 @@ struct TransportURLParts {
         guard location.first != "[" || HostName(String(name)).isIPv6 else {
             throw TransportURLError(.host, "host number \(number) has brackets around what is not an IPv6 address")
         }
-        // Some resolvers answer ::1 for it.
+        // Some resolvers answer ::1 for such a name.
         guard !name.utf8.contains(UInt8(ascii: "*")) else {
             throw TransportURLError(.host, "host number \(number) has a * in it; name one broker")
         }
@@ -135,8 +135,8 @@ struct TransportURLParts {
         return (user.isEmpty ? "guest" : user, password.isEmpty ? "guest" : password)
     }
 
-    /// Decodes as Python's `unquote` does (a `%` without two hexadecimal digits stands for itself), except that bytes that
-    /// are not UTF-8 give nil.
+    /// Decodes as Python's `unquote` does (a `%` without two hexadecimal digits is kept), but returns nil for bytes
+    /// that are not UTF-8.
     static func percentDecoded(_ text: Substring, plusIsSpace: Bool = false) -> String? {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.utf8.count)

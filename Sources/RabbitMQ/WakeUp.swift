@@ -1,12 +1,12 @@
 internal import CConductorRabbitMQ
 internal import Glibc
 
-/// An eventfd: any thread signals it, one thread sleeps on it in `poll`.
+/// An eventfd that any thread can signal, and on which one thread sleeps in `poll`.
 final class WakeUp: Sendable {
     let descriptor: Int32
 
     init() throws(SystemError) {
-        // Once it is assigned `deinit` runs, also when this throws, and closes it.
+        // Checked before it is assigned: once it is, `deinit` runs even when this throws, and closes the descriptor.
         let descriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
         guard descriptor >= 0 else { throw SystemError("eventfd", errno) }
         self.descriptor = descriptor
@@ -26,19 +26,20 @@ final class WakeUp: Sendable {
         _ = eventfd_read(self.descriptor, &count)
     }
 
-    /// Sleeps until signalled, until `other` is readable or broken, or until `timeout` has passed (nil: no bound).
+    /// Sleeps until a signal, until `other` is readable or broken, or until `timeout` has passed (at most 60 seconds;
+    /// nil for no limit). May return earlier.
     func wait(alsoFor other: Int32? = nil, timeout: Duration?) {
         var descriptors = [pollfd(fd: self.descriptor, events: Int16(POLLIN), revents: 0)]
         if let other { descriptors.append(pollfd(fd: other, events: Int16(POLLIN), revents: 0)) }
-        // Rounded up: a deadline that is a fraction of a millisecond away must not be polled for in a tight loop.
+        // Rounded up: a deadline less than a millisecond away must not cause a busy loop.
         let milliseconds = timeout.map { min(max($0.wholeMilliseconds + 1, 0), 60_000) } ?? -1
-        // EINTR is a wake-up for nothing, which every caller stands.
+        // EINTR is a spurious wake-up, which every caller tolerates.
         _ = poll(&descriptors, nfds_t(descriptors.count), Int32(milliseconds))
         if descriptors[0].revents != 0 { self.clear() }
     }
 }
 
-/// A system call that failed for want of a resource (descriptors, threads).
+/// A system call that failed because a resource is exhausted (descriptors, threads).
 struct SystemError: Error, CustomStringConvertible {
     let description: String
 
@@ -48,13 +49,13 @@ struct SystemError: Error, CustomStringConvertible {
 }
 
 extension Duration {
-    /// Rounded down, and at most some 24 days.
+    /// The duration in milliseconds, rounded towards zero and limited to about 23 days.
     var wholeMilliseconds: Int {
         let (seconds, attoseconds) = self.components
         return Int(max(min(seconds, 2_000_000), -2_000_000)) * 1000 + Int(attoseconds / 1_000_000_000_000_000)
     }
 
-    /// For C. Not negative.
+    /// The duration for C functions; never negative.
     var timeval: timeval {
         let (seconds, attoseconds) = max(self, .zero).components
         return Glibc.timeval(tv_sec: Int(seconds), tv_usec: Int(attoseconds / 1_000_000_000_000))

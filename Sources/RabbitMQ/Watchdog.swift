@@ -1,25 +1,25 @@
 internal import Glibc
 internal import NIOConcurrencyHelpers
 
-/// Frees a thread that is stuck in a call of librabbitmq, by shutting its socket down under it.
+/// A watchdog that frees a thread which hangs in a call of librabbitmq, by shutting down the socket of that call.
 ///
-/// `amqp_basic_publish` of librabbitmq 0.11 can wait for ever: on a peer that has gone silent, or on one that no longer
-/// reads. Nothing but `shutdown(2)` from another thread ends that. It is called on a duplicate of the descriptor, because
-/// the library closes its own without notice and the number may be another file's by then.
+/// `amqp_basic_publish` of librabbitmq 0.11 can wait without limit: for a peer that is silent, or for one that no
+/// longer reads. Only `shutdown(2)` from another thread ends that. It is called on a duplicate of the descriptor,
+/// because the library closes its own without notice, and then the number may belong to another file.
 final class Watchdog: Sendable {
     private struct State {
         var descriptor: Int32 = -1
         /// Odd while the guarded thread is inside a call; each call has its own number.
         var call: UInt64 = 0
         var ended = false
-        /// How long one call may take.
+        /// The time limit of one call.
         var limit: Duration
     }
 
     private let state: NIOLockedValueBox<State>
     private let wake: WakeUp
 
-    /// - Parameter limit: How long one call may take. The watchdog acts up to an eighth of that later.
+    /// - Parameter limit: The time limit of one call. The watchdog acts up to an eighth of it later.
     init(limit: Duration) throws(SystemError) {
         self.state = NIOLockedValueBox(State(limit: limit))
         self.wake = try WakeUp()
@@ -29,8 +29,8 @@ final class Watchdog: Sendable {
         self.state.withLockedValue { Self.close(&$0) }
     }
 
-    /// Guards the connection with this descriptor from now on, until ``release()``. False when there is no descriptor left
-    /// to do so.
+    /// Guards the connection with this descriptor until ``release()``. Returns false when the process has no descriptor
+    /// left for that.
     func watch(_ descriptor: Int32) -> Bool {
         let isWatching = self.state.withLockedValue {
             Self.close(&$0)
@@ -41,7 +41,7 @@ final class Watchdog: Sendable {
         return isWatching
     }
 
-    /// Lets no call, the present one included, take longer than this from now on: somebody waits for the end.
+    /// Lowers the time limit of every call, including the current one, because a shutdown waits for the call to end.
     func hurry(_ limit: Duration) {
         self.state.withLockedValue { $0.limit = min($0.limit, limit) }
         self.wake.signal()
@@ -51,7 +51,7 @@ final class Watchdog: Sendable {
         self.state.withLockedValue { Self.close(&$0) }
     }
 
-    /// Runs one call that may get stuck.
+    /// Runs one call that may hang.
     func guarding<T>(_ call: () -> T) -> T {
         self.state.withLockedValue { $0.call &+= 1 }
         defer { self.state.withLockedValue { $0.call &+= 1 } }
@@ -63,7 +63,7 @@ final class Watchdog: Sendable {
         self.wake.signal()
     }
 
-    /// The watchdog's own thread. Returns after ``end()``.
+    /// Runs the watchdog, on its own thread. Returns after ``end()``.
     func run() {
         var seenCall: UInt64 = 0
         var seenSince = ContinuousClock.now
