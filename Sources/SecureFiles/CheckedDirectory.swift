@@ -1,26 +1,28 @@
 import CLinuxFiles
 import Glibc
 
-/// A directory that was opened once, and files in it that are opened relative to it.
+/// A directory that is opened once, and whose files are opened relative to its descriptor.
 ///
-/// A name in it is never taken for another file: symbolic links and special files are refused, and what is opened is looked
-/// at before it is changed.
+/// A name in it never leads to another file: symbolic links and special files are rejected, and an opened file is
+/// checked before it is changed.
 package final class CheckedDirectory: Sendable {
-    /// What the program does in the directory.
+    /// The program's use of the directory.
     package enum Use: Sendable, Hashable {
-        /// It makes and changes files. The directory must be root's or this program's user's own and nobody else may write
-        /// in it; nor may anybody else exchange one of the directories that lead there. A directory of this user's own is
-        /// closed to others instead of being refused. Each file in it must be root's or this user's own and have one name:
-        /// another may have been put there while others could. One that holds anything else than
-        /// the program's own files is not closed, but refused.
+        /// The program creates and changes files.
+        ///
+        /// The directory must belong to root or to this program's user. No other user may write in it, or replace one
+        /// of the directories on the way to it. If others may write in a directory of this user, it is closed to them
+        /// (they lose the right to write) instead of being rejected, unless it holds anything but the program's own
+        /// files. Each file in it must belong to root or to this user and have only one name, because other users may
+        /// have put files there before.
         case writing
-        /// It reads files, and only of a directory that is its own it may be sure that nobody exchanges them.
+        /// The program reads files. Only in a directory of its own it can be sure that no other user replaces them.
         case reading
     }
 
-    /// Its path, as it was given.
+    /// The path of the directory, as it was given.
     package let path: String
-    /// What the file system says of the directory itself.
+    /// The status of the directory itself.
     package let status: FileStatus
     private let use: Use
     private let directory: OpenFile
@@ -30,9 +32,9 @@ package final class CheckedDirectory: Sendable {
     ///
     /// - Parameters:
     ///   - path: its path.
-    ///   - use: what the program does in it.
-    ///   - isOwn: whether the program makes something of this name and kind there: nothing else may be in a directory that is
-    ///     closed to others.
+    ///   - use: the program's use of it.
+    ///   - isOwn: whether the program itself creates entries of this name and kind there. A directory with any other
+    ///     entry is rejected instead of being closed to other users.
     /// - Throws: ``FileError``; of the kind ``FileError/Kind/exposed`` for a directory that breaks the rule of its use, and of
     ///   the kind ``FileError/Kind/wrongKind`` for something that is no directory.
     package init(
@@ -58,9 +60,9 @@ package final class CheckedDirectory: Sendable {
         }
     }
 
-    /// Makes the directory, for this user only, if nothing has its name.
+    /// Creates the directory, for this user only, if nothing has its name.
     ///
-    /// - Returns: whether it was made.
+    /// - Returns: whether it was created.
     /// - Throws: ``FileError``; with the code `ENOENT` when its parent is missing.
     package static func make(_ path: String) throws(FileError) -> Bool {
         guard unsafe mkdir(path, 0o700) == 0 else {
@@ -78,19 +80,20 @@ package final class CheckedDirectory: Sendable {
             }
         }
         let made = try OpenFile(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, action: "opened")
-        // Whatever the umask took away. Somebody else's is not touched, even where the name was exchanged.
+        // Adds the bits that the umask took away. A directory of another user, if the name was replaced, is not
+        // changed.
         if try made.status().owner == geteuid() { _ = fchmod(made.descriptor, 0o700) }
         do throws(FileError) {
             try OpenFile("\(path)/..", O_RDONLY | O_DIRECTORY, action: "opened").sync()
         } catch {
-            // A directory whose names this user may use and not list can only be written with all of its volume.
+            // A parent that this user may search but not list can only be synchronised together with its whole volume.
             guard error.code == EACCES else { throw error }
             try made.syncVolume()
         }
         return true
     }
 
-    /// Opens a file that may be read.
+    /// Opens a file for reading.
     ///
     /// - Returns: nil when nothing has this name.
     /// - Throws: ``FileError``, also for anything but a regular file.
@@ -103,14 +106,15 @@ package final class CheckedDirectory: Sendable {
         }
     }
 
-    /// Opens a file that is changed in place, and makes it if nothing has its name. Its owner alone has rights to it.
+    /// Opens a file to change it in place, and creates it if nothing has its name. Only its owner gets rights to it.
     ///
-    /// - Throws: ``FileError``, also for anything but a regular file of root's or this user's.
+    /// - Throws: ``FileError``, also for anything but a regular file that belongs to root or this user.
     package func openForChanging(_ name: String) throws(FileError) -> OpenFile {
         let file = try self.open(name, O_RDWR | O_CREAT, 0o600, "opened or made")
         let status = try file.status()
         try self.checkOwner(status, name)
-        // Whatever the umask took away, or an older version had given. Of root's file a service cannot change it.
+        // Restores bits that the umask took away, and removes rights that an older version gave. A service cannot do so
+        // for a file of root.
         if status.mode & 0o777 != 0o600 { _ = fchmod(file.descriptor, 0o600) }
         return file
     }
@@ -118,7 +122,7 @@ package final class CheckedDirectory: Sendable {
     private func open(
         _ name: String, _ flags: CInt, _ permissions: mode_t, _ action: String
     ) throws(FileError) -> OpenFile {
-        // Not to wait for a pipe's writer: such a file is refused below.
+        // O_NONBLOCK, so that opening a pipe does not wait for its writer: such a file is rejected below.
         let flags = flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
         let file = try OpenFile(self.descriptor, name, flags, permissions, self.path(of: name), action)
         let status = try file.status()
@@ -139,7 +143,7 @@ package final class CheckedDirectory: Sendable {
         }
     }
 
-    /// A file that was removed since it was opened has no name any more.
+    /// Rejects a file with several names. A file that was removed after it was opened has no name, and is accepted.
     private func checkLinks(_ status: FileStatus, _ name: String) throws(FileError) {
         guard status.links <= 1 else {
             throw FileError(
@@ -148,9 +152,9 @@ package final class CheckedDirectory: Sendable {
         }
     }
 
-    /// Looks whether SQLite, which opens files by their paths, may open this one: it is a regular file, or nothing.
+    /// Checks that SQLite, which opens files by path, may open this one: it must be a regular file, or not exist.
     ///
-    /// A second name of a file could be one of ours, so it must have no other.
+    /// The file must have only one name, because a second one could be the name of another file of this program.
     ///
     /// - Throws: ``FileError``.
     package func checkOpensByPath(_ name: String) throws(FileError) {
@@ -160,7 +164,8 @@ package final class CheckedDirectory: Sendable {
         try self.checkLinks(status, name)
     }
 
-    /// What the file system says of a name in the directory, of a symbolic link of the link itself; nil when there is none.
+    /// Returns the status of a name in the directory, for a symbolic link that of the link itself; nil when there is
+    /// none.
     package func status(of name: String) throws(FileError) -> FileStatus? {
         var status = stat()
         if unsafe fstatat(self.descriptor, name, &status, AT_SYMLINK_NOFOLLOW) == 0 { return FileStatus(status) }
@@ -169,10 +174,10 @@ package final class CheckedDirectory: Sendable {
         throw error
     }
 
-    /// When a file was made: a copy of it was made later, whatever else of it is the same.
+    /// Returns when a file was created. A copy of a file was created later, even if all else is the same.
     ///
-    /// - Returns: nil when it is not known: there is no such file, the file system does not say, or the system refuses to for any
-    ///   other reason, such as an old kernel, or one that allows few system calls.
+    /// - Returns: nil when the time is unknown: there is no such file, the file system does not record it, or the
+    ///   system call fails for any other reason, such as an old kernel or a filter of system calls.
     package func birth(of name: String) -> FileStatus.Moment? {
         var seconds: Int64 = 0
         var nanoseconds: UInt32 = 0
@@ -180,7 +185,7 @@ package final class CheckedDirectory: Sendable {
         return FileStatus.Moment(seconds: Int(seconds), nanoseconds: Int(nanoseconds))
     }
 
-    /// Gives a file another name in the directory; a file of that name is replaced.
+    /// Renames a file within the directory; a file that has the new name is replaced.
     ///
     /// - Throws: ``FileError``; of the kind ``FileError/Kind/missing`` when there is no such file.
     package func rename(_ name: String, to other: String) throws(FileError) {
@@ -190,9 +195,9 @@ package final class CheckedDirectory: Sendable {
         }
     }
 
-    /// Removes a name, of a symbolic link the link itself.
+    /// Removes a name; for a symbolic link, the link itself.
     ///
-    /// - Returns: whether it was there.
+    /// - Returns: whether the name existed.
     @discardableResult
     package func remove(_ name: String) throws(FileError) -> Bool {
         if unsafe unlinkat(self.descriptor, name, 0) == 0 { return true }
@@ -200,19 +205,19 @@ package final class CheckedDirectory: Sendable {
         throw FileError(errno, self.path(of: name), "removed")
     }
 
-    /// Writes a file whole, or leaves what was there: under another name first, then in its place. It is on the disk when this
-    /// returns.
+    /// Replaces a file atomically: writes it under another name (`.part`), then renames it. An error leaves the old
+    /// file in place. The new file is on the disk when this returns.
     ///
     /// - Throws: ``FileError``.
     package func replace(_ name: String, with bytes: [UInt8]) throws(FileError) {
         let temporary = "\(name).part"
-        // What an earlier attempt has left.
+        // An earlier attempt may have left it.
         try self.remove(temporary)
         let file = try OpenFile(
             self.descriptor, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600, self.path(of: temporary),
             "made")
         do throws(FileError) {
-            // Whatever the umask took away.
+            // Adds the bits that the umask took away.
             _ = fchmod(file.descriptor, 0o600)
             try file.write(bytes)
             try file.sync()
@@ -224,12 +229,12 @@ package final class CheckedDirectory: Sendable {
         try self.sync()
     }
 
-    /// Returns when names in the directory are on the disk.
+    /// Writes the directory's names to the disk, and returns when they are there.
     package func sync() throws(FileError) {
         guard fsync(self.descriptor) == 0 else { throw FileError(errno, self.path, "written") }
     }
 
-    /// The names in the directory, in no order, without `.` and `..`.
+    /// Returns the names in the directory, in no order, without `.` and `..`.
     ///
     /// - Throws: ``FileError``, also when there are more than the limit.
     package func names(limit: Int = .max) throws(FileError) -> [String] {

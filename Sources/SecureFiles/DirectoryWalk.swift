@@ -1,19 +1,23 @@
 import Glibc
 
-/// Opens a directory one name after the other, so that each directory on the way is looked at before a name in it is used.
+/// A walk along a path that opens one directory after the other and checks each before a name in it is used.
 ///
-/// Each must be root's or this program's user's own, and no other user may write in it: one who can could exchange a name there. With
-/// the sticky bit, as `/tmp` has it, everybody may, since only a name of a file of their own can be exchanged.
+/// Each directory must belong to root or this program's user, and no other user may write in it, because such a user
+/// could replace a name there. With the sticky bit, as in `/tmp`, every user may write, because users can replace the
+/// names of their own files only.
 ///
-/// In the last directory no other user may write at all. One of this user's own is closed to others (``close(_:_:_:_:)``).
+/// In the last directory no other user may write at all. If it belongs to this user, it is closed to others
+/// (``close(_:_:_:_:)``).
 enum DirectoryWalk {
-    /// Symbolic links on the way, at most: the system's own limit.
+    /// The maximum number of symbolic links on the way: the system's own limit.
     private static let linkLimit = 40
 
+    /// Opens the directory at the end of a path.
+    ///
     /// - Parameters:
-    ///   - path: the last directory's.
-    ///   - isOwn: whether the program makes something of this name and kind there.
-    /// - Throws: ``FileError`` whose path is this one, whichever directory on the way is at fault.
+    ///   - path: the path of the last directory.
+    ///   - isOwn: whether the program itself creates entries of this name and kind there.
+    /// - Throws: ``FileError`` whose path is this one, even if another directory on the way is the reason.
     static func open(_ path: String, isOwn: (String, FileStatus) -> Bool) throws(FileError) -> OpenFile {
         var links = 0
         var place = ""
@@ -39,7 +43,7 @@ enum DirectoryWalk {
                 place += "/\(name)"
             }
         }
-        // The walk's own descriptor is for looking up names only.
+        // The walk's own descriptor can only look up names.
         let opened = try OpenFile(directory.descriptor, ".", O_RDONLY | O_DIRECTORY, 0, path, "opened")
         try Self.check(last: opened, path, isOwn)
         return opened
@@ -49,7 +53,7 @@ enum DirectoryWalk {
         try OpenFile("/", OpenFile.lookUpOnly | O_DIRECTORY, action: "opened")
     }
 
-    /// Last name first.
+    /// Returns the names of a path, last name first.
     private static func names(_ path: String) -> [String] {
         path.split(separator: "/").reversed().map(String.init).filter { $0 != "." }
     }
@@ -74,7 +78,7 @@ enum DirectoryWalk {
             }
             return false
         }
-        // Where others may make names, only a link of ours is ours.
+        // Where other users may create names, a link is trusted only if it belongs to root or this user.
         guard directoryStatus.mode & 0o022 == 0 || Self.isOurs(found.owner) else {
             throw FileError(
                 .exposed, path,
@@ -96,14 +100,14 @@ enum DirectoryWalk {
 
     private static func isOurs(_ owner: uid_t) -> Bool { owner == 0 || owner == geteuid() }
 
-    /// What is wrong with a directory that leads to another, and what to do.
+    /// Returns the problem of a directory on the way, and what to do; nil when it is safe.
     private static func flaw(_ status: FileStatus, _ place: String) -> String? {
         guard Self.isOurs(status.owner) || status.owner == UserNamespace.root else {
             return
                 "the directory \(place) on the way belongs to the user \(status.owner), who may write in it and could "
                 + "have another put in its place; name a directory elsewhere"
         }
-        // A file in it can be renamed by its owner and the directory's only.
+        // With the sticky bit only the owner of a file or of the directory can rename the file.
         guard status.mode & S_ISVTX == 0, let writers = Self.writers(status) else { return nil }
         let remedy =
             status.owner == geteuid()
@@ -118,14 +122,15 @@ enum DirectoryWalk {
         return status.mode & 0o020 != 0 ? "the group \(status.group)" : nil
     }
 
-    /// A volume's own directory is root's, whatever its mode, and a container may have no root.
+    /// The advice for a volume, whose top directory belongs to root, whatever its mode; a container may have no root.
     private static let volumeRemedy =
         "make a directory of this user's alone (`mkdir -m 700`) in a volume and mount that (in Kubernetes by `subPath`, "
         + "see Docs/operations.md)"
 
-    /// Closes the last directory to others if it is this user's own.
+    /// Checks the last directory, and closes it to others if it belongs to this user.
     ///
-    /// - Throws: ``FileError`` of the kind ``FileError/Kind/exposed`` for one that others may write in all the same.
+    /// - Throws: ``FileError`` of the kind ``FileError/Kind/exposed`` if others can still write in it, or if it belongs
+    ///   to another user.
     private static func check(
         last directory: borrowing OpenFile, _ path: String, _ isOwnFile: (String, FileStatus) -> Bool
     ) throws(FileError) {
@@ -141,7 +146,7 @@ enum DirectoryWalk {
                         + "that user, or name a directory of its own")
         }
         let isOwn = status.owner == geteuid()
-        // One with the sticky bit is meant for everybody.
+        // A directory with the sticky bit is meant for every user.
         if isOwn, status.mode & S_ISVTX == 0, Self.writers(status) != nil {
             try Self.close(directory, status, path, isOwnFile)
             status = try directory.status()
@@ -161,15 +166,15 @@ enum DirectoryWalk {
         throw FileError(.exposed, path, "\(mode)\(!isOwn && status.mode & S_ISVTX == 0 ? "," : ";") \(remedy)")
     }
 
-    /// Names in a directory that is closed to others, at most: a spool has few.
+    /// The maximum number of names in a directory that is closed to others: a spool has few.
     private static let nameLimit = 1000
 
-    /// Takes the right to write in a directory of this user's own from its group and all others.
+    /// Removes the right of the group and of all others to write in a directory of this user.
     ///
-    /// Kubernetes gives it to a volume's group each time that a pod starts (`fsGroup`), and so does a user who makes a directory
-    /// with a generous umask. Files of the program's in it that group or others may write become this user's alone. All is looked at
-    /// before anything is changed: a directory that holds what others may have put there meanwhile, or what is not the program's, is
-    /// refused and stays as it is.
+    /// Kubernetes gives that right to a volume's group at each start of a pod (`fsGroup`), and a generous umask gives
+    /// it to a new directory. The program's files in it that the group or others may write lose all rights but this
+    /// user's. All is checked before anything is changed: a directory with entries that other users may have put there,
+    /// or that are not the program's, is rejected and stays unchanged.
     private static func close(
         _ directory: borrowing OpenFile, _ status: FileStatus, _ path: String, _ isOwn: (String, FileStatus) -> Bool
     ) throws(FileError) {
@@ -177,7 +182,7 @@ enum DirectoryWalk {
         do throws(FileError) {
             names = try directory.names(limit: Self.nameLimit)
         } catch {
-            // Something else than a spool's.
+            // Not the directory of a spool.
             guard error.kind == .tooLong else { throw error }
             return
         }
@@ -198,13 +203,14 @@ enum DirectoryWalk {
             if found.isRegularFile { files.append(name) }
         }
         for name in files { Self.close(name, in: directory, path) }
-        // The files first: where this process ends in between, the next one does all of it again.
+        // The files first: if this process ends in between, the next one repeats all of it.
         let mode = status.mode & 0o7777 & ~0o022
-        // A service manager may forbid the bits that give a group away (RestrictSUIDSGID=).
+        // A service manager may forbid a mode with the setuid or setgid bit (RestrictSUIDSGID=).
         if fchmod(directory.descriptor, mode) != 0 { _ = fchmod(directory.descriptor, mode & 0o777) }
     }
 
-    /// Why a directory in which others may write is not closed with this in it.
+    /// Returns why a directory in which others may write is not closed with this entry in it; nil when it may be
+    /// closed.
     private static func flaw(
         of name: String, _ status: FileStatus, _ isOwn: (String, FileStatus) -> Bool
     ) -> String? {
@@ -214,7 +220,8 @@ enum DirectoryWalk {
         return nil
     }
 
-    /// The file may be exchanged until its directory is closed, so that what was opened is what counts.
+    /// Removes the rights of the group and of all others to a file. Other users can replace the file until its
+    /// directory is closed, so the opened file is checked once more.
     private static func close(_ name: String, in directory: borrowing OpenFile, _ path: String) {
         let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
         guard let file = try? OpenFile(directory.descriptor, name, flags, 0, "\(path)/\(name)", "opened"),

@@ -1,19 +1,19 @@
 import Glibc
 
-/// A file that was read once, and what the file system said of it then.
+/// The contents of a file that was read once, and its status at that time.
 package struct FileContents: Sendable {
-    /// Its path.
+    /// The path of the file.
     package let path: String
-    /// Of the open file, which is the one that was read.
+    /// The status of the open file, which is the one that was read.
     package let status: FileStatus
-    /// What it holds. One array for its life: no copy of a secret stays behind from growing.
+    /// The file's bytes, in one array that never grows, so that no copy of a secret stays in freed memory.
     package let bytes: [UInt8]
 
-    /// Reads a file. A pipe or a device is refused, and nothing waits for its writer.
+    /// Reads a file. A pipe or a device is rejected without waiting for its writer.
     ///
     /// - Parameters:
-    ///   - limit: a longer file is refused; it bounds what is read of a wrong one.
-    ///   - rule: who may read and change it, checked before it is read; nil for no rule.
+    ///   - limit: the maximum length in bytes; a longer file is rejected, so that not all of a wrong file is read.
+    ///   - rule: the rule for its owner and mode, checked before it is read; nil for no rule.
     /// - Throws: ``FileError``.
     package init(_ path: String, limit: Int, rule: FileRule? = nil) throws(FileError) {
         let file = try OpenFile(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, action: "read")
@@ -25,6 +25,8 @@ package struct FileContents: Sendable {
         self.bytes = try file.read(limit: limit, expected: status.size)
     }
 
+    /// Checks the file's owner and mode, as they were when it was read.
+    ///
     /// - Throws: ``FileError`` of the kind ``FileError/Kind/exposed``.
     package func check(_ rule: FileRule) throws(FileError) { try rule.check(self.status, path: self.path) }
 

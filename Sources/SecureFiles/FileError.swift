@@ -1,12 +1,12 @@
 import Glibc
 
-/// Why a file or directory cannot be used.
+/// The reason why a file or directory cannot be used.
 package struct FileError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What kind of failure.
+    /// The kind of failure.
     package enum Kind: Sendable, Hashable {
         /// Nothing has this name.
         case missing
-        /// Something may be there; this user may not look, read or write.
+        /// The file may exist, but this user may not look it up, read it or write it.
         case forbidden
         /// Something has this name already.
         case exists
@@ -16,22 +16,22 @@ package struct FileError: Error, Sendable, Hashable, CustomStringConvertible {
         case exposed
         /// It is longer than the reader accepts.
         case tooLong
-        /// The disk has no room.
+        /// The disk is full, or a quota is exceeded.
         case diskFull
         /// Anything else that the system reports.
         case failed
     }
 
-    /// What kind of failure.
+    /// The kind of failure.
     package let kind: Kind
-    /// The file or directory.
+    /// The path of the file or directory.
     package let path: String
     /// The rest of a sentence whose subject is the file: what is wrong, and what to do.
     package let clause: String
-    /// The system's `errno`; 0 for a verdict of this module.
+    /// The system's `errno`; 0 if a check of this module failed.
     package let code: CInt
 
-    /// A sentence.
+    /// The error as a sentence.
     package var description: String { "\(self.path) \(self.clause)." }
 
     package init(_ kind: Kind, _ path: String, _ clause: String, code: CInt = 0) {
@@ -43,7 +43,7 @@ package struct FileError: Error, Sendable, Hashable, CustomStringConvertible {
 
     /// - Parameters:
     ///   - code: the `errno` of a system call.
-    ///   - action: what cannot be done: "read", "opened", "made", "written".
+    ///   - action: the action that failed: "read", "opened", "made", "written".
     package init(_ code: CInt, _ path: String, _ action: String) {
         let reason = unsafe String(cString: strerror(code))
         let kind: Kind
@@ -68,7 +68,7 @@ package struct FileError: Error, Sendable, Hashable, CustomStringConvertible {
 
     /// - Parameters:
     ///   - code: the `errno` of open(2).
-    ///   - flags: of the same call, which say more about the failure.
+    ///   - flags: the flags of the same call, which tell some failures apart.
     init(_ code: CInt, opening path: String, _ flags: CInt, _ action: String) {
         switch code {
         case ELOOP where flags & O_NOFOLLOW != 0:

@@ -1,28 +1,31 @@
 package import Glibc
 
-/// Which users may read and change a file. There is one rule for every file that holds a secret.
+/// A rule for the users who may read and change a file. One rule covers every file that holds a secret.
 package enum FileRule: Sendable, Hashable {
-    /// Whoever reads the file has its secret.
+    /// The rule for a file that holds a secret.
     ///
-    /// It must be root's or this program's user's own: any other owner may read it whatever its mode is. Others never may,
-    /// and nobody but the owner may write. The owner's group may read a file of root's only: only the superuser can have
-    /// handed it to that group (`root:conductor 0640`, as packages and Kubernetes' volumes do it), so that the service can
-    /// read its key and not replace it. Of a file that the service owns itself the group has no need.
+    /// The file must belong to root or to this program's user, because any other owner may read it whatever its mode
+    /// is. Other users have no rights, and only the owner may write. The file's group may read it only if it belongs to
+    /// root: only the superuser can have given it to that group (`root:conductor 0640`, as packages and Kubernetes'
+    /// volumes do), so that the service can read its key but not replace it. If the service owns the file, the group
+    /// does not need to read it.
     case secret
-    /// Everybody may read the file; whoever can change it could give the program something else to trust. It must be root's
-    /// or this program's user's own, and nobody but the owner may write.
+    /// The rule for a file that every user may read, but that another user must not change, because the program would
+    /// then trust something else. It must belong to root or to this program's user, and only the owner may write.
     case trusted
 
-    /// Why a file breaks the rule.
+    /// A file's violation of the rule.
     package struct Violation: Sendable, Hashable {
         /// The rest of a sentence whose subject is the file.
         package let what: String
-        /// The command that makes it right.
+        /// The command that repairs it.
         package let remedy: String
     }
 
+    /// Checks a file's owner and mode.
+    ///
     /// - Parameter user: the user that the program runs as.
-    /// - Returns: nil for a file that keeps the rule.
+    /// - Returns: nil for a file that complies with the rule.
     package func violation(owner: uid_t, mode: mode_t, path: String, user: uid_t = geteuid()) -> Violation? {
         guard owner == 0 || owner == user else {
             return Violation(
@@ -45,6 +48,8 @@ package enum FileRule: Sendable, Hashable {
         return nil
     }
 
+    /// Checks a file's owner and mode.
+    ///
     /// - Throws: ``FileError`` of the kind ``FileError/Kind/exposed``.
     package func check(_ status: FileStatus, path: String) throws(FileError) {
         guard let violation = self.violation(owner: status.owner, mode: status.mode, path: path) else { return }
@@ -61,7 +66,7 @@ package enum FileRule: Sendable, Hashable {
         try self.check(status, path: path)
     }
 
-    /// As a shell takes it.
+    /// Returns the path quoted for a shell, if it needs quotes.
     package static func quoted(_ path: String) -> String {
         let isPlain = path.utf8.allSatisfy { byte in
             switch byte {

@@ -1,6 +1,6 @@
 package import Glibc
 
-/// What the file system says of a file.
+/// The status of a file, as stat(2) reports it.
 package struct FileStatus: Sendable, Hashable {
     package let device: UInt64
     package let inode: UInt64
@@ -8,13 +8,13 @@ package struct FileStatus: Sendable, Hashable {
     package let mode: mode_t
     package let owner: uid_t
     package let group: gid_t
-    /// How many names it has.
+    /// The number of names (hard links) of the file.
     package let links: UInt64
     /// Its length in bytes.
     package let size: Int
-    /// When its content changed, in seconds and nanoseconds since 1970.
+    /// The time of the last change of its content, in seconds and nanoseconds since 1970.
     package let modified: Moment
-    /// When its content, owner, mode or number of names changed.
+    /// The time of the last change of its content, owner, mode or number of names.
     package let changed: Moment
 
     package struct Moment: Sendable, Hashable {
@@ -38,15 +38,15 @@ package struct FileStatus: Sendable, Hashable {
     package var isDirectory: Bool { self.mode & S_IFMT == S_IFDIR }
     package var isSymbolicLink: Bool { self.mode & S_IFMT == S_IFLNK }
 
-    /// Whether both are the same file, whatever was written to it in between.
+    /// Returns whether both are the same file, whatever was written to it in between.
     package func isSameFile(as other: FileStatus) -> Bool {
         self.device == other.device && self.inode == other.inode
     }
 
     /// Looks up a path; symbolic links are followed unless the last name must not be one.
     ///
-    /// - Returns: nil when nothing is there.
-    /// - Throws: ``FileError`` when that cannot be told, such as for a directory that this user may not search.
+    /// - Returns: nil when nothing has this path.
+    /// - Throws: ``FileError`` when the lookup fails, such as in a directory that this user may not search.
     package static func of(_ path: String, followingLinks: Bool = true) throws(FileError) -> FileStatus? {
         var status = stat()
         let result = unsafe followingLinks ? stat(path, &status) : lstat(path, &status)

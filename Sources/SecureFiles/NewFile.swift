@@ -1,8 +1,8 @@
 package import Glibc
 
-/// A file that this program makes: whole and on the disk once it is kept, and removed otherwise.
+/// A file that this program creates: complete and on the disk after ``keep()``, and removed otherwise.
 ///
-/// Nothing that was there before is opened, followed, changed or removed. The file has its permissions from the first byte.
+/// No existing file is opened, followed, changed or removed. The file has its permissions from the first byte.
 package struct NewFile: ~Copyable {
     private let file: OpenFile
     private let directory: OpenFile
@@ -10,9 +10,9 @@ package struct NewFile: ~Copyable {
     private let status: FileStatus
     private var isKept = false
 
-    /// Makes the file; its directory must be there.
+    /// Creates the file; its directory must exist.
     ///
-    /// - Parameter permissions: without group and others by default; the umask may take more away.
+    /// - Parameter permissions: none for group and others by default; the umask may remove more.
     /// - Throws: ``FileError``, of the kind ``FileError/Kind/exists`` when something has this name.
     package init(_ path: String, permissions: mode_t = 0o600) throws(FileError) {
         var parts = path.split(separator: "/", omittingEmptySubsequences: false)
@@ -37,7 +37,7 @@ package struct NewFile: ~Copyable {
         do throws(FileError) {
             status = try file.status()
         } catch {
-            // The name was made two lines above.
+            // This program created the name a few lines above.
             _ = unsafe unlinkat(directory.descriptor, name, 0)
             throw error
         }
@@ -51,10 +51,10 @@ package struct NewFile: ~Copyable {
     /// Adds bytes.
     package func write(_ bytes: [UInt8]) throws(FileError) { try self.file.write(bytes) }
 
-    /// Returns when what was written is on the disk. The file is not kept by that.
+    /// Writes the file's data to the disk, and returns when it is there. This does not keep the file.
     package func sync() throws(FileError) { try self.file.sync() }
 
-    /// Keeps the file. Returns when it, and its name in the directory, are on the disk.
+    /// Keeps the file. Returns when the file and its name in the directory are on the disk.
     package mutating func keep() throws(FileError) {
         try self.file.sync()
         do throws(FileError) {
@@ -66,7 +66,8 @@ package struct NewFile: ~Copyable {
         self.isKept = true
     }
 
-    /// A directory that this user may not list can be opened for looking up names only, and is not to be synchronised then.
+    /// Opens a directory. One that this user may not list is opened only to look up names, and cannot be synchronised
+    /// then.
     private static func open(_ directory: String) throws(FileError) -> OpenFile {
         do throws(FileError) {
             return try OpenFile(directory, O_RDONLY | O_DIRECTORY, action: "opened")
@@ -78,7 +79,7 @@ package struct NewFile: ~Copyable {
 
     deinit {
         guard !self.isKept else { return }
-        // Under this name there may be another file by now.
+        // Another file may have this name by now.
         var status = stat()
         guard unsafe fstatat(self.directory.descriptor, self.name, &status, AT_SYMLINK_NOFOLLOW) == 0,
             FileStatus(status).isSameFile(as: self.status)
@@ -86,7 +87,7 @@ package struct NewFile: ~Copyable {
         _ = unsafe unlinkat(self.directory.descriptor, self.name, 0)
     }
 
-    /// Makes a file of these bytes, whole and on the disk, or not at all.
+    /// Creates a file of these bytes, complete and on the disk, or creates none.
     ///
     /// - Throws: ``FileError``.
     package static func write(_ bytes: [UInt8], to path: String, permissions: mode_t = 0o600) throws(FileError) {

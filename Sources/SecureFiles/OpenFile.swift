@@ -1,13 +1,14 @@
 import CLinuxFiles
 package import Glibc
 
-/// An open file, which closes at the end of its life.
+/// An open file, which is closed at the end of its life.
 package struct OpenFile: ~Copyable {
-    /// For system calls that this type does not have.
+    /// The file descriptor, for system calls that this type does not have.
     package let descriptor: CInt
     let path: String
 
-    /// `O_PATH` of fcntl.h, which glibc shows to those alone who ask for GNU's names: needs no right to read the directory.
+    /// `O_PATH`, with which a directory can be opened without the right to read it. glibc declares it only with
+    /// `_GNU_SOURCE`.
     static let lookUpOnly: CInt = 0o10_000_000
 
     /// Opens a path, with `O_CLOEXEC`.
@@ -21,7 +22,7 @@ package struct OpenFile: ~Copyable {
     init(
         _ directory: CInt, _ name: String, _ flags: CInt, _ permissions: mode_t, _ path: String, _ action: String
     ) throws(FileError) {
-        // Not assigned before it is known to be good: once every field is set `deinit` runs, also when this throws.
+        // Checked before it is assigned: once every field is set, `deinit` runs even when this throws.
         let descriptor = unsafe openat(directory, name, flags | O_CLOEXEC, permissions)
         guard descriptor >= 0 else { throw FileError(errno, opening: path, flags, action) }
         self.descriptor = descriptor
@@ -30,7 +31,7 @@ package struct OpenFile: ~Copyable {
 
     deinit { close(self.descriptor) }
 
-    /// What the file system says of the open file.
+    /// Returns the status of the open file.
     package func status() throws(FileError) -> FileStatus {
         var status = stat()
         guard unsafe fstat(self.descriptor, &status) == 0 else { throw FileError(errno, self.path, "looked at") }
@@ -39,10 +40,10 @@ package struct OpenFile: ~Copyable {
 
     /// Reads to the end.
     ///
-    /// - Parameter expected: how many bytes there probably are.
+    /// - Parameter expected: the number of bytes that the file probably has.
     /// - Throws: ``FileError``, also when there are more than the limit.
     package func read(limit: Int, expected: Int = 0) throws(FileError) -> [UInt8] {
-        // Room for one more, so that a file of the expected length needs no growing.
+        // One byte more, so that a file of the expected length needs no larger buffer.
         var capacity = min(max(expected, 0), limit) + 1
         while true {
             var failure: FileError?
@@ -54,7 +55,7 @@ package struct OpenFile: ~Copyable {
                     guard number > 0 else { break }
                     count += number
                 }
-                // What is thrown away may be a secret.
+                // The discarded bytes may be a secret.
                 if failure != nil || count == buffer.count, let base = buffer.baseAddress {
                     let isKept = failure == nil && count <= limit
                     if !isKept { unsafe explicit_bzero(base, buffer.count) }
@@ -65,14 +66,14 @@ package struct OpenFile: ~Copyable {
             guard bytes.count <= limit else {
                 throw FileError(.tooLong, self.path, "is longer than \(limit) bytes; name the right file")
             }
-            // It has grown since it was looked at.
+            // The file has grown since its status was read.
             var outgrown = bytes
             SecretBytes.wipe(&outgrown)
             capacity = min(capacity * 2, limit + 1)
         }
     }
 
-    /// Writes all of it.
+    /// Writes all of the bytes.
     package func write(_ bytes: [UInt8]) throws(FileError) {
         var written = 0
         while written < bytes.count {
@@ -85,22 +86,22 @@ package struct OpenFile: ~Copyable {
         }
     }
 
-    /// Returns when what was written is on the disk.
+    /// Writes the file's data to the disk, and returns when it is there.
     package func sync() throws(FileError) {
         guard fsync(self.descriptor) == 0 else { throw FileError(errno, self.path, "written") }
     }
 
-    /// Returns when all that was written to the file's volume is on the disk, names in directories included.
+    /// Writes all data of the file's volume to the disk, names in directories included, and returns when it is there.
     func syncVolume() throws(FileError) {
         let code = linux_files_sync_volume(self.descriptor)
         guard code == 0 else { throw FileError(code, self.path, "written") }
     }
 
-    /// The names in an open directory, in no order, without `.` and `..`.
+    /// Returns the names in an open directory, in no order, without `.` and `..`.
     ///
     /// - Throws: ``FileError``, also when there are more than the limit.
     func names(limit: Int) throws(FileError) -> [String] {
-        // One of its own, since the place in the directory is the open file's.
+        // Opened again, because copies of a descriptor share the position in the directory.
         let copy = unsafe openat(self.descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard copy >= 0 else { throw FileError(errno, self.path, "read") }
         guard let stream = unsafe fdopendir(copy) else {
@@ -128,7 +129,7 @@ package struct OpenFile: ~Copyable {
     }
 }
 
-/// Secrets in memory.
+/// Functions for secrets in memory.
 package enum SecretBytes {
     /// Overwrites the bytes, so that they do not stay in freed memory.
     package static func wipe(_ bytes: inout [UInt8]) {
