@@ -6,21 +6,22 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-// sched_setattr(2), which glibc has a function for only since 2.41, and whose header no other may be included beside.
+// The struct of sched_setattr(2). glibc has a function for it only since 2.41, and its header cannot be included next
+// to others.
 struct linux_scheduling_attributes {
     uint32_t size;
     uint32_t policy;
     uint64_t flags;
     int32_t nice;
     uint32_t priority;
-    // Of what is scheduled fairly, the slice in nanoseconds; kernels before 6.12 take no notice of it.
+    // For a thread under fair scheduling, the time slice in nanoseconds; kernels before 6.12 ignore it.
     uint64_t runtime;
     uint64_t deadline;
     uint64_t period;
 };
 
-// Has the calling thread give way: so much nicer than it is, and with this slice, under the policy that it has (SCHED_OTHER,
-// SCHED_BATCH or SCHED_IDLE). Returns 0, or what errno says.
+// Lowers the priority of the calling thread: adds to its nice value (up to 19) and sets its time slice, under its
+// present policy (SCHED_OTHER, SCHED_BATCH or SCHED_IDLE). Returns 0, or the value of errno.
 static inline int linux_scheduling_give_way(int nicer, uint64_t slice_nanoseconds) {
     struct linux_scheduling_attributes attributes = {.size = sizeof attributes};
     if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0) {
@@ -32,8 +33,8 @@ static inline int linux_scheduling_give_way(int nicer, uint64_t slice_nanosecond
     return syscall(SYS_sched_setattr, 0, &attributes, 0) == 0 ? 0 : errno;
 }
 
-// How many processors the calling thread may run on; 0 when the kernel does not say. sched_getaffinity(2), whose function in
-// glibc can be seen only by who asks for all of GNU's.
+// Returns the number of processors that the calling thread may run on; 0 when the kernel does not report it. Makes the
+// system call sched_getaffinity(2) directly, because glibc declares its function only with _GNU_SOURCE.
 static inline int linux_scheduling_processors(void) {
     unsigned long set[8192 / (8 * sizeof(unsigned long))];
     long bytes = syscall(SYS_sched_getaffinity, 0, sizeof set, set);

@@ -3,7 +3,7 @@
 
 #include <malloc.h>
 
-// Gives all pages back to the kernel that malloc holds and nothing uses, of all its arenas. Returns whether there were any.
+// Releases to the kernel all pages that malloc holds unused, in all its arenas. Returns whether there were any.
 static inline int memory_trim(void) {
     return malloc_trim(0);
 }

@@ -3,61 +3,66 @@ import NIOConcurrencyHelpers
 package import NIOCore
 import NIOPosix
 
-/// Threads that work behind the event loops, and give way to them.
+/// A pool of threads that do long work in the background, with a lower priority than the event loops.
 ///
-/// Where there are processors to spare, work here costs the event loops nothing. Where there are none the kernel lets a thread
-/// of these go on until its slice is over, whoever wakes meanwhile: so these have a lower priority, for kernels that go by that
-/// (before 6.6), and a longer slice than others, for those that let whoever has a shorter one go first (since 6.12).
+/// While a processor is idle, this work costs the event loops nothing. When none is, the kernel lets one of these
+/// threads run until its time slice ends, even if an event loop wakes up meanwhile. So these threads have a lower
+/// priority, for kernels that preempt by priority (before 6.6), and a longer slice than other threads, for kernels that
+/// let a thread with a shorter slice run first (since 6.12).
 ///
-/// There an event loop that is told of a piece of work stops the thread that tells it, and the processor goes to and fro. So, where
-/// work takes little and much of it waits, it is told of several at a time.
+/// On the latter kernels, an event loop that is notified of a finished piece of work preempts the notifying thread, and
+/// the processor switches back and forth. So, where pieces of work are short and many wait, an event loop is notified
+/// of several at a time.
 ///
-/// A thread that is stopped keeps the locks that it has, and another that waits for one waits until it goes on. So work takes no lock
-/// that event loops take, but to hand a value on or to copy one. (A revocation list whose authority a peer brings along is the
-/// exception: its signature is verified behind a lock, once.) Nor does work submit to Dispatch, or log: a thread that is started for
-/// that would inherit the low priority.
+/// A preempted thread keeps its locks, and another thread that waits for one of them waits until the first runs again
+/// (priority inversion). So work takes no lock that event loops take, except to hand off or copy a value. (The
+/// exception is a revocation list whose authority the peer has sent: its signature is verified under a lock, once.)
+/// Work does not submit to Dispatch or log either, because a thread that is started for that would inherit the low
+/// priority.
 ///
-/// The queue has no bound of its own. What submits keeps to one piece of work for a connection, and abandons it when the
-/// connection goes: what is abandoned holds nothing, and takes no time when it is its turn.
+/// The queue has no limit of its own. A submitter has at most one piece of work for a connection, and abandons it when
+/// the connection closes. Abandoned work holds no memory, and takes no time at its turn.
 package final class BackgroundThreads: BackgroundWork {
-    /// How much nicer they are than the event loops: a tenth of their weight. When processors are short, connections go before
-    /// newcomers, who still get on.
+    /// The difference of the nice value to that of the event loops, which gives these threads a tenth of their weight.
+    /// When processors are short, open connections go before new ones, which still make progress.
     private static let niceness: Int32 = 10
-    /// In nanoseconds. Whoever has had more than its share waits for it all the same, so it is not much longer than others'.
+    /// The time slice in nanoseconds. An event loop that has used more than its share waits for the end of this slice
+    /// even though its own is shorter, so this one is not much longer than other threads' slices.
     private static let slice: UInt64 = 4_000_000
 
     private typealias Work = @Sendable () -> Void
     private typealias Report = (eventLoop: any EventLoop, completion: @Sendable () -> Void)
 
     private let pool: NIOThreadPool
-    /// In the pool there is a turn for each piece of work here.
+    /// The pieces of work. The pool has one item for each of them.
     private let queue: NIOLockedValueBox<WorkQueue<Work, Report>>
-    /// Of the threads that have their priority.
+    /// Set on the threads whose priority was lowered.
     private let isPrepared = ThreadSpecificVariable<Prepared>()
 
     private final class Prepared: Sendable {}
 
-    /// They do not run before ``start()``.
+    /// Creates the pool. Its threads do not run before ``start()``.
     ///
     /// - Parameters:
-    ///   - count: how many.
-    ///   - reportsAtOnce: how many pieces of work event loops are told of at a time, while there is more to do. With more than 1,
-    ///     who waits for one may wait for others besides.
+    ///   - count: the number of threads.
+    ///   - reportsAtOnce: the number of finished pieces of work that event loops are notified of at a time, while there
+    ///     is more to do. With more than 1, a piece of work may also wait for others to finish.
     package init(count: Int = Processors.usable, reportsAtOnce: Int = 1) {
         self.pool = NIOThreadPool(numberOfThreads: count)
         self.queue = NIOLockedValueBox(WorkQueue(reportsAtOnce: reportsAtOnce))
     }
 
-    /// Starts them.
+    /// Starts the threads.
     package func start() { self.pool.start() }
 
-    /// Ends them, once the work that they have begun is done; what waits is done on another thread, perhaps after this.
+    /// Stops the threads after the work that they have begun. Waiting work is done on another thread, possibly after
+    /// this returns.
     package func stop() async {
-        // It fails where they do not run, which is as well.
+        // An error is no problem: then the threads do not run.
         try? await self.pool.shutdownGracefully()
     }
 
-    /// Does it on one of the threads; while they do not run, at once.
+    /// Does the work on one of the threads; while they do not run, at once on the caller's thread.
     package func submit(isContinuation: Bool, _ work: @escaping @Sendable () -> Void) {
         self.queue.withLockedValue { $0.add(work, isContinuation: isContinuation) }
         self.pool.submit { state in
@@ -78,7 +83,8 @@ package final class BackgroundThreads: BackgroundWork {
         }
     }
 
-    /// Where it is not allowed (by a container's filter of system calls), the work has the priority of everything else.
+    /// Lowers the priority of the current thread, once. If that is not allowed (by a container's filter of system
+    /// calls), the work has the same priority as all other threads.
     private func prepare() {
         guard self.isPrepared.currentValue == nil else { return }
         self.isPrepared.currentValue = Prepared()

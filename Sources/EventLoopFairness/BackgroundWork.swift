@@ -1,25 +1,27 @@
 package import NIOCore
 
-/// Does what would keep an event loop from its other connections for too long: a step of a handshake, a long line.
+/// An executor for work that would keep an event loop from its other connections for too long: a step of a handshake, a
+/// long line.
 package protocol BackgroundWork: Sendable {
-    /// Does it soon, once, on any thread.
+    /// Does the work soon, once, on any thread.
     ///
-    /// - Parameter isContinuation: whether it goes on with something that was begun, and so goes before what begins.
+    /// - Parameter isContinuation: whether the work continues something that was begun; then it goes before work that
+    ///   begins.
     func submit(isContinuation: Bool, _ work: @escaping @Sendable () -> Void)
 
-    /// Has an event loop do it soon. Called by work that was submitted, and only before it ends.
+    /// Calls the completion soon on the event loop. Only submitted work calls this, before it ends.
     func report(to eventLoop: any EventLoop, _ completion: @escaping @Sendable () -> Void)
 }
 
 extension BackgroundWork {
-    /// Does the work, and comes back to the event loop with what came of it.
+    /// Does the work in the background, then calls the completion with the result on the event loop.
     ///
     /// - Parameters:
-    ///   - eventLoop: where `completion` is called.
-    ///   - isContinuation: whether it goes on with something that was begun, and so goes before what begins.
-    ///   - work: what takes long; called once, on another thread, unless it is abandoned before.
+    ///   - eventLoop: the event loop on which `completion` is called.
+    ///   - isContinuation: whether the work continues something that was begun; then it goes before work that begins.
+    ///   - work: the long work; called once, on another thread, unless it is abandoned before.
     ///   - completion: called once when the work is done; not before this function has returned.
-    /// - Returns: what to abandon, should nobody want it any more.
+    /// - Returns: a handle to abandon the work when its result is no longer needed.
     @discardableResult
     package func perform<Value: Sendable>(
         on eventLoop: any EventLoop, isContinuation: Bool = false, _ work: @escaping @Sendable () -> Value,

@@ -1,42 +1,43 @@
 import NIOConcurrencyHelpers
 package import NIOCore
 
-/// Lets the connections of an event loop that have much to do go on one after the other.
+/// A scheduler that gives the busy connections of an event loop their turns, one after the other.
 ///
-/// An event loop runs all that is due before it looks at its sockets again. So between two turns is a pause in which nothing is
-/// due: else a few guests that send thousands of requests at once would keep all others
-/// waiting. What is quickly done needs no turn.
+/// An event loop runs all due tasks before it polls its sockets again. So there is a pause between two turns in which
+/// no task is due; without it, a few guests that send thousands of requests at once would keep all others waiting.
+/// Short work needs no turn.
 package final class ConnectionTurns: Sendable {
-    /// How long others have the event loop to themselves, once what the last turn has left to do is done.
+    /// The time that other connections have the event loop to themselves after each turn and the work that it has
+    /// caused.
     package static let pause = TimeAmount.microseconds(100)
 
-    /// Takes a turn; false when there was nothing to take any more.
+    /// Uses a turn; returns false when its connection has nothing left to do.
     package typealias Turn = @Sendable () -> Bool
 
     private let queues = NIOLockedValueBox<[ObjectIdentifier: TurnQueue<Turn>]>([:])
 
-    /// Nobody waits. A server has one for all of its connections.
+    /// Creates a scheduler. A server has one for all of its connections.
     package init() {}
 
     /// Takes a turn at once if none is due on the event loop.
     ///
-    /// Called on the event loop.
+    /// Call it on the event loop.
     ///
-    /// - Returns: whether it is the caller's turn; if not, it should ``wait(on:_:)``.
+    /// - Returns: whether the caller has the turn; if not, it should ``wait(on:_:)``.
     package func takeNow(on eventLoop: any EventLoop) -> Bool {
         let isNow = self.queues.withLockedValue { $0[ObjectIdentifier(eventLoop), default: .init()].takeNow() }
         if isNow { self.arrange(eventLoop) }
         return isNow
     }
 
-    /// Takes a turn on the event loop when it is its turn.
+    /// Adds a turn to the event loop's queue, and calls it there when it comes up.
     package func wait(on eventLoop: any EventLoop, _ turn: @escaping Turn) {
         let isFirst = self.queues.withLockedValue { $0[ObjectIdentifier(eventLoop), default: .init()].wait(turn) }
         if isFirst { self.arrange(eventLoop) }
     }
 
     private func arrange(_ eventLoop: any EventLoop) {
-        // Behind the answers to what was taken: the pause begins when they are written.
+        // After the answers of this turn: the pause begins when they are written.
         eventLoop.execute {
             eventLoop.scheduleTask(in: Self.pause) { self.give(eventLoop) }
         }
@@ -50,7 +51,7 @@ package final class ConnectionTurns: Sendable {
                 return turn
             }
             guard let turn else { return }
-            // Whose connection has ended meanwhile makes no one wait.
+            // A connection that has ended meanwhile does not delay the others.
             guard !turn() else { return self.arrange(eventLoop) }
         }
     }

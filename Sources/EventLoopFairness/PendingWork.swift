@@ -1,12 +1,12 @@
 import NIOConcurrencyHelpers
 
-/// Work that was submitted, until somebody begins it. It can be abandoned up to then.
+/// A submitted piece of work, which can be abandoned until it begins.
 package final class PendingWork: Sendable {
     private let work: NIOLockedValueBox<(@Sendable () -> Void)?>
 
     init(_ work: @escaping @Sendable () -> Void) { self.work = NIOLockedValueBox(work) }
 
-    /// Nobody wants it any more: if it has not begun it never will, and what it would have needed is let go now.
+    /// Abandons the work: if it has not begun, it never will, and the memory that it holds is released now.
     package func abandon() { _ = self.take() }
 
     func begin() { self.take()?() }

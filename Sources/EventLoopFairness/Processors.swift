@@ -3,10 +3,10 @@ import NIOCore
 
 /// The processors of this machine.
 package enum Processors {
-    /// How many this thread may use, by the machine, its control group, and its affinity (`taskset`, systemd's `CPUAffinity=`).
+    /// The number of processors that this thread may use: limited by the machine, the control group, and the affinity
+    /// (`taskset`, systemd's `CPUAffinity=`).
     ///
-    /// More event loops than that would wait for each other, and those whose connections ask for little for those whose
-    /// connections ask for much.
+    /// More event loops than that would wait for each other, and idle ones would wait for busy ones.
     package static var usable: Int {
         let allowed = Int(linux_scheduling_processors())
         return allowed > 0 ? min(System.coreCount, allowed) : System.coreCount

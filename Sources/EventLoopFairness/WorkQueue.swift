@@ -1,30 +1,30 @@
 import NIOCore
 
-/// What is to be done behind event loops, and what has come of it that they have not been told yet. It holds no thread and no event
-/// loop.
+/// A queue of background work, and of reports that event loops have not been notified of yet. It has no thread and no
+/// event loop.
 struct WorkQueue<Work, Report> {
     private let reportsAtOnce: Int
     private var beginnings = CircularBuffer<Work>()
     private var continuations = CircularBuffer<Work>()
     private var reports: [Report] = []
 
-    /// - Parameter reportsAtOnce: how many reports are gathered at most.
+    /// - Parameter reportsAtOnce: the number of reports that are collected before they are passed on.
     init(reportsAtOnce: Int) { self.reportsAtOnce = reportsAtOnce }
 
-    /// There is more to do. What goes on with something that was begun goes before all that begins.
+    /// Adds a piece of work. One that continues something begun goes before all that begin.
     mutating func add(_ work: Work, isContinuation: Bool) {
         if isContinuation { self.continuations.append(work) } else { self.beginnings.append(work) }
     }
 
-    /// What to do next: first come, first served.
+    /// Removes and returns the next piece of work: continuations first, each kind in FIFO order.
     mutating func next() -> Work? { self.continuations.popFirst() ?? self.beginnings.popFirst() }
 
-    /// A piece of work has led to this.
+    /// Adds the report of a piece of work.
     mutating func add(report: Report) { self.reports.append(report) }
 
-    /// A piece of work has ended.
+    /// Records that a piece of work has ended.
     ///
-    /// - Returns: what to pass on now. While there is more to do some may stay: whoever does that comes here again.
+    /// - Returns: the reports to pass on now. While more work waits, some may stay until the end of a later piece.
     mutating func ended() -> [Report] {
         let isIdle = self.beginnings.isEmpty && self.continuations.isEmpty
         guard isIdle || self.reports.count >= self.reportsAtOnce else { return [] }

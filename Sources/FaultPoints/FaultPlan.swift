@@ -3,13 +3,13 @@
     import Glibc
     import NIOConcurrencyHelpers
 
-    /// What the fault bench wants of this process: `RELAY_FAULT_POINT=<name>@<count>` ends it when the point is reached
-    /// for that time, `RELAY_SABOTAGE=<name>` breaks a promise.
+    /// The faults that the fault bench injects into this process: `RELAY_FAULT_POINT=<name>@<count>` ends it when the
+    /// point is reached for the `count`th time, `RELAY_SABOTAGE=<name>` breaks a promise.
     package final class FaultPlan: Sendable {
-        /// This process's plan.
+        /// The plan of this process.
         package static let current = FaultPlan(environment: ProcessInfo.processInfo.environment)
 
-        /// The promise that is broken.
+        /// The promise that is broken; nil for none.
         package let sabotage: Sabotage?
         private let point: FaultPoint?
         private let left: NIOLockedValueBox<Int>
@@ -29,7 +29,7 @@
             self.left = NIOLockedValueBox(parts.count > 1 ? Int(parts[1]) ?? 1 : 1)
         }
 
-        /// Ends the process if this is the point and the time.
+        /// Ends the process if the plan names this point and its count is reached.
         package func reached(_ point: FaultPoint) {
             guard point == self.point else { return }
             let isNow = self.left.withLockedValue { left in

@@ -1,18 +1,17 @@
 import Glibc
 
-/// Writes to a file descriptor that may be a slow reader's pipe, and says in plain words why it cannot.
+/// A writer to a file descriptor, which may be the pipe of a slow reader. Its errors have the system's texts.
 ///
-/// Foundation's `FileHandle` names its errors by numbers of its own, and takes a pipe that is full and does not block for a
-/// broken one.
+/// Foundation's `FileHandle` has its own numbers for errors, and mistakes a full non-blocking pipe for a broken one.
 package enum DescriptorWriter {
-    /// Why bytes could not be written.
+    /// The reason why bytes could not be written.
     package struct Failure: Error, Sendable, Hashable, CustomStringConvertible {
-        /// The system's number.
+        /// The system's `errno`.
         package let errno: CInt
 
         package init(errno: CInt) { self.errno = errno }
 
-        /// The system's words, such as `No space left on device`.
+        /// The system's text, such as `No space left on device`.
         package var description: String {
             unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
                 unsafe buffer.initialize(repeating: 0)
@@ -23,9 +22,9 @@ package enum DescriptorWriter {
         }
     }
 
-    /// Writes all of the bytes, and waits for a reader that is slow.
+    /// Writes all of the bytes, and waits for a slow reader.
     ///
-    /// - Throws: ``Failure``; then a part of the bytes may have been written.
+    /// - Throws: ``Failure``. Part of the bytes may have been written then.
     package static func write(_ bytes: [UInt8], to descriptor: CInt) throws(Failure) {
         var written = 0
         while written < bytes.count {

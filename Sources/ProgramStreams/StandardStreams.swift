@@ -1,35 +1,39 @@
 import Glibc
 
-/// The standard streams of a program: held open, and written to so that what cannot be written is noticed.
+/// The standard streams of a program. They are held open, and a failed write is reported.
 package enum StandardStreams {
-    /// Prepares the streams; the first thing that a program does.
+    /// Prepares the streams. A program calls this before all else.
     ///
-    /// What Swift's `print` writes (ArgumentParser's help, for one) lies in a buffer of the C library until the program ends, and
-    /// nobody would look whether it reached its file. So this is looked at when the program exits.
+    /// The output of Swift's `print` (such as ArgumentParser's help) stays in a buffer of the C library until the
+    /// program ends, and by default nothing checks whether it reaches its file. So this is checked when the program
+    /// exits.
     package static func begin() {
         self.holdPlaces()
         _ = unsafe on_exit({ status, _ in StandardStreams.checkBuffer(status) }, nil)
     }
 
-    /// Holds the place of each of the three descriptors that is closed: cron jobs and service managers may close any of them.
-    /// Otherwise the next file or socket would get its number, and what is said to the user would go into a broker's
-    /// connection. What holds the place can be neither read from where one reads nor written where one writes, so that the
-    /// stream fails as it would closed.
+    /// Opens `/dev/null` for each of the three descriptors that is closed: cron jobs and service managers may close any
+    /// of them.
+    ///
+    /// Otherwise the next file or socket would get its number, and output for the user would go into a broker's
+    /// connection. `/dev/null` is opened the wrong way round (input for writing, output for reading), so that the
+    /// stream fails as if it were closed.
     package static func holdPlaces() {
         for (descriptor, mode) in [(STDIN_FILENO, O_WRONLY), (STDOUT_FILENO, O_RDONLY), (STDERR_FILENO, O_RDONLY)]
         where fcntl(descriptor, F_GETFD) < 0 {
-            // The lowest free number is this one: those below it are open by now.
+            // This is the lowest free number: those below it are open by now.
             _ = unsafe open("/dev/null", mode)
         }
     }
 
-    /// Prints the text, whole.
+    /// Prints all of the text.
     ///
-    /// - Throws: ``OutputError`` when it cannot be written, as on a full disk: what was asked for is not there then.
+    /// - Throws: ``OutputError`` when it cannot be written, as on a full disk: then the output is missing or
+    ///   incomplete.
     package static func print(_ text: String) throws(OutputError) {
         do throws(DescriptorWriter.Failure) {
             try DescriptorWriter.write(Array(text.utf8), to: STDOUT_FILENO)
-            // A file system on a network says only at a close that a disk was full.
+            // A network file system may report a full disk only when a descriptor is closed.
             let copy = dup(STDOUT_FILENO)
             if copy >= 0, close(copy) != 0 { throw DescriptorWriter.Failure(errno: errno) }
         } catch {
@@ -37,16 +41,16 @@ package enum StandardStreams {
         }
     }
 
-    /// Writes a message to standard error, the program's name before each of its lines.
+    /// Prints a message on standard error, with the program's name before each line.
     ///
-    /// Where nobody can read it, the work goes on: no event may be lost to a warning.
+    /// Ignores a failed write: no event may be lost because of a warning.
     package static func say(_ message: String, program: some StringProtocol) {
         let lines = message.split(separator: "\n", omittingEmptySubsequences: false)
         let text = lines.map { "\(program): \($0)\n" }.joined()
         try? DescriptorWriter.write(Array(text.utf8), to: STDERR_FILENO)
     }
 
-    /// Turns success into the exit status 1 when something was printed that did not reach its file.
+    /// Changes the exit status from success to 1 when printed text did not reach its file.
     private static func checkBuffer(_ status: CInt) {
         // All streams; standard error has no buffer.
         guard status == EXIT_SUCCESS, fflush(nil) != 0 else { return }
@@ -55,9 +59,9 @@ package enum StandardStreams {
         _exit(EXIT_FAILURE)
     }
 
-    /// What was asked for could not be printed.
+    /// An error for output that could not be printed.
     package struct OutputError: Error, CustomStringConvertible {
-        /// One sentence.
+        /// The error as one sentence.
         package let description: String
 
         init(_ failure: DescriptorWriter.Failure) {
