@@ -6,8 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-// The struct of sched_setattr(2). glibc has a function for it only since 2.41, and its header cannot be included next
-// to others.
+// The struct of sched_setattr(2). glibc has a function for it only since 2.41, and the header with the struct cannot be
+// included together with others.
 struct linux_scheduling_attributes {
     uint32_t size;
     uint32_t policy;

@@ -23,7 +23,7 @@ import NIOPosix
 /// The queue has no limit of its own. A submitter has at most one piece of work for a connection, and abandons it when
 /// the connection closes. Abandoned work holds no memory, and takes no time at its turn.
 package final class BackgroundThreads: BackgroundWork {
-    /// The difference of the nice value to that of the event loops, which gives these threads a tenth of their weight.
+    /// The amount by which the nice value exceeds that of the event loops: these threads have a tenth of their weight.
     /// When processors are short, open connections go before new ones, which still make progress.
     private static let niceness: Int32 = 10
     /// The time slice in nanoseconds. An event loop that has used more than its share waits for the end of this slice
@@ -46,7 +46,7 @@ package final class BackgroundThreads: BackgroundWork {
     /// - Parameters:
     ///   - count: the number of threads.
     ///   - reportsAtOnce: the number of finished pieces of work that event loops are notified of at a time, while there
-    ///     is more to do. With more than 1, a piece of work may also wait for others to finish.
+    ///     is more to do. With more than 1, the result of one piece may wait until others have finished.
     package init(count: Int = Processors.usable, reportsAtOnce: Int = 1) {
         self.pool = NIOThreadPool(numberOfThreads: count)
         self.queue = NIOLockedValueBox(WorkQueue(reportsAtOnce: reportsAtOnce))
@@ -58,7 +58,7 @@ package final class BackgroundThreads: BackgroundWork {
     /// Stops the threads after the work that they have begun. Waiting work is done on another thread, possibly after
     /// this returns.
     package func stop() async {
-        // An error is no problem: then the threads do not run.
+        // Fails if the threads do not run, which needs no action.
         try? await self.pool.shutdownGracefully()
     }
 

@@ -1,6 +1,7 @@
 import NIOCore
 
-/// A FIFO queue of those that wait for a turn, and whether a turn is due already. It has no clock and no event loop.
+/// A FIFO queue of elements that wait for a turn, which knows whether one is due already. It has no clock and no event
+/// loop.
 struct TurnQueue<Element> {
     private var waiting = CircularBuffer<Element>()
     private var isTurnDue = false
@@ -22,7 +23,7 @@ struct TurnQueue<Element> {
         return !self.isTurnDue
     }
 
-    /// Returns the element that gets the turn that was due. nil when none waits any more; then no turn is due.
+    /// Removes and returns the element whose turn has come; nil when none waits, and then no turn is due any more.
     mutating func next() -> Element? {
         self.isTurnDue = !self.waiting.isEmpty
         return self.waiting.popFirst()

@@ -11,7 +11,7 @@ struct WorkQueue<Work, Report> {
     /// - Parameter reportsAtOnce: the number of reports that are collected before they are passed on.
     init(reportsAtOnce: Int) { self.reportsAtOnce = reportsAtOnce }
 
-    /// Adds a piece of work. One that continues something begun goes before all that begin.
+    /// Adds a piece of work. Continuations of something begun go before all work that begins.
     mutating func add(_ work: Work, isContinuation: Bool) {
         if isContinuation { self.continuations.append(work) } else { self.beginnings.append(work) }
     }

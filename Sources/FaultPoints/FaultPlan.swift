@@ -37,7 +37,7 @@
                 return left == 0
             }
             guard isNow else { return }
-            // The bench counts the kills that named points have brought about.
+            // The bench counts the kills at named points.
             try? FileHandle.standardError.write(contentsOf: Data("fault point \(point.rawValue)\n".utf8))
             kill(getpid(), SIGKILL)
         }

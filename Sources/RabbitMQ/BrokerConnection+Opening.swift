@@ -52,8 +52,8 @@ extension BrokerConnection {
     }
 
     private func makeTLSSocket(_ tls: TransportURL.TLS) throws(BrokerError) -> OpaquePointer? {
-        // OpenSSL 3 needs no initialisation. The library's own comes with a cleanup, which would undo state that the
-        // process's other user of OpenSSL depends on.
+        // OpenSSL 3 needs no initialisation. The library's own would be followed by a cleanup, which undoes state that
+        // the process's other user of OpenSSL depends on.
         amqp_set_initialize_ssl_library(0)
         guard let socket = amqp_ssl_socket_new(self.state) else { return nil }
         if let file = tls.caFile {

@@ -15,8 +15,7 @@ final class BrokerConnection {
         case returned(queue: String, body: [UInt8], reason: String)
         case blocked(reason: String)
         case unblocked
-        /// The broker closed the publishing channel, and the close was answered. Call ``reopenPublishingChannel()``
-        /// next.
+        /// The broker closed the publishing channel, which was answered. Call ``reopenPublishingChannel()`` next.
         case channelClosed(BrokerReply)
     }
 
@@ -43,8 +42,7 @@ final class BrokerConnection {
     /// The socket, for `poll`.
     var descriptor: Int32 { amqp_get_sockfd(self.state) }
 
-    /// The negotiated heartbeat interval: the configured one, or the broker's if that is shorter. 0 means no
-    /// heartbeats.
+    /// The negotiated heartbeat interval: the configured one, or the broker's if that is shorter. 0 means none.
     var heartbeatSeconds: Int { Int(amqp_get_heartbeat(self.state)) }
 
     /// Creates a handle that is not connected yet; ``open(_:configuration:watchdog:)`` connects it.
@@ -217,8 +215,8 @@ final class BrokerConnection {
 
     // MARK: Closing
 
-    /// Closes the connection in order, and waits for the answer no longer than for that of any other request. Call it
-    /// only on a connection that works.
+    /// Closes the connection by an AMQP request, and waits for its answer as long as for any other. Call it only on a
+    /// connection that works.
     func close() {
         self.request { _ = amqp_connection_close(self.state, AMQP_REPLY_SUCCESS) }
     }

@@ -2,9 +2,9 @@ internal import DequeModule
 
 /// The queues of several flows, served by deficit round robin, counted in bytes. It has no I/O and no clock.
 ///
-/// A flow is the messages of one sender, in the order of their arrival. Flow ``own`` belongs to this process and may
-/// have any number of bytes in flight. Every other flow has a limit of bytes in flight, but may always have one element
-/// in flight. So each flow finds the same backlog at the broker, however much one of them has queued here.
+/// A flow consists of one sender's messages, in the order of their arrival. Flow ``own`` belongs to this process and
+/// may have any number of bytes in flight. Every other flow has a limit of bytes in flight, but may always have one
+/// element in flight. So each flow finds the same backlog at the broker, however much one of them has queued here.
 ///
 /// While only one flow is active there are no turns, and this is a plain FIFO queue.
 struct FairQueue<Element> {

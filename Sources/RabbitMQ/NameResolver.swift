@@ -3,10 +3,10 @@ internal import NIOConcurrencyHelpers
 
 /// A resolver of host names that runs on threads which can be abandoned.
 ///
-/// `getaddrinfo` takes as long as the name servers make it take, and nothing can interrupt it. librabbitmq calls it
-/// too, so librabbitmq gets a name only after the same query was answered here in time. Its own query goes to the same
-/// servers, and is answered at once or else after a time that cannot be limited. An abandoned thread ends with its
-/// query; there is at most one thread for a name.
+/// `getaddrinfo` takes as long as the name servers take, and nothing can interrupt it. librabbitmq calls it too, so
+/// librabbitmq gets a name only after the same query was answered here in time. Its own query goes to the same servers,
+/// and is answered at once or else after a time that cannot be limited. An abandoned thread ends with its query; there
+/// is at most one thread for a name.
 final class NameResolver: Sendable {
     /// The resolver that asks the system.
     static let system = NameResolver { name in
@@ -22,7 +22,7 @@ final class NameResolver: Sendable {
 
     /// Blocks until the lookup of this name's addresses has succeeded or failed.
     ///
-    /// - Returns: whether it did so within the time limit.
+    /// - Returns: false when that took longer than the time limit.
     func answers(_ name: String, within limit: Duration) throws(SystemError) -> Bool {
         if Self.isAddress(name) { return true }
         let (answer, isNew) = self.asked.withLockedValue { asked in

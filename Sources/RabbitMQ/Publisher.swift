@@ -71,7 +71,7 @@ package final class Publisher: Service, Sendable {
         return self.lane.enqueue(message, completion: completion)
     }
 
-    /// Wakes each thread for which messages have arrived since it last took any, unless it was woken for them already.
+    /// Wakes each thread for which messages have arrived since it last took some, unless it was woken for them already.
     package func flush() {
         self.lane.flush()
         self.largeLane?.flush()

@@ -11,8 +11,8 @@ package struct PublisherConfiguration: Sendable {
     /// An exponential backoff with full jitter. Each delay is random, from zero up to a bound that starts at `minimum`
     /// and doubles up to `maximum`.
     ///
-    /// The publisher waits so long before it connects again, after a connection was lost or every host has failed, and
-    /// before it retries a rejected declaration.
+    /// The publisher waits before it reconnects, after a connection was lost or every host has failed, and before it
+    /// retries a rejected declaration.
     package struct Backoff: Sendable, Hashable {
         package var minimum: Duration
         package var maximum: Duration
@@ -43,8 +43,8 @@ package struct PublisherConfiguration: Sendable {
     /// The time limit for one request other than a publish, such as a declaration. The limit is never more than half of
     /// ``publishTimeout``.
     package var rpcTimeout = Duration.seconds(10)
-    /// The time from `publish` within which each message is answered. If the broker leaves one unconfirmed for so long
-    /// and has no alarm, it counts as dead, and another connection is made.
+    /// The time from `publish` within which each message is answered. If the broker leaves a message unconfirmed for so
+    /// long, and has no alarm, it counts as dead and the publisher reconnects.
     package var publishTimeout = Duration.seconds(30)
     /// The time limit for outstanding confirms at shutdown.
     package var drainTimeout = Duration.seconds(10)

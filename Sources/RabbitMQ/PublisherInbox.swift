@@ -1,8 +1,8 @@
 /// Reports to the sender whether its message was confirmed. Called once.
 package typealias PublishCompletion = @Sendable (Result<Void, PublishError>) -> Void
 
-/// The messages that senders, on any thread, leave for the publisher's thread. A value; ``PublisherLane`` keeps it
-/// behind a lock.
+/// The queue between senders, on any thread, and the publisher's thread. A value; ``PublisherLane`` keeps it behind a
+/// lock.
 struct PublisherInbox {
     typealias Item = PublisherStateMachine<PublishCompletion>.Item
 
@@ -24,7 +24,7 @@ struct PublisherInbox {
     private var shares: SenderShares
     private var hasBegun = false
     private var wake: WakeUp?
-    /// Whether messages have arrived since the thread last took any, and the thread was not woken yet.
+    /// Whether messages have arrived since the thread last took some, and the thread was not woken yet.
     private var isWakeDue = false
     /// The error for new messages; nil while messages are accepted.
     var refusal: PublishError? = PublishError(.notConnected, "the publisher does not run yet")

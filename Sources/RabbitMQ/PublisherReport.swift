@@ -70,8 +70,8 @@ struct PublisherReport {
     }
 
     mutating func channelClosed(_ reply: BrokerReply, sizeLimit: Int?) {
-        // Without the permission to write, every message of the user closes the channel: only the first is a warning.
-        // The set is limited, whatever texts the broker sends.
+        // If the user may not write, every message closes the channel, so only new reasons are warnings. The set is
+        // limited, whatever texts the broker sends.
         if self.closures.count >= 100 { self.closures.removeAll() }
         let isNew = self.closures.insert("\(reply.code) \(reply.text)").inserted
         self.logger.log(

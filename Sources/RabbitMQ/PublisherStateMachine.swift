@@ -139,7 +139,7 @@ struct PublisherStateMachine<Completion> {
     }
 
     /// Records that the connection was lost. Every outstanding message is answered with `error`, or as timed out if it
-    /// was sent and its deadline has passed. For messages that were not sent, the error says so.
+    /// was sent and its deadline has passed. Errors of messages that were not sent are marked so.
     mutating func lost(_ error: PublishError, now: Instant) -> [Outcome] {
         switch self.state {
         case .closed, .disconnected: break

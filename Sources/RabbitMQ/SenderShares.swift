@@ -1,8 +1,8 @@
 /// The shares of the publisher's memory that senders use. A message counts from the moment that it is offered until it
 /// is answered and the broker owes no confirm for it.
 ///
-/// A sender's share is at most an eighth of the whole, and at most as large as what is still free. So however many
-/// senders use all they may, another one finds free memory. Messages without a sender have no share, and so no such
+/// A sender's share is at most an eighth of the whole, and at most as large as what is still free. So even if many
+/// senders use all that they may, another one finds free space. Messages without a sender have no share, and so no such
 /// limit.
 struct SenderShares {
     /// The number of parts of the whole, of which a sender may use one.
@@ -17,7 +17,7 @@ struct SenderShares {
     private let capacity: Int
     private let byteCapacity: Int
     private var flows: [UInt64: Int] = [:]
-    /// The shares by flow number. The first one stands for messages without a sender.
+    /// The shares by flow number. The first one is for messages without a sender.
     private var shares = [Share(key: 0)]
     private var free: [Int] = []
 
@@ -37,8 +37,8 @@ struct SenderShares {
     /// - Parameters:
     ///   - countLeft: the number of messages of any sender that there is space for.
     ///   - bytesLeft: the number of bytes that there is space for.
-    /// - Returns: the number of the sender's flow; nil when the sender's share is full. A sender's first message is
-    ///   always admitted.
+    /// - Returns: the number of the sender's flow; nil when the sender's share is full. A message of a sender that has
+    ///   no other one outstanding is always admitted.
     mutating func take(_ sender: OutgoingMessage.Sender?, bytes: Int, countLeft: Int, bytesLeft: Int) -> Int? {
         guard let sender else { return FairQueue<Never>.own }
         if let flow = self.flows[sender.key] {

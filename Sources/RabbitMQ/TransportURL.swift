@@ -2,9 +2,10 @@
 ///
 /// `rabbit://user:password@host:port,user2:password2@host2:port2/vhost?ssl=1&ssl_ca_file=/etc/ca.pem`
 ///
-/// As in oslo: each host has its own credentials, and one without any logs in as `guest`; no path and an empty path mean
-/// the virtual host `/`, `/foo` means `foo` and `//foo` means `/foo`; no host at all means `localhost`. User, password and
-/// virtual host are percent-decoded. `amqp` and `amqps` are other names for `rabbit` and `rabbit` with `ssl=1`.
+/// As in oslo: each host has its own credentials, and one without any logs in as `guest`; no path and an empty path
+/// mean the virtual host `/`, `/foo` means `foo` and `//foo` means `/foo`; no host at all means `localhost`. User,
+/// password and virtual host are percent-decoded. `amqp` and `amqps` are other names for `rabbit` and `rabbit` with
+/// `ssl=1`.
 ///
 /// Unlike oslo: the default port under TLS is 5671 (oslo: 5672), TLS without `ssl_ca_file` trusts the system's CAs
 /// (oslo: every certificate), and the certificate must name the host unless `ssl_enforce_hostname_verification=false`.
@@ -59,10 +60,10 @@ package struct TransportURL: Sendable, Hashable {
         }
     }
 
-    /// Never empty. Tried in turn.
+    /// The brokers, tried in turn; never empty.
     package let hosts: [Host]
     package let virtualHost: String
-    /// nil means that the connection is not encrypted.
+    /// The TLS settings; nil means that the connection is not encrypted.
     package let tls: TLS?
     /// The names of options in the query that oslo knows and this program does not use.
     package let ignoredOptions: [String]

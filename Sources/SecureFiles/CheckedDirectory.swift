@@ -35,8 +35,8 @@ package final class CheckedDirectory: Sendable {
     ///   - use: the program's use of it.
     ///   - isOwn: whether the program itself creates entries of this name and kind there. A directory with any other
     ///     entry is rejected instead of being closed to other users.
-    /// - Throws: ``FileError``; of the kind ``FileError/Kind/exposed`` for a directory that breaks the rule of its use, and of
-    ///   the kind ``FileError/Kind/wrongKind`` for something that is no directory.
+    /// - Throws: ``FileError``; of the kind ``FileError/Kind/exposed`` for a directory that breaks the rules of its
+    ///   use, and of the kind ``FileError/Kind/wrongKind`` for a path that is no directory.
     package init(
         _ path: String, for use: Use, isOwn: (_ name: String, _ status: FileStatus) -> Bool = { _, _ in false }
     ) throws(FileError) {
@@ -80,8 +80,7 @@ package final class CheckedDirectory: Sendable {
             }
         }
         let made = try OpenFile(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, action: "opened")
-        // Adds the bits that the umask took away. A directory of another user, if the name was replaced, is not
-        // changed.
+        // Adds the bits that the umask took away. If another user has replaced the directory, theirs is not changed.
         if try made.status().owner == geteuid() { _ = fchmod(made.descriptor, 0o700) }
         do throws(FileError) {
             try OpenFile("\(path)/..", O_RDONLY | O_DIRECTORY, action: "opened").sync()
@@ -205,8 +204,8 @@ package final class CheckedDirectory: Sendable {
         throw FileError(errno, self.path(of: name), "removed")
     }
 
-    /// Replaces a file atomically: writes it under another name (`.part`), then renames it. An error leaves the old
-    /// file in place. The new file is on the disk when this returns.
+    /// Replaces a file atomically: writes it under another name (`.part`) first, then renames it. If that fails, the
+    /// old file stays. The new file is on the disk when this returns.
     ///
     /// - Throws: ``FileError``.
     package func replace(_ name: String, with bytes: [UInt8]) throws(FileError) {

@@ -127,7 +127,7 @@ enum DirectoryWalk {
         "make a directory of this user's alone (`mkdir -m 700`) in a volume and mount that (in Kubernetes by `subPath`, "
         + "see Docs/operations.md)"
 
-    /// Checks the last directory, and closes it to others if it belongs to this user.
+    /// Checks the last directory, and closes it to others if it belongs to this user and has no sticky bit.
     ///
     /// - Throws: ``FileError`` of the kind ``FileError/Kind/exposed`` if others can still write in it, or if it belongs
     ///   to another user.

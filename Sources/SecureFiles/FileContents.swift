@@ -6,7 +6,7 @@ package struct FileContents: Sendable {
     package let path: String
     /// The status of the open file, which is the one that was read.
     package let status: FileStatus
-    /// The file's bytes, in one array that never grows, so that no copy of a secret stays in freed memory.
+    /// The file's bytes, in one array that is never copied to grow: no copy of a secret stays in freed memory.
     package let bytes: [UInt8]
 
     /// Reads a file. A pipe or a device is rejected without waiting for its writer.

@@ -10,11 +10,11 @@ package struct FileError: Error, Sendable, Hashable, CustomStringConvertible {
         case forbidden
         /// Something has this name already.
         case exists
-        /// It is a symbolic link, a directory, a pipe or another special file.
+        /// The file is a symbolic link, a directory, a pipe or another special file.
         case wrongKind
-        /// Its owner or mode opens it to users who must not have it.
+        /// The owner or mode of the file gives rights to users who must not have them.
         case exposed
-        /// It is longer than the reader accepts.
+        /// The file is longer, or the directory has more names, than the reader accepts.
         case tooLong
         /// The disk is full, or a quota is exceeded.
         case diskFull
@@ -41,6 +41,8 @@ package struct FileError: Error, Sendable, Hashable, CustomStringConvertible {
         self.code = code
     }
 
+    /// Creates the error for a system call that failed.
+    ///
     /// - Parameters:
     ///   - code: the `errno` of a system call.
     ///   - action: the action that failed: "read", "opened", "made", "written".
@@ -66,9 +68,11 @@ package struct FileError: Error, Sendable, Hashable, CustomStringConvertible {
         self.init(kind, path, clause, code: code)
     }
 
+    /// Creates the error for a file that could not be opened.
+    ///
     /// - Parameters:
     ///   - code: the `errno` of open(2).
-    ///   - flags: the flags of the same call, which tell some failures apart.
+    ///   - flags: the flags of the same call, which distinguish some failures.
     init(_ code: CInt, opening path: String, _ flags: CInt, _ action: String) {
         switch code {
         case ELOOP where flags & O_NOFOLLOW != 0:

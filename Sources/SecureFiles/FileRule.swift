@@ -10,8 +10,8 @@ package enum FileRule: Sendable, Hashable {
     /// volumes do), so that the service can read its key but not replace it. If the service owns the file, the group
     /// does not need to read it.
     case secret
-    /// The rule for a file that every user may read, but that another user must not change, because the program would
-    /// then trust something else. It must belong to root or to this program's user, and only the owner may write.
+    /// The rule for a file that the program trusts. Every user may read it, but a user who can change it could make the
+    /// program trust something else. It must belong to root or to this program's user, and only the owner may write.
     case trusted
 
     /// A file's violation of the rule.
