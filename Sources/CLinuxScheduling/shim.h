@@ -20,8 +20,8 @@ struct linux_scheduling_attributes {
     uint64_t period;
 };
 
-// Lowers the priority of the calling thread: adds to its nice value (up to 19) and sets its time slice, under its
-// present policy (SCHED_OTHER, SCHED_BATCH or SCHED_IDLE). Returns 0, or the value of errno.
+// Lowers the priority of the calling thread: adds `nicer` to its nice value (19 at most) and sets its time slice, under
+// its present policy (SCHED_OTHER, SCHED_BATCH or SCHED_IDLE). Returns 0, or the value of errno.
 static inline int linux_scheduling_give_way(int nicer, uint64_t slice_nanoseconds) {
     struct linux_scheduling_attributes attributes = {.size = sizeof attributes};
     if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0) {

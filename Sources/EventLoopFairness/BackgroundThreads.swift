@@ -58,7 +58,7 @@ package final class BackgroundThreads: BackgroundWork {
     /// Stops the threads after the work that they have begun. Waiting work is done on another thread, possibly after
     /// this returns.
     package func stop() async {
-        // Fails if the threads do not run, which needs no action.
+        // Throws only for a pool that cannot be stopped; this one can be.
         try? await self.pool.shutdownGracefully()
     }
 

@@ -54,7 +54,7 @@ package struct PublisherConfiguration: Sendable {
 
     /// The maximum number of messages that are sent and not yet confirmed.
     package var window = Self.defaultWindow
-    /// The maximum total of their bodies in bytes. The bodies are kept until they are confirmed.
+    /// The maximum total of their bodies in bytes. The bodies stay in memory until the broker confirms them.
     package var windowBytes = 64 * 1024 * 1024
     /// The maximum number of bytes of one sender that are sent and not yet confirmed; never more than an eighth of
     /// ``windowBytes``. Messages of other senders wait for these bytes, in the broker and on the way to it.
