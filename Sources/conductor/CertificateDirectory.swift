@@ -5,16 +5,17 @@ import ProgramStreams
 import SecureFiles
 import TLSSocket
 
-/// A directory of files that `conductor certificates` makes.
+/// The directory in which `conductor certificates` creates files.
 struct CertificateDirectory {
-    /// A file to make.
+    /// A file to create.
     struct File {
         let name: String
         let text: String
         /// Whether only its owner may read it.
         var isSecret = false
 
-        /// A certificate and its key. The key comes first: without it a certificate is of no use.
+        /// Returns the files of a certificate and its key. The key comes first: a certificate without its key is of no
+        /// use.
         static func pair(_ name: String, certificate: String, key: String) -> [File] {
             [File(name: "\(name).key", text: key, isSecret: true), File(name: "\(name).pem", text: certificate)]
         }
@@ -25,19 +26,20 @@ struct CertificateDirectory {
 
     init(_ path: String) {
         self.path = path
-        // Whatever the caller's is: programs of other users read certificates.
+        // Overrides the caller's umask: programs of other users read the certificates.
         _ = umask(0o022)
     }
 
-    /// The path of a file, from the root on.
+    /// Returns the absolute path of a file.
     func path(of name: String) -> String { URL(fileURLWithPath: self.path).appending(path: name).path }
 
-    /// Makes these files: all of them, whole and on the disk, or none. Nothing that is there is touched.
+    /// Creates all of these files, complete and on the disk, or none of them. Existing files are not touched.
     ///
-    /// - Parameter remedy: what to do when there is a file of that name.
+    /// - Parameter remedy: what the user can do when a file of that name exists.
     func make(_ files: [File], remedy: String) throws {
         do throws(FileError) {
-            // All are looked at before the first is made; a file that comes in between is met all the same.
+            // All names are checked before the first file is created. If a file of such a name appears in between, its
+            // creation fails.
             for file in files where try FileStatus.of(self.path(of: file.name), followingLinks: false) != nil {
                 throw FileError(EEXIST, self.path(of: file.name), "made")
             }
@@ -54,12 +56,13 @@ struct CertificateDirectory {
         var file = try NewFile(self.path(of: first.name), permissions: first.isSecret ? 0o600 : 0o644)
         try file.write(Array(first.text.utf8))
         try file.sync()
-        // When one of the others fails this one is removed again, for it is not kept.
+        // If another file fails, this one is removed again, because it is not kept yet.
         try self.make(files.dropFirst())
         try file.keep()
     }
 
-    /// Makes the directory if it is not there, and then the files in it; after a failure it is not there either.
+    /// Creates the directory if it does not exist, then the files in it. After a failure, removes a directory that it
+    /// has created.
     func makeWithDirectory(_ files: [File], remedy: String) throws {
         let isNew = try self.mapFailure { () throws(FileError) in try FileStatus.of(self.path) == nil }
         do {
@@ -71,18 +74,19 @@ struct CertificateDirectory {
         do {
             try self.make(files, remedy: remedy)
         } catch {
-            // Of an empty one only the name goes.
+            // rmdir(2) removes the directory only if it is empty.
             if isNew { _ = unsafe rmdir(self.path) }
             throw error
         }
     }
 
-    /// Puts a file that everybody may read in the place of the one of this name, in one step: programs may be reading it.
+    /// Replaces the file of this name in one step, because programs may be reading it. Every user may read the new
+    /// file.
     func replace(_ name: String, with text: String) throws {
         let path = self.path(of: name)
         let new = "\(path).new"
         try self.mapFailure { () throws(FileError) in
-            // Of an attempt that was killed; ``locked(_:)`` keeps others away.
+            // Removes the file of an attempt that was killed; ``locked(_:)`` excludes other processes.
             if unsafe unlink(new) != 0, errno != ENOENT { throw FileError(errno, new, "removed") }
             var file = try NewFile(new, permissions: 0o644)
             try file.write(Array(text.utf8))
@@ -93,10 +97,10 @@ struct CertificateDirectory {
         try StandardStreams.print("Wrote \(path).\n")
     }
 
-    /// Does something that reads a file and replaces it, while nobody else does.
+    /// Runs the body, which reads a file and replaces it, under a lock that excludes other processes.
     func locked(_ body: () throws -> Void) throws {
         let path = self.path(of: "ca.key")
-        // Also one that does not exist: the body has the words for that.
+        // Without `ca.key` the body runs unlocked: it reports the missing file.
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         defer { if descriptor >= 0 { close(descriptor) } }
         if descriptor >= 0 {
@@ -119,7 +123,7 @@ struct CertificateDirectory {
         return text
     }
 
-    /// Reads a file; nil when nothing has its name.
+    /// Reads a file. Returns nil when no file has this name.
     func readIfPresent(_ name: String) throws -> String? {
         do throws(FileError) {
             let contents = try FileContents(self.path(of: name), limit: Self.longestFile)
@@ -130,7 +134,7 @@ struct CertificateDirectory {
         }
     }
 
-    /// The authority of the directory.
+    /// Returns the directory's certificate authority.
     func authority() throws -> CertificateAuthority {
         let (certificate, key) = (try self.read("ca.pem"), try self.read("ca.key"))
         return try self.naming(["ca.pem", "ca.key"]) { () throws(TLSError) in
@@ -138,7 +142,7 @@ struct CertificateDirectory {
         }
     }
 
-    /// Does something with the text of these files, which an error then names.
+    /// Runs the work on the text of these files; an error then names their paths.
     func naming<Result>(_ names: [String], work: () throws(TLSError) -> Result) throws -> Result {
         do {
             return try work()
@@ -148,7 +152,7 @@ struct CertificateDirectory {
         }
     }
 
-    /// Warns of an authority whose certificate ends before one that it has just issued.
+    /// Warns when the authority's certificate expires before a certificate that the authority has just issued.
     func warnOfAuthority(_ authority: CertificateAuthority, issued certificate: String) throws {
         let (own, issued) = try (PeerCertificate(pem: authority.certificatePEM), PeerCertificate(pem: certificate))
         guard own.notAfter < issued.notAfter else { return }

@@ -3,14 +3,14 @@ import ServiceLifecycle
 import TLSSocket
 import UnixSignals
 
-/// Keeps certificates and the keys of signed contexts up to date: looks at their files, and reads them at once when SIGHUP
-/// asks for it.
+/// A service that keeps certificates and the keys of signed contexts up to date. It checks their files periodically,
+/// and reloads them at once on SIGHUP.
 final class CertificateService: Service {
     private let reloader: CertificateReloader
     private let keys: SigningKeyReloader?
     private let systemd: SystemdService
 
-    /// - Parameter keys: nil where contexts' signatures are not looked at.
+    /// - Parameter keys: nil when signatures of contexts are not checked.
     init(_ reloader: CertificateReloader, keys: SigningKeyReloader?, systemd: SystemdService) {
         self.reloader = reloader
         self.keys = keys
@@ -18,12 +18,12 @@ final class CertificateService: Service {
     }
 
     func run() async throws {
-        // Also what waits for a disk that hangs.
+        // Also cancels a reload that waits for a disk that hangs.
         await cancelWhenGracefulShutdown {
             await withTaskGroup { group in
                 group.addTask { await self.reloader.run() }
                 group.addTask { await self.keys?.run() }
-                // Trapped before the first is awaited, so that none is missed.
+                // The signal is trapped before the first one is awaited, so that none is missed.
                 for await _ in await UnixSignalsSequence(trapping: .sighup) {
                     self.systemd.reloading()
                     await self.reloader.reload()

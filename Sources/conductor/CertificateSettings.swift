@@ -2,7 +2,8 @@ import Settings
 
 /// The settings of certificates that change while the conductor runs.
 enum CertificateSettings {
-    /// In seconds. A revoked guest is cut within five of its list's change, however this is set.
+    /// The longest reload interval, in seconds. With it a revoked guest is always disconnected within five seconds of
+    /// its list's change.
     static let longestInterval = 3.0
 
     static let declarations: [Setting] = [

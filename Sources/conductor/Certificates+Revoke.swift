@@ -33,8 +33,8 @@ extension Certificates {
                 let directory = CertificateDirectory(self.directory)
                 try directory.locked {
                     let authority = try directory.authority()
-                    // A directory of an earlier release has none; anything else that stands there must be read, for a list
-                    // that began anew would let everybody in again.
+                    // A directory of an earlier release has no list. A list that exists must be read: a new list
+                    // without its entries would admit every revoked guest again.
                     let previous = try directory.readIfPresent("ca.crl")
                     let revoked = try self.names.map { try directory.read("\($0).pem") }
                     let files = self.names.map { "\($0).pem" } + ["ca.crl"]

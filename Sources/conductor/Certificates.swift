@@ -78,7 +78,7 @@ struct Certificates: ParsableCommand {
         var days = 365
 
         func validate() throws {
-            // The instance's id is the common name too, which has no room for more.
+            // The instance's id is also the common name, which holds at most 64 characters.
             guard Self.isPlain(self.instance), self.instance.utf8.count <= 64 else {
                 throw ValidationError("An instance's id has 1 to 64 letters, digits, hyphens, underscores or dots.")
             }
@@ -118,7 +118,7 @@ struct Certificates: ParsableCommand {
 }
 
 extension CertificateAuthority.ServerNames {
-    /// Names and addresses in one list, as on the command line.
+    /// Separates a list of names and addresses, as on the command line, into DNS names and IP addresses.
     init(_ names: [String]) {
         let addresses = names.filter { $0.contains(":") || $0.allSatisfy { $0.isNumber || $0 == "." } }
         self.init(dnsNames: names.filter { !addresses.contains($0) }, ipAddresses: addresses)

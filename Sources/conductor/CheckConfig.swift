@@ -7,7 +7,7 @@ import ProgramStreams
 import Settings
 import TLSSocket
 
-/// `conductor check-config`: says what `serve` would run with, or what is wrong.
+/// `conductor check-config`: prints the settings that `serve` would run with, or what is wrong with them.
 struct CheckConfig: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Prints the effective settings and where each comes from, or everything that is wrong with them.",

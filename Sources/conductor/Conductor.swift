@@ -2,7 +2,7 @@ import ArgumentParser
 import ConductorRPC
 import ProgramStreams
 
-/// The conductor: takes the outcomes that guests report over mutual TLS, and publishes them on the control plane's
+/// The conductor: accepts the outcomes that guests report over mutual TLS, and publishes them on the control plane's
 /// notification queues.
 @main
 struct Conductor: AsyncParsableCommand {

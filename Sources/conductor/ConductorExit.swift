@@ -7,10 +7,10 @@ import ProgramStreams
 import Settings
 import TLSSocket
 
-/// How the program ends: 0 when all went well, 64 for wrong arguments, 65 for an event that cannot be made of what was
-/// given, 69 for one that could not be sent now, 75 for certificate files that cannot be used as they are now, 78 for a
-/// configuration that cannot be used, 1 for anything else (Docs/operations.md). After 75 the unit tries again; after 64 and 78 it
-/// does not.
+/// The program's exit codes: 0 for success, 64 for wrong arguments, 65 for an event that cannot be made from the given
+/// data, 69 for an event that could not be sent now, 75 for certificate files that cannot be used as they are now, 78
+/// for a configuration that cannot be used, 1 for anything else (Docs/operations.md). The systemd unit restarts the
+/// program after 75, but not after 64 or 78.
 enum ConductorExit {
     /// `EX_DATAERR` of sysexits.h.
     static let data = ExitCode(65)
@@ -21,7 +21,7 @@ enum ConductorExit {
     /// `EX_CONFIG` of sysexits.h.
     static let configuration = ExitCode(78)
 
-    /// Runs the body, and turns what a user can mend into a sentence on standard error and an exit code.
+    /// Runs the body, and turns an error that a user can fix into a sentence on standard error and an exit code.
     static func mapErrors(_ body: () async throws -> Void) async throws {
         do {
             try await body()
@@ -41,7 +41,7 @@ enum ConductorExit {
         await log.close()
     }
 
-    /// Runs the body, and turns what a user can mend into a sentence on standard error and an exit code.
+    /// Runs the body, and turns an error that a user can fix into a sentence on standard error and an exit code.
     static func mapErrors(_ body: () throws -> Void) throws {
         do {
             try body()
@@ -50,9 +50,9 @@ enum ConductorExit {
         }
     }
 
-    /// Says something on standard error, with the program's name before each line.
+    /// Prints a message on standard error, with the program's name before each line.
     ///
-    /// Where nobody can hear it, the work goes on: an event must not be lost to a warning.
+    /// If the message cannot be written, the work goes on: a warning must not lose an event.
     static func say(_ message: String) { StandardStreams.say(message, program: "conductor") }
 
     private static func exit(for error: any Error) -> any Error {
@@ -62,10 +62,11 @@ enum ConductorExit {
         case let error as EventDataError: (message, code) = (error.description, Self.data)
         case let error as EventDeliveryError: (message, code) = (error.description, error.exitCode)
         case let error as SettingsError: message = error.description
-        // A renewal may be under way, or a list on its way: what is wrong with a file mends itself without a setting.
+        // The exit code asks for a retry: a renewal may be in progress, or the next list may follow, so that no setting
+        // has to change.
         case let error as ConfigurationFileError: (message, code) = (error.description, Self.temporary)
         case let error as CatalogueSettingsError: message = error.description
-        // Only the messaging settings can keep the drivers from being made; the reason begins with the setting's name.
+        // Only messaging settings can prevent the creation of the drivers; the reason begins with the setting's name.
         case let error as DriverError: message = "\(error.reason)."
         case let error as RedactionError: message = "redaction.\(error.part.rawValue)s: \(error)."
         case let error as ReportSettingsError: message = error.description

@@ -2,7 +2,7 @@ import ConductorService
 import Logging
 import NIOConcurrencyHelpers
 
-/// The log of a serving conductor, on standard error. A reader who is slow, or gone, stalls no event loop.
+/// The log of `conductor serve`, on standard error. A reader that is slow or has disconnected stalls no event loop.
 struct ConductorLog: Sendable {
     private static let label = "conductor"
     private let writer = LogWriter { count in
@@ -12,20 +12,20 @@ struct ConductorLog: Sendable {
         return line.text
     }
 
-    /// How long the log's reader has for the last lines when the conductor stops.
+    /// The time that the log's reader has for the last lines when the conductor stops.
     static let patience = Duration.seconds(3)
 
-    /// A logger whose lines are dropped, and counted, where there is no room for them.
+    /// A logger whose lines are dropped and counted while the log's buffer is full.
     var logger: Logger {
         Logger(label: Self.label) { StreamLogHandler(label: $0, stream: self.writer.stream(.drop)) }
     }
 
-    /// The audit of outcomes. None of its lines is dropped, and `log.level` does not concern it.
+    /// Returns the audit of outcomes. None of its lines is dropped, and `log.level` does not apply to it.
     func audit(warnings: Logger) -> OutcomeAudit {
         OutcomeAudit(warnings: warnings, stream: self.writer.stream(.wait))
     }
 
-    /// Gives the log's reader some time for the last lines.
+    /// Waits until the log's reader has taken the last lines, for ``patience`` at most.
     func close() async { await self.writer.drain(within: Self.patience) }
 
     private final class LineCollector: TextOutputStream, Sendable {

@@ -7,7 +7,7 @@ import Notifier
 import Settings
 import TLSSocket
 
-/// The settings of `conductor serve`, and what is made of them.
+/// The settings of `conductor serve`, and the configurations made from them.
 enum ConductorSettings {
     static let schema = SettingsSchema(
         environmentPrefix: "CONDUCTOR",
@@ -82,9 +82,9 @@ enum ConductorSettings {
             + LimitSettings.declarations + SignatureSettings.declarations,
         ignoredEnvironment: ["CONDUCTOR_TEST_"])
 
-    /// What `notify` needs: it meets no guests, and so no certificates.
+    /// The settings of `notify`, which requires no certificates because it serves no guests.
     static let notifySchema = Self.schema.requiring(only: ["drivers"])
-    /// What `context` needs: nothing is sent.
+    /// The settings of `context`, which requires none because it sends nothing.
     static let contextSchema = Self.schema.requiring(only: [])
 }
 
@@ -135,13 +135,13 @@ extension Redaction {
 }
 
 extension Settings {
-    /// The drivers by name.
+    /// Returns the names of the configured drivers.
     func drivers() throws -> [DriverName] { try self.strings("drivers").compactMap(DriverName.init) }
 
-    /// Who the notifications say they come from.
+    /// Returns the `publisher_id` of the notifications.
     func publisherID() throws -> String { "\(Relay.serverType).\(try self.publisherHost())" }
 
-    /// The host that the notifications say they come from.
+    /// Returns the host in the `publisher_id` of the notifications.
     func publisherHost() throws -> String {
         try self.optionalString("publisher.host") ?? ProcessInfo.processInfo.hostName
     }

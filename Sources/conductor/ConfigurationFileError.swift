@@ -1,7 +1,7 @@
 import Settings
 import TLSSocket
 
-/// A certificate or key that cannot be used, with the settings that name its file.
+/// An error for a certificate or key that cannot be used. It names the settings of the file.
 struct ConfigurationFileError: Error, CustomStringConvertible {
     /// One sentence that begins with the settings' names.
     let description: String
@@ -17,7 +17,7 @@ struct ConfigurationFileError: Error, CustomStringConvertible {
 }
 
 extension TLSContext {
-    /// The context of these settings.
+    /// Creates the TLS context of these settings.
     ///
     /// - Throws: ``ConfigurationFileError`` when a certificate or key cannot be used.
     convenience init(_ settings: Settings) throws {

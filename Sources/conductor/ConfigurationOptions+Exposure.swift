@@ -3,8 +3,8 @@ import SecureFiles
 import Settings
 
 extension ConfigurationOptions {
-    /// How other users can have the broker's password that the settings file holds; nil when it holds none, or no other user may read
-    /// or write it. The rule is the one for the file of a key.
+    /// Returns how other users can get the broker's password from the settings file; nil when the file holds no
+    /// password, or when no other user may read or write the file. The rule is the same as for the file of a key.
     func exposedPassword(_ settings: Settings) throws -> SecurityPosture.ExposedSecret? {
         let name = "messaging.transport_url"
         guard let path = self.config, settings.isSet(name, inFile: path),

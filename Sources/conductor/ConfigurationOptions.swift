@@ -2,7 +2,7 @@ import ArgumentParser
 import Foundation
 import Settings
 
-/// The options that say how the conductor is configured: a file, and any setting by its own flag.
+/// The options that configure the conductor: a settings file, and `--set` for single settings.
 struct ConfigurationOptions: ParsableArguments {
     @Option(name: .long, help: ArgumentHelp("The YAML file to read.", valueName: "file"))
     var config: String?
@@ -12,9 +12,10 @@ struct ConfigurationOptions: ParsableArguments {
         help: ArgumentHelp("A setting that stands above the file and the environment.", valueName: "name=value"))
     var set: [String] = []
 
-    /// The settings: from the flags, else the environment, else the file, else the defaults.
+    /// Returns the settings. The value of each comes from the flags, else the environment, else the file, else the
+    /// defaults.
     ///
-    /// - Parameter schema: with what the command cannot do without.
+    /// - Parameter schema: the schema, which says which settings the command requires.
     func load(_ schema: SettingsSchema = ConductorSettings.schema) async throws -> Settings {
         try IdentitySettings.completed(
             await Settings.load(

@@ -3,7 +3,7 @@ import Notifications
 import Notifier
 import Settings
 
-/// What a script gave cannot become an event.
+/// An error for data from a script that cannot become an event.
 struct EventDataError: Error, CustomStringConvertible {
     /// Sentences that name the file, the event or the fields, one a line.
     let description: String
@@ -12,9 +12,9 @@ struct EventDataError: Error, CustomStringConvertible {
 
     init(_ error: FieldError) { self.description = error.sentences.map { "\($0)." }.joined(separator: "\n") }
 
-    /// Runs the body, and puts what is wrong with a script's data into a sentence.
+    /// Runs the body, and turns an error in a script's data into sentences.
     ///
-    /// - Parameter catalogues: where a mistyped name's neighbours are looked for.
+    /// - Parameter catalogues: the catalogues that are searched for names similar to a mistyped one.
     static func describing<Result>(_ catalogues: Catalogues, _ body: () throws -> Result) throws -> Result {
         do {
             return try body()
@@ -27,17 +27,17 @@ struct EventDataError: Error, CustomStringConvertible {
     }
 }
 
-/// An event that not every driver vouches for.
+/// An error for an event that not every driver has confirmed.
 struct EventDeliveryError: Error, CustomStringConvertible {
-    /// One sentence; for an event that can be sent again with the options that keep its identifier.
+    /// One sentence. For an event that can be sent again, it contains the options that keep its identifier.
     let description: String
-    /// 69 when it can be sent again, 65 when it is too large, 78 when it can never be.
+    /// The exit code: 69 when the event can be sent again, 65 when it is too large, 78 when it can never be sent.
     let exitCode: ExitCode
 
     /// - Parameters:
-    ///   - error: why.
-    ///   - events: all that were to be sent, in order.
-    ///   - sent: how many of them were before it.
+    ///   - error: the driver's error.
+    ///   - events: all events to send, in order.
+    ///   - sent: how many events were sent before the one that failed.
     init(_ error: DriverError, events: [EventRequest.Checked], sent: Int) {
         let what = "\(events[sent].message.eventType) was not confirmed"
         let count = events.count > 1 ? " (\(sent) of \(events.count) were)" : ""

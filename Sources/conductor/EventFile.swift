@@ -2,19 +2,19 @@ import Foundation
 import Notifications
 import Settings
 
-/// A file of JSON that an option names; `-` is standard input.
+/// A JSON file that an option names; `-` is standard input.
 struct EventFile {
     /// The option, for errors: `--payload`.
     let option: String
     /// The file's path, or `-`.
     let path: String
 
-    /// More than any broker takes; it bounds what is read.
+    /// The largest file that is accepted, in bytes: more than any broker takes. It limits how much is read.
     private static let limit = 64 << 20
 
     private var name: String { self.path == "-" ? "standard input" : self.path }
 
-    /// The JSON object that the file holds.
+    /// Returns the JSON object that the file holds.
     ///
     /// - Throws: ``EventDataError`` that names the option and the file.
     func object() throws -> JSONObject {

@@ -3,7 +3,7 @@ import Notifications
 import ProgramStreams
 import Settings
 
-/// `conductor events`: every event there is.
+/// `conductor events`: lists all events, or prints one.
 struct Events: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Lists every event with its queue, and whether it is published; or one event with its fields.",
@@ -12,7 +12,7 @@ struct Events: AsyncParsableCommand {
             be missing. Exit status 65 if no catalogue has the event.
             """)
 
-    /// The forms in which the events can be printed.
+    /// The formats in which the events can be printed.
     enum Form: String, EnumerableFlag {
         case markdown
         case json

@@ -2,9 +2,9 @@ import ConductorService
 import Notifications
 import Settings
 
-/// The settings of who guests are and what they may report, and what is made of them.
+/// The settings of guests' identities and permissions, and the values made from them.
 enum IdentitySettings {
-    /// What there is to set.
+    /// The declarations of these settings.
     static let declarations: [Setting] = [
         .choice(
             "identity.source", among: ["spiffe", "common_name"], default: "spiffe",
@@ -24,7 +24,8 @@ enum IdentitySettings {
 
     static let requireTenant = "identity.require_tenant"
 
-    /// The settings with the default of `identity.require_tenant`: a tenant is required where the source can name one.
+    /// Returns the settings with the default of `identity.require_tenant`: a tenant is required where the source can
+    /// name one.
     static func completed(_ settings: Settings) throws(SettingsError) -> Settings {
         let source = try settings.string("identity.source")
         return settings.defaulting(
@@ -60,7 +61,7 @@ extension GuestAuthorization {
     }
 }
 
-/// Settings of identities that cannot be used.
+/// An error for identity settings that cannot be used.
 struct IdentitySettingsError: Error, CustomStringConvertible {
     /// One sentence that names the setting.
     let description: String

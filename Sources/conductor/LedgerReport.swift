@@ -3,9 +3,9 @@ import Logging
 import ServiceLifecycle
 import UnixSignals
 
-/// Writes the relay's and the connections' counters into the log when SIGUSR1 asks for them.
+/// A service that logs the counters of the relay and of the connections on SIGUSR1.
 ///
-/// A class, for a service group logs its services at debug level: of a structure it would write out all that is in it.
+/// It is a class because a service group logs its services at debug level: of a struct it would log all contents.
 final class LedgerReport: Service {
     private let relay: Relay
     private let server: ConductorServer

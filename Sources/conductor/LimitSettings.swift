@@ -3,9 +3,10 @@ import ConductorService
 import NIOCore
 import Settings
 
-/// The settings that bound what guests can make the conductor do, in addition to those of one connection's window and lines.
+/// The settings that limit the load which guests can cause, in addition to the limits of one connection's window and
+/// lines.
 enum LimitSettings {
-    /// What there is to set.
+    /// The declarations of these settings.
     static let declarations: [Setting] = [
         .integer(
             "limits.connections", 1...1_000_000, default: Self.defaults.connections,
@@ -120,14 +121,14 @@ extension ReportLimits {
 }
 
 extension RPCServerHandler.Configuration {
-    /// Takes the deadlines from the settings.
+    /// Sets the deadlines from the settings.
     mutating func setDeadlines(_ settings: Settings) throws {
         self.idleTimeout = .nanoseconds(Int64(try settings.seconds("limits.idle_timeout") * 1e9))
         self.lineTimeout = .nanoseconds(Int64(try settings.seconds("limits.line_timeout") * 1e9))
     }
 }
 
-/// Limits that do not fit each other.
+/// An error for limits that contradict each other.
 struct LimitSettingsError: Error, CustomStringConvertible {
     let description: String
 }

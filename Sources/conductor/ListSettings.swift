@@ -2,7 +2,7 @@ import ArgumentParser
 import ProgramStreams
 import Settings
 
-/// `conductor settings`: every setting there is.
+/// `conductor settings`: prints all settings.
 struct ListSettings: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "settings", abstract: "Lists every setting, its kind and its default, as a Markdown table.")

@@ -1,15 +1,15 @@
 import Notifications
 import Settings
 
-/// The names that a name which no catalogue has most likely stands for.
+/// The suggestion for an event's or operation's name that no catalogue has.
 struct NameSuggestion {
-    /// The words to put at the end of a message: ` (did you mean …?)`, or nothing.
+    /// The end of an error message: ` (did you mean …?)` or another hint, or an empty text.
     let hint: String
 
     /// - Parameters:
     ///   - name: the name that no catalogue has.
-    ///   - isOperation: whether it was to be an operation's, not an event's.
-    ///   - catalogues: where the names are from.
+    ///   - isOperation: whether the name was meant to be an operation's, not an event's.
+    ///   - catalogues: the catalogues with the known names.
     init(for name: String, isOperation: Bool, in catalogues: Catalogues) {
         if isOperation {
             self.hint = Self.operationHint(for: name, in: catalogues)
@@ -19,7 +19,7 @@ struct NameSuggestion {
     }
 
     private static func operationHint(for name: String, in catalogues: Catalogues) -> String {
-        // An event's type says which operation it is of.
+        // The name may be an event type; its operation is then suggested.
         if let operation = catalogues.event(name)?.operation?.definition {
             return " (it is an event; its operation is \(operation.key))"
         }
@@ -36,7 +36,7 @@ struct NameSuggestion {
         if let operation = catalogues.operation(name) { return self.events(of: operation.definition) }
         let known = catalogues.catalogues.flatMap { $0.allEvents.map(\.eventType) }
         if let near = SpellingSuggestion(for: name, among: known) { return " (did you mean \(near.name)?)" }
-        // A mistyped operation, without its phase.
+        // The name may be a mistyped operation without its phase.
         let operations = catalogues.catalogues.flatMap { catalogue in
             catalogue.operations.map { "\(catalogue.service).\($0.key)" }
         }

@@ -75,12 +75,12 @@ struct Notify: AsyncParsableCommand {
     }
 
     func run() async throws {
-        // A reader of our output that goes away must not end us before the event is sent.
+        // A reader that closes our output must not end this process before the event is sent.
         _ = signal(SIGPIPE, SIG_IGN)
         try await ConductorExit.mapErrors {
             let settings = try await self.options.load(ConductorSettings.notifySchema)
             let catalogues = try settings.catalogues()
-            // Whoever mends a configuration is told of it before anything is read that may be standard input.
+            // Errors of the configuration are reported before any file is read, because a file may be standard input.
             let names = try settings.drivers()
             let notifier = try Notifier(
                 names: names, messaging: MessagingDriver.Configuration(settings), redaction: Redaction(settings),
@@ -94,7 +94,7 @@ struct Notify: AsyncParsableCommand {
         }
     }
 
-    /// What the options and their files say.
+    /// Returns the request that the options and their files describe.
     private func request(host: String) throws -> EventRequest {
         let context = try self.context.map { path in
             do {
@@ -110,7 +110,7 @@ struct Notify: AsyncParsableCommand {
             timestamp: self.timestamp ?? .now(), messageIDs: self.messageIDs)
     }
 
-    /// At `info`, the default, a script hears of what went wrong only.
+    /// Returns a logger for a script: at the level `info`, the default, it logs only warnings and errors.
     private static func logger(_ settings: Settings) throws -> Logger {
         var logger = Logger(label: "conductor") { StreamLogHandler.standardError(label: $0) }
         let level = Logger.Level(rawValue: try settings.string("log.level")) ?? .info
@@ -124,7 +124,7 @@ struct Notify: AsyncParsableCommand {
         ConductorExit.warn(undeclared: event.undeclaredFields, of: event.message.eventType)
     }
 
-    /// Sends one after another; the first that a driver does not vouch for ends it.
+    /// Sends the events one after another, and stops at the first that a driver does not confirm.
     private static func send(
         _ events: [EventRequest.Checked], through notifier: Notifier, patience: Duration, printing: Bool
     ) async throws {
@@ -139,11 +139,11 @@ struct Notify: AsyncParsableCommand {
                 break
             }
             if printing {
-                // The event is out, whether or not anybody reads of it.
+                // The event has been sent, even if this line cannot be printed.
                 try? StandardStreams.print("\(event.message.messageID) \(event.message.eventType)\n")
             }
         }
-        // All that was sent has been answered.
+        // Every event that was sent has been answered.
         connection.cancel()
         _ = await connection.result
         if let failure { throw failure }
@@ -151,7 +151,7 @@ struct Notify: AsyncParsableCommand {
 }
 
 extension ConductorExit {
-    /// Names the fields that were left out of an event.
+    /// Warns of the fields that were left out of an event.
     static func warn(undeclared names: [String], of event: String) {
         guard !names.isEmpty else { return }
         let shown = names.prefix(8).map(\.excerpt).joined(separator: ", ")

@@ -74,7 +74,7 @@ struct PrintContext: AsyncParsableCommand {
         try await ConductorExit.mapErrors {
             let settings = try await self.options.load(ConductorSettings.contextSchema)
             let catalogues = try settings.catalogues()
-            // Makes the objects, and sends nothing.
+            // This notifier creates the notifications, and sends nothing.
             let notifier = ControlPlaneNotifier(
                 Notifier(drivers: []),
                 origin: NotificationOrigin(
@@ -90,7 +90,7 @@ struct PrintContext: AsyncParsableCommand {
                 try notifier.notifications(self.operation, request: request, payload: payload)
             }
             ConductorExit.warn(undeclared: notifications.first?.undeclaredFields ?? [], of: self.operation)
-            // Bound to the instance by the option, or else by the payload.
+            // The option, or else the payload, binds the token to an instance.
             let isBound = notifications.allSatisfy { $0.context.payload["instance_id"]?.string?.isEmpty == false }
             if self.sign, self.instance == nil, !isBound {
                 ConductorExit.say(

@@ -5,9 +5,9 @@ import PeriodicReports
 import ServiceLifecycle
 import Settings
 
-/// The settings of the periodic reports, and what is made of them.
+/// The settings of the periodic reports, and the reporters made from them.
 struct ReportSettings {
-    /// What there is to set.
+    /// The declarations of these settings.
     static let declarations: [Setting] = [
         .strings(
             "reports.exists_command",
@@ -38,7 +38,7 @@ struct ReportSettings {
             "reports.publisher_id", help: "The reports' publisher_id; `taskmanager.<publisher.host>` by default."),
     ]
 
-    /// Four weeks, in seconds.
+    /// The longest interval in seconds: four weeks.
     private static let longestInterval = 2_419_200.0
 
     private let exists: (configuration: ExistsReporter.Configuration, source: CommandRowSource, file: PeriodStateFile)?
@@ -100,9 +100,10 @@ struct ReportSettings {
         }
     }
 
-    /// The reporters that are switched on. Makes the state file if there is none: the first period begins now.
+    /// Returns the reporters that are switched on. Creates the state file if it does not exist; the first period then
+    /// begins now.
     ///
-    /// - Throws: `PeriodStateError` when the state file cannot be made.
+    /// - Throws: `PeriodStateError` when the state file cannot be created.
     func reporters(notifier: Notifier) throws -> [any Service] {
         var reporters: [any Service] = []
         if let exists {
@@ -120,7 +121,8 @@ struct ReportSettings {
         return reporters
     }
 
-    /// - Throws: ``ReportSettingsError`` when the event is switched off: a report that nobody gets is a mistake.
+    /// - Throws: ``ReportSettingsError`` when the event is switched off: to configure a report that is never published
+    ///   is a mistake.
     private static func require(_ eventType: String, for setting: String, in catalogues: Catalogues) throws {
         guard catalogues.event(eventType)?.isPublished == true else {
             throw ReportSettingsError("\(setting) is set, and catalogue.disable switches \(eventType) off: remove one.")
@@ -142,7 +144,7 @@ struct ReportSettings {
         }
         return CommandRowSource(
             name: setting, command: command,
-            // Our own settings, the broker's password among them, are none of the command's business.
+            // The command must not get the conductor's own settings, which include the broker's password.
             environment: environment.filter { !$0.key.hasPrefix(ConductorSettings.schema.environmentPrefix + "_") },
             limits: limits, logger: logger)
     }
@@ -168,7 +170,7 @@ struct ReportSettings {
     }
 }
 
-/// Settings of the periodic reports that cannot be used.
+/// An error for settings of the periodic reports that cannot be used.
 struct ReportSettingsError: Error, CustomStringConvertible {
     /// One sentence that names the settings.
     let description: String

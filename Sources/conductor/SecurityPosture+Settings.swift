@@ -5,9 +5,9 @@ import Settings
 
 extension SecurityPosture {
     /// - Parameters:
-    ///   - settings: the program's.
-    ///   - authorization: what was made of them.
-    ///   - exposedSecret: a secret in the settings file that other users may have.
+    ///   - settings: the program's settings.
+    ///   - authorization: the authorization made from them.
+    ///   - exposedSecret: a secret in the settings file that other users can get; nil when there is none.
     init(_ settings: Settings, authorization: GuestAuthorization, exposedSecret: ExposedSecret?) throws {
         let usesBroker = try settings.drivers().contains { $0 == .messaging || $0 == .messagingv2 }
         self.init(

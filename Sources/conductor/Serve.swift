@@ -12,7 +12,7 @@ import Settings
 import TLSSocket
 import UnixSignals
 
-/// `conductor serve`: runs until a signal stops it.
+/// `conductor serve`: runs the conductor until a signal stops it.
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Runs the conductor until SIGTERM or SIGINT, then answers what it has taken and ends.")
@@ -20,13 +20,14 @@ struct Serve: AsyncParsableCommand {
     @OptionGroup var options: ConfigurationOptions
 
     func run() async throws {
-        // A reader of our output that closes it must not end us: the write fails then, and the guest's answer says so.
+        // A reader that closes our output must not end this process: the write fails instead, and the answer to the
+        // guest reports it.
         _ = signal(SIGPIPE, SIG_IGN)
-        // A signal for the counters that comes too early must not end us either.
+        // Nor must a SIGUSR1 that comes too early, which asks for the counters.
         _ = signal(SIGUSR1, SIG_IGN)
-        // Nor one to read certificates again: they are being read for the first time.
+        // Nor must a SIGHUP, which asks to reload the certificates: they are being loaded for the first time.
         _ = signal(SIGHUP, SIG_IGN)
-        // Before anything asks for an event loop.
+        // Set before anything uses an event loop.
         NIOSingletons.groupLoopCountSuggestion = Processors.usable
         try await ConductorExit.mapErrors(closing: ConductorLog()) { log in
             let settings = try await self.options.load()
@@ -50,7 +51,8 @@ struct Serve: AsyncParsableCommand {
                         read: { try SignatureSettings.read($0, mayBeEmpty: false) })
                 }, systemd: systemd)
             var messaging = try MessagingDriver.Configuration(settings)
-            // Above this, guests' messages do not stand in the way of others' on one connection. Most have one or two KB.
+            // Longer messages of guests get a connection of their own, so that they do not delay others. Most messages
+            // have one or two KB.
             messaging?.largeMessageBytes = 16 << 10
             let notifier = try Notifier(
                 names: try settings.drivers(), messaging: messaging,
@@ -71,12 +73,12 @@ struct Serve: AsyncParsableCommand {
             let reporters = try ReportSettings(settings, catalogues: catalogues, logger: logger).reporters(
                 notifier: notifier)
 
-            // Once nothing keeps it from starting.
+            // Logged after all checks that can prevent the start.
             try SecurityPosture(
                 settings, authorization: authorization, exposedSecret: self.options.exposedPassword(settings)
             ).log(to: logger)
-            // Stopped in the opposite order: systemd hears of it first; the broker's connection outlives the guests' and the
-            // reporters, guests are revoked to the last, and one can ask how far it is to the end.
+            // Services stop in reverse order. systemd is notified first. The broker's connection outlives the guests'
+            // connections and the reporters. Guests can be revoked, and SIGUSR1 logs the counters, until the end.
             let group = ServiceGroup(
                 configuration: .init(
                     services: ([
@@ -86,7 +88,7 @@ struct Serve: AsyncParsableCommand {
                             .init(service: $0)
                         },
                     gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
-            // Whatever ended it.
+            // Logged whatever ended the services.
             defer {
                 server.connections.log(to: logger)
                 relay.counters.log("Since the start", to: logger)

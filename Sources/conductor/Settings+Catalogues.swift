@@ -3,11 +3,11 @@ import Notifications
 import Settings
 
 extension Settings {
-    /// The built-in catalogues and those of `catalogue.files`, with events switched on and off as the operator wants.
-    /// Reads the files.
+    /// Returns the built-in catalogues and those of `catalogue.files`, with events switched on and off as the settings
+    /// say. Reads the files.
     ///
     /// - Throws: ``CatalogueSettingsError`` for a file that cannot be used, for files that contradict one another or a
-    ///   built-in catalogue, and for a pattern that fits no event.
+    ///   built-in catalogue, and for a pattern that matches no event.
     func catalogues() throws -> Catalogues {
         let (enable, disable) = (try self.strings("catalogue.enable"), try self.strings("catalogue.disable"))
         var catalogues = Catalogues.builtIn.catalogues
@@ -20,7 +20,7 @@ extension Settings {
             }
         }
         guard problems.isEmpty else { throw CatalogueSettingsError("catalogue.files", problems) }
-        // One after another, for an error that names the setting.
+        // Each setting is applied alone first, so that an error names the setting.
         for (setting, enable, disable) in [
             ("catalogue.files", [], []), ("catalogue.enable", enable, []), ("catalogue.disable", [], disable),
         ] {
@@ -34,7 +34,7 @@ extension Settings {
     }
 }
 
-/// Catalogues that cannot be used, with the setting that names them.
+/// An error for catalogues that cannot be used. It names the setting.
 struct CatalogueSettingsError: Error, CustomStringConvertible {
     /// Sentences that begin with the setting's name, one a line.
     let description: String

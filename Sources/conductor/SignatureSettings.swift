@@ -2,9 +2,9 @@ import ConductorService
 import ContextSigning
 import Settings
 
-/// The settings of signed contexts, and what is made of them.
+/// The settings of signed contexts, and the values made from them.
 enum SignatureSettings {
-    /// What there is to set.
+    /// The declarations of these settings.
     static let declarations: [Setting] = [
         .choice(
             "context_signatures.mode", among: ContextVerifier.Policy.allCases.map(\.rawValue),
@@ -44,11 +44,11 @@ enum SignatureSettings {
     fileprivate static let signingKey = "context_signatures.signing_key"
     fileprivate static let lifetime = "context_signatures.lifetime"
 
-    /// The key that `kid:alg:path` names.
+    /// Returns the key that `kid:alg:path` names. Does not read its file.
     fileprivate static func named(
         _ text: String, setting: String
     ) throws(SignatureSettingsError) -> SigningKeyFiles.Named {
-        // A path may have colons in it.
+        // A path may contain colons.
         let parts = text.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false).map(String.init)
         guard parts.count == 3, !parts[2].isEmpty else {
             throw SignatureSettingsError(setting, "\(text.debugDescription) must be kid:alg:path")
@@ -65,7 +65,7 @@ enum SignatureSettings {
 
     /// Reads the keys that contexts may be signed with.
     ///
-    /// - Parameter mayBeEmpty: whether none is enough.
+    /// - Parameter mayBeEmpty: whether a set without keys is allowed.
     /// - Throws: ``SignatureSettingsError``.
     static func read(_ files: SigningKeyFiles, mayBeEmpty: Bool) throws(SignatureSettingsError) -> SigningKeySet {
         let named = try self.keys(self.keys) { () throws(SigningKeyError) in files.named }
@@ -97,7 +97,7 @@ enum SignatureSettings {
 }
 
 extension Settings {
-    /// The files of the keys that contexts may be signed with.
+    /// Returns the files of the keys that contexts may be signed with.
     ///
     /// - Throws: ``SignatureSettingsError``.
     func signingKeyFiles() throws -> SigningKeyFiles {
@@ -107,8 +107,8 @@ extension Settings {
             directory: try self.optionalString(SignatureSettings.keyDirectory))
     }
 
-    /// The keys that contexts may be signed with, and what checks contexts by them; nil when their tokens are not looked
-    /// at. Reads the key files all the same, so that what is wrong with them is known before it matters.
+    /// Returns the verifier of contexts, and the keys that contexts may be signed with; nil when signatures are not
+    /// checked. Reads the key files even then, so that their errors are known before signatures are checked.
     ///
     /// - Throws: ``SignatureSettingsError``.
     func contextVerifier() throws -> (verifier: ContextVerifier, keys: LiveSigningKeys)? {
@@ -124,7 +124,7 @@ extension Settings {
         return (ContextVerifier(keys: live, configuration: configuration), live)
     }
 
-    /// What signs contexts.
+    /// Returns the signer of contexts.
     ///
     /// - Throws: ``SignatureSettingsError``.
     func contextSigner() throws -> ContextSigner {
@@ -142,7 +142,7 @@ extension Settings {
     }
 }
 
-/// A setting of signed contexts that cannot be used.
+/// An error for a setting of signed contexts that cannot be used.
 struct SignatureSettingsError: Error, CustomStringConvertible {
     /// One sentence that begins with the setting's name.
     let description: String
