@@ -3,7 +3,7 @@ import GuestAgent
 import Settings
 import TLSSocket
 
-/// What `guest-agent status` says of the guest's certificates.
+/// The part of `guest-agent status` about the guest's certificates.
 struct CertificateReport {
     private var expiries: [TLSExpiry] = []
     private var problem: String?
@@ -26,7 +26,7 @@ struct CertificateReport {
         }
     }
 
-    /// For people, a line each.
+    /// The report for people, as lines of text.
     var lines: [String] {
         var watch = ExpiryWatch()
         let due = Set(watch.notices(self.expiries, now: self.now).filter { !$0.isEarly }.map(\.expiry))
@@ -34,7 +34,7 @@ struct CertificateReport {
             + [self.problem].compactMap { $0.map { "certificates CANNOT BE USED: \($0)" } }
     }
 
-    /// For programs.
+    /// The report for programs.
     var json: JSONObject {
         [
             "problem": self.problem.map { .string($0) } ?? .null,

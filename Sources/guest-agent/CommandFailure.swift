@@ -3,15 +3,16 @@ import GuestAgent
 
 /// A command that did not end with exit status 0.
 struct CommandFailure: ExceptionInfoProviding, CustomStringConvertible {
-    /// What is notified: the type `CommandFailed`, `CommandKilled`, `CommandNotFound` or `CommandNotStarted`; as text
-    /// the last line on standard error, or else how the command ended; as trace the last lines.
+    /// The error to report. Its type is `CommandFailed`, `CommandKilled`, `CommandNotFound` or `CommandNotStarted`. Its
+    /// text is the last line on standard error, or else how the command ended. Its trace is the last lines, then how
+    /// the command ended.
     let exceptionInfo: ExceptionInfo
-    /// What our own exit status is to be: the command's, or as a shell has it: 128 and the signal, 127 or 126 for a command
-    /// that could not be started.
+    /// The exit status for `guest-agent exec`: the command's, or as a shell has it: 128 plus the signal, 127 or 126 for
+    /// a command that could not be started.
     let exitStatus: Int32
-    /// How the command ended.
+    /// How the command ended, or why it could not be started.
     let description: String
-    /// Whether it ran; then it has said itself what it had to say.
+    /// Whether the command ran; then it has printed its own messages.
     let hasRun: Bool
 
     /// - Returns: nil when it ended with exit status 0.

@@ -4,9 +4,11 @@ import GuestAgent
 import NIOConcurrencyHelpers
 import SystemPackage
 
-/// Runs one command as the operation, with our standard input and output, and its standard error passed on.
+/// A run of one command as the operation. The command has this process's standard input and output, and its standard
+/// error is passed on.
 final class CommandRun: Sendable {
-    /// Names the file that a command may write fields of its end or error event to, as a JSON object.
+    /// The environment variable that names the file to which a command may write fields of its end or error event, as a
+    /// JSON object.
     static let fieldsVariable = "GUEST_AGENT_END_FIELDS"
 
     private let arguments: [[UInt8]]
@@ -14,11 +16,11 @@ final class CommandRun: Sendable {
     private let standardError: StandardErrorTee
     private let hasRun = NIOLockedValueBox(false)
 
-    /// Prepares all that the command will need of this process, so that nothing of it can be missing once the command runs.
-    /// To be called on the main thread, before there is another.
+    /// Reserves everything that the command will need of this process, so that nothing can be missing once the command
+    /// runs. Call it on the main thread, before any other thread exists.
     ///
     /// - Parameter arguments: the program, looked up in `PATH` unless it has a slash, and its arguments.
-    /// - Throws: the system's error when it has no room for it.
+    /// - Throws: the system's error when it lacks the resources.
     init(_ arguments: [[UInt8]]) throws(Errno) {
         self.arguments = arguments
         self.supervisor = try CommandSupervisor()
@@ -27,22 +29,24 @@ final class CommandRun: Sendable {
         try self.standardError.start()
     }
 
-    /// Starts the command when ``run()`` asks for it, and handles signals, until the process ends. To be called on the main thread.
+    /// Starts the command when ``run()`` asks for it, and handles signals, until the process ends. Call it on the main
+    /// thread.
     func supervise() -> Never { self.supervisor.supervise() }
 
-    /// The operation is about to begin: from now on signals are for its command.
+    /// Records that the operation is about to begin: from now on signals are for its command.
     func operationBegins() { self.supervisor.operationBegins() }
 
-    /// The command will not be run: from now on signals are for ``whenToStopWaiting(_:)``.
+    /// Records that the command will not run: from now on a signal calls the body of ``whenToStopWaiting(_:)``.
     func forgo() { self.supervisor.forgo() }
 
-    /// The process ends: nothing that was made for a command which was not run may outlive it.
+    /// Ends what was created for a command that was not run, so that none of it outlives this process.
     func discard() async {
         guard !self.hasRun.withLockedValue({ $0 }) else { return }
         await self.standardError.discard()
     }
 
-    /// Sets what is done at a signal that comes once the command has ended, and not just now.
+    /// Sets the body to call at a signal when no command will run, or when the command ended at least one second
+    /// before.
     func whenToStopWaiting(_ body: @escaping @Sendable () -> Void) {
         self.supervisor.whenToStopWaiting { [standardError] in
             standardError.abandon()
@@ -50,7 +54,7 @@ final class CommandRun: Sendable {
         }
     }
 
-    /// Runs the command to its end, and reads the fields it left into the current operation's notification.
+    /// Runs the command to its end, and adds the fields that it wrote to the current operation's notification.
     ///
     /// - Throws: ``CommandFailure`` when it did not end with exit status 0.
     func run() async throws(CommandFailure) {
@@ -78,7 +82,7 @@ final class CommandRun: Sendable {
                     self.arguments[0], error, searchPath: ProcessInfo.processInfo.environment["PATH"]))
         }
         let lines = await self.standardError.finish()
-        // An error event has fields too, such as the id of an instance that came half-way.
+        // An error event has fields too, such as the id of an instance that was only partly created.
         if let fields { self.take(fields) }
         let program = TerminalText.plain(String(decoding: self.arguments[0], as: UTF8.self))
         if let failure = CommandFailure(program: program, end: end, lastLines: lines) { throw failure }

@@ -7,7 +7,7 @@ import Logging
 import ServiceLifecycle
 import Settings
 
-/// `guest-agent exec`: runs a command as the operation, and tells a conductor how it ended.
+/// `guest-agent exec`: runs a command as the operation, and reports to a conductor how it ended.
 struct Exec: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Runs a command as the operation of a context, and notifies how it ended.",
@@ -92,7 +92,8 @@ struct Exec: ParsableCommand {
         }
         let services = ServiceGroup(configuration: .init(services: [.init(service: agent)], logger: logger))
         let delivery = Task { try await services.run() }
-        // Once the command has ended, and not just now, a signal is for us, who wait for the conductor: we stop waiting.
+        // A signal that comes some time after the command's end is for this process, which then stops waiting for the
+        // conductor.
         run.whenToStopWaiting { delivery.cancel() }
 
         let status: Int32
@@ -102,18 +103,18 @@ struct Exec: ParsableCommand {
         } catch  where watch.messageID == nil {
             run.forgo()
             GuestAgentExit.say("\(error) The command was not run.")
-            // What is in the way may go out now, so that the next one is run.
+            // A full spool is delivered now, so that the next command can run.
             if error.code != .full { delivery.cancel() }
             status = Self.exitCode(error).rawValue
         } catch {
-            // The command succeeded, whatever became of its outcome.
+            // The command succeeded; only its outcome could not be recorded.
             status = 0
         }
         await services.triggerGracefulShutdown()
         do {
             try await WaitNotice().during(agent, place: path, timeout: drainTimeout) { try await delivery.value }
         } catch is CancellationError {
-            // A signal ended the wait; what waits is told below.
+            // A signal ended the wait; what still waits is printed below.
         } catch {
             GuestAgentExit.say("Delivery ended early: \(error)")
         }
@@ -133,7 +134,7 @@ struct Exec: ParsableCommand {
             try await body()
             return 0
         } catch let failure as CommandFailure {
-            // A command that ran has said itself what it had to say.
+            // A command that ran has printed its own messages.
             if !failure.hasRun { GuestAgentExit.say(failure.description) }
             return failure.exitStatus
         } catch let error as OutboxError {
@@ -145,8 +146,8 @@ struct Exec: ParsableCommand {
         }
     }
 
-    /// Why the outcome was set aside without a conductor's answer; nil when it was not. The spool does so when the certificate names
-    /// another guest from then on.
+    /// Returns why the outcome was set aside without a conductor's answer; nil when it was not. The spool sets it aside
+    /// when the certificate names another guest from then on.
     private func reasonOfClaim(_ watch: OutcomeWatch, _ path: String) async -> String? {
         guard watch.fate == .waiting, let messageID = watch.messageID,
             let outcome = try? await SpoolInspection(path).outcome(messageID), outcome.state == .setAside
@@ -154,7 +155,7 @@ struct Exec: ParsableCommand {
         return outcome.reason ?? ""
     }
 
-    /// Says what became of the outcome, unless a conductor has it.
+    /// Prints what became of an outcome that was not delivered; after a delivery, how many earlier outcomes wait.
     private func printFate(of watch: OutcomeWatch, waiting: Int, claimed: String?, _ path: String) {
         let name = "message \(watch.messageID?.description ?? "")"
         let flush = self.settings.command("flush")
@@ -187,13 +188,13 @@ struct Exec: ParsableCommand {
         }
     }
 
-    /// Reads configuration and context; what cannot be used ends the program before the command is run.
+    /// Reads configuration and context. If one of them cannot be used, the program ends before it runs the command.
     private func prepare() async throws -> (Settings, NotificationContext?, Logger) {
         do {
             let settings = try await self.settings.load(required: true)
             let logger = try Logger(settings)
             let context = try self.readContext()
-            // Said before a spool is made if the settings cannot be used.
+            // Reports unusable settings before a spool is created.
             _ = try GuestAgent(settings, outbox: MemoryOutbox(), logger: logger)
             return (settings, context, logger)
         } catch {
@@ -201,7 +202,7 @@ struct Exec: ParsableCommand {
         }
     }
 
-    /// Opens a spool that no other agent has; if there is none, the program ends before the command is run.
+    /// Opens a spool that no other agent uses. If there is none, the program ends before it runs the command.
     private func openSpool(_ settings: Settings, _ logger: Logger) async throws -> (spool: Spool, path: String) {
         do {
             return try await SpoolSlots(try settings.string("spool.directory"))

@@ -1,13 +1,13 @@
 import GuestAgent
 import SecureFiles
 
-/// A file of JSON lines that is whole and on the disk, or not there.
+/// A file of JSON lines that either is complete and on the disk, or does not exist.
 struct ExportFile: ~Copyable {
     private var file: NewFile
 
-    /// Makes the file, for this user only.
+    /// Creates the file, which only this user may read and write.
     ///
-    /// - Throws: ``ExportFileError`` when it is there already or cannot be made.
+    /// - Throws: ``ExportFileError`` when the file exists already or cannot be created.
     init(_ path: String) throws(ExportFileError) {
         do throws(FileError) {
             self.file = try NewFile(path)
@@ -16,7 +16,7 @@ struct ExportFile: ~Copyable {
         }
     }
 
-    /// Adds a line.
+    /// Appends a line.
     func write(_ object: JSONObject) throws(ExportFileError) {
         do throws(FileError) {
             try self.file.write(JSONWriter.encode(.object(object)) + [UInt8(ascii: "\n")])
@@ -25,7 +25,7 @@ struct ExportFile: ~Copyable {
         }
     }
 
-    /// Returns when the file, and its name in the directory, are on the disk.
+    /// Keeps the file. Returns when the file, and its name in the directory, are on the disk.
     mutating func keep() throws(ExportFileError) {
         do throws(FileError) {
             try self.file.keep()
@@ -35,7 +35,7 @@ struct ExportFile: ~Copyable {
     }
 }
 
-/// Why outcomes could not be written to a file.
+/// An error for outcomes that could not be written to a file.
 struct ExportFileError: Error, CustomStringConvertible {
     /// One sentence or two.
     let description: String

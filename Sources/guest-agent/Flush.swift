@@ -10,7 +10,7 @@ import ServiceLifecycle
 import Settings
 import UnixSignals
 
-/// `guest-agent flush`: delivers what earlier runs left behind.
+/// `guest-agent flush`: delivers the outcomes that earlier runs left behind.
 struct Flush: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Delivers all that waits in this guest, also of commands that were interrupted.",
@@ -40,7 +40,7 @@ struct Flush: AsyncParsableCommand {
             let settings = try await self.options.settings.load(required: true)
             let logger = try Logger(settings)
             let timeout = try self.timeout.map { Duration.seconds($0) } ?? settings.duration("delivery.drain_timeout")
-            // Said before a spool is touched if the settings cannot be used.
+            // Reports unusable settings before a spool is touched.
             _ = try GuestAgent(settings, outbox: MemoryOutbox(), logger: logger)
             let flush = try SpoolFlush(settings: settings, timeout: timeout, logger: logger)
             let ending: [UnixSignal] = [.sigterm, .sigint, .sighup, .sigquit]
@@ -57,15 +57,17 @@ struct Flush: AsyncParsableCommand {
         }
     }
 
-    /// On a guest where no command ever ran nothing waits, which is no error: a timer may run this from the start.
+    /// Returns the directories of the spools to deliver. On a guest where no command ever ran there are none, which is
+    /// no error: a timer may run this program from the start.
     ///
-    /// - Throws: ``OutboxError`` with ``OutboxError/Code/noSpool`` for a directory that was named and holds no spool.
+    /// - Throws: ``OutboxError`` with ``OutboxError/Code/noSpool`` when the directory that the user named holds no
+    ///   spool.
     private func paths(_ settings: Settings) async throws -> [String] {
         if let spool = self.options.spool {
             do {
                 _ = try await SpoolInspection(spool).overview()
             } catch let error as OutboxError where error.code != .noSpool {
-                // The agent's way of opening it may repair it.
+                // The agent may repair the spool when it opens it.
             }
         } else if try FileStatus.of(try settings.string("spool.directory")) == nil {
             return []
@@ -74,22 +76,22 @@ struct Flush: AsyncParsableCommand {
     }
 }
 
-/// Delivers what waits in spools, a few at once and each in a share of the time: what a conductor does not take of one spool must
-/// not hold up another.
+/// A delivery of what waits in spools. A few spools are delivered at once, and each gets a share of the time: a spool
+/// whose outcomes no conductor accepts must not delay another.
 struct SpoolFlush {
-    /// What became of it.
+    /// The result for one spool, or for all.
     struct Result {
         var delivered = 0
         var setAside = 0
         var waiting = 0
-        /// Spools that could not be used: what waits in them is not known.
+        /// The number of spools that could not be used: what waits in them is unknown.
         var unopened = 0
-        /// Whether nothing waits, and every spool that is ours to open was.
+        /// Whether nothing waits, and every spool was opened that no other agent uses.
         var isDone = true
-        /// What has to be said besides.
+        /// Further sentences to print.
         var sentences: [String] = []
 
-        /// One line.
+        /// The result in one line.
         var summary: String {
             let unknown = self.unopened == 0 ? "" : "; \(SpoolText.count(self.unopened, "spool")) could not be used"
             return "\(self.delivered) delivered, \(self.waiting) waiting, \(self.setAside) set aside\(unknown).\n"
@@ -104,9 +106,9 @@ struct SpoolFlush {
     private let notice = WaitNotice()
 
     /// - Parameters:
-    ///   - settings: the agent's.
-    ///   - timeout: how long to try at most.
-    ///   - logger: the agent's.
+    ///   - settings: the agent's settings.
+    ///   - timeout: the longest time to try.
+    ///   - logger: the agent's logger.
     /// - Throws: an error that names the setting that cannot be used.
     init(settings: Settings, timeout: Duration, logger: Logger) throws {
         let configuration = try GuestAgent.Configuration(settings)
@@ -117,6 +119,8 @@ struct SpoolFlush {
         self.logger = logger
     }
 
+    /// Delivers what waits in the spools.
+    ///
     /// - Parameter paths: the spools' directories.
     func flush(_ paths: [String]) async -> Result {
         let end = ContinuousClock.now + self.timeout
@@ -126,7 +130,7 @@ struct SpoolFlush {
             FlushTurns(
                 count: left.count, end: end, conductors: self.conductors.count, connectTimeout: self.connectTimeout))
         let results = await FlushTurns.each(left) { look in
-            // A signal has ended the wait before this spool's turn.
+            // A signal ended the wait before this spool's turn.
             guard !Task.isCancelled else { return look.untried }
             let turn = turns.withLockedValue { $0.next(now: .now) }
             let (result, conductor) = await self.flush(look.path, turn)
@@ -152,14 +156,15 @@ struct SpoolFlush {
         return sum
     }
 
-    /// A spool before it is opened, and what becomes of it if it is not.
+    /// A spool as it was found before it is opened, and its result if it is not opened.
     private struct Look {
         let path: String
-        /// Nil for one that cannot be looked at.
+        /// The spool's counts; nil for a spool that cannot be inspected.
         var counts: OutboxCounts?
         var result: Result?
 
-        /// What is printed of it after a signal. Outcomes that wait are in the summary; what else there may be is not.
+        /// The result of a spool that a signal left untried. Its waiting outcomes are counted in the summary. A
+        /// sentence is added if the spool may hold anything else.
         var untried: Result {
             var result = Result(waiting: self.counts?.waiting ?? 0, isDone: false)
             if self.counts.map({ $0.running > 0 || $0.waiting == 0 }) ?? true {
@@ -171,7 +176,7 @@ struct SpoolFlush {
 
     private func look(_ path: String) async -> Look {
         var look = Look(path: path)
-        // A spool that cannot be looked at is opened all the same: the agent's way of opening it may repair it.
+        // A spool that cannot be inspected is opened nevertheless: the agent may repair it when it opens it.
         guard let found = try? await SpoolInspection(path).overview() else { return look }
         look.counts = found.counts
         if case .process(let process) = found.holder {
@@ -184,7 +189,7 @@ struct SpoolFlush {
         return look
     }
 
-    /// - Returns: what became of the spool, and the conductor that took outcomes of it last.
+    /// - Returns: the spool's result, and the conductor that accepted outcomes of it last.
     private func flush(_ path: String, _ turn: FlushTurns.Turn) async -> (Result, ConductorAddress?) {
         var result = Result()
         var conductor: ConductorAddress?
@@ -223,7 +228,7 @@ struct SpoolFlush {
         return "\(path) is in use\(waiting): \(holder) itself."
     }
 
-    /// - Returns: the conductor that took outcomes last.
+    /// - Returns: the conductor that accepted outcomes last.
     private func deliver(
         _ spool: Spool, _ path: String, _ turn: FlushTurns.Turn
     ) async throws -> ConductorAddress? {
@@ -231,7 +236,7 @@ struct SpoolFlush {
         let services = ServiceGroup(
             configuration: .init(
                 services: [.init(service: agent)], logger: Logger(label: "services") { _ in SwiftLogNoOpLogHandler() }))
-        // Remembered: it delivers what is there, and ends.
+        // The service group remembers the shutdown until it runs: the agent delivers what the spool holds, and ends.
         await services.triggerGracefulShutdown()
         do {
             try await self.notice.during(agent, place: path, timeout: turn.time) { try await services.run() }

@@ -7,9 +7,9 @@ import Settings
 import TLSSocket
 
 extension GuestAgent {
-    /// The agent of these settings.
+    /// Creates the agent of these settings.
     ///
-    /// - Parameter turn: limits it to a turn of a flush.
+    /// - Parameter turn: the turn of a flush to which the agent is limited; nil for no limit.
     /// - Throws: ``GuestAgentError`` that names the settings of a certificate or key that cannot be used.
     convenience init(
         _ settings: Settings, turn: FlushTurns.Turn? = nil, outbox: any Outbox, logger: Logger
@@ -42,7 +42,7 @@ extension Spool.Configuration {
     }
 }
 
-/// Where a command's settings come from.
+/// The options that name the sources of a command's settings.
 struct SettingsOptions: ParsableArguments {
     @Option(name: .long, help: ArgumentHelp("The YAML file to read.", valueName: "file"))
     var config: String?
@@ -52,8 +52,8 @@ struct SettingsOptions: ParsableArguments {
         help: ArgumentHelp("A setting that stands above the file and the environment.", valueName: "name=value"))
     var set: [String] = []
 
-    /// - Parameter required: whether the settings that a delivery needs must be there.
-    /// - Throws: ``SettingsError``, or `ValidationError` for an override that is none.
+    /// - Parameter required: whether the settings that a delivery needs must have values.
+    /// - Throws: ``SettingsError``, or ``GuestAgentError`` for an environment variable that is not UTF-8.
     func load(required: Bool) async throws -> Settings {
         let schema = GuestAgentSettings.schema
         if let name = ProgramArguments.variableThatIsNoText(prefix: "\(schema.environmentPrefix)_"),
@@ -67,11 +67,11 @@ struct SettingsOptions: ParsableArguments {
             environment: ProcessInfo.processInfo.environment, overrides: try SettingOverrides(self.set).values)
     }
 
-    /// Returns the command line of another command with these settings, as a shell takes it.
+    /// Returns the command line of another command with these settings, quoted for a shell.
     func command(_ name: String) -> String {
         var words = [CommandLine.arguments.first ?? "guest-agent", name]
         if let config {
-            // Whoever enters it may do so in another directory.
+            // The user may enter it in another directory.
             words += ["--config", URL(fileURLWithPath: config).path]
         }
         for setting in self.set { words += ["--set", setting] }
@@ -79,11 +79,11 @@ struct SettingsOptions: ParsableArguments {
     }
 }
 
-/// Text as a shell takes it.
+/// The quoting of text for a shell.
 enum ShellText {
     private static let plain = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,@%+")
 
-    /// A word that a shell takes for one.
+    /// Returns the text in a form that a shell reads as one word.
     static func quoted(_ word: String) -> String {
         guard word.isEmpty || !word.allSatisfy(Self.plain.contains) else { return word }
         return "'" + word.replacing("'", with: #"'\''"#) + "'"
@@ -91,7 +91,7 @@ enum ShellText {
 }
 
 extension Logger {
-    /// Logs to standard error.
+    /// Creates a logger that writes to standard error.
     init(_ settings: Settings) throws {
         self.init(label: "guest-agent") { StreamLogHandler.standardError(label: $0) }
         self.logLevel = Logger.Level(rawValue: try settings.string("log.level")) ?? .warning

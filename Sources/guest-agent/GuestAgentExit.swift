@@ -4,13 +4,14 @@ import ProgramStreams
 import SecureFiles
 import Settings
 
-/// How the program's own commands end (Docs/operations.md): 0 when all went well, 64 for wrong arguments, 65 for a message
-/// that no spool holds, 71 when there is no room for the program's threads and descriptors (`exec`: 75), 73 for a file that cannot be written, 74 for a spool that cannot be read, 75 when something still
-/// waits or there is no room now, 78 for a configuration or directory that cannot be used, 1 for anything else.
+/// The exit codes of the program's own commands (Docs/operations.md): 0 for success, 64 for wrong arguments, 65 for a
+/// message that no spool holds, 71 when the system has no threads or descriptors left for the program (`exec`: 75), 73
+/// for a file that cannot be written, 74 for a spool that cannot be read, 75 when something still waits or there is no
+/// space or no free spool now, 78 for a configuration or directory that cannot be used, 1 for anything else.
 enum GuestAgentExit {
     /// `EX_DATAERR` of sysexits.h.
     static let data = ExitCode(65)
-    /// `EX_OSERR` of sysexits.h: nothing was tried. A timer that takes 75 for a success is to notice it.
+    /// `EX_OSERR` of sysexits.h: nothing was tried. A timer that treats 75 as a success must notice this failure.
     static let noResources = ExitCode(71)
     /// `EX_CANTCREAT` of sysexits.h.
     static let cannotCreate = ExitCode(73)
@@ -21,10 +22,11 @@ enum GuestAgentExit {
     /// `EX_CONFIG` of sysexits.h.
     static let configuration = ExitCode(78)
 
-    /// Says something on standard error, with the program's name before each line. Where nobody can hear it, the work goes on.
+    /// Prints a message on standard error, with the program's name before each line. If it cannot be written, the work
+    /// goes on.
     static func say(_ message: String) { StandardStreams.say(message, program: "guest-agent") }
 
-    /// Runs the body, and turns what a user can mend into a sentence on standard error and an exit code.
+    /// Runs the body, and turns an error that a user can fix into a sentence on standard error and an exit code.
     static func mapErrors(_ body: () async throws -> Void) async throws {
         do {
             try await body()
@@ -54,7 +56,7 @@ enum GuestAgentExit {
     }
 }
 
-/// Messages that were asked for, and that no spool holds.
+/// An error for requested messages that no spool holds.
 struct NoSuchMessages: Error, CustomStringConvertible {
     /// One sentence.
     let description: String

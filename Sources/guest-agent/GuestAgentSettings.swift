@@ -1,7 +1,7 @@
 import GuestAgent
 import Settings
 
-/// The settings of `guest-agent`, and what is made of them.
+/// The settings of `guest-agent`, and the configurations made from them.
 enum GuestAgentSettings {
     static let schema = SettingsSchema(
         environmentPrefix: "GUEST_AGENT",

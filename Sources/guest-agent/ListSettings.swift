@@ -2,7 +2,7 @@ import ArgumentParser
 import ProgramStreams
 import Settings
 
-/// `guest-agent settings`: every setting there is.
+/// `guest-agent settings`: prints all settings.
 struct ListSettings: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "settings", abstract: "Lists every setting, its kind and its default, as a Markdown table.")

@@ -4,10 +4,10 @@ import Dispatch
 import Glibc
 import ProgramStreams
 
-/// Begins and ends the program.
+/// The program's entry point, which also ends the program.
 ///
-/// It begins outside the concurrency runtime, whose first task already runs on a thread that blocks signals: a command under
-/// `exec` is to have the mask of the program's caller.
+/// The program begins outside the concurrency runtime, whose first task already runs on a thread that blocks signals: a
+/// command under `exec` must have the signal mask of the program's caller.
 @main
 enum Main {
     static func main() {

@@ -1,18 +1,19 @@
 import GuestAgent
 import NIOConcurrencyHelpers
 
-/// Passes all on to a spool, and notes what becomes of the one operation that this process adds to it.
+/// An outbox that forwards everything to a spool, and records the fate of the one operation that this process adds to
+/// the spool.
 final class OutcomeWatch: Outbox {
-    /// What became of the operation.
+    /// The fate of the operation.
     enum Fate: Equatable {
         /// Its outcome is not in the spool (yet).
         case running
         /// Its outcome could not be written to the spool.
         case notKept(reason: String)
         case waiting
-        /// A conductor answered for it.
+        /// A conductor has accepted it.
         case delivered
-        /// No conductor takes it.
+        /// No conductor accepts it.
         case setAside(reason: String)
     }
 
@@ -25,12 +26,12 @@ final class OutcomeWatch: Outbox {
     private let spool: any Outbox
     private let state = NIOLockedValueBox(State())
 
-    /// - Parameter spool: where outcomes are kept.
+    /// - Parameter spool: the outbox that stores the outcomes.
     init(_ spool: any Outbox) { self.spool = spool }
 
-    /// The operation's message id; nil as long as it was not begun.
+    /// The operation's message id; nil until the operation has begun.
     var messageID: MessageID? { self.state.withLockedValue { $0.messageID } }
-    /// What became of it.
+    /// The operation's fate.
     var fate: Fate { self.state.withLockedValue { $0.fate } }
 
     func setGuest(_ names: [String]) { self.spool.setGuest(names) }
@@ -43,7 +44,7 @@ final class OutcomeWatch: Outbox {
     func finish(_ report: OutcomeReport) async throws {
         do {
             try await self.spool.finish(report)
-            // It may have been delivered before we hear that it was kept.
+            // The outcome may have been delivered before this call returned.
             self.state.withLockedValue { if $0.fate == .running { $0.fate = .waiting } }
         } catch {
             self.state.withLockedValue { $0.fate = .notKept(reason: "\(error)") }

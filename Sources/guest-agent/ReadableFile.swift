@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
 
-/// Files whose names need not be UTF-8; Foundation cannot name others.
+/// A reader of files whose names need not be UTF-8. Foundation reads only files with UTF-8 names.
 enum ReadableFile {
     /// Reads the file to its end.
     ///

@@ -1,15 +1,15 @@
 import GuestAgent
 
-/// Collects the errors of spools that cannot be read or changed, so that a command goes on with the others.
+/// The errors of spools that cannot be read or changed, collected so that a command goes on with the other spools.
 struct RefusedSpools {
     private var errors: [OutboxError] = []
 
-    /// How many spools were refused.
+    /// The number of spools that failed.
     var count: Int { self.errors.count }
 
     /// Runs the body, which concerns one spool.
     ///
-    /// - Returns: what it returned; nil when the spool is refused.
+    /// - Returns: the body's result; nil when the spool failed.
     @discardableResult
     mutating func catching<Success>(_ body: () async throws -> Success) async throws -> Success? {
         do {
@@ -20,10 +20,11 @@ struct RefusedSpools {
         }
     }
 
-    /// Names all of them on standard error.
+    /// Prints all errors but one on standard error, and throws that one, which the program prints when it ends.
     ///
-    /// - Throws: an error, by which the program ends: of several that of a spool that failed, so that the exit status does not
-    ///   depend on the slots' order; nothing when no spool was refused.
+    /// - Throws: the error that determines the exit status. Of several it is one with the code
+    ///   ``OutboxError/Code/failed``, so that the exit status does not depend on the slots' order. Throws nothing when
+    ///   no spool failed.
     func report() throws {
         guard let worst = self.errors.lastIndex(where: { $0.code == .failed }) ?? self.errors.indices.last else {
             return

@@ -3,13 +3,14 @@ import NIOCore
 import NIOPosix
 import SystemPackage
 
-/// The threads and descriptors that this program needs. Where a library cannot have one, it waits without limit, or ends the
+/// The threads and descriptors that this program needs. A library that cannot get one waits without limit, or ends the
 /// process.
 enum ResourceDemand {
-    /// For the event loop, Dispatch, the spool's database and lock, a connection, and files that are read.
+    /// The number of descriptors for the event loop, Dispatch, the spool's database and lock, a connection, and files
+    /// that are read.
     private static let descriptors = 32
 
-    /// Says what could not be reserved, and what to do.
+    /// Returns the message that says what could not be reserved, and what to do.
     static func message(_ error: Errno) -> String {
         """
         The threads, processes and descriptors that this program needs cannot be had (\(error)): raise the limit of processes, \
@@ -17,9 +18,9 @@ enum ResourceDemand {
         """
     }
 
-    /// Makes sure that there is room for all of them, and starts those threads that are NIO's.
+    /// Checks that the system has all of them, and starts NIO's threads.
     ///
-    /// - Throws: the system's error when there is not.
+    /// - Throws: the system's error when it does not.
     static func reserve() throws(Errno) {
         try CallerInheritance.checkRoom(
             threads: ThreadDemand.threads(processors: System.coreCount), descriptors: self.descriptors)

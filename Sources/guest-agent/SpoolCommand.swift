@@ -2,14 +2,14 @@ import ArgumentParser
 import GuestAgent
 import ProgramStreams
 
-/// `guest-agent spool`: the outcomes themselves.
+/// `guest-agent spool`: the commands for single outcomes.
 struct SpoolCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "spool", abstract: "Lists, shows, sends again or exports outcomes that wait or were set aside.",
         subcommands: [SpoolList.self, SpoolShow.self, SpoolRetry.self, SpoolExport.self])
 }
 
-/// `guest-agent spool list`: a line for each outcome.
+/// `guest-agent spool list`: prints a line for each outcome.
 struct SpoolList: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list", abstract: "Lists outcomes that wait or were set aside, a line each.")
@@ -47,7 +47,7 @@ struct SpoolList: AsyncParsableCommand {
     }
 }
 
-/// `guest-agent spool show`: one outcome, whole.
+/// `guest-agent spool show`: prints one complete outcome.
 struct SpoolShow: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show", abstract: "Shows one outcome as JSON, as a conductor is told it, and why it was set aside."
@@ -70,14 +70,14 @@ struct SpoolShow: AsyncParsableCommand {
                 try StandardStreams.print(SpoolText.pretty(.object(object)) + "\n")
                 return
             }
-            // One that cannot be read may hold it.
+            // A spool that cannot be read may hold it.
             try refused.report()
             throw NoSuchMessages([self.messageID], where: "waits or was set aside in \(places.directory)")
         }
     }
 }
 
-/// `guest-agent spool retry`: outcomes that were set aside wait again.
+/// `guest-agent spool retry`: makes outcomes that were set aside wait for a conductor again.
 struct SpoolRetry: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "retry", abstract: "Lets outcomes that were set aside wait for a conductor again.",
@@ -124,7 +124,7 @@ struct SpoolRetry: AsyncParsableCommand {
                 if !sequences.isEmpty { found.append((path, sequences)) }
             }
             guard missing.isEmpty else {
-                // One that cannot be read may hold them.
+                // A spool that cannot be read may hold them.
                 try refused.report()
                 let order = self.messageIDs.filter(missing.contains)
                 throw NoSuchMessages(order, where: "was set aside in \(places.directory)")
@@ -168,9 +168,9 @@ struct SpoolRetry: AsyncParsableCommand {
 }
 
 extension MessageID {
-    /// Reads a message id of the command line.
+    /// Parses a message id of the command line.
     ///
-    /// - Throws: `ValidationError` when it is none.
+    /// - Throws: `ValidationError` when the text is not a message id.
     static func argument(_ text: String) throws -> MessageID {
         guard let messageID = MessageID(text) else {
             throw ValidationError("a message id is a UUID, as `guest-agent spool list` shows it")

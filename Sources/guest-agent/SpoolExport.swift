@@ -2,7 +2,7 @@ import ArgumentParser
 import GuestAgent
 import ProgramStreams
 
-/// `guest-agent spool export`: outcomes as a file, for people to deal with.
+/// `guest-agent spool export`: writes outcomes to a file, for people to deal with.
 struct SpoolExport: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export",

@@ -2,7 +2,7 @@ import ArgumentParser
 import GuestAgent
 import Settings
 
-/// Which spools a command is about.
+/// The options that select a command's spools.
 struct SpoolOptions: ParsableArguments {
     @OptionGroup var settings: SettingsOptions
 
@@ -13,13 +13,13 @@ struct SpoolOptions: ParsableArguments {
             valueName: "directory"))
     var spool: String?
 
-    /// Where the spools are, and their directories.
+    /// The directory that holds the spools, and each spool's directory.
     struct Places {
         let directory: String
         let paths: [String]
     }
 
-    /// - Parameter forChanging: whether spools will be changed, which no other user may be able to then.
+    /// - Parameter forChanging: whether spools will be changed. The directory is then closed to other users.
     /// - Throws: ``OutboxError`` with ``OutboxError/Code/noSpool`` when there is no such directory.
     func places(_ settings: Settings, forChanging: Bool = false) throws -> Places {
         if let spool = self.spool { return Places(directory: spool, paths: [spool]) }
@@ -36,13 +36,13 @@ struct SpoolOptions: ParsableArguments {
         return Places(directory: directory, paths: paths)
     }
 
-    /// The places, by settings of which none is required.
+    /// Returns the places according to the settings, of which none is required.
     func places(forChanging: Bool = false) async throws -> Places {
         try self.places(await self.settings.load(required: false), forChanging: forChanging)
     }
 }
 
-/// Which outcomes a command is about.
+/// The options that select a command's outcomes.
 struct SpoolSelection: ParsableArguments {
     @Flag(name: .long, help: "Those that no conductor takes.")
     var setAside = false
@@ -54,14 +54,14 @@ struct SpoolSelection: ParsableArguments {
         if self.setAside, self.waiting { throw ValidationError("--set-aside and --waiting exclude each other.") }
     }
 
-    /// nil when nothing was said.
+    /// The selected state; nil when no option was given.
     var state: SpoolOutcome.State? { self.setAside ? .setAside : self.waiting ? .waiting : nil }
 }
 
 extension SpoolInspection {
     private static let page = 200
 
-    /// Every outcome of these states, in their order; as many of them in memory as make a page.
+    /// Calls the body with each outcome of these states, in their order. At most one page of outcomes is in memory.
     func forEach(_ states: [SpoolOutcome.State], _ body: (SpoolOutcome) throws -> Void) async throws {
         for state in states {
             var last: Int64 = 0

@@ -2,24 +2,24 @@ import Foundation
 import GuestAgent
 import Notifications
 
-/// How the commands that look into spools write what they found.
+/// The text and JSON output of the commands that inspect spools.
 enum SpoolText {
     private static let longest = 400
 
-    /// Text from strangers on one line: cut, and without what a terminal would obey.
+    /// Returns untrusted text on one line, cut to a limit and without terminal control characters.
     static func oneLine(_ text: String) -> String { text.oneLine(limit: self.longest) }
 
-    /// A number of things: `1 outcome`, `2 outcomes`.
+    /// Returns a number with its noun: `1 outcome`, `2 outcomes`.
     static func count(_ count: Int, _ thing: String) -> String { "\(count) \(thing)\(count == 1 ? "" : "s")" }
 
-    /// A number of bytes, as people read it.
+    /// Returns a number of bytes in a form for people, such as `1.5 KiB`.
     static func bytes(_ count: Int) -> String {
         if count < 1 << 10 { return Self.count(count, "byte") }
         if count < 1 << 20 { return String(format: "%.1f KiB", Double(count) / 1024) }
         return String(format: "%.1f MiB", Double(count) / 1_048_576)
     }
 
-    /// JSON for people: two spaces a level.
+    /// Returns JSON for people, indented by two spaces a level.
     static func pretty(_ value: JSONValue, indentation: String = "") -> String {
         let inner = indentation + "  "
         func list(_ open: String, _ close: String, _ items: [String]) -> String {
@@ -37,6 +37,6 @@ enum SpoolText {
         }
     }
 
-    /// JSON for programs, on one line.
+    /// Returns JSON for programs, on one line.
     static func json(_ value: JSONValue) -> String { String(decoding: JSONWriter.encode(value), as: UTF8.self) }
 }

@@ -4,7 +4,7 @@ import GuestAgent
 import ProgramStreams
 import Settings
 
-/// `guest-agent status`: what runs, waits and was set aside, and what has been delivered.
+/// `guest-agent status`: prints what runs, waits and was set aside, and what has been delivered.
 struct Status: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Shows what runs, waits for a conductor and was set aside in this guest.",
@@ -26,7 +26,7 @@ struct Status: AsyncParsableCommand {
             do {
                 places = try self.options.places(settings)
             } catch {
-                // A guest that has told nothing yet has certificates that expire all the same.
+                // A guest that has not reported anything yet also has certificates that expire.
                 if !self.json, let certificates {
                     try StandardStreams.print(certificates.lines.map { $0 + "\n" }.joined())
                 }
@@ -40,7 +40,7 @@ struct Status: AsyncParsableCommand {
                 } catch let error as OutboxError
                     where [.failed, .notWritable].contains(error.code) && places.paths.count > 1
                 {
-                    // One that is damaged, or that this user may not look into, must not hide the others.
+                    // A spool that is damaged, or that this user may not read, must not hide the others.
                     if let failure { GuestAgentExit.say("\(failure)") }
                     failure = error
                 }
@@ -54,14 +54,14 @@ struct Status: AsyncParsableCommand {
     }
 }
 
-/// What `guest-agent status` says.
+/// The report that `guest-agent status` prints.
 struct StatusReport {
     let directory: String
     let spools: [SpoolOverview]
-    /// Nil when the settings name none.
+    /// The report about the certificates; nil when the settings name none.
     let certificates: CertificateReport?
 
-    /// For people.
+    /// The report for people.
     var text: String {
         var lines = self.spools.flatMap { self.lines($0) }
         if self.spools.isEmpty { lines.append("\(self.directory): nothing was ever kept here.") }
@@ -121,7 +121,7 @@ struct StatusReport {
         return total
     }
 
-    /// For programs.
+    /// The report for programs.
     var json: JSONObject {
         var total = Self.json(self.total)
         total["bytes"] = .number(JSONNumber(self.spools.map(\.bytes).reduce(0, +)))

@@ -1,15 +1,15 @@
 import GuestAgent
 import NIOConcurrencyHelpers
 
-/// Prints what is waited for, once the wait has lasted for some seconds.
+/// A notice that says what a delivery waits for, printed once the wait has lasted for ``delay``.
 ///
-/// Where several agents deliver at once, the first that has waited so long prints it for all.
+/// When several agents deliver at once, the first that has waited so long prints it for all.
 final class WaitNotice: Sendable {
     private static let delay = Duration.seconds(3)
 
     private let isPrinted = NIOLockedValueBox(false)
 
-    /// Runs the body, which delivers, and prints the line when it takes longer than that.
+    /// Runs the body, which delivers, and prints the notice when that takes longer than ``delay``.
     ///
     /// - Parameters:
     ///   - agent: the agent that delivers.
