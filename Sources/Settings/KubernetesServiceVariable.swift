@@ -1,15 +1,16 @@
 internal import Glibc
 
-/// The environment variables that Kubernetes makes for each service of a container's namespace (`enableServiceLinks`).
+/// The environment variables that Kubernetes sets for each service in a container's namespace (`enableServiceLinks`).
 ///
-/// For a service `conductor-metrics` with the port 9100: `CONDUCTOR_METRICS_SERVICE_HOST`, `CONDUCTOR_METRICS_SERVICE_PORT`,
-/// `CONDUCTOR_METRICS_SERVICE_PORT_<NAME>`, `CONDUCTOR_METRICS_PORT`, and `CONDUCTOR_METRICS_PORT_9100_TCP` alone and with
-/// `_PROTO`, `_PORT` and `_ADDR` behind it. A service that is called like the program so has names with the program's prefix.
+/// For a service `conductor-metrics` with the port 9100 they are `CONDUCTOR_METRICS_SERVICE_HOST`,
+/// `CONDUCTOR_METRICS_SERVICE_PORT`, `CONDUCTOR_METRICS_SERVICE_PORT_<NAME>`, `CONDUCTOR_METRICS_PORT`, and
+/// `CONDUCTOR_METRICS_PORT_9100_TCP` alone and with `_PROTO`, `_PORT` or `_ADDR` after it. A service whose name begins
+/// with the program's name therefore has variables with the program's prefix.
 enum KubernetesServiceVariable {
-    /// Whether name and value both have the form of such a variable.
+    /// Returns whether name and value both have the form of such a variable.
     ///
-    /// The value counts so that a mistyped setting is an error still, and that a setting which could be called so, such as
-    /// `CONDUCTOR_LISTEN_PORT`, can be set.
+    /// The value is checked too, so that a mistyped setting is still an error, and so that a setting whose variable has
+    /// such a name, such as `CONDUCTOR_LISTEN_PORT`, can be set.
     static func isOne(_ name: String, value: String) -> Bool {
         if name.wholeMatch(of: /[A-Z][A-Z0-9_]*_SERVICE_HOST/) != nil, Self.isAddress(value) { return true }
         if name.wholeMatch(of: /[A-Z][A-Z0-9_]*_SERVICE_PORT(_[A-Z0-9_]+)?/) != nil, Self.isPort(value) { return true }
@@ -25,7 +26,7 @@ enum KubernetesServiceVariable {
         }
     }
 
-    /// Whether the text is `tcp://192.0.2.1:80`, with brackets around an IPv6 address.
+    /// Returns whether the text has the form `tcp://192.0.2.1:80`, with brackets around an IPv6 address.
     private static func isLocator(_ text: String, transport: String? = nil, port: Substring? = nil) -> Bool {
         guard let match = text.wholeMatch(of: /(tcp|udp|sctp):\/\/(?:\[([^\]]+)\]|([^:]+)):([0-9]+)/) else {
             return false

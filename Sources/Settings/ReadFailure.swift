@@ -1,12 +1,12 @@
 import Foundation
 
-/// Why a file could not be read: the rest of a sentence that begins with its path.
+/// The reason why a file could not be read, as the rest of a sentence that begins with the file's path.
 package struct ReadFailure: Sendable, CustomStringConvertible {
-    /// What is the matter and what to do.
+    /// The problem, and what to do about it.
     package let description: String
 
     /// - Parameters:
-    ///   - error: what Foundation threw.
+    ///   - error: the error that Foundation threw.
     ///   - path: the file's path.
     package init(_ error: any Error, path: String) {
         switch error {

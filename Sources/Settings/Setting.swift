@@ -1,13 +1,13 @@
-/// One thing an operator can set: its name, what values it takes, and what holds when nobody sets it.
+/// A setting that an operator can give a value: its name, the kind of its values, and its default.
 ///
-/// Settings are made with the functions named after their kind, so that a default always fits its kind:
+/// The functions named after the kinds create settings, so that a default always fits its kind:
 ///
 /// ```swift
 /// Setting.integer("listen.port", 1...65535, default: 8790, help: "TCP port guests connect to.")
 /// Setting.secret("transport.url", redact: { _ in "rabbit://***" }, required: true, help: "The broker's URL.")
 /// ```
 package struct Setting: Sendable {
-    /// What values a setting takes.
+    /// The kind of a setting's values.
     package enum Kind: Sendable, Equatable {
         /// Text that is not empty.
         case string
@@ -15,7 +15,7 @@ package struct Setting: Sendable {
         case integer(ClosedRange<Int>)
         /// `true` or `false`.
         case boolean
-        /// Any number of texts, none of them empty. In the environment and in flags: at least one, with commas between.
+        /// Any number of texts, none of them empty. In the environment and in flags: at least one, separated by commas.
         case strings
         /// A length of time, as a number of seconds in the range; fractions are allowed.
         case seconds(ClosedRange<Double>)
@@ -39,29 +39,29 @@ package struct Setting: Sendable {
         case seconds(Double)
     }
 
-    /// Who may see a setting's value.
+    /// The secrecy of a setting's value.
     package enum Secrecy: Sendable {
-        /// Anyone; the value appears in descriptions.
+        /// Anyone may see the value; descriptions show it.
         case open
-        /// Nobody; descriptions show `***`.
+        /// The value is secret; descriptions show `***`.
         case hidden
-        /// Nobody sees all of it; descriptions show what the function leaves of it.
+        /// A part of the value is secret; descriptions show what the function leaves of it.
         case redacted(@Sendable (String) -> String)
     }
 
-    /// The dotted name, for example `tls.guest_ca`: where the setting stands in the file.
+    /// The dotted name, for example `tls.guest_ca`, which is also the setting's place in the file.
     package let name: String
-    /// What values the setting takes.
+    /// The kind of the setting's values.
     package let kind: Kind
-    /// The value when nobody sets one; without it the setting is required or stays unset.
+    /// The value when no source sets one. A setting without a default is required or stays unset.
     package let defaultValue: Value?
-    /// Whether a program cannot start without a value.
+    /// Whether the program needs a value to start.
     package let isRequired: Bool
-    /// Who may see the value.
+    /// The secrecy of the value.
     package let secrecy: Secrecy
     /// One line for the operator: what the setting does.
     package let help: String
-    /// What stands for the value in a hint; nil for the kind's own word.
+    /// The placeholder for the value in a hint; nil for the kind's own placeholder.
     package var valueName: String?
 
     /// Whether the value must stay out of logs, errors and descriptions.
@@ -77,7 +77,7 @@ package struct Setting: Sendable {
     /// The command line option that sets this setting, without its value: `--set tls.guest_ca`.
     package var flag: String { "--set \(self.name)" }
 
-    /// The command line option with a value, or a word in capitals for one: `--set tls.guest_ca=FILE`.
+    /// The command line option with a placeholder or an example as its value: `--set tls.guest_ca=FILE`.
     package var usage: String { "\(self.flag)=\(self.valueName ?? self.kind.placeholder)" }
 
     /// Returns the value as an operator may see it: secrets replaced, odd characters quoted.
@@ -93,7 +93,7 @@ package struct Setting: Sendable {
 // MARK: - One function for each kind
 
 extension Setting {
-    /// A text.
+    /// Creates a setting whose value is a text.
     package static func string(
         _ name: String, default value: String? = nil, required: Bool = false, valueName: String? = nil, help: String
     ) -> Setting {
@@ -102,7 +102,8 @@ extension Setting {
             help: help, valueName: valueName)
     }
 
-    /// A text nobody may see. With `redact`, descriptions show what that function leaves of it, else `***`.
+    /// Creates a setting whose value is a secret text. Descriptions show what `redact` leaves of it, or `***` without
+    /// `redact`.
     package static func secret(
         _ name: String, redact: (@Sendable (String) -> String)? = nil, required: Bool = false, help: String
     ) -> Setting {
@@ -111,7 +112,7 @@ extension Setting {
             secrecy: redact.map(Secrecy.redacted) ?? .hidden, help: help)
     }
 
-    /// A whole number.
+    /// Creates a setting whose value is a whole number in the range.
     package static func integer(
         _ name: String, _ range: ClosedRange<Int>, default value: Int? = nil, required: Bool = false, help: String
     ) -> Setting {
@@ -120,7 +121,7 @@ extension Setting {
             secrecy: .open, help: help)
     }
 
-    /// A yes or no.
+    /// Creates a setting whose value is true or false.
     package static func boolean(
         _ name: String, default value: Bool? = nil, required: Bool = false, help: String
     ) -> Setting {
@@ -129,7 +130,7 @@ extension Setting {
             help: help)
     }
 
-    /// A list of texts.
+    /// Creates a setting whose value is a list of texts.
     package static func strings(
         _ name: String, default value: [String]? = nil, required: Bool = false, valueName: String? = nil, help: String
     ) -> Setting {
@@ -138,7 +139,7 @@ extension Setting {
             help: help, valueName: valueName)
     }
 
-    /// A length of time in seconds.
+    /// Creates a setting whose value is a length of time in seconds, in the range.
     package static func seconds(
         _ name: String, _ range: ClosedRange<Double>, default value: Double? = nil, required: Bool = false,
         help: String
@@ -148,7 +149,7 @@ extension Setting {
             secrecy: .open, help: help)
     }
 
-    /// One of the named values.
+    /// Creates a setting whose value is one of the named values.
     package static func choice(
         _ name: String, among choices: [String], default value: String? = nil, required: Bool = false, help: String
     ) -> Setting {
@@ -157,7 +158,7 @@ extension Setting {
             secrecy: .open, help: help)
     }
 
-    /// A list of the named values.
+    /// Creates a setting whose value is a list of the named values.
     package static func choices(
         _ name: String, among choices: [String], default value: [String]? = nil, required: Bool = false,
         valueName: String? = nil, help: String
@@ -171,7 +172,7 @@ extension Setting {
 // MARK: - Descriptions
 
 extension Setting.Kind {
-    /// What stands for a value in a hint. Where one word fits every setting of the kind it is a value itself.
+    /// The placeholder for a value in a hint; for booleans and choices, a valid value as an example.
     fileprivate var placeholder: String {
         switch self {
         case .string, .strings: "TEXT"
@@ -184,7 +185,7 @@ extension Setting.Kind {
 }
 
 extension Setting.Value: CustomStringConvertible {
-    /// The value as it would stand in the file. It is the value itself: show a secret through its setting only.
+    /// The value as it is written in the file. A secret is not replaced: show it through its setting only.
     package var description: String {
         switch self {
         case .string(let text): Self.quotedIfOdd(text)

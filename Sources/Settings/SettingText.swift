@@ -1,9 +1,9 @@
-/// Turns text into a setting's value, by the same rules for the file, the environment and flags.
+/// The conversion of text into a setting's value, with the same rules for the file, the environment and flags.
 ///
-/// The rules are a part of what swift-configuration's environment provider accepts, so that a text that passes here
-/// means the same there. They leave out what surprises: octal and sexagesimal numbers, `nan`, hexadecimal fractions.
+/// The rules accept a part of what swift-configuration's environment provider accepts, so that a text accepted here
+/// means the same there. They reject surprising forms: octal and sexagesimal numbers, `nan`, hexadecimal fractions.
 struct SettingText {
-    /// Why a text is not a value of the kind; both carry how to go on, as "must be …".
+    /// The reason why a text is not a value of the kind. Each case carries a message that begins with "must be …".
     enum Refusal: Error, Equatable {
         /// The text cannot be understood.
         case malformed(String)
@@ -11,10 +11,10 @@ struct SettingText {
         case outOfRange(String)
     }
 
-    /// The kind wanted.
+    /// The kind of the value.
     let kind: Setting.Kind
 
-    /// What the kind expects, as words that follow "must be".
+    /// The values that the kind allows, in words that follow "must be".
     var expectation: String {
         switch kind {
         case .string: "a text that is not empty"
@@ -99,7 +99,7 @@ struct SettingText {
         throw .malformed("must be \(expectation)" + SpellingSuggestion.hint(for: text.lowercased(), among: choices))
     }
 
-    // A leading zero is refused: YAML 1.1 reads 010 as eight, people read it as ten.
+    // A leading zero is rejected: YAML 1.1 reads 010 as eight, people read it as ten.
     private static func isDecimal(_ text: String) -> Bool {
         let digits = text.hasPrefix("-") ? text.dropFirst() : text[...]
         let isNumeric = !digits.isEmpty && digits.utf8.allSatisfy("0123456789".utf8.contains)

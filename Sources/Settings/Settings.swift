@@ -9,7 +9,7 @@
 /// let port = try settings.integer("listen.port")
 /// ```
 package struct Settings: Sendable {
-    /// A value and where it comes from.
+    /// A value and its origin.
     struct Effective: Sendable {
         var value: Setting.Value
         var origin: String
@@ -30,9 +30,9 @@ package struct Settings: Sendable {
     /// - Parameters:
     ///   - schema: The program's settings.
     ///   - file: The path of a YAML file, or `nil` for none.
-    ///   - environment: The process's environment. Variables without the program's prefix are not looked at.
+    ///   - environment: The process's environment. Variables without the program's prefix are ignored.
     ///   - overrides: Settings' dotted names with texts from the command line, in order.
-    /// - Throws: Every problem found in all sources together.
+    /// - Throws: ``SettingsError`` with every problem found in all sources together.
     package static func load(
         schema: SettingsSchema, file: String?, environment: [String: String],
         overrides: [(name: String, value: String)] = []
@@ -44,12 +44,13 @@ package struct Settings: Sendable {
         return try loader.settings()
     }
 
-    /// Returns the settings with a value for one that nobody has set, where its default depends on another.
+    /// Returns the settings with a default for a setting that has no value, where that default depends on another
+    /// setting.
     ///
     /// - Parameters:
     ///   - name: The setting.
     ///   - value: Its default.
-    ///   - reason: What the default depends on, for descriptions.
+    ///   - reason: The setting and value that the default depends on, for descriptions.
     package func defaulting(_ name: String, to value: Setting.Value, because reason: String) -> Settings {
         guard self.values[name] == nil, self.schema.setting(named: name) != nil else { return self }
         var values = self.values
@@ -57,12 +58,12 @@ package struct Settings: Sendable {
         return Settings(schema: self.schema, values: values)
     }
 
-    /// Whether the setting's value comes from the file of this path.
+    /// Returns whether the setting's value comes from the file of this path.
     package func isSet(_ name: String, inFile path: String) -> Bool {
         self.values[name]?.origin.hasPrefix("\(path):") == true
     }
 
-    /// Every setting's effective value and where it comes from, one a line; secrets are replaced.
+    /// Returns every setting's effective value and its origin, one a line; secrets are replaced.
     ///
     /// ```
     /// listen.port   = 8790    # default
@@ -81,12 +82,12 @@ package struct Settings: Sendable {
 // MARK: - Typed getters
 
 extension Settings {
-    /// The value of a string or a choice.
+    /// Returns the value of a string or a choice.
     package func string(_ name: String) throws(SettingsError) -> String {
         try set(optionalString(name), name)
     }
 
-    /// The value of a string or a choice, or `nil` if it is not set.
+    /// Returns the value of a string or a choice, or `nil` if it is not set.
     package func optionalString(_ name: String) throws(SettingsError) -> String? {
         switch try value(name) {
         case .string(let text): text
@@ -95,12 +96,12 @@ extension Settings {
         }
     }
 
-    /// The value of an integer.
+    /// Returns the value of an integer.
     package func integer(_ name: String) throws(SettingsError) -> Int {
         try set(optionalInteger(name), name)
     }
 
-    /// The value of an integer, or `nil` if it is not set.
+    /// Returns the value of an integer, or `nil` if it is not set.
     package func optionalInteger(_ name: String) throws(SettingsError) -> Int? {
         switch try value(name) {
         case .integer(let number): number
@@ -109,7 +110,7 @@ extension Settings {
         }
     }
 
-    /// The value of a boolean.
+    /// Returns the value of a boolean.
     package func boolean(_ name: String) throws(SettingsError) -> Bool {
         switch try value(name) {
         case .boolean(let answer): answer
@@ -118,7 +119,7 @@ extension Settings {
         }
     }
 
-    /// The value of a list of strings or choices; empty if it is not set.
+    /// Returns the value of a list of strings or choices; empty if it is not set.
     package func strings(_ name: String) throws(SettingsError) -> [String] {
         switch try value(name) {
         case .strings(let texts): texts
@@ -127,12 +128,12 @@ extension Settings {
         }
     }
 
-    /// The value of a length of time, in seconds.
+    /// Returns the value of a length of time, in seconds.
     package func seconds(_ name: String) throws(SettingsError) -> Double {
         try set(optionalSeconds(name), name)
     }
 
-    /// The value of a length of time in seconds, or `nil` if it is not set.
+    /// Returns the value of a length of time in seconds, or `nil` if it is not set.
     package func optionalSeconds(_ name: String) throws(SettingsError) -> Double? {
         switch try value(name) {
         case .seconds(let number): number
@@ -141,7 +142,7 @@ extension Settings {
         }
     }
 
-    /// The value of a length of time.
+    /// Returns the value of a length of time.
     package func duration(_ name: String) throws(SettingsError) -> Duration {
         .seconds(try seconds(name))
     }

@@ -1,6 +1,6 @@
-/// Why settings could not be loaded or read: every problem found, not only the first.
+/// An error for settings that could not be loaded or read. It holds every problem found, not only the first.
 ///
-/// No message carries a value, for a value in the wrong place may be a secret.
+/// No message contains a value, because a value in the wrong place may be a secret.
 package struct SettingsError: Error, Sendable {
     /// What kind of problem it is.
     package struct Code: Sendable, Hashable, CustomStringConvertible {
@@ -15,7 +15,7 @@ package struct SettingsError: Error, Sendable {
         package static let unsupportedYAML = Code(description: "unsupportedYAML")
         /// A key, an environment variable or a flag names no setting.
         package static let unknownName = Code(description: "unknownName")
-        /// A key stands twice in one mapping, or a flag was given twice.
+        /// A key appears twice in one mapping, or a flag was given twice.
         package static let duplicateName = Code(description: "duplicateName")
         /// The value has the wrong shape: a list, a section or nothing where something else belongs.
         package static let wrongShape = Code(description: "wrongShape")
@@ -25,13 +25,13 @@ package struct SettingsError: Error, Sendable {
         package static let valueOutOfRange = Code(description: "valueOutOfRange")
         /// A required setting has no value.
         package static let missingValue = Code(description: "missingValue")
-        /// A secret stands on the command line, which every user of the machine can read.
+        /// A secret is on the command line, which every user of the machine can read.
         package static let secretOnCommandLine = Code(description: "secretOnCommandLine")
-        /// The program asked for a setting it never declared, or as another kind than it declared.
+        /// The program read a setting that its schema does not declare, or read it as another kind than declared.
         package static let wrongGetter = Code(description: "wrongGetter")
     }
 
-    /// One thing that is wrong.
+    /// A problem in the settings.
     package struct Problem: Sendable, Equatable, CustomStringConvertible {
         /// What kind of problem it is.
         package let code: Code
@@ -53,7 +53,7 @@ package struct SettingsError: Error, Sendable {
         }
     }
 
-    /// Everything that is wrong, in the order: file, environment, flags, missing settings. Never empty.
+    /// All problems, in the order: file, environment, flags, missing settings. Never empty.
     package let problems: [Problem]
 
     /// The code of the first problem.

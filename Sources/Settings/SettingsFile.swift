@@ -1,8 +1,8 @@
 import Yams
 
-/// The values a settings file gives, checked against the schema.
+/// The values in a settings file, checked against the schema.
 struct SettingsFile {
-    /// A value and the line its key stands on.
+    /// A value and the line of its key.
     struct Entry: Equatable {
         var value: Setting.Value
         var line: Int
@@ -11,7 +11,7 @@ struct SettingsFile {
     /// The values, by setting name.
     private(set) var entries: [String: Entry] = [:]
 
-    /// What is wrong in the file, in the order of its lines.
+    /// The problems in the file, in the order of its lines.
     private(set) var problems: [SettingsError.Problem] = []
 
     private let schema: SettingsSchema
@@ -28,7 +28,7 @@ struct SettingsFile {
         check(root, in: [])
     }
 
-    // Goes no deeper than the schema's sections do, however deep the file is.
+    // Goes no deeper than the schema's sections do, whatever the depth of the file.
     private mutating func check(_ mapping: Node.Mapping, in section: [String]) {
         for (key, value) in mapping {
             let line = key.mark?.line ?? value.mark?.line ?? 1
@@ -72,7 +72,7 @@ struct SettingsFile {
         } else if let mapping = value.mapping {
             check(mapping, in: path)
         } else if value.scalar?.isNothing != true {
-            // A section whose settings are all commented out reads as nothing, and is fine.
+            // A section whose settings are all commented out has no value, and is valid.
             let name = path.joined(separator: ".")
             refuse(.wrongShape, line, "\(name) is a section; put its settings under it, indented")
         }

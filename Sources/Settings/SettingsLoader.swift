@@ -1,6 +1,6 @@
 import Configuration
 
-/// Collects values and problems from every source before anything is decided.
+/// A collector of values and problems from every source. Nothing is decided before all sources are read.
 struct SettingsLoader {
     private let schema: SettingsSchema
     private var problems: [SettingsError.Problem] = []
@@ -8,10 +8,10 @@ struct SettingsLoader {
     private var environment: [String: String] = [:]
     private var file: [String: SettingsFile.Entry] = [:]
     private var filePath = ""
-    // Without the file's values nobody can tell what is missing.
+    // Without the file's values, missing settings cannot be determined.
     private var isFileRead = true
 
-    /// Starts with nothing but the schema.
+    /// Creates a loader that has read no source yet.
     init(schema: SettingsSchema) {
         self.schema = schema
     }
@@ -29,7 +29,8 @@ struct SettingsLoader {
         }
     }
 
-    /// Adds the variables that start with the program's prefix, but for those that Kubernetes makes.
+    /// Adds the variables that start with the program's prefix, except those that Kubernetes sets and those that the
+    /// schema ignores.
     mutating func readEnvironment(_ variables: [String: String]) {
         let pairs = schema.settings.map { (schema.environmentVariable(for: $0), $0) }
         let settings = Dictionary(pairs) { first, _ in first }
@@ -53,7 +54,8 @@ struct SettingsLoader {
         }
     }
 
-    /// Adds values from the command line. Lists grow when given again, other settings may be given once.
+    /// Adds values from the command line. A list grows when its setting is given again; any other setting may be given
+    /// once.
     mutating func readFlags(_ overrides: [(name: String, value: String)]) {
         for (name, text) in overrides {
             guard let setting = schema.setting(named: name) else {
@@ -98,7 +100,7 @@ struct SettingsLoader {
                 values[setting.name] = .init(
                     value: try setting.requiredValue(from: reader), origin: source.origin(setting))
             } catch {
-                // Every source was checked by stricter rules; the error is not shown, for it may quote the value.
+                // Every source was checked by stricter rules. The error is not shown, because it may quote the value.
                 problems.append(
                     .init(.malformedValue, setting: setting.name, "\(setting.name) cannot be read; correct its value."))
             }
@@ -107,7 +109,7 @@ struct SettingsLoader {
         throw SettingsError(first, problems.dropFirst())
     }
 
-    // Highest first.
+    // The highest precedence comes first.
     private var sources: [SettingsSource] {
         let lines = file.mapValues(\.line)
         let path = filePath

@@ -1,19 +1,19 @@
 /// All settings of one program, in the order in which descriptions list them.
 package struct SettingsSchema: Sendable {
-    /// What the program's environment variables start with, without the last underscore: `CONDUCTOR`.
+    /// The prefix of the program's environment variables, without the last underscore: `CONDUCTOR`.
     package let environmentPrefix: String
 
     /// The settings.
     package let settings: [Setting]
 
-    /// Environment variables that start with the prefix and are none of this program's settings. A name that ends in
-    /// `_` stands for all that start so: `CONDUCTOR_TEST_`.
+    /// Environment variables that start with the prefix and are not settings of this program. A name that ends in `_`
+    /// means all variables that start with it: `CONDUCTOR_TEST_`.
     package let ignoredEnvironment: [String]
 
     private let settingsByName: [String: Setting]
     private let sections: Set<String>
 
-    /// Makes a schema. A name declared twice is a defect; see ``defects()``.
+    /// Creates a schema. A name declared twice is a defect; see ``defects()``.
     package init(environmentPrefix: String, settings: [Setting], ignoredEnvironment: [String] = []) {
         self.environmentPrefix = environmentPrefix
         self.settings = settings
@@ -26,7 +26,8 @@ package struct SettingsSchema: Sendable {
             })
     }
 
-    /// The same settings for a command that needs less: of those that are required only the named ones still are.
+    /// Returns the same settings for a command that needs less: of the required settings, only the named ones stay
+    /// required.
     package func requiring(only names: Set<String>) -> SettingsSchema {
         SettingsSchema(
             environmentPrefix: self.environmentPrefix,
@@ -38,32 +39,32 @@ package struct SettingsSchema: Sendable {
             }, ignoredEnvironment: self.ignoredEnvironment)
     }
 
-    /// The setting of that name.
+    /// Returns the setting of that name.
     package func setting(named name: String) -> Setting? {
         settingsByName[name]
     }
 
-    /// The environment variable that sets the setting: `CONDUCTOR_TLS_GUEST_CA` for `tls.guest_ca`.
+    /// Returns the environment variable that sets the setting: `CONDUCTOR_TLS_GUEST_CA` for `tls.guest_ca`.
     package func environmentVariable(for setting: Setting) -> String {
         environmentPrefix + "_" + setting.path.joined(separator: "_").uppercased()
     }
 
-    /// Whether some setting's name goes on after this name and a dot.
+    /// Returns whether the name is a section's: some setting's name starts with it and a dot.
     func isSection(_ name: String) -> Bool {
         sections.contains(name)
     }
 
-    /// Every name that may stand in the file.
+    /// Every name that may appear in the file: of settings, then of sections.
     var knownNames: [String] {
         settings.map(\.name) + sections.sorted()
     }
 
-    /// Whether the variable is among those the schema lists as none of the program's settings.
+    /// Returns whether the variable is one of ``ignoredEnvironment``.
     func ignoresEnvironmentVariable(_ variable: String) -> Bool {
         ignoredEnvironment.contains { $0.hasSuffix("_") ? variable.hasPrefix($0) : variable == $0 }
     }
 
-    /// What is wrong with the schema itself, one sentence each; a program's tests should find nothing here.
+    /// Returns the defects of the schema itself, one sentence each. A program's tests should find none.
     package func defects() -> [String] {
         var defects: [String] = []
         var owners: [String: String] = [:]
@@ -93,7 +94,7 @@ package struct SettingsSchema: Sendable {
         return defects
     }
 
-    /// A Markdown table of the settings, for the operator's manual.
+    /// Returns a Markdown table of the settings, for the operator's manual.
     package func documentation() -> String {
         let rows = settings.map { setting in
             let value = SettingText(kind: setting.kind).expectation

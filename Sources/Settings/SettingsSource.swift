@@ -1,21 +1,21 @@
 import Configuration
 
-/// One place values come from, as swift-configuration's reader sees it, and how to name that place for one setting.
+/// A source of values for swift-configuration's reader, with the source's name for each setting.
 struct SettingsSource: Sendable {
-    /// What the reader reads.
+    /// The provider that the reader reads.
     let provider: any ConfigProvider
 
-    /// Names the place for a setting: `flag --listen-port`.
+    /// Returns the source's name for a setting: `flag --set listen.port`.
     let origin: @Sendable (Setting) -> String
 
-    /// Whether the source has a value for the setting.
+    /// Returns whether the source has a value for the setting.
     func hasValue(for setting: Setting) -> Bool {
         let key = AbsoluteConfigKey(setting.path)
         let result = try? provider.value(forKey: key, type: setting.configType)
         return result?.value != nil
     }
 
-    /// A source of values already checked.
+    /// Creates a source of values that are already checked.
     static func checked(
         _ name: String, _ values: [String: Setting.Value], schema: SettingsSchema,
         origin: @escaping @Sendable (Setting) -> String
@@ -28,7 +28,7 @@ struct SettingsSource: Sendable {
         return SettingsSource(provider: InMemoryProvider(name: name, values: contents), origin: origin)
     }
 
-    /// The environment, as far as it belongs to the program.
+    /// Creates a source of the environment variables that belong to the program.
     static func environment(_ variables: [String: String], schema: SettingsSchema) -> SettingsSource {
         let secrets = schema.settings.filter(\.isSecret).map(schema.environmentVariable)
         let provider = EnvironmentVariablesProvider(
@@ -40,7 +40,7 @@ struct SettingsSource: Sendable {
 }
 
 extension Setting {
-    /// The type the setting has for swift-configuration.
+    /// The setting's type in swift-configuration.
     var configType: ConfigType {
         switch kind {
         case .string, .choice: .string
@@ -51,9 +51,9 @@ extension Setting {
         }
     }
 
-    /// Reads the setting; a missing value throws, and so does one of another type.
+    /// Reads the setting. Throws for a missing value, and for a value of another type.
     ///
-    /// The variants that return a default hide a malformed value behind it, so they are not used here.
+    /// The reader's methods that return a default hide a malformed value, so they are not used here.
     func requiredValue(from reader: ConfigReader) throws -> Value {
         let key = ConfigKey(path)
         return switch kind {

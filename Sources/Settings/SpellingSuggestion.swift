@@ -1,4 +1,4 @@
-/// The known name a mistyped one most likely stands for.
+/// The known name that a mistyped name most likely means.
 package struct SpellingSuggestion {
     /// The name to suggest.
     package let name: String
@@ -22,7 +22,7 @@ package struct SpellingSuggestion {
         self.name = name
     }
 
-    /// The words to put at the end of a message: ` (did you mean "listen.port"?)`, or nothing.
+    /// Returns the end of an error message: ` (did you mean listen.port?)`, or an empty text.
     package static func hint(for mistyped: String, among known: some Sequence<String>) -> String {
         SpellingSuggestion(for: mistyped, among: known).map { " (did you mean \($0.name)?)" } ?? ""
     }

@@ -1,18 +1,18 @@
 import Foundation
 package import Yams
 
-/// The text of a YAML file that an operator wrote, read once and within bounds, and its tree.
+/// A YAML file that an operator wrote, parsed into a tree. The file is read once, and its size is limited.
 package struct YAMLDocument {
-    /// What a file is for, in the words of its errors.
+    /// The purpose of a file, in the words of its errors.
     package struct Purpose: Sendable {
-        /// What kind of file it is: `settings`.
+        /// The kind of file: `settings`.
         package let kind: String
-        /// What stands at its top level: `sections and settings, such as "listen:"`.
+        /// The contents of its top level: `sections and settings, such as "listen:"`.
         package let contents: String
 
         /// - Parameters:
-        ///   - kind: what kind of file it is, in one word.
-        ///   - contents: what stands at its top level, in a few words.
+        ///   - kind: the kind of file, in one word.
+        ///   - contents: the contents of its top level, in a few words.
         package init(kind: String, contents: String) {
             self.kind = kind
             self.contents = contents
@@ -24,7 +24,7 @@ package struct YAMLDocument {
     /// The largest file accepted, in bytes. A real one has a few kilobytes.
     package static let sizeLimit = 1 << 20
 
-    /// The most aliases the YAML parser gets to see. Our files need none; see ``checkAliases(in:)``.
+    /// The largest number of aliases that reaches the YAML parser. Our files need none; see ``checkAliases(in:)``.
     static let aliasLimit = 16
 
     /// The path as the operator gave it.
@@ -35,7 +35,7 @@ package struct YAMLDocument {
 
     private let purpose: Purpose
 
-    // Nodes hold their anchors weakly; the parser keeps them alive, and we want to see them.
+    // Nodes hold their anchors weakly. The parser keeps the anchors alive, so that they can be checked.
     private let parser: Parser?
 
     /// Reads and parses the file.
@@ -51,7 +51,8 @@ package struct YAMLDocument {
         }
         try Self.checkAliases(in: text, path, purpose)
         do {
-            // Without resolver rules: tags are resolved by regular expressions we have no use for.
+            // The basic resolver has no rules. Rules would resolve tags by regular expressions, which is not needed
+            // here.
             let parser = try Parser(yaml: text, resolver: .basic, encoding: .utf8)
             self.parser = parser
             switch try parser.singleRoot() {
@@ -76,7 +77,7 @@ package struct YAMLDocument {
         }
         let resolved = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
         do {
-            // Checked before opening: to open a named pipe waits for its writer.
+            // Checked before opening, because opening a named pipe waits for a writer.
             switch try FileManager.default.attributesOfItem(atPath: resolved)[.type] as? FileAttributeType {
             case .typeRegular: break
             case .typeDirectory: throw unreadable("is a directory; give the path of a file")
@@ -88,7 +89,8 @@ package struct YAMLDocument {
             guard data.count <= sizeLimit else {
                 throw unreadable("is larger than \(sizeLimit) bytes; check that it is the right file")
             }
-            // An editor may have put a byte order mark before the text, which the YAML parser would take for a part of it.
+            // An editor may have put a byte order mark before the text, which the YAML parser would read as a part of
+            // the text.
             let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
             return Array(data.dropFirst(data.starts(with: mark) ? mark.count : 0))
         } catch let error as SettingsError {
@@ -100,7 +102,8 @@ package struct YAMLDocument {
 
     private static func lengthOfValidUTF8(_ bytes: [UInt8]) -> Int {
         var (valid, end) = (0, bytes.count)
-        // Bisection over prefixes; a cut inside a character moves the answer by three bytes at most, never a line.
+        // Bisection over prefixes; a cut inside a character moves the answer by at most three bytes, and never by a
+        // line.
         while valid < end {
             let middle = (valid + end + 1) / 2
             let isValid = (0...3).contains { middle >= $0 && isUTF8(bytes.prefix(middle - $0)) }
@@ -115,9 +118,9 @@ package struct YAMLDocument {
 
     // MARK: - Parsing
 
-    // Aliases of aliases make a tree exponentially larger than its text, and Yams hashes whole trees when they stand
-    // as keys. We refuse anchors and aliases in any case, but can tell them only once Yams is done; sixteen of them
-    // cannot yet do harm.
+    // Aliases of aliases make a tree exponentially larger than its text, and Yams hashes a whole tree when it is a key.
+    // Anchors and aliases are rejected in any case, but can be detected only once Yams is done; sixteen of them cannot
+    // do harm yet.
     private static func checkAliases(
         in text: String, _ path: String, _ purpose: Purpose
     ) throws(SettingsError) {
@@ -145,7 +148,7 @@ package struct YAMLDocument {
     }
 
     private static func refusal(of error: any Error, _ path: String, _ purpose: Purpose) -> SettingsError {
-        // Only these parts of a YamlError are shown: its description quotes the file, secrets and all.
+        // Only these parts of a YamlError are shown: its description quotes the file, including secrets.
         switch error as? YamlError {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
             .composer(_, let problem, let mark, _):
@@ -173,7 +176,8 @@ package struct YAMLDocument {
 
     // MARK: - Words
 
-    /// A key as it may be shown: only what could be a mistyped name, for anything else may be a misplaced secret.
+    /// Returns the key if it could be a mistyped name, and a placeholder otherwise: any other key may be a misplaced
+    /// secret.
     package static func shownKey(_ key: String) -> String {
         let isName = key.utf8.allSatisfy { byte in
             (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20) || "0123456789_-.".utf8.contains(byte)
@@ -183,7 +187,8 @@ package struct YAMLDocument {
 }
 
 extension Node {
-    /// What the node uses that our files may not, in an error's words: anchors, aliases, tags. `nil` if nothing.
+    /// The YAML feature that the node uses and our files may not, in an error's words: anchors, aliases, tags. `nil` if
+    /// there is none.
     package var unsupportedPart: String? {
         if self.anchor != nil { return "anchors (&) and aliases (*)" }
         let tag: Tag? =
@@ -193,7 +198,7 @@ extension Node {
             case .sequence(let sequence): sequence.tag
             case .alias: nil
             }
-        // Quoted text and hashed nodes carry the plain tags without having been written with them.
+        // Quoted text and hashed nodes have the plain tags, although the file does not contain these tags.
         let plain = ["", "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"]
         return tag.map { plain.contains($0.description) ? nil : "tags (!)" } ?? nil
     }
