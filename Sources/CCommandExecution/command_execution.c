@@ -31,16 +31,16 @@ static struct {
     int parent_death_signal;
     // Whether standard input and output are closed.
     bool is_closed[STDERR_FILENO];
-    // Those above standard error, in ascending order.
+    // The inheritable descriptors above standard error, in ascending order.
     int *descriptors;
     size_t count;
 } caller;
 
-// The signals that command_signal_wait() takes.
+// The signals that command_signal_wait() receives.
 static sigset_t held;
 
-// rt_sigaction(2) itself: the C library does not let its own two signals be asked for or ignored. The structure begins with the
-// disposition on every architecture that Swift runs on; the rest is zero.
+// Calls rt_sigaction(2) directly, because the C library allows neither a query nor a change of the two signals that it
+// uses itself. The structure begins with the disposition on every architecture that Swift runs on; the rest is zero.
 static bool is_ignored_now(int number) {
     void (*action[16])(int) = {SIG_DFL};
     return syscall(SYS_rt_sigaction, number, NULL, action, 8) == 0 && action[0] == SIG_IGN;
@@ -48,7 +48,7 @@ static bool is_ignored_now(int number) {
 
 static void set_disposition(int number, void (*disposition)(int)) {
     void (*action[16])(int) = {disposition};
-    // It fails for the two whose disposition cannot be changed.
+    // It fails for the two signals whose disposition cannot be changed.
     syscall(SYS_rt_sigaction, number, action, NULL, 8);
 }
 
@@ -90,7 +90,7 @@ static int record_descriptors(void) {
         qsort(caller.descriptors, caller.count, sizeof *caller.descriptors, compare);
         return error;
     }
-    // No /proc, or no descriptor left to read it with.
+    // There is no /proc, or no descriptor left to read it with.
     struct rlimit limit;
     long end = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 1 << 20 ? (long)limit.rlim_cur : 1 << 20;
     for (int descriptor = first_other_descriptor; !error && descriptor < end; descriptor++) {
@@ -129,7 +129,7 @@ int command_signals_hold(void) {
             sigaddset(&held, number);
         }
     }
-    // Where it is ignored the kernel keeps no child's exit status.
+    // While SIGCHLD is ignored, the kernel keeps no child's exit status.
     if (signal(SIGCHLD, SIG_DFL) == SIG_ERR || signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
         return errno;
     }
@@ -162,14 +162,15 @@ static void close_between(unsigned first, unsigned last, unsigned flags) {
     if (first > last || syscall(SYS_close_range, first, last, flags) == 0 || flags == close_on_exec_flag) {
         return;
     }
-    // An older kernel, or a container's filter of system calls.
+    // An older kernel has no close_range(2), or a container's system call filter rejects it.
     unsigned end = last < 1 << 16 ? last : 1 << 16;
     for (unsigned descriptor = first; descriptor <= end; descriptor++) {
         close((int)descriptor);
     }
 }
 
-// Closes what lies between the descriptors that stay open, which are in ascending order; or has exec(2) do so.
+// Closes all descriptors above standard error except those to keep, which are in ascending order; or has exec(2) close
+// them.
 static void close_others(const int *kept, size_t count, unsigned flags) {
     unsigned first = first_other_descriptor;
     for (size_t index = 0; index < count; index++) {
@@ -184,7 +185,7 @@ static void become_command(
     for (int number = 1; number < NSIG; number++) {
         set_disposition(number, caller.is_ignored[number] ? SIG_IGN : SIG_DFL);
     }
-    // A command that was to end with the caller ends with this process, which is to end with the caller.
+    // A command that had to end with the caller ends with this process, which has to end with the caller.
     prctl(PR_SET_PDEATHSIG, caller.parent_death_signal);
     if (dup2(standard_error, STDERR_FILENO) < 0) {
         return;
@@ -194,14 +195,14 @@ static void become_command(
             close(descriptor);
         }
     }
-    // Before Linux 5.11 it does nothing. What is open in this process is closed by exec(2) all the same, but for what a library has
-    // just opened and not marked yet.
+    // It does nothing before Linux 5.11. exec(2) closes this process's descriptors there too, except for one that a
+    // library has just opened and not marked yet.
     close_others(caller.descriptors, caller.count, close_on_exec_flag);
     sigprocmask(SIG_SETMASK, &caller.mask, NULL);
     execvpe(file, arguments, environment);
 }
 
-// A function of its own, into which nothing is inlined: the child runs on its parent's stack until it is the command.
+// A separate function that is never inlined: the child runs on its parent's stack until it is the command.
 __attribute__((noinline)) static int start(
     const char *file, char *const arguments[], char *const environment[], int standard_error, pid_t *process) {
     volatile int failure = 0;
@@ -293,9 +294,10 @@ __attribute__((noreturn)) static void keep_standard_error(int data, int control)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     prctl(PR_SET_NAME, "stderr-keeper");
-    // It must not keep a disk from being unmounted, nor a reader of another stream from seeing its end.
+    // The keeper must not prevent a disk from being unmounted, nor another stream's reader from seeing the stream's
+    // end.
     if (chdir("/") != 0) {
-        // It stays where it is.
+        // The keeper stays in its directory.
     }
     close(STDIN_FILENO);
     close(STDOUT_FILENO);
@@ -340,7 +342,7 @@ static void *pass_through(void *lock) {
     return NULL;
 }
 
-// How many threads this process has; 0 where the system does not say.
+// Returns the number of threads of this process, or 0 when the system does not report it.
 static int thread_count(void) {
     DIR *directory = opendir("/proc/self/task");
     int count = 0;
@@ -355,7 +357,8 @@ static int thread_count(void) {
     return count;
 }
 
-// pthread_join() returns a moment before the kernel stops counting a thread. It leaves this directory after it has left the limits.
+// Waits until the kernel counts no more threads than this. pthread_join() returns a moment before the kernel stops
+// counting a thread. A thread disappears from the directory after it has left the limits.
 static int wait_for_thread_count(int count) {
     enum { pause = 1000, pauses = 10000 };
     int index = 0;
@@ -379,7 +382,7 @@ int command_check_threads(int count) {
         return ENOMEM;
     }
     int error = 0, made = 0, before = thread_count();
-    // None ends before all are made.
+    // No thread ends before all are created.
     pthread_mutex_lock(&lock);
     while (made < count && !(error = pthread_create(&threads[made], NULL, pass_through, &lock))) {
         made++;
@@ -398,7 +401,7 @@ int command_check_address_space(int threads) {
     if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
         return 0;
     }
-    // Each thread's own arena would take 64 MiB of addresses.
+    // A separate arena for each thread would take 64 MiB of address space per thread.
     mallopt(M_ARENA_MAX, 1);
     pthread_attr_t attributes;
     size_t stack = 8 << 20;
@@ -422,7 +425,7 @@ int command_check_descriptors(int count) {
     }
     int error = 0, made = 0;
     while (made < count && !error) {
-        // One of the three always is open: StandardStreams.holdPlaces().
+        // Standard error is always open: StandardStreams.holdPlaces().
         copies[made] = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
         error = copies[made] < 0 ? errno : 0;
         made += !error;
@@ -448,7 +451,8 @@ void command_empty_directory(int directory) {
         }
         return;
     }
-    // From now on no other user can add to it. What others have put there may be more than is worth the time.
+    // From now on no other user can add files. Other users may have put more files there than are worth the time to
+    // remove.
     fchmod(directory, 0700);
     struct dirent *entry;
     for (int count = 0; count < command_emptying_limit && (entry = readdir(stream)); count++) {

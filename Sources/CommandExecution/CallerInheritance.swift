@@ -1,16 +1,20 @@
 import CCommandExecution
 package import SystemPackage
 
-/// What this process has from its caller and a command gets from this process: signal mask, ignored signals, descriptors.
+/// The state that this process inherits from its caller and a command inherits from this process: signal mask, ignored
+/// signals, descriptors.
 package enum CallerInheritance {
-    /// Records it. To be called once, on the main thread, before anything in this process changes it.
+    /// Records the inherited state. Call it once, on the main thread, before anything in this process changes that
+    /// state.
     package static func record() throws(Errno) { try check(command_inheritance_record()) }
 
-    /// Returns whether the caller ignores the signal, as `nohup` does with SIGHUP, so that this program is to ignore it too.
+    /// Returns whether the caller ignores the signal, as `nohup` does with SIGHUP. This program must then ignore it
+    /// too.
     package static func ignores(_ signal: Int32) -> Bool { command_was_ignored(signal) }
 
-    /// Finds out whether so many threads more can be made (a limit of processes counts threads too, one of addresses their
-    /// stacks), and so many descriptors. To be called before there is a thread beside the main thread.
+    /// Checks that this many more threads can be created (a limit of processes counts threads too, a limit of the
+    /// address space counts their stacks), and this many more descriptors. Throws the system's error if not. Call it
+    /// while the main thread is the only thread.
     package static func checkRoom(threads: Int, descriptors: Int) throws(Errno) {
         try check(command_check_address_space(Int32(threads)))
         try check(command_check_threads(Int32(threads)))
@@ -18,7 +22,7 @@ package enum CallerInheritance {
     }
 }
 
-/// Turns the number that a function of CCommandExecution returned into an error.
+/// Throws the error whose number a function of CCommandExecution returned; zero means success.
 func check(_ number: CInt) throws(Errno) {
     guard number == 0 else { throw Errno(rawValue: number) }
 }

@@ -1,13 +1,13 @@
 import CCommandExecution
 
-/// How a command ended.
+/// The end of a command.
 package enum CommandEnd: Sendable, Hashable {
-    /// With this exit status.
+    /// The command exited with this status.
     case exited(Int32)
-    /// By this signal.
+    /// This signal ended the command.
     case killed(Int32)
 
-    /// - Parameter waitStatus: what `waitpid` said.
+    /// - Parameter waitStatus: the status from waitpid(2).
     init(waitStatus: CInt) {
         self =
             command_has_exited(waitStatus)

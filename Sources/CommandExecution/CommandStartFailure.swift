@@ -2,19 +2,21 @@ import CCommandExecution
 import Glibc
 package import SystemPackage
 
-/// Why a command could not be started: one sentence a cause, with what to do.
+/// The reason why a command could not be started: one sentence for each cause, with what to do.
 package struct CommandStartFailure: Error, Sendable, Hashable, CustomStringConvertible {
-    /// Whether there is no such program, rather than one that cannot be run.
+    /// Whether the program does not exist; false for a program that exists and cannot be run.
     package let isMissing: Bool
-    /// As `env`, `nice` and `timeout` have it: 127 when the system found no file that it needs, else 126.
+    /// The exit status, as `env`, `nice` and `timeout` have it: 127 when the system found no file that it needs, else
+    /// 126.
     package let exitStatus: Int32
     /// What happened and what to do.
     package let description: String
 
     /// - Parameters:
     ///   - program: the program as it was named.
-    ///   - error: what the system said.
-    ///   - searchPath: the directories where a name without a slash is looked for, with colons between; nil where it is not set.
+    ///   - error: the system's error.
+    ///   - searchPath: the directories in which a name without a slash is looked up, separated by colons; nil when
+    ///     `PATH` is not set.
     package init(_ program: [UInt8], _ error: Errno, searchPath: String?) {
         let name = String(decoding: program, as: UTF8.self)
         self.exitStatus = error == .noSuchFileOrDirectory ? 127 : 126
@@ -92,12 +94,12 @@ package struct CommandStartFailure: Error, Sendable, Hashable, CustomStringConve
     }
 }
 
-/// What is known of a file that could not be run.
+/// The facts about a file that could not be run.
 private struct File {
     let isDirectory: Bool
     let isExecutable: Bool
     let isOnVolumeWithoutPrograms: Bool
-    /// What follows `#!`, up to a blank or the line's end.
+    /// The text after `#!`, up to a blank or the line's end.
     let interpreter: String?
 
     /// - Returns: nil when there is no such file, or it cannot be reached.

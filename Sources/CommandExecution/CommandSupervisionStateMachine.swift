@@ -1,18 +1,19 @@
-/// Decides what a signal to this process means: it may be for the command, or end the wait after it.
+/// A state machine that decides what a signal to this process means: it may be for the command, or end the wait after
+/// the command.
 package struct CommandSupervisionStateMachine: Sendable {
-    /// What to do about a signal.
+    /// The reaction to a signal.
     package enum Action: Sendable, Hashable {
         case none
-        /// Ends this process as the signal does by default: nothing has begun.
+        /// Ends this process as the signal does by default, because nothing has begun.
         case endProgram
-        /// Passes it on to the command.
+        /// Passes the signal on to the command.
         case passOn
         /// Stops waiting for a conductor.
         case stopWaiting
     }
 
     private enum State {
-        /// Signals that the caller had blocked are for the command.
+        /// The operation has not begun. Pending signals, which the caller had blocked, are for the command.
         case preparing(pending: [Int32])
         /// The operation has begun, and its command is about to start.
         case starting(pending: [Int32])
@@ -21,34 +22,35 @@ package struct CommandSupervisionStateMachine: Sendable {
         case withoutCommand
     }
 
-    /// A signal this soon after the command's end was sent while it ran, as far as who sent it knew: by a key that ended
-    /// it, or by a service manager that stops us both. It may reach us later than what it did to the command.
+    /// The time after the command's end during which a signal does nothing. Its sender assumed that the command was
+    /// still running: it was a key that ended the command, or a service manager that stops both processes. The signal
+    /// may arrive after its effect on the command.
     static let lateness = Duration.seconds(1)
 
     private var state = State.preparing(pending: [])
 
     package init() {}
 
-    /// The operation begins; from now on a signal is for its command.
+    /// Records that the operation begins; from now on a signal is for its command.
     package mutating func operationBegins() {
         if case .preparing(let pending) = self.state { self.state = .starting(pending: pending) }
     }
 
-    /// The command has started.
+    /// Records that the command has started.
     ///
-    /// - Returns: the signals that have come for it, each once.
+    /// - Returns: the signals that have arrived for the command, each once.
     package mutating func started() -> [Int32] {
         defer { self.state = .running }
         if case .starting(let pending) = self.state { return pending }
         return []
     }
 
-    /// The command has ended.
+    /// Records that the command has ended.
     package mutating func ended(now: ContinuousClock.Instant) { self.state = .ended(now) }
 
-    /// No command has started, and none will.
+    /// Records that no command has started, and that none will.
     ///
-    /// - Returns: what to do about the signals that have come for it.
+    /// - Returns: the reaction to the signals that have arrived for the command.
     package mutating func notStarted() -> Action {
         defer { self.state = .withoutCommand }
         switch self.state {
@@ -57,14 +59,14 @@ package struct CommandSupervisionStateMachine: Sendable {
         }
     }
 
-    /// A signal has come.
+    /// Returns the reaction to a signal, which is recorded if it must wait for the command.
     ///
     /// - Parameters:
     ///   - signal: its number.
-    ///   - isFromTerminal: whether it was typed at a terminal, which sends it to all processes in its foreground, the
-    ///     command's among them.
-    ///   - isBlocked: whether the caller had it blocked, so that it would have waited for the command.
-    ///   - now: the present.
+    ///   - isFromTerminal: whether the signal was typed at a terminal, which sends it to all processes in its
+    ///     foreground, including the command's.
+    ///   - isBlocked: whether the caller had blocked the signal, so that it would have stayed pending for the command.
+    ///   - now: the current time.
     package mutating func received(
         _ signal: Int32, isFromTerminal: Bool, isBlocked: Bool = false, now: ContinuousClock.Instant
     ) -> Action {
@@ -74,7 +76,7 @@ package struct CommandSupervisionStateMachine: Sendable {
             if !pending.contains(signal) { self.state = .preparing(pending: pending + [signal]) }
             return .none
         case .starting(let pending):
-            // There was no process of the command's that the terminal could have sent it to.
+            // A terminal could not send it to the command, which has no process yet.
             if !pending.contains(signal) { self.state = .starting(pending: pending + [signal]) }
             return .none
         case .running: return isFromTerminal ? .none : .passOn

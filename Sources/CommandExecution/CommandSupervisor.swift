@@ -3,11 +3,11 @@ import Glibc
 import NIOConcurrencyHelpers
 package import SystemPackage
 
-/// Starts one command, passes signals on to it and reaps it, all on the main thread.
+/// A supervisor that starts one command, passes signals on to it and reaps it, all on the main thread.
 ///
-/// The main thread is the one that has this process's nice value, processors and what else Linux keeps for each thread, and it
-/// lives as long as the process. And where one thread both signals and reaps, no signal meets another process that was given
-/// the number of one that has ended.
+/// The main thread has this process's nice value, processors and everything else that Linux keeps for each thread, and
+/// it lives as long as the process. Because the same thread sends signals and reaps, no signal reaches another process
+/// that got the number of an ended one.
 package final class CommandSupervisor: Sendable {
     private typealias Started = CheckedContinuation<Result<CommandEnd, Errno>, Never>
 
@@ -26,32 +26,34 @@ package final class CommandSupervisor: Sendable {
 
     private let state = NIOLockedValueBox(State())
 
-    /// To be called on the main thread, before there is another.
+    /// Creates a supervisor, and blocks the signals that it handles. Call it on the main thread, before any other
+    /// thread exists.
     ///
-    /// - Throws: the system's error when signals cannot be held.
+    /// - Throws: the system's error when the signals cannot be blocked.
     package init() throws(Errno) { try check(command_signals_hold()) }
 
-    /// The operation begins: from now on a signal is for its command, where it ended this process before.
+    /// Records that the operation begins: from now on a signal is for its command. Before, a signal ended this process.
     package func operationBegins() { self.state.withLockedValue { $0.machine.operationBegins() } }
 
-    /// No command will be run; from now on a signal ends the wait for a conductor.
+    /// Records that no command will run: from now on a signal ends the wait for a conductor.
     package func forgo() {
         let (action, stopWaiting) = self.state.withLockedValue { ($0.machine.notStarted(), $0.stopWaiting) }
         if action == .stopWaiting { stopWaiting() }
     }
 
-    /// Sets what is done at a signal that is not for the command.
+    /// Sets the body to call at a signal that is not for the command.
     package func whenToStopWaiting(_ body: @escaping @Sendable () -> Void) {
         self.state.withLockedValue { $0.stopWaiting = body }
     }
 
-    /// Runs the command to its end. To be called once, while ``supervise()`` runs.
+    /// Runs the command to its end. Call it once, while ``supervise()`` runs.
     ///
     /// - Parameters:
     ///   - arguments: the program, looked up in `PATH` unless it has a slash, and its arguments.
-    ///   - variable: an environment variable that it gets beside this process's.
-    ///   - standardError: its standard error; closed here once it has started, or could not be.
-    /// - Throws: the system's error when it could not be started. It has not run then.
+    ///   - variable: an environment variable that the command gets in addition to this process's.
+    ///   - standardError: the command's standard error. It is closed here once the command has started or failed to
+    ///     start.
+    /// - Throws: the system's error when the command could not be started, and so has not run.
     package func run(
         _ arguments: [[UInt8]], variable: (name: String, value: [UInt8]), standardError: FileDescriptor
     ) async throws(Errno) -> CommandEnd {
@@ -65,7 +67,7 @@ package final class CommandSupervisor: Sendable {
         return try result.get()
     }
 
-    /// Does all of it until the process ends. To be called on the main thread.
+    /// Starts the command, passes signals on and reaps, until the process ends. Call it on the main thread.
     package func supervise() -> Never {
         var command: (process: pid_t, continuation: Started)?
         while true {
@@ -79,7 +81,7 @@ package final class CommandSupervisor: Sendable {
                 continue
             }
             var status: CInt = 0
-            // Also children that this process had before it was this program, and orphans in a container.
+            // Also reaps children that this process had before exec(2), and orphans in a container.
             while case let process = unsafe command_reap(&status), process != 0 {
                 guard let ended = command, ended.process == process else { continue }
                 self.state.withLockedValue { $0.machine.ended(now: .now) }

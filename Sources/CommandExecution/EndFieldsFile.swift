@@ -2,37 +2,38 @@ import CCommandExecution
 import Glibc
 package import SystemPackage
 
-/// The file that a command writes fields of its end or error event to.
+/// The file to which a command writes fields of its end or error event.
 ///
-/// It lies in a directory of its own, made under `TMPDIR` with mode 1733: a command that has dropped its rights (`sudo -u mysql`)
-/// can create it, also by renaming another file; nobody else can list the directory, or replace a file of another user in it,
-/// and the file's name cannot be guessed. What lies there in the end is read only if it is a regular file and no link.
+/// The file is in a directory of its own, created under `TMPDIR` with mode 1733. A command that has dropped its
+/// privileges (`sudo -u mysql`) can create the file, also by renaming another file. Other users can neither list the
+/// directory nor replace a file of another user in it, and the file's name cannot be guessed. The file is read only if
+/// it is a regular file and no link.
 package final class EndFieldsFile: Sendable {
-    /// Why fields that a command wrote are not taken: the rest of a sentence about the file.
+    /// The reason why fields that a command wrote are ignored, as the rest of a sentence about the file.
     package struct Problem: Error, Sendable, Hashable, CustomStringConvertible {
-        /// What is the matter.
+        /// The rest of the sentence.
         package let description: String
 
         /// - Parameter description: the rest of a sentence.
         package init(description: String) { self.description = description }
     }
 
-    /// A file longer than this is not read.
+    /// The largest size of a file that is accepted, in bytes.
     package static let limit = 64 << 10
 
-    /// The file's path, without the zero that ends it.
+    /// The file's path, without the terminating zero.
     package let path: [UInt8]
     private let directoryPath: [UInt8]
     private let directory: FileDescriptor
     private let name: String
 
-    /// Makes the directory, and not the file.
+    /// Creates the directory, but not the file.
     ///
-    /// - Parameter parent: where; `TMPDIR` or `/tmp` by default.
-    /// - Throws: the system's error when it cannot be made.
+    /// - Parameter parent: the directory's parent; `TMPDIR` or `/tmp` by default.
+    /// - Throws: the system's error when the directory cannot be created.
     package init(in parent: [UInt8]? = nil) throws(Errno) {
         let parent = parent ?? Self.temporaryDirectory
-        // A name that mkdtemp completes, the zero at its end included.
+        // A template that mkdtemp(3) completes, with its terminating zero.
         var template = (parent + Array("/guest-agent-XXXXXX".utf8)).map { CChar(bitPattern: $0) } + [0]
         guard unsafe mkdtemp(&template) != nil else {
             throw Errno(rawValue: errno)
@@ -57,11 +58,11 @@ package final class EndFieldsFile: Sendable {
         return unsafe UnsafeBufferPointer(start: value, count: strlen(value)).map { UInt8(bitPattern: $0) }
     }
 
-    /// Reads what the command left there.
+    /// Reads the file that the command wrote.
     ///
     /// - Returns: nil when there is no file.
     package func read() throws(Problem) -> [UInt8]? {
-        // Without O_NONBLOCK a FIFO would be waited for that nobody writes to.
+        // Without O_NONBLOCK, opening a FIFO would wait for a writer.
         let descriptor = unsafe openat(
             self.directory.rawValue, self.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
         guard descriptor >= 0 else {

@@ -1,25 +1,26 @@
-/// Divides the time of a flush among its spools, of which a few are delivered at once: each has threads of its own, and the system
-/// may allow few (``ThreadDemand``).
+/// The division of a flush's time among its spools. Only a few spools are delivered at once, because each has threads
+/// of its own and the system may allow few (``ThreadDemand``).
 ///
-/// A spool's agent lives no longer than its turn. So that a conductor that does not answer holds up few of them, a turn begins at
-/// the conductor that took outcomes last, and at each in turn before one did.
+/// A spool's agent lives no longer than its turn. A turn begins at the conductor that accepted outcomes last. Until a
+/// conductor has, turns begin at the conductors round robin, so that a conductor that does not answer delays few of
+/// them.
 package struct FlushTurns: Sendable {
-    /// Spools that are looked at, or delivered, at once.
+    /// The number of spools that are inspected, or delivered, at once.
     package static let atOnce = 2
 
-    /// However short a turn is, a connection is waited for as long as this, if not the settings name a shorter time.
+    /// The shortest time to wait for a connection, even in a shorter turn, unless the settings have a shorter one.
     package static let shortestConnectTimeout = Duration.seconds(2)
 
-    /// One spool's.
+    /// The turn of one spool.
     package struct Turn: Sendable, Hashable {
-        /// How long it may take.
+        /// The time that the turn may take.
         package let time: Duration
-        /// How long to wait for a connection.
+        /// The time to wait for a connection.
         package let connectTimeout: Duration
-        /// The place of the conductor that it begins at, in the settings.
+        /// The index in the settings of the conductor at which the turn begins.
         package let conductor: Int
 
-        /// The conductors in the order in which the turn tries them.
+        /// Returns the conductors in the order in which the turn tries them.
         package func order<Conductor>(of conductors: [Conductor]) -> [Conductor] {
             Array(conductors[self.conductor...] + conductors[..<self.conductor])
         }
@@ -29,16 +30,16 @@ package struct FlushTurns: Sendable {
     private let conductors: Int
     private let connectTimeout: Duration
     private var rest: Int
-    /// Where the next turn begins.
+    /// The index of the conductor at which the next turn begins.
     private var conductor = 0
-    /// Whether that conductor took outcomes.
+    /// Whether that conductor has accepted outcomes.
     private var isProven = false
 
     /// - Parameters:
     ///   - count: how many spools there are to deliver.
-    ///   - end: when all of them are to be done.
+    ///   - end: the time by which all of them must be done.
     ///   - conductors: how many conductors there are, at least one.
-    ///   - connectTimeout: how long to wait for a connection at most.
+    ///   - connectTimeout: the longest time to wait for a connection.
     package init(count: Int, end: ContinuousClock.Instant, conductors: Int, connectTimeout: Duration) {
         self.rest = count
         self.end = end
@@ -46,8 +47,8 @@ package struct FlushTurns: Sendable {
         self.connectTimeout = connectTimeout
     }
 
-    /// Returns the next spool's turn. Those behind it have as much time if each takes all of its own, and within it there is time for
-    /// an attempt at each conductor.
+    /// Returns the next spool's turn. The turns after it have as much time if each takes all of its own. The turn has
+    /// time for an attempt at each conductor, unless it is shorter than ``shortestConnectTimeout`` for each.
     package mutating func next(now: ContinuousClock.Instant) -> Turn {
         let turns = max(1, (self.rest + Self.atOnce - 1) / Self.atOnce)
         self.rest = max(0, self.rest - 1)
@@ -58,12 +59,12 @@ package struct FlushTurns: Sendable {
         return turn
     }
 
-    /// Records that a conductor took outcomes.
+    /// Records that a conductor accepted outcomes.
     ///
-    /// - Parameter conductor: its place in the settings.
+    /// - Parameter conductor: the conductor's index in the settings.
     package mutating func delivered(to conductor: Int) { (self.conductor, self.isProven) = (conductor, true) }
 
-    /// Records that no conductor took any of the outcomes that wait in the turn's spool.
+    /// Records that no conductor accepted any of the outcomes that wait in the turn's spool.
     package mutating func failed(_ turn: Turn) {
         guard self.isProven, turn.conductor == self.conductor else { return }
         self.isProven = false
@@ -72,9 +73,9 @@ package struct FlushTurns: Sendable {
 
     private mutating func advance() { self.conductor = (self.conductor + 1) % self.conductors }
 
-    /// Runs the body for each element, for a few at once.
+    /// Runs the body for each element, for ``atOnce`` elements at once.
     ///
-    /// - Returns: what it returned, in the order in which it did.
+    /// - Returns: the bodies' results, in the order in which the bodies returned.
     package static func each<Element: Sendable, Value: Sendable>(
         _ elements: [Element], _ body: @escaping @Sendable (Element) async -> Value
     ) async -> [Value] {

@@ -9,7 +9,9 @@ enum NativeThread {
         init(_ run: @escaping @Sendable () -> Void) { self.run = run }
     }
 
-    /// - Throws: the system's error when no thread can be made.
+    /// Starts a thread that runs the body.
+    ///
+    /// - Throws: the system's error when no thread can be created.
     static func start(_ body: @escaping @Sendable () -> Void) throws(Errno) {
         let retained = unsafe Unmanaged.passRetained(Body(body))
         var thread = pthread_t()

@@ -2,9 +2,9 @@ import Glibc
 
 /// The arguments of this program as the bytes that the caller passed.
 ///
-/// `CommandLine.arguments` has U+FFFD in place of what is not UTF-8, as file names may be.
+/// `CommandLine.arguments` has U+FFFD in place of bytes that are not UTF-8, which file names may contain.
 package enum ProgramArguments {
-    /// All of them, the program's own name first; each without the zero that ends it.
+    /// All arguments, the program's own name first, each without its terminating zero.
     package static var all: [[UInt8]] {
         (0..<Int(CommandLine.argc)).map { index in
             guard let argument = unsafe CommandLine.unsafeArgv[index] else { return [] }
@@ -13,12 +13,12 @@ package enum ProgramArguments {
         }
     }
 
-    /// Those before the first `--`, which are this program's.
+    /// Returns the arguments before the first `--`, which are this program's own.
     package static func own(_ arguments: [[UInt8]]) -> ArraySlice<[UInt8]> {
         arguments.prefix { $0 != Self.terminator }
     }
 
-    /// Those after the first `--`: a command and its arguments.
+    /// Returns the arguments after the first `--`: a command and its arguments.
     package static func command(_ arguments: [[UInt8]]) -> ArraySlice<[UInt8]> {
         arguments.dropFirst(self.own(arguments).count + 1)
     }
@@ -33,7 +33,8 @@ package enum ProgramArguments {
         return Array(text.utf8)
     }
 
-    /// Returns the text of the first of this program's own arguments that is not UTF-8 and no value of these options.
+    /// Returns, as text, the first of this program's own arguments that is not UTF-8, except for values of these
+    /// options.
     package static func notText(_ arguments: [[UInt8]], except options: [String]) -> String? {
         var previous = ""
         for argument in self.own(arguments).dropFirst() {

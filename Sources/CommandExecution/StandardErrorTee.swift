@@ -3,11 +3,12 @@ import Glibc
 import NIOConcurrencyHelpers
 package import SystemPackage
 
-/// Passes a command's standard error on to our own, and keeps its last lines.
+/// A tee that passes a command's standard error on to this process's own, and keeps the last lines.
 ///
-/// A command may leave a child behind that goes on writing. It must neither keep the command's outcome from being reported nor
-/// die of a broken pipe, so a process of its own (`standard_error_keeper_start`) reads the pipe from then on. That process is
-/// made before the command starts, while there is certainly room for it, and takes over as well when this one is killed.
+/// A command may leave a child behind that goes on writing. The child must neither delay the report of the command's
+/// outcome nor die of a broken pipe. Therefore a separate process (`standard_error_keeper_start`) reads the pipe after
+/// the command's end, and also when this process is killed. That process is created before the command starts, so that
+/// a lack of resources cannot prevent it later.
 package final class StandardErrorTee: Sendable {
     private enum Progress {
         case reading
@@ -22,17 +23,17 @@ package final class StandardErrorTee: Sendable {
 
     private typealias Pipe = (readEnd: FileDescriptor, writeEnd: FileDescriptor)
 
-    /// What the command writes to; whoever starts the command closes it here.
+    /// The end of the pipe to which the command writes. The starter of the command closes it in this process.
     package let writeEnd: FileDescriptor
     private let readEnd: FileDescriptor
-    /// Closing the writing end tells the thread that the command has ended.
+    /// The pipe that notifies the thread of the command's end, when its writing end is closed.
     private let stop: Pipe
-    /// Closing it tells the keeper to go on.
+    /// The descriptor whose closing makes the keeper take over.
     private let keeper: FileDescriptor
     private let keeperProcess: pid_t
     private let state = NIOLockedValueBox(State())
 
-    /// Makes the pipe and the process that reads it last. To be called on the main thread, before there is another.
+    /// Creates the pipe and the process that reads it last. Call it on the main thread, before any other thread exists.
     package init() throws(Errno) {
         let data = try Self.pipe()
         let keeper = try Self.pipe()
@@ -52,12 +53,12 @@ package final class StandardErrorTee: Sendable {
         return (FileDescriptor(rawValue: descriptors[0]), FileDescriptor(rawValue: descriptors[1]))
     }
 
-    /// Begins to pass on what the command writes.
+    /// Starts the thread that passes on what the command writes.
     package func start() throws(Errno) { try NativeThread.start { self.read() } }
 
-    /// The command has ended: passes on what it left in the pipe. To be called once, after ``start()``.
+    /// Passes on what the ended command left in the pipe. Call it once, after ``start()``.
     ///
-    /// - Returns: the last lines it wrote.
+    /// - Returns: the last lines that the command wrote.
     package func finish() async -> [String] {
         try? self.stop.writeEnd.close()
         await withCheckedContinuation { continuation in
@@ -71,13 +72,13 @@ package final class StandardErrorTee: Sendable {
         return self.state.withLockedValue { $0.tail }.lines
     }
 
-    /// No command will be run, and this process is about to end: the keeper goes first.
+    /// Makes the keeper end before this process ends without having run a command.
     package func discard() async {
         try? self.writeEnd.close()
         _ = await self.finish()
     }
 
-    /// Waits no longer for a reader of our standard error that does not read.
+    /// Stops waiting for a reader of this process's standard error that does not read.
     package func abandon() { self.end() }
 
     private func read() {
@@ -85,7 +86,7 @@ package final class StandardErrorTee: Sendable {
         var isAtEnd = false
         while turnsLeft != 0 {
             let (hasBytes, isStopped) = self.wait(isStopped: turnsLeft != nil)
-            // A child that goes on writing after the command's end is not waited for.
+            // Does not wait for a child that goes on writing after the command's end.
             if isStopped, turnsLeft == nil { turnsLeft = 64 }
             turnsLeft = turnsLeft.map { $0 - 1 }
             guard hasBytes else {
@@ -97,21 +98,22 @@ package final class StandardErrorTee: Sendable {
                 break
             }
             self.state.withLockedValue { $0.tail.append(chunk) }
-            // Our own standard error may be closed; the command's outcome matters more.
+            // This process's standard error may be closed; the command's outcome matters more.
             _ = unsafe chunk.withUnsafeBytes { bytes in
                 unsafe command_write(STDERR_FILENO, bytes.baseAddress, bytes.count)
             }
         }
         try? self.readEnd.close()
         try? self.stop.readEnd.close()
-        // The keeper sees the pipe's end at once unless another process still has it. Then it is reaped here: one that ends after this process
-        // stays a zombie in a container whose first process does not reap.
+        // The keeper now reads the pipe, and ends at once if no other process has the pipe open. In that case it is
+        // reaped here: a process that ends after this one stays a zombie in a container whose first process does not
+        // reap.
         try? self.keeper.close()
         if isAtEnd { standard_error_keeper_reap(self.keeperProcess) }
         self.end()
     }
 
-    /// Waits for bytes (or the pipe's end) and for the stop; once stopped, only looks.
+    /// Waits for bytes, the pipe's end or the stop. Once stopped, it only polls.
     private func wait(isStopped: Bool) -> (hasBytes: Bool, isStopped: Bool) {
         var descriptors = [
             pollfd(fd: self.readEnd.rawValue, events: Int16(POLLIN), revents: 0),

@@ -3,12 +3,12 @@ package enum TerminalText {
     private static let escape: Unicode.Scalar = "\u{1B}"
     private static let replacement: Unicode.Scalar = "\u{FFFD}"
 
-    /// Returns the text of a line without the control sequences of ECMA-48 (colours, cursor movements, titles, links). Other
-    /// control characters become U+FFFD, except for tabulators.
+    /// Returns the text of a line without the control sequences of ECMA-48 (colours, cursor movements, titles, links).
+    /// Other control characters become U+FFFD, except for tabs.
     package static func plain(_ line: String) -> String {
         var plain = String.UnicodeScalarView()
         var rest = line.unicodeScalars[...]
-        // Whether a string that begins may still end: each part of the line is searched once.
+        // Whether a control string may still have a terminator, so that each part of the line is searched only once.
         var mayEnd = true
         while let scalar = rest.popFirst() {
             switch scalar {
@@ -23,7 +23,7 @@ package enum TerminalText {
         return String(plain)
     }
 
-    /// What follows an escape character.
+    /// Skips the rest of a sequence after its escape character.
     private static func skipSequence(_ rest: inout Substring.UnicodeScalarView, _ mayEnd: inout Bool) {
         guard let first = rest.first else { return }
         switch first {
@@ -34,7 +34,7 @@ package enum TerminalText {
             rest.removeFirst()
             self.skipString(&rest, &mayEnd)
         case " "..."/":
-            // Such as the choice of a character set: any of these, then one more.
+            // For example the choice of a character set: any of these, then one final character.
             while let next = rest.first, (" "..."/").contains(next) { rest.removeFirst() }
             if let last = rest.first, ("0"..."~").contains(last) { rest.removeFirst() }
         case "0"..."~": rest.removeFirst()
@@ -42,14 +42,15 @@ package enum TerminalText {
         }
     }
 
-    /// Parameters, intermediate characters and the character that ends them. A sequence that is broken off ends where it is.
+    /// Skips parameters, intermediate characters and the final character. A sequence that is broken off ends where it
+    /// is.
     private static func skipParameters(_ rest: inout Substring.UnicodeScalarView) {
         while let next = rest.first, ("0"..."?").contains(next) { rest.removeFirst() }
         while let next = rest.first, (" "..."/").contains(next) { rest.removeFirst() }
         if let last = rest.first, ("@"..."~").contains(last) { rest.removeFirst() }
     }
 
-    /// A string up to its terminator. Without one the line's text is kept.
+    /// Skips a control string up to its terminator. Without a terminator, the text is kept.
     private static func skipString(_ rest: inout Substring.UnicodeScalarView, _ mayEnd: inout Bool) {
         guard mayEnd else { return }
         var scanned = rest
