@@ -27,7 +27,7 @@ static struct {
     pthread_t main_thread;
     sigset_t mask;
     bool is_ignored[NSIG];
-    // The signal that this process asked for at its parent's end, or 0.
+    // The signal that this process has requested for its parent's end, or 0.
     int parent_death_signal;
     // Whether standard input and output are closed.
     bool is_closed[STDERR_FILENO];

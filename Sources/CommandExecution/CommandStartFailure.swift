@@ -9,7 +9,7 @@ package struct CommandStartFailure: Error, Sendable, Hashable, CustomStringConve
     /// The exit status, as `env`, `nice` and `timeout` have it: 127 when the system found no file that it needs, else
     /// 126.
     package let exitStatus: Int32
-    /// What happened and what to do.
+    /// The problem, and what to do.
     package let description: String
 
     /// - Parameters:

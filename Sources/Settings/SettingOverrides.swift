@@ -4,7 +4,7 @@ package struct SettingOverrides: Sendable {
     package let values: [(name: String, value: String)]
 
     /// - Parameter assignments: `name=value` each; the value may hold further equals signs.
-    /// - Throws: ``SettingsError`` for one without an equals sign.
+    /// - Throws: ``SettingsError`` for an assignment without an equals sign or without a name.
     package init(_ assignments: [String]) throws(SettingsError) {
         var values: [(name: String, value: String)] = []
         for assignment in assignments {

@@ -2,7 +2,7 @@
 ///
 /// No message contains a value, because a value in the wrong place may be a secret.
 package struct SettingsError: Error, Sendable {
-    /// What kind of problem it is.
+    /// The kind of a problem.
     package struct Code: Sendable, Hashable, CustomStringConvertible {
         /// The code's name.
         package let description: String
@@ -33,7 +33,7 @@ package struct SettingsError: Error, Sendable {
 
     /// A problem in the settings.
     package struct Problem: Sendable, Equatable, CustomStringConvertible {
-        /// What kind of problem it is.
+        /// The problem's kind.
         package let code: Code
         /// The setting concerned, if it is known.
         package let setting: String?

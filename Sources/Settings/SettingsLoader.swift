@@ -84,7 +84,7 @@ struct SettingsLoader {
         }
     }
 
-    /// Returns the settings, or every problem found.
+    /// Returns the settings, or throws every problem found.
     mutating func settings() throws(SettingsError) -> Settings {
         let sources = self.sources
         let reader = ConfigReader(providers: sources.map(\.provider))

@@ -10,7 +10,7 @@ struct CommandFailure: ExceptionInfoProviding, CustomStringConvertible {
     /// The exit status for `guest-agent exec`: the command's, or as a shell has it: 128 plus the signal, 127 or 126 for
     /// a command that could not be started.
     let exitStatus: Int32
-    /// How the command ended, or why it could not be started.
+    /// The way the command ended, or the reason why it could not be started.
     let description: String
     /// Whether the command ran; then it has printed its own messages.
     let hasRun: Bool
