@@ -1,4 +1,5 @@
 import Notifications
+import SecureFiles
 
 /// A signature algorithm. The raw value is the JWS `alg`.
 public enum SigningAlgorithm: String, Sendable, Hashable, CaseIterable {
@@ -82,7 +83,10 @@ public struct SigningKey: Sendable {
         let file = try KeyFile(path)
         do throws(SigningKeyError) {
             switch algorithm {
-            case .hs256: try self.init(kid: kid, secret: file.text)
+            case .hs256:
+                var secret = file.text
+                defer { SecretBytes.wipe(&secret) }
+                try self.init(kid: kid, secret: secret)
             case .edDSA: try self.init(kid: kid, ed25519PEM: file.bytes)
             }
         } catch {

@@ -27,10 +27,15 @@ public final class MemoryOutbox: Outbox {
 
     /// Records the operation in memory.
     ///
-    /// - Throws: ``OutboxError`` with ``OutboxError/Code/full`` when the capacity is reached.
+    /// - Throws: ``OutboxError`` with ``OutboxError/Code/full`` when the capacity is reached, and with
+    ///   ``OutboxError/Code/alreadyBegun`` when the operation is running.
     public func begin(_ operation: BegunOperation) async throws {
         try self.state.withLockedValue { state in
+            guard !state.running.contains(operation.messageID) else {
+                throw OutboxError(.alreadyBegun, "The operation of message \(operation.messageID) runs already.")
+            }
             guard state.running.count + state.ends.count + state.errors.count < self.capacity else {
+                state.counts.refused += 1
                 throw OutboxError(
                     .full,
                     "The outbox is full: \(self.capacity) operations run or wait for a conductor. Is one reachable?")

@@ -47,7 +47,7 @@ package struct OpenFile: ~Copyable {
         var capacity = min(max(expected, 0), limit) + 1
         while true {
             var failure: FileError?
-            let bytes = unsafe [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
+            var bytes = unsafe [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
                 while count < buffer.count, let base = buffer.baseAddress {
                     let number = unsafe pread(self.descriptor, base + count, buffer.count - count, off_t(count))
                     if number < 0, errno == EINTR { continue }
@@ -67,8 +67,7 @@ package struct OpenFile: ~Copyable {
                 throw FileError(.tooLong, self.path, "is longer than \(limit) bytes; name the right file")
             }
             // The file has grown since its status was read.
-            var outgrown = bytes
-            SecretBytes.wipe(&outgrown)
+            SecretBytes.wipe(&bytes)
             capacity = min(capacity * 2, limit + 1)
         }
     }

@@ -75,6 +75,25 @@ import Testing
         }
     }
 
+    @Test("Authorities that cannot be read are not called up to date, and a revocation takes effect")
+    func damagedAuthorities() async throws {
+        try await LiveConductor.with(
+            Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", interval: .seconds(1),
+            patience: .zero
+        ) { conductor in
+            try await RawGuest.with(conductor.running, certificate: "revoked") { guest in
+                _ = try await guest.call(LiveConductor.ping)
+                try self.write("nonsense", to: "ca.pem")
+                let refusal = await conductor.log.next(LiveConductor.refused)
+                #expect(refusal.message.contains("certificate, key and authorities that were read before stay in use"))
+                #expect(refusal.message.contains("revocation lists are up to date"))
+                try self.certificates.writeList(revoking: [self.revoked])
+                #expect(try await guest.line() == nil)
+            }
+            await conductor.log.next(LiveConductor.inPart)
+        }
+    }
+
     /// What is in the middle of a change for longer than a connection may stay: nothing is said yet, and all the same.
     @Test func aNewKeyIsNotWaitedFor() async throws {
         try await LiveConductor.with(

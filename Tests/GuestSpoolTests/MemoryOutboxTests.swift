@@ -74,9 +74,21 @@ import Testing
             try await outbox.begin(BegunOperation(messageID: MessageID(), context: self.context))
         }
         #expect(error?.code == .full)
+        #expect(try await outbox.counts().refused == 1)
         for report in reports { try await outbox.finish(report) }
         try await outbox.remove([1])
         try await outbox.begin(BegunOperation(messageID: MessageID(), context: self.context))
+    }
+
+    @Test("An operation that is running does not begin again, and the ledger balances")
+    func beginTwice() async throws {
+        let outbox = MemoryOutbox()
+        let operation = BegunOperation(messageID: MessageID(), context: self.context)
+        try await outbox.begin(operation)
+        let error = await #expect(throws: OutboxError.self) { try await outbox.begin(operation) }
+        #expect(error?.code == .alreadyBegun)
+        let counts = try await outbox.counts()
+        #expect(counts.begun == 1 && counts.running == 1 && counts.isBalanced)
     }
 
     @Test func anOperationEndsOnce() async throws {

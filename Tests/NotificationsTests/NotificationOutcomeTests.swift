@@ -50,6 +50,10 @@ private func notification(
         let info = ExceptionInfo(etype: "ValueError", value: "x", trace: ["Traceback:\n", "ValueError: x\n"])
         #expect(info.formatted == ["Traceback:\n", "ValueError: x\n"])
         #expect(ExceptionInfo(etype: "Killed", value: "").formatted == ["Killed"])
+        #expect(ExceptionInfo(etype: "Killed", value: "", trace: ["Killed\n"]).formatted == ["Killed\n"])
+        // A file whose name begins like the type names no error.
+        let frame = ExceptionInfo(etype: "Error", value: "x", trace: ["ErrorHandler.swift:3"])
+        #expect(frame.formatted == ["ErrorHandler.swift:3", "Error: x"])
     }
 
     /// Who fills every key sends null for what it does not know.

@@ -56,7 +56,7 @@ import Testing
         #expect(one.isOfTheSame(self.edition(key: nil, number: nil)))
     }
 
-    @Test func aListSaysWhoseItIsAndWhich() throws {
+    @Test func aListSaysWhoseItIsAndWhich() async throws {
         func edition(_ authority: CertificateAuthority, after previous: String? = nil) throws -> RevocationListEdition {
             var configuration = try TestIdentities().serverConfiguration(trust: authority)
             configuration.revocationLists = .pem(try authority.revocationList(after: previous, validity: .days(1)))
@@ -68,6 +68,9 @@ import Testing
         let first = try edition(authority)
         let second = try edition(authority, after: authority.revocationList(validity: .days(1)))
         #expect(first.number == [1] && second.number == [2])
+        // The number of a foreign list may have up to 20 bytes.
+        let long = try await OpenSSLList.make(authority: authority, number: "00FFFFFFFFFFFFFFFFFFFF")
+        #expect(try edition(authority, after: long).number == [1] + [UInt8](repeating: 0, count: 10))
         #expect(first.isOfTheSame(second) && first.isOlder(than: second))
         let others = try edition(namesake)
         #expect(first.issuer == others.issuer && !first.isOfTheSame(others))

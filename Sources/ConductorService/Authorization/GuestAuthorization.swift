@@ -149,7 +149,8 @@ package struct GuestAuthorization: Sendable {
         // would put another tenant into the second place.
         guard context.userID?.unicodeScalars.contains(where: \.separatesWords) != true else {
             throw RPCError(
-                .notPermitted, "params.context.user_id has white space, behind which another tenant could be named.",
+                .notPermitted,
+                "params.context.user_id has white space or a control character, behind which another tenant could be named.",
                 field: "params.context.user_id")
         }
     }

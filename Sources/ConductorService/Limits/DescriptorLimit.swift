@@ -71,10 +71,8 @@ package struct DescriptorLimit: Sendable, Hashable {
                 plan = limit.plan(connections: connections, others: others, reserve: reserve)
             }
         }
-        limits.connections = plan.connections
-        limits.handshakes = min(limits.handshakes, max(1, plan.others / 2))
-        limits.pendingConnections = max(1, plan.others - limits.handshakes)
         guard plan.connections < connections || plan.others < others else { return }
+        limits.lower(to: plan)
         logger.warning(
             """
             The process may not have as many file descriptors as limits.connections, limits.handshakes and \
@@ -86,5 +84,15 @@ package struct DescriptorLimit: Sendable, Hashable {
                 "needed": "\(connections + others + reserve)",
                 "connections": "\(plan.connections)", "pending_connections": "\(limits.pendingConnections)",
             ])
+    }
+}
+
+extension ConnectionLimits {
+    /// Lowers the limits to what fits. Handshakes keep at most half of the connections whose handshake is not done.
+    package mutating func lower(to plan: DescriptorLimit.Plan) {
+        self.connections = min(self.connections, plan.connections)
+        guard plan.others < self.handshakes + self.pendingConnections else { return }
+        self.handshakes = min(self.handshakes, max(1, plan.others / 2))
+        self.pendingConnections = min(self.pendingConnections, max(1, plan.others - self.handshakes))
     }
 }

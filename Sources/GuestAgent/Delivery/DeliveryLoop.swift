@@ -272,7 +272,8 @@ extension Duration {
     /// The duration in whole nanoseconds, clamped to the maximum of 64 bits.
     var nanoseconds: Int64 {
         let (seconds, attoseconds) = self.components
-        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        return overflow ? .max : product.addingReportingOverflow(attoseconds / 1_000_000_000).partialValue
+        let (product, isTooMuch) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        let (sum, isOneTooMuch) = product.addingReportingOverflow(attoseconds / 1_000_000_000)
+        return isTooMuch || isOneTooMuch ? .max : sum
     }
 }

@@ -18,7 +18,10 @@ public struct ExceptionInfo: Sendable, Hashable {
     /// entry names the type and the text, so that the field can be understood alone.
     package var formatted: [String] {
         let summary = self.value.isEmpty ? self.etype : "\(self.etype): \(self.value)"
-        if let last = self.trace.last, last.utf8.starts(with: self.etype.utf8) { return self.trace }
+        if let last = self.trace.last?.utf8, last.starts(with: self.etype.utf8) {
+            let next = last.dropFirst(self.etype.utf8.count).first
+            if next == nil || next == UInt8(ascii: ":") || next == UInt8(ascii: "\n") { return self.trace }
+        }
         return self.trace + [summary]
     }
 }

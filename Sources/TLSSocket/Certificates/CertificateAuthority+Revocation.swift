@@ -14,18 +14,17 @@ extension CertificateAuthority {
     ) throws(TLSError) -> String {
         try self.withHandles { (issuer, key) throws(TLSError) in
             let builder = try RevocationListBuilder(issuer: issuer, validity: validity)
-            var number: Int64 = 1
             if let previous {
                 let lists = try PEMDocument("the previous revocation list", .pem(previous)).revocationLists()
                 defer { for list in lists { X509_CRL_free(list) } }
-                number = try builder.keepEntries(of: lists[0]) + 1
+                try builder.keepEntries(of: lists[0])
             }
             for text in certificates {
                 let parsed = try PEMDocument("the certificate to revoke", .pem(text)).certificates()
                 defer { PEMDocument.free(parsed) }
                 try builder.revoke(parsed[0], at: validity.notBefore)
             }
-            return try builder.signed(by: key, number: number)
+            return try builder.signed(by: key)
         }
     }
 }

@@ -4,6 +4,8 @@ import CConductorOpenSSL
 final class RevocationListBuilder {
     private let issuer: OpaquePointer
     private let list: OpaquePointer
+    /// The list's crlNumber, of up to 20 bytes (RFC 5280, section 5.2.3).
+    private let number: OpaquePointer
 
     /// Starts an empty list. The issuer's certificate must outlive the builder. Throws `.certificateNotIssued` if the
     /// validity ends before it begins.
@@ -12,9 +14,14 @@ final class RevocationListBuilder {
             throw TLSError(.certificateNotIssued, "validity: notAfter is before notBefore")
         }
         OpenSSLErrorStack.clear()
-        guard let list = X509_CRL_new() else { throw TLSError.internalFailure("make a revocation list") }
+        guard let list = X509_CRL_new() else { throw Self.failure }
+        guard let number = BN_new() else {
+            X509_CRL_free(list)
+            throw Self.failure
+        }
         self.issuer = issuer
         self.list = list
+        self.number = number
         // All the object's fields are set: from here on, deinit cleans up after a throw.
         guard let update = ASN1_TIME_set(nil, Int(validity.notBefore)) else { throw Self.failure }
         defer { ASN1_TIME_free(update) }
@@ -29,12 +36,11 @@ final class RevocationListBuilder {
 
     deinit {
         X509_CRL_free(self.list)
+        BN_free(self.number)
     }
 
-    /// Copies the entries of an earlier list of the same issuer.
-    ///
-    /// - Returns: that list's number; 0 if it has none.
-    func keepEntries(of previous: OpaquePointer) throws(TLSError) -> Int64 {
+    /// Copies the entries of an earlier list of the same issuer, and its number, if it has one.
+    func keepEntries(of previous: OpaquePointer) throws(TLSError) {
         guard X509_CRL_verify(previous, X509_get0_pubkey(self.issuer)) == 1 else {
             OpenSSLErrorStack.clear()
             throw TLSError(.certificateNotIssued, "the previous revocation list is not this authority's")
@@ -47,11 +53,13 @@ final class RevocationListBuilder {
         }
         guard let raw = X509_CRL_get_ext_d2i(previous, NID_crl_number, nil, nil) else {
             OpenSSLErrorStack.clear()
-            return 0
+            return
         }
         let number = raw.assumingMemoryBound(to: ASN1_INTEGER.self)
         defer { ASN1_INTEGER_free(number) }
-        return Int64(max(0, ASN1_INTEGER_get(number)))
+        guard ASN1_INTEGER_to_BN(number, self.number) != nil else { throw Self.failure }
+        // A negative number is not valid, and later numbers must be.
+        if BN_is_negative(self.number) == 1, BN_set_word(self.number, 0) != 1 { throw Self.failure }
     }
 
     /// Revokes a certificate, from this time on (in seconds since 1970).
@@ -74,15 +82,18 @@ final class RevocationListBuilder {
         try self.add(entry)
     }
 
-    func signed(by key: OpaquePointer, number: Int64) throws(TLSError) -> String {
+    /// Returns the list as PEM text. Its number is one more than that of the list whose entries were kept, and 1 without one.
+    func signed(by key: OpaquePointer) throws(TLSError) -> String {
         guard
             let identifier = conductor_new_crl_extension(
                 self.issuer, self.list, NID_authority_key_identifier, "keyid:always")
         else { throw Self.failure }
         defer { X509_EXTENSION_free(identifier) }
-        guard let counter = ASN1_INTEGER_new() else { throw Self.failure }
+        guard BN_add_word(self.number, 1) == 1, let counter = BN_to_ASN1_INTEGER(self.number, nil) else {
+            throw Self.failure
+        }
         defer { ASN1_INTEGER_free(counter) }
-        guard ASN1_INTEGER_set_int64(counter, number) == 1, X509_CRL_add_ext(self.list, identifier, -1) == 1,
+        guard X509_CRL_add_ext(self.list, identifier, -1) == 1,
             X509_CRL_add1_ext_i2d(self.list, NID_crl_number, UnsafeMutableRawPointer(counter), 0, 0) == 1,
             X509_CRL_sort(self.list) == 1, X509_CRL_sign(self.list, key, EVP_sha256()) > 0
         else { throw Self.failure }

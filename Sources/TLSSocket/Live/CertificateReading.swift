@@ -5,8 +5,9 @@ struct CertificateReading {
     /// The context to use from now on; nil to keep the present one. If the files as a whole cannot be used, it is made
     /// from a part of them.
     let context: TLSContext?
-    /// Whether the files' revocation lists are in use, or can be, even if another part of the files cannot be used.
-    let isTrustCurrent: Bool
+    /// The part of the present context that does not follow the files, because the files cannot replace it; nil if
+    /// nothing of the files can be used.
+    let kept: TLSFiles.Kept?
 
     /// Reads the files, which may block.
     ///
@@ -27,7 +28,7 @@ struct CertificateReading {
                 }
                 self.outcome = refusal.map(Self.bad) ?? (context == nil ? .same : .new)
                 self.context = context
-                self.isTrustCurrent = true
+                self.kept = kept
                 return
             } catch let objection as TLSContext.Objection {
                 refusal = refusal ?? objection
@@ -37,7 +38,7 @@ struct CertificateReading {
         }
         self.outcome = refusal.map(Self.bad) ?? .same
         self.context = nil
-        self.isTrustCurrent = false
+        self.kept = nil
     }
 
     private static func bad(_ objection: TLSContext.Objection) -> ReloadStateMachine.Outcome {

@@ -121,9 +121,13 @@ package final class CertificateReloader: Sendable {
         case (.refuse(let reason), _):
             self.live.refused(reason)
             let effect =
-                reading.isTrustCurrent && (reading.context == nil || !hasMoved)
-                ? "the certificate and key that were read before stay in use, authorities and revocation lists are up to date"
-                : "the ones that were read before stay in use, and what was revoked since is not known"
+                switch reading.context == nil || !hasMoved ? reading.kept : nil {
+                case .nothing?, .identity?:
+                    "the certificate and key that were read before stay in use, authorities and revocation lists are up to date"
+                case .allButLists?:
+                    "the certificate, key and authorities that were read before stay in use, revocation lists are up to date"
+                case nil: "the ones that were read before stay in use, and what was revoked since is not known"
+                }
             self.logger.error(
                 "The certificate files cannot be used; \(effect)",
                 metadata: ["reason": "\(reason)", "files": "\(self.paths.joined(separator: " "))"])

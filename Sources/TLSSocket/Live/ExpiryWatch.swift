@@ -38,7 +38,7 @@ package struct ExpiryWatch {
         self.told = self.told.filter { present.contains($0.key) }
         var notices: [Notice] = []
         // A file may hold the same certificate twice; `told` suppresses the second warning.
-        for expiry in expiries where present.contains(expiry) {
+        for expiry in expiries {
             let remaining = expiry.notAfter - now
             let steps = Self.steps(expiry)
             let step =

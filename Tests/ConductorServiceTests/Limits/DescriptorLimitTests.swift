@@ -32,6 +32,24 @@ import Testing
         #expect(limit.plan(connections: 10_000, others: 4000, reserve: 100) == plan)
     }
 
+    @Test(
+        "Limits that fit stay as they are set, also when there are more handshakes than pending connections",
+        arguments: [
+            // connections, handshakes, pending connections: as set, what fits of the first and of the other two, and after.
+            ((10_000, 1000, 100), (10_000, 1100), (10_000, 1000, 100)),
+            ((10_000, 100, 1000), (10_000, 1100), (10_000, 100, 1000)),
+            ((10_000, 1000, 100), (500, 1100), (500, 1000, 100)),
+            ((10_000, 1000, 100), (500, 300), (500, 150, 100)),
+            ((10_000, 100, 1000), (500, 300), (500, 100, 200)),
+            ((10_000, 100, 1000), (1, 2), (1, 1, 1)),
+        ])
+    func lowered(set: (Int, Int, Int), fits: (Int, Int), lowered: (Int, Int, Int)) {
+        var limits = ConnectionLimits()
+        (limits.connections, limits.handshakes, limits.pendingConnections) = set
+        limits.lower(to: DescriptorLimit.Plan(raiseTo: nil, connections: fits.0, others: fits.1))
+        #expect((limits.connections, limits.handshakes, limits.pendingConnections) == lowered)
+    }
+
     @Test func thisProcessHasALimit() throws {
         let limit = try #require(DescriptorLimit.current())
         #expect(limit.soft > 2 && limit.soft <= limit.hard)
