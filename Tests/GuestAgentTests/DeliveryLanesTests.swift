@@ -87,8 +87,11 @@ import Testing
         #expect(lanes.takeToSend(now: self.now).map(\.entry.sequence) == [5, 6, 7])
     }
 
-    @Test(arguments: [false, true])
-    func aConductorIsLeftOnlyWhenItPublishesNothing(otherLaneIsWell: Bool) {
+    @Test(
+        "A lane that is rejected changes the conductor unless the other lane's outcomes are published",
+        arguments: [(nil, true), (.published, false), (.duplicate, true), (.disabled, true)]
+            as [(Disposition?, Bool)])
+    func changeOfConductor(otherLane status: Disposition?, isChanged: Bool) {
         var lanes = self.lanes()
         self.read(&lanes, .error, self.entries(1...1))
         lanes.arrived([.end])
@@ -98,9 +101,9 @@ import Testing
         for round in 2...4 as ClosedRange<Int64> {
             _ = lanes.takeToSend(now: now)
             actions.append(lanes.answered(.error, 1, self.refused, now: now))
-            if otherLaneIsWell { _ = lanes.answered(.end, round, self.published, now: now) }
+            if let status { _ = lanes.answered(.end, round, .success(.taken(.init(), status)), now: now) }
             now += .seconds(10)
         }
-        #expect((actions.last == .retryElsewhere) != otherLaneIsWell)
+        #expect((actions.last == .retryElsewhere) == isChanged)
     }
 }

@@ -112,7 +112,8 @@ struct DeliveryLanes {
     ) -> DeliveryStateMachine.AnswerAction {
         guard let index = self.index(phase) else { return .ignore }
         let action = self.lanes[index].machine.answered(sequence, result, now: now)
-        if case .remove = action {
+        // Only a publish shows that the conductor reaches its broker.
+        if case .success(let reply) = result, reply.provesBroker, action != .ignore {
             for other in self.lanes.indices where other != index { self.lanes[other].machine.otherLaneWasPublished() }
         }
         return action

@@ -202,7 +202,7 @@ struct DeliveryStateMachine {
 
 extension RPCReply {
     /// Whether this answer proves that the broker works. The broker is not involved when the event is switched off.
-    fileprivate var provesBroker: Bool {
+    var provesBroker: Bool {
         if case .taken(_, .published) = self { return true }
         return false
     }
