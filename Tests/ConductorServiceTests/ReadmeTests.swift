@@ -69,7 +69,7 @@ import UnixSignals
                 let backup = try await takeBackup()
                 OperationNotification.current?.set("backup_id", to: .string(backup.id))
             }
-            await services.triggerGracefulShutdown()  // delivers what waits
+            await services.triggerGracefulShutdown()  // delivers waiting outcomes first
             try await running
             try await spool.close()
         }
@@ -106,12 +106,12 @@ import UnixSignals
             logger: logger)
         let request = APIRequest(tenantID: "tenant-1", userID: "user-1", clientIP: "198.51.100.7")
 
-        // Work done here: start, then end; or error, and what was thrown is thrown on.
+        // The service does the work: publishes the start, then the end, or the error that it rethrows.
         try await api.withNotification("instance_reset_status", request: request, payload: ["instance_id": "i-1"]) {
             _ in
             try await resetStatus()
         }
-        // A guest's work: start, and the guest tells the rest.
+        // A guest does the work: publishes the start; the guest reports the end or the error.
         let notifications = try await api.startEach(
             "database_create", request: request, payload: ["instance_id": "i-1", "dbname": ["shop", "stock"]])
         for notification in notifications {
