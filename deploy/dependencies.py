@@ -1,4 +1,4 @@
-"""What check-dependencies and sbom share: the tested versions of Docs/dependencies.md, and what is there in their stead."""
+"""Functions of check-dependencies and sbom: read the tested versions in Docs/dependencies.md, and the actual ones."""
 
 import json
 import os
@@ -8,16 +8,16 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TABLE = os.path.join(ROOT, "Docs", "dependencies.md")
-# The first cell of a table's head, and what its rows are.
+# The first cell of a table's header, and the kind of its rows.
 HEADS = {"Swift package": "swift", "Debian package": "debian", "Toolchain": "toolchain"}
 
 
 class Failure(Exception):
-    """A sentence for who runs the script."""
+    """An error that the user can act on: its text is one sentence."""
 
 
 def run(*command):
-    """The output of a command, which has to succeed."""
+    """Returns the output of a command that must succeed."""
     result = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if result.returncode != 0:
         raise Failure(f"{' '.join(command)} failed: {result.stderr.decode(errors='replace').strip()}")
@@ -25,7 +25,7 @@ def run(*command):
 
 
 def tested(path=TABLE):
-    """The tables of the page: for each kind the rows by name, each with its version, licence and address."""
+    """Returns the tables of the page: for each kind the rows by name, each with its version, licence and address."""
     tables = {kind: {} for kind in HEADS.values()}
     kind = None
     with open(path, encoding="utf-8") as page:
@@ -48,7 +48,7 @@ def tested(path=TABLE):
 
 
 def resolved(path=None):
-    """The versions that SwiftPM chose: each with its address, by name."""
+    """Returns the versions that SwiftPM chose, each with its address, by name."""
     path = path or os.path.join(ROOT, "Package.resolved")
     try:
         with open(path, encoding="utf-8") as file:
@@ -58,7 +58,7 @@ def resolved(path=None):
     packages = {}
     for pin in pins:
         address = pin["location"].removesuffix(".git")
-        # What has no version is a branch or a commit, which the table cannot name.
+        # A pin without a version is a branch or a commit, which the table cannot name.
         packages[address.rsplit("/", 1)[1]] = {"version": pin["state"].get("version", "none"), "address": address}
     return packages
 
@@ -71,7 +71,7 @@ def toolchain():
 
 
 def installed(package):
-    """The version of a Debian package, or None."""
+    """Returns the version of a Debian package, or None."""
     result = subprocess.run(
         ["dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}\n", package], capture_output=True, text=True)
     versions = [line.split()[1] for line in result.stdout.splitlines() if line.startswith("installed ")]
@@ -83,7 +83,7 @@ def is_older(version, than):
 
 
 def licence_of_files(directory):
-    """The SPDX expression of a checkout's licence, read in its text; None where it is none that is known."""
+    """Returns the SPDX expression of a checkout's licence, read from its text; None for an unknown licence."""
     for name in sorted(os.listdir(directory)):
         if not re.match(r"LICEN[CS]E(\.txt|\.md)?$", name):
             continue
@@ -96,7 +96,7 @@ def licence_of_files(directory):
     return None
 
 
-# What the copyright file of a Debian package says where the licence is what the table says.
+# The text in a Debian package's copyright file that proves the licence of the table.
 EVIDENCE = {
     "Apache-2.0": r"License: Apache-2\.0|Apache License 2\.0",
     "MIT": r"License: (Expat|MIT)",
@@ -120,7 +120,7 @@ def licence_is_evident(package, licence):
 
 
 def main(program, body):
-    """Runs a script: exit status 1 and a sentence for each failure."""
+    """Runs a script. Prints a failure as one sentence; the exit status is then 1."""
     try:
         sys.exit(body())
     except Failure as failure:
