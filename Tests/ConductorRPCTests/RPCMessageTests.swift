@@ -172,13 +172,16 @@ private let context =
         }
         #expect(error.message == #"a\u{a}2026 error: forged\u{1b}[2J\u{202e} é"#)
         #expect(error.code.reason == #"x\u{a}y"# && error.field == #"f\u{7}"#)
-        let text = String(repeating: "m", count: 100_000)
-        let long = #"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"\#(text)"}}"#
-        guard case .failure(let cut) = try RPCResponse(line: ByteBuffer(string: long)).result else {
-            Issue.record("no error")
-            return
+        // An escape counts with all its characters, so that what was cut once is not cut again.
+        for text in [String(repeating: "m", count: 100_000), String(repeating: "\u{85}\u{1F600}", count: 1000)] {
+            let long = #"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"\#(text)"}}"#
+            guard case .failure(let cut) = try RPCResponse(line: ByteBuffer(string: long)).result else {
+                Issue.record("no error")
+                return
+            }
+            #expect((4090...4096).contains(cut.message.unicodeScalars.count) && cut.message.last == "…")
+            #expect(cut.message.oneLine(limit: 4096) == cut.message)
         }
-        #expect(cut.message.count == 4097)
     }
 
     @Test func anUnknownCodeKeepsItsRetryability() throws {
