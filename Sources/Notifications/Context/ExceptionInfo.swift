@@ -20,7 +20,10 @@ public struct ExceptionInfo: Sendable, Hashable {
         let summary = self.value.isEmpty ? self.etype : "\(self.etype): \(self.value)"
         if let last = self.trace.last?.utf8, last.starts(with: self.etype.utf8) {
             let next = last.dropFirst(self.etype.utf8.count).first
-            if next == nil || next == UInt8(ascii: ":") || next == UInt8(ascii: "\n") { return self.trace }
+            // An error without a type has all its text in the trace.
+            if self.etype.isEmpty || next == nil || next == UInt8(ascii: ":") || next == UInt8(ascii: "\n") {
+                return self.trace
+            }
         }
         return self.trace + [summary]
     }
