@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Functions of check-dependencies and sbom: read the tested versions in Docs/dependencies.md, and the actual ones."""
 
 import json

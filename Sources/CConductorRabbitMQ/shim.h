@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 #ifndef C_CONDUCTOR_RABBITMQ_SHIM_H
 #define C_CONDUCTOR_RABBITMQ_SHIM_H
 

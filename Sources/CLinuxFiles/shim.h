@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 #ifndef C_LINUX_FILES_SHIM_H
 #define C_LINUX_FILES_SHIM_H
 

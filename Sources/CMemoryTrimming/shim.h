@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 #ifndef C_MEMORY_TRIMMING_SHIM_H
 #define C_MEMORY_TRIMMING_SHIM_H
 

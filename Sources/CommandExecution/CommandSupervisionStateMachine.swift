@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A state machine that decides what a signal to this process means: it may be for the command, or end the wait after
 /// the command.
 package struct CommandSupervisionStateMachine: Sendable {

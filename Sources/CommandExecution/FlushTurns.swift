@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The division of a flush's time among its spools. Only a few spools are delivered at once, because each has threads
 /// of its own and the system may allow few (``ThreadDemand``).
 ///

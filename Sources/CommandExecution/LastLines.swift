@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The last lines of a stream of bytes, in bounded memory.
 package struct LastLines: Sendable {
     private let lineLimit: Int

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Text that a program has written for a terminal.
 package enum TerminalText {
     private static let escape: Unicode.Scalar = "\u{1B}"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The number of threads that `guest-agent` may have at once in addition to its main thread.
 package enum ThreadDemand {
     /// The number of event loops.

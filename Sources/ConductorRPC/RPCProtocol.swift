@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The constants of the wire protocol (Docs/protocol.md).
 package enum RPCProtocol {
     /// The protocol's name in TLS ALPN.

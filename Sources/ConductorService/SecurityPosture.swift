@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The settings that decide how far a conductor trusts its guests and its networks.
 package struct SecurityPosture: Sendable, Hashable {
     /// The policy for signed contexts.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Base64 with the URL-safe alphabet and without padding: the encoding of a JWS's parts (RFC 7515, 2).
 ///
 /// Decoding accepts only the spelling that an encoder writes. If several spellings decoded to the same bytes, a token

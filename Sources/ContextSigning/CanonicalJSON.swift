@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import Notifications
 
 /// The canonical spelling of JSON values, with which two programs compute the same digest of a value (Docs/protocol.md

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import Notifications
 
 /// A JWS in its compact serialisation (RFC 7515, 7.1): header, payload and signature in base64url, separated by dots.

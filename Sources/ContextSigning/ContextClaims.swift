@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import Notifications
 
 /// The claims of a token: facts about the operation that it was signed for (Docs/protocol.md lists the members).

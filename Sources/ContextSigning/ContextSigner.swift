@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 public import Notifications
 
 /// A signer of contexts for the control plane. With a signed context a guest can end the operation that it was given,

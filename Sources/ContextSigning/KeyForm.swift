@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A form in which files hold keys and certificates that are not HS256 secrets.
 ///
 /// An operator who configures such a file as a secret by mistake may have published it. Only forms that programs write

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import CConductorOpenSSL
 
 /// The key behind a ``SigningKey``: a shared secret, or an Ed25519 key that OpenSSL holds. It is wiped when its last

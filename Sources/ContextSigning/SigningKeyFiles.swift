@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import SecureFiles
 
 /// The files that keys are loaded and reloaded from: named files, and all files of a directory.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Notifications
 
 /// The keys that tokens may be signed with, by name. A set can hold several, so that one key can replace another

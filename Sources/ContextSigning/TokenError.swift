@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// An error for a token that is rejected.
 package struct TokenError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The problem, as the rest of a sentence: "has expired". Text that it quotes from the token is an excerpt.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import NIOCore
 
 /// An executor for work that would keep an event loop from its other connections for too long: a step of a handshake, a

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import NIOCore
 
 /// A FIFO queue of elements that wait for a turn, which knows whether one is due already. It has no clock and no event

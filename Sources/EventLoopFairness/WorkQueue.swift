@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import NIOCore
 
 /// A queue of background work, and of reports that event loops have not been notified of yet. It has no thread and no

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 #if FAULT_POINTS
     import Foundation
     import Glibc

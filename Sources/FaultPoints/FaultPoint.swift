@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A named place in the code where the fault bench (`Tests/Faults`) can end the process, as a power cut would.
 ///
 /// In the shipped programs ``reached()`` is empty. Only a build with `FAULT_POINTS` defined, which the bench makes for

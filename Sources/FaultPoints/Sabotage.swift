@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A promise that is broken on purpose, so that the fault bench (`Tests/Faults`) can show that it detects the breach.
 ///
 /// In the shipped programs nothing can turn one on.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 public import Notifications
 
 /// A queue in the guest that stores outcomes until a conductor has answered for them.

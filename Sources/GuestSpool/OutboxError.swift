@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// An error that an outbox throws when it cannot store an operation or an outcome.
 public struct OutboxError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The kind of failure.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 public import Notifications
 
 /// A way to send notifications; oslo.messaging calls it a driver.

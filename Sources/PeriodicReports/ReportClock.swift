@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import Notifications
 
 /// The time of day, and a way to wait for it. Tests use their own clock and do not wait.

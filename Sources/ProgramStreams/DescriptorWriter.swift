@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Glibc
 
 /// A writer to a file descriptor, which may be the pipe of a slow reader. Its errors have the system's texts.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 internal import CConductorRabbitMQ
 
 /// The reply code and text with which a broker closed a channel or a connection.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 internal import DequeModule
 
 /// The queues of several flows, served by deficit round robin, counted in bytes. It has no I/O and no clock.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A message for the exchange of the ``PublisherConfiguration``.
 ///
 /// On the wire it has the properties of an oslo notification: content_type `application/json`, content_encoding

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A password that logs, descriptions, dumps and mirrors never show; they show `***`.
 package struct Password: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     /// The password itself. Pass it only to code that logs in with it.

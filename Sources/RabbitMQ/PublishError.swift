@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The reason why the broker did not confirm a message. The description is a sentence for the operator, without
 /// secrets.
 ///

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The configuration of a ``Publisher``. The defaults are oslo.messaging's, for settings that oslo.messaging has.
 package struct PublisherConfiguration: Sendable {
     /// The type of the declared queues.

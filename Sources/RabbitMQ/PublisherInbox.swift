@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Reports to the sender whether its message was confirmed. Called once.
 package typealias PublishCompletion = @Sendable (Result<Void, PublishError>) -> Void
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 internal import Logging
 
 /// The publisher's log messages: one line for each change of state, not one for each attempt.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import DequeModule
 
 /// A state machine that decides the outcome of each message. It has no socket, no clock and no thread.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A snapshot of what a ``Publisher`` does.
 package struct PublisherStatus: Sendable, Hashable {
     /// Whether a broker accepts all messages: it is connected, and not ``blocked``.

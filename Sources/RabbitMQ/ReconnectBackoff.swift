@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// An exponential backoff with full jitter, so that many publishers do not return to a broker in step.
 struct ReconnectBackoff {
     private let configuration: PublisherConfiguration.Backoff

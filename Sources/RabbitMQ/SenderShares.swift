@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The shares of the publisher's memory that senders use. A message counts from the moment that it is offered until it
 /// is answered and the broker owes no confirm for it.
 ///

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The brokers' addresses and credentials: oslo.messaging's `transport_url`.
 ///
 /// `rabbit://user:password@host:port,user2:password2@host2:port2/vhost?ssl=1&ssl_ca_file=/etc/ca.pem`

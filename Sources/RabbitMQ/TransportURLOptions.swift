@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The query of a transport URL: the options for TLS of oslo's `[oslo_messaging_rabbit]`.
 ///
 /// An option that oslo does not know is rejected, as oslo does: `sll=1` must not silently mean an unencrypted

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A transport URL split at its delimiters, as Python's `urlparse` and oslo split it.
 ///
 /// A password with an unencoded delimiter is split into parts that look like a host, a port, a path or an option. So no

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Glibc
 
 /// A walk along a path that opens one directory after the other and checks each before a name in it is used.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import Glibc
 
 /// A rule for the users who may read and change a file. One rule covers every file that holds a secret.

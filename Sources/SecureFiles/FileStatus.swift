@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import Glibc
 
 /// The status of a file, as stat(2) reports it.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import Glibc
 
 /// A file that this program creates: complete and on the disk after ``keep()``, and removed otherwise.

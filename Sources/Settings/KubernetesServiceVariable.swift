@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 internal import Glibc
 
 /// The environment variables that Kubernetes sets for each service in a container's namespace (`enableServiceLinks`).

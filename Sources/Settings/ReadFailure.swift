@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Foundation
 
 /// The reason why a file could not be read, as the rest of a sentence that begins with the file's path.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A setting that an operator can give a value: its name, the kind of its values, and its default.
 ///
 /// The functions named after the kinds create settings, so that a default always fits its kind:

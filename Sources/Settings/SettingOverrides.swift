@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Settings given as `name=value` on a command line.
 package struct SettingOverrides: Sendable {
     /// Each setting's dotted name and its text.

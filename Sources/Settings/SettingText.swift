@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The conversion of text into a setting's value, with the same rules for the file, the environment and flags.
 ///
 /// The rules accept a part of what swift-configuration's environment provider accepts, so that a text accepted here

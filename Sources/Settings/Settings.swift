@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A program's settings, all of them checked.
 ///
 /// A flag wins over the environment, the environment over the file, the file over the default.

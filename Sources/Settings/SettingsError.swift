@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// An error for settings that could not be loaded or read. It holds every problem found, not only the first.
 ///
 /// No message contains a value, because a value in the wrong place may be a secret.

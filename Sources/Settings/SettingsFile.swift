@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Yams
 
 /// The values in a settings file, checked against the schema.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Configuration
 
 /// A collector of values and problems from every source. Nothing is decided before all sources are read.

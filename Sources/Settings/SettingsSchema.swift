@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// All settings of one program, in the order in which descriptions list them.
 package struct SettingsSchema: Sendable {
     /// The prefix of the program's environment variables, without the last underscore: `CONDUCTOR`.

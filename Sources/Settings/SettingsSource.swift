@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Configuration
 
 /// A source of values for swift-configuration's reader, with the source's name for each setting.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The known name that a mistyped name most likely means.
 package struct SpellingSuggestion {
     /// The name to suggest.

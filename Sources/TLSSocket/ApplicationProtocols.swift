@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import CConductorOpenSSL
 
 /// The protocol names for ALPN in wire format: a length byte and the name, one after the other.

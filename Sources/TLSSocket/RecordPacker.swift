@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import NIOCore
 
 /// A packer of many small writes into full TLS records: one record for each write would cost ten times more than the

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import CConductorOpenSSL
 
 /// The part of a ``TLSContext`` that its connections keep: OpenSSL's `SSL_CTX` and the objects that it points to. It

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A version of the TLS protocol.
 package enum TLSVersion: String, Sendable, Hashable, CaseIterable {
     /// TLS 1.2, only with ECDHE and an AEAD cipher.

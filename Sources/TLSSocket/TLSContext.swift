@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import CConductorOpenSSL
 
 /// The settings and keys that many connections share, loaded and checked once: an OpenSSL `SSL_CTX`, and the revocation

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import CConductorOpenSSL
 
 // Errors made from OpenSSL's reasons, worded so that an operator knows which file or host to look at.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import CConductorOpenSSL
 
 // The limit on key updates. TLS 1.3 lets a peer update its keys at any time, and request that this side update its own

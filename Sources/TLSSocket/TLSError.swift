@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// An error of this module: a ``code`` to switch on and a ``message`` for a person.
 ///
 /// The message says what happened, to which file or field, and what to do. It never holds key material. Text that came

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The files of a configuration, each read once. An error in one file does not hide the others.
 struct TLSFiles: Sendable {
     /// The parts of the present context that are kept on a reload, because the new content of their files cannot be

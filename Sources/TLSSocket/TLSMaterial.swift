@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import SecureFiles
 
 /// The texts that a context is made from, and the revocation lists that its peers are checked against.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import CConductorOpenSSL
 
 /// The authorities that a context trusts. Each may end a chain, whether it is a root or another authority issued it.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Settings
 
 /// The settings of certificates that change while the conductor runs.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import GuestAgent
 
 /// The errors of spools that cannot be read or changed, collected so that a command goes on with the other spools.

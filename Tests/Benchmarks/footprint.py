@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Starts the programs that Tests/Benchmarks/footprint has built, looks at them in /proc, and prints tables."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # What idle and storm share: the programs, certificates, a conductor without a broker, quiet guests, and their end. Sourced by them; they
 # set `name` and `scratch` first, and have `set -eu`.
 # shellcheck shell=bash disable=SC2154

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Trove's way today, with the real oslo.messaging: a guest casts how its operation ended to a conductor, over the
 control plane's broker, and the conductor's Notifier publishes it.
 

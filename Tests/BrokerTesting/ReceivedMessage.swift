@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A message as a consumer of the broker finds it.
 package struct ReceivedMessage: Sendable, Hashable {
     /// The AMQP properties that a message can carry, nil for those that it does not.

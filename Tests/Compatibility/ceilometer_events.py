@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Convert notifications with real Ceilometer and print what becomes of each as one line of JSON.
 
 The input holds notifications as oslo_listener.py prints them. The first line tells

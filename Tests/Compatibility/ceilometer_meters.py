@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Make samples of notifications with real Ceilometer and print each as one line of JSON.
 
 The input holds notifications as oslo_listener.py prints them. For each sample of a

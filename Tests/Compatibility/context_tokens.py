@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Sign contexts, and read signed ones, with the real PyJWT: as a control plane in Python does.
 
   context_tokens.py sign --key FILE --kid KID --alg ALG [--instance ID] [--lifetime SECONDS] [--claims JSON]

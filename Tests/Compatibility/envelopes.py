@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Make random payloads, and check what the relay's envelopes made of them.
 
   envelopes.py make DIRECTORY   writes payloads-ascii.jsonl and payloads-utf8.jsonl: {"seed", "payload"} on each line,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the scripts that run Ceilometer have in common: how notifications come in, and how results go out."""
 
 import json

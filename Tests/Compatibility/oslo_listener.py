@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Receive notifications with real oslo.messaging and print each as one line of JSON.
 
 Prints READY once the queues exist and are consumed, then one object for each

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Send one notification with real oslo.messaging, to compare the relay's messages with.
 
 Publisher, event type, payload and context are given; message_id, _unique_id and

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Print a context as real Trove hands it to a guest, for every notification class.
 
 For each subclass of trove.common.notification.DBaaSAPINotification one line of

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import GuestSpool
 import Logging
 import Notifications

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Glibc
 
 /// A port of 127.0.0.1 at which nobody answers, and that nobody else can take meanwhile: bound, never listened on.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Foundation
 
 /// The scripts of Tests/Compatibility: OpenStack's own packages, which judge what the relay puts on the wire.

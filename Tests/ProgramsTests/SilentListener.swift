@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Glibc
 
 /// A port of 127.0.0.1 at which connections are made, and nothing is ever read or sent.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks a bill of materials: its structure by the schema of CycloneDX 1.5, and that what was resolved is in it.
 
 check_bill.py BILL RESOLVED

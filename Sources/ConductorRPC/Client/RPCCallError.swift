@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// An error for a call that got no reply.
 package enum RPCCallError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The conductor answered with an error.

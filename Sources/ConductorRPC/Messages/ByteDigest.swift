@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A 64-bit digest of text by its bytes. `Hasher` over a `String` would first put combining marks into canonical order,
 /// which takes minutes for a hostile text (`String.hasSameBytes(as:)`).
 ///

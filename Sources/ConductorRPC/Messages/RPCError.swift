@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import Notifications
 
 /// An error in a conductor's answer (Docs/protocol.md lists them all).

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A state machine that decides which connections are closed when all together hold more input than a server may: those
 /// that hold the most, and among equals the one that has held input for the longest time. It performs no I/O.
 package struct BufferedInputStateMachine<ID: Hashable> {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import NIOCore
 
 /// A scanner that decides from a connection's first bytes whether its ClientHello is complete. It keeps only the bytes

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import NIOCore
 
 /// The deadlines of a connection. They decide when the connection has been idle for too long, or a line takes too long.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import NIOCore
 
 /// A state machine that decides which new connections may begin their handshake, which wait, and which are closed to

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import NIOCore
 
 /// The network that a connection comes from: an IPv4 address, or the prefix of an IPv6 address, because a host is free

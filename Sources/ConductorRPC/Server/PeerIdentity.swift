@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import TLSSocket
 
 /// The identity of a peer, in 64 bits. It selects the peer's share, and separates one guest's message ids from

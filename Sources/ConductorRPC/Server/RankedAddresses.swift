@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A priority queue of addresses: the one with the highest rank is known at once. It performs no I/O.
 ///
 /// It is a binary heap that knows the position of each address, so a change takes time logarithmic in their number.

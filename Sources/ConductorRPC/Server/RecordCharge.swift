@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A state machine that decides the cost of TLS records that hold next to nothing. It uses no TLS.
 ///
 /// A record of one byte takes as much work as one with a request. Honest peers send a line in one record, or a long

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A state machine that decides when a server's connection accepts requests, reads, and closes. It performs no I/O.
 struct ServerConnectionStateMachine {
     /// The action after an event.

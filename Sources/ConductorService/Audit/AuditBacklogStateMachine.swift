@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import DequeModule
 
 /// A state machine that decides whether the audit log has space for an outcome that is to be published, and which

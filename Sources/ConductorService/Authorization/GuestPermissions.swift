@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import Notifications
 
 /// The operator's rules for the operations that guests may report. A guest may report an operation only if a rule

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The outcome that each signed operation is bound to, so that an operation is ended only once. It does no I/O.
 ///
 /// An operation is bound to the first of its outcomes that is sent to the broker. It stays bound to that outcome,

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A record of the outcomes in flight to the broker, and of the last ones that the broker confirmed. It decides whether
 /// an outcome that arrives is new, a duplicate or a conflict, and does no I/O.
 ///

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A bounded FIFO cache of the last values that were remembered, one for each key. The oldest value is forgotten first.
 ///
 /// The memory for `limit` values is allocated at once, because growing would move all values while a lock is held.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import ConductorRPC
 
 /// Counters of the requests that a relay received. At any moment each request is in exactly one of the columns.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import ConductorRPC
 
 /// The fields that were left out of an outcome.

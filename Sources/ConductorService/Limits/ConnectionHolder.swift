@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import ConductorRPC
 
 /// The party that a connection counts for, in addition to its guest: the guests of one party may be one attacker.

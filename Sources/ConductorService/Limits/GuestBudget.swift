@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import NIOCore
 
 /// The rate limits of one guest, over all its connections. It reads no clock.

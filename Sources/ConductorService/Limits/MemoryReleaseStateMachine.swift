@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import NIOCore
 
 /// A state machine that decides when the unused memory of ended connections is released to the kernel: rarely, and only

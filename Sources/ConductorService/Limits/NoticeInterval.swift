@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import NIOCore
 
 /// A state machine that decides when something that happens often is logged: at once the first time, then once an

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import NIOCore
 
 /// A token bucket: a rate limit that allows bursts. Tokens are added at a constant rate, and at most `burst` are kept.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The identifier of a signed operation: 128 bits of a SHA-256 digest, so that two operations cannot be made to
 /// collide.
 package struct SignedOperationID: Sendable, Hashable {

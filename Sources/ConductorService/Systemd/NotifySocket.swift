@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Glibc
 
 /// The datagram socket on which systemd receives a service's notifications (sd_notify(3)): a path, or an abstract name

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Exponential backoff with full jitter: each delay is random, up to a bound that doubles with each attempt. Guests
 /// that lost the same conductor therefore do not reconnect at the same moment.
 struct Backoff {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Dispatch
 
 /// A state machine that schedules the sync of transactions that were committed without waiting for the disk.

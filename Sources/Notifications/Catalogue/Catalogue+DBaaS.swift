@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension Catalogue {
     /// Trove's API events: the 29 operations of its ceilometer-integration specification (appendix 1.10), then the 9
     /// that only real Trove has.

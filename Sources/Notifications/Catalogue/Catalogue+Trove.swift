@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension Catalogue {
     /// Trove's status notifications (ceilometer-integration specification, 1.2.1), which a control plane publishes
     /// about its instances and quotas. A guest cannot report them.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The events of one service: operations, each with a start, an end and an error event, and events without an
 /// operation.
 ///

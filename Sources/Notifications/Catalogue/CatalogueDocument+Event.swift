@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension CatalogueDocument {
     /// Returns one event, or each event of an operation, with a table of all its fields, for people.
     ///

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension CatalogueDocument {
     /// The part of the manual that applies to every event. Its text is maintained here and appears in Docs/events.md.
     static let introduction = """

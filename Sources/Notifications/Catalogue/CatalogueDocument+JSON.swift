@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension CatalogueDocument {
     /// Returns everything about every event, as one JSON object in ASCII. Docs/operations.md describes its members.
     package func json() -> String {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The catalogues as text: for people, for the manual, for programs.
 package struct CatalogueDocument: Sendable {
     let catalogues: Catalogues

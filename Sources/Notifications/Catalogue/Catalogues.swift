@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The catalogues in which a conductor or a notifier looks up operations and events by name.
 public struct Catalogues: Sendable {
     /// An operation and its catalogue.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension Catalogues {
     /// Event definitions for Ceilometer, as YAML: the traits that it makes from each event's fields.
     ///

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// One event: its type, its priority, and the fields of its payload.
 public struct EventDefinition: Sendable, Hashable {
     /// The value of `event_type`, such as `dbaas.database_create.end`.

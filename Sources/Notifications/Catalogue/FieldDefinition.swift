@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// One field of an event's payload.
 public struct FieldDefinition: Sendable, Hashable {
     /// The type of a field's values.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The phases of an operation, each of which has an event.
 public enum OperationPhase: String, Sendable, Hashable, CaseIterable {
     /// The operation was requested.

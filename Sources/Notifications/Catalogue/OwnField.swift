@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A field of an operation that holds a name of the reporting guest: the names under which it comes, and the events
 /// that contain it.
 package struct OwnField: Sendable, Hashable {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension ExceptionInfo {
     /// Creates the values that `sys.exc_info()` would have for a Swift error.
     ///

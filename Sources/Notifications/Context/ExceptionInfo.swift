@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The error of a failed operation: the three values of Python's `sys.exc_info()`, as text.
 public struct ExceptionInfo: Sendable, Hashable {
     /// The name of the error's type.

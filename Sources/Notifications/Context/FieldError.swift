@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// An error about a field of a message or a context that is missing or invalid.
 public struct FieldError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The path of the field from the outermost object, such as `context.tenant_id`.

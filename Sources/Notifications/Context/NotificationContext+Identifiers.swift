@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension NotificationContext {
     /// The maximum length of an identifier of a context, in bytes of UTF-8. Keystone's columns hold as many, and no
     /// identifier in use is as long.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The context of a request apart from its notification: the keys of oslo.context's `RequestContext.to_dict()`, and the
 /// three that `TroveContext` adds (oslo.context 6, Trove 26).
 enum RequestContext {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Contexts as real Trove makes them: `TroveContext.to_dict()`, with the notification in `trove_notification`.
 extension NotificationContext {
     /// The module of real Trove's notification classes. The name is compared only, and never used for an import.

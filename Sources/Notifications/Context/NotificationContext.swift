@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The context that the control plane attaches to an asynchronous call, so that the party that ends the operation can
 /// report its outcome.
 ///

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// An operation's outcome, as a guest sends it to the conductor and stores it until the conductor has answered.
 public struct OutcomeReport: Sendable, Hashable {
     /// The context that the operation ran under.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A JSON object that keeps its members in order.
 ///
 /// Lookups search the members in order: the objects of a notification are small, and the parser limits what arrives.

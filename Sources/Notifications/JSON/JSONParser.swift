@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// An error about text that the parser rejects.
 public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The problem, as a clause, such as "a string is not closed".

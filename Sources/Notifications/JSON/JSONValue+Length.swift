@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension JSONObject {
     /// An upper bound of the length, in bytes, of the object's JSON as ``JSONWriter`` writes it, computed without
     /// writing it.

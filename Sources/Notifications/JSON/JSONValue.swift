@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A JSON value that keeps what a relay must not change: the order of an object's members and the text of a number.
 ///
 /// Foundation's decoder keeps neither (it uses dictionaries and `Double`), and its encoder can write neither a given

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A writer of compact JSON in pure ASCII, escaped as Python's `json.dumps` does.
 ///
 /// oslo.messaging sends nothing but ASCII, so its consumers may never have received anything else.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension Span<UInt8> {
     /// Returns the index of the first byte at or after `start` that must be escaped in a JSON string, or `count` if
     /// there is none.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension String {
     /// Returns whether both strings have the same UTF-8 bytes. Untrusted text must be compared with this method, not
     /// with `==`.

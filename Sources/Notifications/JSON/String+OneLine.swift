@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension String {
     /// Returns untrusted text on one line and without control sequences for a terminal: control and format characters,
     /// line and paragraph separators, private-use and unassigned characters are written as `\u{…}`.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension UInt8 {
     /// Whether the byte may occur in a name: an ASCII letter, a digit, a hyphen or an underscore. A dot separates
     /// names.

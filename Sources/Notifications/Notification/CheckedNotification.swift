@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A notification with the fields that its catalogue declares, and the names of the fields that it does not declare.
 package struct CheckedNotification: Sendable, Hashable {
     /// The notification to publish.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension MessageID {
     /// Creates the identifier that these parts name: the same parts always give the same identifier.
     ///

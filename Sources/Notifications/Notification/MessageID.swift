@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A notification's identifier: a UUID in its canonical lower-case form, random unless it must be reproducible.
 public struct MessageID: Sendable, Hashable, CustomStringConvertible {
     /// `8-4-4-4-12` lower-case hexadecimal digits.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// One notification as it is published: oslo.messaging's message object without the members that are new for each send.
 public struct NotificationMessage: Sendable, Hashable {
     /// The notification's identifier. It is made once, where the outcome occurs, and never changes, so that consumers

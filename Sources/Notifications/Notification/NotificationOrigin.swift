@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The service that publishes, as its events describe it.
 public struct NotificationOrigin: Sendable, Hashable {
     /// The publisher's id, `<service>.<host>`, such as `conductor.control-1`.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The priority of a notification. It selects the queue and, in its upper-case form, the endpoint of an oslo.messaging
 /// consumer.
 public enum NotificationPriority: String, Sendable, Hashable, CaseIterable {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The guest whose report became a notification.
 ///
 /// There is one object for each connection of a guest; objects with the same key represent the same guest.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension NotificationTimestamp {
     /// Reads an instant of RFC 3339, such as `2015-06-28T05:54:57.725572Z` or `2015-06-28T07:54:57+02:00`, in the years
     /// 1970 to 9999 of UTC.

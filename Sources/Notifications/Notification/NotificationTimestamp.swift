@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import FoundationEssentials
 
 /// A time in UTC with microsecond precision, in oslo.messaging's form: `2015-06-28 05:54:57.725572`.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension OperationDefinition {
     /// Returns the payloads of a request that names several databases, users or grants. Where the documents require an
     /// event for each name, there is one payload for each, in the request's order; otherwise the payload is unchanged.

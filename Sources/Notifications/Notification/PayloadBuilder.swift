@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A source of a payload's values.
 struct PayloadSource {
     /// The values, by name.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Functions that cut text so that it fits into JSON of a limited length. They cut between Unicode scalars.
 ///
 /// The result depends on the text and the limit alone: an outcome that is sent again is cut as before.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The set of bytes that occur in a text; ASCII capitals count as lower-case letters.
 ///
 /// It has four words instead of a SIMD vector: with a vector, which is aligned to 32 bytes, a ``Redaction`` that async

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A secret that a rule has found.
 struct FoundSecret {
     /// The range of the secret's bytes in the text, without quotes; may be empty.

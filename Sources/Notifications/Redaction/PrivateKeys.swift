@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A rule that finds private keys in PEM form: the text between `-----BEGIN … PRIVATE KEY-----` and `-----END`.
 enum PrivateKeys {
     private static let begin = Array("-----BEGIN ".utf8)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension Redaction {
     /// Names whose values are secrets. Longer names that end in one of them as a separate word match too
     /// (`db_password`, `X-Auth-Token`, `rootPassword`).

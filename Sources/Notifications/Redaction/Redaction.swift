@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Rules that remove secrets from what is published: the values of fields by their names, and text in the places where
 /// secrets usually are.
 ///

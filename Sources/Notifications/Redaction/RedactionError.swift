@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A field name or a pattern that a ``Redaction`` cannot use.
 public struct RedactionError: Error, Sendable, Hashable, CustomStringConvertible {
     /// A part of a redaction.

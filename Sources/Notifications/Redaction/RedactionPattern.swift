@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A literal text with one `*` for a secret; ``Redaction/init(fields:patterns:)`` describes what it matches.
 ///
 /// It is not a regular expression, since an operator could not predict the time that one takes. A pattern reads each

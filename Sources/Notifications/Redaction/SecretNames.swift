@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A set of names whose values are secrets, in objects and in text with named values.
 struct SecretNames: Sendable {
     /// The names in lower case and with `_` for `-`, grouped by their last byte, which rules out most other names.

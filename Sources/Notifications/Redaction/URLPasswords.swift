@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A rule that finds passwords in URLs: `rabbit://user:password@host`.
 enum URLPasswords {
     /// Appends the ranges of the passwords: after a `://`, from the first colon to the last `@` before white space or a

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The period that a periodic notification reports on: from its beginning up to, but not including, its ending.
 public struct AuditPeriod: Sendable, Hashable {
     /// The first moment of the period.

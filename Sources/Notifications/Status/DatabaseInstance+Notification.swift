@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension DatabaseInstance {
     /// Returns the payload of an event of this instance, with each time in the form that Trove uses for it there.
     ///

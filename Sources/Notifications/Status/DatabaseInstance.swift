@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A control plane's description of a database instance, from which Trove's status notifications are made.
 public struct DatabaseInstance: Sendable, Hashable {
     /// The size of the underlying compute instance.

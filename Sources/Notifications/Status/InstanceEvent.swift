@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// An event of a database instance: one of Trove's status notifications (ceilometer-integration specification, 1.2.1).
 public enum InstanceEvent: Sendable, Hashable {
     /// The instance was created.

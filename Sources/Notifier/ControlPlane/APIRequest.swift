@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import Notifications
 
 /// The facts about a REST request that changes something: its user, client and identifiers.

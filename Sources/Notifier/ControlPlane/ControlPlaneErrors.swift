@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Notifications
 
 /// The error for a name that no catalogue has.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import Notifications
 
 /// A script's request to publish an event, with the event's name and its fields: all in one object, or an operation's

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Decides when failures of an output are logged: the first at once, then at most once a minute with the number of
 /// failures, and finally when a write succeeds again. It holds no clock.
 struct OutputTroubleStateMachine {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import CConductorOpenSSL
 
 /// A builder of one certificate, with its key and a random serial number.

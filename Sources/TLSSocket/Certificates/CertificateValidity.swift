@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Glibc
 
 /// The period in which a certificate or a revocation list is valid, in seconds since 1970 (UTC).

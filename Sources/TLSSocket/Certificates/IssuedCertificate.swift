@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A certificate and its private key, as PEM text.
 ///
 /// Its description shows the certificate only.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// The current content of a context's files, and the part of it that can replace the context.
 struct CertificateReading {
     /// The result for the files as a whole.

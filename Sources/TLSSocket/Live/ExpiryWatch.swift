@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A state machine that decides when to warn of certificates and revocation lists that expire or are not valid yet. It
 /// has no clock and no log.
 ///

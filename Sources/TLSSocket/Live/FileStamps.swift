@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Glibc
 
 /// The metadata that the file system has of a list of files, read without opening them. It changes when one of the

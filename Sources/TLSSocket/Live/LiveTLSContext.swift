@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import NIOConcurrencyHelpers
 
 /// The context for new connections, and a registry of the connections that are open under it and its predecessors.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A state machine that decides when to read the files again, and what to log about it. It has no files, clock or log.
 package struct ReloadStateMachine {
     /// The result of a reading.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension TLSContext {
     /// The reason why a well-formed context must not replace another one.
     struct Objection: Error {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import CConductorOpenSSL
 
 /// The identity of one of an authority's revocation lists.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import CConductorOpenSSL
 
 /// The revocation lists of a configuration. Each is verified once, and gives the same result for a handshake and for an

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import CConductorOpenSSL
 
 /// The sorted serial numbers of a revocation list, in contiguous memory: each takes about its own length.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import CConductorOpenSSL
 
 /// The certificates of a peer that a handshake has verified: the peer's own first, the authority's last.

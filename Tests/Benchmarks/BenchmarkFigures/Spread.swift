@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Values of several rounds.
 package struct Spread: Sendable {
     /// In the middle, and at either end.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The least that must be done to keep operations and their outcomes in the spool's tables: statements that are prepared once, values
 // that are bound without a copy, as many operations a transaction as are asked for.
 #include "plain_sqlite.h"

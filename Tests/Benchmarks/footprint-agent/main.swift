@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // What a program has to do to report its operations, and nothing else: Tests/Benchmarks/footprint weighs it.
 import GuestAgent
 import Logging

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 public import Glibc
 
 // Preloaded into a guest of the fault bench, this library gives it a wall clock that the bench can set while it runs: by

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import Foundation
 
 /// A small ext4 filesystem in an image file on a loop device, whose disk can be made to fail as disks do.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Notifications
 
 /// A notification as a queue held it, reduced to what the oracle judges.

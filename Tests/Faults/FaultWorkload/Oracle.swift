@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Knows of every operation of a run what its guest was promised, and judges what the queues held.
 ///
 /// A guest says that it begins an operation before it calls `withNotification`, and what came of the call after it

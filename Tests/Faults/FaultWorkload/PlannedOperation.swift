@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package import Notifications
 
 /// An operation of the fault bench: which guest runs it, how it ends, what the control plane must hear of it. All of it

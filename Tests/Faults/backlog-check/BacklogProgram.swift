@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import ArgumentParser
 
 /// `backlog-check`: what a hundred thousand outcomes that wait for a broker cost a guest and its conductor.

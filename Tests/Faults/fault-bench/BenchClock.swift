@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Foundation
 
 /// The wall clock of one guest, which can be set wrong while the guest runs (Tests/Faults/FaultClock).

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Writes what certificates are made of (X.690): just enough to put any bytes into any name.
 enum DER {
     static func value(_ tag: UInt8, _ content: [UInt8]) -> [UInt8] {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// What the fuzzer made up, taken apart from the front: an entry that reads choices and texts from it gets past what a
 /// mutated text would fail at, such as base64 or a signature.
 ///

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// A place where bytes from strangers come in. The fuzzer calls one of them with whatever it makes up, and the tests with
 /// all that lies in the entry's corpus.
 ///

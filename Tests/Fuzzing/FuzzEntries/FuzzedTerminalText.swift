@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import CommandExecution
 
 /// Takes the last lines of what a command wrote for a terminal.

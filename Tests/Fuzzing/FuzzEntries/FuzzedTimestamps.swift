@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Notifications
 
 /// Reads the text of times, in all of RFC 3339's forms, and what is published of them.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Who a guest is by the URIs of its certificate: Docs/security.md's rule a second time, told by another road.
 struct GuestNames: Equatable {
     let instance: String

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Foundation
 
 /// An authority whose key nobody has any more, and what it has signed of the revocation list in the corpus: whatever else is taken

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import Notifications
 
 /// The one report that the token entry has tokens for, and what the documents demand of claims for it.

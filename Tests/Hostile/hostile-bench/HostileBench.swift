@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import ArgumentParser
 
 /// `hostile-bench`: what hostile peers cost a conductor's well-behaved guests.

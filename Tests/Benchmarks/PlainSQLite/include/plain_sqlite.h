@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // SQLite with nothing around it: what the guest's spool is measured against.
 #pragma once
 #include <stddef.h>

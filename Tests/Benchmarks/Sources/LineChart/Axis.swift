@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// An axis with ticks: from nothing to a round number, at round numbers; or at certain values, one beside the other.
 struct Axis {
     /// Where the ticks are, in the axis' own unit, from the least to the most.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 extension LineChart {
     /// Why a text is no chart.
     public struct ReadingError: Error, CustomStringConvertible {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Panels one below the other, each with lines through points, as a plain SVG: for documents on light and dark backgrounds, with no fonts
 /// or styles from elsewhere.
 public struct LineChart {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // What both load generators measure, and the line that they print.
 #pragma once
 #include <stdint.h>

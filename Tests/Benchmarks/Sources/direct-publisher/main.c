@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The limit: a publisher in C on librabbitmq, with as many messages unconfirmed as the window says, and nothing else to do.
 //
 //   direct-publisher HOST PORT USER PASSWORD QUEUE TYPE WINDOW SECONDS BYTES

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Guests in C: each keeps one mutual TLS connection to the conductor and so many reports in flight.
 //
 //   guest-load HOST PORT TLS-DIRECTORY CONNECTIONS WINDOW SECONDS

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // What OpenSSL alone can do: a server that shakes hands and answers each line, and does nothing else.
 //
 //   plain-server TLS-DIRECTORY THREADS TICKETS

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Many guests in one thread: each connects with mutual TLS, asks once, and is quiet when it is answered.
 #pragma once
 #include <openssl/ssl.h>

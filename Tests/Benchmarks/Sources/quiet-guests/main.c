@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Guests that connect, ask once, and are quiet: what a connection costs, and how soon all are back after the conductor has gone.
 //
 //   quiet-guests PORT TLS-DIRECTORY IDENTITIES

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import BenchmarkFigures
 
 /// A row of the table: a way that messages go, and what it is compared with.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// One way to be a nuisance. It runs in a process of its own, until that is ended.
 protocol Attack: Sendable {
     /// The word for it on the command line and in the report.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Lines with nothing in them, as fast as the conductor reads them: no request, and work all the same.
 struct BlankLines: Attack {
     static let name = "blank-lines"

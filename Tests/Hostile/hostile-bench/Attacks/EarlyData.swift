@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Offers tickets that nobody issued, and sends early data under them: little, and more than is passed over.
 struct EarlyData: Attack {
     static let name = "early-data"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Keeps newcomers out: eight addresses, each connecting as often as it may, and each connection staying as long as the conductor lets
 /// it. A third sends nothing, a third sends a byte of its ClientHello now and then, and a third sends all of it and nothing more.
 struct FullEntrance: Attack {

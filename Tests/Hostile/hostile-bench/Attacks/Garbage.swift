@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import TLSSocket
 
 /// Records that no decent peer sends, before, amid and after the handshake.

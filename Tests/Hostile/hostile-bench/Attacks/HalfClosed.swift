@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Peers that shut their writing side, or read nothing, and stay.
 struct HalfClosed: Attack {
     static let name = "half-closed"

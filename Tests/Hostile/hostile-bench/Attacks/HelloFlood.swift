@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Says one and the same ClientHello again and again: the conductor makes keys and signs for each, the attacker does nothing.
 struct HelloFlood: Attack {
     static let name = "hello-flood"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Good requests that are as large as they may be, as fast as the conductor takes them: identifiers at their bound, all letters
 /// outside ASCII, a line near its limit. The broker, slowed to 8 MB/s, is what they compete for with everybody else.
 enum LargeRequests {

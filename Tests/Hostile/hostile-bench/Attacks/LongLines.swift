@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Lines longer than may be, and lines that never end, as fast as the conductor reads them.
 struct LongLines: Attack {
     static let name = "long-lines"

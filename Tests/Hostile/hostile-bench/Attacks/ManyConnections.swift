@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import NIOConcurrencyHelpers
 
 /// Ten thousand connections from one identity, kept open as long as the conductor lets them.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Arrays and objects in one another, as deep as a line is long, and one deeper than may be.
 struct Nesting: Attack {
     static let name = "nesting"

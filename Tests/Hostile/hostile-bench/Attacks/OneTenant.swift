@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Four guests whose certificates name one tenant, each from its own address, do all at once what one guest can: open more connections
 /// than it may, report as fast as it can, send large outcomes, begin lines that never end, send blank lines, and hold handshakes.
 struct OneTenant: Attack {

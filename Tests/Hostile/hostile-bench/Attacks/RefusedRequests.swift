@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Requests that are quickly said and always refused, for another's instance, and more of them than a guest's share.
 struct RefusedRequests: Attack {
     static let name = "refused-requests"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// openssl s_client asks for renegotiation under TLS 1.2, and for new keys under TLS 1.3, again and again.
 struct Renegotiation: Attack {
     static let name = "renegotiation"

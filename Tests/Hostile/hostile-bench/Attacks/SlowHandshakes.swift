@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Slow loris in the handshake: more connections than may have one under way, each sending a byte of its ClientHello a second.
 struct SlowHandshakes: Attack {
     static let name = "slow-handshakes"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Slow loris in a line: guests with good certificates, each saying a byte of a request a second.
 struct SlowLines: Attack {
     static let name = "slow-lines"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// TLS records of one byte each, of a line that does not end, as fast as the conductor reads them.
 struct SmallRecords: Attack {
     static let name = "small-records"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Peers that finish their handshakes, with a certificate that another authority has issued, or with none.
 struct Strangers: Attack {
     static let name = "strangers"

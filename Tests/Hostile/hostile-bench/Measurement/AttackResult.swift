@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// What one attack has cost, over its repetitions.
 struct AttackResult {
     /// The attack's name.

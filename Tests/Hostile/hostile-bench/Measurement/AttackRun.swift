@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// Runs windows: quiet ones, and ones under attack.
 struct AttackRun {
     let guests: [SteadyGuest]

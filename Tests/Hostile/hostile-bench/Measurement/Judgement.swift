@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 /// What must hold, and which of it did not.
 struct Judgement {
     /// The slowest hundredth of well-behaved guests' requests may take so many times what it takes in quiet.

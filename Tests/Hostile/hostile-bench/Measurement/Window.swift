@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 import NIOConcurrencyHelpers
 
 /// A stretch of time in which well-behaved guests are measured: what was sent in it, and how long the answers took.
