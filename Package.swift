@@ -10,7 +10,7 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 // The bindings to C do without strict memory safety: nearly every line of theirs would say `unsafe`.
-let bindings = ["TLSSocket", "ContextSigning", "RabbitMQ"]
+let bindings = ["TLSChannel", "ContextSigning", "RabbitMQ"]
 // The tests and test helpers that keep it; all other modules of Sources do.
 let strictTests = ["CatalogueFilesTests", "SettingsTests", "EventLoopTesting"]
 
@@ -55,25 +55,25 @@ let server = network + [.serviceLifecycle]
 let modules: KeyValuePairs<String, Uses> = [
     "Notifications": [],
     "FaultPoints": [.nioConcurrencyHelpers],
-    "ProgramStreams": [],
+    "StandardIO": [],
     "SecureFiles": ["CLinuxFiles"],
     "CommandExecution": ["CCommandExecution", .nioConcurrencyHelpers, .systemPackage],
-    "EventLoopFairness": ["CLinuxScheduling", .nioConcurrencyHelpers, .nioCore, .nioPosix],
-    "TLSSocket": network + ["CConductorOpenSSL", "EventLoopFairness", "SecureFiles", .nioTLS],
+    "EventLoopScheduling": ["CLinuxScheduling", .nioConcurrencyHelpers, .nioCore, .nioPosix],
+    "TLSChannel": network + ["CConductorOpenSSL", "EventLoopScheduling", "SecureFiles", .nioTLS],
     "ContextSigning": ["CConductorOpenSSL", "Notifications", "SecureFiles"],
     "RabbitMQ": base + ["CConductorRabbitMQ", "FaultPoints", "SecureFiles", .dequeModule, .serviceLifecycle],
     "Settings": [.product(name: "Configuration", package: "swift-configuration"), .yams],
     "CatalogueFiles": ["Notifications", "Settings", .yams],
-    "ConductorRPC": network + ["EventLoopFairness", "Notifications", "TLSSocket", .nioExtras, .nioTLS],
-    "Notifier": base + ["ContextSigning", "Notifications", "ProgramStreams", "RabbitMQ", .serviceLifecycle],
+    "ConductorRPC": network + ["EventLoopScheduling", "Notifications", "TLSChannel", .nioExtras, .nioTLS],
+    "Notifier": base + ["ContextSigning", "Notifications", "StandardIO", "RabbitMQ", .serviceLifecycle],
     "GuestSpool": base + ["FaultPoints", "Notifications", "SecureFiles", .dequeModule, .grdb],
     "GuestAgent": server + [
-        "ConductorRPC", "FaultPoints", "GuestSpool", "Notifications", "TLSSocket",
+        "ConductorRPC", "FaultPoints", "GuestSpool", "Notifications", "TLSChannel",
         .product(name: "ServiceContextModule", package: "swift-service-context"),
     ],
     "ConductorService": server + [
-        "CMemoryTrimming", "ConductorRPC", "ContextSigning", "EventLoopFairness", "FaultPoints", "Notifications",
-        "Notifier", "TLSSocket", .dequeModule, .nioExtras,
+        "CMemoryTrimming", "ConductorRPC", "ContextSigning", "EventLoopScheduling", "FaultPoints", "Notifications",
+        "Notifier", "TLSChannel", .dequeModule, .nioExtras,
     ],
     "PeriodicReports": base + [
         "Notifications", "Notifier", "SecureFiles", .serviceLifecycle, .subprocess, .systemPackage,
@@ -82,25 +82,25 @@ let modules: KeyValuePairs<String, Uses> = [
 /// The programs: argument parsing and wiring only.
 let programs: KeyValuePairs<String, Uses> = [
     "conductor": base + [
-        "CatalogueFiles", "ConductorRPC", "ConductorService", "ContextSigning", "EventLoopFairness", "Notifications",
-        "Notifier", "PeriodicReports", "ProgramStreams", "SecureFiles", "Settings", "TLSSocket", .argumentParser,
+        "CatalogueFiles", "ConductorRPC", "ConductorService", "ContextSigning", "EventLoopScheduling", "Notifications",
+        "Notifier", "PeriodicReports", "StandardIO", "SecureFiles", "Settings", "TLSChannel", .argumentParser,
         .nioCore, .serviceLifecycle, .unixSignals,
     ],
     "guest-agent": server + [
-        "CommandExecution", "ConductorRPC", "GuestAgent", "GuestSpool", "Notifications", "ProgramStreams",
-        "SecureFiles", "Settings", "TLSSocket", .argumentParser, .systemPackage, .unixSignals,
+        "CommandExecution", "ConductorRPC", "GuestAgent", "GuestSpool", "Notifications", "StandardIO",
+        "SecureFiles", "Settings", "TLSChannel", .argumentParser, .systemPackage, .unixSignals,
     ],
 ]
 /// Modules that several tests and benches use.
 let helpers: KeyValuePairs<String, Uses> = [
     // An executor whose work runs when a test says so.
-    "EventLoopTesting": ["EventLoopFairness", .nioConcurrencyHelpers, .nioCore],
+    "EventLoopTesting": ["EventLoopScheduling", .nioConcurrencyHelpers, .nioCore],
     // A logger that tests read.
     "LogTesting": base,
     // Starts programs, and talks to them.
     "ProcessTesting": [.nioConcurrencyHelpers],
     // Runs a conductor inside a test.
-    "RelayTesting": server + ["ConductorRPC", "ConductorService", "Notifications", "Notifier", "TLSSocket"],
+    "RelayTesting": server + ["ConductorRPC", "ConductorService", "Notifications", "Notifier", "TLSChannel"],
     // A client of a real RabbitMQ node.
     "BrokerTesting": network + ["CConductorRabbitMQ"],
     // The fault bench (Tests/Faults/run).
@@ -111,34 +111,35 @@ let helpers: KeyValuePairs<String, Uses> = [
     // The parsers of untrusted bytes, for the fuzzer (Tests/Fuzzing/run) and the test of its corpus.
     "Fuzzing/FuzzEntries": base + [
         "CatalogueFiles", "CommandExecution", "ConductorRPC", "ConductorService", "ContextSigning", "Notifications",
-        "Notifier", "RabbitMQ", "RelayTesting", "Settings", "TLSSocket", .nioCore,
+        "Notifier", "RabbitMQ", "RelayTesting", "Settings", "TLSChannel", .nioCore,
     ],
     "Benchmarks/BenchmarkFigures": [],
 ]
 /// Tests, a target for each module; those of programs run them as processes.
 let tests: KeyValuePairs<String, Uses> = [
     "ConductorRPCTests": network + [
-        "ConductorRPC", "EventLoopFairness", "EventLoopTesting", "Notifications", "TLSSocket", .nioEmbedded, .nioExtras,
+        "ConductorRPC", "EventLoopScheduling", "EventLoopTesting", "Notifications", "TLSChannel", .nioEmbedded,
+        .nioExtras,
     ],
     "CommandExecutionTests": ["CommandExecution", .nioConcurrencyHelpers, .systemPackage],
-    "EventLoopFairnessTests": network + ["EventLoopFairness", .nioEmbedded],
+    "EventLoopSchedulingTests": network + ["EventLoopScheduling", .nioEmbedded],
     "NotificationsTests": ["Notifications"],
     "CatalogueFilesTests": ["CatalogueFiles", "Notifications"],
     "ContextSigningTests": ["ContextSigning", "Notifications", "ProcessTesting"],
     "SettingsTests": ["Settings"],
     "SecureFilesTests": ["SecureFiles"],
-    "TLSSocketTests": network + [
-        "CConductorOpenSSL", "EventLoopFairness", "EventLoopTesting", "ProcessTesting", "TLSSocket", .nioEmbedded,
+    "TLSChannelTests": network + [
+        "CConductorOpenSSL", "EventLoopScheduling", "EventLoopTesting", "ProcessTesting", "TLSChannel", .nioEmbedded,
         .nioTLS,
     ],
     "ConductorServiceTests": server + [
         "BrokerTesting", "CatalogueFiles", "ConductorRPC", "ConductorService", "ContextSigning", "GuestAgent",
         "GuestSpool", "LogTesting", "Notifications", "Notifier", "ProcessTesting", "RabbitMQ", "RelayTesting",
-        "TLSSocket", .nioEmbedded, .unixSignals,
+        "TLSChannel", .nioEmbedded, .unixSignals,
     ],
     "GuestAgentTests": server + [
         "BrokerTesting", "ConductorRPC", "ConductorService", "GuestAgent", "GuestSpool", "LogTesting", "Notifier",
-        "ProcessTesting", "RelayTesting", "TLSSocket",
+        "ProcessTesting", "RelayTesting", "TLSChannel",
     ],
     "GuestSpoolTests": base + ["GuestSpool", "LogTesting", "Notifications", "ProcessTesting", "SecureFiles", .grdb],
     "NotifierTests": base + [
@@ -176,14 +177,15 @@ let benches: KeyValuePairs<String, Uses> = [
     "Benchmarks/footprint-agent": ["GuestAgent", .logging, .serviceLifecycle, .unixSignals],
     "Benchmarks/footprint-bare": [],
     "Benchmarks/signature-benchmark": [
-        "ConductorRPC", "ConductorService", "ContextSigning", "Notifications", "Notifier", "TLSSocket", .argumentParser,
+        "ConductorRPC", "ConductorService", "ContextSigning", "Notifications", "Notifier", "TLSChannel",
+        .argumentParser,
         .logging, .nioCore,
     ],
     "Benchmarks/relay-instructions": [
-        "ConductorRPC", "ConductorService", "Notifications", "Notifier", "TLSSocket", .logging, .nioCore,
+        "ConductorRPC", "ConductorService", "Notifications", "Notifier", "TLSChannel", .logging, .nioCore,
     ],
     "Hostile/hostile-bench": network + [
-        "BrokerTesting", "ConductorRPC", "Notifications", "TLSSocket", .argumentParser, .nioTLS, .subprocess,
+        "BrokerTesting", "ConductorRPC", "Notifications", "TLSChannel", .argumentParser, .nioTLS, .subprocess,
         .systemPackage,
     ],
 ]

@@ -42,7 +42,9 @@ extension CatalogueReader {
         // If an event named a base field, a guest could choose its value.
         for (name, line) in parts.fields where Self.baseFields.contains(where: { $0.name == name.field }) {
             self.refuse(
-                line, "\(operation.place).\(phase.rawValue) names \(name.field), which comes by base_fields; remove it")
+                line,
+                "\(operation.place).\(phase.rawValue) names \(name.field), which operations get from base_fields only; remove it"
+            )
         }
         var fields = parts.fields.compactMap { self.fields[$0.name.field]?.as($0.name) }
         if phase == .error {
@@ -81,7 +83,7 @@ extension CatalogueReader {
         "exception", "The exception's trace, which ends in its type and text", .texts)
 
     private static func nameRule(_ what: String) -> String {
-        "is no name of an \(what): use letters, digits, _ and -, with dots between, and with the service no more than "
+        "is not a valid \(what) name: use letters, digits, _ and -, separated by dots, and including the service at most "
             + "\(CatalogueName.limit) bytes"
     }
 
@@ -156,7 +158,8 @@ extension CatalogueReader {
         } else if !eventType.hasPrefix("\(self.service).") {
             self.refuse(place.line, "\(place.place) must begin with \(self.service).")
         } else if !self.eventTypes.insert(eventType).inserted {
-            self.refuse(place.line, "\(place.place): the event type \(eventType) stands in this file twice")
+            self.refuse(
+                place.line, "\(place.place): the event type \(eventType) occurs twice in this file; rename one of them")
         }
         return eventType
     }

@@ -62,12 +62,13 @@ struct CatalogueReader {
 
     private mutating func service(_ entry: FileEntry?) -> String? {
         guard let entry else {
-            self.problems.append("\(self.path): service is missing; say which service the events are of.")
+            self.problems.append(
+                "\(self.path): service is missing; set it to the name of the service that has these events.")
             return nil
         }
         guard let name = self.take(entry, FileEntry.text) else { return nil }
         guard CatalogueName.isName(name) else {
-            self.refuse(entry.line, "service must be made of letters, digits, _ and -")
+            self.refuse(entry.line, "service is not a valid name; use letters, digits, _ and -")
             return nil
         }
         return name
@@ -83,7 +84,7 @@ struct CatalogueReader {
                 let names = Self.baseFields.map(\.name)
                 self.refuse(
                     line,
-                    "base_fields has \(shown), which is none of \(names.joined(separator: ", "))"
+                    "base_fields has \(shown), which is not one of \(names.joined(separator: ", "))"
                         + self.hint(for: name, among: names))
                 continue
             }
@@ -107,13 +108,14 @@ struct CatalogueReader {
             if !named.insert(name).inserted {
                 self.refuse(line, "identifiers names \(shown) twice; name it once")
             } else if self.fields[name]?.changes == true {
-                self.refuse(line, "identifiers has \(shown), which changes: what an operation is about cannot")
+                self.refuse(
+                    line, "identifiers has \(shown), a field that changes; an identifier must not change; remove it")
             } else if startFields.contains(name) {
                 identifiers.append(name)
             } else {
                 self.refuse(
                     line,
-                    "identifiers has \(shown), which is no field of any operation's start"
+                    "identifiers has \(shown), which is not a field of any operation's start"
                         + self.hint(for: name, among: startFields.sorted()))
             }
         }
@@ -135,7 +137,7 @@ struct CatalogueReader {
 
     private mutating func field(_ entry: FileEntry) -> FieldDefinition? {
         guard CatalogueName.isName(entry.key) else {
-            self.refuse(entry.line, "\(entry.place) is no name of a field; use letters, digits, _ and -")
+            self.refuse(entry.line, "\(entry.place) is not a valid field name; use letters, digits, _ and -")
             return nil
         }
         // A plain text is the description of a field of type text.
@@ -149,16 +151,18 @@ struct CatalogueReader {
         if role != nil, (kind ?? .text) != .text || ["message", "exception"].contains(entry.key) {
             self.refuse(
                 parts["role"]?.line ?? entry.line,
-                "\(entry.place) has a role, which only a text can have, and message and exception cannot")
+                "\(entry.place) has a role, which only a field of type text can have, but not message and exception; remove it"
+            )
         }
         let changes = self.take(parts["changes"], FileEntry.boolean) ?? false
         if changes, role != nil {
             self.refuse(
                 parts["changes"]?.line ?? entry.line,
-                "\(entry.place) changes, which a field with a role cannot: it holds a name; remove one of them")
+                "\(entry.place) has both changes and a role; a field with a role holds a name, which must not change; remove one of them"
+            )
         }
         guard let description = parts["description"] else {
-            self.refuse(entry.line, "\(entry.place) has no description; say what the field means")
+            self.refuse(entry.line, "\(entry.place) has no description; describe the field")
             return nil
         }
         guard let text = self.take(description, FileEntry.text) else { return nil }
@@ -185,7 +189,9 @@ struct CatalogueReader {
             let line = key.mark?.line ?? section.line
             guard let name = key.scalar?.string, !name.isEmpty else {
                 self.refuse(
-                    line, "\(section.place.isEmpty ? "the top level" : section.place) has a key that is no name")
+                    line,
+                    "\(section.place.isEmpty ? "the top level" : section.place) has a key that is not a name; use a plain text as the key"
+                )
                 continue
             }
             if let part = key.unsupportedPart ?? (name == "<<" ? "merge keys (<<)" : nil) {

@@ -57,7 +57,7 @@ extension FileEntry {
             let item = FileEntry(place: self.place, key: self.key, line: node.mark?.line ?? self.line, node: node)
             try item.checkNode()
             guard let scalar = node.scalar, !scalar.isNothing else {
-                throw FileProblem(item, "has an item that is no text; correct or remove it")
+                throw FileProblem(item, "has an item that is not a text; correct or remove it")
             }
             texts.append(FileText(text: scalar.string, line: item.line))
         }

@@ -54,7 +54,7 @@ package struct CommandStartFailure: Error, Sendable, Hashable, CustomStringConve
             }
             if interpreter.hasSuffix("\r") {
                 return """
-                    \(path) has Windows line ends, so that its first line names the interpreter \
+                    \(path) has Windows line endings, so that its first line names the interpreter \
                     "\(interpreter.dropLast())\\r", which does not exist: remove them, as with `sed -i 's/\\r$//' \(path)`.
                     """
             }
@@ -88,8 +88,8 @@ package struct CommandStartFailure: Error, Sendable, Hashable, CustomStringConve
             return "\(path): its arguments and the environment are longer than the system allows: make them shorter."
         case .resourceTemporarilyUnavailable, .noMemory:
             return """
-                \(path) got no process (\(error)): the limit of processes of this user or container, or the memory, is \
-                exhausted.
+                \(path) could not be started (\(error)): the process limit of this user or container, or the memory, is \
+                exhausted; raise the limit or try again later.
                 """
         default: return "\(path) could not be run: \(error)."
         }

@@ -11,7 +11,7 @@ package import SystemPackage
 /// it lives as long as the process. Because the same thread sends signals and reaps, no signal reaches another process
 /// that got the number of an ended one.
 package final class CommandSupervisor: Sendable {
-    private typealias Started = CheckedContinuation<Result<CommandEnd, Errno>, Never>
+    private typealias Started = CheckedContinuation<Result<CommandTermination, Errno>, Never>
 
     private struct Request: Sendable {
         var arguments: [[UInt8]]
@@ -58,7 +58,7 @@ package final class CommandSupervisor: Sendable {
     /// - Throws: the system's error when the command could not be started, and so has not run.
     package func run(
         _ arguments: [[UInt8]], variable: (name: String, value: [UInt8]), standardError: FileDescriptor
-    ) async throws(Errno) -> CommandEnd {
+    ) async throws(Errno) -> CommandTermination {
         let result = await withCheckedContinuation { continuation in
             self.state.withLockedValue { state in
                 state.request = Request(
@@ -88,7 +88,7 @@ package final class CommandSupervisor: Sendable {
                 guard let ended = command, ended.process == process else { continue }
                 self.state.withLockedValue { $0.machine.ended(now: .now) }
                 command = nil
-                ended.continuation.resume(returning: .success(CommandEnd(waitStatus: status)))
+                ended.continuation.resume(returning: .success(CommandTermination(waitStatus: status)))
             }
         }
     }

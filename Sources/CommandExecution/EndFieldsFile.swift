@@ -79,7 +79,7 @@ package final class EndFieldsFile: Sendable {
         defer { try? file.close() }
         var status = stat()
         guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            throw Problem(description: "is no regular file")
+            throw Problem(description: "is not a regular file")
         }
         guard status.st_nlink == 1 else { throw Problem(description: "has another name elsewhere (a hard link)") }
         return try Self.content(of: file)

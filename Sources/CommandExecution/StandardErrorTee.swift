@@ -19,7 +19,7 @@ package final class StandardErrorTee: Sendable {
     }
 
     private struct State {
-        var tail = LastLines()
+        var tail = LineTailBuffer()
         var progress = Progress.reading
     }
 
@@ -56,7 +56,7 @@ package final class StandardErrorTee: Sendable {
     }
 
     /// Starts the thread that passes on what the command writes.
-    package func start() throws(Errno) { try NativeThread.start { self.read() } }
+    package func start() throws(Errno) { try POSIXThread.start { self.read() } }
 
     /// Passes on what the ended command left in the pipe. Call it once, after ``start()``.
     ///

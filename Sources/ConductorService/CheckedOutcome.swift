@@ -3,7 +3,7 @@
 import ConductorRPC
 import Notifications
 import Notifier
-import TLSSocket
+import TLSChannel
 
 /// An outcome whose report passed all checks. For a long outcome it holds the prepared notification instead of the
 /// message, because freeing a long message takes long.
@@ -26,14 +26,14 @@ struct CheckedOutcome: Sendable {
     /// valid.
     let expiry: RPCError?
     /// The fields that are not published.
-    let leftOut: LeftOutFields?
+    let leftOut: UndeclaredFields?
     /// The names of some of these fields, for the log.
     let leftOutNames: String?
     var notification: Notification
 
     init(
         _ message: NotificationMessage, isPublished: Bool, signed: SignedOperation?, expiry: RPCError?,
-        leftOut: LeftOutFields?, leftOutNames: String?
+        leftOut: UndeclaredFields?, leftOutNames: String?
     ) {
         self.messageID = message.messageID
         self.eventType = message.eventType

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import ConductorRPC
-import EventLoopFairness
+import EventLoopScheduling
 package import Logging
 import NIOConcurrencyHelpers
 package import NIOCore
 import NIOExtras
 import NIOPosix
 import ServiceLifecycle
-package import TLSSocket
+package import TLSChannel
 
 /// A service that listens for guests, and serves each connection with TLS, framing and a request handler.
 package final class ConductorServer: Service {
@@ -34,15 +34,15 @@ package final class ConductorServer: Service {
     }
 
     /// The maximum number of handshake steps that are reported at a time: as many as take about a millisecond.
-    private static let stepsAtOnce = 4
+    private static let handshakeStepsPerReport = 4
 
     private let configuration: Configuration
     private let tls: LiveTLSContext
     private let requestHandler: any RPCRequestHandler
     private let gate: ConnectionGate
-    private let addresses: AddressAdmission
+    private let addresses: AddressRateLimiter
     private let admission: GuestAdmission
-    private let bufferedInput: BufferedInput
+    private let bufferedInput: BufferedInputLimiter
     private let logger: Logger
     private let onListening: @Sendable (SocketAddress) -> Void
 
@@ -63,9 +63,9 @@ package final class ConductorServer: Service {
         self.tls = tls
         self.requestHandler = requestHandler
         self.gate = ConnectionGate(configuration.limits, logger: logger)
-        self.addresses = AddressAdmission(configuration.limits.newConnections, logger: logger)
+        self.addresses = AddressRateLimiter(configuration.limits.newConnections, logger: logger)
         self.admission = GuestAdmission(configuration.limits, logger: logger)
-        self.bufferedInput = BufferedInput(configuration.limits, logger: logger)
+        self.bufferedInput = BufferedInputLimiter(configuration.limits, logger: logger)
         self.logger = logger
         self.onListening = onListening
     }
@@ -83,7 +83,8 @@ package final class ConductorServer: Service {
     package func run() async throws {
         // Two pools, so that strangers' handshakes and guests' long lines do not wait for each other.
         let background = (
-            handshakes: BackgroundThreads(reportsAtOnce: Self.stepsAtOnce), lines: BackgroundThreads()
+            handshakes: BackgroundThreadPool(reportBatchSize: Self.handshakeStepsPerReport),
+            lines: BackgroundThreadPool()
         )
         background.handshakes.start()
         background.lines.start()
@@ -100,7 +101,7 @@ package final class ConductorServer: Service {
         try result.get()
     }
 
-    private typealias Background = (handshakes: BackgroundThreads, lines: BackgroundThreads)
+    private typealias Background = (handshakes: BackgroundThreadPool, lines: BackgroundThreadPool)
 
     private func serve(_ background: Background) async throws {
         let group = MultiThreadedEventLoopGroup.singleton
@@ -116,7 +117,7 @@ package final class ConductorServer: Service {
                 self.logger.info("Listening for guests", metadata: ["address": "\(address)"])
             }
         }
-        let release = MemoryRelease(logger: self.logger).start(on: channel.eventLoop) {
+        let release = MemoryReleaser(logger: self.logger).start(on: channel.eventLoop) {
             [gate = self.gate] in gate.counts.open
         }
         defer { release.cancel() }
@@ -128,7 +129,7 @@ package final class ConductorServer: Service {
                 return !hasBegun
             }
             guard isFirst else { return }
-            self.logger.info("Draining: requests that were taken are answered, no more are taken")
+            self.logger.info("Draining: answering accepted requests, accepting no more")
             quiescing.initiateShutdown(promise: drained)
         }
         await withTaskCancellationHandler {
@@ -179,7 +180,7 @@ package final class ConductorServer: Service {
         let bufferedInput = self.bufferedInput
         let timeouts = PendingConnectionHandler.Timeouts(
             hello: configuration.limits.helloTimeout, wait: configuration.handshakeTimeout)
-        let (turns, requestFlush) = (ConnectionTurns(), RequestFlush())
+        let (turns, requestFlush) = (ConnectionScheduler(), RequestFlushScheduler())
         return ServerBootstrap(group: group)
             // After an outage all guests connect at once, and a connection for which the kernel's queue has no space is
             // retried a second later. The kernel caps the queue at `net.core.somaxconn`.
@@ -192,7 +193,7 @@ package final class ConductorServer: Service {
             .serverChannelOption(.maxMessagesPerRead, value: 16)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(ConnectionGateListener(gate))
+                    try channel.pipeline.syncOperations.addHandler(ConnectionGateAcceptHandler(gate))
                     try channel.pipeline.syncOperations.addHandler(
                         quiescing.makeServerChannelHandler(channel: channel))
                 }
@@ -217,7 +218,7 @@ package final class ConductorServer: Service {
                             TLSHandler(
                                 live: tls, serverName: nil, background: background.handshakes,
                                 handshakeTimeout: configuration.handshakeTimeout),
-                            HandshakeWatch(gate),
+                            HandshakeCompletionHandler(gate),
                             RPCServerHandler(
                                 configuration: configuration.connection, requestHandler: requestHandler,
                                 admission: admission, turns: turns, requestFlush: requestFlush,

@@ -43,7 +43,7 @@ package struct ListenHost: Sendable, Hashable {
         default:
             throw ConductorServerError(
                 listenHost: "must be an IP address of this machine, a name of it, or * for all addresses, IPv6 and IPv4"
-                    + (host.contains(":") ? "; a port belongs into listen.port" : ""))
+                    + (host.contains(":") ? "; set the port in listen.port" : ""))
         }
     }
 

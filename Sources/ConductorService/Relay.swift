@@ -8,7 +8,7 @@ import NIOCore
 import NIOPosix
 package import Notifications
 package import Notifier
-package import TLSSocket
+package import TLSChannel
 
 /// A request handler that turns each report into a notification, and answers once every driver has confirmed it.
 package struct Relay: RPCRequestHandler {
@@ -19,13 +19,13 @@ package struct Relay: RPCRequestHandler {
     private let publisherID: String
     private let address: String?
     private let authorization: GuestAuthorization
-    private let refusals: RefusalLog
-    private let forgetting: Notice
-    private let withoutTenant: Notice
+    private let refusals: RejectionLog
+    private let forgetting: RateLimitedWarning
+    private let withoutTenant: RateLimitedWarning
     private let verifier: ContextVerifier?
-    private let ledger: NIOLockedValueBox<RelayLedger<Completion>>
+    private let ledger: NIOLockedValueBox<RelayLedgerStateMachine<Completion>>
     private let limits: ReportLimits
-    private let audit: OutcomeAudit?
+    private let audit: AuditLog?
     private let logger: Logger
 
     /// The value of `server_type` in the relay's notifications.
@@ -48,7 +48,7 @@ package struct Relay: RPCRequestHandler {
     package init(
         notifier: Notifier, catalogues: Catalogues, publisherID: String, address: String? = nil,
         rememberedIDs: Int = Self.defaultRememberedIDs, authorization: GuestAuthorization = GuestAuthorization(),
-        verifier: ContextVerifier? = nil, limits: ReportLimits = ReportLimits(), audit: OutcomeAudit? = nil,
+        verifier: ContextVerifier? = nil, limits: ReportLimits = ReportLimits(), audit: AuditLog? = nil,
         logger: Logger
     ) {
         self.notifier = notifier
@@ -56,21 +56,21 @@ package struct Relay: RPCRequestHandler {
         self.publisherID = publisherID
         self.address = address
         self.authorization = authorization
-        self.refusals = RefusalLog(authorization, logger: logger)
+        self.refusals = RejectionLog(authorization, logger: logger)
         self.limits = limits
         self.audit = audit
         self.verifier = verifier
         self.ledger = NIOLockedValueBox(
-            RelayLedger(
+            RelayLedgerStateMachine(
                 rememberedIDs: rememberedIDs,
                 rememberedOperations: verifier?.configuration.rememberedOperations ?? 0))
-        self.forgetting = Notice(
+        self.forgetting = RateLimitedWarning(
             """
-            Signed operations were forgotten whose tokens are still taken, so that each could be ended once more: raise \
+            Forgot signed operations whose tokens are still accepted, so that each could be ended once more. Raise \
             context_signatures.remembered_operations
             """, logger: logger)
-        self.withoutTenant = Notice(
-            "A guest's certificate names no tenant, so that the guest can name any", interval: .hours(1), logger: logger
+        self.withoutTenant = RateLimitedWarning(
+            "A guest's certificate names no tenant, so the guest can name any", interval: .hours(1), logger: logger
         )
         self.logger = logger
     }
@@ -149,7 +149,7 @@ package struct Relay: RPCRequestHandler {
         let messageID = checked.messageID
         if let names = checked.leftOutNames {
             self.logger.debug(
-                "Fields that the event does not declare were left out",
+                "Left out fields that the event does not declare",
                 metadata: ["event_type": "\(checked.eventType)", "fields": "\(names)"])
         }
         if let expiry = checked.expiry, !checked.isPublished {
@@ -175,19 +175,19 @@ package struct Relay: RPCRequestHandler {
             completion(.success(.taken(messageID, .duplicate)))
         case .conflicts: completion(.failure(.conflict))
         case .operationIsBeingEnded: completion(.failure(.operationIsBeingEnded))
-        case .operationWasEnded: self.tell(.operationWasEnded, peer, completion)
-        case .operationIsBound: self.tell(.operationIsBound, peer, completion)
-        case .isTooLate: self.tell(checked.expiry ?? .operationWasEnded, peer, completion)
+        case .operationWasEnded: self.reject(.operationWasEnded, peer, completion)
+        case .operationIsBound: self.reject(.operationIsBound, peer, completion)
+        case .isTooLate: self.reject(checked.expiry ?? .operationWasEnded, peer, completion)
         }
     }
 
     private func refuse(_ error: RPCError, _ peer: RPCPeer, _ completion: Completion) {
         self.ledger.withLockedValue { $0.refused(error.code) }
-        self.tell(error, peer, completion)
+        self.reject(error, peer, completion)
     }
 
     /// Answers with an error that is already counted, and logs the rejection for the operator.
-    private func tell(_ error: RPCError, _ peer: RPCPeer, _ completion: Completion) {
+    private func reject(_ error: RPCError, _ peer: RPCPeer, _ completion: Completion) {
         self.refusals.refused(error, peer)
         completion(.failure(error))
     }
@@ -203,7 +203,7 @@ package struct Relay: RPCRequestHandler {
         _ checked: CheckedOutcome, _ key: OutcomeKey, _ peer: RPCPeer, _ completion: @escaping Completion
     ) {
         let (messageID, signed) = (checked.messageID, checked.signed)
-        var audited: OutcomeAudit.Reservation?
+        var audited: AuditLog.Reservation?
         if let audit = self.audit {
             audited = audit.reserve(for: checked.record(.published, from: peer))
             guard audited != nil else {
@@ -221,7 +221,7 @@ package struct Relay: RPCRequestHandler {
                 failure = Failure(error: RPCError(error), mayHaveArrived: error.mayHaveArrived)
                 // The operator must fix the cause of a permanent rejection, and the answer refers to this line.
                 logger.log(
-                    level: error.code == .refused ? .error : .debug, "A notification was not published",
+                    level: error.code == .refused ? .error : .debug, "Failed to publish a notification",
                     metadata: ["message_id": "\(messageID)", "error": "\(error)"])
             }
             guard !Sabotage.acknowledgeBeforeConfirm.isOn else { return }
@@ -250,8 +250,8 @@ package struct Relay: RPCRequestHandler {
     /// - Parameter failure: nil if the outcome was published.
     private static func settle(
         _ key: OutcomeKey, _ signed: SignedOperation?, _ messageID: MessageID, _ failure: Failure?,
-        _ ledger: NIOLockedValueBox<RelayLedger<Completion>>,
-        _ forgetting: Notice, _ audited: OutcomeAudit.Reservation?, _ completion: Completion
+        _ ledger: NIOLockedValueBox<RelayLedgerStateMachine<Completion>>,
+        _ forgetting: RateLimitedWarning, _ audited: AuditLog.Reservation?, _ completion: Completion
     ) {
         let mayHaveArrived = failure?.mayHaveArrived ?? true
         // Before the guest is answered, so that each outcome that the guest knows to be published has its line.
@@ -282,7 +282,7 @@ package struct Relay: RPCRequestHandler {
         let guest = try self.authorization.guest(peer)
         guard let operation = self.catalogues.operation(report.context.operation) else {
             throw RPCError(
-                .unknownEvent, "The catalogues have no operation of this name; Docs/events.md lists them.",
+                .unknownEvent, "The catalogues have no operation with this name; Docs/events.md lists the operations.",
                 field: "params.context.operation")
         }
         let report = try self.authorization.check(report, operation, of: guest)
@@ -292,7 +292,7 @@ package struct Relay: RPCRequestHandler {
             publisherID: self.publisherID, serverType: Self.serverType, serverIP: self.address ?? peer.localAddress)
         // Without a signature of the control plane, the rights in a context are only the guest's own claim.
         let context = verified == nil ? report.context.withoutRights : report.context
-        let notification: CheckedNotification
+        let notification: ValidatedNotification
         do {
             notification = try operation.notification(
                 of: self.limits.cut(report.outcome, self.notifier.redaction), context: context, origin: origin,
@@ -321,21 +321,21 @@ extension RPCError {
     /// outcome silently.
     fileprivate static let conflict = RPCError(
         .invalidParameters,
-        "params.message_id was sent with another outcome before, which stands; give each outcome an id of its own",
+        "params.message_id was already used for another outcome, which remains valid; give each outcome a unique message_id",
         field: "params.message_id")
 
     fileprivate static let operationWasEnded = refusedToken(
-        "was used: another outcome, under another message_id, has ended its operation")
+        "was used: another outcome, with another message_id, has ended its operation")
 
     /// The error is permanent: nothing more will be known of the other outcome, unless its own guest sends it again.
     fileprivate static let operationIsBound = refusedToken(
-        "was used: another outcome of its operation, under another message_id, was on its way to the broker, which may "
+        "was used: another outcome of its operation, with another message_id, was sent to the broker, which may "
             + "have it; only that one may be sent again")
 
     /// The error is retryable: the other outcome may fail, and then this one can be published.
     fileprivate static let operationIsBeingEnded = RPCError(
         .brokerUnavailable,
-        "Another outcome of the operation of params.context.token is on its way to the broker; send this again later.",
+        "Another outcome of the operation of params.context.token is being published; send this one again later.",
         retryAfterMilliseconds: 1000)
 
     /// Creates the answer to a driver's failure: enough for a guest to act on, and nothing about the control plane's
@@ -345,23 +345,23 @@ extension RPCError {
         case .tooLarge:
             let limit = error.limitBytes
             let size = limit.map { " (\($0) bytes)" } ?? ""
-            self.init(.tooLarge, "The notification is larger than the broker takes\(size).", limitBytes: limit)
+            self.init(.tooLarge, "The notification is larger than the broker accepts\(size).", limitBytes: limit)
         case .rateLimited:
             self.init(
                 .rateLimited,
-                "As many notifications of this guest wait for the broker as may of one; send this one again later.",
+                "This guest has reached its limit of notifications waiting for the broker; send this one again later.",
                 retryAfterMilliseconds: 1000)
         case .unavailable:
             let problem =
                 switch DriverName(rawValue: error.driver) {
                 case .messaging?, .messagingv2?: "The broker has not confirmed the notification"
                 case .log?: "The conductor's log driver cannot write the notification to standard output"
-                default: "The conductor's driver \(error.driver.excerpt) cannot take the notification"
+                default: "The conductor's driver \(error.driver.excerpt) cannot accept the notification"
                 }
             self.init(.brokerUnavailable, "\(problem); send it again later.", retryAfterMilliseconds: 1000)
         default:
             self.init(
-                .internal, "The conductor cannot publish this notification; its operator finds why in its log.",
+                .internal, "The conductor cannot publish this notification; its operator finds the reason in its log.",
                 retryAfterMilliseconds: 60_000)
         }
     }

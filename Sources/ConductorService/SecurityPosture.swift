@@ -52,7 +52,7 @@ package struct SecurityPosture: Sendable, Hashable {
         if !self.hasGuestRevocationList { warnings.append(.noGuestRevocationList) }
         // A signature names the tenant as well as a certificate does.
         if !self.requiresTenant, self.signatures != .require { warnings.append(.tenantNotRequired) }
-        if self.identity == .spiffe(.throwAway) { warnings.append(.throwAwayTrustDomain) }
+        if self.identity == .spiffe(.trial) { warnings.append(.throwAwayTrustDomain) }
         if !self.plaintextBrokers.isEmpty { warnings.append(.plaintextBroker(self.plaintextBrokers)) }
         if let exposedSecret { warnings.append(.exposed(exposedSecret)) }
         return warnings
@@ -79,8 +79,8 @@ package struct SecurityWarning: Sendable, Hashable, CustomStringConvertible {
         remedy: "have the control plane sign contexts, and set it to accept, then to require")
 
     fileprivate static let noGuestRevocationList = SecurityWarning(
-        phrase: "Guests are not looked up in a revocation list", setting: "tls.guest_crl",
-        risk: "a guest that was broken into is served until its certificate expires",
+        phrase: "Guests' certificates are not checked against a revocation list", setting: "tls.guest_crl",
+        risk: "a compromised guest is served until its certificate expires",
         remedy: "set it to the file of the authority's list")
 
     fileprivate static let tenantNotRequired = SecurityWarning(
@@ -89,13 +89,13 @@ package struct SecurityWarning: Sendable, Hashable, CustomStringConvertible {
         remedy: "issue spiffe://TRUST-DOMAIN/tenant/TENANT/instance/ID, and set it to true")
 
     fileprivate static let throwAwayTrustDomain = SecurityWarning(
-        phrase: "The trust domain is the one of throw-away certificates", setting: "identity.trust_domain",
-        risk: "\(TrustDomain.throwAway) is in every certificate that was made for trying out",
-        remedy: "set it to a name of your own, and issue certificates with it")
+        phrase: "The trust domain is the default one of trial certificates", setting: "identity.trust_domain",
+        risk: "\(TrustDomain.trial) is in every trial certificate",
+        remedy: "set it to your own name, and issue certificates with it")
 
     fileprivate static func exposed(_ secret: SecurityPosture.ExposedSecret) -> SecurityWarning {
         SecurityWarning(
-            phrase: "The settings file holds a secret that others may have", setting: secret.setting,
+            phrase: "Other users may know a secret in the settings file", setting: secret.setting,
             risk: secret.problem, remedy: secret.remedy)
     }
 

@@ -22,10 +22,11 @@ public struct ContextSigner: Sendable {
     /// - Throws: ``SigningKeyError`` when the key can only check, or the lifetime is out of range.
     public init(key: SigningKey, lifetime: Duration = Self.defaultLifetime) throws(SigningKeyError) {
         guard key.canSign else {
-            throw SigningKeyError("\(key.kid) is a public key, which can only check; name the private one to sign")
+            throw SigningKeyError(
+                "\(key.kid) is a public key, which can only check signatures; configure the private key to sign")
         }
         guard (1...Int64(Self.longestLifetime)).contains(lifetime.components.seconds) else {
-            throw SigningKeyError("\(key.kid) cannot sign for a lifetime other than 1 second to 31 days")
+            throw SigningKeyError("\(key.kid) cannot sign for this lifetime; use 1 second to 31 days")
         }
         self.key = key
         self.lifetime = Int(lifetime.components.seconds)
@@ -47,16 +48,17 @@ public struct ContextSigner: Sendable {
         do {
             try context.checkIdentifiers()
         } catch {
-            throw SigningKeyError("\(self.key.kid) signs no context that conductors reject: \(error)")
+            throw SigningKeyError(
+                "\(self.key.kid) cannot sign this context, because conductors would reject it: \(error)")
         }
         let now = NotificationTimestamp.now().microsecondsSinceEpoch / 1_000_000
         let claims = ContextClaims(context, instanceID: instanceID, issuedAt: Int(now), lifetime: self.lifetime)
         guard let token = CompactJWS.sign(JSONWriter.encode(.object(claims.json)), with: self.key) else {
-            throw SigningKeyError("\(self.key.kid) could not sign: OpenSSL failed, most likely for want of memory")
+            throw SigningKeyError("\(self.key.kid) could not sign: OpenSSL failed, probably because memory ran out")
         }
         guard token.utf8.count <= CompactJWS.maximumBytes else {
             throw SigningKeyError(
-                "\(self.key.kid) cannot sign a context whose names are so long: a token has at most "
+                "\(self.key.kid) cannot sign this context, because its names are too long: a token has at most "
                     + "\(CompactJWS.maximumBytes) bytes")
         }
         var signed = context

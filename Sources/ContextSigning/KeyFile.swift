@@ -35,7 +35,7 @@ struct KeyFile: ~Copyable {
         Array(self.bytes.prefix((self.bytes.lastIndex { $0 != 0x0A && $0 != 0x0D } ?? -1) + 1))
     }
 
-    /// Checks the owner and the mode of the file (``FileRule``).
+    /// Checks the owner and the mode of the file (``FileAccessRule``).
     ///
     /// - Parameter isSecret: whether a reader of the file could sign.
     /// - Throws: ``SigningKeyError`` when other users can change the file, or can read a secret.

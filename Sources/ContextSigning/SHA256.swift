@@ -10,7 +10,7 @@ enum SHA256 {
         var length: UInt32 = 0
         let isDone = EVP_Digest(bytes, bytes.count, &digest, &length, EVP_sha256(), nil)
         // It fails only when memory runs out. A digest of zeros instead would make all payloads equal.
-        precondition(isDone == 1 && length == 32, "OpenSSL has no SHA-256")
+        precondition(isDone == 1 && length == 32, "OpenSSL could not compute SHA-256")
         return digest
     }
 

@@ -41,8 +41,10 @@ public struct SigningKey: Sendable {
                     + "make one with `openssl rand -base64 48`")
         }
         // In a known attack (algorithm confusion) the secret is a public key, which everyone has.
-        if let form = KeyForm(of: secret) {
-            throw SigningKeyError("is \(form.rawValue), which is no secret for HS256; say EdDSA, or make a secret")
+        if let form = KeyFileFormat(of: secret) {
+            throw SigningKeyError(
+                "is \(form.rawValue), which cannot be a secret for HS256; use it with EdDSA if it is an Ed25519 key in PEM, or make a secret"
+            )
         }
         try self.init(kid: kid, algorithm: .hs256, material: KeyMaterial(secret: secret))
     }
@@ -68,7 +70,7 @@ public struct SigningKey: Sendable {
     /// Creates an Ed25519 key of its 32 bytes, as in a JWK.
     package init(kid: String, ed25519 bytes: [UInt8], isPrivate: Bool) throws(SigningKeyError) {
         guard let material = KeyMaterial(ed25519: bytes, isPrivate: isPrivate) else {
-            throw SigningKeyError("is no Ed25519 key of 32 bytes")
+            throw SigningKeyError("is not an Ed25519 key of 32 bytes")
         }
         try self.init(kid: kid, algorithm: .edDSA, material: material)
     }

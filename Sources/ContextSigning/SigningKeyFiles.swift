@@ -64,7 +64,7 @@ package struct SigningKeyFiles: Sendable, Hashable {
         do throws(FileError) {
             let opened = try CheckedDirectory(directory, for: .reading)
             // A user who can add a file can sign.
-            try FileRule.trusted.check(opened.status, path: directory)
+            try FileAccessRule.trusted.check(opened.status, path: directory)
             names = try opened.names(limit: Self.nameLimit)
         } catch {
             throw SigningKeyError("the directory \(directory) \(error.clause)")
@@ -73,7 +73,9 @@ package struct SigningKeyFiles: Sendable, Hashable {
         // yet.
         names.removeAll { $0.hasPrefix(".") }
         guard names.count <= Self.longestDirectory else {
-            throw SigningKeyError("the directory \(directory) holds more than \(Self.longestDirectory) files")
+            throw SigningKeyError(
+                "the directory \(directory) holds more than \(Self.longestDirectory) files; remove the files that are not keys in use"
+            )
         }
         var keys: [Named] = []
         for name in names.sorted() {
@@ -83,7 +85,7 @@ package struct SigningKeyFiles: Sendable, Hashable {
                 let known = SigningAlgorithm.allCases.map { "KID.\($0.rawValue)" }.joined(separator: " or ")
                 throw SigningKeyError(
                     "the directory \(directory) holds \(name.debugDescription), which is not called \(known); rename it "
-                        + "or take it away")
+                        + "or remove it")
             }
             keys.append(Named(kid: String(name[..<dot]), algorithm: algorithm, path: "\(directory)/\(name)"))
         }

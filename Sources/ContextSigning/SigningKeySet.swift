@@ -10,9 +10,9 @@ package struct SigningKeySet: Sendable {
 
     /// - Throws: ``SigningKeyError`` when two keys have the same name, or there are more than 64.
     package init(_ keys: [SigningKey]) throws(SigningKeyError) {
-        guard keys.count <= 64 else { throw SigningKeyError("are more than 64; remove those that nobody signs with") }
+        guard keys.count <= 64 else { throw SigningKeyError("are more than 64; remove the keys that are not in use") }
         for (index, key) in keys.enumerated() where keys[..<index].contains(where: { $0.kid == key.kid }) {
-            throw SigningKeyError("has two keys of the name \(key.kid); give each a name of its own")
+            throw SigningKeyError("has two keys with the name \(key.kid); rename one of them")
         }
         self.keys = keys
     }

@@ -2,7 +2,7 @@
 
 import ConductorRPC
 public import Notifications
-import TLSSocket
+import TLSChannel
 
 extension GuestAgent {
     /// The configuration of an agent.
@@ -42,7 +42,7 @@ extension GuestAgent {
         /// context is not redacted.
         public var redaction = Redaction.standard
         /// How often the outbox is read although nothing arrived: another process may have put an outcome back.
-        var lookInterval = Duration.seconds(60)
+        var pollInterval = Duration.seconds(60)
 
         /// Creates a configuration with these conductors and files, and defaults for the rest.
         public init(conductors: [ConductorAddress], certificateFile: String, keyFile: String, caFile: String) {
@@ -57,11 +57,13 @@ extension GuestAgent {
             if self.window < 1 { return "window must be at least 1." }
             if self.maximumLineLength < 1 { return "maximumLineLength must be at least 1." }
             // Without a delay or a time limit the agent would only connect, again and again.
-            if self.minimumBackoff <= .zero { return "minimumBackoff must be longer than nothing." }
-            if self.maximumBackoff < self.minimumBackoff { return "maximumBackoff must not be below minimumBackoff." }
-            if self.connectTimeout <= .zero { return "connectTimeout must be longer than nothing." }
-            if self.reloadInterval <= .zero { return "reloadInterval must be longer than nothing." }
-            if self.answerTimeout <= .zero { return "answerTimeout must be longer than nothing." }
+            if self.minimumBackoff <= .zero { return "minimumBackoff must be longer than zero." }
+            if self.maximumBackoff < self.minimumBackoff {
+                return "maximumBackoff must not be shorter than minimumBackoff."
+            }
+            if self.connectTimeout <= .zero { return "connectTimeout must be longer than zero." }
+            if self.reloadInterval <= .zero { return "reloadInterval must be longer than zero." }
+            if self.answerTimeout <= .zero { return "answerTimeout must be longer than zero." }
             return nil
         }
     }

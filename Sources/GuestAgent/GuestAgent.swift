@@ -6,7 +6,7 @@ import NIOConcurrencyHelpers
 @_exported public import Notifications
 import ServiceContextModule
 public import ServiceLifecycle
-import TLSSocket
+import TLSChannel
 
 /// Attaches a notification context to operations, and reports to a conductor how they ended.
 ///
@@ -32,7 +32,7 @@ public final class GuestAgent: Service {
     ///   certificate, key, CA or CRL file that cannot be used.
     public init(configuration: Configuration, outbox: any Outbox, logger: Logger) throws {
         guard !configuration.conductors.isEmpty else {
-            throw GuestAgentError(.invalidConfiguration, "conductors is empty: name at least one.")
+            throw GuestAgentError(.invalidConfiguration, "conductors is empty: add at least one conductor.")
         }
         if let problem = configuration.problem { throw GuestAgentError(.invalidConfiguration, problem) }
         self.configuration = configuration
@@ -54,7 +54,7 @@ public final class GuestAgent: Service {
         }
         // The reference is weak, since the delivery loop holds the outbox.
         outbox.whenOutcomesArrive { [weak delivery = self.delivery] in
-            for phase in DeliveryLanes.phases { delivery?.outcomeArrived(phase) }
+            for phase in DeliveryLanesStateMachine.phases { delivery?.outcomeArrived(phase) }
         }
     }
 
@@ -67,12 +67,14 @@ public final class GuestAgent: Service {
             defer { isRunning = true }
             return !isRunning
         }
-        guard isFirst else { throw GuestAgentError(.alreadyRunning, "The guest agent runs already; run it once.") }
+        guard isFirst else {
+            throw GuestAgentError(.alreadyRunning, "The guest agent is already running; call run() only once.")
+        }
         defer { self.isRunning.withLockedValue { $0 = false } }
         try await self.deliverAndVerify()
         // Delivery has ended; the outbox may or may not still be readable.
         if let counts = try? await self.outbox.counts(), counts.waiting > 0 {
-            self.logger.warning("Outcomes are left undelivered", metadata: ["waiting": "\(counts.waiting)"])
+            self.logger.warning("Stopped with undelivered outcomes", metadata: ["waiting": "\(counts.waiting)"])
         }
     }
 
@@ -104,7 +106,7 @@ public final class GuestAgent: Service {
             // The agent ended first; the next one verifies the outbox.
         } catch {
             self.logger.error(
-                "Whether the outbox is in order could not be found out", metadata: ["error": "\(error)"])
+                "Failed to verify the outbox", metadata: ["error": "\(error)"])
         }
     }
 
@@ -168,7 +170,7 @@ public final class GuestAgent: Service {
                     .error(exception, payload: notification.payload), context: kept, messageID: messageID)
             } catch let outboxError {
                 // The caller must see the operation's own error.
-                self.logger.critical("An outcome could not be kept", metadata: ["error": "\(outboxError)"])
+                self.logger.critical("Failed to record an outcome", metadata: ["error": "\(outboxError)"])
             }
             throw error
         }
@@ -217,7 +219,7 @@ public final class GuestAgent: Service {
         // must see the whole text.
         if !report.cut(toLineLength: self.configuration.maximumLineLength) {
             self.logger.error(
-                "An outcome's context and fields are longer than a conductor takes; it will be set aside",
+                "Outcome exceeds the request limit and will be set aside",
                 metadata: [
                     "bytes": "\(report.lineLength)", "limit": "\(self.configuration.maximumLineLength)",
                     "operation": "\(context.operation)", "message_id": "\(messageID)",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOConcurrencyHelpers
-import TLSSocket
+import TLSChannel
 
 /// The name of this guest, from the certificate in use.
 final class GuestName: Sendable {

@@ -40,7 +40,8 @@ public final class MemoryOutbox: Outbox {
                 state.counts.refused += 1
                 throw OutboxError(
                     .full,
-                    "The outbox is full: \(self.capacity) operations run or wait for a conductor. Is one reachable?")
+                    "The outbox is full: \(self.capacity) operations run or wait for a conductor. Check that one is reachable."
+                )
             }
             state.running.insert(operation.messageID)
             state.counts.begun += 1
@@ -104,7 +105,7 @@ public final class MemoryOutbox: Outbox {
             defer { state.guest = name }
             guard let before = state.guest, !names.contains(before) else { return }
             let reason =
-                "Not sent any more, and perhaps sent before: the certificate named \(before), and names \(name) now."
+                "No longer sent, and perhaps sent before: the certificate named \(before), and now names \(name)."
             let waiting = state.ends + state.errors
             guard !waiting.isEmpty else { return }
             (state.ends, state.errors) = ([], [])

@@ -26,9 +26,11 @@ public struct SpoolSlots: Sendable {
     ///   ``OutboxError/Code/notWritable`` when this user may not look into it.
     public func existing() throws(OutboxError) -> [String] {
         guard let status = try self.status(of: self.directory) else {
-            throw OutboxError(.noSpool, "There is no directory \(self.directory).")
+            throw OutboxError(.noSpool, "The directory \(self.directory) does not exist; check the path.")
         }
-        guard status.isDirectory else { throw OutboxError(.noSpool, "\(self.directory) is no directory.") }
+        guard status.isDirectory else {
+            throw OutboxError(.noSpool, "\(self.directory) is not a directory; name the directory of the spools.")
+        }
         // Fails unless names in the directory can be looked up.
         _ = try self.status(of: self.directory + "/.")
         return (1...Self.limit).map { self.path($0) }.filter { path in
@@ -47,7 +49,7 @@ public struct SpoolSlots: Sendable {
     /// Removes other users' write permission from the directory when this user owns it, as
     /// ``openFirstFree(configuration:logger:)`` does, so that slots in it can be changed. This method ignores errors:
     /// opening a slot reports them.
-    package func closeToOthers() { _ = try? SpoolDirectory(path: self.directory).openForWriting() }
+    package func restrictToOwner() { _ = try? SpoolDirectory(path: self.directory).openForWriting() }
 
     private func status(of path: String) throws(OutboxError) -> FileStatus? {
         do throws(FileError) {

@@ -47,7 +47,7 @@ public final class Notifier: Service {
                 guard let messaging else {
                     throw DriverError(
                         .refused, driver: name.rawValue,
-                        reason: "messaging.transport_url: it is not set, and this driver needs a broker")
+                        reason: "messaging.transport_url is not set: set it, since this driver needs a broker")
                 }
                 let shared: Publisher
                 if let publisher {

@@ -10,7 +10,7 @@ struct BoundedEmission {
     let limit: Int
     /// How long each notification is retried with a driver that cannot accept it now, for example while its connection
     /// is being established.
-    let patience: Duration
+    let retryTimeout: Duration
     let counters: ReportCounters
 
     /// Emits all notifications, and returns once every driver has confirmed each of them.
@@ -27,7 +27,7 @@ struct BoundedEmission {
                     try Task.checkCancellation()
                     let message = try notification(index)
                     group.addTask {
-                        try await self.notifier.emit(message, patience: self.patience)
+                        try await self.notifier.emit(message, retryTimeout: self.retryTimeout)
                         self.counters.published()
                     }
                 }

@@ -27,11 +27,13 @@ extension BrokerConnection {
         do {
             isAnswered = try configuration.resolver.answers(host.name, within: configuration.connectTimeout)
         } catch {
-            throw BrokerError("the host name \(host.name) cannot be resolved: \(error)")
+            throw BrokerError(
+                "the host name \(host.name) cannot be resolved: \(error); raise the process's limits of threads and memory"
+            )
         }
         guard isAnswered else {
             throw BrokerError(
-                "the host name \(host.name) was not resolved in time; look at this machine's name servers")
+                "the host name \(host.name) was not resolved in time; check this machine's name servers")
         }
     }
 
@@ -43,7 +45,8 @@ extension BrokerConnection {
         amqp_set_handshake_timeout(self.state, &timeout)
         amqp_set_rpc_timeout(self.state, &rpcTimeout)
         guard let socket = try tls.map(self.makeTLSSocket) ?? amqp_tcp_socket_new(self.state) else {
-            throw BrokerError("there is not enough memory")
+            throw BrokerError(
+                "there is not enough memory for a connection to RabbitMQ; free memory, or raise the process's limit")
         }
         let status = amqp_socket_open_noblock(socket, self.host.name, Int32(self.host.port), &timeout)
         guard status == AMQP_STATUS_OK.rawValue else {
@@ -60,10 +63,12 @@ extension BrokerConnection {
         guard let socket = amqp_ssl_socket_new(self.state) else { return nil }
         if let file = tls.caFile {
             guard amqp_ssl_socket_set_cacert(socket, file) == AMQP_STATUS_OK.rawValue else {
-                throw BrokerError("ssl_ca_file \(file) cannot be read, or holds no certificate in PEM form")
+                throw BrokerError(
+                    "ssl_ca_file \(file) cannot be read, or has no certificate in PEM format; check the path and the file"
+                )
             }
         } else if conductor_amqp_trust_system(socket) == 0 {
-            throw BrokerError("the CAs of this system cannot be loaded; name the broker's CA with ssl_ca_file")
+            throw BrokerError("the CAs of this system cannot be loaded; set ssl_ca_file to the CA of the broker")
         }
         if let file = tls.certificateFile {
             let keyFile = tls.keyFile ?? file
@@ -72,11 +77,12 @@ extension BrokerConnection {
             if keyFile != file { try Self.check(.trusted, file, option: "ssl_cert_file") }
             guard amqp_ssl_socket_set_key(socket, file, keyFile) == AMQP_STATUS_OK.rawValue else {
                 throw BrokerError(
-                    "ssl_cert_file \(file) or ssl_key_file \(keyFile) cannot be read, or they do not belong together")
+                    "ssl_cert_file \(file) or ssl_key_file \(keyFile) cannot be read, or the key does not match the certificate; check both files"
+                )
             }
         }
         guard amqp_ssl_socket_set_ssl_versions(socket, AMQP_TLSv1_2, AMQP_TLSvLATEST) == AMQP_STATUS_OK.rawValue else {
-            throw BrokerError("TLS 1.2 is not available")
+            throw BrokerError("TLS 1.2 is not available; check this system's OpenSSL and librabbitmq")
         }
         amqp_ssl_socket_set_verify_peer(socket, 1)
         let isAddress = tls.verifiesHostname && conductor_amqp_expect_address(socket, self.host.name) != 0
@@ -84,7 +90,7 @@ extension BrokerConnection {
         return socket
     }
 
-    private static func check(_ rule: FileRule, _ path: String, option: String) throws(BrokerError) {
+    private static func check(_ rule: FileAccessRule, _ path: String, option: String) throws(BrokerError) {
         do throws(FileError) {
             try rule.check(path)
         } catch {

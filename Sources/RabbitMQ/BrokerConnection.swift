@@ -51,7 +51,10 @@ final class BrokerConnection {
     init(
         host: TransportURL.Host, configuration: PublisherConfiguration, watchdog: Watchdog
     ) throws(BrokerError) {
-        guard let state = amqp_new_connection() else { throw BrokerError("there is not enough memory") }
+        guard let state = amqp_new_connection() else {
+            throw BrokerError(
+                "there is not enough memory for a connection to RabbitMQ; free memory, or raise the process's limit")
+        }
         self.state = state
         self.host = host
         self.configuration = configuration
@@ -206,7 +209,8 @@ final class BrokerConnection {
     func watch() throws(BrokerError) {
         guard self.watchdog.watch(self.descriptor) else {
             // Without the watchdog a call can hang without limit.
-            throw BrokerError("the process has no file descriptor left; raise its limit (LimitNOFILE, ulimit -n)")
+            throw BrokerError(
+                "the process has reached its limit of file descriptors; raise it (LimitNOFILE, ulimit -n)")
         }
     }
 

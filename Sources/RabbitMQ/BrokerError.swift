@@ -34,11 +34,11 @@ struct BrokerError: Error, Sendable, CustomStringConvertible {
     init(lost status: Int32) {
         switch status {
         case AMQP_STATUS_HEARTBEAT_TIMEOUT.rawValue:
-            self.init("the broker sent no heartbeat for two intervals")
+            self.init("the broker sent no heartbeat for two intervals; check the network and the broker")
         case AMQP_STATUS_CONNECTION_CLOSED.rawValue, AMQP_STATUS_SOCKET_CLOSED.rawValue:
             self.init("the connection was closed")
         case AMQP_STATUS_TIMEOUT.rawValue:
-            self.init("the broker did not answer in time")
+            self.init("the broker did not answer in time; check the network and the broker")
         default:
             self.init(Self.text(status))
         }
@@ -61,19 +61,24 @@ extension BrokerError {
             tls?.caFile.map { "the CAs in ssl_ca_file \($0)" } ?? "the CAs of this system (no ssl_ca_file is given)"
         switch status {
         case AMQP_STATUS_HOSTNAME_RESOLUTION_FAILED.rawValue:
-            self.init("the host name \(host.name) cannot be resolved")
+            self.init("the host name \(host.name) cannot be resolved; check the name and this machine's name servers")
         case AMQP_STATUS_TIMEOUT.rawValue:
-            self.init("nothing answered in time")
+            self.init("the host did not answer in time; check the address, the network and firewalls")
         case AMQP_STATUS_SSL_HOSTNAME_VERIFY_FAILED.rawValue:
-            self.init("the broker's certificate does not name the host \(host.name)")
+            self.init(
+                "the broker's certificate does not contain the host name \(host.name); use a name from the certificate in the URL, or replace the certificate"
+            )
         case AMQP_STATUS_SSL_PEER_VERIFY_FAILED.rawValue:
-            self.init("the broker's certificate does not name \(host.name), or is not signed by one of \(trusted)")
+            self.init(
+                "the broker's certificate does not contain \(host.name), or is not signed by one of \(trusted); check the name in the URL and the CAs"
+            )
         case AMQP_STATUS_SSL_CONNECTION_FAILED.rawValue, AMQP_STATUS_SSL_ERROR.rawValue:
             self.init(
                 "the TLS handshake failed: is this the broker's TLS port, is its certificate signed by one of \(trusted), "
-                    + "and does it ask for a certificate of ours (ssl_cert_file)?")
+                    + "and does the broker require a client certificate (ssl_cert_file)?")
         case AMQP_STATUS_SOCKET_ERROR.rawValue, AMQP_STATUS_TCP_ERROR.rawValue:
-            self.init("the connection was refused, or the host cannot be reached")
+            self.init(
+                "the connection was refused, or the host is unreachable; check the address, the port and the broker")
         default:
             self.init(Self.text(status))
         }
@@ -84,13 +89,14 @@ extension BrokerError {
         switch reply.code {
         case BrokerReply.accessRefused:
             self.init(
-                "the broker refused the login of user \(host.user): the user or the password is wrong (\(reply.text))")
+                "the broker rejected the login of user \(host.user): the user name or the password is wrong (\(reply.text))"
+            )
         case BrokerReply.notAllowed:
             self.init(
-                "the broker does not let user \(host.user) into the virtual host \(virtualHost): it does not exist, or the "
+                "the broker denies user \(host.user) access to the virtual host \(virtualHost): it does not exist, or the "
                     + "user has no permission for it (\(reply.text))")
         default:
-            self.init("the broker refused the connection: \(reply.code) \(reply.text)")
+            self.init("the broker rejected the connection: \(reply.code) \(reply.text)")
         }
     }
 
@@ -101,8 +107,8 @@ extension BrokerError {
             AMQP_STATUS_SOCKET_ERROR.rawValue:
             self.init(
                 tls == nil
-                    ? "the connection was closed during the login: is this an AMQP port, and not its TLS port (ssl=1)?"
-                    : "the connection was closed during the login: is this a broker's port, and our certificate accepted?"
+                    ? "the connection was closed during the login: is this the broker's AMQP port, and not its TLS port (which needs ssl=1)?"
+                    : "the connection was closed during the login: is this the broker's TLS port, and does the broker accept the client certificate?"
             )
         default:
             self.init(lost: status)

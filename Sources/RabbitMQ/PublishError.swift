@@ -80,21 +80,24 @@ package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible 
 
     static func tooLarge(limit: Int) -> PublishError {
         PublishError(
-            .tooLarge, "the message is larger than the \(limit) bytes that the broker takes (its max_message_size)",
+            .tooLarge, "the message is larger than the broker's limit of \(limit) bytes (max_message_size)",
             limit: limit)
     }
 
     static func blocked(_ reason: String) -> PublishError {
-        PublishError(.blocked, "the broker takes no messages at the moment (\(reason)); free memory or disk on it")
+        PublishError(
+            .blocked,
+            "the broker accepts no messages at the moment (\(reason)); free memory or disk space on the broker")
     }
 
     static let invalidQueue = PublishError(.invalidQueue, "a queue's name must have 1 to 255 bytes")
     static let inboxFull = PublishError(
-        .inboxFull, "too many messages wait for the broker's confirmation; it is slower than its publishers")
+        .inboxFull,
+        "the limit of messages that wait for the broker is reached; the broker is slower than its publishers")
     static let senderShareFull = PublishError(
-        .senderShareFull, "as many messages of this guest wait for the broker as may of one")
+        .senderShareFull, "the guest has reached its limit of messages that wait for the broker")
     static let notSentInTime = PublishError(
-        .timedOut, "the message waited too long for its turn to be sent to the broker", isSent: false)
+        .timedOut, "the message waited too long to be sent to the broker", isSent: false)
     /// The error for messages that were sent; ``ofUnsent`` is the one for others.
     static let shuttingDown = PublishError(.shuttingDown, "the publisher is shutting down")
     static let timedOut = PublishError(.timedOut, "the broker did not confirm the message in time")
@@ -102,10 +105,10 @@ package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible 
     static func timedOut(duringAlarm reason: String) -> PublishError {
         PublishError(
             .timedOut,
-            "the broker did not confirm the message in time, and takes none at the moment (\(reason)); free memory or disk "
-                + "on it")
+            "the broker did not confirm the message in time, and accepts none at the moment (\(reason)); free memory or disk space "
+                + "on the broker")
     }
-    static let nacked = PublishError(.nacked, "the broker refused the message (basic.nack): the queue may be full")
+    static let nacked = PublishError(.nacked, "the broker rejected the message (basic.nack): the queue may be full")
 }
 
 extension PublishError.Code {

@@ -14,16 +14,16 @@ internal import ServiceLifecycle
 /// The exchange and the queues are declared as oslo.messaging declares them. If one exists with other flags, it is used
 /// unchanged, with one warning in the log.
 package final class Publisher: Service, Sendable {
-    let lane: PublisherLane
+    let lane: PublisherWorker
     /// The lane for large messages of senders, so that no small message waits behind them on the same connection.
-    let largeLane: PublisherLane?
+    let largeLane: PublisherWorker?
     private let largeMessageBytes: Int
 
     /// Creates a publisher. It does not connect before ``run()``.
     ///
     /// - Parameter logger: Logs one line for each change of state: connected, lost, cannot connect, blocked.
     package init(configuration: PublisherConfiguration, logger: Logger) {
-        self.lane = PublisherLane(configuration: configuration, logger: logger)
+        self.lane = PublisherWorker(configuration: configuration, logger: logger)
         guard let bytes = configuration.largeMessageBytes else {
             self.largeLane = nil
             self.largeMessageBytes = .max
@@ -33,7 +33,7 @@ package final class Publisher: Service, Sendable {
         large.isForLargeMessages = true
         large.connectionName += "-large"
         largeLogger[metadataKey: "connection"] = "large messages"
-        self.largeLane = PublisherLane(configuration: large, logger: largeLogger)
+        self.largeLane = PublisherWorker(configuration: large, logger: largeLogger)
         self.largeMessageBytes = bytes
     }
 

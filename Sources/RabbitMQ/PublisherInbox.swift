@@ -3,7 +3,7 @@
 /// Reports to the sender whether its message was confirmed. Called once.
 package typealias PublishCompletion = @Sendable (Result<Void, PublishError>) -> Void
 
-/// The queue between senders, on any thread, and the publisher's thread. A value; ``PublisherLane`` keeps it behind a
+/// The queue between senders, on any thread, and the publisher's thread. A value; ``PublisherWorker`` keeps it behind a
 /// lock.
 struct PublisherInbox {
     typealias Item = PublisherStateMachine<PublishCompletion>.Item
@@ -23,13 +23,13 @@ struct PublisherInbox {
     /// towards the capacity.
     private var heldCount = 0
     private var heldBytes = 0
-    private var shares: SenderShares
+    private var shares: SenderQuotaStateMachine
     private var hasBegun = false
-    private var wake: WakeUp?
+    private var wake: WakeUpEvent?
     /// Whether messages have arrived since the thread last took some, and the thread was not woken yet.
     private var isWakeDue = false
     /// The error for new messages; nil while messages are accepted.
-    var refusal: PublishError? = PublishError(.notConnected, "the publisher does not run yet")
+    var refusal: PublishError? = PublishError(.notConnected, "the publisher has not started yet")
     var sizeLimit: Int?
     private(set) var stop: Stop?
     var status = PublisherStatus()
@@ -37,13 +37,13 @@ struct PublisherInbox {
     init(capacity: Int, byteCapacity: Int) {
         self.capacity = capacity
         self.byteCapacity = byteCapacity
-        self.shares = SenderShares(capacity: capacity, byteCapacity: byteCapacity)
+        self.shares = SenderQuotaStateMachine(capacity: capacity, byteCapacity: byteCapacity)
     }
 
     /// Sets the event that wakes the thread.
     ///
     /// - Returns: false if this was called before.
-    mutating func begin(_ wake: WakeUp) -> Bool {
+    mutating func begin(_ wake: WakeUpEvent) -> Bool {
         guard !self.hasBegun else { return false }
         self.hasBegun = true
         self.wake = wake
@@ -60,7 +60,7 @@ struct PublisherInbox {
         self.status.inbox = 0
     }
 
-    mutating func requestStop(_ stop: Stop) -> WakeUp? {
+    mutating func requestStop(_ stop: Stop) -> WakeUpEvent? {
         if stop.rawValue > self.stop?.rawValue ?? -1 { self.stop = stop }
         return self.wake
     }
@@ -96,7 +96,7 @@ struct PublisherInbox {
     }
 
     /// Returns the event that wakes the thread; nil when the thread was woken already, or no messages have arrived.
-    mutating func takeWake() -> WakeUp? {
+    mutating func takeWake() -> WakeUpEvent? {
         guard self.isWakeDue else { return nil }
         self.isWakeDue = false
         return self.wake

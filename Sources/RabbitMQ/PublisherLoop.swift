@@ -17,9 +17,9 @@ final class PublisherLoop {
 
     private let configuration: PublisherConfiguration
     private let inbox: NIOLockedValueBox<PublisherInbox>
-    private let wake: WakeUp
+    private let wake: WakeUpEvent
     private let watchdog: Watchdog
-    private var report: PublisherReport
+    private var report: PublisherLog
     private var machine: Machine
     private var backoff: ReconnectBackoff
     private var generator = SystemRandomNumberGenerator()
@@ -31,17 +31,19 @@ final class PublisherLoop {
     private var declarationBackoff: ReconnectBackoff
 
     init(
-        configuration: PublisherConfiguration, logger: Logger, inbox: NIOLockedValueBox<PublisherInbox>, wake: WakeUp,
+        configuration: PublisherConfiguration, logger: Logger, inbox: NIOLockedValueBox<PublisherInbox>,
+        wake: WakeUpEvent,
         watchdog: Watchdog
     ) {
         self.configuration = configuration
         self.inbox = inbox
         self.wake = wake
         self.watchdog = watchdog
-        self.report = PublisherReport(configuration: configuration, logger: logger)
+        self.report = PublisherLog(configuration: configuration, logger: logger)
         self.machine = Machine(
             window: configuration.window, byteWindow: configuration.windowBytes,
-            senderWindow: min(configuration.senderWindowBytes, configuration.windowBytes / SenderShares.parts))
+            senderWindow: min(
+                configuration.senderWindowBytes, configuration.windowBytes / SenderQuotaStateMachine.parts))
         self.backoff = ReconnectBackoff(configuration.backoff)
         self.declarationBackoff = ReconnectBackoff(configuration.backoff)
     }
@@ -50,7 +52,7 @@ final class PublisherLoop {
 
     /// Runs the loop. Returns when a stop was requested and every outstanding message has been answered.
     func run() {
-        self.refuse(PublishError(.notConnected, "no connection to RabbitMQ has been made yet"))
+        self.refuse(PublishError(.notConnected, "the publisher has not connected to RabbitMQ yet"))
         let hosts = self.configuration.transportURL.hosts
         // Starts at a random host, as oslo does, so that many publishers spread over the brokers of a cluster.
         var index = Int.random(in: hosts.indices, using: &self.generator)
@@ -98,11 +100,11 @@ final class PublisherLoop {
             while try self.turn(connection) {}
             self.refuse(.shuttingDown)
             // A broker that has an alarm, or has not confirmed all messages, would delay its answer to a close as well.
-            let isPolite = self.machine.blockedReason == nil && self.machine.unconfirmedCount == 0
+            let closesCleanly = self.machine.blockedReason == nil && self.machine.unconfirmedCount == 0
             self.outcomes += self.machine.closed(now: .now)
             self.takeInbox()
             self.deliver()
-            if isPolite { connection.close() }
+            if closesCleanly { connection.close() }
             self.report.closed(connection.host)
         } catch {
             let lost = PublishError(
@@ -196,7 +198,7 @@ final class PublisherLoop {
             }
         }
         guard !protocolError else {
-            throw BrokerError("the broker confirmed or returned a message that was never sent")
+            throw BrokerError("the broker confirmed or returned a message that was never sent (protocol error)")
         }
         if self.channelIsClosed {
             self.channelIsClosed = false

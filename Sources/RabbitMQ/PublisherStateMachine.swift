@@ -17,8 +17,8 @@ struct PublisherStateMachine<Completion> {
         /// The time from which it is too late to send the message, because the broker would have no time to confirm it;
         /// nil for the deadline.
         var sendBy: Instant?
-        /// The number of the sender's flow, from ``SenderShares``.
-        var flow = FairQueue<Item>.own
+        /// The number of the sender's flow, from ``SenderQuotaStateMachine``.
+        var flow = DeficitRoundRobinQueue<Item>.own
     }
 
     /// Bytes of one sender that are no longer outstanding.
@@ -79,7 +79,7 @@ struct PublisherStateMachine<Completion> {
     private let window: Int
     private let byteWindow: Int
     private var state = State.disconnected
-    private var waiting: FairQueue<Item>
+    private var waiting: DeficitRoundRobinQueue<Item>
     private var unconfirmed = Deque<Unconfirmed>()
     private var unanswered = 0
     /// The total size in bytes of the bodies in `unconfirmed`.
@@ -101,7 +101,7 @@ struct PublisherStateMachine<Completion> {
     init(window: Int, byteWindow: Int = .max, senderWindow: Int = .max) {
         self.window = max(1, window)
         self.byteWindow = byteWindow
-        self.waiting = FairQueue(bytesInFlight: senderWindow)
+        self.waiting = DeficitRoundRobinQueue(bytesInFlight: senderWindow)
     }
 
     var waitingCount: Int { self.waiting.count }
@@ -187,7 +187,7 @@ struct PublisherStateMachine<Completion> {
         switch self.state {
         case .open: break
         case .disconnected:
-            return self.refuse(items, PublishError(.notConnected, "there is no connection to a broker"))
+            return self.refuse(items, PublishError(.notConnected, "there is no connection to RabbitMQ"))
         case .draining, .closed:
             return self.refuse(items, PublishError.shuttingDown.ofUnsent)
         }
@@ -369,7 +369,7 @@ struct PublisherStateMachine<Completion> {
 
     private mutating func release(_ flow: Int, _ bytes: Int) {
         // The process's own messages have no share to release.
-        if flow != FairQueue<Item>.own { self.released.append(Release(flow: flow, bytes: bytes)) }
+        if flow != DeficitRoundRobinQueue<Item>.own { self.released.append(Release(flow: flow, bytes: bytes)) }
     }
 
     /// Records that a message is no longer in flight.
@@ -394,7 +394,7 @@ struct PublisherStateMachine<Completion> {
             outcomes.append(Outcome(completion, .nacked))
         } else if let reason = slot.returned {
             let error = PublishError(
-                .returned, "the broker had no queue for the message (\(reason)); the queue is declared again")
+                .returned, "the broker had no queue for the message (\(reason)); declaring the queue again")
             outcomes.append(Outcome(completion, error))
         } else {
             self.confirmedCount += 1

@@ -75,12 +75,12 @@ package struct TransportURL: Sendable, Hashable {
     /// - Parameter string: The URL, as an oslo service has it in `transport_url`.
     /// - Throws: ``TransportURLError``, which never quotes text that could be part of a password.
     package init(_ string: String) throws(TransportURLError) {
-        let (url, isPlaintextMeant) = try Self.read(string)
-        guard isPlaintextMeant || url.plaintextHosts.isEmpty else {
+        let (url, isPlaintextExplicit) = try Self.read(string)
+        guard isPlaintextExplicit || url.plaintextHosts.isEmpty else {
             throw TransportURLError(
                 .plaintext,
-                "without TLS the password and every notification cross the network in the clear; add ?ssl=1 (and "
-                    + "&ssl_ca_file=FILE for an authority of your own) after the virtual host, or ?ssl=0 if that is meant"
+                "without TLS the password and every notification are sent in the clear; add ?ssl=1 (and "
+                    + "&ssl_ca_file=FILE for a private CA) after the virtual host, or ?ssl=0 to allow it"
             )
         }
         self = url
@@ -95,7 +95,7 @@ package struct TransportURL: Sendable, Hashable {
 
     private static func read(
         _ string: String
-    ) throws(TransportURLError) -> (url: TransportURL, isPlaintextMeant: Bool) {
+    ) throws(TransportURLError) -> (url: TransportURL, isPlaintextExplicit: Bool) {
         let parts = try TransportURLParts(string)
         let options = try TransportURLOptions(query: parts.query)
         let tls = try options.tls(impliedByScheme: parts.scheme == .amqps)
@@ -103,7 +103,7 @@ package struct TransportURL: Sendable, Hashable {
             hosts: try parts.hosts(defaultPort: tls == nil ? 5672 : 5671), virtualHost: try parts.virtualHost(),
             tls: tls,
             ignoredOptions: options.ignored)
-        return (url, options.saysPlaintext)
+        return (url, options.disablesTLS)
     }
 
     private init(hosts: [Host], virtualHost: String, tls: TLS?, ignoredOptions: [String]) {

@@ -34,19 +34,19 @@ struct TransportURLOptions {
                 let value = TransportURLParts.percentDecoded(halves.count > 1 ? halves[1] : "", plusIsSpace: true),
                 !value.utf8.contains(0)
             else {
-                throw TransportURLError(.option, "an option after the ? is not UTF-8, or has a NUL")
+                throw TransportURLError(.option, "an option after the ? is not UTF-8, or contains a NUL; correct it")
             }
             if Self.known.contains(name) {
                 ignored.append(name)
             } else if Self.used.contains(name) {
                 guard values.updateValue(value, forKey: name) == nil else {
-                    throw TransportURLError(.option, "the option \(name) is given twice")
+                    throw TransportURLError(.option, "has the option \(name) twice; remove one")
                 }
             } else {
                 // The name is not quoted: it may be the end of a password with an unencoded ?.
                 throw TransportURLError(
                     .option,
-                    "has an option after the ? that oslo.messaging does not know; used here are "
+                    "has an option after the ? that oslo.messaging does not know; the options used here are "
                         + "\(Self.used.sorted().joined(separator: ", ")) \(TransportURLParts.encodingHint)")
             }
         }
@@ -55,14 +55,14 @@ struct TransportURLOptions {
     }
 
     /// Whether the query has an explicit `ssl=0`.
-    var saysPlaintext: Bool { (try? self.boolean("ssl")) == false }
+    var disablesTLS: Bool { (try? self.boolean("ssl")) == false }
 
     func tls(impliedByScheme: Bool) throws(TransportURLError) -> TransportURL.TLS? {
         let asked = try self.boolean("ssl")
         guard asked ?? impliedByScheme else {
             if impliedByScheme {
                 throw TransportURLError(
-                    .option, "says amqps and ssl=0 at once; use amqp:// for an unencrypted connection")
+                    .option, "has both amqps:// and ssl=0; use amqp:// for an unencrypted connection")
             }
             if let name = self.values.keys.sorted().first(where: { $0.hasPrefix("ssl_") }) {
                 throw TransportURLError(.option, "has \(name), but the connection is not encrypted; add ssl=1")
@@ -72,10 +72,10 @@ struct TransportURLOptions {
         switch self.values["ssl_version"]?.lowercased() {
         case nil, "sslv23", "tlsv1_2", "tlsv1_3": break
         default:
-            throw TransportURLError(.option, "ssl_version must be TLSv1_2 or absent: nothing older is spoken")
+            throw TransportURLError(.option, "ssl_version must be TLSv1_2 or absent; older versions are not supported")
         }
         guard self.values["ssl_cert_file"] != nil || self.values["ssl_key_file"] == nil else {
-            throw TransportURLError(.option, "has ssl_key_file without ssl_cert_file")
+            throw TransportURLError(.option, "has ssl_key_file without ssl_cert_file; add ssl_cert_file")
         }
         return TransportURL.TLS(
             caFile: self.values["ssl_ca_file"],

@@ -17,11 +17,11 @@ struct TransportURLParts {
 
     init(_ string: String) throws(TransportURLError) {
         guard !string.unicodeScalars.contains(where: { $0.value < 0x21 || $0.value == 0x7F }) else {
-            throw TransportURLError(.syntax, "has a space or a control character in it; write it percent-encoded")
+            throw TransportURLError(.syntax, "contains a space or a control character; percent-encode it")
         }
         guard let colon = string.firstIndex(of: ":"), string[colon...].hasPrefix("://") else {
             throw TransportURLError(
-                .syntax, "is not a URL; expected something like rabbit://user:password@host:5672/vhost")
+                .syntax, "is not a URL; write it like rabbit://user:password@host:5672/vhost")
         }
         switch string[..<colon].lowercased() {
         case "rabbit": self.scheme = .rabbit
@@ -30,11 +30,11 @@ struct TransportURLParts {
         case let other where !other.isEmpty && other.utf8.count <= 32 && other.utf8.allSatisfy(Self.isSchemeByte):
             throw TransportURLError(.scheme, "the transport \"\(other)\" is not supported; use rabbit, amqp or amqps")
         default:
-            throw TransportURLError(.scheme, "does not begin with rabbit://, amqp:// or amqps://")
+            throw TransportURLError(.scheme, "does not begin with rabbit://, amqp:// or amqps://; use one of these")
         }
         let rest = string[string.index(colon, offsetBy: 3)...]
         guard !rest.utf8.contains(UInt8(ascii: "#")) else {
-            throw TransportURLError(.syntax, "has a # in it, which begins nothing here \(Self.encodingHint)")
+            throw TransportURLError(.syntax, "contains a #, which has no meaning here \(Self.encodingHint)")
         }
         let pathStart = rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex
         let queryStart = rest[pathStart...].firstIndex(of: "?") ?? rest.endIndex
@@ -44,7 +44,7 @@ struct TransportURLParts {
         guard !self.path.utf8.contains(UInt8(ascii: "@")), !self.query.utf8.contains(UInt8(ascii: "@")) else {
             throw TransportURLError(
                 .syntax,
-                "has an @ after the first / or ?; if it is not the end of a password, write %40 "
+                "contains an @ after the first / or ?; write %40 unless the @ ends a password "
                     + Self.encodingHint)
         }
     }
@@ -83,12 +83,13 @@ struct TransportURLParts {
         var portText: Substring?
         if location.first == "[" {
             guard let bracket = location.firstIndex(of: "]") else {
-                throw TransportURLError(.host, "host number \(number) begins with [ but has no ]")
+                throw TransportURLError(.host, "host number \(number) begins with [ but has no ]; add it")
             }
             name = location[location.index(after: location.startIndex)..<bracket]
             let after = location[location.index(after: bracket)...]
             guard after.isEmpty || after.first == ":" else {
-                throw TransportURLError(.host, "host number \(number) has something else than a port after the ]")
+                throw TransportURLError(
+                    .host, "host number \(number) has text other than a port after the ]; remove it")
             }
             portText = after.isEmpty ? nil : after.dropFirst()
         } else if let colon = location.firstIndex(of: ":"), colon == location.lastIndex(of: ":") {
@@ -99,14 +100,19 @@ struct TransportURLParts {
             name = location
         }
         guard Self.isPrintable(String(name)), name.utf8.count <= 255 else {
-            throw TransportURLError(.host, "the name of host number \(number) is not a host name")
+            throw TransportURLError(
+                .host,
+                "the name of host number \(number) is not a host name; use printable characters, at most 255 bytes")
         }
         guard location.first != "[" || HostName(String(name)).isIPv6 else {
-            throw TransportURLError(.host, "host number \(number) has brackets around what is not an IPv6 address")
+            throw TransportURLError(
+                .host,
+                "host number \(number) has brackets around text that is not an IPv6 address; correct the address, or remove the brackets"
+            )
         }
         // Some resolvers answer ::1 for such a name.
         guard !name.utf8.contains(UInt8(ascii: "*")) else {
-            throw TransportURLError(.host, "host number \(number) has a * in it; name one broker")
+            throw TransportURLError(.host, "host number \(number) contains a *; name one broker")
         }
         var port = defaultPort
         if let portText {
@@ -131,7 +137,9 @@ struct TransportURLParts {
             !user.utf8.contains(0), !password.utf8.contains(0), user.utf8.count <= 255, password.utf8.count <= 4096
         else {
             throw TransportURLError(
-                .credentials, "the user or password of host number \(number) is not UTF-8, has a NUL, or is too long")
+                .credentials,
+                "the user or password of host number \(number) is not UTF-8, contains a NUL, or is longer than 255 (user) or 4096 (password) bytes"
+            )
         }
         // Empty counts as absent, as it does for oslo's AMQP library.
         return (user.isEmpty ? "guest" : user, password.isEmpty ? "guest" : password)

@@ -19,12 +19,12 @@ final class Watchdog: Sendable {
     }
 
     private let state: NIOLockedValueBox<State>
-    private let wake: WakeUp
+    private let wake: WakeUpEvent
 
     /// - Parameter limit: The time limit of one call. The watchdog acts up to an eighth of it later.
     init(limit: Duration) throws(SystemError) {
         self.state = NIOLockedValueBox(State(limit: limit))
-        self.wake = try WakeUp()
+        self.wake = try WakeUpEvent()
     }
 
     deinit {

@@ -44,7 +44,7 @@ package final class CheckedDirectory: Sendable {
     ) throws(FileError) {
         let directory: OpenFile
         switch use {
-        case .writing: directory = try DirectoryWalk.open(path, isOwn: isOwn)
+        case .writing: directory = try DirectoryTraversal.open(path, isOwn: isOwn)
         case .reading: directory = try Self.openAny(path)
         }
         self.path = path
@@ -58,7 +58,7 @@ package final class CheckedDirectory: Sendable {
             return try OpenFile(path, O_RDONLY | O_DIRECTORY, action: "opened")
         } catch {
             guard error.code == ENOTDIR, let found = try FileStatus.of(path), !found.isDirectory else { throw error }
-            throw FileError(.wrongKind, path, "is no directory; name a directory", code: ENOTDIR)
+            throw FileError(.wrongKind, path, "is not a directory; name a directory", code: ENOTDIR)
         }
     }
 
@@ -72,13 +72,13 @@ package final class CheckedDirectory: Sendable {
             case EEXIST: return false
             case ENOENT:
                 throw FileError(
-                    .missing, path, "cannot be made: the directory that it is to be in does not exist; make that first",
+                    .missing, path, "cannot be created: its parent directory does not exist; create that first",
                     code: ENOENT)
             case ENOTDIR:
                 throw FileError(
-                    .forbidden, path, "cannot be made: a name on its path is no directory; check the path",
+                    .forbidden, path, "cannot be created: a name on its path is not a directory; check the path",
                     code: ENOTDIR)
-            case let code: throw FileError(code, path, "made")
+            case let code: throw FileError(code, path, "created")
             }
         }
         let made = try OpenFile(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, action: "opened")
@@ -111,7 +111,7 @@ package final class CheckedDirectory: Sendable {
     ///
     /// - Throws: ``FileError``, also for anything but a regular file that belongs to root or this user.
     package func openForChanging(_ name: String) throws(FileError) -> OpenFile {
-        let file = try self.open(name, O_RDWR | O_CREAT, 0o600, "opened or made")
+        let file = try self.open(name, O_RDWR | O_CREAT, 0o600, "opened or created")
         let status = try file.status()
         try self.checkOwner(status, name)
         // Restores bits that the umask took away, and removes rights that an older version gave. A service cannot do so
@@ -139,8 +139,8 @@ package final class CheckedDirectory: Sendable {
         guard status.owner == geteuid() || status.owner == 0 else {
             throw FileError(
                 .exposed, self.path(of: name),
-                "belongs to the user \(status.owner), who is neither root nor this program's; see who has put it there, and "
-                    + "remove it or run `chown \(geteuid()) \(FileRule.quoted(self.path(of: name)))`")
+                "belongs to the user \(status.owner), who is neither root nor this program's user; find out where it comes from, and "
+                    + "remove it or run `chown \(geteuid()) \(FileAccessRule.quoted(self.path(of: name)))`")
         }
     }
 
@@ -149,7 +149,7 @@ package final class CheckedDirectory: Sendable {
         guard status.links <= 1 else {
             throw FileError(
                 .exposed, self.path(of: name),
-                "has another name elsewhere (a hard link); see who has made it, and remove one of them")
+                "has another name (a hard link); find out where it comes from, and remove one of them")
         }
     }
 
@@ -170,7 +170,7 @@ package final class CheckedDirectory: Sendable {
     package func status(of name: String) throws(FileError) -> FileStatus? {
         var status = stat()
         if unsafe fstatat(self.descriptor, name, &status, AT_SYMLINK_NOFOLLOW) == 0 { return FileStatus(status) }
-        let error = FileError(errno, self.path(of: name), "looked at")
+        let error = FileError(errno, self.path(of: name), "inspected")
         if error.kind == .missing { return nil }
         throw error
     }
@@ -216,7 +216,7 @@ package final class CheckedDirectory: Sendable {
         try self.remove(temporary)
         let file = try OpenFile(
             self.descriptor, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600, self.path(of: temporary),
-            "made")
+            "created")
         do throws(FileError) {
             // Adds the bits that the umask took away.
             _ = fchmod(file.descriptor, 0o600)
@@ -247,6 +247,7 @@ package final class CheckedDirectory: Sendable {
     private func isNoFile(_ name: String) -> FileError {
         FileError(
             .wrongKind, self.path(of: name),
-            "is no regular file, but a link, a directory, a pipe or a device; see who has put it there, and remove it")
+            "is not a regular file, but a link, a directory, a pipe or a device; find out where it comes from, and remove it"
+        )
     }
 }

@@ -17,7 +17,7 @@ package struct FileContents: Sendable {
     ///   - limit: the maximum length in bytes; a longer file is rejected, so that not all of a wrong file is read.
     ///   - rule: the rule for its owner and mode, checked before it is read; nil for no rule.
     /// - Throws: ``FileError``.
-    package init(_ path: String, limit: Int, rule: FileRule? = nil) throws(FileError) {
+    package init(_ path: String, limit: Int, rule: FileAccessRule? = nil) throws(FileError) {
         let file = try OpenFile(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, action: "read")
         let status = try file.status()
         guard status.isRegularFile else { throw Self.isNoFile(path) }
@@ -30,9 +30,9 @@ package struct FileContents: Sendable {
     /// Checks the file's owner and mode, as they were when it was read.
     ///
     /// - Throws: ``FileError`` of the kind ``FileError/Kind/exposed``.
-    package func check(_ rule: FileRule) throws(FileError) { try rule.check(self.status, path: self.path) }
+    package func check(_ rule: FileAccessRule) throws(FileError) { try rule.check(self.status, path: self.path) }
 
     static func isNoFile(_ path: String) -> FileError {
-        FileError(.wrongKind, path, "cannot be read: it is no regular file; name the file itself")
+        FileError(.wrongKind, path, "cannot be read: it is not a regular file; name the file itself")
     }
 }

@@ -55,16 +55,23 @@ package struct FileError: Error, Sendable, Hashable, CustomStringConvertible {
         switch code {
         case ENOENT: (kind, clause) = (.missing, "does not exist; check the path")
         case ENOTDIR:
-            (kind, clause) = (.missing, "does not exist: a name on its path is no directory; check the path")
+            (kind, clause) = (.missing, "does not exist: a name on its path is not a directory; check the path")
         case EACCES, EPERM:
             (kind, clause) = (.forbidden, "cannot be \(action): \(reason); check its permissions and owner")
         case EROFS: (kind, clause) = (.forbidden, "cannot be \(action): \(reason); use a disk that is writable")
         case EEXIST:
-            (kind, clause) = (.exists, "exists already; name a file that does not, so that none is lost")
+            (kind, clause) = (
+                .exists, "exists already; name a file that does not exist, so that no file is overwritten"
+            )
         case ELOOP:
-            (kind, clause) = (.wrongKind, "leads through a circle of symbolic links, or too many; correct the links")
+            (kind, clause) = (
+                .wrongKind, "leads through a loop of symbolic links, or too many of them; correct the links"
+            )
         case EISDIR: (kind, clause) = (.wrongKind, "is a directory; name a file")
-        case ENOSPC, EDQUOT: (kind, clause) = (.diskFull, "cannot be \(action): the disk is full; make room on it")
+        case ENOSPC, EDQUOT:
+            (kind, clause) = (
+                .diskFull, "cannot be \(action): the disk is full or a quota is exceeded; free disk space"
+            )
         default: (kind, clause) = (.failed, "cannot be \(action): \(reason)")
         }
         self.init(kind, path, clause, code: code)
@@ -80,7 +87,7 @@ package struct FileError: Error, Sendable, Hashable, CustomStringConvertible {
         case ELOOP where flags & O_NOFOLLOW != 0:
             self.init(.wrongKind, path, "is a symbolic link; name the file itself", code: code)
         case ENOENT where flags & O_CREAT != 0:
-            self.init(.missing, path, "cannot be made: its directory does not exist; make that first", code: code)
+            self.init(.missing, path, "cannot be created: its directory does not exist; create that first", code: code)
         default: self.init(code, path, action)
         }
     }

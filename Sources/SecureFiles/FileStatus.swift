@@ -53,7 +53,7 @@ package struct FileStatus: Sendable, Hashable {
         var status = stat()
         let result = unsafe followingLinks ? stat(path, &status) : lstat(path, &status)
         if result == 0 { return FileStatus(status) }
-        let error = FileError(errno, path, "looked at")
+        let error = FileError(errno, path, "inspected")
         if error.kind == .missing { return nil }
         throw error
     }

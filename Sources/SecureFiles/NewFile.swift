@@ -29,12 +29,13 @@ package struct NewFile: ~Copyable {
         } catch {
             if error.kind == .missing {
                 throw FileError(
-                    .missing, path, "cannot be made: its directory does not exist; make that first", code: error.code)
+                    .missing, path, "cannot be created: its directory does not exist; create that first",
+                    code: error.code)
             }
-            throw FileError(error.code, path, "made")
+            throw FileError(error.code, path, "created")
         }
         let file = try OpenFile(
-            directory.descriptor, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, permissions, path, "made")
+            directory.descriptor, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, permissions, path, "created")
         let status: FileStatus
         do throws(FileError) {
             status = try file.status()

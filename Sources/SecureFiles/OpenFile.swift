@@ -36,7 +36,7 @@ package struct OpenFile: ~Copyable {
     /// Returns the status of the open file.
     package func status() throws(FileError) -> FileStatus {
         var status = stat()
-        guard unsafe fstat(self.descriptor, &status) == 0 else { throw FileError(errno, self.path, "looked at") }
+        guard unsafe fstat(self.descriptor, &status) == 0 else { throw FileError(errno, self.path, "inspected") }
         return FileStatus(status)
     }
 
@@ -123,7 +123,8 @@ package struct OpenFile: ~Copyable {
             }
             guard name != ".", name != ".." else { continue }
             guard names.count < limit else {
-                throw FileError(.tooLong, self.path, "holds more than \(limit) files")
+                throw FileError(
+                    .tooLong, self.path, "has more than \(limit) entries; remove some, or name another directory")
             }
             names.append(name)
         }

@@ -81,12 +81,12 @@ struct SettingsFile {
     }
 
     private mutating func checkValue(_ node: Node, of setting: Setting, _ line: Int) {
-        let text = SettingText(kind: setting.kind)
+        let text = SettingParser(kind: setting.kind)
         let name = setting.name
         if let refusal = node.unsupportedPart {
             return refuse(.unsupportedYAML, line, refusal, setting: name)
         }
-        do throws(SettingText.Refusal) {
+        do throws(SettingParser.Refusal) {
             switch node {
             case .scalar(let scalar) where scalar.isNothing:
                 refuse(.wrongShape, line, "\(name) has no value; give it one or remove the line", setting: name)
@@ -137,7 +137,7 @@ struct SettingsFile {
     }
 }
 
-extension SettingText.Refusal {
+extension SettingParser.Refusal {
     /// The refusal as a problem's code and the words that follow the name.
     var problem: (code: SettingsError.Code, message: String) {
         switch self {

@@ -127,8 +127,8 @@ struct SettingsLoader {
     }
 
     private mutating func value(of text: String, for setting: Setting, from place: String) -> Setting.Value? {
-        do throws(SettingText.Refusal) {
-            return try SettingText(kind: setting.kind).value(of: text)
+        do throws(SettingParser.Refusal) {
+            return try SettingParser(kind: setting.kind).value(of: text)
         } catch {
             let (code, message) = error.problem
             problems.append(.init(code, setting: setting.name, "\(setting.name), set by \(place), \(message)."))

@@ -88,7 +88,7 @@ package struct SettingsSchema: Sendable {
                 if setting.isRequired {
                     defects.append("\(setting.name) is required and has a default.")
                 }
-                if (try? SettingText(kind: setting.kind).checked(value)) == nil {
+                if (try? SettingParser(kind: setting.kind).checked(value)) == nil {
                     defects.append("The default of \(setting.name) is not allowed by its kind.")
                 }
             }
@@ -99,7 +99,7 @@ package struct SettingsSchema: Sendable {
     /// Returns a Markdown table of the settings, for the operator's manual.
     package func documentation() -> String {
         let rows = settings.map { setting in
-            let value = SettingText(kind: setting.kind).expectation
+            let value = SettingParser(kind: setting.kind).expectation
             let fallback =
                 setting.defaultValue.map { "`\(setting.shown($0))`" } ?? (setting.isRequired ? "required" : "not set")
             let cells = [

@@ -163,7 +163,7 @@ package struct YAMLDocument {
             return SettingsError(
                 .init(
                     .duplicateName, line: context.mark.line,
-                    "\(path):\(context.mark.line): \(names) stands more than once in the same section; keep one."))
+                    "\(path):\(context.mark.line): \(names) appears more than once in the same section; keep one."))
         default:
             return notYAML(path, purpose, nil, "is not valid YAML; check it with a YAML tool")
         }

@@ -3,9 +3,9 @@
 import ArgumentParser
 import Foundation
 import Glibc
-import ProgramStreams
 import SecureFiles
-import TLSSocket
+import StandardIO
+import TLSChannel
 
 /// The directory in which `conductor certificates` creates files.
 struct CertificateDirectory {
@@ -48,7 +48,7 @@ struct CertificateDirectory {
             try self.make(files[...])
         } catch {
             guard error.kind == .exists else { throw Self.failure(error) }
-            throw ValidationError("\(error.path) exists already, and nothing was made. \(remedy)")
+            throw ValidationError("\(error.path) exists already; no file was created. \(remedy)")
         }
         try StandardStreams.print(files.map { "Wrote \(self.path(of: $0.name)).\n" }.joined())
     }
@@ -71,7 +71,7 @@ struct CertificateDirectory {
             try FileManager.default.createDirectory(
                 atPath: self.path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         } catch {
-            throw ValidationError("The directory \(self.path) cannot be made; check the path and its permissions.")
+            throw ValidationError("The directory \(self.path) cannot be created; check the path and its permissions.")
         }
         do {
             try self.make(files, remedy: remedy)
@@ -119,8 +119,8 @@ struct CertificateDirectory {
             let guest = name.hasPrefix("guest-") ? name.dropFirst(6).prefix { $0 != "." } : ""
             let command = guest.isEmpty ? "init" : "guest \(guest)"
             throw ValidationError(
-                "\(self.path(of: name)) does not exist; make it with `conductor certificates \(command)`, or name the"
-                    + " --directory where it is.")
+                "\(self.path(of: name)) does not exist; create it with `conductor certificates \(command)`, or name the"
+                    + " --directory that contains it.")
         }
         return text
     }
@@ -159,7 +159,7 @@ struct CertificateDirectory {
         let (own, issued) = try (PeerCertificate(pem: authority.certificatePEM), PeerCertificate(pem: certificate))
         guard own.notAfter < issued.notAfter else { return }
         ConductorExit.say(
-            "warning: \(self.path(of: "ca.pem")) ends before it, and with it all that it has issued; renew it with"
+            "warning: \(self.path(of: "ca.pem")) expires before the new certificate, and all that it has issued is invalid from then on; renew it with"
                 + " `conductor certificates renew ca`.")
     }
 

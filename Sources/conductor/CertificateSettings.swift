@@ -11,12 +11,14 @@ enum CertificateSettings {
     static let declarations: [Setting] = [
         .string(
             "tls.guest_crl",
-            help: "PEM file: those authorities' revocation lists; a guest whose issuer has no valid one is refused."),
+            help:
+                "Read the revocation lists of guests' authorities from this PEM file; reject guests whose issuer has no valid list."
+        ),
         .seconds(
             "tls.reload_interval", 0.1...Self.longestInterval, default: 1,
             help:
-                "How often the files of `tls` and the keys of `context_signatures` are looked at; a guest that was revoked is "
-                + "cut off within that and a second."
+                "Check the files of `tls` and the keys of `context_signatures` this often; a revoked guest is disconnected within "
+                + "this time plus one second."
         ),
     ]
 }

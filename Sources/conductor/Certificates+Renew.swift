@@ -1,37 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import TLSSocket
+import TLSChannel
 
 extension Certificates {
     /// `conductor certificates renew`.
     struct Renew: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Makes a certificate anew, for its key, with its names, and another end.",
+            abstract: "Renew a certificate: keep its key and names, and set a new expiry.",
             discussion: """
                 Only the certificate's file is replaced, in one step, so that a program that runs never finds a certificate \
-                and a key that do not match; it takes the new one up by itself. The certificate before is not kept: it stays \
-                valid to its own end. When somebody may have seen the key, revoke the certificate, move both files away, and \
-                make a new pair. Of the authority, ca.pem of every conductor and guest has to be replaced before the old one \
-                ends; certificates and revocation lists stay.
+                and a key that do not match. Programs load the new one by themselves. The old one is not kept, but stays \
+                valid until it expires. If others may know the key, revoke the certificate, move both files away, and \
+                make a new pair. After renewing ca, replace ca.pem on every conductor and guest before the old one \
+                expires; certificates and revocation lists stay valid.
                 """)
 
         @Argument(
             help: ArgumentHelp(
-                "What the certificate's file is called, without .pem: guest-ID, conductor, or ca.", valueName: "name"))
+                "Renew the certificate in this file (without .pem): guest-ID, conductor, or ca.", valueName: "name"))
         var name: String
 
-        @Option(help: ArgumentHelp("The directory that `init` made.", valueName: "directory"))
+        @Option(help: ArgumentHelp("Use this directory, which `init` created.", valueName: "directory"))
         var directory = "certificates"
 
         @Option(
             name: .customLong("name"),
             help: ArgumentHelp(
-                "A DNS name or IP address that guests know the conductor by, from now on; without any, those it has.",
+                "Set a DNS name or IP address of the conductor from now on; by default keep its present ones.",
                 valueName: "name"))
         var names: [String] = []
 
-        @Option(help: "How many days the certificate is valid.")
+        @Option(help: "Make the certificate valid for this many days.")
         var days = 365
 
         func validate() throws {
@@ -39,7 +39,8 @@ extension Certificates {
                 throw ValidationError("Name a certificate of the directory: guest-ID, conductor, or ca.")
             }
             guard self.names.isEmpty || self.name == "conductor" else {
-                throw ValidationError("Only the conductor's certificate has names: --name goes with `renew conductor`.")
+                throw ValidationError(
+                    "Only the conductor's certificate has names; give --name with `renew conductor` only.")
             }
         }
 

@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import TLSSocket
+import TLSChannel
 
 extension Certificates {
     /// `conductor certificates revoke`.
     struct Revoke: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Revokes certificates: writes the authority's next revocation list (ca.crl).",
+            abstract: "Revoke certificates: write the authority's next revocation list (ca.crl).",
             discussion: """
-                What was revoked stays so. Without a name the list is made anew as it is, for it has an end too. Name it as \
+                Revoked certificates stay revoked. Without a name, renew the list unchanged, because it expires too. Set it as \
                 tls.guest_crl of the conductor and as tls.crl of its guests.
                 """)
 
         @Argument(
             help: ArgumentHelp(
-                "What the certificate's file is called, without .pem: guest-ID, or conductor.", valueName: "name"))
+                "Revoke the certificate in this file (without .pem): guest-ID, or conductor.", valueName: "name"))
         var names: [String] = []
 
-        @Option(help: ArgumentHelp("The directory that `init` made.", valueName: "directory"))
+        @Option(help: ArgumentHelp("Use this directory, which `init` created.", valueName: "directory"))
         var directory = "certificates"
 
-        @Option(help: "How many days the list is valid; before its end make the next.")
+        @Option(help: "Make the list valid for this many days; write the next one before it expires.")
         var days = 30
 
         func validate() throws {

@@ -2,14 +2,14 @@
 
 import ArgumentParser
 import ConductorService
-import TLSSocket
+import TLSChannel
 
 /// `conductor certificates`: a throw-away certificate authority, for trying out and for tests.
 struct Certificates: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Makes certificates for trying the relay out, and for tests.",
+        abstract: "Make certificates for trials and tests of the relay.",
         discussion: """
-            The authority's key lies unencrypted in the directory: a real installation takes its certificates from its \
+            The authority's key is stored unencrypted in the directory: a real installation uses certificates of its \
             own authority.
             """,
         subcommands: [Init.self, Guest.self, Renew.self, Revoke.self])
@@ -18,19 +18,22 @@ struct Certificates: ParsableCommand {
     struct Init: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: """
-                Makes an authority (ca.pem), its empty revocation list (ca.crl), and the conductor's certificate \
+                Make an authority (ca.pem), its empty revocation list (ca.crl), and the conductor's certificate \
                 (conductor.pem).
                 """)
 
-        @Option(help: ArgumentHelp("Where the files go; it is made if need be.", valueName: "directory"))
+        @Option(
+            help: ArgumentHelp(
+                "Write the files to this directory; create it if it does not exist.", valueName: "directory"))
         var directory = "certificates"
 
         @Option(
             name: .customLong("name"),
-            help: ArgumentHelp("A DNS name or IP address that guests know the conductor by.", valueName: "name"))
+            help: ArgumentHelp(
+                "Put this DNS name or IP address of the conductor in its certificate.", valueName: "name"))
         var names = ["localhost", "127.0.0.1", "::1"]
 
-        @Option(help: "How many days the certificates are valid.")
+        @Option(help: "Make the certificates valid for this many days.")
         var days = 365
 
         func run() throws {
@@ -57,26 +60,26 @@ struct Certificates: ParsableCommand {
     /// `conductor certificates guest`.
     struct Guest: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Makes a guest's certificate, which names its instance.")
+            abstract: "Make a guest's certificate, which names its instance.")
 
-        @Argument(help: ArgumentHelp("The instance's id; the files are named guest-ID.", valueName: "id"))
+        @Argument(help: ArgumentHelp("Name the instance by its id; the files are named guest-ID.", valueName: "id"))
         var instance: String
 
-        @Option(help: ArgumentHelp("The directory that `init` made.", valueName: "directory"))
+        @Option(help: ArgumentHelp("Use this directory, which `init` created.", valueName: "directory"))
         var directory = "certificates"
 
         @Option(
             help: ArgumentHelp(
-                "The tenant that the instance belongs to, in spiffe://DOMAIN/tenant/ID/instance/ID.", valueName: "id"))
+                "Name the instance's tenant, in spiffe://DOMAIN/tenant/ID/instance/ID.", valueName: "id"))
         var tenant: String?
 
         @Option(
             help: ArgumentHelp(
-                "The domain in spiffe://DOMAIN/instance/ID: the conductor's identity.trust_domain.",
+                "Set the domain in spiffe://DOMAIN/instance/ID: the conductor's identity.trust_domain.",
                 valueName: "domain"))
-        var trustDomain = TrustDomain.throwAway.name
+        var trustDomain = TrustDomain.trial.name
 
-        @Option(help: "How many days the certificate is valid.")
+        @Option(help: "Make the certificate valid for this many days.")
         var days = 365
 
         func validate() throws {
@@ -91,7 +94,7 @@ struct Certificates: ParsableCommand {
             }
             guard TrustDomain(self.trustDomain) != nil else {
                 throw ValidationError(
-                    "A trust domain has 1 to 255 small letters, digits, hyphens, underscores or dots.")
+                    "A trust domain has 1 to 255 lower-case letters, digits, hyphens, underscores or dots.")
             }
         }
 
@@ -112,7 +115,8 @@ struct Certificates: ParsableCommand {
                         name, certificate: guest.certificatePEM, key: guest.privateKeyPEM),
                     remedy:
                         "Renew the certificate with `conductor certificates renew \(name)`; or move \(name).pem and "
-                        + "\(name).key away, if one of the two is lost or the key was seen, and make a new pair.")
+                        + "\(name).key away, if one of the two is lost or others may know the key, and make a new pair."
+                )
                 try directory.warnOfAuthority(authority, issued: guest.certificatePEM)
             }
         }

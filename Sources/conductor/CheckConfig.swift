@@ -5,22 +5,22 @@ import ConductorService
 import Foundation
 import Logging
 import Notifier
-import ProgramStreams
 import Settings
-import TLSSocket
+import StandardIO
+import TLSChannel
 
 /// `conductor check-config`: prints the settings that `serve` would run with, or what is wrong with them.
 struct CheckConfig: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Prints the effective settings and where each comes from, or everything that is wrong with them.",
+        abstract: "Print the effective settings and their origins, or every error in them.",
         discussion: """
-            Reads the certificate, catalogue and key files too. Secrets are not shown. Warnings on standard error say \
-            what is allowed and not safe; they leave the exit status at 0, unless --strict is given.
+            The certificate, catalogue and key files are read too. Secrets are not printed. Warnings on standard error name \
+            what is allowed but not safe; the exit status stays 0 unless --strict is given.
             """)
 
     @OptionGroup var options: ConfigurationOptions
 
-    @Flag(help: "Ends with exit status 78 when there is a warning.")
+    @Flag(help: "Exit with status 78 when there is a warning.")
     var strict = false
 
     func run() async throws {
@@ -31,8 +31,8 @@ struct CheckConfig: AsyncParsableCommand {
             let tls = try TLSContext(settings)
             let now = Int64(Date().timeIntervalSince1970)
             try StandardStreams.print(tls.expiries.map { $0.line(now: now) + "\n" }.joined())
-            var watch = ExpiryWatch()
-            var warnings = watch.notices(tls.expiries, now: now).map { notice in
+            var watch = ExpiryStateMachine()
+            var warnings = watch.dueWarnings(tls.expiries, now: now).map { notice in
                 let remedy = notice.isEarly ? "check this machine's clock" : "renew it in time"
                 return "\(notice.expiry.line(now: now)); \(remedy)."
             }

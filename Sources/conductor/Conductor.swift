@@ -2,7 +2,7 @@
 
 import ArgumentParser
 import ConductorRPC
-import ProgramStreams
+import StandardIO
 
 /// The conductor: accepts the outcomes that guests report over mutual TLS, and publishes them on the control plane's
 /// notification queues.
@@ -10,7 +10,7 @@ import ProgramStreams
 struct Conductor: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "conductor",
-        abstract: "Relays operation outcomes from database guests to the control plane's notification queues.",
+        abstract: "Relay operation outcomes from database guests to the control plane's notification queues.",
         version: RPCProtocol.version,
         subcommands: [
             Serve.self, Notify.self, PrintContext.self, Events.self, CheckConfig.self, ListSettings.self,

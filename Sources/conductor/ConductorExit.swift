@@ -5,9 +5,9 @@ import ConductorService
 import ContextSigning
 import Notifier
 import PeriodicReports
-import ProgramStreams
 import Settings
-import TLSSocket
+import StandardIO
+import TLSChannel
 
 /// The program's exit codes: 0 for success, 64 for wrong arguments, 65 for an event that cannot be made from the given
 /// data, 69 for an event that could not be sent now, 75 for certificate files that cannot be used as they are now, 78

@@ -10,12 +10,12 @@ struct ConductorLog: Sendable {
     private let writer = LogWriter { count in
         let line = LineCollector()
         Logger(label: ConductorLog.label) { StreamLogHandler(label: $0, stream: line) }.warning(
-            "Dropped lines because the reader of this log is too slow", metadata: ["lines": "\(count)"])
+            "Dropped log lines because the reader is too slow", metadata: ["lines": "\(count)"])
         return line.text
     }
 
     /// The time that the log's reader has for the last lines when the conductor stops.
-    static let patience = Duration.seconds(3)
+    static let drainTimeout = Duration.seconds(3)
 
     /// A logger whose lines are dropped and counted while the log's buffer is full.
     var logger: Logger {
@@ -23,12 +23,12 @@ struct ConductorLog: Sendable {
     }
 
     /// Returns the audit of outcomes. None of its lines is dropped, and `log.level` does not apply to it.
-    func audit(warnings: Logger) -> OutcomeAudit {
-        OutcomeAudit(warnings: warnings, stream: self.writer.stream(.wait))
+    func audit(warnings: Logger) -> AuditLog {
+        AuditLog(warnings: warnings, stream: self.writer.stream(.wait))
     }
 
-    /// Waits until the log's reader has taken the last lines, for ``patience`` at most.
-    func close() async { await self.writer.drain(within: Self.patience) }
+    /// Waits until the log's reader has taken the last lines, for ``drainTimeout`` at most.
+    func close() async { await self.writer.drain(within: Self.drainTimeout) }
 
     private final class LineCollector: TextOutputStream, Sendable {
         private let box = NIOLockedValueBox("")

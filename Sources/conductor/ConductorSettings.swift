@@ -7,7 +7,7 @@ import NIOCore
 import Notifications
 import Notifier
 import Settings
-import TLSSocket
+import TLSChannel
 
 /// The settings of `conductor serve`, and the configurations made from them.
 enum ConductorSettings {
@@ -16,70 +16,93 @@ enum ConductorSettings {
         settings: [
             .string(
                 "listen.host", default: "0.0.0.0",
-                help: "The address that guests connect to; `*` for all addresses, IPv6 and IPv4."),
-            .integer("listen.port", 0...65535, default: 8790, help: "Its TCP port; 0 lets the system choose one."),
+                help: "Listen for guests on this address; `*` for all addresses, IPv6 and IPv4."),
+            .integer(
+                "listen.port", 0...65535, default: 8790, help: "Listen on this TCP port; 0 lets the system choose one."),
             .string(
                 "tls.certificate", required: true, valueName: "FILE",
-                help: "PEM file: the conductor's certificate and its chain."),
+                help: "Read the conductor's certificate and its chain from this PEM file."),
             .string(
-                "tls.key", required: true, valueName: "FILE", help: "PEM file: the certificate's private key."),
+                "tls.key", required: true, valueName: "FILE",
+                help: "Read the certificate's private key from this PEM file."),
             .string(
                 "tls.guest_ca", required: true, valueName: "FILE",
-                help: "PEM file: the authorities that guests' certificates come from."),
-            .choice("tls.minimum_version", among: ["1.2", "1.3"], default: "1.3", help: "The oldest TLS to accept."),
+                help: "Read the authorities of guests' certificates from this PEM file."),
+            .choice(
+                "tls.minimum_version", among: ["1.2", "1.3"], default: "1.3",
+                help: "Accept no TLS version older than this."),
             .choices(
                 "drivers", among: DriverName.allCases.map(\.rawValue), required: true,
                 valueName: DriverName.log.rawValue,
-                help: "Where notifications go: `messagingv2` for RabbitMQ with oslo's envelope."),
+                help: "Send notifications to these drivers: `messagingv2` for RabbitMQ with oslo's envelope."),
             .secret(
                 "messaging.transport_url", redact: MessagingDriver.Configuration.redacted,
-                help: "RabbitMQ: rabbit://user:password@host:port,host2:port/vhost?ssl=1. Not by `--set`."),
-            .string("messaging.exchange", default: "trove", help: "The topic exchange; oslo's control_exchange."),
+                help: "Connect to RabbitMQ at rabbit://user:password@host:port,host2:port/vhost?ssl=1; not by `--set`."),
             .string(
-                "messaging.topic", default: "notification", help: "Queues are named <topic>.<priority>; oslo's topics."),
-            .boolean("messaging.durable", default: false, help: "Declare durable; oslo's amqp_durable_queues."),
+                "messaging.exchange", default: "trove", help: "Publish on this topic exchange; oslo's control_exchange."
+            ),
+            .string(
+                "messaging.topic", default: "notification",
+                help: "Publish to the queues <topic>.<priority>; oslo's topics."),
+            .boolean(
+                "messaging.durable", default: false,
+                help: "Declare the exchange and the queues durable; oslo's amqp_durable_queues."),
             .choice(
                 "messaging.queue_type", among: MessagingDriver.Configuration.QueueType.allCases.map(\.rawValue),
-                default: "classic", help: "The kind of queue to declare; oslo's rabbit_quorum_queue."),
+                default: "classic", help: "Declare queues of this kind; oslo's rabbit_quorum_queue."),
             .seconds(
                 "messaging.publish_timeout", 1...3600, default: 30,
-                help: "How long the broker may take to confirm a notification."),
+                help: "Wait this long for the broker to confirm a notification."),
             .seconds(
                 "messaging.maximum_backoff", 0.5...3600, default: 30,
-                help: "The longest pause between attempts to connect to the broker."),
+                help: "Wait at most this long between attempts to connect to the broker."),
             .string(
-                "publisher.host", help: "The host in publisher_id, conductor.<host>; this machine's name by default."),
+                "publisher.host",
+                help: "Use this host in publisher_id, conductor.<host>; by default this machine's name."),
             .string(
                 "publisher.address",
-                help: "What server_ip says; by default the address that the guest reached. Set alike on conductors "
-                    + "side by side, it keeps a notification the same whichever of them repeats it."),
-            .strings("catalogue.files", help: "YAML files with other services' operations and events."),
+                help:
+                    "Publish this server_ip; by default the address that the guest connected to. Set it alike on redundant "
+                    + "conductors, so that a notification stays the same whichever of them repeats it."),
+            .strings("catalogue.files", help: "Read other services' operations and events from these YAML files."),
             .strings(
-                "catalogue.enable", help: "Events to publish though off by default: types, or beginnings with a *."),
-            .strings("catalogue.disable", help: "Events not to publish, written likewise; stronger than enable."),
+                "catalogue.enable", help: "Publish these events, which are off by default: types, or prefixes with a *."
+            ),
+            .strings(
+                "catalogue.disable",
+                help: "Do not publish these events, written in the same way; overrides catalogue.enable."),
             .integer(
-                "limits.line_bytes", 1024...(64 << 20), default: 1 << 20, help: "The longest request, in bytes."),
+                "limits.line_bytes", 1024...(64 << 20), default: 1 << 20,
+                help: "Reject requests longer than this many bytes."),
             .integer(
                 "limits.window", 1...100_000, default: 1000,
-                help: "Requests of one connection in flight at once; past that it is not read."),
+                help: "Stop reading a connection while it has this many requests in flight."),
             .integer(
                 "limits.window_bytes", 1024...(1 << 30), default: 4 << 20,
-                help: "Bytes of one connection's requests in flight; past that it is not read."),
-            .seconds("limits.handshake_timeout", 0.1...600, default: 10, help: "How long a TLS handshake may take."),
+                help: "Stop reading a connection while it has this many bytes of requests in flight."),
+            .seconds(
+                "limits.handshake_timeout", 0.1...600, default: 10,
+                help: "Close a connection whose TLS handshake takes longer than this."),
             .integer(
                 "limits.remembered_ids", 0...10_000_000, default: Relay.defaultRememberedIDs,
-                help: "Published outcomes to know again, the oldest forgotten first; 0 for none."),
-            .seconds("drain_timeout", 0...3600, default: 20, help: "How long to answer what was taken, when stopping."),
+                help:
+                    "Remember this many published outcomes to detect repetitions, dropping the oldest first; 0 for none."
+            ),
+            .seconds(
+                "drain_timeout", 0...3600, default: 20,
+                help: "When stopping, answer accepted requests for at most this long."),
             .choice(
                 "log.level", among: ["debug", "info", "warning", "error"], default: "info",
-                help: "What is logged, on standard error."),
+                help: "Log messages of this level and above, on standard error."),
             .boolean(
                 "audit.outcomes", default: true,
                 help: "Log a line for each accepted outcome, with the guest that it came from."),
-            .strings("redaction.fields", help: "Names of fields to redact besides the standard ones."),
+            .strings("redaction.fields", help: "Redact fields with these names in addition to the standard ones."),
             .strings(
                 "redaction.patterns",
-                help: "Texts with a * for the secret to redact besides the standard ones, such as `unlock with *`."),
+                help:
+                    "Redact the secret in these texts, each with a * in its place, such as `unlock with *`, in addition to the standard ones."
+            ),
         ] + ReportSettings.declarations + CertificateSettings.declarations + IdentitySettings.declarations
             + LimitSettings.declarations + SignatureSettings.declarations,
         ignoredEnvironment: ["CONDUCTOR_TEST_"])

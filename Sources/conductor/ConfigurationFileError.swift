@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Settings
-import TLSSocket
+import TLSChannel
 
 /// An error for a certificate or key that cannot be used. It names the settings of the file.
 struct ConfigurationFileError: Error, CustomStringConvertible {

@@ -6,12 +6,12 @@ import Settings
 
 /// The options that configure the conductor: a settings file, and `--set` for single settings.
 struct ConfigurationOptions: ParsableArguments {
-    @Option(name: .long, help: ArgumentHelp("The YAML file to read.", valueName: "file"))
+    @Option(name: .long, help: ArgumentHelp("Read settings from this YAML file.", valueName: "file"))
     var config: String?
 
     @Option(
         name: .long,
-        help: ArgumentHelp("A setting that stands above the file and the environment.", valueName: "name=value"))
+        help: ArgumentHelp("Set a setting; overrides the file and the environment.", valueName: "name=value"))
     var set: [String] = []
 
     /// Returns the settings. The value of each comes from the flags, else the environment, else the file, else the

@@ -46,7 +46,7 @@ struct EventDeliveryError: Error, CustomStringConvertible {
         switch error.code {
         case .unavailable:
             let options = events.map { "--message-id \($0.message.messageID)" }.joined(separator: " ")
-            self.description = "\(what)\(count): \(error). To send it again without a second one, add \(options)"
+            self.description = "\(what)\(count): \(error). To send it again without a duplicate, add \(options)"
             self.exitCode = ConductorExit.unavailable
         case .tooLarge:
             self.description = "\(what)\(count): \(error)."

@@ -2,16 +2,16 @@
 
 import ArgumentParser
 import Notifications
-import ProgramStreams
 import Settings
+import StandardIO
 
 /// `conductor events`: lists all events, or prints one.
 struct Events: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Lists every event with its queue, and whether it is published; or one event with its fields.",
+        abstract: "List every event with its queue and whether it is published, or print one event with its fields.",
         discussion: """
-            The built-in ones, and those of the files that catalogue.files names. Settings that only `serve` needs may \
-            be missing. Exit status 65 if no catalogue has the event.
+            Includes the built-in events and those of the files in catalogue.files. Settings that only `serve` needs may \
+            be missing. The exit status is 65 if no catalogue has the event.
             """)
 
     /// The formats in which the events can be printed.
@@ -31,7 +31,7 @@ struct Events: AsyncParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "The event, or the operation, to print with its fields, such as dbaas.database_create.end.",
+            "Print this event or operation with its fields, such as dbaas.database_create.end.",
             valueName: "event"))
     var event: String?
 

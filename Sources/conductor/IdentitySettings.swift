@@ -10,18 +10,21 @@ enum IdentitySettings {
     static let declarations: [Setting] = [
         .choice(
             "identity.source", among: ["spiffe", "common_name"], default: "spiffe",
-            help: "Where a guest's certificate names its instance: `spiffe://TRUST-DOMAIN/instance/ID` in the subject "
-                + "alternative name, or the common name."),
+            help:
+                "Take a guest's instance from its certificate: from `spiffe://TRUST-DOMAIN/instance/ID` in the subject "
+                + "alternative name, or from the common name."),
         .string(
-            "identity.trust_domain", default: TrustDomain.throwAway.name,
-            help: "The TRUST-DOMAIN; by default that of `conductor certificates`."),
+            "identity.trust_domain", default: TrustDomain.trial.name,
+            help: "Accept this TRUST-DOMAIN; by default that of `conductor certificates`."),
         .boolean(
             Self.requireTenant,
-            help: "Whether a guest's certificate must name its tenant; by default true with `spiffe`, and false with "
+            help: "Require a tenant in a guest's certificate; by default true with `spiffe`, and false with "
                 + "`common_name`, which names none."),
         .strings(
             "identity.permissions",
-            help: "Who may report what, `GUESTS=OPERATIONS` each, such as `web-*=database_*`; everything without any."),
+            help:
+                "Allow guests to report operations, `GUESTS=OPERATIONS` each, such as `web-*=database_*`; without any, allow all."
+        ),
     ]
 
     static let requireTenant = "identity.require_tenant"
@@ -47,14 +50,14 @@ extension GuestAuthorization {
         }
         guard let trustDomain = TrustDomain(try settings.string("identity.trust_domain")) else {
             throw IdentitySettingsError(
-                "identity.trust_domain must have 1 to 255 small letters, digits, hyphens, underscores or dots, and no "
+                "identity.trust_domain must have 1 to 255 lower-case letters, digits, hyphens, underscores or dots, and no "
                     + "scheme before it.")
         }
         let isCommonName = try settings.string("identity.source") == "common_name"
         let requiresTenant = try settings.boolean(IdentitySettings.requireTenant)
         guard !isCommonName || !requiresTenant else {
             throw IdentitySettingsError(
-                "identity.require_tenant: no guest could be served, for a common name names no tenant; set it to false, or "
+                "identity.require_tenant: no guest could be served, as a common name names no tenant; set it to false, or "
                     + "identity.source to spiffe.")
         }
         self.init(

@@ -12,70 +12,78 @@ enum LimitSettings {
     static let declarations: [Setting] = [
         .integer(
             "limits.connections", 1...1_000_000, default: Self.defaults.connections,
-            help: "Guests' connections in all; past that the quietest of the tenant that has most is closed."),
+            help:
+                "Allow this many connections; beyond that, close the longest idle one of the guest with the most, in the tenant with the most."
+        ),
         .integer(
             "limits.connections_per_guest", 1...1_000_000, default: Self.defaults.connectionsPerGuest,
-            help: "Connections of one guest; the next one is refused."),
+            help: "Allow this many connections of one guest; reject the next one."),
         .integer(
             "limits.tenant_percent", 1...100, default: Self.defaults.tenantPercent,
-            help: "Percent of limits.connections for one tenant's guests; without a tenant, for one address's."),
+            help: "Allow one tenant's guests this percentage of limits.connections; without a tenant, one address's."),
         .integer(
             "limits.tenant_guests_at_full_rate", 1...1_000_000, default: Self.defaults.tenantGuestsAtFullRate,
-            help: "A tenant's guests together may send what so many guests may at their full rate."),
+            help: "Allow a tenant's guests together the full rate of this many guests."),
         .integer(
             "limits.connections_per_second", 1...1_000_000, default: Self.defaults.newConnections.perSecond,
-            help: "New connections of one address a second; past that they are closed at once."),
+            help: "Accept this many new connections of one address a second; beyond that, close them at once."),
         .integer(
             "limits.connections_burst", 1...1_000_000, default: Self.defaults.newConnections.burst,
-            help: "New connections at once of one address that has been quiet."),
+            help: "Accept a burst of this many new connections of one address that has been idle."),
         .integer(
             "limits.ipv6_prefix", 16...128, default: Self.defaults.ipv6PrefixLength,
-            help: "Leading bits of an IPv6 address that count as one address."),
+            help: "Count IPv6 addresses with this many equal leading bits as one address."),
         .integer(
             "limits.pending_connections", 1...100_000, default: Self.defaults.pendingConnections,
-            help: "New connections that have not said anything or wait; past that the oldest silent one is closed."),
+            help: "Allow this many new connections that are silent or wait; beyond that, close the oldest silent one."),
         .seconds(
             "limits.hello_timeout", 0.1...60, default: 2,
-            help: "How long the complete ClientHello of a new connection may take."),
+            help: "Close a new connection whose complete ClientHello takes longer than this."),
         .integer(
             "limits.handshakes", 1...100_000, default: Self.defaults.handshakes,
-            help: "TLS handshakes under way; past that new connections wait."),
+            help: "Run this many TLS handshakes at once; beyond that, new connections wait."),
         .integer(
             "limits.handshakes_per_address", 0...100_000, default: 0,
-            help: "TLS handshakes under way of one address; 0 for limits.handshakes / 32, and at least 4."),
+            help: "Run this many TLS handshakes of one address at once; 0 for limits.handshakes / 32, and at least 4."),
         .integer(
             "limits.buffered_input", (1 << 20)...(1 << 40), default: Self.defaults.bufferedInput,
-            help: "Bytes of requests that have not ended, of all connections; past that the largest is closed."),
+            help:
+                "Buffer this many bytes of incomplete requests of all connections; beyond that, close the connection with the most."
+        ),
         .seconds(
             "limits.idle_timeout", 1...604_800, default: 3600,
-            help: "A connection is closed on which nothing came for so long and nothing is in flight."),
+            help: "Close a connection that has received nothing for this long and has nothing in flight."),
         .seconds(
             "limits.line_timeout", 0.1...3600, default: 60,
-            help: "How long a line may take from its first byte to its end."),
+            help: "Close a connection whose line takes longer than this from its first byte to its end."),
         .integer(
             "limits.trace_bytes", 1024...(64 << 20), default: Self.reportDefaults.traceBytes,
-            help: "Bytes of an error's trace in JSON, and of its text; what is longer is cut in the middle."),
+            help: "Cut an error's trace (in JSON) and its text in the middle when it is longer than this many bytes."),
         .integer(
             "limits.payload_bytes", 1024...(64 << 20), default: Self.reportDefaults.payloadBytes,
-            help: "Bytes of a notification's payload and request context in JSON, an error's text and trace apart."),
+            help:
+                "Reject a payload and request context of more than this many bytes of JSON, not counting an error's text and trace."
+        ),
         .integer(
             "limits.requests_per_second", 1...1_000_000, default: Self.defaults.rates.requestsPerSecond,
-            help: "Requests of one guest a second, over all its connections."),
+            help: "Allow one guest this many requests a second, over all its connections."),
         .integer(
             "limits.requests_burst", 1...10_000_000, default: Self.defaults.rates.requestsBurst,
-            help: "Requests that a guest may send at once when it has been quiet."),
+            help: "Allow a guest that has been idle a burst of this many requests."),
         .integer(
             "limits.bytes_per_second", 1024...(1 << 40), default: Self.defaults.rates.bytesPerSecond,
-            help: "Bytes of one guest a second, read and published; past that it is not read for a moment."),
+            help: "Allow one guest this many bytes a second, read and published; beyond that, pause reading."),
         .integer(
             "limits.bytes_burst", 1024...(1 << 40), default: Self.defaults.rates.bytesBurst,
-            help: "Bytes that a guest may send and have published at once when it has been quiet."),
+            help: "Allow a guest that has been idle a burst of this many bytes, sent and published."),
         .seconds(
             "limits.clock_skew", 0...315_360_000, default: Self.reportDefaults.clockSkew,
-            help: "How far an outcome's time may be after the conductor's, and before its context's signature."),
+            help: "Allow an outcome's time to be this far after the conductor's, and before its context's signature."),
         .seconds(
             "limits.clock_lag", 0...3_155_760_000, default: Self.reportDefaults.clockLag,
-            help: "How far it may be before its context's signature, where that is more than limits.clock_skew."),
+            help:
+                "Allow an outcome's time to be this far before its context's signature, where that is more than limits.clock_skew."
+        ),
     ]
 
     private static let defaults = ConnectionLimits()

@@ -5,52 +5,57 @@ import Glibc
 import Logging
 import Notifications
 import Notifier
-import ProgramStreams
 import Settings
+import StandardIO
 
 /// `conductor notify`: publishes one event, for scripts and cron.
 struct Notify: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Publishes an event of the catalogues, and returns when every driver vouches for it.",
+        abstract: "Publish an event of the catalogues, and return when every driver has confirmed it.",
         discussion: """
-            The event's fields come from --payload; an operation's (dbaas.database_create.end) from --context too, and \
-            then --payload holds what its end adds, or an error's message and exception. Where a database, user or \
+            The event's fields come from --payload; those of an operation (dbaas.database_create.end) from --context too, and \
+            then --payload holds the fields that its end adds, or an error's message and exception. If each database, user or \
             grant has an event of its own, its field may be a list. `conductor events EVENT` prints an event's fields.
 
-            Prints each event's message_id and type; with the log driver that driver's lines only. Exit status 65 if \
+            Each event's message_id and type are printed; with the log driver, only its lines. The exit status is 65 if \
             payload or context cannot be used, 69 if the broker has not confirmed in time.
             """)
 
     @OptionGroup var options: ConfigurationOptions
 
-    @Argument(help: ArgumentHelp("The event type, such as trove.instance.exists.", valueName: "event"))
+    @Argument(help: ArgumentHelp("Publish an event of this type, such as trove.instance.exists.", valueName: "event"))
     var event: String
 
-    @Option(help: ArgumentHelp("A file with the fields as a JSON object; - is standard input.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Read the fields as a JSON object from this file; - is standard input.", valueName: "file"))
     var payload: String?
 
-    @Option(help: ArgumentHelp("A file with the operation's context; - is standard input.", valueName: "file"))
+    @Option(help: ArgumentHelp("Read the operation's context from this file; - is standard input.", valueName: "file"))
     var context: String?
 
-    @Option(help: ArgumentHelp("The kind of service, where nothing else says it; else api.", valueName: "type"))
+    @Option(
+        help: ArgumentHelp(
+            "Set the kind of service unless the payload does; overrides the context's; by default api.",
+            valueName: "type"))
     var serverType: String?
 
     @Option(
         name: .customLong("server-ip"),
-        help: ArgumentHelp("The service's address, where nothing else says it.", valueName: "address"))
+        help: ArgumentHelp(
+            "Set the service's address unless the payload does; overrides the context's.", valueName: "address"))
     var serverIP: String?
 
     @Option(
         name: .customLong("publisher-id"),
         help: ArgumentHelp(
-            "Who publishes; by default the kind of service (taskmanager if the event stands alone), a dot, the host.",
+            "Set the publisher_id; by default the kind of service (taskmanager for an event of no operation), a dot, the host.",
             valueName: "service.host"))
     var publisherID: String?
 
     @Option(
         name: .customLong("message-id"),
         help: ArgumentHelp(
-            "The event's identifier, to send it again; once for each event.", valueName: "uuid"),
+            "Send an event again with this identifier; give it once for each event.", valueName: "uuid"),
         transform: { text in
             guard let messageID = MessageID(text) else { throw ValidationError("\(text) is not a UUID.") }
             return messageID
@@ -58,7 +63,7 @@ struct Notify: AsyncParsableCommand {
     var messageIDs: [MessageID] = []
 
     @Option(
-        help: ArgumentHelp("When it happened, such as 2015-06-28T05:54:57Z; by default now.", valueName: "time"),
+        help: ArgumentHelp("Set the event's time, such as 2015-06-28T05:54:57Z; by default now.", valueName: "time"),
         transform: { text in
             guard let timestamp = NotificationTimestamp(text) else {
                 throw ValidationError("\(text) is not a time (RFC 3339) such as 2015-06-28T05:54:57Z.")
@@ -92,7 +97,7 @@ struct Notify: AsyncParsableCommand {
             Self.warn(of: events)
             try await Self.send(
                 events.filter(\.isPublished), through: notifier,
-                patience: try settings.duration("messaging.publish_timeout"), printing: !names.contains(.log))
+                retryTimeout: try settings.duration("messaging.publish_timeout"), printing: !names.contains(.log))
         }
     }
 
@@ -100,14 +105,15 @@ struct Notify: AsyncParsableCommand {
     private func request(host: String) throws -> EventRequest {
         let context = try self.context.map { path in
             do {
-                return try NotificationContext(try EventFile(option: "--context", path: path).object(), path: "context")
+                return try NotificationContext(
+                    try JSONInputFile(option: "--context", path: path).object(), path: "context")
             } catch let error as FieldError {
                 throw EventDataError(error)
             }
         }
         return EventRequest(
             eventType: self.event, context: context,
-            payload: try self.payload.map { try EventFile(option: "--payload", path: $0).object() },
+            payload: try self.payload.map { try JSONInputFile(option: "--payload", path: $0).object() },
             publisherID: self.publisherID, serverType: self.serverType, serverIP: self.serverIP, host: host,
             timestamp: self.timestamp ?? .now(), messageIDs: self.messageIDs)
     }
@@ -128,14 +134,14 @@ struct Notify: AsyncParsableCommand {
 
     /// Sends the events one after another, and stops at the first that a driver does not confirm.
     private static func send(
-        _ events: [EventRequest.Checked], through notifier: Notifier, patience: Duration, printing: Bool
+        _ events: [EventRequest.Checked], through notifier: Notifier, retryTimeout: Duration, printing: Bool
     ) async throws {
         guard !events.isEmpty else { return }
         let connection = Task { try await notifier.run() }
         var failure: EventDeliveryError?
         for (index, event) in events.enumerated() {
             do {
-                try await notifier.emit(event.message, patience: patience)
+                try await notifier.emit(event.message, retryTimeout: retryTimeout)
             } catch {
                 failure = EventDeliveryError(error, events: events, sent: index)
                 break

@@ -13,31 +13,32 @@ struct ReportSettings {
     static let declarations: [Setting] = [
         .strings(
             "reports.exists_command",
-            help: "Prints the instances as JSON lines, for `trove.instance.exists`; a program and its arguments."),
+            help: "Run this program with its arguments to get the instances as JSON lines, for `trove.instance.exists`."
+        ),
         .seconds(
             "reports.exists_notification_interval", 1...Self.longestInterval, default: 3600,
-            help: "How long an audit period is."),
+            help: "Make audit periods this long."),
         .string(
             "reports.state_file",
-            help: "Where the last audit period's ending is kept; required with `reports.exists_command`."),
+            help: "Store the end of the last audit period in this file; required with `reports.exists_command`."),
         .strings(
             "reports.quota_command",
-            help: "Prints the quotas and their usage as JSON lines; a program and its arguments."),
+            help: "Run this program with its arguments to get the quotas and their usage as JSON lines."),
         .seconds(
             "reports.quota_notification_interval", -1...Self.longestInterval, default: -1,
-            help: "How long between two reports of quotas, at least 1; -1 for none."),
+            help: "Report the quotas at this interval, at least 1; -1 for no reports."),
         .choice(
             "reports.quota_event", among: QuotaUsage.EventType.allCases.map(\.rawValue),
             default: QuotaUsage.EventType.quotas.rawValue,
-            help: "The quotas' event type: the specification's or real Trove's spelling."),
+            help: "Use this event type for quotas: the specification's or real Trove's spelling."),
         .seconds(
             "reports.command_timeout", 0.1...86_400, default: 120,
-            help: "How long a command may run; past that it is killed, and the report failed."),
+            help: "Kill a command that runs longer than this; the report has then failed."),
         .strings(
             "reports.service_ids",
-            help: "Service ids of datastore managers, `manager=id` each; they stand above Trove's defaults."),
+            help: "Set service ids of datastore managers, `manager=id` each; they override Trove's defaults."),
         .string(
-            "reports.publisher_id", help: "The reports' publisher_id; `taskmanager.<publisher.host>` by default."),
+            "reports.publisher_id", help: "Set the reports' publisher_id; by default `taskmanager.<publisher.host>`."),
     ]
 
     /// The longest interval in seconds: four weeks.
@@ -57,20 +58,20 @@ struct ReportSettings {
         let serviceIDs = try Self.serviceIDs(settings)
         var limits = CommandRowSource.Limits()
         limits.timeout = try settings.duration("reports.command_timeout")
-        let patience = try settings.duration("messaging.publish_timeout")
+        let retryTimeout = try settings.duration("messaging.publish_timeout")
 
         if let source = try Self.source("reports.exists_command", settings, limits, logger) {
             guard let path = try settings.optionalString("reports.state_file") else {
                 throw ReportSettingsError(
                     """
-                    reports.state_file is not set, and reports.exists_command needs it: it keeps where the last audit \
-                    period ended.
+                    reports.state_file is not set, and reports.exists_command needs it to store the end of the last audit \
+                    period; set it.
                     """)
             }
             var configuration = ExistsReporter.Configuration(publisherID: publisherID)
             configuration.interval = try settings.duration("reports.exists_notification_interval")
             configuration.serviceIDs = serviceIDs
-            configuration.patience = patience
+            configuration.retryTimeout = retryTimeout
             try Self.require("trove.instance.exists", for: "reports.exists_command", in: catalogues)
             let file = PeriodStateFile(path: path, setting: "reports.state_file")
             _ = try file.load()
@@ -88,10 +89,11 @@ struct ReportSettings {
         if interval >= 0 {
             guard let source else {
                 throw ReportSettingsError(
-                    "reports.quota_notification_interval is set, and reports.quota_command, which it is for, is not.")
+                    "reports.quota_notification_interval is set, but reports.quota_command is not; set the command, or the interval to -1."
+                )
             }
             var configuration = QuotaReporter.Configuration(interval: .seconds(interval), publisherID: publisherID)
-            configuration.patience = patience
+            configuration.retryTimeout = retryTimeout
             configuration.eventType =
                 QuotaUsage.EventType(rawValue: try settings.string("reports.quota_event")) ?? .quotas
             try Self.require(
@@ -142,7 +144,8 @@ struct ReportSettings {
             ? [program] : (environment["PATH"] ?? "").split(separator: ":").map { "\($0)/\(program)" }
         guard candidates.contains(where: Self.isProgram) else {
             let place = program.contains("/") ? "" : " in PATH"
-            throw ReportSettingsError("\(setting): there is no program \(program)\(place) that may be executed.")
+            throw ReportSettingsError(
+                "\(setting): there is no executable program \(program)\(place); install it or correct the setting.")
         }
         return CommandRowSource(
             name: setting, command: command,
@@ -162,10 +165,10 @@ struct ReportSettings {
         for entry in try settings.strings("reports.service_ids") {
             let parts = entry.split(separator: "=", maxSplits: 1).map(String.init)
             guard parts.count == 2 else {
-                throw ReportSettingsError("reports.service_ids: \(entry) is not manager=id.")
+                throw ReportSettingsError("reports.service_ids: \(entry) is not manager=id; correct it.")
             }
             guard own.updateValue(parts[1], forKey: parts[0]) == nil else {
-                throw ReportSettingsError("reports.service_ids: \(parts[0]) has two ids.")
+                throw ReportSettingsError("reports.service_ids: \(parts[0]) has two ids; remove one.")
             }
         }
         return ServiceIDs.trove.overridden(by: ServiceIDs(own))

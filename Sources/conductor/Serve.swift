@@ -2,7 +2,7 @@
 
 import ArgumentParser
 import ConductorService
-import EventLoopFairness
+import EventLoopScheduling
 import Foundation
 import Glibc
 import Logging
@@ -11,13 +11,13 @@ import Notifications
 import Notifier
 import ServiceLifecycle
 import Settings
-import TLSSocket
+import TLSChannel
 import UnixSignals
 
 /// `conductor serve`: runs the conductor until a signal stops it.
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Runs the conductor until SIGTERM or SIGINT, then answers what it has taken and ends.")
+        abstract: "Run the conductor until SIGTERM or SIGINT, then answer the accepted requests and exit.")
 
     @OptionGroup var options: ConfigurationOptions
 
@@ -44,7 +44,7 @@ struct Serve: AsyncParsableCommand {
                 environment: ProcessInfo.processInfo.environment, processID: getpid(),
                 isWell: { !reloader.isStuck }, logger: logger)
             let signatures = try settings.contextVerifier()
-            let certificates = CertificateService(
+            let certificates = CertificateReloadService(
                 reloader,
                 keys: try signatures.map {
                     SigningKeyReloader(
@@ -84,7 +84,7 @@ struct Serve: AsyncParsableCommand {
             let group = ServiceGroup(
                 configuration: .init(
                     services: ([
-                        LedgerReport(relay: relay, server: server, logger: logger), certificates, notifier, server,
+                        CounterLogService(relay: relay, server: server, logger: logger), certificates, notifier, server,
                     ]
                         + reporters + [systemd]).map {
                             .init(service: $0)
@@ -93,15 +93,15 @@ struct Serve: AsyncParsableCommand {
             // Logged whatever ended the services.
             defer {
                 server.connections.log(to: logger)
-                relay.counters.log("Since the start", to: logger)
+                relay.counters.log("Counters since the start", to: logger)
             }
             do {
                 try await group.run()
             } catch {
-                await audit?.drain(within: ConductorLog.patience)
+                await audit?.drain(within: ConductorLog.drainTimeout)
                 throw error
             }
-            await audit?.drain(within: ConductorLog.patience)
+            await audit?.drain(within: ConductorLog.drainTimeout)
         }
     }
 }

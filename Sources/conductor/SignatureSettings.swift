@@ -11,34 +11,36 @@ enum SignatureSettings {
         .choice(
             "context_signatures.mode", among: ContextVerifier.Policy.allCases.map(\.rawValue),
             default: ContextVerifier.Policy.off.rawValue,
-            help: "`require`: contexts must be signed; `accept`: those that are must be right; `off`: not looked at."),
+            help:
+                "Verify contexts' signatures: `require` demands one, `accept` verifies those that are signed, `off` verifies none."
+        ),
         .strings(
             Self.keys,
-            help: "Keys that contexts may be signed with, `kid:alg:path` each; alg is `EdDSA` (PEM) or `HS256` (the "
+            help: "Accept signatures by these keys, `kid:alg:path` each; alg is `EdDSA` (PEM) or `HS256` (the "
                 + "secret itself)."),
         .seconds(
             "context_signatures.clock_skew", 0...600, default: 60,
-            help: "How far the clocks of those who sign may be from the conductor's."),
+            help: "Allow signers' clocks to differ from the conductor's by this much."),
         .seconds(
             "context_signatures.grace", 0...2_592_000, default: 604_800,
-            help: "How long after its expiry a token is still taken, for outcomes that waited in their guest."),
+            help: "Accept a token this long after its expiry, for outcomes that waited in their guest."),
         .seconds(
             "context_signatures.maximum_lifetime", 1...Double(ContextSigner.longestLifetime), default: 604_800,
-            help: "The longest time between a token's issue and its expiry; longer-lived ones are refused."),
+            help: "Reject tokens with a longer time than this between issue and expiry."),
         .integer(
             "context_signatures.remembered_operations", 1...10_000_000,
             default: ContextVerifier.Configuration.defaultRememberedOperations,
-            help: "Signed operations that were ended, or may have been, to know again, the oldest forgotten first."),
+            help: "Remember this many signed operations that have ended, or may have, dropping the oldest first."),
         .string(
-            Self.signingKey, help: "The key that `conductor context --sign` signs with, `kid:alg:path`."),
+            Self.signingKey, help: "Use this key for `conductor context --sign`, `kid:alg:path`."),
         .seconds(
             Self.lifetime, 1...Double(ContextSigner.longestLifetime), default: 86_400,
-            help: "How long what `conductor context --sign` signs is good for."),
+            help: "Make the tokens of `conductor context --sign` valid for this long."),
         .string(
             Self.keyDirectory,
             help:
-                "A directory whose files are such keys too, `KID.EdDSA` or `KID.HS256` each; looked at as the files of "
-                + "`tls` are."),
+                "Read more such keys from this directory, `KID.EdDSA` or `KID.HS256` each; checked as often as the files of "
+                + "`tls`."),
     ]
 
     fileprivate static let keys = "context_signatures.keys"
@@ -59,7 +61,7 @@ enum SignatureSettings {
             let known = SigningAlgorithm.allCases.map(\.rawValue)
             throw SignatureSettingsError(
                 setting,
-                "\(parts[1].debugDescription) is no algorithm; say \(known.joined(separator: " or "))"
+                "\(parts[1].debugDescription) is no algorithm; write \(known.joined(separator: " or "))"
                     + SpellingSuggestion.hint(for: parts[1], among: known))
         }
         return SigningKeyFiles.Named(kid: parts[0], algorithm: algorithm, path: parts[2])

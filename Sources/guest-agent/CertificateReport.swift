@@ -3,7 +3,7 @@
 import Foundation
 import GuestAgent
 import Settings
-import TLSSocket
+import TLSChannel
 
 /// The part of `guest-agent status` about the guest's certificates.
 struct CertificateReport {
@@ -30,8 +30,8 @@ struct CertificateReport {
 
     /// The report for people, as lines of text.
     var lines: [String] {
-        var watch = ExpiryWatch()
-        let due = Set(watch.notices(self.expiries, now: self.now).filter { !$0.isEarly }.map(\.expiry))
+        var watch = ExpiryStateMachine()
+        let due = Set(watch.dueWarnings(self.expiries, now: self.now).filter { !$0.isEarly }.map(\.expiry))
         return self.expiries.map { $0.line(now: self.now) + (due.contains($0) ? " - RENEW IT" : "") }
             + [self.problem].compactMap { $0.map { "certificates CANNOT BE USED: \($0)" } }
     }

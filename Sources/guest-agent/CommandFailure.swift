@@ -18,7 +18,7 @@ struct CommandFailure: ExceptionInfoProviding, CustomStringConvertible {
     let hasRun: Bool
 
     /// - Returns: nil when it ended with exit status 0.
-    init?(program: String, end: CommandEnd, lastLines: [String]) {
+    init?(program: String, end: CommandTermination, lastLines: [String]) {
         let etype: String
         switch end {
         case .exited(0): return nil

@@ -27,7 +27,7 @@ final class CommandRun: Sendable {
         self.arguments = arguments
         self.supervisor = try CommandSupervisor()
         self.standardError = try StandardErrorTee()
-        try ResourceDemand.reserve()
+        try ResourceRequirements.reserve()
         try self.standardError.start()
     }
 
@@ -67,12 +67,12 @@ final class CommandRun: Sendable {
         } catch {
             GuestAgentExit.say(
                 """
-                The command can give no end fields: no file for them can be made in TMPDIR, or /tmp without it (\(error)).
+                The command can set no end fields: no file for them can be created in TMPDIR, or in /tmp without it (\(error)).
                 """)
             fields = nil
         }
         defer { fields?.remove() }
-        let end: CommandEnd
+        let end: CommandTermination
         do {
             end = try await self.supervisor.run(
                 self.arguments, variable: (Self.fieldsVariable, fields?.path ?? Array("/nonexistent/end-fields".utf8)),

@@ -12,29 +12,29 @@ import Settings
 /// `guest-agent exec`: runs a command as the operation, and reports to a conductor how it ended.
 struct Exec: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Runs a command as the operation of a context, and notifies how it ended.",
+        abstract: "Run a command as the operation of a context, and report how it ended.",
         discussion: """
-            Exit status 0 is an end; anything else an error, with the last lines of standard error. Signals are passed \
-            on. The exit status is the command's; 128 and the signal if a signal ended it; 127 or 126 if it was not \
+            Exit status 0 is reported as an end, anything else as an error with the last lines of standard error. Signals are passed \
+            on. The exit status is the command's; 128 plus the signal if a signal ended it; 127 or 126 if it was not \
             found or not run; 78 if configuration, context or the spool's directory cannot be used, 75 if the spool is \
             full or fails, 64 others run, or the system has no process, thread or descriptor left: then the command was not run.
 
             The command inherits what a program inherits from its caller, byte for byte, except for standard error, which \
             is a pipe to this program (Docs/operations.md).
 
-            The outcome is kept in a spool (spool.directory) until a conductor takes it. What none takes within \
+            The outcome is stored in a spool (spool.directory) until a conductor accepts it. An outcome that waits longer than \
             delivery.drain_timeout is delivered by the next exec or by `guest-agent flush`.
 
-            A command says fields of the end event (such as a backup's id) by writing them, as a JSON object, to the \
+            A command sets fields of the end event (such as a backup's id) by writing them, as a JSON object, to the \
             file that $GUEST_AGENT_END_FIELDS names.
             """)
 
     @OptionGroup var settings: SettingsOptions
 
-    @Option(name: .long, help: ArgumentHelp("The JSON file that holds the notification context.", valueName: "file"))
+    @Option(name: .long, help: ArgumentHelp("Read the notification context from this JSON file.", valueName: "file"))
     var context: String
 
-    @Argument(parsing: .postTerminator, help: "The command and its arguments.")
+    @Argument(parsing: .postTerminator, help: "Run this command with its arguments.")
     var command: [String]
 
     func validate() throws {
@@ -50,7 +50,7 @@ struct Exec: ParsableCommand {
         do {
             run = try CommandRun(arguments)
         } catch {
-            GuestAgentExit.say("\(ResourceDemand.message(error)) The command was not run.")
+            GuestAgentExit.say("\(ResourceRequirements.message(error)) The command was not run.")
             throw GuestAgentExit.temporary
         }
         Task {
@@ -70,7 +70,7 @@ struct Exec: ParsableCommand {
     private func execute(_ run: CommandRun) async throws -> Int32 {
         let (settings, context, logger) = try await self.prepare()
         if let context { return try await self.execute(run, settings, context, logger) }
-        GuestAgentExit.say("\(self.context) asks for no notification; the command's end is not told.")
+        GuestAgentExit.say("\(self.context) requests no notification; the command's end is not reported.")
         run.operationBegins()
         return try await self.status { try await run.run() }
     }
@@ -82,7 +82,7 @@ struct Exec: ParsableCommand {
         _ run: CommandRun, _ settings: Settings, _ context: NotificationContext, _ logger: Logger
     ) async throws -> Int32 {
         let (spool, path) = try await self.openSpool(settings, logger)
-        let watch = OutcomeWatch(spool)
+        let watch = OutcomeTrackingOutbox(spool)
         let agent: GuestAgent
         let drainTimeout: Duration
         do {
@@ -114,7 +114,9 @@ struct Exec: ParsableCommand {
         }
         await services.triggerGracefulShutdown()
         do {
-            try await WaitNotice().during(agent, place: path, timeout: drainTimeout) { try await delivery.value }
+            try await DeliveryWaitMessage().during(agent, place: path, timeout: drainTimeout) {
+                try await delivery.value
+            }
         } catch is CancellationError {
             // A signal ended the wait; what still waits is printed below.
         } catch {
@@ -150,7 +152,7 @@ struct Exec: ParsableCommand {
 
     /// Returns why the outcome was set aside without a conductor's answer; nil when it was not. The spool sets it aside
     /// when the certificate names another guest from then on.
-    private func reasonOfClaim(_ watch: OutcomeWatch, _ path: String) async -> String? {
+    private func reasonOfClaim(_ watch: OutcomeTrackingOutbox, _ path: String) async -> String? {
         guard watch.fate == .waiting, let messageID = watch.messageID,
             let outcome = try? await SpoolInspection(path).outcome(messageID), outcome.state == .setAside
         else { return nil }
@@ -158,7 +160,7 @@ struct Exec: ParsableCommand {
     }
 
     /// Prints what became of an outcome that was not delivered; after a delivery, how many earlier outcomes wait.
-    private func printFate(of watch: OutcomeWatch, waiting: Int, claimed: String?, _ path: String) {
+    private func printFate(of watch: OutcomeTrackingOutbox, waiting: Int, claimed: String?, _ path: String) {
         let name = "message \(watch.messageID?.description ?? "")"
         let flush = self.settings.command("flush")
         let remedy = "`\(flush)` or the next exec delivers"
@@ -167,25 +169,25 @@ struct Exec: ParsableCommand {
         case .delivered where waiting == 0: break
         case .delivered:
             GuestAgentExit.say(
-                "\(SpoolText.count(waiting, "earlier outcome")) in \(path) not delivered yet; \(remedy) more.")
+                "\(SpoolOutputFormat.count(waiting, "earlier outcome")) in \(path) not delivered yet; \(remedy) more.")
         case .waiting where claimed != nil:
             GuestAgentExit.say(
                 """
                 The outcome was NOT delivered, and no flush delivers it: it is set aside in \(path), \(name): \
-                \(SpoolText.oneLine(claimed ?? ""))
+                \(SpoolOutputFormat.oneLine(claimed ?? ""))
                 """)
         case .waiting:
             GuestAgentExit.say(
-                "The outcome was NOT delivered: no conductor took it in time. It is kept in \(path), \(name); \(remedy) it."
+                "The outcome was NOT delivered: no conductor accepted it in time. It is stored in \(path), \(name); \(remedy) it."
             )
         case .setAside(let reason):
             GuestAgentExit.say(
-                "The outcome was REFUSED and set aside in \(path), \(name): \(SpoolText.oneLine(reason))")
+                "The outcome was REFUSED and set aside in \(path), \(name): \(SpoolOutputFormat.oneLine(reason))")
         case .notKept(let reason):
             GuestAgentExit.say(
                 """
-                The outcome could NOT be kept in \(path), \(name): \(reason) Its operation counts as running there, and \
-                the next exec or `\(flush)` tells it as interrupted, not as it ended.
+                The outcome could NOT be stored in \(path), \(name): \(reason) Its operation counts as running there, and \
+                the next exec or `\(flush)` reports it as interrupted, not as it ended.
                 """)
         }
     }
@@ -232,7 +234,7 @@ struct Exec: ParsableCommand {
         let data: Data
         let path = ProgramArguments.bytes(of: self.context, option: "--context", in: ProgramArguments.all)
         do {
-            data = try ReadableFile.read(path)
+            data = try RawPathFileReader.read(path)
         } catch {
             throw GuestAgentError(
                 .invalidConfiguration,

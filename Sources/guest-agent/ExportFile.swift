@@ -42,5 +42,5 @@ struct ExportFileError: Error, CustomStringConvertible {
     /// One sentence or two.
     let description: String
 
-    init(_ error: FileError) { self.description = "\(error) Nothing was taken out of the spool." }
+    init(_ error: FileError) { self.description = "\(error) Nothing was removed from the spool." }
 }

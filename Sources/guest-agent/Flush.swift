@@ -6,20 +6,20 @@ import Foundation
 import GuestAgent
 import Logging
 import NIOConcurrencyHelpers
-import ProgramStreams
 import SecureFiles
 import ServiceLifecycle
 import Settings
+import StandardIO
 import UnixSignals
 
 /// `guest-agent flush`: delivers the outcomes that earlier runs left behind.
 struct Flush: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Delivers all that waits in this guest, also of commands that were interrupted.",
+        abstract: "Deliver all outcomes that wait in this guest, also those of interrupted commands.",
         discussion: """
-            A few spools are delivered at once, and share the time. Each begins at the conductor that took outcomes last, or else at the \
-            next in turn. A spool that a running agent uses is left to it, and named. The exit status is 0 when nothing waits any more \
-            in the others, 75 when something still does after the timeout, 71 when nothing was tried because the system has \
+            A few spools are delivered at once, and share the time. Each begins at the conductor that accepted outcomes last, or else at the \
+            next in turn. A spool that a running agent uses is left to that agent, and named. The exit status is 0 when nothing waits any more \
+            in the others, 75 when something still waits after the timeout, 71 when nothing was tried because the system has \
             no thread or descriptor left. A signal ends the wait.
             """)
 
@@ -27,7 +27,7 @@ struct Flush: AsyncParsableCommand {
 
     @Option(
         name: .long,
-        help: ArgumentHelp("How long to try at most; delivery.drain_timeout by default.", valueName: "seconds"))
+        help: ArgumentHelp("Try for at most this long; by default delivery.drain_timeout.", valueName: "seconds"))
     var timeout: Double?
 
     func validate() throws {
@@ -47,7 +47,7 @@ struct Flush: AsyncParsableCommand {
             let flush = try SpoolFlush(settings: settings, timeout: timeout, logger: logger)
             let ending: [UnixSignal] = [.sigterm, .sigint, .sighup, .sigquit]
             let signals = await UnixSignalsSequence(
-                trapping: ending.filter { !CallerInheritance.ignores($0.rawValue) })
+                trapping: ending.filter { !InheritedProcessState.ignores($0.rawValue) })
             let paths = try await self.paths(settings)
             let work = Task { await flush.flush(paths) }
             let interruption = Task { for await _ in signals { work.cancel() } }
@@ -95,7 +95,8 @@ struct SpoolFlush {
 
         /// The result in one line.
         var summary: String {
-            let unknown = self.unopened == 0 ? "" : "; \(SpoolText.count(self.unopened, "spool")) could not be used"
+            let unknown =
+                self.unopened == 0 ? "" : "; \(SpoolOutputFormat.count(self.unopened, "spool")) could not be used"
             return "\(self.delivered) delivered, \(self.waiting) waiting, \(self.setAside) set aside\(unknown).\n"
         }
     }
@@ -105,7 +106,7 @@ struct SpoolFlush {
     let logger: Logger
     private let conductors: [ConductorAddress]
     private let connectTimeout: Duration
-    private let notice = WaitNotice()
+    private let notice = DeliveryWaitMessage()
 
     /// - Parameters:
     ///   - settings: the agent's settings.
@@ -126,12 +127,12 @@ struct SpoolFlush {
     /// - Parameter paths: the spools' directories.
     func flush(_ paths: [String]) async -> Result {
         let end = ContinuousClock.now + self.timeout
-        let looks = await FlushTurns.each(paths) { await self.look($0) }
+        let looks = await FlushScheduleStateMachine.each(paths) { await self.look($0) }
         let left = looks.filter { $0.result == nil }
         let turns = NIOLockedValueBox(
-            FlushTurns(
+            FlushScheduleStateMachine(
                 count: left.count, end: end, conductors: self.conductors.count, connectTimeout: self.connectTimeout))
-        let results = await FlushTurns.each(left) { look in
+        let results = await FlushScheduleStateMachine.each(left) { look in
             // A signal ended the wait before this spool's turn.
             guard !Task.isCancelled else { return look.untried }
             let turn = turns.withLockedValue { $0.next(now: .now) }
@@ -192,7 +193,7 @@ struct SpoolFlush {
     }
 
     /// - Returns: the spool's result, and the conductor that accepted outcomes of it last.
-    private func flush(_ path: String, _ turn: FlushTurns.Turn) async -> (Result, ConductorAddress?) {
+    private func flush(_ path: String, _ turn: FlushScheduleStateMachine.Turn) async -> (Result, ConductorAddress?) {
         var result = Result()
         var conductor: ConductorAddress?
         do {
@@ -209,7 +210,7 @@ struct SpoolFlush {
                 if (try? await SpoolInspection(path).overview())?.mustBeOpened == true {
                     result.isDone = false
                     result.sentences.append(
-                        "\(path): not all that another guest left there could be set aside; run the flush again.")
+                        "\(path): not all outcomes of another guest could be set aside; run the flush again.")
                 }
             } catch {
                 try? await spool.close()
@@ -227,12 +228,12 @@ struct SpoolFlush {
 
     private static func isHeld(_ path: String, _ holder: String, _ overview: SpoolOverview?) -> String {
         let waiting = overview.map { " (\($0.counts.waiting) waiting)" } ?? ""
-        return "\(path) is in use\(waiting): \(holder) itself."
+        return "\(path) is in use\(waiting): \(holder) its outcomes."
     }
 
     /// - Returns: the conductor that accepted outcomes last.
     private func deliver(
-        _ spool: Spool, _ path: String, _ turn: FlushTurns.Turn
+        _ spool: Spool, _ path: String, _ turn: FlushScheduleStateMachine.Turn
     ) async throws -> ConductorAddress? {
         let agent = try GuestAgent(self.settings, turn: turn, outbox: spool, logger: self.logger)
         let services = ServiceGroup(

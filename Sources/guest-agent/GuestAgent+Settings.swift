@@ -6,7 +6,7 @@ import Foundation
 import GuestAgent
 import Logging
 import Settings
-import TLSSocket
+import TLSChannel
 
 extension GuestAgent {
     /// Creates the agent of these settings.
@@ -14,7 +14,7 @@ extension GuestAgent {
     /// - Parameter turn: the turn of a flush to which the agent is limited; nil for no limit.
     /// - Throws: ``GuestAgentError`` that names the settings of a certificate or key that cannot be used.
     convenience init(
-        _ settings: Settings, turn: FlushTurns.Turn? = nil, outbox: any Outbox, logger: Logger
+        _ settings: Settings, turn: FlushScheduleStateMachine.Turn? = nil, outbox: any Outbox, logger: Logger
     ) throws {
         var configuration = try Configuration(settings)
         if let turn {
@@ -46,12 +46,12 @@ extension Spool.Configuration {
 
 /// The options that name the sources of a command's settings.
 struct SettingsOptions: ParsableArguments {
-    @Option(name: .long, help: ArgumentHelp("The YAML file to read.", valueName: "file"))
+    @Option(name: .long, help: ArgumentHelp("Read settings from this YAML file.", valueName: "file"))
     var config: String?
 
     @Option(
         name: .long,
-        help: ArgumentHelp("A setting that stands above the file and the environment.", valueName: "name=value"))
+        help: ArgumentHelp("Set a setting; overrides the file and the environment.", valueName: "name=value"))
     var set: [String] = []
 
     /// - Parameter required: whether the settings that a delivery needs must have values.

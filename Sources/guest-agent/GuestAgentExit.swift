@@ -2,9 +2,9 @@
 
 import ArgumentParser
 import GuestAgent
-import ProgramStreams
 import SecureFiles
 import Settings
+import StandardIO
 
 /// The exit codes of the program's own commands (Docs/operations.md): 0 for success, 64 for wrong arguments, 65 for a
 /// message that no spool holds, 71 when the system has no threads or descriptors left for the program (`exec`: 75), 73
@@ -49,7 +49,7 @@ enum GuestAgentExit {
         case is SettingsError, is GuestAgentError: code = Self.configuration
         case is ExportFileError: code = Self.cannotCreate
         case is FileError: code = Self.configuration
-        case is NoSuchMessages: code = Self.data
+        case is UnknownMessagesError: code = Self.data
         case is StandardStreams.OutputError: code = .failure
         default: return error
         }
@@ -59,7 +59,7 @@ enum GuestAgentExit {
 }
 
 /// An error for requested messages that no spool holds.
-struct NoSuchMessages: Error, CustomStringConvertible {
+struct UnknownMessagesError: Error, CustomStringConvertible {
     /// One sentence.
     let description: String
 

@@ -7,7 +7,7 @@ import ConductorRPC
 struct GuestAgentProgram: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "guest-agent",
-        abstract: "Tells the control plane how operations in this guest end.",
+        abstract: "Report to the control plane how operations in this guest end.",
         version: RPCProtocol.version,
         subcommands: [Exec.self, Status.self, Flush.self, SpoolCommand.self, ListSettings.self])
 }

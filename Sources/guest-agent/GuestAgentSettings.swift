@@ -10,48 +10,56 @@ enum GuestAgentSettings {
         settings: [
             .strings(
                 "conductors", required: true, valueName: "HOST:PORT",
-                help: "The conductors, host:port each, tried in turn."),
+                help: "Report to these conductors, host:port each, tried in turn."),
             .string(
                 "tls.certificate", required: true, valueName: "FILE",
-                help: "PEM file: this guest's certificate and its chain."),
+                help: "Read this guest's certificate and its chain from this PEM file."),
             .string(
-                "tls.key", required: true, valueName: "FILE", help: "PEM file: the certificate's private key."),
+                "tls.key", required: true, valueName: "FILE",
+                help: "Read the certificate's private key from this PEM file."),
             .string(
                 "tls.ca", required: true, valueName: "FILE",
-                help: "PEM file: the authorities that conductors' certificates come from."),
-            .integer("delivery.window", 1...10_000, default: 256, help: "Outcomes in flight at once."),
-            .seconds("delivery.connect_timeout", 0.1...600, default: 10, help: "How long to wait for a connection."),
+                help: "Read the authorities of conductors' certificates from this PEM file."),
+            .integer("delivery.window", 1...10_000, default: 256, help: "Keep at most this many outcomes in flight."),
+            .seconds("delivery.connect_timeout", 0.1...600, default: 10, help: "Wait this long for a connection."),
             .seconds(
                 "delivery.answer_timeout", 0.1...3600, default: 60,
-                help: "How long to wait for any answer before a connection counts as dead."),
-            .seconds("delivery.maximum_backoff", 0.2...3600, default: 30, help: "The longest pause between attempts."),
+                help: "Close a connection when a request waits and no answer arrives for this long."),
+            .seconds(
+                "delivery.maximum_backoff", 0.2...3600, default: 30, help: "Wait at most this long between attempts."),
             .seconds(
                 "delivery.drain_timeout", 0...86_400, default: 30,
-                help: "How long to go on delivering once the command has ended."),
+                help: "Go on delivering for at most this long once the command has ended."),
             .choice(
                 "log.level", among: ["debug", "info", "warning", "error"], default: "warning",
-                help: "What is logged, on standard error."),
-            .strings("redaction.fields", help: "Names of fields to redact besides the standard ones."),
+                help: "Log messages of this level and above, on standard error."),
+            .strings("redaction.fields", help: "Redact fields with these names in addition to the standard ones."),
             .strings(
                 "redaction.patterns",
-                help: "Texts with a * for the secret to redact besides the standard ones, such as `unlock with *`."),
+                help:
+                    "Redact the secret in these texts, each with a * in its place, such as `unlock with *`, in addition to the standard ones."
+            ),
             .string(
                 "spool.directory", default: "/var/lib/guest-agent",
-                help: "Where outcomes wait for a conductor, on a disk that outlives a restart."),
+                help:
+                    "Store outcomes in this directory until a conductor accepts them, on a disk that outlives a restart."
+            ),
             .integer(
                 "spool.maximum_count", 1...10_000_000, default: 100_000,
-                help: "How many operations may run, wait or be set aside in one spool; past that no command is run."),
+                help:
+                    "Allow this many running, waiting and set-aside operations in one spool; beyond that, run no command."
+            ),
             .integer(
                 "spool.maximum_mib", 1...65_536, default: 256,
-                help: "How many MiB their contexts and outcomes may take, likewise."),
+                help: "Allow their contexts and outcomes this many MiB in one spool; beyond that, run no command."),
             .string(
                 "tls.crl",
                 help:
-                    "PEM file: those authorities' revocation lists; a conductor whose issuer has no valid one is refused."
+                    "Read the authorities' revocation lists from this PEM file; reject conductors whose issuer has no valid list."
             ),
             .seconds(
                 "tls.reload_interval", 0.1...3600, default: 1,
-                help: "How often the files of `tls` are looked at; what has changed holds for the next connection."),
+                help: "Check the files of `tls` this often; changes apply to the next connection."),
         ],
         ignoredEnvironment: ["GUEST_AGENT_TEST_", CommandRun.fieldsVariable])
 }

@@ -4,7 +4,7 @@ import ArgumentParser
 import CommandExecution
 import Dispatch
 import Glibc
-import ProgramStreams
+import StandardIO
 
 /// The program's entry point, which also ends the program.
 ///
@@ -14,7 +14,7 @@ import ProgramStreams
 enum Main {
     static func main() {
         do {
-            try CallerInheritance.record()
+            try InheritedProcessState.record()
             StandardStreams.begin()
             if let text = ProgramArguments.notText(ProgramArguments.all, except: ["--context"]) {
                 throw ValidationError(
@@ -23,9 +23,9 @@ enum Main {
             var command = try GuestAgentProgram.parseAsRoot()
             if let command = command as? any AsyncParsableCommand {
                 do {
-                    try ResourceDemand.reserve()
+                    try ResourceRequirements.reserve()
                 } catch {
-                    GuestAgentExit.say(ResourceDemand.message(error))
+                    GuestAgentExit.say(ResourceRequirements.message(error))
                     throw GuestAgentExit.noResources
                 }
                 Self.start(command)

@@ -2,30 +2,30 @@
 
 import ArgumentParser
 import GuestAgent
-import ProgramStreams
+import StandardIO
 
 /// `guest-agent spool`: the commands for single outcomes.
 struct SpoolCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "spool", abstract: "Lists, shows, sends again or exports outcomes that wait or were set aside.",
+        commandName: "spool", abstract: "List, show, retry or export outcomes that wait or were set aside.",
         subcommands: [SpoolList.self, SpoolShow.self, SpoolRetry.self, SpoolExport.self])
 }
 
 /// `guest-agent spool list`: prints a line for each outcome.
 struct SpoolList: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "Lists outcomes that wait or were set aside, a line each.")
+        commandName: "list", abstract: "List outcomes that wait or were set aside, a line each.")
 
     @OptionGroup var options: SpoolOptions
     @OptionGroup var selection: SpoolSelection
 
-    @Flag(name: .long, help: "As JSON lines.")
+    @Flag(name: .long, help: "Print JSON lines.")
     var json = false
 
     func run() async throws {
         try await GuestAgentExit.mapErrors {
             let states = self.selection.state.map { [$0] } ?? SpoolOutcome.State.allCases
-            var refused = RefusedSpools()
+            var refused = SpoolErrorCollector()
             for path in try await self.options.places().paths {
                 try await refused.catching {
                     try await SpoolInspection(path).forEach(states) { outcome in
@@ -41,40 +41,43 @@ struct SpoolList: AsyncParsableCommand {
         if self.json {
             var object = outcome.summary
             object["spool"] = .string(path)
-            return SpoolText.json(.object(object))
+            return SpoolOutputFormat.json(.object(object))
         }
         let what = outcome.report.map { "\($0.context.operation).\(outcome.phase) \($0.timestamp)" } ?? "damaged"
         let reason = outcome.reason.map { ": \($0)" } ?? ""
-        return SpoolText.oneLine("\(outcome.messageID) \(outcome.state.rawValue) \(what) \(path)\(reason)")
+        return SpoolOutputFormat.oneLine("\(outcome.messageID) \(outcome.state.rawValue) \(what) \(path)\(reason)")
     }
 }
 
 /// `guest-agent spool show`: prints one complete outcome.
 struct SpoolShow: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "show", abstract: "Shows one outcome as JSON, as a conductor is told it, and why it was set aside."
+        commandName: "show",
+        abstract: "Show one outcome as JSON, as it is reported to a conductor, and why it was set aside."
     )
 
     @OptionGroup var options: SpoolOptions
 
-    @Argument(help: ArgumentHelp("The outcome's message id.", valueName: "message-id"), transform: MessageID.argument)
+    @Argument(
+        help: ArgumentHelp("Show the outcome with this message id.", valueName: "message-id"),
+        transform: MessageID.argument)
     var messageID: MessageID
 
     func run() async throws {
         try await GuestAgentExit.mapErrors {
             let places = try await self.options.places()
-            var refused = RefusedSpools()
+            var refused = SpoolErrorCollector()
             for path in places.paths {
                 let found = try await refused.catching { try await SpoolInspection(path).outcome(self.messageID) }
                 guard let outcome = found ?? nil else { continue }
                 var object = outcome.json
                 object["spool"] = .string(path)
-                try StandardStreams.print(SpoolText.pretty(.object(object)) + "\n")
+                try StandardStreams.print(SpoolOutputFormat.pretty(.object(object)) + "\n")
                 return
             }
             // A spool that cannot be read may hold it.
             try refused.report()
-            throw NoSuchMessages([self.messageID], where: "waits or was set aside in \(places.directory)")
+            throw UnknownMessagesError([self.messageID], where: "waits or was set aside in \(places.directory)")
         }
     }
 }
@@ -82,26 +85,28 @@ struct SpoolShow: AsyncParsableCommand {
 /// `guest-agent spool retry`: makes outcomes that were set aside wait for a conductor again.
 struct SpoolRetry: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "retry", abstract: "Lets outcomes that were set aside wait for a conductor again.",
+        commandName: "retry", abstract: "Make outcomes that were set aside wait for a conductor again.",
         discussion: """
-            They keep their message ids. An agent that runs delivers them; else `guest-agent flush` or the next exec does. \
+            They keep their message ids. A running agent delivers them; otherwise `guest-agent flush` or the next exec does. \
             If one of the messages was not set aside, none is put back, and the exit status is 65. A spool that cannot be changed is \
-            named at the end, and the others are. --all passes over \
+            named at the end, and the others are changed. --all skips \
             operations that were running in a spool that was copied or restored: they may have ended elsewhere, and been \
             reported under the same message ids. Name those that have not.
             """)
 
     @OptionGroup var options: SpoolOptions
 
-    @Argument(help: ArgumentHelp("The outcomes' message ids.", valueName: "message-id"), transform: MessageID.argument)
+    @Argument(
+        help: ArgumentHelp("Retry the outcomes with these message ids.", valueName: "message-id"),
+        transform: MessageID.argument)
     var messageIDs: [MessageID] = []
 
-    @Flag(name: .long, help: "All that were set aside.")
+    @Flag(name: .long, help: "Retry all outcomes that were set aside.")
     var all = false
 
     func validate() throws {
         guard self.all != !self.messageIDs.isEmpty else {
-            throw ValidationError("Name the messages, or say --all, but not both.")
+            throw ValidationError("Name the messages, or give --all, but not both.")
         }
     }
 
@@ -110,7 +115,7 @@ struct SpoolRetry: AsyncParsableCommand {
             let places = try await self.options.places(forChanging: true)
             var missing = Set(self.messageIDs)
             var found: [(path: String, sequences: [Int64])] = []
-            var refused = RefusedSpools()
+            var refused = SpoolErrorCollector()
             for path in places.paths {
                 var sequences: [Int64] = []
                 var left = missing
@@ -129,9 +134,9 @@ struct SpoolRetry: AsyncParsableCommand {
                 // A spool that cannot be read may hold them.
                 try refused.report()
                 let order = self.messageIDs.filter(missing.contains)
-                throw NoSuchMessages(order, where: "was set aside in \(places.directory)")
+                throw UnknownMessagesError(order, where: "was set aside in \(places.directory)")
             }
-            if !self.all { refused = RefusedSpools() }
+            if !self.all { refused = SpoolErrorCollector() }
             var changed = SetAsideOutcomes.Changed()
             var rest = 0
             for (path, sequences) in found {
@@ -157,11 +162,11 @@ struct SpoolRetry: AsyncParsableCommand {
     }
 
     private static func summary(_ changed: SetAsideOutcomes.Changed, ofOthers rest: Int) -> String {
-        var text = "\(SpoolText.count(changed.count, "outcome")) put back."
-        if rest > 0 { text += " \(SpoolText.count(rest, "outcome")) of another guest left where they are." }
+        var text = "\(SpoolOutputFormat.count(changed.count, "outcome")) put back."
+        if rest > 0 { text += " \(SpoolOutputFormat.count(rest, "outcome")) of another guest left where they are." }
         if changed.copied > 0 {
             text += """
-                 \(SpoolText.count(changed.copied, "outcome")) of a copied spool passed over: the operation may have been \
+                 \(SpoolOutputFormat.count(changed.copied, "outcome")) of a copied spool skipped: the operation may have been \
                 reported elsewhere. To report one that was not, name it: `guest-agent spool retry MESSAGE_ID`.
                 """
         }

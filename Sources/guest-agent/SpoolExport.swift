@@ -2,35 +2,36 @@
 
 import ArgumentParser
 import GuestAgent
-import ProgramStreams
+import StandardIO
 
 /// `guest-agent spool export`: writes outcomes to a file, for people to deal with.
 struct SpoolExport: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export",
-        abstract: "Writes outcomes to a new file, as JSON lines: those set aside, if nothing is said.",
+        abstract: "Write outcomes to a new file, as JSON lines; by default those that were set aside.",
         discussion: """
-            A line has the request that a conductor would get (method, params), and for what was set aside reason and \
-            time. With --remove they leave the spool once the file is on the disk, and count as exported; a spool that cannot be changed \
+            A line has the request that a conductor would get (method, params), and for a set-aside outcome its reason and \
+            time. With --remove they are removed from the spool once the file is on the disk, and count as exported; a spool that cannot be changed \
             is named at the end, and keeps them.
             """)
 
     @OptionGroup var options: SpoolOptions
     @OptionGroup var selection: SpoolSelection
 
-    @Flag(name: .long, help: "Those that wait and those that no conductor takes.")
+    @Flag(name: .long, help: "Export outcomes that wait and those that no conductor accepts.")
     var all = false
 
-    @Flag(name: .long, help: "Take what was set aside and written out of the spool.")
+    @Flag(name: .long, help: "Remove exported outcomes that were set aside from the spool.")
     var remove = false
 
-    @Argument(help: "The file; it must not exist.")
+    @Argument(help: "Write to this file; it must not exist.")
     var file: String
 
     func validate() throws {
         if self.all, self.selection.state != nil { throw ValidationError("--all excludes --set-aside and --waiting.") }
         if self.remove, self.all || self.selection.waiting {
-            throw ValidationError("--remove is for outcomes that were set aside only: what waits is still delivered.")
+            throw ValidationError(
+                "--remove is only for outcomes that were set aside: those that wait are still delivered.")
         }
     }
 
@@ -53,14 +54,14 @@ struct SpoolExport: AsyncParsableCommand {
                 if !sequences.isEmpty { written.append((path, sequences)) }
             }
             try file.keep()
-            var text = "\(SpoolText.count(count, "outcome")) written to \(self.file)"
-            var refused = RefusedSpools()
+            var text = "\(SpoolOutputFormat.count(count, "outcome")) written to \(self.file)"
+            var refused = SpoolErrorCollector()
             if self.remove {
                 var removed = 0
                 for (path, sequences) in written {
                     removed += try await refused.catching { try await SetAsideOutcomes(path).export(sequences) } ?? 0
                 }
-                text += ", \(removed) taken out of the spool"
+                text += ", \(removed) removed from the spool"
             }
             try StandardStreams.print(text + ".\n")
             try refused.report()

@@ -11,7 +11,7 @@ struct SpoolOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "One spool, such as an embedding service has, instead of those in spool.directory.",
+            "Use one spool, such as that of an embedding service, instead of those in spool.directory.",
             valueName: "directory"))
     var spool: String?
 
@@ -31,10 +31,10 @@ struct SpoolOptions: ParsableArguments {
         do {
             paths = try slots.existing()
         } catch let error {
-            throw OutboxError(error.code, "spool.directory: \(error) The first exec makes it.")
+            throw OutboxError(error.code, "spool.directory: \(error) The first exec creates it.")
         }
         // A directory without a spool is left as it is.
-        if forChanging, !paths.isEmpty { slots.closeToOthers() }
+        if forChanging, !paths.isEmpty { slots.restrictToOwner() }
         return Places(directory: directory, paths: paths)
     }
 
@@ -46,10 +46,10 @@ struct SpoolOptions: ParsableArguments {
 
 /// The options that select a command's outcomes.
 struct SpoolSelection: ParsableArguments {
-    @Flag(name: .long, help: "Those that no conductor takes.")
+    @Flag(name: .long, help: "Select outcomes that no conductor accepts.")
     var setAside = false
 
-    @Flag(name: .long, help: "Those that wait for a conductor.")
+    @Flag(name: .long, help: "Select outcomes that wait for a conductor.")
     var waiting = false
 
     func validate() throws {

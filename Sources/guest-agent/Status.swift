@@ -3,21 +3,21 @@
 import ArgumentParser
 import Foundation
 import GuestAgent
-import ProgramStreams
 import Settings
+import StandardIO
 
 /// `guest-agent status`: prints what runs, waits and was set aside, and what has been delivered.
 struct Status: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Shows what runs, waits for a conductor and was set aside in this guest.",
+        abstract: "Show what runs, waits for a conductor and was set aside in this guest.",
         discussion: """
-            It changes nothing and keeps nobody from anything, and it works while agents run. The exit status is 0 also \
+            It changes nothing and blocks no agent, and it works while agents run. The exit status is 0 also \
             when outcomes wait; 78 if there is no spool, 74 if one cannot be read.
             """)
 
     @OptionGroup var options: SpoolOptions
 
-    @Flag(name: .long, help: "As JSON.")
+    @Flag(name: .long, help: "Print JSON.")
     var json = false
 
     func run() async throws {
@@ -50,7 +50,7 @@ struct Status: AsyncParsableCommand {
             let report = StatusReport(
                 directory: places.directory, spools: overviews, certificates: certificates)
             try StandardStreams.print(
-                self.json ? SpoolText.json(.object(report.json)) + "\n" : report.text)
+                self.json ? SpoolOutputFormat.json(.object(report.json)) + "\n" : report.text)
             if let failure { throw failure }
         }
     }
@@ -66,7 +66,7 @@ struct StatusReport {
     /// The report for people.
     var text: String {
         var lines = self.spools.flatMap { self.lines($0) }
-        if self.spools.isEmpty { lines.append("\(self.directory): nothing was ever kept here.") }
+        if self.spools.isEmpty { lines.append("\(self.directory): no outcome was ever stored here.") }
         if self.spools.count > 1 {
             lines.append("In all \(self.spools.count) spools of \(self.directory):")
             lines.append("  " + self.ledger(self.total, isBalanced: self.spools.allSatisfy(\.isBalanced)))
@@ -78,26 +78,29 @@ struct StatusReport {
     private func lines(_ spool: SpoolOverview) -> [String] {
         let holder =
             switch spool.holder {
-            case .nobody: "no agent uses it"
+            case .noAgent: "no agent uses it"
             case .process(let process): "process \(process) uses it"
-            case .unknown: "whether an agent uses it cannot be told"
+            case .unknown: "whether an agent uses it is unknown"
             }
         var lines = ["\(spool.path): \(holder)", "  " + self.ledger(spool.counts, isBalanced: spool.isBalanced)]
         if spool.counts.running > 0 {
             let since = spool.runningSince.map { ", the first since \($0) UTC" } ?? ""
-            let fate = spool.holder == .nobody ? "; their agent has ended: the next tells them as interrupted" : ""
-            lines.append("  \(SpoolText.count(spool.counts.running, "operation")) running\(since)\(fate)")
+            let fate = spool.holder == .noAgent ? "; their agent has ended: the next reports them as interrupted" : ""
+            lines.append("  \(SpoolOutputFormat.count(spool.counts.running, "operation")) running\(since)\(fate)")
         }
         if spool.counts.waiting > 0 {
             let since = spool.waitingSince.map { ", the oldest since \($0) UTC" } ?? ""
-            lines.append("  \(SpoolText.count(spool.counts.waiting, "outcome")) waiting for a conductor\(since)")
+            lines.append(
+                "  \(SpoolOutputFormat.count(spool.counts.waiting, "outcome")) waiting for a conductor\(since)")
         }
-        for reason in spool.reasons { lines.append("  \(reason.count) set aside: \(SpoolText.oneLine(reason.text))") }
+        for reason in spool.reasons {
+            lines.append("  \(reason.count) set aside: \(SpoolOutputFormat.oneLine(reason.text))")
+        }
         for file in spool.damagedFiles {
-            let reason = file.reason.isEmpty ? "" : ": \(SpoolText.oneLine(file.reason))"
-            lines.append("  damaged, set aside: \(spool.path)/\(SpoolText.oneLine(file.name))\(reason)")
+            let reason = file.reason.isEmpty ? "" : ": \(SpoolOutputFormat.oneLine(file.reason))"
+            lines.append("  damaged, set aside: \(spool.path)/\(SpoolOutputFormat.oneLine(file.name))\(reason)")
         }
-        if spool.bytes > 0 { lines.append("  \(SpoolText.bytes(spool.bytes)) of contexts and outcomes") }
+        if spool.bytes > 0 { lines.append("  \(SpoolOutputFormat.bytes(spool.bytes)) of contexts and outcomes") }
         return lines
     }
 
@@ -137,7 +140,7 @@ struct StatusReport {
     private static func json(_ spool: SpoolOverview) -> JSONObject {
         var object: JSONObject = ["spool": .string(spool.path)]
         switch spool.holder {
-        case .nobody: object["in_use"] = false
+        case .noAgent: object["in_use"] = false
         case .process(let process):
             object["in_use"] = true
             object["process"] = .number(JSONNumber(Int(process)))

@@ -9,10 +9,13 @@ struct CatalogueProblemsTests {
     private static let cases: [(yaml: String, problem: String)] = [
         ("service: s", "file.yaml: the catalogue has neither operations nor events; declare some."),
         ("", "file.yaml: the catalogue file is empty; it must have a service."),
-        ("operations: {o: {}}", "file.yaml: service is missing; say which service the events are of."),
+        (
+            "operations: {o: {}}",
+            "file.yaml: service is missing; set it to the name of the service that has these events."
+        ),
         ("service:\nevents: {e: []}", "file.yaml:1: service has no value; it must be a text."),
-        ("service: a b\nevents: {e: []}", "file.yaml:1: service must be made of letters, digits, _ and -."),
-        ("service: a.b\nevents: {e: []}", "file.yaml:1: service must be made of letters, digits, _ and -."),
+        ("service: a b\nevents: {e: []}", "file.yaml:1: service is not a valid name; use letters, digits, _ and -."),
+        ("service: a.b\nevents: {e: []}", "file.yaml:1: service is not a valid name; use letters, digits, _ and -."),
         ("service: [s]\nevents: {e: []}", "file.yaml:1: service must be a text, not a list."),
         (
             "service: s\nevents: {e: []}\noperation: {}",
@@ -29,7 +32,10 @@ struct CatalogueProblemsTests {
             "file.yaml:3: events.e has no value; write its fields as a list, or [] for none."
         ),
         ("service: s\nevents: {e: f}", "file.yaml:2: events.e must be a list, such as [a, b], not a single value."),
-        ("service: s\nevents: {e: [[f]]}", "file.yaml:2: events.e has an item that is no text; correct or remove it."),
+        (
+            "service: s\nevents: {e: [[f]]}",
+            "file.yaml:2: events.e has an item that is not a text; correct or remove it."
+        ),
         (
             "service: s\nfields: {disk_gb: D}\nevents:\n  e: [disk_bg]",
             "file.yaml:4: events.e names disk_bg, which is not declared under fields (did you mean disk_gb?)."
@@ -42,7 +48,7 @@ struct CatalogueProblemsTests {
         ),
         (
             "service: s\nfields: {f: {type: text}}\nevents: {e: [f]}",
-            "file.yaml:2: fields.f has no description; say what the field means."
+            "file.yaml:2: fields.f has no description; describe the field."
         ),
         (
             "service: s\nfields: {f: {description: D, required: true}}\nevents: {e: [f]}",
@@ -62,19 +68,22 @@ struct CatalogueProblemsTests {
         ),
         (
             "service: s\nfields:\n  f: {description: D, changes: true, role: instance}\nevents: {e: [f]}",
-            "file.yaml:3: fields.f changes, which a field with a role cannot: it holds a name; remove one of them."
+            "file.yaml:3: fields.f has both changes and a role; a field with a role holds a name, which must not change; "
+                + "remove one of them."
         ),
         (
             "service: s\nidentifiers: [f]\nfields: {f: {description: D, changes: true}}\noperations: {o: {start: [f]}}",
-            "file.yaml:2: identifiers has f, which changes: what an operation is about cannot."
+            "file.yaml:2: identifiers has f, a field that changes; an identifier must not change; remove it."
         ),
         (
             "service: s\nfields:\n  f: {description: D, role: instance, type: texts}\nevents: {e: [f]}",
-            "file.yaml:3: fields.f has a role, which only a text can have, and message and exception cannot."
+            "file.yaml:3: fields.f has a role, which only a field of type text can have, but not message and exception; "
+                + "remove it."
         ),
         (
             "service: s\nfields:\n  message: {description: D, role: tenant}\nevents: {e: [message]}",
-            "file.yaml:3: fields.message has a role, which only a text can have, and message and exception cannot."
+            "file.yaml:3: fields.message has a role, which only a field of type text can have, but not message and "
+                + "exception; remove it."
         ),
         (
             "service: s\nfields: {f: ''}\nevents: {e: [f]}",
@@ -86,11 +95,11 @@ struct CatalogueProblemsTests {
         ),
         (
             "service: s\nfields: {a.b: T}\nevents: {e: []}",
-            "file.yaml:2: fields.a.b is no name of a field; use letters, digits, _ and -."
+            "file.yaml:2: fields.a.b is not a valid field name; use letters, digits, _ and -."
         ),
         (
             "service: s\nbase_fields: [tenant_id, usr_id]\nevents: {e: []}",
-            "file.yaml:2: base_fields has usr_id, which is none of tenant_id, user_id, client_ip, server_ip, "
+            "file.yaml:2: base_fields has usr_id, which is not one of tenant_id, user_id, client_ip, server_ip, "
                 + "server_type, request_id (did you mean user_id?)."
         ),
         (
@@ -99,7 +108,7 @@ struct CatalogueProblemsTests {
         ),
         (
             "service: s\nidentifiers: [g]\nfields: {f: F, g: G}\noperations: {o: {start: [f], end: [g]}}",
-            "file.yaml:2: identifiers has g, which is no field of any operation's start (did you mean f?)."
+            "file.yaml:2: identifiers has g, which is not a field of any operation's start (did you mean f?)."
         ),
         (
             "service: s\nidentifiers: [f, f]\nfields: {f: F}\noperations: {o: {start: [f]}}",
@@ -107,7 +116,7 @@ struct CatalogueProblemsTests {
         ),
         (
             "service: s\noperations:\n  o:\n    end: [server_ip]",
-            "file.yaml:4: operations.o.end names server_ip, which comes by base_fields; remove it."
+            "file.yaml:4: operations.o.end names server_ip, which operations get from base_fields only; remove it."
         ),
         (
             "service: s\nfields: {f: F}\noperations:\n  o:\n    one_for_each: f\n    start: [f]",
@@ -123,7 +132,7 @@ struct CatalogueProblemsTests {
         ),
         (
             "service: s\noperations:\n  o: {end: {event_type: s.p.end}}\n  p: {}",
-            "file.yaml:4: operations.p: the event type s.p.end stands in this file twice."
+            "file.yaml:4: operations.p: the event type s.p.end occurs twice in this file; rename one of them."
         ),
         (
             "service: s\noperations: {o: {end: {priority: error}}}",
@@ -139,22 +148,25 @@ struct CatalogueProblemsTests {
         ),
         (
             "service: s\noperations: {'a b': {}}",
-            "file.yaml:2: operations.a key that could not be a name is no name of an operation: use letters, digits, "
-                + "_ and -, with dots between, and with the service no more than 255 bytes."
+            "file.yaml:2: operations.a key that could not be a name is not a valid operation name: use letters, digits, "
+                + "_ and -, separated by dots, and including the service at most 255 bytes."
         ),
         (
             "service: s\nevents: {a..b: []}",
-            "file.yaml:2: events.a..b is no name of an event: use letters, digits, _ and -, with dots between, and with "
-                + "the service no more than 255 bytes."
+            "file.yaml:2: events.a..b is not a valid event name: use letters, digits, _ and -, separated by dots, and "
+                + "including the service at most 255 bytes."
         ),
-        ("service: s\nevents: {e: [], [f]: []}", "file.yaml:2: events has a key that is no name."),
+        (
+            "service: s\nevents: {e: [], [f]: []}",
+            "file.yaml:2: events has a key that is not a name; use a plain text as the key."
+        ),
         (
             "service: s\nevents: {e: []}\nevents: {f: []}",
-            "file.yaml:2: events stands more than once in the same section; keep one."
+            "file.yaml:2: events appears more than once in the same section; keep one."
         ),
         (
             "service: s\nfields: {f: F, f: G}\nevents: {e: []}",
-            "file.yaml:2: f stands more than once in the same section; keep one."
+            "file.yaml:2: f appears more than once in the same section; keep one."
         ),
         (
             "- service",

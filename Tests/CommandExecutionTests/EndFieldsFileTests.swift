@@ -35,7 +35,7 @@ struct EndFieldsFileTests {
     func fifo() throws {
         try self.withFile { file, path in
             try #require(mkfifo(path, 0o600) == 0)
-            #expect(throws: EndFieldsFile.Problem(description: "is no regular file")) { try file.read() }
+            #expect(throws: EndFieldsFile.Problem(description: "is not a regular file")) { try file.read() }
         }
     }
 
@@ -57,7 +57,7 @@ struct EndFieldsFileTests {
     func others() throws {
         try self.withFile { file, path in
             try #require(mkdir(path, 0o700) == 0)
-            #expect(throws: EndFieldsFile.Problem(description: "is no regular file")) { try file.read() }
+            #expect(throws: EndFieldsFile.Problem(description: "is not a regular file")) { try file.read() }
             rmdir(path)
             try Data(repeating: 0x20, count: EndFieldsFile.limit + 1).write(to: URL(fileURLWithPath: path))
             #expect(throws: EndFieldsFile.Problem(description: "is longer than 64 KiB")) { try file.read() }

@@ -35,7 +35,7 @@ struct TerminalTextTests {
 
     @Test("The last lines are in bounded memory, without escapes, and without lines that are nothing else")
     func lastLines() {
-        var lines = LastLines(lineLimit: 3, byteLimit: 64)
+        var lines = LineTailBuffer(lineLimit: 3, byteLimit: 64)
         lines.append(Array(repeating: UInt8(ascii: "x"), count: 1000))
         lines.append(Array("\none\r\n\u{1B}[0m\n\u{1B}[33mtwo\u{1B}[0m\n".utf8))
         lines.append([0xFF, 0x0A])

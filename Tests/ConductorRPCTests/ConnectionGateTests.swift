@@ -368,7 +368,7 @@ import Testing
 }
 
 /// The addresses with most connections are found without a look at all of them.
-@Suite struct RankedAddressesTests {
+@Suite struct AddressPriorityQueueTests {
     /// A number that counts how often it is compared.
     private struct Counted: Comparable {
         final class Comparisons { var count = 0 }
@@ -386,7 +386,7 @@ import Testing
     @Test func aChangeTakesStepsByTheLogarithmOfTheAddresses() {
         var random = Seeded(state: 1)
         let comparisons = Counted.Comparisons()
-        var ranked = RankedAddresses<Counted>()
+        var ranked = AddressPriorityQueue<Counted>()
         let addresses = 4096 as UInt32
         for address in 0..<addresses {
             ranked.update(.v4(address), to: Counted(number: Int(address), comparisons: comparisons))
@@ -406,7 +406,7 @@ import Testing
     @Test(arguments: 0..<50 as Range<UInt64>)
     func theHighestIsWhatASearchFinds(seed: UInt64) {
         var random = Seeded(state: seed)
-        var ranked = RankedAddresses<Int>()
+        var ranked = AddressPriorityQueue<Int>()
         var model: [UInt32: Int] = [:]
         let addresses = UInt32.random(in: 1...60, using: &random)
         for _ in 0..<2000 {

@@ -4,9 +4,9 @@ import Testing
 
 @testable import ConductorRPC
 
-@Suite struct RecordChargeTests {
+@Suite struct RecordChargeStateMachineTests {
     @Test func recordsOfOneByteCostTokens() {
-        var charge = RecordCharge()
+        var charge = RecordChargeStateMachine()
         // 511 bytes are missing of each.
         var tokens = 0
         for count in 1...1600 as ClosedRange<UInt64> { tokens += charge.read(upTo: count, bytes: 1, lines: 0) }
@@ -14,13 +14,13 @@ import Testing
     }
 
     @Test func manyRecordsAtOnceCostAsMuchAsOneByOne() {
-        var charge = RecordCharge()
+        var charge = RecordChargeStateMachine()
         #expect(charge.read(upTo: 1600, bytes: 1600, lines: 0) == 99)
         #expect(charge.read(upTo: 1600, bytes: 0, lines: 0) == 0)
     }
 
     @Test func honestPeersPayNothing() {
-        var charge = RecordCharge()
+        var charge = RecordChargeStateMachine()
         var tokens = 0
         // A line in a record; a line a record for its end; a long line in records of a network's packets.
         for count in 1...1000 as ClosedRange<UInt64> { tokens += charge.read(upTo: count, bytes: 200, lines: 1) }
@@ -34,7 +34,7 @@ import Testing
     }
 
     @Test func whatWasPaidForEarlierIsNoCredit() {
-        var charge = RecordCharge()
+        var charge = RecordChargeStateMachine()
         #expect(charge.read(upTo: 1, bytes: 1 << 20, lines: 1000) == 0)
         #expect(charge.read(upTo: 1 + 32, bytes: 32, lines: 0) == 1)
     }

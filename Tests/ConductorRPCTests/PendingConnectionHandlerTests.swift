@@ -41,7 +41,7 @@ import Testing
             return admits
         } setUp: { channel in
             if fails { throw Refusal() }
-            try channel.pipeline.syncOperations.addHandlers(Witness(events), HandshakeWatch(gate))
+            try channel.pipeline.syncOperations.addHandlers(Witness(events), HandshakeCompletionHandler(gate))
         }
         let channel = EmbeddedChannel(loop: loop)
         try channel.pipeline.syncOperations.addHandler(handler)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import EventLoopFairness
+import EventLoopScheduling
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
@@ -30,7 +30,7 @@ final class ScriptedAdmission: RPCAdmission {
 
     func admit(
         _ peer: RPCPeer, on eventLoop: any EventLoop, close: @escaping @Sendable (RPCError) -> Void
-    ) -> Result<any RPCGuestShare, RPCError> {
+    ) -> Result<any RPCPeerRateLimiter, RPCError> {
         self.state.withLockedValue { state in
             state.close = close
             if let refusal = state.refusal { return .failure(refusal) }
@@ -39,7 +39,7 @@ final class ScriptedAdmission: RPCAdmission {
         }
     }
 
-    private struct Share: RPCGuestShare {
+    private struct Share: RPCPeerRateLimiter {
         let state: NIOLockedValueBox<State>
 
         func request(now: NIODeadline) -> TimeAmount? {
@@ -58,7 +58,7 @@ final class ScriptedAdmission: RPCAdmission {
             self.state.withLockedValue { state in state.pauseEnd.flatMap { now < $0 ? $0 - now : nil } }
         }
 
-        func hasNoRefusalLeft(now: NIODeadline) -> Bool { self.pause(now: now) != nil }
+        func hasExhaustedRejections(now: NIODeadline) -> Bool { self.pause(now: now) != nil }
         func left(now: NIODeadline) { self.state.withLockedValue { $0.left += 1 } }
     }
 }
@@ -66,10 +66,10 @@ final class ScriptedAdmission: RPCAdmission {
 @Suite struct RPCServerHandlerLimitTests {
     private let requests = HeldRequests()
     private let admission = ScriptedAdmission()
-    private let turns = ConnectionTurns()
+    private let turns = ConnectionScheduler()
 
     private func channel(
-        bufferedInput: BufferedInput? = nil, loop: EmbeddedEventLoop? = nil,
+        bufferedInput: BufferedInputLimiter? = nil, loop: EmbeddedEventLoop? = nil,
         _ configure: (inout RPCServerHandler.Configuration) -> Void = { _ in }
     ) throws -> EmbeddedChannel {
         var configuration = RPCServerHandler.Configuration()
@@ -191,7 +191,7 @@ final class ScriptedAdmission: RPCAdmission {
 
     @Test func whoHoldsMostInputIsClosedAndSmallLinesGoOn() throws {
         let loop = EmbeddedEventLoop()
-        let input = BufferedInput(limit: 1000)
+        let input = BufferedInputLimiter(limit: 1000)
         let channels = try (0..<3).map { _ in try self.channel(bufferedInput: input, loop: loop) }
         try channels[0].writeInbound(ByteBuffer(string: "{"))
         try channels[1].writeInbound(ByteBuffer(repeating: 0x61, count: 600))
@@ -287,7 +287,7 @@ final class ScriptedAdmission: RPCAdmission {
             let before = self.requests.count
             channel.embeddedEventLoop.run()
             #expect(self.requests.count == before)
-            channel.embeddedEventLoop.advanceTime(by: ConnectionTurns.pause)
+            channel.embeddedEventLoop.advanceTime(by: ConnectionScheduler.pause)
             #expect(self.requests.count == taken)
         }
         _ = try channel.finish()
@@ -303,7 +303,7 @@ final class ScriptedAdmission: RPCAdmission {
         try channel.writeInbound(
             ByteBuffer(string: String(repeating: " ", count: 16_400) + String(buffer: self.ping(2))))
         #expect(self.requests.count == 1)
-        channel.embeddedEventLoop.advanceTime(by: ConnectionTurns.pause)
+        channel.embeddedEventLoop.advanceTime(by: ConnectionScheduler.pause)
         #expect(self.requests.count == 2)
         _ = try channel.finish()
     }
@@ -315,10 +315,10 @@ final class ScriptedAdmission: RPCAdmission {
         #expect(self.requests.count == 1)
         try channel.writeInbound(ByteBuffer(string: String(repeating: "\n", count: 16) + String(buffer: self.ping(9))))
         #expect(self.requests.count == 1)
-        channel.embeddedEventLoop.advanceTime(by: ConnectionTurns.pause)
+        channel.embeddedEventLoop.advanceTime(by: ConnectionScheduler.pause)
         #expect(self.requests.count == 2)
         // The pause behind that turn.
-        channel.embeddedEventLoop.advanceTime(by: ConnectionTurns.pause)
+        channel.embeddedEventLoop.advanceTime(by: ConnectionScheduler.pause)
         var long = ByteBuffer()
         for id in 1...3 {
             long.writeString(String(repeating: " ", count: 100_000))
@@ -327,7 +327,7 @@ final class ScriptedAdmission: RPCAdmission {
         try channel.writeInbound(long)
         for taken in 3...5 {
             #expect(self.requests.count == taken)
-            channel.embeddedEventLoop.advanceTime(by: ConnectionTurns.pause)
+            channel.embeddedEventLoop.advanceTime(by: ConnectionScheduler.pause)
         }
         _ = try channel.finish()
     }

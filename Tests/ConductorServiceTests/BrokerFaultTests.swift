@@ -172,7 +172,7 @@ import Testing
                 try await broker.control(command[0], command[1])
                 // What came before the broker noticed its own alarm is published.
                 let refused = try await self.publishUntilRefused(over: connection).refused
-                await log.next("RabbitMQ takes no messages")
+                await log.next("RabbitMQ blocked publishing")
                 #expect(try await self.refusal(refused, over: connection) != nil)
                 try await broker.control(command[0], command[2])
                 try await self.publish(refused, over: connection)
@@ -240,7 +240,7 @@ import Testing
                     let (published, refused) = try await self.publishUntilRefused(over: connection)
                     #expect(published.isEmpty)
                     if attempt == 1 {
-                        await log.next("Cannot connect to RabbitMQ")
+                        await log.next("Failed to connect to RabbitMQ")
                     } else {
                         proxy.set(.forward)
                         try await self.publish(refused, over: connection)

@@ -5,7 +5,7 @@ import LogTesting
 import Logging
 import Notifier
 import RelayTesting
-import TLSSocket
+import TLSChannel
 import Testing
 
 /// Certificates that change while a conductor runs: real files, real clocks, real connections.
@@ -50,7 +50,7 @@ import Testing
 
     @Test func aSetThatDoesNotBelongTogetherIsRefusedAloudAndTheLastGoodOneStays() async throws {
         try await LiveConductor.with(
-            Notifier(drivers: [TestDriver()]), certificates: self.certificates, patience: .milliseconds(100)
+            Notifier(drivers: [TestDriver()]), certificates: self.certificates, gracePeriod: .milliseconds(100)
         ) { conductor in
             let renewed = try self.server("renewed")
             try self.write(renewed.certificatePEM, to: "conductor.pem")
@@ -71,7 +71,7 @@ import Testing
     @Test(arguments: ["conductor.pem", "conductor.key", "ca.pem", "ca.crl"])
     func aFileThatIsDamagedOrGoneIsNamed(file: String) async throws {
         try await LiveConductor.with(
-            Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", patience: .zero
+            Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", gracePeriod: .zero
         ) { conductor in
             let url = self.certificates.directory.appending(path: file)
             let good = try Data(contentsOf: url)
@@ -85,14 +85,14 @@ import Testing
             if file != "ca.pem" { #expect(await conductor.answers()) }
             try good.write(to: url)
             try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: url.path)
-            await conductor.log.next("The certificate files can be used again")
+            await conductor.log.next("The certificate files are usable again")
             #expect(conductor.running.tls.status.problem == nil)
         }
     }
 
     @Test func aKeyThatOthersMayReadIsRefusedLaterToo() async throws {
         try await LiveConductor.with(
-            Notifier(drivers: [TestDriver()]), certificates: self.certificates, patience: .zero
+            Notifier(drivers: [TestDriver()]), certificates: self.certificates, gracePeriod: .zero
         ) { conductor in
             let key = self.certificates.path("conductor.key")
             try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: key)
@@ -162,10 +162,10 @@ import Testing
     @Test func whoAsksIsToldThatNothingHasChanged() async throws {
         try await LiveConductor.with(Notifier(drivers: [TestDriver()]), certificates: self.certificates) { conductor in
             await conductor.reloader.reload()
-            #expect(conductor.log.count("The certificate files were read again") == 1)
+            #expect(conductor.log.count("Reread the certificate files") == 1)
             try self.write("nonsense", to: "conductor.pem")
             await conductor.reloader.reload()
-            // At once, whatever the patience is.
+            // At once, whatever the gracePeriod is.
             #expect(conductor.log.count(LiveConductor.refused) >= 1)
         }
     }
@@ -190,7 +190,7 @@ import Testing
     @Test func whatHasExpiredDoesNotReplaceWhatHasNot() async throws {
         let past = CertificateValidity(notBefore: 0, notAfter: 86_400)
         try await LiveConductor.with(
-            Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", patience: .zero
+            Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", gracePeriod: .zero
         ) { conductor in
             try self.certificates.writeList(validity: past)
             let refusal = await conductor.log.next(LiveConductor.refused)

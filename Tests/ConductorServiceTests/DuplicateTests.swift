@@ -5,7 +5,7 @@ import ConductorService
 import Notifications
 import Notifier
 import RelayTesting
-import TLSSocket
+import TLSChannel
 import Testing
 
 /// What a guest hears that sends an outcome again.

@@ -9,7 +9,7 @@ import Logging
 import NIOPosix
 import Notifier
 import RelayTesting
-import TLSSocket
+import TLSChannel
 import Testing
 
 /// Certificate files that do not answer, or are no files.
@@ -27,7 +27,7 @@ import Testing
         let revoked = try TestCertificates.guest(of: self.certificates.authority)
         try self.certificates.write("revoked", revoked)
         try await LiveConductor.with(
-            Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", patience: .zero
+            Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", gracePeriod: .zero
         ) { conductor in
             let path = self.certificates.path(file)
             let good = self.certificates.path("good")
@@ -35,7 +35,7 @@ import Testing
             // In one step, so that no look finds nothing there.
             try #require(link(path, good) == 0 && mkfifo(pipe, 0o600) == 0 && rename(pipe, path) == 0)
             let refusal = await conductor.log.next(LiveConductor.refused)
-            #expect(refusal.metadata["reason"]?.contains("\(path)) cannot be read: it is no regular file") == true)
+            #expect(refusal.metadata["reason"]?.contains("\(path)) cannot be read: it is not a regular file") == true)
             await conductor.reloader.reload()
             #expect(await conductor.answers())
             try #require(rename(good, path) == 0)
@@ -53,27 +53,27 @@ import Testing
         let live = LiveTLSContext(try self.certificates.server(list: "ca.crl"))
         let log = LogRecorder()
         let reloader = CertificateReloader(
-            live: live, interval: .milliseconds(20), patience: .zero, slowness: .milliseconds(100), threads: pool,
+            live: live, interval: .milliseconds(20), gracePeriod: .zero, slowness: .milliseconds(100), threads: pool,
             logger: log.logger)
         pool.submit { _ in gate.wait() }
         let run = Task { await reloader.run() }
-        let error = await log.next("The certificate files cannot be looked at")
+        let error = await log.next("The certificate files cannot be read")
         #expect(error.level == .error && error.metadata["files"]?.contains(self.certificates.path("ca.crl")) == true)
         #expect(reloader.isStuck)
         // Who asks is told so, and who ends it does not wait.
         await reloader.reload()
-        await log.next("The certificate files cannot be looked at")
-        #expect(log.count("The certificate files cannot be looked at") == 2)
+        await log.next("The certificate files cannot be read")
+        #expect(log.count("The certificate files cannot be read") == 2)
         run.cancel()
         await run.value
 
         // It answers at last, and everything is as before.
         try self.certificates.writeList(revoking: [TestCertificates.guest(of: self.certificates.authority)])
         let again = Task { await reloader.run() }
-        await log.next("The certificate files cannot be looked at")
+        await log.next("The certificate files cannot be read")
         gate.signal()
-        await log.next("New certificates are in use")
-        await log.next("The certificate files could be looked at again")
+        await log.next("Reloaded certificates for new connections")
+        await log.next("The file system of the certificate files responds again")
         #expect(!reloader.isStuck)
         again.cancel()
         await again.value

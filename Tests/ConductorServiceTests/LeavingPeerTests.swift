@@ -6,7 +6,7 @@ import NIOCore
 import NIOPosix
 import Notifier
 import RelayTesting
-import TLSSocket
+import TLSChannel
 import Testing
 
 /// Peers that say something and leave without waiting, over real sockets: what they have said is heard, and nothing of them stays.

@@ -13,7 +13,7 @@ import Testing
 /// The counters agree with one another and with what guests hear, at any moment.
 @Suite(.timeLimit(.minutes(5))) struct LedgerTests {
     /// Answers in no order, and not always well, on whatever thread the next notification comes.
-    private final class MoodyDriver: NotificationDriver {
+    private final class UnreliableDriver: NotificationDriver {
         private struct State {
             var generator: Seeded
             var held: [@Sendable (Result<Void, DriverError>) -> Void] = []
@@ -76,7 +76,7 @@ import Testing
 
     @Test(arguments: [1, 2, 3] as [UInt64], [0, 3]) func balancesThroughAStorm(seed: UInt64, leavers: Int) async throws
     {
-        let (driver, guests, requests) = (MoodyDriver(seed: seed), 6, 200)
+        let (driver, guests, requests) = (UnreliableDriver(seed: seed), 6, 200)
         let quiet = try Catalogues([.dbaas], switchedOff: ["dbaas.database_delete.end"])
         let isOver = NIOLockedValueBox(false)
         let sent = NIOLockedValueBox(0)

@@ -35,7 +35,7 @@ import Testing
         let error = #expect(throws: ConductorServerError.self) { try ListenHost(text) }
         #expect(error?.description.hasPrefix("listen.host must be an IP address") == true)
         #expect(error?.description.contains("* for all addresses") == true)
-        #expect((error?.description.contains("a port belongs into listen.port") == true) == text.contains(":"))
+        #expect((error?.description.contains("set the port in listen.port") == true) == text.contains(":"))
     }
 
     @Test func aMachineWithoutIPv6IsToldFromOtherTroubles() {

@@ -4,7 +4,7 @@ import ConductorService
 import LogTesting
 import Notifier
 import RelayTesting
-import TLSSocket
+import TLSChannel
 
 /// A conductor whose certificate files are looked at while it runs.
 struct LiveConductor {
@@ -15,12 +15,12 @@ struct LiveConductor {
     /// - Parameter list: the name of the file with the revocation lists.
     static func with<Result>(
         _ notifier: Notifier, certificates: TestCertificates, list: String? = nil,
-        interval: Duration = .milliseconds(20), patience: Duration = .seconds(3),
+        interval: Duration = .milliseconds(20), gracePeriod: Duration = .seconds(3),
         _ body: (LiveConductor) async throws -> Result
     ) async throws -> Result {
         let tls = LiveTLSContext(try certificates.server(list: list))
         let log = LogRecorder()
-        let reloader = CertificateReloader(live: tls, interval: interval, patience: patience, logger: log.logger)
+        let reloader = CertificateReloader(live: tls, interval: interval, gracePeriod: gracePeriod, logger: log.logger)
         return try await withConductor(notifier, certificates: certificates, tls: tls) { running in
             async let _: Void = reloader.run()
             // The look that comes first reads the files once.
@@ -41,7 +41,7 @@ struct LiveConductor {
     }
 
     static let ping = #"{"jsonrpc":"2.0","id":1,"method":"ping"}"#
-    static let inUse = "New certificates are in use"
-    static let inPart = "New authorities or revocation lists are in use"
-    static let refused = "The certificate files cannot be used"
+    static let inUse = "Reloaded certificates for new connections"
+    static let inPart = "Reloaded authorities or revocation lists"
+    static let refused = "Failed to load the certificate files"
 }

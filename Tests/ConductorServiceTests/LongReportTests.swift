@@ -9,7 +9,7 @@ import NIOPosix
 import Notifications
 import Notifier
 import RelayTesting
-import TLSSocket
+import TLSChannel
 import Testing
 
 /// Reports of long lines: what takes long is done on a thread behind the event loops, and all that event loops share, on event loops.

@@ -117,7 +117,7 @@ import UnixSignals
         let notifications = try await api.startEach(
             "database_create", request: request, payload: ["instance_id": "i-1", "dbname": ["shop", "stock"]])
         for notification in notifications {
-            try await notification.handOn { context in try await callGuest("create_database", context.json) }
+            try await notification.handOff { context in try await callGuest("create_database", context.json) }
         }
 
         #expect(

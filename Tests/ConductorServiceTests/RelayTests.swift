@@ -7,7 +7,7 @@ import Logging
 import Notifications
 import Notifier
 import RelayTesting
-import TLSSocket
+import TLSChannel
 import Testing
 
 /// The relay alone: what a call becomes, and what an answer says.
@@ -44,7 +44,7 @@ import Testing
     @Test(arguments: [
         ("log", "The conductor's log driver cannot write the notification to standard output; send it again later."),
         ("messagingv2", "The broker has not confirmed the notification; send it again later."),
-        ("shop", "The conductor's driver \"shop\" cannot take the notification; send it again later."),
+        ("shop", "The conductor's driver \"shop\" cannot accept the notification; send it again later."),
     ]) func aGuestHearsWhichDriverFailsAndNotWhy(driver: String, message: String) async throws {
         struct Failing: NotificationDriver {
             let name: String

@@ -5,7 +5,7 @@ import Foundation
 import LogTesting
 import Notifier
 import RelayTesting
-import TLSSocket
+import TLSChannel
 import Testing
 
 /// Guests whose certificates are revoked, before they connect and after.
@@ -39,7 +39,7 @@ import Testing
                     #expect(try await guest.line() == nil)
                     #expect(clock.now - written < .seconds(5))
                 }
-                await conductor.log.next("Connections were cut")
+                await conductor.log.next("Closed connections: their peers' certificates are revoked")
                 #expect(conductor.running.tls.status.cutConnections == 1)
                 // The outcome was taken: it is published though nobody is there to hear it.
                 driver.release()

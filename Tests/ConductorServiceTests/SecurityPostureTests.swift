@@ -5,7 +5,7 @@ import Testing
 
 /// What `serve` and `check-config` warn of.
 @Suite struct SecurityPostureTests {
-    private static let own = TrustDomain("cloud.example") ?? .throwAway
+    private static let own = TrustDomain("cloud.example") ?? .trial
     private static let safe = SecurityPosture(
         signatures: .require, hasGuestRevocationList: true,
         authorization: GuestAuthorization(source: .spiffe(Self.own), requiresTenant: true), plaintextBrokers: [])
@@ -39,7 +39,7 @@ import Testing
     }
 
     @Test func theQuickstartsTrustDomainIsWarnedOf() {
-        #expect(self.settings { $0.identity = .spiffe(.throwAway) } == ["identity.trust_domain"])
+        #expect(self.settings { $0.identity = .spiffe(.trial) } == ["identity.trust_domain"])
         // It plays no part.
         #expect(self.settings { $0.identity = .commonName }.isEmpty)
     }
@@ -54,7 +54,7 @@ import Testing
             setting: "messaging.transport_url", problem: "conductor.yaml has mode 0644", remedy: "run `chmod 0600`")
         #expect(
             posture.warnings.map(\.description) == [
-                "The settings file holds a secret that others may have (messaging.transport_url): conductor.yaml has mode "
+                "Other users may know a secret in the settings file (messaging.transport_url): conductor.yaml has mode "
                     + "0644; run `chmod 0600`."
             ])
     }

@@ -6,7 +6,7 @@ import ContextSigning
 import Logging
 import Notifications
 import Notifier
-import TLSSocket
+import TLSChannel
 
 /// A relay that checks signed contexts, a control plane that signs them, and a guest, all without a wire.
 struct SignedGuest {

@@ -236,7 +236,7 @@ import Testing
 
     /// What a memory that is too small costs is counted, and what nobody can use any more is forgotten in peace.
     @Test func aTokenThatIsForgottenTooSoonIsCounted() {
-        var ledger = RelayLedger<Int>(rememberedIDs: 0, rememberedOperations: 2)
+        var ledger = RelayLedgerStateMachine<Int>(rememberedIDs: 0, rememberedOperations: 2)
         let guest = PeerIdentity(names: ["inst-1"])
         func end(_ number: UInt8, usableUntil: Int64, now: Int64) {
             let operation = SignedOperation(
@@ -256,12 +256,13 @@ import Testing
     @Test(arguments: 1...4 as ClosedRange<UInt64>) func theLedgerEndsNoneTwice(seed: UInt64) {
         var generator = Seeded(seed)
         let peer = SignedGuest.certificate
-        var ledger = RelayLedger<Int>(rememberedIDs: seed.isMultiple(of: 2) ? 0 : 1000, rememberedOperations: 1000)
+        var ledger = RelayLedgerStateMachine<Int>(
+            rememberedIDs: seed.isMultiple(of: 2) ? 0 : 1000, rememberedOperations: 1000)
         let operations = (0..<4).map {
             SignedOperation(SignedOperationID(Array(repeating: UInt8($0), count: 32)), usableUntil: .max)
         }
         let keys = (0..<8).map { _ in OutcomeKey(MessageID(), from: PeerIdentity(peer)) }
-        var onTheirWay: [(OutcomeKey, SignedOperation)] = []
+        var inFlight: [(OutcomeKey, SignedOperation)] = []
         var ended: [SignedOperation: OutcomeKey] = [:]
         // Whose failure was no proof.
         var bound: [SignedOperation: OutcomeKey] = [:]
@@ -269,23 +270,23 @@ import Testing
             // An outcome is always of one operation, as an honest guest's is.
             let number = Int.random(in: keys.indices, using: &generator)
             let (key, operation) = (keys[number], operations[number % operations.count])
-            if generator.chance(50) || onTheirWay.isEmpty {
+            if generator.chance(50) || inFlight.isEmpty {
                 let arrival = ledger.arrived(key, content: UInt64(number), operation: operation, waiter: 0)
                 switch (arrival, ended[operation]) {
                 case (.isNew, nil):
                     #expect(bound[operation] ?? key == key)
-                    #expect(!onTheirWay.contains { $0.1 == operation })
-                    onTheirWay.append((key, operation))
-                case (.joined, nil): #expect(onTheirWay.contains { $0.0 == key })
+                    #expect(!inFlight.contains { $0.1 == operation })
+                    inFlight.append((key, operation))
+                case (.joined, nil): #expect(inFlight.contains { $0.0 == key })
                 case (.operationIsBound, nil): #expect(bound[operation] != key && bound[operation] != nil)
-                case (.operationIsBeingEnded, nil): #expect(onTheirWay.contains { $0.1 == operation })
+                case (.operationIsBeingEnded, nil): #expect(inFlight.contains { $0.1 == operation })
                 case (.wasConfirmed, let other?): #expect(other == key)
                 case (.operationWasEnded, let other?): #expect(other != key)
                 default: Issue.record("\(arrival) though it was \(ended[operation] == nil ? "not " : "")ended")
                 }
             } else {
-                let index = Int.random(in: onTheirWay.indices, using: &generator)
-                let (key, operation) = onTheirWay.remove(at: index)
+                let index = Int.random(in: inFlight.indices, using: &generator)
+                let (key, operation) = inFlight.remove(at: index)
                 let (isConfirmed, mayHaveArrived) = (generator.chance(20), generator.chance(50))
                 _ = ledger.ended(
                     key, with: isConfirmed ? nil : .brokerUnavailable, mayHaveArrived: mayHaveArrived,
@@ -293,7 +294,7 @@ import Testing
                 if isConfirmed { ended[operation] = key } else if mayHaveArrived { bound[operation] = key }
             }
             #expect(ledger.counters.isBalanced)
-            if ended.count == operations.count, onTheirWay.isEmpty, generator.chance(5) { break }
+            if ended.count == operations.count, inFlight.isEmpty, generator.chance(5) { break }
         }
         #expect(!ended.isEmpty)
     }

@@ -6,7 +6,7 @@ import LogTesting
 import Logging
 import Notifier
 import RelayTesting
-import TLSSocket
+import TLSChannel
 import Testing
 
 /// New files that are too early or too old for those that they replace: real files, real clocks, real connections.
@@ -29,7 +29,7 @@ import Testing
 
     @Test func aListOfTheFutureWaitsForItsTime() async throws {
         try await LiveConductor.with(
-            Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", patience: .zero
+            Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", gracePeriod: .zero
         ) { conductor in
             try self.certificates.writeList(
                 revoking: [self.revoked], validity: .init(notBefore: self.now + 6, notAfter: self.now + 3600))
@@ -45,7 +45,7 @@ import Testing
 
     @Test func aCertificateOfTheFutureWaitsForItsTime() async throws {
         try await LiveConductor.with(
-            Notifier(drivers: [TestDriver()]), certificates: self.certificates, patience: .zero
+            Notifier(drivers: [TestDriver()]), certificates: self.certificates, gracePeriod: .zero
         ) { conductor in
             try self.certificates.write(
                 "conductor",
@@ -82,13 +82,13 @@ import Testing
         try self.write(list: second)
         func serve(_ body: (LiveConductor) async throws -> Void) async throws {
             try await LiveConductor.with(
-                Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", patience: .zero,
+                Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", gracePeriod: .zero,
                 body)
         }
         try await serve { conductor in
             try self.write(list: first)
             let refusal = await conductor.log.next(LiveConductor.refused)
-            #expect(refusal.metadata["reason"]?.contains("is older than the one that is in use") == true)
+            #expect(refusal.metadata["reason"]?.contains("is older than the list in use") == true)
             #expect(await !conductor.answers("revoked"))
             #expect(await conductor.answers())
             try self.write(list: authority.revocationList(after: second, validity: .days(1)))
@@ -111,7 +111,7 @@ import Testing
         let olds = try old.revocationList(validity: past)
         try self.write(list: olds + authority.revocationList(validity: .days(1)))
         try await LiveConductor.with(
-            Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", patience: .zero
+            Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", gracePeriod: .zero
         ) { conductor in
             #expect(await conductor.answers())
             try self.write(list: olds + authority.revocationList(validity: past))

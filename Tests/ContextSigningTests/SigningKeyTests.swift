@@ -68,7 +68,7 @@ import Testing
                 try SigningKey(kid: "k", algorithm: .hs256, file: file)
             }
             #expect(error?.description.contains(file) == true && error?.description.contains("chmod") == true)
-            // Of root's file its group may read it, as of every secret (FileRule).
+            // Of root's file its group may read it, as of every secret (FileAccessRule).
             for mode in [0o400, 0o600] + (geteuid() == 0 ? [0o640, 0o440] : []) {
                 try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: file)
                 #expect(throws: Never.self) { try SigningKey(kid: "k", algorithm: .hs256, file: file) }
@@ -177,7 +177,8 @@ import Testing
                 let error = #expect(throws: SigningKeyError.self, "\(file)") {
                     try SigningKey(kid: "k", algorithm: .hs256, file: file)
                 }
-                #expect(error?.description.contains("no secret for HS256") == true, "\(error?.description ?? "")")
+                #expect(
+                    error?.description.contains("cannot be a secret for HS256") == true, "\(error?.description ?? "")")
             }
             // Secrets may begin as such files do.
             for secret in [

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import EventLoopFairness
+import EventLoopScheduling
 import NIOConcurrencyHelpers
 package import NIOCore
 
 /// Does the work when the test says so.
-package final class HeldWork: BackgroundWork {
+package final class HeldWork: BackgroundExecutor {
     private struct Piece {
         var isContinuation: Bool
         var work: @Sendable () -> Void

@@ -10,7 +10,7 @@ import NIOCore
 import Notifications
 import Notifier
 import RelayTesting
-import TLSSocket
+import TLSChannel
 import Testing
 
 /// An agent whose certificate files change, and one whose conductor is revoked.
@@ -41,7 +41,7 @@ import Testing
             // From another authority, which this conductor refuses: should the agent connect again, nothing is delivered.
             let other = try CertificateAuthority.create(commonName: "other", validity: .days(1))
             try self.certificates.write("guest", TestCertificates.guest(of: other))
-            await self.log.next("New certificates are in use")
+            await self.log.next("Reloaded certificates for new connections")
             try await run.agent.notify(.end(payload: [:]), context: SampleReport.context())
             await driver.published(1)
             #expect(self.log.count("Connected to a conductor") == 1)
@@ -58,7 +58,7 @@ import Testing
             let run = try self.agent([conductor.port])
             try await run.agent.notify(.end(payload: [:]), context: SampleReport.context())
             // With TLS 1.3 the conductor's refusal comes after the handshake.
-            await self.log.next("The connection ended")
+            await self.log.next("Connection ended")
             try self.certificates.write("guest", good)
             await driver.published(1)
             try await run.drained()
@@ -78,9 +78,9 @@ import Testing
             let run = try self.agent([conductor.port], outbox: spool)
             // An agent in an image that gets its own certificate at the first start.
             try await run.agent.notify(.end(payload: [:]), context: SampleReport.context())
-            await self.log.next("The connection ended")
+            await self.log.next("Connection ended")
             try self.certificates.write("guest", TestCertificates.guest(of: self.certificates.authority))
-            await self.log.next("The spool was another guest's")
+            await self.log.next("Set aside the outcomes of another guest")
             try await run.agent.notify(.end(payload: [:]), context: SampleReport.context())
             await driver.published(1)
             try await run.drained()
@@ -99,7 +99,7 @@ import Testing
             await self.log.next("Connected to a conductor")
             let other = try TestCertificates.guest(of: self.certificates.authority, instance: "inst-2")
             try self.certificates.write("guest", other)
-            await self.log.next("The certificate names another guest")
+            await self.log.next("Closed the connection: the new certificate names another guest")
             var context = SampleReport.context()
             context.payload["instance_id"] = "inst-2"
             try await run.agent.notify(.end(payload: [:]), context: context)
@@ -182,7 +182,7 @@ import Testing
             try await withConductor(Notifier(drivers: [driver]), certificates: self.certificates) { conductor in
                 let run = try self.agent([conductor.port])
                 try await run.agent.notify(.end(payload: [:]), context: SampleReport.context())
-                let refusal = await self.log.next("No connection to a conductor")
+                let refusal = await self.log.next("Failed to connect to a conductor")
                 #expect(refusal.metadata["error"]?.contains(reason) == true, "\(refusal)")
                 await run.abandoned()
                 #expect(try await run.agent.counts().waiting == 1)

@@ -5,7 +5,7 @@ import Logging
 import Notifications
 import Notifier
 import RelayTesting
-import TLSSocket
+import TLSChannel
 import Testing
 
 @testable import GuestAgent

@@ -26,7 +26,7 @@ private struct DeliveryWorld {
     private static let window = 6
 
     var random: SplitMix64
-    var lanes: DeliveryLanes
+    var lanes: DeliveryLanesStateMachine
     var now: ContinuousClock.Instant
     /// In the outbox, by lane, oldest first.
     var outbox: [OperationPhase: [Int64]] = [.end: [], .error: []]
@@ -40,9 +40,9 @@ private struct DeliveryWorld {
     init(seed: UInt64) {
         self.random = SplitMix64(state: seed)
         self.now = .now
-        self.lanes = DeliveryLanes(
+        self.lanes = DeliveryLanesStateMachine(
             window: Self.window, backoff: Backoff(minimum: .milliseconds(100), maximum: .seconds(2)),
-            lookInterval: .seconds(60), now: self.now)
+            pollInterval: .seconds(60), now: self.now)
     }
 
     mutating func arrive() {
@@ -84,7 +84,7 @@ private struct DeliveryWorld {
             #expect(removed == sequence)
             self.settled[removed, default: 0] += 1
             self.outbox[phase]?.removeAll { $0 == removed }
-        case .retryElsewhere, .leaveConductor:
+        case .failover, .disconnect:
             self.connectionEnds()
             self.lanes.conductorChanged()
         case .retry: break

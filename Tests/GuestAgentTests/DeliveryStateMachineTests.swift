@@ -64,13 +64,13 @@ import Testing
         }
         // One refusal of one connection, said once.
         #expect(
-            actions == [.leaveConductor(reason: "m (unauthenticated)", asked: .seconds(5)), .retry, .retry])
+            actions == [.disconnect(reason: "m (unauthenticated)", asked: .seconds(5)), .retry, .retry])
         machine.connectionEnded()
         machine.conductorChanged()
         #expect(machine.takeToSend(now: self.now).map(\.sequence) == [1, 2, 3, 4])
         #expect(
             machine.answered(1, self.refused(.unauthenticated, retryAfter: .max), now: self.now)
-                == .leaveConductor(reason: "m (unauthenticated)", asked: .seconds(300)))
+                == .disconnect(reason: "m (unauthenticated)", asked: .seconds(300)))
         // What another one published meanwhile does not make it the outcome's own fault.
         #expect(machine.answered(2, self.published, now: self.now) == .remove(2))
         #expect(machine.answered(3, self.refused(.unauthenticated), now: self.now) == .retry)
@@ -113,7 +113,7 @@ import Testing
             _ = machine.takeToSend(now: now)
             actions.append(machine.answered(1, self.refused(.brokerUnavailable), now: now))
         }
-        #expect(actions == [.retry, .retry, .retryElsewhere, .retry])
+        #expect(actions == [.retry, .retry, .failover, .retry])
     }
 
     @Test func theRefusalsOfOneBurstAreOneHoweverLateTheyCome() throws {

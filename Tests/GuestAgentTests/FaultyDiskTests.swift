@@ -14,13 +14,13 @@ import Testing
 @Suite(.timeLimit(.minutes(2))) struct FaultyDiskTests {
     /// Runs an agent over the outbox beside a conductor, then lets it drain.
     private func run(
-        _ driver: any NotificationDriver, _ outbox: any Outbox, lookInterval: Duration = .seconds(60),
+        _ driver: any NotificationDriver, _ outbox: any Outbox, pollInterval: Duration = .seconds(60),
         _ body: (GuestAgent) async throws -> Void
     ) async throws {
         try await withConductor(Notifier(drivers: [driver])) { conductor in
             var configuration = GuestAgent.Configuration.test(
                 ports: [conductor.port], certificates: conductor.certificates)
-            configuration.lookInterval = lookInterval
+            configuration.pollInterval = pollInterval
             let run = try AgentRun(configuration, outbox)
             try await body(run.agent)
             try await run.drained()
@@ -37,7 +37,7 @@ import Testing
             // More than a window was delivered, though the disk has refused every removal.
             await outbox.wasCalled(.remove, 3)
             #expect(try await agent.counts().waiting == 300)
-            outbox.mend()
+            outbox.repair()
         }
         #expect(driver.counts.values.allSatisfy { $0 == 1 })
         let counts = try await memory.counts()
@@ -55,7 +55,7 @@ import Testing
             await outbox.wasCalled(.setAside, 2)
             try await agent.notify(.end(payload: [:]), context: SampleReport.context())
             await driver.published(1)
-            outbox.mend()
+            outbox.repair()
         }
         let counts = try await memory.counts()
         #expect((counts.delivered, counts.setAside, counts.waiting) == (1, 1, 0))
@@ -91,7 +91,7 @@ import Testing
     @Test func whatAnotherProcessPutsIntoTheOutboxIsFound() async throws {
         let driver = ScoreDriver()
         let memory = MemoryOutbox()
-        try await self.run(driver, memory, lookInterval: .milliseconds(50)) { agent in
+        try await self.run(driver, memory, pollInterval: .milliseconds(50)) { agent in
             try await agent.notify(.end(payload: [:]), context: SampleReport.context())
             await driver.published(1)
             // Behind the agent's back.
@@ -103,43 +103,43 @@ import Testing
     }
 
     @Test func aDeadDisksReasonIsBounded() {
-        var settlements = Settlements(backoff: Backoff(minimum: .seconds(1), maximum: .seconds(8)))
-        settlements.rejected(1, reason: String(repeating: "\u{0}é", count: 100_000))
-        #expect(settlements.take(now: .now)?.rejections.first.map { $0.reason.utf8.count <= 1000 } == true)
+        var pending = PendingAcknowledgementsStateMachine(backoff: Backoff(minimum: .seconds(1), maximum: .seconds(8)))
+        pending.rejected(1, reason: String(repeating: "\u{0}é", count: 100_000))
+        #expect(pending.take(now: .now)?.rejections.first.map { $0.reason.utf8.count <= 1000 } == true)
     }
 
     @Test func whatTheOutboxIsNotToldIsBounded() {
-        var settlements = Settlements(backoff: Backoff(minimum: .seconds(1), maximum: .seconds(8)))
+        var pending = PendingAcknowledgementsStateMachine(backoff: Backoff(minimum: .seconds(1), maximum: .seconds(8)))
         var now = ContinuousClock.now
-        settlements.delivered(Array(1...65_536))
-        #expect(!settlements.hasRoom)
-        let batch = settlements.take(now: now)
+        pending.delivered(Array(1...65_536))
+        #expect(!pending.hasRoom)
+        let batch = pending.take(now: now)
         #expect(batch?.removals == Array(1...1024))
-        #expect(settlements.take(now: now) == nil)
-        settlements.told(failed: batch ?? .init(), now: now)
-        #expect(settlements.take(now: now) == nil)
-        #expect(!settlements.hasRoom)
+        #expect(pending.take(now: now) == nil)
+        pending.recordResult(failed: batch ?? .init(), now: now)
+        #expect(pending.take(now: now) == nil)
+        #expect(!pending.hasRoom)
         now += .seconds(8)
-        while let batch = settlements.take(now: now) {
-            #expect(!settlements.isEmpty)
-            settlements.told(failed: .init(), now: now)
+        while let batch = pending.take(now: now) {
+            #expect(!pending.isEmpty)
+            pending.recordResult(failed: .init(), now: now)
             #expect(batch.removals.count == 1024)
         }
-        #expect(settlements.isEmpty && settlements.hasRoom)
+        #expect(pending.isEmpty && pending.hasRoom)
     }
 
     @Test func oneThatCannotBeSetAsideHoldsUpNoOther() {
-        var settlements = Settlements(backoff: Backoff(minimum: .seconds(1), maximum: .seconds(8)))
-        for sequence in 1...3 { settlements.rejected(Int64(sequence), reason: "r") }
+        var pending = PendingAcknowledgementsStateMachine(backoff: Backoff(minimum: .seconds(1), maximum: .seconds(8)))
+        for sequence in 1...3 { pending.rejected(Int64(sequence), reason: "r") }
         var now = ContinuousClock.now
         var told: [Int64] = []
         for _ in 1...3 {
-            guard var batch = settlements.take(now: now) else { break }
+            guard var batch = pending.take(now: now) else { break }
             // As the recorder does: up to the first that fails.
             let end = batch.rejections.firstIndex { $0.sequence == 1 } ?? batch.rejections.endIndex
             told += batch.rejections[..<end].map(\.sequence)
             batch.rejections.removeFirst(end)
-            settlements.told(failed: batch, now: now)
+            pending.recordResult(failed: batch, now: now)
             now += .seconds(8)
         }
         #expect(told == [2, 3])
@@ -155,7 +155,7 @@ import Testing
 /// An outbox that takes an hour to be looked through.
 private final class SlowlyVerifiedOutbox: Outbox {
     private let outbox = MemoryOutbox()
-    let verifying = Signal()
+    let verifying = WakeSignal()
 
     func verify() async throws {
         self.verifying.signal()

@@ -35,7 +35,7 @@ final class FaultyOutbox: Outbox {
     }
 
     /// The disk is well again.
-    func mend() { self.state.withLockedValue { $0.failures = [:] } }
+    func repair() { self.state.withLockedValue { $0.failures = [:] } }
 
     /// From now on this happens before the call does anything.
     func before(_ call: Call, _ hook: @escaping @Sendable () async -> Void) {

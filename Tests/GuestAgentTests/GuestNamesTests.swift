@@ -3,7 +3,7 @@
 import ConductorRPC
 import GuestSpool
 import Notifications
-import TLSSocket
+import TLSChannel
 import Testing
 
 @testable import GuestAgent

@@ -8,7 +8,7 @@ import Notifications
 import Notifier
 import RelayTesting
 import ServiceLifecycle
-import TLSSocket
+import TLSChannel
 import Testing
 
 /// What a peer with a conductor's certificate does instead of a conductor's work.

@@ -57,8 +57,8 @@ import Testing
             // The mark's end may have a mark of the text's upon it.
             #expect(all.contains { String($0.unicodeScalars.filter(\.isASCII)).contains("bytes left out]") })
             // Nothing is cut that need not be: the text only when of the trace next to nothing is left.
-            let trace = cut.trace.reduce(0) { $0 + TextCut.encodedLength(of: $1) }
-            if !cut.value.hasSameBytes(as: whole.value) { #expect(trace <= 2 * TextCut.markLength) }
+            let trace = cut.trace.reduce(0) { $0 + TextTruncation.encodedLength(of: $1) }
+            if !cut.value.hasSameBytes(as: whole.value) { #expect(trace <= 2 * TextTruncation.markLength) }
         }
     }
 
@@ -66,11 +66,13 @@ import Testing
     func lengthsAreThoseOfTheWriter(seed: UInt64) {
         var random = SplitMix64(state: seed)
         let text = self.text(200, &random)
-        #expect(TextCut.encodedLength(of: text) + 2 == JSONWriter.encode(.string(text)).count)
+        #expect(TextTruncation.encodedLength(of: text) + 2 == JSONWriter.encode(.string(text)).count)
         for limit in [45, 46, 100, 333] {
-            for cut in [TextCut.beginning(of: text, encodedLength: limit), TextCut.end(of: text, encodedLength: limit)]
-            {
-                #expect(TextCut.encodedLength(of: cut) <= limit)
+            for cut in [
+                TextTruncation.beginning(of: text, encodedLength: limit),
+                TextTruncation.end(of: text, encodedLength: limit),
+            ] {
+                #expect(TextTruncation.encodedLength(of: cut) <= limit)
             }
         }
     }

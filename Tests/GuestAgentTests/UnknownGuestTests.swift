@@ -42,11 +42,11 @@ import Testing
             // A larger backlog than the window.
             configuration.window = 8
             let run = try await self.agent(configuration, log, outcomes: 50)
-            let entry = await log.next("A conductor does not take this guest's certificate")
+            let entry = await log.next("Conductor rejected this guest's certificate")
             #expect(entry.level == .error && entry.metadata["reason"]?.contains("trust domain") == true)
             #expect(entry.metadata["remedy"]?.contains("tls.certificate") == true)
             // A second time, after the time that the conductor asked for.
-            let again = await log.next("A conductor does not take this guest's certificate")
+            let again = await log.next("Conductor rejected this guest's certificate")
             #expect(again.level == .info)
             // It does not spin: two connections, and no more than its window over each.
             #expect(wrong.counters.rejected == ["unauthenticated": wrong.counters.received])
@@ -79,7 +79,7 @@ import Testing
                 await second.published(20)
                 try await run.drained()
                 #expect(try await run.agent.counts().delivered == 20)
-                #expect(log.count("A conductor does not take this guest's certificate") == 1)
+                #expect(log.count("Conductor rejected this guest's certificate") == 1)
             }
         }
         #expect(first.counts.isEmpty)
@@ -94,7 +94,7 @@ import Testing
             var configuration = GuestAgent.Configuration.test(ports: [wrong.port], certificates: certificates)
             configuration.drainTimeout = .milliseconds(100)
             let run = try await self.agent(configuration, log, outcomes: 3)
-            await log.next("A conductor does not take this guest's certificate")
+            await log.next("Conductor rejected this guest's certificate")
             try await run.drained()
             let counts = try await run.agent.counts()
             #expect((counts.delivered, counts.waiting, counts.setAside) == (0, 3, 0))
@@ -124,7 +124,7 @@ import Testing
             configuration.drainTimeout = .seconds(60)
             let log = LogRecorder()
             let run = try await self.agent(configuration, log, outcomes: 1)
-            let end = await log.next("The connection ended")
+            let end = await log.next("Connection ended")
             #expect(end.metadata["reason"]?.contains("Too many connections") == true, "\(end)")
             await occupant.close()
             await first.published(1)

@@ -57,7 +57,7 @@ import Testing
         outbox.setGuest(["guest-2"])
         #expect(try await outbox.entries(after: 0, limit: 10).isEmpty)
         #expect(outbox.setAside.map(\.report) == reports)
-        #expect(outbox.setAside.allSatisfy { $0.reason.contains("named guest-1 renewed, and names guest-2 now") })
+        #expect(outbox.setAside.allSatisfy { $0.reason.contains("named guest-1 renewed, and now names guest-2") })
         try await outbox.remove([entries[1].sequence, entries[1].sequence])
         let counts = try await outbox.counts()
         #expect(counts.delivered == 1 && counts.setAside == 2 && counts.waiting == 0 && counts.isBalanced)

@@ -85,7 +85,8 @@ struct SpoolClaimTests {
     }
 
     private func logged(_ fixture: SpoolFixture) -> [String] {
-        fixture.log.entries.filter { $0.message.contains("another guest's") }.compactMap { $0.metadata["outcomes"] }
+        fixture.log.entries.filter { $0.message == "Set aside the outcomes of another guest" }
+            .compactMap { $0.metadata["outcomes"] }
     }
 
     @Test("An outcome that arises while a claim sets others aside is written between two of its transactions")
@@ -140,7 +141,7 @@ struct SpoolClaimTests {
         try await SpoolFixture.with { fixture in
             try await self.leave(fixture, 1)
             var configuration = Spool.Configuration()
-            configuration.patience = .milliseconds(1)
+            configuration.writeTimeout = .milliseconds(1)
             let spool = try await fixture.open(configuration)
             try await self.standstill(spool, afterTurns: 1) {
                 spool.setGuest(["instance-2"])
@@ -148,7 +149,7 @@ struct SpoolClaimTests {
                 let begun = Task { try await fixture.begin(spool) }
                 let error = await #expect(throws: OutboxError.self) { try await begun.value }
                 #expect(error?.code == .diskSlow)
-                #expect(error?.description.contains("setting aside what another guest left") == true)
+                #expect(error?.description.contains("setting aside outcomes of another guest") == true)
             }
             #expect(try await fixture.messageIDs(spool).isEmpty)
             #expect(try await spool.counts().running == 0)
@@ -188,7 +189,7 @@ struct SpoolClaimTests {
                     let aside = try await self.setAside(fixture)
                     #expect(aside.first == 1)
                     let error = await #expect(throws: OutboxError.self) { _ = try await outcomes.retryAll(aside) }
-                    #expect(error?.description.contains("being taken over from another guest") == true)
+                    #expect(error?.description.contains("being claimed from another guest") == true)
                     await #expect(throws: OutboxError.self) { _ = try await outcomes.retry(aside) }
                 }
             }

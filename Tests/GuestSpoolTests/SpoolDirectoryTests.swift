@@ -26,13 +26,13 @@ import Testing
             try await spool.close()
             #expect(chmod(fixture.file, 0o644) == 0)
             try fixture.change("DELETE FROM tally")
-            let mended = try await fixture.open()
+            let repaired = try await fixture.open()
             for name in try FileManager.default.contentsOfDirectory(atPath: fixture.directory) {
                 let permissions = try #require(self.permissions("\(fixture.directory)/\(name)"))
                 #expect(permissions & 0o077 == 0 || name.contains("damaged"), "\(name)")
             }
             #expect(self.permissions(fixture.file) == 0o600)
-            try await mended.close()
+            try await repaired.close()
         }
     }
 

@@ -30,8 +30,8 @@ import Testing
                 try await spool.finish(fixture.report(self.long, id: id))
             }
             #expect(error?.code == .diskFull)
-            #expect(error?.description.contains("make room") == true)
-            #expect(error?.description.contains("kept in memory") == true)
+            #expect(error?.description.contains("free some space") == true)
+            #expect(error?.description.contains("stored in memory") == true)
             var counts = try await spool.counts()
             #expect(counts.isBalanced && counts.running == 1 && counts.waiting == 0)
             self.limit(spool, toPages: nil)

@@ -23,9 +23,9 @@ struct SpoolHolderTests {
             let spool = try await fixture.open()
             #expect(try self.holder(fixture, locks: locks) == .process(getpid()))
             try await spool.close()
-            #expect(try self.holder(fixture, locks: locks) == .nobody)
+            #expect(try self.holder(fixture, locks: locks) == .noAgent)
             try FileManager.default.removeItem(atPath: "\(fixture.directory)/agent.lock")
-            #expect(try self.holder(fixture, locks: locks) == .nobody)
+            #expect(try self.holder(fixture, locks: locks) == .noAgent)
         }
     }
 

@@ -71,7 +71,7 @@ import Testing
             try Data().write(to: URL(fileURLWithPath: "\(directory)/spool.sqlite.damaged-20150628T055457Z"))
             let before = try self.files(directory)
             let overview = try await SpoolInspection(directory).overview()
-            #expect(overview.holder == .nobody)
+            #expect(overview.holder == .noAgent)
             #expect((overview.counts.begun, overview.counts.waiting, overview.counts.setAside) == (5, 2, 3))
             #expect(overview.reasons.map(\.text) == ["unknown", "too large"])
             #expect(overview.reasons.map(\.count) == [2, 1])
@@ -96,7 +96,7 @@ import Testing
             }
             try await spool.close()
             let overview = try await SpoolInspection(directory).overview()
-            #expect(overview.holder == .nobody && overview.counts.running == 1)
+            #expect(overview.holder == .noAgent && overview.counts.running == 1)
         }
     }
 
@@ -238,11 +238,11 @@ import Testing
     @Test(arguments: [
         ("1: FLOCK  ADVISORY  WRITE 7 fe:01:99 0 EOF", SpoolHolder.process(7)),
         ("1: FLOCK  ADVISORY  WRITE 4711 00:2b:99 0 EOF", .process(4711)),
-        ("1: FLOCK  ADVISORY  WRITE 7 00:2b:99 0 EOF", .nobody),
-        ("1: -> FLOCK  ADVISORY  WRITE 4711 fe:01:99 0 EOF", .nobody),
-        ("1: POSIX  ADVISORY  WRITE 4711 fe:01:99 0 EOF", .nobody),
-        ("1: FLOCK  ADVISORY  WRITE 4711 fe:01:98 0 EOF\n2: FLOCK", .nobody),
-        ("", .nobody),
+        ("1: FLOCK  ADVISORY  WRITE 7 00:2b:99 0 EOF", .noAgent),
+        ("1: -> FLOCK  ADVISORY  WRITE 4711 fe:01:99 0 EOF", .noAgent),
+        ("1: POSIX  ADVISORY  WRITE 4711 fe:01:99 0 EOF", .noAgent),
+        ("1: FLOCK  ADVISORY  WRITE 4711 fe:01:98 0 EOF\n2: FLOCK", .noAgent),
+        ("", .noAgent),
     ])
     func theSystemsListOfLocksTellsWhoHasASpool(list: String, holder: SpoolHolder) {
         let file = SpoolHolder.LockFile(inode: 99, major: 0xFE, minor: 1, process: 4711)

@@ -46,7 +46,7 @@ import Testing
             let reader = try await self.reader(fixture)
             try #require(SpoolDirectory.size("\(fixture.file)-wal") ?? 0 > 0)
             let spool = try await fixture.open()
-            #expect(!spool.store.takeover.isInDoubt)
+            #expect(!spool.store.takeover.isLogSuspect)
             let id = try await fixture.run(spool).messageID
             #expect(try await fixture.messageIDs(spool) == [interrupted, id])
             try reader.close()
@@ -69,7 +69,7 @@ import Testing
             try await first.close()
             let reader = try await self.reader(fixture)
             let second = try await fixture.open()
-            #expect(second.store.takeover.isInDoubt)
+            #expect(second.store.takeover.isLogSuspect)
             #expect(try String(contentsOfFile: directory.lockFile, encoding: .utf8) == text)
             try await second.close()
             try reader.close()

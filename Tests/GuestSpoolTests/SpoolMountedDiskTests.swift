@@ -155,7 +155,7 @@ import Testing
             #expect(try await disk.run("mount", "-o", "remount,ro", disk.path).isEmpty)
             let error = await #expect(throws: OutboxError.self) { _ = try await fixture.open() }
             #expect(error?.code == .notWritable)
-            #expect(error?.description.contains("disk that is writable") == true)
+            #expect(error?.description.contains("on a writable disk") == true)
             #expect(try await disk.run("mount", "-o", "remount,rw", disk.path).isEmpty)
             let spool = try await fixture.open()
             #expect(try await fixture.messageIDs(spool) == reports.map(\.messageID))

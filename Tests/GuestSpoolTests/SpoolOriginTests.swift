@@ -93,10 +93,10 @@ struct SpoolOriginTests {
     @Test("A renewed certificate of the same guest is no stranger's, whatever else it names")
     func strangers() {
         let origin = SpoolOrigin(guest: "instance-1")
-        #expect(origin.strangerReason(["instance-1", "spiffe://new/tenant/t/instance/instance-1"]) == nil)
-        #expect(origin.strangerReason(["spiffe://x/instance/instance-1", "instance-1"]) == nil)
-        #expect(origin.strangerReason([]) == nil && SpoolOrigin().strangerReason(["instance-2"]) == nil)
-        #expect(origin.strangerReason(["instance-2", "host"])?.contains("instance-1") == true)
+        #expect(origin.otherGuestReason(["instance-1", "spiffe://new/tenant/t/instance/instance-1"]) == nil)
+        #expect(origin.otherGuestReason(["spiffe://x/instance/instance-1", "instance-1"]) == nil)
+        #expect(origin.otherGuestReason([]) == nil && SpoolOrigin().otherGuestReason(["instance-2"]) == nil)
+        #expect(origin.otherGuestReason(["instance-2", "host"])?.contains("instance-1") == true)
     }
 
     @Test(
@@ -342,7 +342,7 @@ struct SpoolOriginTests {
             let aside = try await self.setAside(fixture)
             #expect(aside.count == 3)
             for outcome in aside {
-                #expect(outcome.reason?.hasPrefix("Not sent any more, and perhaps sent before: ") == true)
+                #expect(outcome.reason?.hasPrefix("No longer sent, and perhaps sent before: ") == true)
             }
             try await spool.remove(Array(sequences.dropFirst()))
             // What is not there any more is passed over.

@@ -89,7 +89,7 @@ import Testing
                 | field | type | start | end | error | |
                 |---|---|---|---|---|---|
                 | `name` | text or null | required | required |  | Its name \| or \<none> |
-                | `shelf` | text | optional | along | optional | Shelf |
+                | `shelf` | text | optional | if known | optional | Shelf |
                 | `goods` | texts, changes | optional |  |  | What is sold |
                 | `machine` | text or null, own instance | required |  |  | Who sells |
 

@@ -133,7 +133,7 @@ import Testing
                 let error = #expect(throws: CatalogueError.self) {
                     try Catalogues([Catalogue(service: "shop", description: "", operations: [operation])])
                 }
-                #expect(error?.description.contains("shop.sell has \(name)") == true)
+                #expect(error?.description.contains("shop.sell declares the base field \(name) as its own") == true)
             }
         }
     }

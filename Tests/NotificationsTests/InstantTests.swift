@@ -86,7 +86,7 @@ import Testing
         let error = #expect(throws: FieldError.self) { try self.published("yesterday\u{1B}[2J") }
         #expect(
             error?.description
-                == #"payload.updated must be a time (RFC 3339) such as 2015-06-28T05:54:52Z, and "yesterday\u{1B}[2J" is none"#
+                == #"payload.updated must be a time (RFC 3339) such as 2015-06-28T05:54:52Z, not "yesterday\u{1B}[2J""#
         )
         let number = #expect(throws: FieldError.self) { try self.published(5) }
         #expect(number?.problem.hasSuffix(", not a number") == true)

@@ -22,12 +22,12 @@ import Testing
     }
 
     @Test(arguments: [
-        ("", "ends"), ("[", "closed"), ("[1", "closed"), ("[1,]", "begins"), ("{", "closed"), (#"{"a"}"#, "colon"),
+        ("", "ends"), ("[", "closed"), ("[1", "closed"), ("[1,]", "JSON value"), ("{", "closed"), (#"{"a"}"#, "colon"),
         (#"{"a":1,}"#, "name"), (#"{a:1}"#, "name"), ("01", "leading zero"), ("1.", "digit"), ("-", "digit"),
-        ("1e", "digit"), ("nul", "begins"), ("truefalse", "follows"), ("[1] x", "follows"), (#""\x""#, "escape"),
+        ("1e", "digit"), ("nul", "JSON value"), ("truefalse", "follows"), ("[1] x", "follows"), (#""\x""#, "escape"),
         (#""\u12g4""#, "hexadecimal"), (#""abc"#, "closed"), (#""\"#, "closed"), ("\"a\nb\"", "control"),
-        ("NaN", "begins"), ("-" + String(repeating: "1", count: 512), "longer"),
-        (#"{"a":1,"a":2}"#, "twice"), ("\u{FEFF}1", "begins"),
+        ("NaN", "JSON value"), ("-" + String(repeating: "1", count: 512), "longer"),
+        (#"{"a":1,"a":2}"#, "twice"), ("\u{FEFF}1", "JSON value"),
     ])
     func refusesWhatIsNotJSON(text: String, reason: String) {
         let error = #expect(throws: JSONError.self) { try JSONParser.parse(text) }

@@ -29,13 +29,13 @@ import Testing
         let number = try Self.number(literal)
         let error = try self.error("backup_create", ["backup_id": number])
         #expect(error?.field == "payload.backup_id")
-        #expect(error?.problem == "must hold no number beyond the range of a double")
+        #expect(error?.problem == "must not contain a number beyond the range of a double")
         let quotas = try #require(Catalogues.builtIn.event("dbaas.quotas"))
         for field in ["resource", "limit"] {
             var values: JSONObject = ["resource": "v", "in_use": 3, "reserved": 0, "limit": 10, "updated": nil]
             values[field] = number
             let error = #expect(throws: FieldError.self) { try quotas.notification(values: values, publisherID: "p") }
-            #expect(error?.description == "payload.\(field) must hold no number beyond the range of a double")
+            #expect(error?.description == "payload.\(field) must not contain a number beyond the range of a double")
         }
     }
 
@@ -51,9 +51,9 @@ import Testing
             events: [EventDefinition(eventType: "shop.any", fields: [any])])
         let event = try #require(try Catalogues([catalogue]).event("shop.any"))
         for (text, problem) in [
-            (#"{"a":[{"b":1e999}]}"#, "must hold no number beyond the range of a double"),
-            (#"[{"a\u0000":1}]"#, "must have no NUL in the name of a member"),
-            (#"[{"__type__":1}]"#, "must be anything but an object with __type__, not an object"),
+            (#"{"a":[{"b":1e999}]}"#, "must not contain a number beyond the range of a double"),
+            (#"[{"a\u0000":1}]"#, "must not have a NUL in a member's name"),
+            (#"[{"__type__":1}]"#, "must be any value except an object with __type__, not an object"),
         ] {
             let error = #expect(throws: FieldError.self) {
                 try event.notification(values: ["any": Self.number(text)], publisherID: "p")

@@ -124,10 +124,12 @@ import Testing
     }
 
     @Test(arguments: [
-        ("nothing", "has no *, which stands for the secret"), ("a * b *", "has more than one *"),
-        ("*", "has no text before its *"), (" '*'", "has no text before its *"),
-        ("* there", "has no text before its *"),
-        ("", "has no *, which stands for the secret"), (String(repeating: "a", count: 257), "is longer than 256 bytes"),
+        ("nothing", "has no *; put one in the place of the secret"), ("a * b *", "has more than one *; use one"),
+        ("*", "has no text before its *; add text that precedes the secret"),
+        (" '*'", "has no text before its *; add text that precedes the secret"),
+        ("* there", "has no text before its *; add text that precedes the secret"),
+        ("", "has no *; put one in the place of the secret"),
+        (String(repeating: "a", count: 257), "is longer than 256 bytes; shorten it"),
     ])
     func wrongPatternsAreNamed(pattern: String, problem: String) {
         let error = #expect(throws: RedactionError.self) { try Redaction(fields: [], patterns: ["fine *", pattern]) }

@@ -103,10 +103,10 @@ private struct DiskFull: Error, CustomStringConvertible {
             "instance_restart", request: .sample, payload: ["instance_id": "i-1"])
         try await notification.end()
         for second in [{ try await notification.end() }, { try await notification.error(DiskFull()) }] {
-            let error = await #expect(throws: NotificationUseError.self) { try await second() }
+            let error = await #expect(throws: NotificationMisuseError.self) { try await second() }
             #expect(error?.code == .outcomeDecided)
         }
-        let error = #expect(throws: NotificationUseError.self) { try notification.handOn() }
+        let error = #expect(throws: NotificationMisuseError.self) { try notification.handOff() }
         #expect(error?.code == .outcomeDecided)
         #expect(driver.notifications.count == 2)
     }
@@ -117,8 +117,8 @@ private struct DiskFull: Error, CustomStringConvertible {
             "instance_restart", request: .sample, payload: ["instance_id": "i-1"])
         let end = Task { try await notification.end() }
         await driver.received(1)
-        let error = await #expect(throws: NotificationUseError.self) { try await notification.end() }
-        #expect(error?.code == .beingTold)
+        let error = await #expect(throws: NotificationMisuseError.self) { try await notification.end() }
+        #expect(error?.code == .inProgress)
         driver.release()
         try await end.value
     }
@@ -133,9 +133,9 @@ private struct DiskFull: Error, CustomStringConvertible {
             #expect(error == .busy)
         }
         // Decided, though nobody vouches for it yet.
-        let other = await #expect(throws: NotificationUseError.self) { try await notification.error(DiskFull()) }
+        let other = await #expect(throws: NotificationMisuseError.self) { try await notification.error(DiskFull()) }
         #expect(other?.code == .outcomeDecided)
-        #expect(throws: NotificationUseError.self) { try notification.handOn() }
+        #expect(throws: NotificationMisuseError.self) { try notification.handOff() }
         try await notification.end(["instance_id": "not looked at"])
         let ends = driver.attempts.dropFirst()
         #expect(ends.count == 3 && Set(ends).count == 1)
@@ -162,14 +162,14 @@ private struct DiskFull: Error, CustomStringConvertible {
                 "name": "b", "instance_id": "i-1", "description": nil, "parent_id": nil, "password": "hunter2",
             ])
         #expect(notification.undeclaredFields == ["password"])
-        let context = try notification.handOn()
+        let context = try notification.handOff()
         #expect(context.operation == "backup_create" && context.requestID == "req-1")
         #expect(context.serverIP == "192.0.2.1:8779" && context.serverType == "api")
         #expect(context.payload == ["name": "b", "instance_id": "i-1", "description": nil, "parent_id": nil])
-        let error = await #expect(throws: NotificationUseError.self) {
+        let error = await #expect(throws: NotificationMisuseError.self) {
             try await notification.end(["backup_id": "b-1"])
         }
-        #expect(error?.code == .handedOn)
+        #expect(error?.code == .handedOff)
         #expect(driver.notifications.count == 1)
 
         // The task manager, which has the context from the API.
@@ -189,13 +189,13 @@ private struct DiskFull: Error, CustomStringConvertible {
         let driver = TestDriver()
         let notification = try await ControlPlaneNotifier.api(driver).start(
             "instance_restart", request: .sample, payload: ["instance_id": "i-1"])
-        await #expect(throws: DiskFull.self) { try await notification.handOn { _ in throw DiskFull() } }
-        let request = try await notification.handOn { $0.requestID }
+        await #expect(throws: DiskFull.self) { try await notification.handOff { _ in throw DiskFull() } }
+        let request = try await notification.handOff { $0.requestID }
         #expect(request == "req-1")
-        let error = await #expect(throws: NotificationUseError.self) {
-            try await notification.handOn { _ in Issue.record("called") }
+        let error = await #expect(throws: NotificationMisuseError.self) {
+            try await notification.handOff { _ in Issue.record("called") }
         }
-        #expect(error?.code == .handedOn)
+        #expect(error?.code == .handedOff)
     }
 
     @Test func undeclaredFieldsAreNamedOnceAndNotTold() async throws {

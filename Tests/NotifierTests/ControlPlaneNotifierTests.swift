@@ -150,11 +150,11 @@ private struct LineRecorder: LogHandler {
         let driver = TestDriver()
         let api = ControlPlaneNotifier.api(driver)
         let payload: JSONObject = ["instance_id": "i-1"]
-        try await api.withNotification("instance_restart", request: .sample, payload: payload) { _ = try $0.handOn() }
+        try await api.withNotification("instance_restart", request: .sample, payload: payload) { _ = try $0.handOff() }
         #expect(driver.notifications.map(\.eventType) == ["dbaas.instance_restart.start"])
         await #expect(throws: DiskFull.self) {
             try await api.withNotification("instance_restart", request: .sample, payload: payload) {
-                _ = try $0.handOn()
+                _ = try $0.handOff()
                 throw DiskFull()
             }
         }
@@ -176,7 +176,7 @@ private struct LineRecorder: LogHandler {
 
     @Test func anEndThatIsNotToldCanBeToldLater() async throws {
         let driver = ScriptedDriver([nil, .busy])
-        let error = await #expect(throws: UntoldEndError.self) {
+        let error = await #expect(throws: UnpublishedEndError.self) {
             try await ControlPlaneNotifier.api(driver).withNotification(
                 "instance_restart", request: .sample, payload: ["instance_id": "i-1"]
             ) { _ in }
@@ -299,7 +299,7 @@ private struct LineRecorder: LogHandler {
 
     @Test func aDriverThatCannotTakeItNowIsAskedAgainAndTheOthersAreNot() async throws {
         let (busy, ready) = (ScriptedDriver([.busy, .busy]), ScriptedDriver())
-        let api = ControlPlaneNotifier.api(busy, ready, patience: .seconds(60))
+        let api = ControlPlaneNotifier.api(busy, ready, retryTimeout: .seconds(60))
         _ = try await api.start("instance_restart", request: .sample, payload: ["instance_id": "i-1"])
         #expect(busy.attempts.count == 3 && Set(busy.attempts).count == 1)
         #expect(ready.attempts.count == 1 && ready.attempts == [busy.attempts[0]])
@@ -308,7 +308,7 @@ private struct LineRecorder: LogHandler {
     @Test func whatCanNeverBeTakenIsTriedOnce() async throws {
         let driver = ScriptedDriver([.tooLarge])
         let error = await #expect(throws: StartError.self) {
-            try await ControlPlaneNotifier.api(driver, patience: .seconds(60)).start(
+            try await ControlPlaneNotifier.api(driver, retryTimeout: .seconds(60)).start(
                 "instance_restart", request: .sample, payload: ["instance_id": "i-1"])
         }
         #expect(error?.cause == .tooLarge && error?.isRetryable == false)
@@ -317,7 +317,7 @@ private struct LineRecorder: LogHandler {
 
     @Test func cancellingEndsThePatience() async throws {
         let driver = ScriptedDriver(Array(repeating: .busy, count: 1_000_000))
-        let api = ControlPlaneNotifier.api(driver, patience: .seconds(3600))
+        let api = ControlPlaneNotifier.api(driver, retryTimeout: .seconds(3600))
         let start = Task {
             try await api.start("instance_restart", request: .sample, payload: ["instance_id": "i-1"])
         }

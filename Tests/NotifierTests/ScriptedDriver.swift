@@ -42,13 +42,13 @@ extension DriverError {
 extension ControlPlaneNotifier {
     /// An API's, which tries once only unless a test says otherwise.
     static func api(
-        _ drivers: any NotificationDriver..., catalogues: Catalogues = .builtIn, patience: Duration = .zero,
+        _ drivers: any NotificationDriver..., catalogues: Catalogues = .builtIn, retryTimeout: Duration = .zero,
         logger: Logger = Logger(label: "test")
     ) -> ControlPlaneNotifier {
         ControlPlaneNotifier(
             Notifier(drivers: drivers),
             origin: NotificationOrigin(publisherID: "api.control-1", serverType: "api", serverIP: "192.0.2.1:8779"),
-            catalogues: catalogues, patience: patience, logger: logger)
+            catalogues: catalogues, retryTimeout: retryTimeout, logger: logger)
     }
 }
 

@@ -69,7 +69,7 @@ import Testing
             payload: ["instance_id": "i-1", "dbname": ["shop", "stock"], "password": "pl4nted"])
         var identifiers: Set<String?> = []
         for notification in notifications {
-            let context = try notification.handOn()
+            let context = try notification.handOff()
             let claims = try self.claims(of: context)
             #expect(claims.payloadDigest == CanonicalJSON.digest(context.payload))
             #expect(claims.instanceID == "i-1" && claims.tenantID == "tenant-1")

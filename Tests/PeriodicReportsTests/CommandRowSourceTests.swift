@@ -67,11 +67,11 @@ import Testing
     }
 
     @Test func whatFailsIsNamed() async {
-        #expect(await self.failure("echo '{}'; exit 3").hasSuffix("it ended with exit status 3"))
-        #expect(await self.failure("echo '{}'; kill -9 $$").hasSuffix("signal 9 ended it"))
-        #expect(await self.failure("echo '{}'; echo '{\"a\":'").contains("line 2 is no JSON: "))
+        #expect(await self.failure("echo '{}'; exit 3").hasSuffix("the command exited with status 3"))
+        #expect(await self.failure("echo '{}'; kill -9 $$").hasSuffix("the command was terminated by signal 9"))
+        #expect(await self.failure("echo '{}'; echo '{\"a\":'").contains("line 2 is not valid JSON: "))
         #expect(await self.failure("echo; echo '[1]'").hasSuffix("line 2 is an array, not a JSON object"))
-        #expect(await self.failure("printf '{}\\n{\"a\": \"\\377\"}'").contains("line 2 is no JSON: "))
+        #expect(await self.failure("printf '{}\\n{\"a\": \"\\377\"}'").contains("line 2 is not valid JSON: "))
         #expect(
             await self.failure("echo '{}'; echo '{\"a\": \"0123456789\"}'") { $0.lineBytes = 16 }
                 .hasSuffix("line 2 is longer than 16 bytes"))
@@ -93,7 +93,8 @@ import Testing
             logger: LogRecorder().logger)
         let error = await #expect(throws: RowSourceError.self) { try await source.rows() }
         #expect(
-            error?.description.hasPrefix("reports.quota_command: /nonexistent/program: it could not be run") == true)
+            error?.description.hasPrefix("reports.quota_command: /nonexistent/program: failed to run the command")
+                == true)
     }
 
     @Test func endlessOutputIsCutOff() async throws {
@@ -104,14 +105,18 @@ import Testing
 
     @Test func aHangingCommandIsKilledWithAllItStarted() async throws {
         try await self.withLifeline("sleep 1000 & sleep 1000") { script, _ in
-            #expect(await self.failure(script) { $0.timeout = .milliseconds(200) }.contains("it had not ended after"))
+            #expect(
+                await self.failure(script) { $0.timeout = .milliseconds(200) }.contains(
+                    "the command did not end within"))
         }
     }
 
     /// It closed its output, as if there were no more to come, and goes on.
     @Test func aHangingCommandThatClosedItsOutputIsKilledToo() async throws {
         try await self.withLifeline("echo '{}'; exec >&- 2>&-; sleep 1000") { script, _ in
-            #expect(await self.failure(script) { $0.timeout = .milliseconds(200) }.contains("it had not ended after"))
+            #expect(
+                await self.failure(script) { $0.timeout = .milliseconds(200) }.contains(
+                    "the command did not end within"))
         }
     }
 
@@ -136,7 +141,7 @@ import Testing
         let log = LogRecorder()
         let rows = try await self.source(#"printf 'one\n\033two\n' >&2; echo '{}'"#, log: log).rows()
         #expect(rows.count == 1)
-        #expect(log.entries.map(\.message) == Array(repeating: "A report's command wrote on standard error", count: 2))
+        #expect(log.entries.map(\.message) == Array(repeating: "Report command wrote to standard error", count: 2))
         #expect(
             log.entries.map(\.metadata) == ["one", " two"].map { ["setting": "reports.exists_command", "text": $0] })
     }

@@ -16,11 +16,11 @@ import Testing
 
     private func reporter(
         _ world: World, log: LogRecorder = LogRecorder(), eventType: QuotaUsage.EventType = .quotas,
-        patience: Duration = .zero
+        retryTimeout: Duration = .zero
     ) -> QuotaReporter {
         var configuration = QuotaReporter.Configuration(interval: .seconds(60), publisherID: "taskmanager.h")
         configuration.eventType = eventType
-        configuration.patience = patience
+        configuration.retryTimeout = retryTimeout
         return QuotaReporter(
             configuration: configuration, source: world, notifier: Notifier(drivers: [world]), clock: world,
             logger: log.logger)
@@ -77,7 +77,7 @@ import Testing
             }
         }
         world.run(until: "2026-01-02 10:00:00")
-        let reporter = self.reporter(world, patience: .seconds(50))
+        let reporter = self.reporter(world, retryTimeout: .seconds(50))
         try await reporter.run()
         #expect(reporter.counters.counts == .init(rounds: 1, failedRounds: 0, published: 1))
     }
@@ -92,7 +92,7 @@ import Testing
                 return (false, false)
             }
         }
-        let reporter = self.reporter(world, patience: .seconds(3600))
+        let reporter = self.reporter(world, retryTimeout: .seconds(3600))
         let run = Task { try await reporter.run() }
         for await _ in refused {}
         run.cancel()

@@ -64,7 +64,8 @@ struct CertificatesTests {
                 #expect(end.status == .exited(64))
                 let message = end.errorText
                 #expect(message.contains("\(relay.path("tls/guest-guest-1.\(left)")) exists already"), "\(message)")
-                #expect(message.contains("nothing was made") && message.contains("renew guest-guest-1"), "\(message)")
+                #expect(
+                    message.contains("no file was created") && message.contains("renew guest-guest-1"), "\(message)")
                 #expect(try self.contents(relay) == before)
                 try text.write(to: lostFile)
             }

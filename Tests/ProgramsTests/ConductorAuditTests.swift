@@ -84,7 +84,7 @@ struct ConductorAuditTests {
                 let line = try await log.line(containing: "conductor.audit:")
                 #expect(self.facts(line)["message_id"] == messageID.description)
                 try program.send(.terminate)
-                try await log.line(containing: "Since the start")
+                try await log.line(containing: "Counters since the start")
             }
         }
     }

@@ -158,7 +158,7 @@ struct ConductorConfigurationTests {
     func noTransportURL() async throws {
         try await RelayFixture.with { relay in
             let sentence = try await self.sentence(try relay.conductorFile(drivers: "messaging"))
-            #expect(sentence.hasPrefix("messaging.transport_url: "))
+            #expect(sentence.hasPrefix("messaging.transport_url is not set: "))
         }
     }
 

@@ -49,7 +49,7 @@ struct ConductorLedgerTests {
                 }
             }
             let last = try #require(end.standardError.last)
-            #expect(last.hasSuffix("Since the start"), "\(end.errorText)")
+            #expect(last.hasSuffix("Counters since the start"), "\(end.errorText)")
             #expect(try self.counters(last)["received"] == "4")
         }
     }

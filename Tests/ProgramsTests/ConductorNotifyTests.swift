@@ -121,7 +121,7 @@ struct ConductorNotifyTests {
             end.standardError == [
                 "conductor: payload.resource must be a string, not an object.", "conductor: payload.in_use is missing.",
                 "conductor: payload.reserved is missing.",
-                #"conductor: payload.limit must be a whole number, and "many" is none."#,
+                #"conductor: payload.limit must be a whole number, not "many"."#,
                 "conductor: payload.updated is missing.",
             ])
         try await RelayFixture.with { relay in
@@ -197,9 +197,10 @@ struct ConductorNotifyTests {
     @Test("What no reader takes is refused: a number beyond a double, and a time that is none")
     func poison() async throws {
         let number = try await self.notify("dbaas.quotas", self.quota.replacing("10", with: "1e999"))
-        #expect(try self.sentence(number, 65) == "payload.limit must hold no number beyond the range of a double.")
+        #expect(
+            try self.sentence(number, 65) == "payload.limit must not contain a number beyond the range of a double.")
         let time = try await self.notify("dbaas.quotas", self.quota.replacing("null", with: "\"today\""))
-        #expect(try self.sentence(time, 65).hasSuffix("2015-06-28T05:54:52Z, and \"today\" is none."))
+        #expect(try self.sentence(time, 65).hasSuffix("2015-06-28T05:54:52Z, not \"today\"."))
         let option = try await self.notify("dbaas.quotas", self.quota, ["--timestamp", "today"])
         #expect(option.status == .exited(64) && option.errorText.contains("today is not a time (RFC 3339) such as"))
         let nul = try await self.notify(
@@ -228,7 +229,8 @@ struct ConductorNotifyTests {
         #expect(try self.sentence(end, 65) == "context.request_id is missing.")
         let few = try await self.notify(
             "dbaas.database_create.start", self.start, ["--message-id", UUID().uuidString])
-        #expect(try self.sentence(few, 65) == "message-id is given 1 times, for 2 events.")
+        #expect(
+            try self.sentence(few, 65) == "message-id is given 1 times for 2 events: give one for each event, or none.")
     }
 
     @Test("A broker that is not there: 69 within the time limit, with the identifiers for another try")
@@ -262,14 +264,16 @@ struct ConductorNotifyTests {
             let payload = self.quota.replacing("volumes", with: String(repeating: "v", count: 30_000))
             let end = try await self.notify(
                 "dbaas.quotas", payload, drivers: "messagingv2", transportURL: broker.url)
-            #expect(try self.sentence(end, 65).contains("larger than the 20000 bytes"), "\(end.errorText)")
+            #expect(
+                try self.sentence(end, 65).contains("larger than the broker's limit of 20000 bytes"), "\(end.errorText)"
+            )
         }
     }
 
     @Test(
         "A configuration that cannot be used: 78, before standard input is read",
         arguments: [
-            ([], "drivers is required"), (["drivers=messagingv2"], "messaging.transport_url: it is not set"),
+            ([], "drivers is required"), (["drivers=messagingv2"], "messaging.transport_url is not set"),
             (["drivers=nope"], "drivers, set by the flag"),
             (["drivers=noop", "listne.port=1"], "The command line sets"),
             (

@@ -75,7 +75,7 @@ struct ConductorReportsTests {
                 ["serve", "--config", file], environment: ["CONDUCTOR_LOG_LEVEL": "info", "MINE": "mine"]
             ) { program in
                 _ = try await relay.listening(program)
-                try await program.standardError.line(containing: "ended with exit status 3", count: 2)
+                try await program.standardError.line(containing: "exited with status 3", count: 2)
                 try await program.standardError.line(containing: "text=<>mine")
                 try program.send(.terminate)
             }

@@ -65,13 +65,13 @@ struct CopiedSpoolTests {
                     let other = try Data(contentsOf: URL(filePath: relay.path("tls/guest-guest-2.\(ending)")))
                     try other.write(to: URL(filePath: relay.path("tls/guest-guest-1.\(ending)")))
                 }
-                try await agent.standardError.line(containing: "its outcomes are set aside")
+                try await agent.standardError.line(containing: "Set aside the outcomes of another guest")
                 try agent.send(.terminate)
             }
             #expect(end.status == .exited(0), "\(end.errorText)")
             let last = try #require(end.standardError.last)
             #expect(last.contains("NOT delivered, and no flush delivers it: it is set aside in"), "\(end.errorText)")
-            #expect(last.contains("of another guest, guest-1"), "\(last)")
+            #expect(last.contains("belongs to another guest, guest-1"), "\(last)")
         }
     }
 
@@ -102,7 +102,7 @@ struct CopiedSpoolTests {
                 #expect(
                     all.standardOutput == [
                         """
-                        0 outcomes put back. 1 outcome of a copied spool passed over: the operation may have been reported \
+                        0 outcomes put back. 1 outcome of a copied spool skipped: the operation may have been reported \
                         elsewhere. To report one that was not, name it: `guest-agent spool retry MESSAGE_ID`.
                         """
                     ], "\(all.errorText)")

@@ -150,8 +150,11 @@ struct EventsCommandTests {
                     ["catalogue.files=\(Self.magnetodb)", "catalogue.files=\(Self.magnetodb)"],
                     "catalogue.files: the service magnetodb has two catalogues."
                 ),
-                (["catalogue.enable=shop.*"], "catalogue.enable: no event is named by shop.*: "),
-                (["catalogue.disable=dbaas.database_crate.end"], "catalogue.disable: no event is named by "),
+                (["catalogue.enable=shop.*"], "catalogue.enable: shop.* matches no event; "),
+                (
+                    ["catalogue.disable=dbaas.database_crate.end"],
+                    "catalogue.disable: dbaas.database_crate.end matches no event; "
+                ),
             ]
             for command in ["serve", "check-config", "events"] {
                 for (set, sentence) in cases {

@@ -34,7 +34,7 @@ struct FlushTests {
             let export = try await relay.guestAgent(["spool", "export", "--remove", relay.path("out.jsonl")])
             #expect(export.status == .exited(74) && export.errorText.contains("exec-2"), "\(export.errorText)")
             // A claim keeps nothing from being taken out.
-            #expect(export.standardOutput.first?.hasSuffix("1 taken out of the spool.") == true, "\(export)")
+            #expect(export.standardOutput.first?.hasSuffix("1 removed from the spool.") == true, "\(export)")
 
             let catalogue = URL(filePath: #filePath).appending(path: "../../../deploy/catalogues/magnetodb.yaml")
                 .standardizedFileURL.path

@@ -33,7 +33,7 @@ struct ForbiddenSpoolTests {
                 #expect(end.errorText.contains("ermission denied"), "\(command): \(end.errorText)")
                 #expect(
                     !end.standardOutput.contains {
-                        $0.contains("nothing was ever kept") || $0.hasSuffix("0 set aside.")
+                        $0.contains("no outcome was ever stored") || $0.hasSuffix("0 set aside.")
                     })
             }
         }

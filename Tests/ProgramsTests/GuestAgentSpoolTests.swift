@@ -30,7 +30,7 @@ struct GuestAgentSpoolTests {
             let port = try ReservedPort()
             let end = try await relay.exec(["true"], ports: [port.number], drainTimeout: 0.2)
             #expect(end.status == .exited(0), "\(end.errorText)")
-            #expect(end.errorText.contains("kept in \(relay.spoolDirectory)/exec-1"), "\(end.errorText)")
+            #expect(end.errorText.contains("stored in \(relay.spoolDirectory)/exec-1"), "\(end.errorText)")
             let id = try self.messageID(end)
             let total = try await self.total(relay)
             #expect(total["waiting"] as? Int == 1 && total["balanced"] as? Bool == true, "\(total)")
@@ -72,7 +72,7 @@ struct GuestAgentSpoolTests {
                     #expect(spools[1]["delivered"] as? Int == 1 && spools[1]["in_use"] as? Bool == false)
                     let flush = try await relay.guestAgent(["flush"], ports: [conductor.port])
                     #expect(flush.status == .exited(0), "\(flush.errorText)")
-                    #expect(flush.errorText.contains("process \(agent.identifier) delivers itself"))
+                    #expect(flush.errorText.contains("process \(agent.identifier) delivers its outcomes"))
                     try await agent.write("go")
                 }
                 #expect(first.status == .exited(3), "\(first.errorText)")
@@ -153,7 +153,7 @@ struct GuestAgentSpoolTests {
             #expect(try await relay.guestAgent(["spool", "export", copy]).status == .exited(0))
             let end = try await relay.guestAgent(["spool", "export", "--remove", file])
             #expect(
-                end.standardOutput == ["1 outcome written to \(file), 1 taken out of the spool."], "\(end.errorText)")
+                end.standardOutput == ["1 outcome written to \(file), 1 removed from the spool."], "\(end.errorText)")
             let line = try Notification(String(contentsOfFile: file, encoding: .utf8)).object
             #expect((line["params"] as? [String: Any])?["message_id"] as? String == id)
             #expect(line["state"] as? String == "set_aside" && line["set_aside_at"] as? String != nil)
@@ -254,7 +254,7 @@ struct GuestAgentSpoolTests {
                     "--", "sh", "-c", command,
                 ])
                 #expect(end.status == .exited(3), "\(end.errorText)")
-                #expect(end.errorText.contains("could NOT be kept"), "\(end.errorText)")
+                #expect(end.errorText.contains("could NOT be stored"), "\(end.errorText)")
                 let id = try self.messageID(end)
                 let flush = try await relay.guestAgent(["flush"], ports: [conductor.port])
                 #expect(flush.standardOutput == ["1 delivered, 0 waiting, 0 set aside."], "\(flush.errorText)")

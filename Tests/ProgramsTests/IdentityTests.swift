@@ -58,7 +58,7 @@ struct IdentityTests {
                 #expect(try conductor.notifications().count == 2)
             }
             // A line for each guest that was, within a minute.
-            #expect(end.standardError.count { $0.contains("A guest was refused") } == 2, "\(end.errorText)")
+            #expect(end.standardError.count { $0.contains("Rejected a guest") } == 2, "\(end.errorText)")
             #expect(end.errorText.contains("guest=tenant-1/web-1"))
         }
     }
@@ -106,12 +106,12 @@ struct IdentityTests {
             let wrong = try await relay.withConductor(more: "identity: {trust_domain: cloud.example}") { conductor in
                 let end = try await relay.exec(["false"], ports: [conductor.port], drainTimeout: 1)
                 #expect(end.status == .exited(1), "\(end.errorText)")
-                #expect(end.errorText.contains("does not take this guest's certificate"), "\(end.errorText)")
+                #expect(end.errorText.contains("rejected this guest's certificate"), "\(end.errorText)")
                 #expect(end.errorText.contains("another trust domain"), "\(end.errorText)")
                 #expect(!end.errorText.contains("REFUSED"), "\(end.errorText)")
                 #expect(try conductor.notifications().isEmpty)
             }
-            #expect(wrong.errorText.contains("A guest was refused"))
+            #expect(wrong.errorText.contains("Rejected a guest"))
             let waiting = try await relay.guestAgent(["status", "--json"])
             #expect(
                 waiting.standardOutput.joined().replacing(" ", with: "").contains(#""waiting":1"#),
@@ -132,7 +132,10 @@ struct IdentityTests {
             ("identity.trust_domain=Cloud.example", "identity.trust_domain must have"),
             ("identity.source=dns", "identity.source"),
             ("identity.permissions=web-1", "identity.permissions: the rule \"web-1\" is not GUESTS=OPERATIONS"),
-            ("identity.permissions=a=database_crate", "identity.permissions: the rule \"a=database_crate\" fits no"),
+            (
+                "identity.permissions=a=database_crate",
+                "identity.permissions: the rule \"a=database_crate\" matches no operation"
+            ),
         ])
     func problems(_ setting: String, _ sentence: String) async throws {
         try await RelayFixture.with { relay in

@@ -39,7 +39,8 @@ struct LiveCertificatesTests {
                     try await guest.standardOutput.end()
                     #expect(clock.now - begun < .seconds(5))
                 }
-                try await conductor.program.standardError.line(containing: "Connections were cut")
+                try await conductor.program.standardError.line(
+                    containing: "Closed connections: their peers' certificates are revoked")
                 let again = try await relay.exec(["true"], ports: [conductor.port], drainTimeout: 1)
                 // The command's own end; its outcome waits.
                 #expect(again.status == .exited(0))
@@ -68,7 +69,7 @@ struct LiveCertificatesTests {
                     // Another order, and then the other authority gone: that concerns nobody here.
                     for text in [others + own, own] {
                         try bundle(text)
-                        try await log.line(containing: "New certificates are in use")
+                        try await log.line(containing: "Reloaded certificates for new connections")
                     }
                     try await guest.write(#"{"jsonrpc":"2.0","id":5,"method":"ping"}"#)
                     try await guest.standardOutput.line(containing: #""id":5"#)
@@ -78,7 +79,7 @@ struct LiveCertificatesTests {
                     try await guest.standardOutput.end()
                     #expect(clock.now - begun < .seconds(5))
                 }
-                try await log.line(containing: "no authority of the files has issued their peers' certificates")
+                try await log.line(containing: "no trusted authority has issued their peers' certificates")
             }
         }
     }
@@ -103,7 +104,7 @@ struct LiveCertificatesTests {
                 let end = try await Program.conductor.run([command, "--config", try relay.conductorFile()])
                 #expect(end.status == .exited(75))
                 #expect(end.errorText.contains("conductor: tls.certificate: "), "\(end.errorText)")
-                #expect(end.errorText.contains("peers refuse") && end.errorText.contains("serverAuth"))
+                #expect(end.errorText.contains("peers reject") && end.errorText.contains("serverAuth"))
             }
             let guest = try await relay.exec(["true"], ports: ["1"])
             #expect(guest.status == .exited(78))
@@ -146,10 +147,10 @@ struct LiveCertificatesTests {
                     let good = try Data(contentsOf: URL(filePath: key))
                     _ = try relay.write("nonsense", to: "tls/conductor.key")
                     try conductor.program.send(.terminalClosed)
-                    #expect(try await log.line(containing: "cannot be used").contains(key))
+                    #expect(try await log.line(containing: "Failed to load the certificate files").contains(key))
                     try good.write(to: URL(filePath: key))
                     try conductor.program.send(.terminalClosed)
-                    try await log.line(containing: "can be used again")
+                    try await log.line(containing: "certificate files are usable again")
                     try await guest.write(#"{"jsonrpc":"2.0","id":5,"method":"ping"}"#)
                     try await guest.standardOutput.line(containing: #""id":5"#)
                 }

@@ -103,7 +103,7 @@ struct LiveSigningKeysTests {
                 #expect(try await answer("old").contains("published"))
                 #expect(try await answer("new").contains("unknown here"))
                 try keys.install("new")
-                var line = try await log.line(containing: "other keys now")
+                var line = try await log.line(containing: "Reloaded the signing keys of contexts")
                 #expect(line.contains("added=new") && line.contains("in_use=new old"), "\(line)")
                 #expect(try await answer("new").contains("published"))
                 #expect(try await answer("old").contains("published"))
@@ -141,13 +141,13 @@ struct LiveSigningKeysTests {
                     try change()
                     try conductor.program.send(.terminalClosed)
                     let line = try await log.line(
-                        containing: "keys of signed contexts cannot be used", count: count)
+                        containing: "Failed to load the signing keys of contexts", count: count)
                     #expect(line.contains(word) && line.contains("context_signatures.key"), "\(line)")
                     #expect(try await answer("old").contains("published"))
                     #expect(try await answer("new").contains("unknown here"))
                     // Noticed without being asked: a signal that is answered late would be answered about the next change.
                     try mend()
-                    try await log.line(containing: "keys of signed contexts can be used again", count: count)
+                    try await log.line(containing: "signing keys of contexts are usable again", count: count)
                 }
                 // Too short; then readable by others; then of no known name; a directory that others can write to.
                 try await refused("bytes") {
@@ -194,14 +194,14 @@ struct LiveSigningKeysTests {
                     try conductor.program.send(.terminalClosed)
                     return try await log.line(containing: text)
                 }
-                _ = try await hangUp("keys of signed contexts were read again")
+                _ = try await hangUp("Read the signing keys of contexts again")
                 try keys.configure(named: ["old", "new"], interval: 3)
                 #expect(try await answer("new").contains("unknown here"))
-                #expect(try await hangUp("other keys now").contains("added=new"))
+                #expect(try await hangUp("Reloaded the signing keys of contexts").contains("added=new"))
                 #expect(try await answer("new").contains("published"))
                 #expect(try await answer("old").contains("published"))
                 _ = try relay.write("no: [yaml", to: "conductor.yaml")
-                _ = try await hangUp("keys of signed contexts cannot be used")
+                _ = try await hangUp("Failed to load the signing keys of contexts")
                 #expect(try await answer("old").contains("published"))
                 try keys.configure(named: ["new"], interval: 3)
                 #expect(try await hangUp("removed=old").contains("in_use=new"))

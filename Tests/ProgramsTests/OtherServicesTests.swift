@@ -120,7 +120,7 @@ struct OtherServicesTests {
                 _ = try await conductor.notification(of: "dbaas.database_create.error")
                 #expect(try conductor.notifications().count == 1)
             }
-            let last = try #require(conductor.standardError.last { $0.contains("Since the start") })
+            let last = try #require(conductor.standardError.last { $0.contains("Counters since the start") })
             #expect(last.contains(" disabled=2 "), "\(last)")
             #expect(last.contains("undeclared_fields_left_out=magnetodb.data.putitem:1"), "\(last)")
         }

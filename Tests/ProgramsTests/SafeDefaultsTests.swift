@@ -10,9 +10,9 @@ struct SafeDefaultsTests {
     /// The start of each warning's text, as `check-config` and the log have it.
     private static let phrases = [
         "context_signatures.mode": "Contexts are not checked for signatures",
-        "tls.guest_crl": "Guests are not looked up in a revocation list",
+        "tls.guest_crl": "Guests' certificates are not checked against a revocation list",
         "identity.require_tenant": "Certificates without a tenant are accepted",
-        "identity.trust_domain": "The trust domain is the one of throw-away certificates",
+        "identity.trust_domain": "The trust domain is the default one of trial certificates",
         "messaging.transport_url": "The broker is reached without TLS",
     ]
 

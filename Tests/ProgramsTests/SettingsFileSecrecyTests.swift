@@ -16,12 +16,12 @@ struct SettingsFileSecrecyTests {
                 let end = try await Program.conductor.run(["check-config", "--config", file])
                 #expect(end.status == .exited(0), "\(end.errorText)")
                 let hasWarning = end.errorText.contains(
-                    "holds a secret that others may have (messaging.transport_url): \(file) has mode 0")
+                    "Other users may know a secret in the settings file (messaging.transport_url): \(file) has mode 0")
                 #expect(hasWarning == isExposed, "\(mode): \(end.errorText)")
                 #expect(!end.errorText.contains("secret-word"))
             }
             _ = try await Program.conductor.run(["serve", "--config", file]) { program in
-                let line = try await program.standardError.line(containing: "holds a secret that others may have")
+                let line = try await program.standardError.line(containing: "Other users may know a secret")
                 for name in ["setting=messaging.transport_url", "risk=", "remedy="] { #expect(line.contains(name)) }
                 try program.send(.terminate)
             }
@@ -29,7 +29,7 @@ struct SettingsFileSecrecyTests {
             let open = try relay.conductorFile(more: "messaging: {transport_url: \"rabbit://127.0.0.1:1/\"}")
             try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: open)
             let end = try await Program.conductor.run(["check-config", "--config", open])
-            #expect(!end.errorText.contains("holds a secret"), "\(end.errorText)")
+            #expect(!end.errorText.contains("may know a secret"), "\(end.errorText)")
         }
     }
 }

@@ -73,7 +73,7 @@ struct SystemdTests {
             }
             #expect(end.status == .exited(0), "\(end.errorText)")
             #expect(
-                end.errorText.contains("systemd could not be told") || end.errorText.contains("systemd cannot be told"))
+                end.errorText.contains("Failed to notify systemd") || end.errorText.contains("Cannot notify systemd"))
         }
     }
 

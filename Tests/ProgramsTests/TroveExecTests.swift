@@ -99,7 +99,7 @@ struct TroveExecTests {
                     #expect(end.status == .exited(status), "\(end.errorText)")
                     #expect(end.standardOutput == ["done"])
                     #expect(end.standardError.count == 1)
-                    #expect(end.errorText.contains("\(context) asks for no notification"))
+                    #expect(end.errorText.contains("\(context) requests no notification"))
                     #expect(!end.errorText.contains(Self.secret))
                 }
                 // What comes after it is the first to be told.
@@ -140,7 +140,7 @@ struct TroveExecTests {
                 #expect(end.status == .exited(78), "\(end.errorText)")
                 #expect(
                     end.errorText
-                        == "conductor: redaction.patterns: the pattern \"no star\" has no *, which stands for the secret."
+                        == "conductor: redaction.patterns: the pattern \"no star\" has no *; put one in the place of the secret."
                 )
             }
             let (file, context) = (try relay.guestFile(ports: ["1"]), try relay.contextFile())
@@ -150,7 +150,8 @@ struct TroveExecTests {
             ])
             #expect(end.status == .exited(78), "\(end.errorText)")
             #expect(
-                end.errorText == "guest-agent: redaction.patterns: the pattern \"a * b *\" has more than one *.")
+                end.errorText
+                    == "guest-agent: redaction.patterns: the pattern \"a * b *\" has more than one *; use one.")
             #expect(!FileManager.default.fileExists(atPath: relay.path("ran")))
         }
     }

@@ -82,12 +82,12 @@ struct VolumeTests {
             let last = try await self.run(self.exec(relay) + ["echo", "ran"])
             #expect(last.status == .exited(78) && last.standardOutput.isEmpty, "\(last.errorText)")
             #expect(last.errorText.contains("by `subPath`"), "\(last.errorText)")
-            #expect(last.errorText.contains("have root run `chown \(VolumeUser.user) \(volume)`"), "\(last.errorText)")
+            #expect(last.errorText.contains("run `chown \(VolumeUser.user) \(volume)` as root"), "\(last.errorText)")
 
             let below = try self.exec(relay, "\(volume)/own") + ["echo", "ran"]
             let onTheWay = try await self.run(below)
             #expect(onTheWay.status == .exited(78) && onTheWay.standardOutput.isEmpty)
-            #expect(onTheWay.errorText.contains("have root run `chmod +t \(volume)`"), "\(onTheWay.errorText)")
+            #expect(onTheWay.errorText.contains("run `chmod +t \(volume)` as root"), "\(onTheWay.errorText)")
             #expect(onTheWay.errorText.contains("by `subPath`"))
             try #require(chmod(volume, mode | 0o1000) == 0)
             #expect(try await self.run(below).standardOutput == ["ran"])
@@ -96,7 +96,7 @@ struct VolumeTests {
             // What is in it must be the agent's.
             let shared = try await self.run(self.exec(relay) + ["echo", "ran"])
             #expect(shared.status == .exited(78) && shared.standardOutput.isEmpty)
-            #expect(shared.errorText.contains("own in it is nothing that this program makes there"))
+            #expect(shared.errorText.contains("own in it is not a file that this program creates there"))
             try FileManager.default.removeItem(atPath: "\(volume)/own")
             let own = try await self.run(self.exec(relay) + ["echo", "ran"])
             #expect(own.standardOutput == ["ran"], "\(own.errorText)")

@@ -73,7 +73,7 @@ struct NameResolverTests {
         let configured = configuration
         let message = OutgoingMessage(queue: names.info, body: [])
         try await withPublisher(configured) { publisher, log in
-            let entry = await log.next("Cannot connect to RabbitMQ")
+            let entry = await log.next("Failed to connect to RabbitMQ")
             #expect(entry.metadata["reason"]?.contains("localhost was not resolved in time") == true, "\(entry)")
             let error = try await publisher.failure(message)
             #expect(error.code == .notConnected && error.isRetryable)

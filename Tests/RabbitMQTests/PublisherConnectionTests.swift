@@ -103,7 +103,7 @@ struct PublisherConnectionTests {
         // The certificate names localhost and 127.0.0.1.
         try await TCPProxy.with(host: "127.0.0.2", targetPort: broker.tlsPort) { proxy in
             let url = "amqps://\(broker.user):\(broker.password)@127.0.0.2:\(proxy.port)/?ssl_ca_file=\(broker.caFile)"
-            try await self.expectCannotConnect(url, hint: "does not name 127.0.0.2")
+            try await self.expectCannotConnect(url, hint: "does not contain 127.0.0.2")
             try await withConnectedPublisher(
                 self.configuration(url + "&ssl_enforce_hostname_verification=false")
             ) { publisher, _ in
@@ -116,7 +116,7 @@ struct PublisherConnectionTests {
     private func expectCannotConnect(_ url: String, hint: String) async throws {
         let message = self.message()
         try await withPublisher(self.configuration(url)) { publisher, log in
-            let entry = await log.next("Cannot connect to RabbitMQ")
+            let entry = await log.next("Failed to connect to RabbitMQ")
             #expect(entry.level == .warning)
             #expect(entry.metadata["reason"]?.contains(hint) == true, "\(entry)")
             #expect(entry.metadata["setting"] == "messaging.transport_url")
@@ -134,10 +134,10 @@ struct PublisherConnectionTests {
         let message = self.message()
         let url = "rabbit://\(self.broker.user):secret-word@127.0.0.1:\(self.broker.port)/"
         try await withPublisher(self.configuration(url)) { publisher, log in
-            for _ in 0..<3 { await log.next("Cannot connect to RabbitMQ") }
+            for _ in 0..<3 { await log.next("Failed to connect to RabbitMQ") }
             let entries = log.entries
             #expect(entries.count { $0.level == .warning } == 1)
-            #expect(entries.first?.metadata["reason"]?.contains("the user or the password is wrong") == true)
+            #expect(entries.first?.metadata["reason"]?.contains("the user name or the password is wrong") == true)
             let error = try await publisher.failure(message)
             #expect(error.code == .notConnected)
             #expect(error.description.contains("password is wrong"))
@@ -149,7 +149,7 @@ struct PublisherConnectionTests {
     func unknownVirtualHost() async throws {
         let url = self.broker.url + "no-such-vhost"
         try await withPublisher(self.configuration(url)) { _, log in
-            let entry = await log.next("Cannot connect to RabbitMQ")
+            let entry = await log.next("Failed to connect to RabbitMQ")
             #expect(entry.metadata["reason"]?.contains("virtual host no-such-vhost") == true, "\(entry)")
         }
     }
@@ -214,7 +214,7 @@ struct PublisherConnectionTests {
             #expect(log.entries.count { $0.level == .error } == 1)
             try await broker.control("set_permissions", user, ".*", ".*", ".*")
             try await publisher.publishRetrying(message)
-            await log.next("The queue can be used now")
+            await log.next("Declared a queue that RabbitMQ had rejected")
             #expect(!"\(log.entries) \(error)".contains("secret-word"))
         }
         try await self.broker.control("delete_user", user)
@@ -274,7 +274,7 @@ struct PublisherConnectionTests {
                 // One line for each change, however many attempts there were.
                 #expect(log.count("Lost the connection") == 2)
                 #expect(log.count("Connected") == 3)
-                #expect(log.count("Cannot connect") <= 8, "\(log.entries.filter { $0.level >= .info })")
+                #expect(log.count("Failed to connect") <= 8, "\(log.entries.filter { $0.level >= .info })")
             }
             let bodies = try await BrokerClient(broker).getAll(names.info).map(\.body)
             #expect(bodies == ["1", "2", "3"].map { Array($0.utf8) })
@@ -313,7 +313,7 @@ struct PublisherConnectionTests {
                 try await broker.control("set_vm_memory_high_watermark", "0.0000001")
                 // The broker says that it is blocked when it is sent something.
                 publisher.publish(OutgoingMessage(queue: names.info, body: Array("2".utf8))) { _ in }
-                let entry = await log.next("RabbitMQ takes no messages")
+                let entry = await log.next("RabbitMQ blocked publishing")
                 #expect(entry.metadata["reason"]?.contains("memory") == true)
                 let error = try await publisher.failure(OutgoingMessage(queue: names.info, body: Array("3".utf8)))
                 #expect(error.code == .blocked)
@@ -321,7 +321,7 @@ struct PublisherConnectionTests {
                 #expect(publisher.status.blocked)
                 #expect(!publisher.status.isAvailable)
                 try await broker.control("set_vm_memory_high_watermark", "0.4")
-                await log.next("RabbitMQ takes messages again")
+                await log.next("RabbitMQ unblocked publishing")
                 try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("3".utf8)))
                 #expect(publisher.status.connections == 1)
             }
@@ -343,7 +343,7 @@ struct PublisherConnectionTests {
                 #expect(ContinuousClock.now - began < .seconds(4))
                 #expect(results.contains { $0.error?.code == .blocked })
                 #expect(results.allSatisfy { $0.error?.isRetryable ?? true })
-                #expect(log.count("RabbitMQ takes no messages") == 1)
+                #expect(log.count("RabbitMQ blocked publishing") == 1)
             }
         }
     }
@@ -434,7 +434,7 @@ struct PublisherConnectionTests {
             configuration.connectTimeout = .milliseconds(300)
             let configured = configuration
             try await withPublisher(configured) { _, log in
-                let entry = await log.next("Cannot connect to RabbitMQ")
+                let entry = await log.next("Failed to connect to RabbitMQ")
                 #expect(entry.metadata["reason"]?.contains("in time") == true, "\(entry)")
             }
         }

@@ -65,7 +65,7 @@ import Testing
             try await withPublisher(configuration) { publisher, log in
                 // Both connections are made at once.
                 await log.first("Connected to RabbitMQ")
-                await log.first("Opened a second connection to RabbitMQ, for large messages")
+                await log.first("Opened a second connection to RabbitMQ for large messages")
                 let largeLane = try #require(publisher.largeLane)
                 #expect(publisher.status.isAvailable && publisher.status.connections == 2)
                 let messages: [(Int, UInt64?, Int)] = [(1, 1, 2000), (2, 1, 1000), (3, nil, 2000)]

@@ -127,7 +127,7 @@ struct PublisherIntegrationTests {
         let messages = numbered(100, queue: self.names.info)
         try await withConnectedPublisher(configuration) { publisher, log in
             #expect(await publisher.publishAll(messages).allSatisfy { $0.error == nil })
-            #expect(log.count("Exists in RabbitMQ") == 0)
+            #expect(log.count("Using an existing exchange or queue") == 0)
         }
         let queues = try await self.broker.control("list_queues", "--silent", "name", "type", "durable")
         #expect(queues.contains("\(self.names.info)\tquorum\ttrue"))
@@ -149,7 +149,7 @@ struct PublisherIntegrationTests {
             try await publisher.publishRetrying(OutgoingMessage(queue: names.info, body: Array("[]".utf8)))
             return log
         }
-        let warnings = log.entries.filter { $0.message.hasPrefix("Exists in RabbitMQ") }
+        let warnings = log.entries.filter { $0.message.hasPrefix("Using an existing exchange or queue") }
         #expect(warnings.count == 2, "\(log.entries)")
         #expect(warnings.first?.metadata["exchange"] == names.exchange)
         #expect(warnings.first?.metadata["setting"] == "messaging.durable")
@@ -167,7 +167,7 @@ struct PublisherIntegrationTests {
             try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("{}".utf8)))
             return log
         }
-        let warning = log.entries.first { $0.message.hasPrefix("Exists in RabbitMQ") }
+        let warning = log.entries.first { $0.message.hasPrefix("Using an existing exchange or queue") }
         #expect(warning?.metadata["setting"] == "messaging.exchange", "\(log.entries)")
         #expect(try await self.client.count(names.info) == 1)
         try await self.cleanUp(names.info)
@@ -183,7 +183,7 @@ struct PublisherIntegrationTests {
             try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("{}".utf8)))
             return log
         }
-        let warning = log.entries.first { $0.message.hasPrefix("Exists in RabbitMQ") }
+        let warning = log.entries.first { $0.message.hasPrefix("Using an existing exchange or queue") }
         #expect(warning?.metadata["setting"]?.contains("messaging.queue_type") == true)
         #expect(try await self.client.count(names.info) == 1)
         try await self.cleanUp(names.info)

@@ -45,7 +45,7 @@ struct PublisherPartsTests {
         configuration.largeMessageBytes = 1000
         let publisher = Publisher(configuration: configuration, logger: Logger(label: "test"))
         let largeLane = try #require(publisher.largeLane)
-        func change(_ lane: PublisherLane, _ body: (inout PublisherStatus) -> Void) {
+        func change(_ lane: PublisherWorker, _ body: (inout PublisherStatus) -> Void) {
             lane.inbox.withLockedValue { body(&$0.status) }
         }
         change(publisher.lane) { ($0.host, $0.connections, $0.inbox, $0.unconfirmed) = ("broker:5672", 1, 2, 3) }
@@ -89,7 +89,7 @@ struct PublisherPartsTests {
     @Test("a thread that has not looked is woken once for all that has come")
     func wakesOnce() throws {
         var inbox = PublisherInbox(capacity: 10, byteCapacity: 100)
-        let wake = try WakeUp()
+        let wake = try WakeUpEvent()
         #expect(inbox.begin(wake) == true)
         #expect(inbox.begin(wake) == false)
         inbox.refusal = nil

@@ -33,7 +33,7 @@ struct PublisherStateMachineRandomTests {
         var settledTags: Set<Int> = []
         var everSent: Set<Int> = []
         var confirmedByBroker: Set<Int> = []
-        var shares = SenderShares(capacity: .max, byteCapacity: .max)
+        var shares = SenderQuotaStateMachine(capacity: .max, byteCapacity: .max)
         let window: Int
 
         init(seed: UInt64) {

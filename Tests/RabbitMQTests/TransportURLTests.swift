@@ -93,7 +93,7 @@ struct TransportURLTests {
             ("rabbit://h?ssl=1&ssl_key_file=/a", .option, "without ssl_cert_file"),
             ("rabbit://h?ssl=1&ssl_version=SSLv3", .option, "ssl_version"),
             ("rabbit://h?ssl=1&ssl=0", .option, "twice"),
-            ("amqps://h?ssl=0", .option, "amqps and ssl=0"),
+            ("amqps://h?ssl=0", .option, "amqps:// and ssl=0"),
             ("rabbit://h?sll=1", .option, "does not know"),
             ("rabbit://*/", .host, "a *"), ("rabbit://u:p@*.example:5672/?ssl=1", .host, "a *"),
             ("rabbit://[broker.example]:5672/?ssl=1", .host, "brackets"), ("rabbit://[127.0.0.1]/", .host, "brackets"),

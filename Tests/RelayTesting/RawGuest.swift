@@ -2,7 +2,7 @@
 
 import NIOCore
 import NIOPosix
-package import TLSSocket
+package import TLSChannel
 
 /// A guest that sends whatever bytes a test likes, over TLS, and reads lines.
 package struct RawGuest {

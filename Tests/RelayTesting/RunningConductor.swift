@@ -8,7 +8,7 @@ import NIOCore
 package import Notifications
 package import Notifier
 import ServiceLifecycle
-package import TLSSocket
+package import TLSChannel
 
 /// A conductor in this process, on a port that the system chose.
 package struct RunningConductor: Sendable {

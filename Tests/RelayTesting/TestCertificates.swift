@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Foundation
-package import TLSSocket
+package import TLSChannel
 
 /// Certificates made for one test, in a directory of their own that is removed with this object.
 package final class TestCertificates: Sendable {

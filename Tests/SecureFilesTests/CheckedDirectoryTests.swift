@@ -68,9 +68,9 @@ struct CheckedDirectoryTests {
             try directory.link("link/link", to: "../victim")
             try #require(link(directory.path("victim"), directory.path("second/second")) == 0)
             for (name, reason) in [
-                ("notes", "notes in it is nothing that this program makes there"),
-                ("link", "link in it is nothing that this program makes there"),
-                ("second", "second in it has another name elsewhere"),
+                ("notes", "notes in it is not a file that this program creates there"),
+                ("link", "link in it is not a file that this program creates there"),
+                ("second", "second in it has another name (a hard link)"),
             ] {
                 try directory.setMode(0o770, name)
                 let error = #expect(throws: FileError.self) {
@@ -168,7 +168,7 @@ struct CheckedDirectoryTests {
             let last = self.refusal(directory.path("theirs"))
             #expect(last?.kind == .exposed && last?.clause.contains("--reuid=65534") == true)
             let below = self.refusal(directory.path("theirs/own"))
-            #expect(below?.kind == .exposed && below?.clause.contains("on the way") == true)
+            #expect(below?.kind == .exposed && below?.clause.contains("on the path") == true)
         }
     }
 
@@ -203,7 +203,7 @@ struct CheckedDirectoryTests {
             }
             #expect(self.refusal(directory.path("unsafe"))?.kind == .exposed)
             let loop = self.refusal(directory.path("loop"))
-            #expect(loop?.kind == .wrongKind && loop?.clause.contains("circle of symbolic links") == true)
+            #expect(loop?.kind == .wrongKind && loop?.clause.contains("loop of symbolic links") == true)
             guard isSuperuser else { return }
             // In a directory where others may make links, only ours lead on.
             try directory.setMode(0o1777, "open")
@@ -230,7 +230,7 @@ struct CheckedDirectoryTests {
             #expect(try directory.mode("new") == 0o700)
             #expect(try !CheckedDirectory.make(directory.path("new")))
             for (path, reason) in [
-                ("none/below", "does not exist; make that first"), ("file/below", "is no directory"),
+                ("none/below", "does not exist; create that first"), ("file/below", "is not a directory"),
             ] {
                 let error = #expect(throws: FileError.self) { try CheckedDirectory.make(directory.path(path)) }
                 #expect(error?.clause.contains(reason) == true, "\(path): \(error?.clause ?? "")")

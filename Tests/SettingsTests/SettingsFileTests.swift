@@ -100,7 +100,7 @@ struct SettingsFileTests {
             message: "file.yaml:1: notify.drivers must be a list of values among messaging, messagingv2."),
         .init(
             yaml: "listen:\n  port: 1\nlisten:\n  port: 2\n", code: .duplicateName, line: 1,
-            message: "file.yaml:1: listen stands more than once in the same section; keep one."),
+            message: "file.yaml:1: listen appears more than once in the same section; keep one."),
         .init(
             yaml: "- a\n- b\n", code: .notYAML, line: 1,
             message:

@@ -75,7 +75,7 @@ final class CallOutbox: Sendable {
     }
 
     /// The pause that the conductor asked for; zero while the outbox is open.
-    var askedPause: Duration {
+    var requestedPause: Duration {
         self.state.withLockedValue { state in
             guard case .closed(_, let asked) = state else { return .zero }
             return asked

@@ -3,7 +3,7 @@
 package import NIOCore
 package import NIOPosix
 import Notifications
-package import TLSSocket
+package import TLSChannel
 
 /// A guest's connection to a conductor. It pipelines calls, which may come from any thread; answers come in any order.
 package final class ConductorConnection: Sendable {
@@ -36,7 +36,7 @@ package final class ConductorConnection: Sendable {
     /// certificate is known only then.
     package var closeReason: String { self.outbox.closeReason }
     /// The pause that the conductor asked for when it closed the connection. A caller that obeys it must bound it.
-    package var askedPause: Duration { self.outbox.askedPause }
+    package var requestedPause: Duration { self.outbox.requestedPause }
 
     /// Connects, and returns when both sides have proved their identities.
     ///
@@ -48,7 +48,7 @@ package final class ConductorConnection: Sendable {
     ///   - group: provides the connection's event loop.
     ///   - configuration: limits and deadlines.
     ///   - resolver: finds the host's addresses; nil for the system's resolver.
-    /// - Throws: ``RPCCallError/connectionLost(_:)`` with the reason, ``ConnectFailure`` when TCP does not connect, or
+    /// - Throws: ``RPCCallError/connectionLost(_:)`` with the reason, ``ConnectError`` when TCP does not connect, or
     ///   a `CancellationError` at once when the task is cancelled.
     package static func connect(
         host: String, port: Int, tls: LiveTLSContext, group: any EventLoopGroup,
@@ -71,7 +71,7 @@ package final class ConductorConnection: Sendable {
                 return channel
             }
         opening.whenFailure { error in
-            handshake.fail((error as? NIOConnectionError).map { ConnectFailure($0) as any Error } ?? error)
+            handshake.fail((error as? NIOConnectionError).map { ConnectError($0) as any Error } ?? error)
         }
         opening.whenSuccess { channel in
             // Also after a cancellation: by then nothing else refers to the channel.
@@ -129,7 +129,7 @@ package final class ConductorConnection: Sendable {
         let line = RPCRequest.line(of: json)
         let limit = self.configuration.maximumLineLength
         guard line.count - 1 <= limit else {
-            let message = "The request is a line of \(line.count - 1) bytes; \(limit) are taken."
+            let message = "The request is a line of \(line.count - 1) bytes; at most \(limit) are accepted."
             completion(.failure(.refused(RPCError(.tooLarge, message, limitBytes: limit))))
             return
         }

@@ -47,7 +47,7 @@ final class RPCClientHandler: ChannelInboundHandler {
                 self.takeHandshake()?.succeed { bound.value.handler.sendCalls(context: bound.value.context) }
                 self.startOverdueCheck(context: context)
             } else {
-                self.failure = "the peer does not speak \(RPCProtocol.applicationProtocol)"
+                self.failure = "the peer does not support the protocol \(RPCProtocol.applicationProtocol)"
                 context.close(promise: nil)
             }
         }
@@ -65,7 +65,7 @@ final class RPCClientHandler: ChannelInboundHandler {
             let (handler, context) = bound.value
             let now = context.eventLoop.now
             guard let wait = handler.state.exceededBound(now: now) else {
-                handler.callIfQuiet(now: now, context: context)
+                handler.pingIfIdle(now: now, context: context)
                 return
             }
             handler.failure = "no answer came within \(wait.nanoseconds / 1_000_000) ms"
@@ -75,7 +75,7 @@ final class RPCClientHandler: ChannelInboundHandler {
         }
     }
 
-    private func callIfQuiet(now: NIODeadline, context: ChannelHandlerContext) {
+    private func pingIfIdle(now: NIODeadline, context: ChannelHandlerContext) {
         guard now - self.lastCall >= self.keepAlive, let id = self.outbox.nextID() else { return }
         let line = RPCRequest(id: .number(.init(id)), call: .ping).line
         // The answer itself is not used; the lack of one ends the connection.
@@ -105,13 +105,13 @@ final class RPCClientHandler: ChannelInboundHandler {
         self.splitter.append(Self.unwrapInboundIn(data))
         while let frame = self.splitter.next() {
             guard case .line(let line) = frame else {
-                self.fail("the conductor sent a line longer than this side takes", context: context)
+                self.fail("the conductor sent a line longer than this side accepts", context: context)
                 return
             }
             do {
                 self.take(try RPCResponse(line: line), now: context.eventLoop.now)
             } catch {
-                self.fail("the conductor sent what is no answer: \(error)", context: context)
+                self.fail("the conductor sent an invalid answer: \(error)", context: context)
                 return
             }
         }
@@ -125,7 +125,7 @@ final class RPCClientHandler: ChannelInboundHandler {
         case .ignore:
             // An error about the whole connection, which the conductor sends before it closes the connection.
             if case (.null, .failure(let error)) = (response.id, response.result) {
-                self.notice = "the conductor said: \(error.description.excerpt)"
+                self.notice = "the conductor sent an error: \(error.description.excerpt)"
                 self.asked = .milliseconds(max(0, error.retryAfterMilliseconds ?? 0))
             }
         }

@@ -141,7 +141,7 @@ package final class ConnectionGate: Sendable {
 ///
 /// It switches the listener's `autoRead`, because only that removes the descriptor from the selector at once. After an
 /// error of `accept` a read is still pending, and the selector would report the same connection again and again.
-package final class ConnectionGateListener: ChannelInboundHandler {
+package final class ConnectionGateAcceptHandler: ChannelInboundHandler {
     package typealias InboundIn = any Channel
     package typealias InboundOut = any Channel
 
@@ -192,7 +192,7 @@ package final class ConnectionGateListener: ChannelInboundHandler {
 
 /// A handler that notifies the gate when a connection's handshake is complete. It follows the TLS handler in the
 /// pipeline.
-package final class HandshakeWatch: ChannelInboundHandler {
+package final class HandshakeCompletionHandler: ChannelInboundHandler {
     package typealias InboundIn = ByteBuffer
 
     private let gate: ConnectionGate
@@ -208,8 +208,8 @@ package final class HandshakeWatch: ChannelInboundHandler {
 
 /// Bound to its listener's event loop.
 @available(*, unavailable)
-extension ConnectionGateListener: Sendable {}
+extension ConnectionGateAcceptHandler: Sendable {}
 
 /// Bound to its connection's event loop.
 @available(*, unavailable)
-extension HandshakeWatch: Sendable {}
+extension HandshakeCompletionHandler: Sendable {}

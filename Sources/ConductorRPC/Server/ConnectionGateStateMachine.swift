@@ -116,7 +116,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
     }
 
     /// A rank of addresses by their oldest handshake: the highest one has the oldest of all.
-    fileprivate struct OldestFirst: Comparable {
+    fileprivate struct OldestHandshakeRank: Comparable {
         var since: NIODeadline
 
         static func < (left: Self, right: Self) -> Bool { left.since > right.since }
@@ -134,12 +134,12 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
     /// the first one is certain to have a waiting connection still.
     private var turns = CircularBuffer<NetworkAddress>()
     /// The addresses by their number of waiting connections.
-    private var waitingRanks = RankedAddresses<Int>()
+    private var waitingRanks = AddressPriorityQueue<Int>()
     /// The addresses with unfinished handshakes, except those in ``overdueHandshakes``.
-    private var recentHandshakes = RankedAddresses<OldestFirst>()
+    private var recentHandshakes = AddressPriorityQueue<OldestHandshakeRank>()
     /// The addresses whose oldest handshake was found to have lasted for ``Limits/handshakeGrace``, and has not changed
     /// since.
-    private var overdueHandshakes = RankedAddresses<HandshakeRank>()
+    private var overdueHandshakes = AddressPriorityQueue<HandshakeRank>()
     private var lastNumber: UInt64 = 0
     private var hasFailed = false
 
@@ -303,7 +303,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         self.waitingRanks.update(network, to: address.waitingCount > 0 ? address.waitingCount : nil)
         // Handshakes are in the order in which they began.
         let oldest = address.handshakes.first.flatMap { self.entries[$0]?.since }
-        self.recentHandshakes.update(network, to: oldest.map { OldestFirst(since: $0) })
+        self.recentHandshakes.update(network, to: oldest.map { OldestHandshakeRank(since: $0) })
         self.overdueHandshakes.update(network, to: nil)
     }
 
@@ -366,6 +366,6 @@ extension ConnectionGateStateMachine.Entry: Sendable where ID: Sendable {}
 extension ConnectionGateStateMachine.Place: Sendable where ID: Sendable {}
 extension ConnectionGateStateMachine.Address: Sendable where ID: Sendable {}
 extension ConnectionGateStateMachine.HandshakeRank: Sendable where ID: Sendable {}
-extension ConnectionGateStateMachine.OldestFirst: Sendable where ID: Sendable {}
+extension ConnectionGateStateMachine.OldestHandshakeRank: Sendable where ID: Sendable {}
 extension ConnectionGateStateMachine.Action: Sendable where ID: Sendable {}
 extension ConnectionGateStateMachine: Sendable where ID: Sendable {}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import TLSSocket
+package import TLSChannel
 
 /// The identity of a peer, in 64 bits. It selects the peer's share, and separates one guest's message ids from
 /// another's.

@@ -40,7 +40,7 @@ package final class PendingConnectionHandler: ChannelDuplexHandler, RemovableCha
     private let admits: @Sendable (NetworkAddress, SocketAddress, any EventLoop) -> Bool
     private let setUp: @Sendable (any Channel) throws -> Void
     private var state = State.new
-    private var scanner = ClientHelloScanner()
+    private var scanner = ClientHelloStateMachine()
     private var bytes = ByteBuffer()
     private var deadline: Scheduled<Void>?
     private var heldRead = false

@@ -14,11 +14,11 @@ package protocol RPCAdmission: Sendable {
     /// - Returns: the share that the connection may use, or the error that it is answered before it is closed.
     func admit(
         _ peer: RPCPeer, on eventLoop: any EventLoop, close: @escaping @Sendable (RPCError) -> Void
-    ) -> Result<any RPCGuestShare, RPCError>
+    ) -> Result<any RPCPeerRateLimiter, RPCError>
 }
 
 /// The share of a server that one connection may use: its peer's share, which all connections of the peer use together.
-package protocol RPCGuestShare: Sendable {
+package protocol RPCPeerRateLimiter: Sendable {
     /// Charges a request to the share.
     ///
     /// - Returns: nil when the request is to be carried out; otherwise the time after which the same request is worth
@@ -36,7 +36,7 @@ package protocol RPCGuestShare: Sendable {
 
     /// Whether so many of the peer's requests were rejected that its limit for rejections is reached too. What was
     /// rejected for other guests of its tenant does not count, and bytes do not count.
-    func hasNoRefusalLeft(now: NIODeadline) -> Bool
+    func hasExhaustedRejections(now: NIODeadline) -> Bool
 
     /// Records that the connection has ended.
     func left(now: NIODeadline)

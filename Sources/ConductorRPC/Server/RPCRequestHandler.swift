@@ -2,7 +2,7 @@
 
 import NIOCore
 package import Notifications
-package import TLSSocket
+package import TLSChannel
 
 /// The peer at the other end of a connection.
 package struct RPCPeer: Sendable {
@@ -42,7 +42,7 @@ package struct RPCPeer: Sendable {
     }
 
     /// Charges the messages that the peer's reports become to this share.
-    mutating func has(_ share: any RPCGuestShare) {
+    mutating func has(_ share: any RPCPeerRateLimiter) {
         self.sender = NotificationSender(key: self.sender.key, name: self.sender.name) {
             share.published(bytes: $0, now: .now())
         }
@@ -81,7 +81,7 @@ package protocol RPCRequestHandler: Sendable {
     /// Does what calls may have deferred, so that many calls together cost less than each alone.
     ///
     /// Called on the connection's event loop, once for all calls that its connections have handed off together
-    /// (``RequestFlush``).
+    /// (``RequestFlushScheduler``).
     func flush()
 
     /// Records a line that was rejected with this code, and not handed to ``handle(_:from:completion:)``: it was no

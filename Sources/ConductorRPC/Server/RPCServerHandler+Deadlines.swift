@@ -7,12 +7,12 @@ import NIOCore
 extension RPCServerHandler {
     /// Starts the deadlines, once the peer has proved its identity. Until then the handshake has its own deadline.
     func startDeadlines(context: ChannelHandlerContext) {
-        self.deadlines = ConnectionDeadlines(
+        self.deadlines = ConnectionDeadlineStateMachine(
             idle: self.configuration.idleTimeout, line: self.configuration.lineTimeout, now: context.eventLoop.now)
         self.lookLater(context: context)
     }
 
-    /// Passes the result of a scan on to ``ConnectionDeadlines``, and schedules the next check.
+    /// Passes the result of a scan on to ``ConnectionDeadlineStateMachine``, and schedules the next check.
     func looked(isInLine: Bool, hasEnded: Bool, context: ChannelHandlerContext) {
         self.deadlines?.looked(isInLine: isInLine, hasEnded: hasEnded, now: context.eventLoop.now)
         self.lookLater(context: context)
@@ -37,12 +37,12 @@ extension RPCServerHandler {
         case nil: self.lookLater(context: context)
         case .idle?:
             self.logger.debug(
-                "A connection was closed: nothing came for limits.idle_timeout",
+                "Closed idle connection: limits.idle_timeout exceeded",
                 metadata: ["peer": "\(self.peer.remoteAddress)"])
             context.close(promise: nil)
         case .line?:
             self.logger.debug(
-                "A connection was closed: a line did not end within limits.line_timeout",
+                "Closed slow connection: limits.line_timeout exceeded before a line ended",
                 metadata: ["peer": "\(self.peer.remoteAddress)"])
             self.leave(
                 RPCError(

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import EventLoopFairness
+package import EventLoopScheduling
 package import Logging
 package import NIOCore
 import NIOExtras
 import NIOTLS
 import Notifications
-import TLSSocket
+import TLSChannel
 
 /// The server's end of one connection: cuts lines, hands requests to an ``RPCRequestHandler``, writes the answers in
 /// batches.
@@ -42,34 +42,34 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     /// as long.
     private static let bytesAtOnce = 16 << 10
     /// The time that a connection that is closed for others' sake may take to answer the requests it has accepted.
-    private static let displacementTimeout = TimeAmount.seconds(5)
+    private static let evictionTimeout = TimeAmount.seconds(5)
     /// The amount of one connection's input that is processed before other connections of its event loop have their
     /// turn.
-    private static let turn = (lines: 16, bytes: 64 << 10, time: ConnectionTurns.pause)
+    private static let turn = (lines: 16, bytes: 64 << 10, time: ConnectionScheduler.pause)
 
     let configuration: Configuration
     private let requestHandler: any RPCRequestHandler
     private let admission: (any RPCAdmission)?
-    private let turns: ConnectionTurns
-    private let background: (any BackgroundWork)?
-    private let requestFlush: RequestFlush
-    private let bufferedInput: BufferedInput?
+    private let turns: ConnectionScheduler
+    private let background: (any BackgroundExecutor)?
+    private let requestFlush: RequestFlushScheduler
+    private let bufferedInput: BufferedInputLimiter?
     /// The number of bytes that ``bufferedInput`` has recorded for this connection.
     private var reportedBytes = 0
     private var longLineBytes = 0
-    private var records = RecordCharge()
+    private var records = RecordChargeStateMachine()
     private var tls: TLSHandler?
     private var longLine: PendingWork?
     let logger: Logger
     private var splitter: LineSplitter
     var state: ServerConnectionStateMachine
     private(set) var peer = RPCPeer(certificate: nil, remoteAddress: "unknown", localAddress: "unknown")
-    private var share: (any RPCGuestShare)?
+    private var share: (any RPCPeerRateLimiter)?
     private var outbox: AnswerOutbox?
     private var drainDeadline: Scheduled<Void>?
     private var holdEnd: Scheduled<Void>?
     /// The deadlines; nil before the peer has proved its identity.
-    var deadlines: ConnectionDeadlines?
+    var deadlines: ConnectionDeadlineStateMachine?
     var nextLook: (task: Scheduled<Void>, time: NIODeadline)?
     /// Guards against a resume inside a resume, when an answer arrives while lines are being processed.
     private var isTakingRequests = false
@@ -85,8 +85,9 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     ///   - logger: logs what a connection does wrong; at most one line for each connection above debug.
     package init(
         configuration: Configuration, requestHandler: any RPCRequestHandler, admission: (any RPCAdmission)? = nil,
-        turns: ConnectionTurns = ConnectionTurns(), requestFlush: RequestFlush = RequestFlush(),
-        bufferedInput: BufferedInput? = nil, background: (any BackgroundWork)? = nil, logger: Logger
+        turns: ConnectionScheduler = ConnectionScheduler(),
+        requestFlush: RequestFlushScheduler = RequestFlushScheduler(),
+        bufferedInput: BufferedInputLimiter? = nil, background: (any BackgroundExecutor)? = nil, logger: Logger
     ) {
         self.configuration = configuration
         self.requestHandler = requestHandler
@@ -213,7 +214,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     private func displace(_ error: RPCError, context: ChannelHandlerContext) {
         guard self.outbox != nil, self.state.keepsInput else { return }
         self.dropInput(context: context)
-        self.leave(error, context: context, within: min(self.configuration.drainTimeout, Self.displacementTimeout))
+        self.leave(error, context: context, within: min(self.configuration.drainTimeout, Self.evictionTimeout))
     }
 
     private func drain(context: ChannelHandlerContext, within timeout: TimeAmount? = nil) {
@@ -223,7 +224,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
             in: timeout ?? self.configuration.drainTimeout
         ) {
             self.logger.warning(
-                "A connection was closed with requests unanswered: the drain timeout ran out",
+                "Closed connection with unanswered requests: drain timeout exceeded",
                 metadata: ["peer": "\(self.peer.remoteAddress)", "unanswered": "\(self.state.inFlight)"])
             context.close(promise: nil)
         }
@@ -231,7 +232,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
         self.logger.debug(
-            "A connection failed", metadata: ["peer": "\(self.peer.remoteAddress)", "error": "\(error)"])
+            "Connection failed", metadata: ["peer": "\(self.peer.remoteAddress)", "error": "\(error)"])
         context.close(promise: nil)
     }
 
@@ -247,7 +248,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         guard self.state.keepsInput else { return }
         let bytes = Self.unwrapInboundIn(data)
         let now = context.eventLoop.now
-        self.deadlines?.signOfLife(now: now)
+        self.deadlines?.recordActivity(now: now)
         self.share?.received(bytes: bytes.readableBytes, now: now)
         let endedLines = self.splitter.endedLines
         self.splitter.append(bytes)
@@ -261,7 +262,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     /// neither, the connection is closed: the peer waits for no answer, and with a small share the rest of its input
     /// would be processed for a long time.
     private func charge(now: NIODeadline, context: ChannelHandlerContext) {
-        guard let share = self.share, let wait = share.request(now: now), share.hasNoRefusalLeft(now: now) else {
+        guard let share = self.share, let wait = share.request(now: now), share.hasExhaustedRejections(now: now) else {
             return
         }
         self.dropInput(context: context)
@@ -344,7 +345,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
             handler: self.requestHandler, peer: self.peer, outbox: outbox, logger: self.logger,
             wait: self.share?.request(now: now))
         guard let background = self.background, bytes > Self.bytesAtOnce else {
-            self.requestFlush.isDue(self.requestHandler, on: context.eventLoop)
+            self.requestFlush.schedule(self.requestHandler, on: context.eventLoop)
             job.carryOut(line)
             return
         }
@@ -358,7 +359,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         } then: { request in
             let (handler, context) = bound.value
             // Also when the connection has ended meanwhile, as for every request that was begun.
-            handler.requestFlush.isDue(handler.requestHandler, on: context.eventLoop)
+            handler.requestFlush.schedule(handler.requestHandler, on: context.eventLoop)
             job.carryOut(request)
             handler.longLine = nil
             handler.longLineBytes = 0
@@ -398,7 +399,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         if !writer.bytes.isEmpty {
             context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer(bytes: writer.bytes)), promise: nil)
         }
-        self.deadlines?.signOfLife(now: context.eventLoop.now)
+        self.deadlines?.recordActivity(now: context.eventLoop.now)
         self.perform(
             self.state.answered(
                 answers.count, bytes: answers.reduce(0) { $0 + $1.requestBytes }), context: context)

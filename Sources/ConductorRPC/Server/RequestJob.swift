@@ -83,7 +83,7 @@ struct RequestJob: Sendable {
 
     private func refuse(_ error: RPCRequestError, _ bytes: Int) {
         self.logger.debug(
-            "A request was refused",
+            "Rejected request",
             metadata: ["peer": "\(self.peer.remoteAddress)", "error": "\(error.error)"])
         self.handler.refused(error.error.code, from: self.peer)
         self.outbox.append(.init(id: error.id, result: .failure(error.error), requestBytes: bytes))

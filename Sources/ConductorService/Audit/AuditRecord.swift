@@ -58,7 +58,7 @@ extension AuditRecord {
     /// A batch is one text with one time. Having a logger make each line takes several times as long as publishing the
     /// outcome.
     package static func lines(of records: [AuditRecord], at time: time_t = Glibc.time(nil)) -> String {
-        let beginning = "\(Self.timestamp(time)) info \(OutcomeAudit.label): certificate_serial="
+        let beginning = "\(Self.timestamp(time)) info \(AuditLog.label): certificate_serial="
         var text = ""
         text.reserveCapacity(records.count * 384)
         for record in records {

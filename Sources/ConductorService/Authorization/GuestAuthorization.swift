@@ -2,7 +2,7 @@
 
 package import ConductorRPC
 package import Notifications
-package import TLSSocket
+package import TLSChannel
 
 /// The authorization of guests: a guest may report for the instance that its certificate names, and for no other.
 package struct GuestAuthorization: Sendable {
@@ -18,7 +18,7 @@ package struct GuestAuthorization: Sendable {
     ///   - requiresTenant: whether a certificate must name its tenant. A guest whose certificate does not can name any
     ///     tenant.
     package init(
-        source: IdentitySource = .spiffe(.throwAway), permissions: GuestPermissions = .all, requiresTenant: Bool = false
+        source: IdentitySource = .spiffe(.trial), permissions: GuestPermissions = .all, requiresTenant: Bool = false
     ) {
         self.source = source
         self.permissions = permissions
@@ -30,7 +30,7 @@ package struct GuestAuthorization: Sendable {
     /// - Throws: ``RPCError`` `unauthenticated` if the certificate names no guest, or lacks a required tenant.
     package func guest(_ peer: RPCPeer) throws(RPCError) -> GuestIdentity {
         guard let certificate = peer.certificate else {
-            throw Self.unauthenticated("The connection proved no identity.")
+            throw Self.unauthenticated("The connection has no client certificate; connect with one.")
         }
         let guest: GuestIdentity
         if let known = GuestIdentity(peer.identity) {
@@ -55,10 +55,10 @@ package struct GuestAuthorization: Sendable {
     private var withoutTenant: String {
         switch self.source {
         case .spiffe(let trustDomain):
-            "The certificate names no tenant, and this conductor's identity.require_tenant wants one; it must have "
+            "The certificate names no tenant, and this conductor's identity.require_tenant requires one; it must have "
                 + "spiffe://\(trustDomain)/tenant/TENANT/instance/ID."
         case .commonName:
-            "A common name names no tenant, and this conductor's identity.require_tenant wants one."
+            "A common name names no tenant, and this conductor's identity.require_tenant requires one."
         }
     }
 
@@ -115,7 +115,7 @@ package struct GuestAuthorization: Sendable {
     ///
     /// - Returns: the object's members with one of the field's names, without those that are null.
     private static func check(
-        _ field: OwnField, _ own: String, _ object: JSONObject, _ path: String
+        _ field: GuestIdentityField, _ own: String, _ object: JSONObject, _ path: String
     ) throws(RPCError) -> [JSONObject.Member] {
         var found: [JSONObject.Member] = []
         for member in field.found(in: object) {
@@ -152,7 +152,7 @@ package struct GuestAuthorization: Sendable {
         guard context.userID?.unicodeScalars.contains(where: \.separatesWords) != true else {
             throw RPCError(
                 .notPermitted,
-                "params.context.user_id has white space or a control character, behind which another tenant could be named.",
+                "params.context.user_id has white space or a control character, after which another tenant could be named.",
                 field: "params.context.user_id")
         }
     }

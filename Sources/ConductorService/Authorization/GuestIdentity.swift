@@ -2,7 +2,7 @@
 
 package import ConductorRPC
 import Notifications
-package import TLSSocket
+package import TLSChannel
 
 /// The identity of a guest: the names that its certificate proves, and for which the guest may report.
 package struct GuestIdentity: Sendable, Hashable, CustomStringConvertible {
@@ -22,7 +22,7 @@ package struct GuestIdentity: Sendable, Hashable, CustomStringConvertible {
         case .spiffe(let trustDomain):
             // Other readers of the certificate could take such a URI for a second SPIFFE ID.
             guard !certificate.hasUnprintableURI else {
-                throw GuestIdentityError("The certificate has a URI with more than printable ASCII in it.")
+                throw GuestIdentityError("The certificate has a URI with characters other than printable ASCII.")
             }
             self = try Self.named(by: certificate.uris, trustDomain)
         case .commonName:
@@ -30,7 +30,7 @@ package struct GuestIdentity: Sendable, Hashable, CustomStringConvertible {
                 throw GuestIdentityError("The certificate has no common name, or more than one.")
             }
             guard let instanceID = Self.name(Array(name.utf8)[...]) else {
-                throw GuestIdentityError("The certificate's common name is no instance id: \(Self.rule).")
+                throw GuestIdentityError("The certificate's common name is not an instance id, which has \(Self.rule).")
             }
             self.init(instanceID: instanceID, tenantID: nil)
         }
@@ -68,7 +68,7 @@ package struct GuestIdentity: Sendable, Hashable, CustomStringConvertible {
         let scheme = "spiffe://"
         guard found.utf8.count <= 2048, found.utf8.starts(with: scheme.utf8) else {
             throw GuestIdentityError(
-                "The certificate's SPIFFE URI must begin with \(scheme), and be 2048 bytes at most.")
+                "The certificate's SPIFFE URI must begin with \(scheme), and have at most 2048 bytes.")
         }
         // An array, because iterating over a string's bytes is slow.
         let parts = Array(found.utf8)[scheme.utf8.count...].split(

@@ -42,7 +42,7 @@ package struct GuestPermissions: Sendable {
         guard names.count <= 2, patterns.count == names.count, let instance = patterns.last else {
             throw GuestPermissionsError(
                 text,
-                "names no guests before the =: write an instance's id, TENANT/ID, or beginnings of them with a *")
+                "names no guests before the =: write an instance's id, TENANT/ID, or prefixes of them that end in *")
         }
         guard let operation = NamePattern(sides[1]),
             catalogues.catalogues.contains(where: { catalogue in
@@ -51,7 +51,7 @@ package struct GuestPermissions: Sendable {
         else {
             throw GuestPermissionsError(
                 text,
-                "fits no operation behind the =: `conductor events` lists the events, and only Trove's go without their "
+                "matches no operation after the =: `conductor events` lists the events, and only Trove's are written without their "
                     + "service and a dot")
         }
         return Rule(tenant: patterns.count == 2 ? patterns[0] : nil, instance: instance, operation: operation)

@@ -17,7 +17,7 @@ package struct TrustDomain: Sendable, Hashable, CustomStringConvertible {
     package let name: String
 
     /// The trust domain that `conductor certificates` puts into certificates by default.
-    package static let throwAway = TrustDomain(trusted: "conductor.test")
+    package static let trial = TrustDomain(trusted: "conductor.test")
 
     /// - Returns: nil unless the name has 1 to 255 lower-case ASCII letters, digits, hyphens, underscores or dots. A
     ///   SPIFFE trust domain has no capitals, so two domains are the same exactly if their bytes are.

@@ -16,7 +16,7 @@ package struct ConnectionLimits: Sendable {
     /// The rate limit of a tenant's guests together, as a multiple of one guest's rates.
     package var tenantGuestsAtFullRate = 16
     /// The rate limit for new connections of one address.
-    package var newConnections = AddressBudgets.Rates()
+    package var newConnections = AddressRateLimitStateMachine.Rates()
     /// The number of bits of an IPv6 address that identify its network.
     package var ipv6PrefixLength = NetworkAddress.defaultIPv6PrefixLength
     /// The maximum number of pending connections: those without a complete ClientHello, or waiting for their handshake.
@@ -31,7 +31,7 @@ package struct ConnectionLimits: Sendable {
     /// their turn.
     package var bufferedInput = 64 << 20
     /// The rate limits of one guest, over all its connections.
-    package var rates = GuestBudget.Rates()
+    package var rates = GuestRateLimitStateMachine.Rates()
 
     /// Creates the defaults.
     package init() {}
@@ -40,22 +40,22 @@ package struct ConnectionLimits: Sendable {
     package var connectionsPerHolder: Int { max(1, self.connections * self.tenantPercent / 100) }
 
     /// The rate limits of a tenant's guests together.
-    package var tenantRates: GuestBudget.Rates { self.rates.scaled(by: self.tenantGuestsAtFullRate) }
+    package var tenantRates: GuestRateLimitStateMachine.Rates { self.rates.scaled(by: self.tenantGuestsAtFullRate) }
 }
 
 extension ConnectionGate {
     /// Creates the gate of a server with these limits. It logs one line a minute for each reason to close connections,
     /// and one about failures to accept them.
     convenience init(_ limits: ConnectionLimits, logger: Logger) {
-        let pending = Notice(
+        let pending = RateLimitedWarning(
             """
-            Closed new connections: as many as limits.pending_connections had sent no complete ClientHello or waited for a handshake
+            Closed new connections: limits.pending_connections reached (no complete ClientHello, or waiting for a handshake)
             """, logger: logger)
-        let busy = Notice(
+        let busy = RateLimitedWarning(
             """
-            Closed connections with a slow handshake for others that waited: as many as limits.handshakes were in progress
+            Closed connections with a slow handshake so that others could begin theirs: limits.handshakes reached
             """, logger: logger)
-        let failed = Notice(
+        let failed = RateLimitedWarning(
             """
             Failed to accept a connection for lack of descriptors or memory; retrying. Raise RLIMIT_NOFILE (LimitNOFILE= in a \
             unit) or lower limits.connections
@@ -77,10 +77,10 @@ extension ConnectionGate {
     }
 }
 
-extension BufferedInput {
+extension BufferedInputLimiter {
     /// Creates the bound of a server with these limits. It logs one line a minute about connections that it closes.
     convenience init(_ limits: ConnectionLimits, logger: Logger) {
-        let notice = Notice(
+        let notice = RateLimitedWarning(
             """
             Closed the connections that held most bytes of unfinished lines: all connections together held more than \
             limits.buffered_input
@@ -108,7 +108,10 @@ package struct ConnectionCounters: Sendable, Hashable {
     /// Bytes of lines that have not ended, or that wait for their turn.
     package let bufferedInput: Int
 
-    init(_ gate: ConnectionGate, _ addresses: AddressAdmission, _ admission: GuestAdmission, _ input: BufferedInput) {
+    init(
+        _ gate: ConnectionGate, _ addresses: AddressRateLimiter, _ admission: GuestAdmission,
+        _ input: BufferedInputLimiter
+    ) {
         let counts = gate.counts
         self.connections = counts.open
         self.pending = counts.silent + counts.waiting

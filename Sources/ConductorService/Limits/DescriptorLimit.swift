@@ -77,8 +77,8 @@ package struct DescriptorLimit: Sendable, Hashable {
         limits.lower(to: plan)
         logger.warning(
             """
-            The process may not have as many file descriptors as limits.connections, limits.handshakes and \
-            limits.pending_connections need, and takes fewer connections: raise RLIMIT_NOFILE (LimitNOFILE= in a unit) or lower \
+            Lowered connection limits: too few file descriptors for limits.connections, limits.handshakes and \
+            limits.pending_connections. Raise RLIMIT_NOFILE (LimitNOFILE= in a unit) or lower \
             them
             """,
             metadata: [

@@ -12,19 +12,19 @@ package final class GuestAdmission: RPCAdmission {
     static let retryAfterMilliseconds = 10_000
 
     private struct State {
-        var register: GuestRegister<GuestShare>
+        var register: GuestRegisterStateMachine<GuestShare>
         /// The tenants that have a guest in the register.
         var tenants: [String: TenantShare] = [:]
-        var connections: [GuestRegister<GuestShare>.Number: GuestConnection] = [:]
+        var connections: [GuestRegisterStateMachine<GuestShare>.Number: GuestConnection] = [:]
         var refused = 0
         var displaced = 0
     }
 
     private let limits: ConnectionLimits
     private let state: NIOLockedValueBox<State>
-    private let tooManyOfGuest: Notice
-    private let tooManyOfHolder: Notice
-    private let full: Notice
+    private let tooManyOfGuest: RateLimitedWarning
+    private let tooManyOfHolder: RateLimitedWarning
+    private let full: RateLimitedWarning
 
     /// - Parameters:
     ///   - limits: the limits on connections and on guests' rates.
@@ -38,22 +38,22 @@ package final class GuestAdmission: RPCAdmission {
             Double(rates.bytesBurst) / Double(max(rates.bytesPerSecond, 1)))
         self.state = NIOLockedValueBox(
             State(
-                register: GuestRegister(
+                register: GuestRegisterStateMachine(
                     .init(
                         connections: limits.connections, connectionsPerGuest: limits.connectionsPerGuest,
                         connectionsPerHolder: limits.connectionsPerHolder),
                     memory: .nanoseconds(Int64(min(max(seconds, 1), 3600) * 1e9)))))
-        self.tooManyOfGuest = Notice(
-            "Connections were refused: a guest has as many as limits.connections_per_guest allows", logger: logger)
-        self.tooManyOfHolder = Notice(
+        self.tooManyOfGuest = RateLimitedWarning(
+            "Rejected connections: a guest has reached limits.connections_per_guest", logger: logger)
+        self.tooManyOfHolder = RateLimitedWarning(
             """
-            Connections were refused: a tenant's guests, or an address's where certificates name no tenant, have as many as \
-            limits.tenant_percent of limits.connections allows
+            Rejected connections: a tenant's guests, or an address's where certificates name no tenant, have reached \
+            limits.tenant_percent of limits.connections
             """, logger: logger)
-        self.full = Notice(
+        self.full = RateLimitedWarning(
             """
-            Connections were closed so that others are served: there are limits.connections of them. Each was the quietest of the \
-            tenant or address that has most
+            Closed idle connections so that others are served: limits.connections was reached. Each belonged to the tenant or \
+            address with most connections, and in it to the guest with most
             """, logger: logger)
     }
 
@@ -68,9 +68,9 @@ package final class GuestAdmission: RPCAdmission {
 
     package func admit(
         _ peer: RPCPeer, on eventLoop: any EventLoop, close: @escaping @Sendable (RPCError) -> Void
-    ) -> Result<any RPCGuestShare, RPCError> {
+    ) -> Result<any RPCPeerRateLimiter, RPCError> {
         let now = eventLoop.now
-        let holder = ConnectionHolder(peer)
+        let holder = ConnectionQuotaOwner(peer)
         var displaced: GuestConnection?
         let admission = self.state.withLockedValue { state -> Result<GuestConnection, Refusal> in
             var forgotten: [String] = []
@@ -78,13 +78,13 @@ package final class GuestAdmission: RPCAdmission {
             let admission = state.register.join(
                 peer.identity, for: holder, now: now,
                 lastActivity: { [connections = state.connections] in connections[$0]?.lastActivity ?? now },
-                isForgettable: { Self.isForgettable($0, now: now, &forgotten) },
+                isForgettable: { Self.forgetIfFull($0, now: now, &forgotten) },
                 share: {
                     if tenant == nil || forgotten.contains(holder.tenantID ?? "") {
                         tenant = holder.tenantID.map { TenantShare($0, self.limits.tenantRates, now: now) }
                     }
                     tenant?.addGuest()
-                    return GuestShare(guest: BudgetShare(self.limits.rates, now: now), tenant: tenant)
+                    return GuestShare(guest: GuestRateLimiter(self.limits.rates, now: now), tenant: tenant)
                 })
             for name in forgotten { state.tenants[name] = nil }
             if let tenant, tenant.hasGuests { state.tenants[tenant.name] = tenant }
@@ -150,36 +150,36 @@ package final class GuestAdmission: RPCAdmission {
     private static let fullError = RPCError(
         .rateLimited,
         """
-        Too many connections: the conductor has as many as it may, and this one was the quietest of the tenant, or address, that \
-        has most. It is closed so that another is served; connect again.
+        Too many connections: the conductor has reached its limit, and this was the longest idle one of the guest with most, in \
+        the tenant or address with most. It is closed so that another is served; connect again.
         """, retryAfterMilliseconds: GuestAdmission.retryAfterMilliseconds)
 
     /// Returns whether the guest is forgotten. If so, removes it from its tenant, and adds a tenant without other known
     /// guests to `forgotten`.
-    private static func isForgettable(_ share: GuestShare, now: NIODeadline, _ forgotten: inout [String]) -> Bool {
-        guard share.guest.isUntouched(now: now) else { return false }
+    private static func forgetIfFull(_ share: GuestShare, now: NIODeadline, _ forgotten: inout [String]) -> Bool {
+        guard share.guest.isAsGoodAsNew(now: now) else { return false }
         guard let tenant = share.tenant else { return true }
         guard tenant.removeGuest(now: now) else { return false }
         if !tenant.hasGuests { forgotten.append(tenant.name) }
         return true
     }
 
-    fileprivate func left(_ number: GuestRegister<GuestShare>.Number, now: NIODeadline) {
+    fileprivate func left(_ number: GuestRegisterStateMachine<GuestShare>.Number, now: NIODeadline) {
         self.state.withLockedValue { state in
             var forgotten: [String] = []
             state.connections[number] = nil
-            state.register.leave(number, now: now) { Self.isForgettable($0, now: now, &forgotten) }
+            state.register.leave(number, now: now) { Self.forgetIfFull($0, now: now, &forgotten) }
             for name in forgotten { state.tenants[name] = nil }
         }
     }
 }
 
 /// A budget that connections on any event loop share.
-private final class BudgetShare: Sendable {
-    private let budget: NIOLockedValueBox<GuestBudget>
+private final class GuestRateLimiter: Sendable {
+    private let budget: NIOLockedValueBox<GuestRateLimitStateMachine>
 
-    init(_ rates: GuestBudget.Rates, now: NIODeadline) {
-        self.budget = NIOLockedValueBox(GuestBudget(rates, now: now))
+    init(_ rates: GuestRateLimitStateMachine.Rates, now: NIODeadline) {
+        self.budget = NIOLockedValueBox(GuestRateLimitStateMachine(rates, now: now))
     }
 
     func request(now: NIODeadline) -> TimeAmount? { self.budget.withLockedValue { $0.request(now: now) } }
@@ -194,21 +194,23 @@ private final class BudgetShare: Sendable {
 
     func pause(now: NIODeadline) -> TimeAmount? { self.budget.withLockedValue { $0.pause(now: now) } }
 
-    func hasNoRefusalLeft(now: NIODeadline) -> Bool { self.budget.withLockedValue { $0.hasNoRefusalLeft(now: now) } }
+    func hasExhaustedRejections(now: NIODeadline) -> Bool {
+        self.budget.withLockedValue { $0.hasExhaustedRejections(now: now) }
+    }
 
-    func isUntouched(now: NIODeadline) -> Bool { self.budget.withLockedValue { $0.isUntouched(now: now) } }
+    func isAsGoodAsNew(now: NIODeadline) -> Bool { self.budget.withLockedValue { $0.isAsGoodAsNew(now: now) } }
 }
 
 /// The rate limits of a tenant's guests together. They are kept as long as the register knows any of the guests, and
 /// are not forgotten while in debt.
 private final class TenantShare: Sendable {
     let name: String
-    let budget: BudgetShare
+    let budget: GuestRateLimiter
     private let guests = NIOLockedValueBox(0)
 
-    init(_ name: String, _ rates: GuestBudget.Rates, now: NIODeadline) {
+    init(_ name: String, _ rates: GuestRateLimitStateMachine.Rates, now: NIODeadline) {
         self.name = name
-        self.budget = BudgetShare(rates, now: now)
+        self.budget = GuestRateLimiter(rates, now: now)
     }
 
     var hasGuests: Bool { self.guests.withLockedValue { $0 > 0 } }
@@ -220,7 +222,7 @@ private final class TenantShare: Sendable {
     /// - Returns: false if the last guest stays because the tenant is in debt.
     func removeGuest(now: NIODeadline) -> Bool {
         self.guests.withLockedValue { guests in
-            guard guests > 1 || self.budget.isUntouched(now: now) else { return false }
+            guard guests > 1 || self.budget.isAsGoodAsNew(now: now) else { return false }
             guests -= 1
             return true
         }
@@ -229,25 +231,25 @@ private final class TenantShare: Sendable {
 
 /// The budget of one guest, and that of its tenant.
 private struct GuestShare: Sendable {
-    let guest: BudgetShare
+    let guest: GuestRateLimiter
     let tenant: TenantShare?
 }
 
 /// The share of one connection: the budget that its guest's connections have in common, and the tenant's.
-private final class GuestConnection: RPCGuestShare {
+private final class GuestConnection: RPCPeerRateLimiter {
     private struct State {
         var lastActivity: NIODeadline
         /// Nil once the connection has ended, because the closure retains everything that the connection had.
         var close: (@Sendable (RPCError) -> Void)?
     }
 
-    private let number: GuestRegister<GuestShare>.Number
+    private let number: GuestRegisterStateMachine<GuestShare>.Number
     private let share: GuestShare
     private let admission: GuestAdmission
     private let state: NIOLockedValueBox<State>
 
     init(
-        _ number: GuestRegister<GuestShare>.Number, _ share: GuestShare, _ admission: GuestAdmission,
+        _ number: GuestRegisterStateMachine<GuestShare>.Number, _ share: GuestShare, _ admission: GuestAdmission,
         close: @escaping @Sendable (RPCError) -> Void, now: NIODeadline
     ) {
         self.number = number
@@ -284,7 +286,7 @@ private final class GuestConnection: RPCGuestShare {
         return max(tenant, guest ?? .zero)
     }
 
-    func hasNoRefusalLeft(now: NIODeadline) -> Bool { self.share.guest.hasNoRefusalLeft(now: now) }
+    func hasExhaustedRejections(now: NIODeadline) -> Bool { self.share.guest.hasExhaustedRejections(now: now) }
 
     func left(now: NIODeadline) {
         self.state.withLockedValue { $0.close = nil }

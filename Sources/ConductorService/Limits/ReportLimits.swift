@@ -65,9 +65,9 @@ package struct ReportLimits: Sendable {
     package func cut(_ outcome: OperationOutcome, _ redaction: Redaction) -> OperationOutcome {
         guard case .error(let exception, let payload) = outcome, !self.fits(exception) else { return outcome }
         var cut = redaction.redact(exception)
-        cut.etype = TextCut.middle(of: cut.etype, encodedLength: self.traceBytes)
-        cut.value = TextCut.middle(of: cut.value, encodedLength: self.traceBytes)
-        cut.trace = TextCut.middle(of: cut.trace, encodedLength: self.traceBytes)
+        cut.etype = TextTruncation.middle(of: cut.etype, encodedLength: self.traceBytes)
+        cut.value = TextTruncation.middle(of: cut.value, encodedLength: self.traceBytes)
+        cut.trace = TextTruncation.middle(of: cut.trace, encodedLength: self.traceBytes)
         return .error(cut, payload: payload)
     }
 
@@ -85,7 +85,7 @@ package struct ReportLimits: Sendable {
         guard length > self.payloadBytes else { return }
         throw RPCError(
             .tooLarge,
-            "The payload and the request's context are \(length) bytes of JSON; \(self.payloadBytes) are taken.",
+            "The payload and the request's context are \(length) bytes of JSON; the limit is \(self.payloadBytes).",
             limitBytes: self.payloadBytes)
     }
 
@@ -93,8 +93,8 @@ package struct ReportLimits: Sendable {
     private func fits(_ exception: ExceptionInfo) -> Bool {
         let trace = exception.trace.reduce(0) { $0 + 6 * $1.utf8.count + 3 }
         if max(6 * exception.etype.utf8.count, 6 * exception.value.utf8.count, trace) <= self.traceBytes { return true }
-        let length = exception.trace.reduce(0) { $0 + TextCut.encodedLength(of: $1) + 3 }
-        return length <= self.traceBytes && TextCut.encodedLength(of: exception.etype) <= self.traceBytes
-            && TextCut.encodedLength(of: exception.value) <= self.traceBytes
+        let length = exception.trace.reduce(0) { $0 + TextTruncation.encodedLength(of: $1) + 3 }
+        return length <= self.traceBytes && TextTruncation.encodedLength(of: exception.etype) <= self.traceBytes
+            && TextTruncation.encodedLength(of: exception.value) <= self.traceBytes
     }
 }

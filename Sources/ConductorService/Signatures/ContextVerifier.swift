@@ -72,7 +72,7 @@ package struct ContextVerifier: Sendable {
         guard self.configuration.policy != .off else { return nil }
         guard let token = report.context.token else {
             guard self.configuration.policy == .accept else {
-                throw .refusedToken("is missing: this conductor takes contexts that the control plane has signed only")
+                throw .refusedToken("is missing: this conductor accepts only contexts signed by the control plane")
             }
             return nil
         }
@@ -99,7 +99,7 @@ package struct ContextVerifier: Sendable {
     private func checkTimes(of claims: ContextClaims, now: Double) throws(TokenError) {
         let (skew, lifetime) = (self.configuration.clockSkew, self.configuration.maximumLifetime)
         guard claims.issuedAt <= now + skew, claims.notBefore.map({ $0 <= now + skew }) ?? true else {
-            throw TokenError("is not valid yet (iat, nbf); compare the clocks of its minter and this conductor")
+            throw TokenError("is not valid yet (iat, nbf); compare the clocks of its signer and this conductor")
         }
         guard claims.expiresAt >= claims.issuedAt, claims.expiresAt - claims.issuedAt <= lifetime else {
             throw TokenError("has a lifetime (from iat to exp) that is not between 0 and \(Int(lifetime)) seconds")

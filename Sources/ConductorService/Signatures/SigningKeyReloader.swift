@@ -5,7 +5,7 @@ import Glibc
 package import Logging
 import NIOConcurrencyHelpers
 package import NIOPosix
-import TLSSocket
+import TLSChannel
 
 /// A reloader of the keys that contexts are signed with. It watches their files, loads changes, and rejects files that
 /// cannot be used. Connections are not affected.
@@ -21,7 +21,7 @@ package final class SigningKeyReloader: Sendable {
     private let list: @Sendable () async throws -> SigningKeyFiles
     private let read: @Sendable (SigningKeyFiles) throws -> SigningKeySet
     private let slowness: Duration
-    private let turns: BlockingTurns
+    private let turns: CoalescingWorkQueue
     /// The files that the configuration named at the last ``reload()``, until a check of the files has used them.
     private let askedFiles = NIOLockedValueBox<SigningKeyFiles?>(nil)
     // Held while files are read, which only one turn at a time does.
@@ -31,14 +31,14 @@ package final class SigningKeyReloader: Sendable {
     ///   - live: the keys that are kept up to date.
     ///   - files: the files that `live` was read from.
     ///   - interval: the time between two checks of the files.
-    ///   - patience: the time for which the files may be unusable before this is logged.
+    ///   - gracePeriod: the time for which the files may be unusable before this is logged.
     ///   - slowness: the time that a check of the files may take before it is logged as slow: their disk may hang.
     ///   - threads: the pool on which files are read; it must never stop.
     ///   - logger: logs the names of added and removed keys, and rejected files.
     ///   - list: returns the files that the configuration names now; called by ``reload()`` only.
     ///   - read: reads the files, and may block. Its errors must contain no part of a key.
     package init(
-        live: LiveSigningKeys, files: SigningKeyFiles, interval: Duration, patience: Duration = .seconds(3),
+        live: LiveSigningKeys, files: SigningKeyFiles, interval: Duration, gracePeriod: Duration = .seconds(3),
         slowness: Duration = .seconds(5), threads: NIOThreadPool = .singleton, logger: Logger,
         list: @escaping @Sendable () async throws -> SigningKeyFiles,
         read: @escaping @Sendable (SigningKeyFiles) throws -> SigningKeySet
@@ -46,11 +46,11 @@ package final class SigningKeyReloader: Sendable {
         self.live = live
         self.interval = interval
         self.slowness = slowness
-        self.turns = BlockingTurns(threads: threads)
+        self.turns = CoalescingWorkQueue(threads: threads)
         self.logger = logger
         self.list = list
         self.read = read
-        self.state = NIOLockedValueBox(State(files: files, machine: ReloadStateMachine(patience: patience)))
+        self.state = NIOLockedValueBox(State(files: files, machine: ReloadStateMachine(gracePeriod: gracePeriod)))
     }
 
     /// Checks the files until the task is cancelled. After that it does not wait for a check that hangs.
@@ -59,7 +59,7 @@ package final class SigningKeyReloader: Sendable {
             let turn = self.look(isAsked: false)
             var limit = self.slowness
             while await !self.turns.wait(for: turn, atMost: limit), !Task.isCancelled {
-                self.tellSlowness()
+                self.logSlowness()
                 limit = .seconds(60)
             }
             try? await Task.sleep(for: self.interval)
@@ -78,7 +78,7 @@ package final class SigningKeyReloader: Sendable {
         }
         let turn = self.look(isAsked: true)
         let isOver = await self.turns.wait(for: turn, atMost: self.slowness)
-        if !isOver, !Task.isCancelled { self.tellSlowness() }
+        if !isOver, !Task.isCancelled { self.logSlowness() }
     }
 
     /// Starts a check of the files on the pool. Their disk may hang, and neither an event loop nor a task's thread may
@@ -97,11 +97,11 @@ package final class SigningKeyReloader: Sendable {
         }
     }
 
-    private func tellSlowness() {
+    private func logSlowness() {
         let seconds = self.turns.lasting.map { $0.components.seconds } ?? 0
         self.logger.error(
             """
-            The keys of signed contexts cannot be looked at: their file system does not answer; no key comes or goes until \
+            Failed to check the signing keys of contexts in time: their file system does not respond. No key changes until \
             it does
             """, metadata: ["seconds": "\(seconds)"])
     }
@@ -130,23 +130,23 @@ package final class SigningKeyReloader: Sendable {
             self.live.replace(with: keys)
             func names(_ kids: [String]) -> Logger.MetadataValue { "\(kids.joined(separator: " "))" }
             self.logger.info(
-                "Contexts may be signed with other keys now",
+                "Reloaded the signing keys of contexts",
                 metadata: [
                     "added": names(changes.added), "removed": names(changes.removed),
                     "replaced": names(changes.replaced), "in_use": names(keys.keys.map(\.kid)),
                 ])
-        case .tellUnchanged(let wasBad):
+        case .logUnchanged(let wasBad):
             self.logger.info(
                 wasBad
-                    ? "The keys of signed contexts can be used again: they are what is in use"
-                    : "The keys of signed contexts were read again: they are what is in use already")
+                    ? "The signing keys of contexts are usable again, and unchanged"
+                    : "Read the signing keys of contexts again; they are unchanged")
         case .refuse(let reason): self.refuse(reason, paths)
         }
     }
 
     private func refuse(_ reason: String, _ paths: [String]) {
         self.logger.error(
-            "The keys of signed contexts cannot be used; the ones that were read before stay in use",
+            "Failed to load the signing keys of contexts; the previous keys stay in use",
             metadata: ["reason": "\(reason)", "files": "\(paths.joined(separator: " "))"])
     }
 }

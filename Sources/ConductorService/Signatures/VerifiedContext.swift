@@ -49,11 +49,11 @@ package struct VerifiedContext: Sendable {
 
     /// Checks a field that holds the guest's own name. It must be the name that the token or the certificate proves,
     /// whether it was signed in the payload or not, because the conductor itself fills it in.
-    private func checkOwn(_ field: OwnField, _ member: JSONObject.Member) throws(RPCError) {
+    private func checkOwn(_ field: GuestIdentityField, _ member: JSONObject.Member) throws(RPCError) {
         guard !member.value.isNull else { return }
         guard field.role == .tenant || self.instance != nil else {
             throw .refusedToken(
-                "names no instance (instance_id), and so the outcome must not name one in \(member.name.excerpt)")
+                "names no instance (instance_id), so the outcome must not name one in \(member.name.excerpt)")
         }
         let own = field.role.name(of: self.instance ?? "", in: self.context)
         guard Self.areSame(member.value, .string(own)) else { throw self.refusal(member.name) }

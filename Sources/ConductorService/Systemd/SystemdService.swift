@@ -53,7 +53,7 @@ package final class SystemdService: Service {
         }
         if let name = environment["NOTIFY_SOCKET"], self.socket == nil {
             logger.warning(
-                "systemd cannot be told anything: the socket's name is of no known kind",
+                "Cannot notify systemd: NOTIFY_SOCKET is not a valid path or abstract name",
                 metadata: ["NOTIFY_SOCKET": "\(name)"])
         }
     }
@@ -66,7 +66,7 @@ package final class SystemdService: Service {
             if let watchdog, self.socket != nil { tasks.addTask { await self.beat(every: watchdog / 3) } }
             tasks.addTask { await self.sendAgain() }
             try? await gracefulShutdown()
-            self.say("STOPPING=1\nSTATUS=Answering what was taken")
+            self.say("STOPPING=1\nSTATUS=Answering accepted requests")
             tasks.cancelAll()
         }
     }
@@ -98,7 +98,7 @@ package final class SystemdService: Service {
             }
             // The next message makes up for a lost one.
             if self.isWell(), let failure = self.socket?.send("WATCHDOG=1"), failure != 0 {
-                self.tell(failure, "WATCHDOG=1")
+                self.logFailure(failure, "WATCHDOG=1")
             }
             try? await Task.sleep(for: interval)
         }
@@ -136,13 +136,13 @@ package final class SystemdService: Service {
             }
             return (failures, state.unsent.isEmpty)
         }
-        for (failure, text) in failures { self.tell(failure, text) }
+        for (failure, text) in failures { self.logFailure(failure, text) }
         return isEmpty
     }
 
-    private func tell(_ failure: Int32, _ text: String) {
+    private func logFailure(_ failure: Int32, _ text: String) {
         self.logger.warning(
-            "systemd could not be told something",
+            "Failed to notify systemd",
             metadata: ["errno": "\(failure)", "message": "\(text.prefix { $0 != "\n" })"])
     }
 }

@@ -39,14 +39,14 @@ final class ConnectionDelivery {
     /// delivered.
     ///
     /// - Throws: only `CancellationError`.
-    func run(_ lanes: inout DeliveryLanes) async throws -> DeliveryLoop.ConnectionEnd {
+    func run(_ lanes: inout DeliveryLanesStateMachine) async throws -> DeliveryLoop.ConnectionEnd {
         self.connection.closeFuture.whenComplete { [isLost, wakeUp = self.loop.wakeUp] _ in
             isLost.withLockedValue { $0 = true }
             wakeUp.signal()
         }
         while true {
             try Task.checkCancellation()
-            let end = self.settleAnswers(&lanes)
+            let end = self.processAnswers(&lanes)
             switch end {
             case .refused?, .mistaken?: if let end { return end }
             default: break
@@ -71,7 +71,7 @@ final class ConnectionDelivery {
     ///
     /// - Returns: why the connection must end; nil to continue with it.
     @discardableResult
-    func settleAnswers(_ lanes: inout DeliveryLanes) -> DeliveryLoop.ConnectionEnd? {
+    func processAnswers(_ lanes: inout DeliveryLanesStateMachine) -> DeliveryLoop.ConnectionEnd? {
         let answers = self.answers.withLockedValue { answers in
             defer { answers = [] }
             return answers
@@ -90,18 +90,19 @@ final class ConnectionDelivery {
                 delivered.append(sequence)
             case .setAside(let sequence, let reason):
                 self.loop.logger.error(
-                    "An outcome was refused for good and set aside", metadata: ["reason": "\(reason)"])
+                    "Set aside an outcome that was permanently rejected", metadata: ["reason": "\(reason)"])
                 self.loop.recorder.rejected(sequence, reason: reason)
             case .retry:
                 self.loop.logger.debug(
-                    "An outcome is sent again later", metadata: ["error": "\(answer.result.failureDescription)"])
-            case .retryElsewhere:
+                    "Failed to deliver an outcome; retrying", metadata: ["error": "\(answer.result.failureDescription)"]
+                )
+            case .failover:
                 self.loop.obstacle = "a conductor cannot publish at the moment (\(answer.result.failureDescription))"
                 self.loop.logger.warning(
-                    "A conductor cannot publish at the moment",
+                    "Conductor failed to publish; retrying",
                     metadata: ["error": "\(answer.result.failureDescription)", "phase": "\(answer.phase)"])
                 if self.loop.hasOtherConductors { end = end ?? .changeConductor }
-            case .leaveConductor(let reason, let asked): end = .refused(reason, asked: asked)
+            case .disconnect(let reason, let asked): end = .refused(reason, asked: asked)
             case .ignore: break
             }
         }
@@ -110,7 +111,7 @@ final class ConnectionDelivery {
         return end
     }
 
-    private func read(_ lanes: inout DeliveryLanes) async throws {
+    private func read(_ lanes: inout DeliveryLanesStateMachine) async throws {
         lanes.arrived(self.loop.takeArrivals())
         for reading in lanes.takeToRead(now: .now, isHeldUp: !self.loop.recorder.hasRoom) {
             do {
@@ -122,7 +123,7 @@ final class ConnectionDelivery {
                 try Task.checkCancellation()
                 self.loop.logger.log(
                     level: self.isReadFailing ? .debug : .error,
-                    "The outbox cannot be read; it is read again later, and what was read goes on",
+                    "Failed to read the outbox; retrying",
                     metadata: ["error": "\(error)"])
                 self.isReadFailing = true
                 lanes.readingFailed(now: .now)
@@ -152,8 +153,8 @@ extension Result where Success == RPCReply, Failure == RPCCallError {
         switch self {
         case .failure: nil
         case .success(.taken(messageID, _)): nil
-        case .success(.taken(let other, _)): "it answered for the outcome \(other), and \(messageID) was sent"
-        case .success(.pong): "it answered an outcome as it answers a ping"
+        case .success(.taken(let other, _)): "the answer names outcome \(other), but outcome \(messageID) was sent"
+        case .success(.pong): "the answer to an outcome is the answer to a ping"
         }
     }
 }

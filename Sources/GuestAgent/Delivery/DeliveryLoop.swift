@@ -7,7 +7,7 @@ import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 import Notifications
-import TLSSocket
+import TLSChannel
 
 /// Delivers outcomes from the outbox to a conductor: pipelines requests, reconnects, and fails over between conductors.
 final class DeliveryLoop: Sendable {
@@ -29,8 +29,8 @@ final class DeliveryLoop: Sendable {
     let outbox: any Outbox
     let logger: Logger
     let recorder: OutcomeRecorder
-    let wakeUp: Signal
-    private let arrivals = NIOLockedValueBox(Set(DeliveryLanes.phases))
+    let wakeUp: WakeSignal
+    private let arrivals = NIOLockedValueBox(Set(DeliveryLanesStateMachine.phases))
     private let stops = NIOLockedValueBox(false)
     private let changes = NIOLockedValueBox(0)
     private let currentObstacle = NIOLockedValueBox<String?>(nil)
@@ -41,7 +41,7 @@ final class DeliveryLoop: Sendable {
         self.tls = tls
         self.outbox = outbox
         self.logger = logger
-        let wakeUp = Signal()
+        let wakeUp = WakeSignal()
         self.wakeUp = wakeUp
         self.recorder = OutcomeRecorder(
             outbox: outbox, backoff: configuration.backoff, logger: logger, onProgress: { wakeUp.signal() })
@@ -57,7 +57,7 @@ final class DeliveryLoop: Sendable {
     func stop() {
         // Read both lanes a last time, in case outcomes were added without a signal. This must be set before
         // `isStopping` can be observed.
-        self.arrivals.withLockedValue { $0 = Set(DeliveryLanes.phases) }
+        self.arrivals.withLockedValue { $0 = Set(DeliveryLanesStateMachine.phases) }
         self.stops.withLockedValue { $0 = true }
         self.wakeUp.signal()
     }
@@ -81,7 +81,7 @@ final class DeliveryLoop: Sendable {
     /// certificate, and outcomes read later must not be sent with the old one.
     func guestChanged() {
         self.changes.withLockedValue { $0 += 1 }
-        self.arrivals.withLockedValue { $0 = Set(DeliveryLanes.phases) }
+        self.arrivals.withLockedValue { $0 = Set(DeliveryLanesStateMachine.phases) }
         self.wakeUp.signal()
     }
 
@@ -106,20 +106,21 @@ final class DeliveryLoop: Sendable {
         try await self.deliver()
     }
 
-    private func emptyLanes() -> DeliveryLanes {
-        DeliveryLanes(
+    private func emptyLanes() -> DeliveryLanesStateMachine {
+        DeliveryLanesStateMachine(
             window: self.configuration.window, backoff: self.configuration.backoff,
-            lookInterval: self.configuration.lookInterval, now: .now)
+            pollInterval: self.configuration.pollInterval, now: .now)
     }
 
     private func deliver() async throws {
         var lanes = self.emptyLanes()
         var guestChanges = self.guestChanges
-        var turns = ConductorTurns(count: self.configuration.conductors.count, backoff: self.configuration.backoff)
-        var uselessConnections = 0
-        var lastRefusal: String?
+        var turns = FailoverStateMachine(
+            count: self.configuration.conductors.count, backoff: self.configuration.backoff)
+        var connectionsWithoutDelivery = 0
+        var lastRejection: String?
         // An earlier run may have consumed the arrivals.
-        self.arrivals.withLockedValue { $0 = Set(DeliveryLanes.phases) }
+        self.arrivals.withLockedValue { $0 = Set(DeliveryLanesStateMachine.phases) }
         while !Task.isCancelled {
             // The connection is opened, and kept open, before there is anything to send: the first outcome need not
             // wait for it.
@@ -135,43 +136,43 @@ final class DeliveryLoop: Sendable {
                 self.logger.info("Connected to a conductor", metadata: ["conductor": "\(address)"])
                 let (end, wasUseful) = try await self.use(connection, to: address, &lanes, guestChanges)
                 var isUseful = wasUseful
-                if isUseful { lastRefusal = nil }
-                var (wantsChange, asked) = (true, connection.askedPause)
+                if isUseful { lastRejection = nil }
+                var (wantsChange, asked) = (true, connection.requestedPause)
                 switch end {
                 case .drained: return
                 case .lost:
                     self.obstacle = "the connection to \(address) ended (\(connection.closeReason))"
-                    uselessConnections = isUseful ? 0 : uselessConnections + 1
+                    connectionsWithoutDelivery = isUseful ? 0 : connectionsWithoutDelivery + 1
                     // Warn at the first of several in a row, since its reason shows whether the conductor rejected this
                     // guest's certificate.
                     self.logger.log(
-                        level: uselessConnections == 1 ? .warning : .info, "The connection ended",
+                        level: connectionsWithoutDelivery == 1 ? .warning : .info, "Connection ended",
                         metadata: ["conductor": "\(address)", "reason": "\(connection.closeReason)"])
                     wantsChange = false
                 case .changeConductor: lanes.conductorChanged()
                 case .guestChanged:
                     self.logger.notice(
-                        "The certificate names another guest; the connection is closed, and another made with it",
+                        "Closed the connection: the new certificate names another guest; reconnecting",
                         metadata: ["conductor": "\(address)"])
                     // Reconnect to the same conductor after the shortest delay.
                     (isUseful, wantsChange) = (true, false)
                 case .mistaken(let reason):
                     self.logger.error(
-                        "A conductor answered for another outcome than it was sent; the connection is closed, and it is sent again",
+                        "Closed the connection: the answer does not match the outcome; retrying",
                         metadata: ["conductor": "\(address)", "reason": "\(reason)"])
                     lanes.conductorChanged()
                 case .refused(let reason, let refusalAsked):
                     asked = refusalAsked
-                    self.obstacle = "\(address) does not take this guest's certificate (\(reason))"
+                    self.obstacle = "\(address) rejects this guest's certificate (\(reason))"
                     self.logger.log(
-                        level: lastRefusal == reason ? .info : .error,
-                        "A conductor does not take this guest's certificate for an instance's; outcomes wait",
+                        level: lastRejection == reason ? .info : .error,
+                        "Conductor rejected this guest's certificate; outcomes wait",
                         metadata: [
                             "conductor": "\(address)", "reason": "\(reason)",
                             "remedy":
-                                "the certificate in tls.certificate, or the conductor's identity settings, must change",
+                                "change the certificate in tls.certificate, or the conductor's identity settings",
                         ])
-                    lastRefusal = reason
+                    lastRejection = reason
                     lanes.conductorChanged()
                 }
                 next = turns.ended(isUseful: isUseful, wantsChange: wantsChange, asked: asked, now: .now)
@@ -181,7 +182,7 @@ final class DeliveryLoop: Sendable {
                 self.obstacle = "\(address) cannot be connected to (\(error))"
                 self.logger.log(
                     level: turns.failures == 0 ? .warning : .debug,
-                    "No connection to a conductor; the next one is tried",
+                    "Failed to connect to a conductor; trying the next one",
                     metadata: ["conductor": "\(address)", "error": "\(error)", "setting": "conductors"])
                 next = turns.failed(now: .now)
             }
@@ -192,7 +193,7 @@ final class DeliveryLoop: Sendable {
     /// Connects, or returns nil as soon as the agent stops and nothing is left to deliver. A conductor that accepts
     /// connections and never answers must not delay the exit of a guest that has nothing to report.
     private func connectUnlessDrained(
-        to address: ConductorAddress, _ lanes: DeliveryLanes
+        to address: ConductorAddress, _ lanes: DeliveryLanesStateMachine
     ) async throws -> ConductorConnection? {
         try await withThrowingTaskGroup(of: ConductorConnection?.self) { group in
             group.addTask {
@@ -227,7 +228,7 @@ final class DeliveryLoop: Sendable {
     ///
     /// - Returns: why the connection ended, and whether anything was delivered.
     private func use(
-        _ connection: ConductorConnection, to address: ConductorAddress, _ lanes: inout DeliveryLanes,
+        _ connection: ConductorConnection, to address: ConductorAddress, _ lanes: inout DeliveryLanesStateMachine,
         _ guestChanges: Int
     ) async throws -> (ConnectionEnd, isUseful: Bool) {
         let delivery = ConnectionDelivery(connection: connection, guestChanges: guestChanges, loop: self)
@@ -236,20 +237,20 @@ final class DeliveryLoop: Sendable {
             let end = try await delivery.run(&lanes)
             await connection.close()
             // Answers that arrived by now count; later ones are ignored.
-            delivery.settleAnswers(&lanes)
+            delivery.processAnswers(&lanes)
             lanes.connectionEnded()
             return (end, delivery.isUseful)
         } catch {
             // The task was cancelled, as when the drain timeout is reached: do not wait for the conductor's
             // close_notify.
             connection.beginClosing()
-            delivery.settleAnswers(&lanes)
+            delivery.processAnswers(&lanes)
             throw error
         }
     }
 
     /// Returns whether nothing is left to deliver. An outbox that cannot be read may have something.
-    private func isDrained(_ lanes: DeliveryLanes) async -> Bool {
+    private func isDrained(_ lanes: DeliveryLanesStateMachine) async -> Bool {
         guard self.recorder.isEmpty, let readings = lanes.idleReadings else { return false }
         for reading in readings {
             let entries = try? await self.outbox.entries(reading.phase, after: reading.cursor, limit: reading.limit)

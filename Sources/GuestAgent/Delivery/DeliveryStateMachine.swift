@@ -19,10 +19,10 @@ struct DeliveryStateMachine {
         /// The outcome is sent again after a pause.
         case retry
         /// The outcome is sent again, preferably to another conductor.
-        case retryElsewhere
+        case failover
         /// The outcome is sent again over another connection. This conductor rejects this guest on this connection, for
         /// this reason, and requests a pause of this length.
-        case leaveConductor(reason: String, asked: Duration)
+        case disconnect(reason: String, asked: Duration)
         /// No outcome waits for this answer.
         case ignore
     }
@@ -44,10 +44,10 @@ struct DeliveryStateMachine {
     /// The number of rejected rounds in a row after which another conductor is tried.
     private static let refusalsBeforeChange = 3
     /// The longest pause that a conductor can impose on a guest.
-    static let longestAskedPause = Duration.seconds(300)
+    static let maximumRequestedPause = Duration.seconds(300)
 
     private let window: Int
-    private let freshBackoff: Backoff
+    private let initialBackoff: Backoff
     private var backoff: Backoff
     private var inFlight: [Int64: Sent] = [:]
     /// The outcomes to send, in the order in which they arose.
@@ -58,7 +58,7 @@ struct DeliveryStateMachine {
     /// round cause one pause.
     private var round = 0
     /// Whether a rate limit caused the pause. A success ends other pauses early, but not this one.
-    private var isPauseFirm = false
+    private var isPauseRateLimit = false
     /// The time before which nothing is sent.
     private(set) var pauseEnd: ContinuousClock.Instant?
     /// The sequence number of the last entry that was read from the outbox.
@@ -66,7 +66,7 @@ struct DeliveryStateMachine {
 
     init(window: Int, backoff: Backoff) {
         self.window = window
-        self.freshBackoff = backoff
+        self.initialBackoff = backoff
         self.backoff = backoff
     }
 
@@ -115,7 +115,7 @@ struct DeliveryStateMachine {
         guard let sent = self.inFlight.removeValue(forKey: sequence) else { return .ignore }
         switch result {
         case .success(let reply):
-            if reply.provesBroker { self.wasPublished() }
+            if reply.provesBrokerHealth { self.recordPublish() }
             return .remove(sequence)
         case .failure(.refused(let error)) where !error.code.isRetryable:
             return .setAside(sequence, reason: error.description)
@@ -127,7 +127,7 @@ struct DeliveryStateMachine {
     }
 
     /// Records that an outcome of the other lane was published: the conductor works.
-    mutating func otherLaneWasPublished() { self.refusals = 0 }
+    mutating func recordOtherLanePublish() { self.refusals = 0 }
 
     /// Records that the connection ended; outcomes that were in flight are sent again.
     mutating func connectionEnded() {
@@ -141,25 +141,25 @@ struct DeliveryStateMachine {
         for index in self.waiting.indices { self.waiting[index].due = nil }
     }
 
-    private mutating func wasPublished() {
+    private mutating func recordPublish() {
         self.published += 1
         self.refusals = 0
         self.backoff.reset()
-        if !self.isPauseFirm { self.endPause() }
+        if !self.isPauseRateLimit { self.endPause() }
     }
 
     private mutating func endPause() {
         self.pauseEnd = nil
-        self.isPauseFirm = false
+        self.isPauseRateLimit = false
     }
 
     private mutating func refused(_ sent: Sent, _ error: RPCError, _ now: ContinuousClock.Instant) -> AnswerAction {
         var outcome = sent.outcome
-        let asked = min(.milliseconds(max(0, error.retryAfterMilliseconds ?? 0)), Self.longestAskedPause)
+        let asked = min(.milliseconds(max(0, error.retryAfterMilliseconds ?? 0)), Self.maximumRequestedPause)
         if error.code == .rateLimited {
             self.wait(outcome)
             self.pauseEnd = max(self.pauseEnd ?? now, now + max(asked, self.backoff.minimum))
-            self.isPauseFirm = true
+            self.isPauseRateLimit = true
             self.round += 1
             return .retry
         }
@@ -169,12 +169,12 @@ struct DeliveryStateMachine {
             self.wait(outcome)
             guard sent.round == self.round else { return .retry }
             self.round += 1
-            return .leaveConductor(reason: error.description, asked: asked)
+            return .disconnect(reason: error.description, asked: asked)
         }
         let isItsOwn = error.code == .internal
         let wasItsOwn = isItsOwn && outcome.backoff != nil
         if isItsOwn || sent.publishedBefore != self.published {
-            var backoff = outcome.backoff ?? self.freshBackoff
+            var backoff = outcome.backoff ?? self.initialBackoff
             outcome.due = now + max(asked, backoff.next())
             outcome.backoff = backoff
         }
@@ -190,7 +190,7 @@ struct DeliveryStateMachine {
         }
         guard self.refusals >= Self.refusalsBeforeChange else { return .retry }
         self.refusals = 0
-        return .retryElsewhere
+        return .failover
     }
 
     /// Inserts the outcome so that outcomes are sent again in the order in which they arose.
@@ -204,7 +204,7 @@ struct DeliveryStateMachine {
 
 extension RPCReply {
     /// Whether this answer proves that the broker works. The broker is not involved when the event is switched off.
-    var provesBroker: Bool {
+    var provesBrokerHealth: Bool {
         if case .taken(_, .published) = self { return true }
         return false
     }

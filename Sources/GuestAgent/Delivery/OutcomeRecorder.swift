@@ -10,9 +10,9 @@ import NIOConcurrencyHelpers
 final class OutcomeRecorder: Sendable {
     private let outbox: any Outbox
     private let logger: Logger
-    private let settlements: NIOLockedValueBox<Settlements>
+    private let pending: NIOLockedValueBox<PendingAcknowledgementsStateMachine>
     private let hasFailed = NIOLockedValueBox(false)
-    private let wakeUp = Signal()
+    private let wakeUp = WakeSignal()
     private let onProgress: @Sendable () -> Void
 
     /// - Parameters:
@@ -23,44 +23,44 @@ final class OutcomeRecorder: Sendable {
     init(outbox: any Outbox, backoff: Backoff, logger: Logger, onProgress: @escaping @Sendable () -> Void) {
         self.outbox = outbox
         self.logger = logger
-        self.settlements = NIOLockedValueBox(Settlements(backoff: backoff))
+        self.pending = NIOLockedValueBox(PendingAcknowledgementsStateMachine(backoff: backoff))
         self.onProgress = onProgress
     }
 
     /// Whether every answer was recorded in the outbox.
-    var isEmpty: Bool { self.settlements.withLockedValue { $0.isEmpty } }
+    var isEmpty: Bool { self.pending.withLockedValue { $0.isEmpty } }
 
     /// Whether more outcomes may be read and delivered.
-    var hasRoom: Bool { self.settlements.withLockedValue { $0.hasRoom } }
+    var hasRoom: Bool { self.pending.withLockedValue { $0.hasRoom } }
 
     /// Schedules the removal of outcomes that a conductor answered for.
     func delivered(_ sequences: [Int64]) {
         guard !sequences.isEmpty else { return }
-        self.settlements.withLockedValue { $0.delivered(sequences) }
+        self.pending.withLockedValue { $0.delivered(sequences) }
         self.wakeUp.signal()
     }
 
     /// Schedules that the outbox sets aside an outcome that no conductor will accept.
     func rejected(_ sequence: Int64, reason: String) {
-        self.settlements.withLockedValue { $0.rejected(sequence, reason: reason) }
+        self.pending.withLockedValue { $0.rejected(sequence, reason: reason) }
         self.wakeUp.signal()
     }
 
     /// Updates the outbox until the task is cancelled; then records at most one more batch.
     func run() async {
         while !Task.isCancelled {
-            if await self.tell() { continue }
-            await self.wakeUp.wait(until: self.settlements.withLockedValue { $0.wakeUp })
+            if await self.recordBatch() { continue }
+            await self.wakeUp.wait(until: self.pending.withLockedValue { $0.wakeUp })
         }
         // This runs in a separate task, since an outbox may react to the cancellation. The next agent sends outcomes
         // whose answers were not recorded again, with the same message id.
-        await Task { _ = await self.tell() }.value
+        await Task { _ = await self.recordBatch() }.value
     }
 
     /// - Returns: whether there was a batch to record.
-    private func tell() async -> Bool {
-        guard let batch = self.settlements.withLockedValue({ $0.take(now: .now) }) else { return false }
-        var failed = Settlements.Batch()
+    private func recordBatch() async -> Bool {
+        guard let batch = self.pending.withLockedValue({ $0.take(now: .now) }) else { return false }
+        var failed = PendingAcknowledgementsStateMachine.Batch()
         if !batch.removals.isEmpty {
             FaultPoint.agentBeforeRecord.reached()
             do { try await self.outbox.remove(batch.removals) } catch {
@@ -77,7 +77,7 @@ final class OutcomeRecorder: Sendable {
             }
         }
         if failed.isEmpty { self.hasFailed.withLockedValue { $0 = false } }
-        self.settlements.withLockedValue { $0.told(failed: failed, now: .now) }
+        self.pending.withLockedValue { $0.recordResult(failed: failed, now: .now) }
         self.onProgress()
         return true
     }
@@ -89,7 +89,7 @@ final class OutcomeRecorder: Sendable {
         }
         self.logger.log(
             level: hasFailed ? .debug : .error,
-            "The outbox cannot be told what was delivered; it is told again, and delivery goes on",
+            "Failed to record delivered outcomes; retrying",
             metadata: ["error": "\(error)"])
     }
 }

@@ -24,17 +24,17 @@ extension OutcomeReport {
         guard self.upperBound > limit, case let length = self.lineLength, length > limit else { return true }
         guard case .error(var exception, let payload) = self.outcome else { return false }
         let whole = exception
-        let texts = [exception.etype, exception.value].map(TextCut.encodedLength).reduce(0, +)
-        let trace = exception.trace.reduce(0) { $0 + TextCut.encodedLength(of: $1) + 3 }
+        let texts = [exception.etype, exception.value].map(TextTruncation.encodedLength).reduce(0, +)
+        let trace = exception.trace.reduce(0) { $0 + TextTruncation.encodedLength(of: $1) + 3 }
         /// The bytes that remain for type, text and trace; a comma is counted for each line of the trace.
         var room = limit - (length - texts - trace) - 1
-        guard room >= 4 * TextCut.markLength else { return false }
-        exception.etype = TextCut.beginning(of: whole.etype, encodedLength: room / 4)
-        room -= TextCut.encodedLength(of: exception.etype)
+        guard room >= 4 * TextTruncation.markLength else { return false }
+        exception.etype = TextTruncation.beginning(of: whole.etype, encodedLength: room / 4)
+        room -= TextTruncation.encodedLength(of: exception.etype)
         // The trace's truncation mark must fit, whatever the text is.
-        exception.value = TextCut.beginning(
-            of: whole.value, encodedLength: whole.trace.isEmpty ? room : room - TextCut.markLength - 3)
-        room -= TextCut.encodedLength(of: exception.value)
+        exception.value = TextTruncation.beginning(
+            of: whole.value, encodedLength: whole.trace.isEmpty ? room : room - TextTruncation.markLength - 3)
+        room -= TextTruncation.encodedLength(of: exception.value)
         exception.trace = Self.lastLines(of: whole.trace, room)
         self.outcome = .error(exception, payload: payload)
         return self.lineLength <= limit
@@ -46,32 +46,32 @@ extension OutcomeReport {
     private mutating func cutTrace(toLines count: Int) {
         guard case .error(var exception, let payload) = self.outcome, exception.trace.count > count else { return }
         let left = exception.trace.dropLast(count - 1)
-        let mark = TextCut.mark(left.reduce(0) { $0 + $1.utf8.count })
+        let mark = TextTruncation.mark(left.reduce(0) { $0 + $1.utf8.count })
         exception.trace = [mark] + exception.trace.suffix(count - 1)
         self.outcome = .error(exception, payload: payload)
     }
 
     private static func lastLines(of trace: [String], _ limit: Int) -> [String] {
-        guard trace.reduce(0, { $0 + TextCut.encodedLength(of: $1) + 3 }) > limit, let last = trace.last else {
+        guard trace.reduce(0, { $0 + TextTruncation.encodedLength(of: $1) + 3 }) > limit, let last = trace.last else {
             return trace
         }
-        var room = limit - TextCut.markLength - 3
+        var room = limit - TextTruncation.markLength - 3
         var kept = trace.endIndex
         while kept > trace.startIndex {
-            room -= TextCut.encodedLength(of: trace[kept - 1]) + 3
+            room -= TextTruncation.encodedLength(of: trace[kept - 1]) + 3
             guard room >= 0 else { break }
             kept -= 1
         }
         if kept < trace.endIndex {
             let left = trace[..<kept].reduce(0) { $0 + $1.utf8.count }
-            return [TextCut.mark(left)] + trace[kept...]
+            return [TextTruncation.mark(left)] + trace[kept...]
         }
         // Not even the last entry fits; it may hold a whole trace.
-        guard trace.count > 1 else { return [TextCut.end(of: last, encodedLength: limit - 3)] }
+        guard trace.count > 1 else { return [TextTruncation.end(of: last, encodedLength: limit - 3)] }
         let earlier = trace.dropLast().reduce(0) { $0 + $1.utf8.count }
-        let end = TextCut.end(of: last, encodedLength: limit - TextCut.markLength - 6)
-        return limit < 2 * TextCut.markLength + 6
-            ? [TextCut.mark(earlier + last.utf8.count)] : [TextCut.mark(earlier), end]
+        let end = TextTruncation.end(of: last, encodedLength: limit - TextTruncation.markLength - 6)
+        return limit < 2 * TextTruncation.markLength + 6
+            ? [TextTruncation.mark(earlier + last.utf8.count)] : [TextTruncation.mark(earlier), end]
     }
 
     /// An upper bound of the line's length, computed without encoding the line.

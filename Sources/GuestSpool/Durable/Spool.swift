@@ -67,7 +67,7 @@ public final class Spool: Outbox {
     /// The record survives the end of the agent immediately, and a power cut after about 10 ms.
     ///
     /// - Throws: ``OutboxError`` when the spool is full or closed, the operation is already running, or the disk fails
-    ///   or completes no write within the patience. The operation was not begun.
+    ///   or completes no write within the write timeout. The operation was not begun.
     public func begin(_ operation: BegunOperation) async throws {
         try await self.writer.write(.begin(SpoolChange.Begin(operation)))
     }
@@ -102,12 +102,12 @@ public final class Spool: Outbox {
         do {
             try await self.setAside(row.sequence, reason: "The outcome cannot be read: \(row.reason)")
             self.store.logger.error(
-                "An outcome in the spool cannot be read; it is set aside",
+                "Set aside an unreadable outcome",
                 metadata: ["sequence": "\(row.sequence)", "reason": "\(row.reason)"])
         } catch {
             // The outcome is read again later, and blocks no other until then.
             self.store.logger.error(
-                "An outcome in the spool cannot be read, nor set aside",
+                "Failed to set aside an unreadable outcome; retrying at the next read",
                 metadata: ["sequence": "\(row.sequence)", "reason": "\(row.reason)", "error": "\(error)"])
         }
     }
@@ -170,7 +170,7 @@ extension Spool {
         /// The time that ``Spool/begin(_:)``, ``Spool/finish(_:)`` and the other methods wait for a disk that completes
         /// no write. Then they throw ``OutboxError/Code/diskSlow``, at most a quarter of this time later. It must be
         /// positive.
-        public var patience = Duration.seconds(30)
+        public var writeTimeout = Duration.seconds(30)
 
         /// Creates a configuration with the default limits.
         public init() {}

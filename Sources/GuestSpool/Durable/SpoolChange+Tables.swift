@@ -21,7 +21,7 @@ extension SpoolChange.Begin {
                 .full,
                 """
                 The spool is full: \(holds), and its maximumCount is \(configuration.maximumCount). See that a \
-                conductor is reachable, discard what is set aside, or raise maximumCount.
+                conductor is reachable, export and remove outcomes that are set aside, or raise maximumCount.
                 """)
         }
         if tally.bytes + reserved > configuration.maximumBytes {
@@ -29,8 +29,8 @@ extension SpoolChange.Begin {
                 .full,
                 """
                 The spool is full: \(holds); they take \(tally.bytes) bytes, \(reserved) must be free for the outcomes \
-                of what runs (reservedBytes is \(configuration.reservedBytes)), and its maximumBytes is \
-                \(configuration.maximumBytes). See that a conductor is reachable, discard what is set aside, or raise \
+                of running operations (reservedBytes is \(configuration.reservedBytes)), and its maximumBytes is \
+                \(configuration.maximumBytes). See that a conductor is reachable, export and remove set-aside outcomes, or raise \
                 maximumBytes.
                 """)
         }
@@ -44,7 +44,9 @@ extension SpoolChange.Begin {
             sql: "INSERT INTO running (message_id, context, begun_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
         ).execute(arguments: [self.messageID, self.context, self.begunAt])
         guard db.changesCount == 1 else {
-            throw OutboxError(.alreadyBegun, "The operation of message \(self.messageID) runs already.")
+            throw OutboxError(
+                .alreadyBegun,
+                "The operation of message \(self.messageID) is already running; begin each message id once.")
         }
         tally.counts.begun += 1
         tally.counts.running += 1

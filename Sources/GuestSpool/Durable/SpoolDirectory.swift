@@ -34,7 +34,7 @@ struct SpoolDirectory: Sendable, Hashable {
             case ENOENT:
                 throw OutboxError(
                     .notWritable,
-                    "The spool's directory \(self.path) cannot be made: its parent is missing; make that one.")
+                    "The spool's directory \(self.path) cannot be created: its parent is missing; create the parent.")
             default: throw self.error(error)
             }
         }
@@ -73,9 +73,9 @@ struct SpoolDirectory: Sendable, Hashable {
             hasSpool = try opened.status(of: Self.file) != nil
         } catch {
             switch error.kind {
-            case .missing: throw OutboxError(.noSpool, "There is no directory \(self.path).")
+            case .missing: throw OutboxError(.noSpool, "The directory \(self.path) does not exist; check the path.")
             case .wrongKind where error.path == self.path && error.code == ENOTDIR:
-                throw OutboxError(.noSpool, "\(self.path) is no directory.")
+                throw OutboxError(.noSpool, "\(self.path) is not a directory; name a spool's directory.")
             case .wrongKind where error.path == self.file:
                 throw OutboxError(.noSpool, "\(self.path) holds no spool: \(error)")
             case .forbidden: throw self.isForbidden(error)
@@ -129,24 +129,25 @@ struct SpoolDirectory: Sendable, Hashable {
     func isForbidden(_ error: FileError) -> OutboxError {
         OutboxError(
             .notWritable,
-            "\(error.path) \(error.clause). Whether a spool is there, and what waits in it, cannot be told; run this as the "
-                + "user whose spool it is.")
+            "\(error.path) \(error.clause). It cannot be determined whether a spool exists there and what waits in it; run this as the "
+                + "user that owns the spool.")
     }
 
     /// Returns the error for a file of the spool that the system cannot open, read or change.
     func error(_ error: FileError) -> OutboxError {
         switch error.kind {
-        case .diskFull: OutboxError(.diskFull, "The disk of the spool \(self.path) is full; make room on it.")
+        case .diskFull: OutboxError(.diskFull, "The disk of the spool \(self.path) is full; free some space.")
         case .wrongKind where error.path == self.path && error.code == ENOTDIR:
             OutboxError(
-                .notWritable, "The spool's path \(self.path) is a file; name a directory, which may be missing.")
+                .notWritable,
+                "The spool's path \(self.path) is a file; name a directory (it is created if it is missing).")
         case .exposed where error.path == self.path:
             OutboxError(.notWritable, "The spool's directory \(self.path) \(error.clause).")
         case .exposed, .wrongKind: OutboxError(.notWritable, "\(error.path) \(error.clause).")
         case .forbidden, .missing, .exists:
             OutboxError(
                 .notWritable,
-                "\(error.path) \(error.clause). Let this user write in the spool's directory, on a disk that is writable."
+                "\(error.path) \(error.clause). Give this user write access to the spool's directory, on a writable disk."
             )
         case .tooLong, .failed: OutboxError(.failed, "\(error.path) \(error.clause).")
         }

@@ -36,10 +36,10 @@ enum SpoolFailure {
         guard let error = error as? DatabaseError else {
             return OutboxError(.failed, "The spool \(directory.path) failed: \(error)")
         }
-        let full = OutboxError(.diskFull, "The disk of the spool \(directory.path) is full; make room on it.")
+        let full = OutboxError(.diskFull, "The disk of the spool \(directory.path) is full; free some space.")
         let notWritable = OutboxError(
             .notWritable,
-            "The spool \(directory.path) cannot be written; let this user write in it, on a disk that is writable.")
+            "The spool \(directory.path) cannot be written; give this user write access to it, on a writable disk.")
         switch error.resultCode {
         case .SQLITE_FULL: return full
         case .SQLITE_READONLY, .SQLITE_CANTOPEN, .SQLITE_PERM, .SQLITE_IOERR:
@@ -49,8 +49,9 @@ enum SpoolFailure {
             if error.resultCode != .SQLITE_IOERR || Self.isReadOnly(directory) { return notWritable }
         case .SQLITE_BUSY, .SQLITE_LOCKED:
             return OutboxError(
-                .failed, "Another process has kept the spool \(directory.path) locked for seconds; end it.")
-        case .SQLITE_NOMEM: return OutboxError(.failed, "There is no memory left for the spool \(directory.path).")
+                .failed, "Another process has locked the spool \(directory.path) for seconds; stop that process.")
+        case .SQLITE_NOMEM:
+            return OutboxError(.failed, "There is too little memory for the spool \(directory.path); free some memory.")
         default: break
         }
         return OutboxError(

@@ -11,7 +11,7 @@ extension SpoolFile {
     /// Checkpoints the part of the log that no reader still needs. This method never waits for another connection.
     ///
     /// - Throws: the disk's error; the disk may then have less of the log than the system shows.
-    static func carryOverLog(_ db: Database) throws {
+    static func checkpointLog(_ db: Database) throws {
         do {
             try db.checkpoint(.passive)
         } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
@@ -22,25 +22,25 @@ extension SpoolFile {
     /// Checkpoints the log that another agent left, before anything is added to it. The checkpoint writes the log's
     /// content again, so the result of that agent's last `fsync` does not matter. While another process reads the log,
     /// the log stays and is synced instead. That is enough unless a write or an `fsync` of the log failed, which the
-    /// agent has marked (``LogDoubt``). This method waits for no reader.
+    /// agent has marked (``LogFailureMark``). This method waits for no reader.
     ///
     /// - Returns: nil when the disk has all of the log; otherwise the disk's error, or SQLite's busy error when another
     ///   process reads the log and it is marked or cannot be synced. Then the writer makes the checkpoint before its
     ///   first commit.
     /// - Throws: damage only.
-    static func settleInheritedLog(_ database: DatabasePool, _ directory: SpoolDirectory) throws -> (any Error)? {
+    static func checkpointInheritedLog(_ database: DatabasePool, _ directory: SpoolDirectory) throws -> (any Error)? {
         do {
             try database.writeWithoutTransaction { db in
                 try db.execute(sql: "PRAGMA busy_timeout = 0")
                 defer { try? db.execute(sql: "PRAGMA busy_timeout = 5000") }
                 try db.checkpoint(.truncate)
             }
-            LogDoubt.set(false, directory)
+            LogFailureMark.set(false, directory)
             return nil
         } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
             return Self.syncReadLog(directory) ? nil : error
         } catch  where SpoolFailure(error) != .damage {
-            if SpoolFailure.leavesDoubt(error) { LogDoubt.set(true, directory) }
+            if SpoolFailure.leavesDoubt(error) { LogFailureMark.set(true, directory) }
             return error
         }
     }
@@ -50,14 +50,14 @@ extension SpoolFile {
     /// - Returns: whether the disk has all of the log.
     private static func syncReadLog(_ directory: SpoolDirectory) -> Bool {
         guard let opened = try? directory.openForWriting(),
-            let lock = try? opened.openForChanging(SpoolDirectory.lockFile), !LogDoubt.isMarked(lock),
+            let lock = try? opened.openForChanging(SpoolDirectory.lockFile), !LogFailureMark.isMarked(lock),
             let log = try? opened.openForChanging("\(SpoolDirectory.file)-wal")
         else { return false }
         do {
             try log.sync()
             return true
         } catch {
-            LogDoubt.set(true, directory)
+            LogFailureMark.set(true, directory)
             return false
         }
     }

@@ -19,7 +19,7 @@ extension SpoolFile {
         /// The origin that is still to be recorded, because the disk has not stored it; nil when it is recorded.
         var unrecordedOrigin: SpoolOrigin?
         /// Whether the disk may have less of the log than the system shows.
-        var isInDoubt = false
+        var isLogSuspect = false
     }
 
     /// Takes over the operations that the last agent left running, and records the spool's origin. The last agent ran
@@ -33,7 +33,7 @@ extension SpoolFile {
             // A failing disk may not store these changes, and they could be lost with the log. After a power cut an
             // operation would then be reported again, as interrupted at another time.
             if SpoolFailure.leavesDoubt(doubt), try self.database.read({ try Self.hasRunning($0) }) { throw doubt }
-            takeover.isInDoubt = true
+            takeover.isLogSuspect = true
         }
         // This runs before the origin is recorded: if the process ends in between, a copy is still recognized as one.
         (takeover.operations, takeover.setAside) = try self.interruptRunning(
@@ -45,7 +45,7 @@ extension SpoolFile {
             guest: recorded?.guest, machine: machine, fileMade: made, isBeingClaimed: recorded?.isBeingClaimed ?? false)
         do {
             if origin != recorded {
-                if takeover.isInDoubt {
+                if takeover.isLogSuspect {
                     takeover.unrecordedOrigin = origin
                 } else {
                     try self.database.writeWithoutTransaction { try Self.record(origin, $0) }
@@ -56,8 +56,8 @@ extension SpoolFile {
             // recorded.
             takeover.unrecordedOrigin = origin
             if SpoolFailure.leavesDoubt(error) {
-                takeover.isInDoubt = true
-                LogDoubt.set(true, self.directory)
+                takeover.isLogSuspect = true
+                LogFailureMark.set(true, self.directory)
             }
         }
         takeover.lastSequence = try self.database.writeWithoutTransaction { try Self.lastSequence($0) }
@@ -170,7 +170,7 @@ extension SpoolFile {
                     SELECT sequence, message_id, phase, report, ?, ?, ? FROM waiting WHERE sequence <= ?
                     """,
                 arguments: [
-                    "Not sent any more, and perhaps sent before: \(reason).", NotificationTimestamp.now().description,
+                    "No longer sent, and perhaps sent before: \(reason).", NotificationTimestamp.now().description,
                     guest, end,
                 ])
             count = db.changesCount

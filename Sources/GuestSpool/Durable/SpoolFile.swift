@@ -32,10 +32,10 @@ final class SpoolFile: Sendable {
         let database = try DatabasePool(path: directory.file, configuration: Self.settings())
         self.database = database
         if hasLog {
-            self.inheritedDoubt = try Self.settleInheritedLog(database, directory)
+            self.inheritedDoubt = try Self.checkpointInheritedLog(database, directory)
         } else {
             // SQLite removes a log only when the database has all of it.
-            LogDoubt.set(false, directory)
+            LogFailureMark.set(false, directory)
             self.inheritedDoubt = nil
         }
         // If the disk does not store the log, it may not store what follows in the log either.
@@ -113,7 +113,7 @@ final class SpoolFile: Sendable {
         // https://www.sqlite.org/fileformat2.html#the_write_ahead_log: the magic number's last bit is the byte order of
         // checksums.
         guard header.starts(with: [0x37, 0x7f, 0x06]), header[3] & 0xfe == 0x82 else {
-            throw SpoolFailure.damage("the write-ahead log begins with something else")
+            throw SpoolFailure.damage("the write-ahead log has an invalid header")
         }
     }
 

@@ -16,7 +16,7 @@ final class SpoolLock: Sendable {
     private let held: NIOLockedValueBox<Held?>
     /// The number and interval (in microseconds) of the attempts to take the lock while an inspection holds it
     /// (``SpoolHolder``).
-    private static let patience = (tries: 100, pause: useconds_t(10_000))
+    private static let retryPolicy = (tries: 100, pause: useconds_t(10_000))
 
     /// Takes the lock.
     ///
@@ -25,7 +25,7 @@ final class SpoolLock: Sendable {
     ///   the lock.
     init(
         _ directory: SpoolDirectory, in opened: CheckedDirectory,
-        pause: () -> Void = { usleep(SpoolLock.patience.pause) }
+        pause: () -> Void = { usleep(SpoolLock.retryPolicy.pause) }
     ) throws(OutboxError) {
         let held: Held
         let isTaken: Bool
@@ -38,10 +38,11 @@ final class SpoolLock: Sendable {
         guard isTaken else {
             let process = Self.process(held.file).map { ", process \($0)," } ?? ""
             throw OutboxError(
-                .inUse, "Another agent\(process) uses the spool \(directory.path); stop it, or give this one its own.")
+                .inUse,
+                "Another agent\(process) uses the spool \(directory.path); stop it, or give this one a separate spool.")
         }
         // The process id is information for people; the lock works without it.
-        LogDoubt.write(held.file, process: getpid(), isMarked: LogDoubt.isMarked(held.file))
+        LogFailureMark.write(held.file, process: getpid(), isMarked: LogFailureMark.isMarked(held.file))
         self.held = NIOLockedValueBox(held)
     }
 
@@ -51,7 +52,7 @@ final class SpoolLock: Sendable {
     private static func take(
         _ file: borrowing OpenFile, _ directory: SpoolDirectory, _ pause: () -> Void
     ) throws(FileError) -> Bool {
-        for _ in 0..<Self.patience.tries {
+        for _ in 0..<Self.retryPolicy.tries {
             if flock(file.descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
             let code = errno
             guard code == EWOULDBLOCK else { throw FileError(code, directory.lockFile, "locked") }

@@ -91,10 +91,10 @@ struct SpoolOrigin: Sendable, Hashable {
     func copyReason(on machine: GuestMachine, fileMade made: String?) -> String? {
         if let then = self.machine.productUUID, let now = machine.productUUID {
             if !then.isSame(as: now) {
-                return "the spool was written in another virtual machine (UUID \(then), and this one's is \(now))"
+                return "the spool was written in another virtual machine (its UUID is \(then), this one's is \(now))"
             }
         } else if let then = self.machine.machineID, let now = machine.machineID, then != now {
-            return "the spool was written on another machine (machine id \(then), and this one's is \(now))"
+            return "the spool was written on another machine (its machine id is \(then), this one's is \(now))"
         }
         if let then = self.fileMade, let now = made, then != now {
             return "the spool's file is a copy, or was restored from one"
@@ -106,9 +106,9 @@ struct SpoolOrigin: Sendable, Hashable {
     /// recorded.
     ///
     /// - Parameter names: this guest's names in its certificate.
-    func strangerReason(_ names: [String]) -> String? {
+    func otherGuestReason(_ names: [String]) -> String? {
         guard let guest, let name = names.first, !names.contains(guest) else { return nil }
-        return "the outcome is of another guest, \(guest), and this one's certificate names \(name)"
+        return "the outcome belongs to another guest, \(guest); this guest's certificate names \(name)"
     }
 }
 

@@ -26,7 +26,7 @@ enum SpoolRow {
     /// - Parameter messageID: the message id in the row, which must be the outcome's.
     /// - Throws: the reason, as text for people.
     static func report(_ value: DatabaseValue, messageID: DatabaseValue) throws(SpoolRowError) -> OutcomeReport {
-        guard let data = Self.bytes(value) else { throw SpoolRowError(description: "it is not text") }
+        guard let data = Self.bytes(value) else { throw SpoolRowError(description: "the report is not a blob") }
         let report: OutcomeReport
         do {
             guard case .object(let object) = try JSONValue(json: Array(data)) else {
@@ -37,7 +37,7 @@ enum SpoolRow {
             throw SpoolRowError(description: "\(error)")
         }
         guard let text = Self.text(messageID), text.hasSameBytes(as: report.messageID.description) else {
-            throw SpoolRowError(description: "its message id is not the row's")
+            throw SpoolRowError(description: "its message id differs from the row's")
         }
         return report
     }

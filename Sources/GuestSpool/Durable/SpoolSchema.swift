@@ -95,8 +95,8 @@ enum SpoolSchema {
             throw OutboxError(
                 .tooNew,
                 """
-                \(directory.file) was written by a newer version of the agent, and was left as it is; run that version, \
-                or give this one a spool of its own.
+                \(directory.file) was written by a newer version of the agent, and was not changed; run that version, \
+                or give this one a separate spool.
                 """)
         }
         guard applicationID == Self.applicationID else { throw SpoolFailure.damage("the header's mark is missing") }
@@ -106,7 +106,7 @@ enum SpoolSchema {
     private static func foreign(_ directory: SpoolDirectory) -> OutboxError {
         OutboxError(
             .notASpool,
-            "\(directory.file) is a database, and no spool; it was left as it is. Give the agent a directory of its own."
+            "\(directory.file) is a database, but not a spool; it was not changed. Give the agent a separate directory."
         )
     }
 }

@@ -25,7 +25,7 @@ extension SpoolStore {
         var unreadable: [(sequence: Int64, reason: String)] = []
         for row in rows {
             guard let sequence = SpoolRow.integer(row[0]) else { continue }
-            self.told(sequence)
+            self.recordReturned(sequence)
             do {
                 entries.append(
                     OutboxEntry(sequence: sequence, report: try SpoolRow.report(row[2], messageID: row[1])))

@@ -45,9 +45,9 @@ final class SpoolStore: Sendable {
             do {
                 takeover = try file.takeOver(machine)
             } catch  where SpoolFailure(error) == .damage {
-                try SpoolMending(directory).begin(reason: Self.text(error))
-                // The file is renamed before it is closed, as in mend(_:_:running:).
-                let moved = Result { try Self.finishMending(directory, running: nil, after: 0, logger) }
+                try SpoolRepair(directory).begin(reason: Self.text(error))
+                // The file is renamed before it is closed, as in repair(_:_:running:).
+                let moved = Result { try Self.finishRepair(directory, running: nil, after: 0, logger) }
                 try? file.close()
                 opened = nil
                 try moved.get()
@@ -60,7 +60,7 @@ final class SpoolStore: Sendable {
             Self.log(takeover, directory, logger)
         } catch {
             try? opened?.close()
-            if SpoolFailure.leavesDoubt(error) { LogDoubt.set(true, directory) }
+            if SpoolFailure.leavesDoubt(error) { LogFailureMark.set(true, directory) }
             throw SpoolFailure.error(error, directory)
         }
     }
@@ -69,13 +69,13 @@ final class SpoolStore: Sendable {
         if let reason = takeover.reason {
             logger.log(
                 level: takeover.operations > 0 ? .error : .notice,
-                "The spool is not the one that was written last; operations that were running in it are set aside",
+                "Opened a copied spool; operations that were running in it are set aside",
                 metadata: [
                     "operations": "\(takeover.operations)", "reason": "\(reason)", "spool": "\(directory.path)",
                 ])
         } else if takeover.operations > 0 {
             logger.warning(
-                "Operations were running when the last agent ended; each is told as an error",
+                "Found operations that the last agent left running; reporting each as an error",
                 metadata: ["operations": "\(takeover.operations)", "etype": "\(Spool.interruptedType)"])
         }
     }
@@ -89,25 +89,25 @@ final class SpoolStore: Sendable {
     private static func open(
         _ directory: SpoolDirectory, running: [SpoolChange.Begin]?, after last: Int64, _ logger: Logger
     ) throws -> SpoolFile {
-        try Self.finishMending(directory, running: running, after: last, logger)
+        try Self.finishRepair(directory, running: running, after: last, logger)
         do {
             return try SpoolFile(directory)
         } catch  where SpoolFailure(error) == .damage {
-            try SpoolMending(directory).begin(reason: Self.text(error))
-            try Self.finishMending(directory, running: running, after: last, logger)
+            try SpoolRepair(directory).begin(reason: Self.text(error))
+            try Self.finishRepair(directory, running: running, after: last, logger)
             return try SpoolFile(directory)
         }
     }
 
-    private static func finishMending(
+    private static func finishRepair(
         _ directory: SpoolDirectory, running: [SpoolChange.Begin]?, after last: Int64, _ logger: Logger
     ) throws {
-        guard let damage = try SpoolMending(directory).finish(running: running, after: last) else { return }
+        guard let damage = try SpoolRepair(directory).finish(running: running, after: last) else { return }
         logger.critical(
-            "The spool's file was damaged; it was set aside, and what can be read of it was carried over into a new one",
+            "Repaired a damaged spool: set its file aside and recovered the readable rows",
             metadata: [
-                "file": "\(damage.path)", "damage": "\(damage.reason)", "running": "\(damage.carriedOver.running)",
-                "waiting": "\(damage.carriedOver.waiting)", "set_aside": "\(damage.carriedOver.setAside)",
+                "file": "\(damage.path)", "damage": "\(damage.reason)", "running": "\(damage.recovered.running)",
+                "waiting": "\(damage.recovered.waiting)", "set_aside": "\(damage.recovered.setAside)",
                 "unreadable": "\(damage.unreadable)",
             ])
     }
@@ -116,7 +116,7 @@ final class SpoolStore: Sendable {
 
     /// Replaces this damaged file, unless that was done already. This method runs on the writing queue.
     @discardableResult
-    private func mend(
+    private func repair(
         _ file: SpoolFile, _ error: any Error, running: [SpoolChange.Begin]?
     ) throws -> SpoolFile {
         try self.reading.sync {
@@ -124,11 +124,11 @@ final class SpoolStore: Sendable {
             if isClosed { throw Self.closed(self.directory) }
             if let current, current !== file { return current }
             // As long as the marker cannot be written, the file stays in use.
-            try SpoolMending(self.directory).begin(reason: Self.text(error))
+            try SpoolRepair(self.directory).begin(reason: Self.text(error))
             self.state.withLockedValue { $0.file = nil }
             // The file is renamed before it is closed, so that SQLite leaves it as it was found.
             let last = self.state.withLockedValue { $0.lastSequence }
-            let moved = Result { try Self.finishMending(self.directory, running: running, after: last, self.logger) }
+            let moved = Result { try Self.finishRepair(self.directory, running: running, after: last, self.logger) }
             try? file.close()
             try moved.get()
             let opened = try SpoolFile(self.directory)
@@ -162,7 +162,7 @@ final class SpoolStore: Sendable {
         do {
             return try file.database.writeWithoutTransaction(body)
         } catch  where SpoolFailure(error) == .damage {
-            return try self.mend(file, error, running: self.running).database.writeWithoutTransaction(body)
+            return try self.repair(file, error, running: self.running).database.writeWithoutTransaction(body)
         }
     }
 
@@ -194,21 +194,21 @@ final class SpoolStore: Sendable {
         _ continuation: CheckedContinuation<Success, any Error>
     ) {
         self.writing.async {
-            let mended = Result {
-                if let file, case .failure(let error) = failure { try self.mend(file, error) }
+            let repaired = Result {
+                if let file, case .failure(let error) = failure { try self.repair(file, error) }
                 return try self.currentFile()
             }
             self.reading.async {
                 continuation.resume(
-                    with: Result { try mended.get().database.read(body) }
+                    with: Result { try repaired.get().database.read(body) }
                         .mapError { SpoolFailure.error($0, self.directory) })
             }
         }
     }
 
     /// Repairs the damage that was found in this file. This method runs on the writing queue.
-    private func mend(_ file: SpoolFile, _ error: any Error) throws {
-        try self.mend(file, error, running: self.running)
+    private func repair(_ file: SpoolFile, _ error: any Error) throws {
+        try self.repair(file, error, running: self.running)
     }
 
     /// Checks the whole file on a separate connection, and repairs it if it is damaged.
@@ -216,7 +216,7 @@ final class SpoolStore: Sendable {
         guard let file = self.state.withLockedValue({ $0.isClosed ? nil : $0.file }) else { return }
         guard let error = try await file.damage() else { return }
         try await withCheckedThrowingContinuation { continuation in
-            self.writing.async { continuation.resume(with: Result { try self.mend(file, error) }) }
+            self.writing.async { continuation.resume(with: Result { try self.repair(file, error) }) }
         }
     }
 
@@ -236,7 +236,7 @@ final class SpoolStore: Sendable {
     }
 
     /// Records that this sequence was returned to a caller.
-    func told(_ sequence: Int64) {
+    func recordReturned(_ sequence: Int64) {
         self.state.withLockedValue { $0.lastSequence = max($0.lastSequence, sequence) }
     }
 

@@ -135,7 +135,7 @@ extension SpoolWriter {
         }
         do {
             let isMore = try self.claimMore(claim, &progress)
-            self.carryOverLog()
+            self.checkpointLog()
             let isReplaced = self.state.withLockedValue { state in
                 state.claimProgress = isMore ? progress : nil
                 if isMore { return false }
@@ -154,7 +154,7 @@ extension SpoolWriter {
     private func logClaim(_ progress: SpoolClaim.Progress) {
         guard let other = progress.other else { return }
         self.store.logger.error(
-            "The spool was another guest's; its outcomes are set aside and not sent any more",
+            "Set aside the outcomes of another guest",
             metadata: [
                 "outcomes": "\(progress.count)", "reason": "\(other.reason)", "spool": "\(self.store.directory.path)",
             ])
@@ -164,7 +164,7 @@ extension SpoolWriter {
         switch progress.stage {
         case .beginning:
             let origin = try self.recordedOrigin()
-            guard let guest = origin.guest, let reason = origin.strangerReason(claim.names) else {
+            guard let guest = origin.guest, let reason = origin.otherGuestReason(claim.names) else {
                 progress.stage = .recording
                 return try self.record(claim, &progress)
             }
@@ -239,7 +239,7 @@ extension SpoolWriter {
         }
         if let refusal {
             self.store.logger.warning(
-                "Outcomes of this guest's that were set aside under another's certificate stay marked as another's",
+                "Failed to make this guest's set-aside outcomes retryable; they stay marked as another guest's",
                 metadata: ["error": "\(refusal)", "spool": "\(self.store.directory.path)"])
         }
         return false

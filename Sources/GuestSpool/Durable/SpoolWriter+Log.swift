@@ -7,17 +7,17 @@ import SecureFiles
 /// Checkpoints of the write-ahead log: its length, and whether the disk has all of it.
 extension SpoolWriter {
     /// Checkpoints the log when it is long. Callers that wait for a write are answered before this.
-    func carryOverLog() {
+    func checkpointLog() {
         let size = (try? FileStatus.of("\(self.store.directory.file)-wal"))?.size ?? 0
         let isLong = self.state.withLockedValue { state in
             // SQLite has restarted the log since.
-            if size < state.carriedOverLog { state.carriedOverLog = 0 }
-            return size >= state.carriedOverLog + SpoolFile.logStep
+            if size < state.checkpointedLogSize { state.checkpointedLogSize = 0 }
+            return size >= state.checkpointedLogSize + SpoolFile.logStep
         }
         guard isLong else { return }
         do {
-            try self.store.write(SpoolFile.carryOverLog)
-            self.state.withLockedValue { $0.carriedOverLog = size }
+            try self.store.write(SpoolFile.checkpointLog)
+            self.state.withLockedValue { $0.checkpointedLogSize = size }
         } catch {
             // The next write retries.
             if SpoolFailure.leavesDoubt(error) { self.doubt() }
@@ -27,16 +27,16 @@ extension SpoolWriter {
     /// Records that the log may be incomplete on the disk. After a failed fsync the system may drop the data that it
     /// could not write, and report success the next time.
     func doubt() {
-        self.state.withLockedValue { $0.isInDoubt = true }
-        LogDoubt.set(true, self.store.directory)
+        self.state.withLockedValue { $0.isLogSuspect = true }
+        LogFailureMark.set(true, self.store.directory)
     }
 
     /// Checkpoints and truncates the log before anything is committed, if the log may be incomplete on the disk. The
     /// system still has the log's content, and writes it into the database file.
     func settleDoubt(_ db: Database) throws {
-        guard self.state.withLockedValue({ $0.isInDoubt }) else { return }
+        guard self.state.withLockedValue({ $0.isLogSuspect }) else { return }
         try db.checkpoint(.truncate)
-        self.state.withLockedValue { $0.isInDoubt = false }
-        LogDoubt.set(false, self.store.directory)
+        self.state.withLockedValue { $0.isLogSuspect = false }
+        LogFailureMark.set(false, self.store.directory)
     }
 }

@@ -13,7 +13,7 @@ import SecureFiles
 /// operations share one `fsync`.
 final class SpoolWriter: Sendable {
     struct State {
-        var pending = PendingWrites()
+        var pending = PendingWritesStateMachine()
         /// The changes in the current transaction.
         var inFlight: [SpoolWrite] = []
         /// Whether a timer regularly checks for changes that the disk has not completed.
@@ -22,7 +22,7 @@ final class SpoolWriter: Sendable {
         var beginning = (count: 0, bytes: 0)
         var isWriting = false
         var isClosed = false
-        var unsynced = UnsyncedCommits()
+        var unsynced = SyncScheduleStateMachine()
         /// Whether a timer for the outcomes in `kept` is set.
         var isRetryComing = false
         /// Outcomes that the disk refused, in the order in which they arose. All are of operations that were begun, so
@@ -35,10 +35,10 @@ final class SpoolWriter: Sendable {
         /// that.
         var refusalMoves = (isUnderWay: false, count: 0)
         /// Whether the disk failed in the middle of a write: earlier writes may then be lost although they succeeded.
-        var isInDoubt = false
-        var isGivingBack = false
+        var isLogSuspect = false
+        var isVacuumScheduled = false
         /// The length of the log at its last checkpoint.
-        var carriedOverLog = 0
+        var checkpointedLogSize = 0
         /// The claim that is not recorded in the file yet.
         var claim: SpoolClaim?
         /// The progress of that claim, or of an earlier one that it replaces.
@@ -88,7 +88,7 @@ final class SpoolWriter: Sendable {
         self.store = store
         self.configuration = configuration
         var state = State()
-        state.isInDoubt = store.takeover.isInDoubt
+        state.isLogSuspect = store.takeover.isLogSuspect
         state.origin = store.takeover.unrecordedOrigin
         self.state = NIOLockedValueBox(state)
     }
@@ -112,11 +112,11 @@ final class SpoolWriter: Sendable {
     /// The caller's cancellation does not stop the change: an outcome is written in any case.
     ///
     /// - Throws: ``OutboxError``; with ``OutboxError/Code/diskSlow`` when the disk has not completed the change within
-    ///   the patience.
+    ///   the write timeout.
     func write(_ change: SpoolChange) async throws {
         try await withCheckedThrowingContinuation { continuation in
             let write = SpoolWrite(
-                change, continuation, deadline: .now() + self.configuration.patience.dispatchInterval)
+                change, continuation, deadline: .now() + self.configuration.writeTimeout.dispatchInterval)
             if let refusal = self.enqueue(write) { write.answer(.failure(refusal)) }
         }
     }
@@ -155,12 +155,12 @@ final class SpoolWriter: Sendable {
             state.refusals += 1
             let cause =
                 state.pending.isHolding
-                ? "another guest's outcomes are set aside first" : "the disk is slow or stands still"
+                ? "outcomes of another guest are being set aside first" : "the disk is slow or hangs"
             return OutboxError(
                 .full,
                 """
-                \(state.beginning.count) operations wait for the spool to begin, as many as maximumCount \
-                (\(self.configuration.maximumCount)) and maximumBytes (\(self.configuration.maximumBytes)) let; \(cause).
+                \(state.beginning.count) operations wait for the spool to begin; the limit maximumCount \
+                (\(self.configuration.maximumCount)) or maximumBytes (\(self.configuration.maximumBytes)) is reached: \(cause). Try again later.
                 """)
         }
         state.beginning.count += 1
@@ -187,10 +187,10 @@ final class SpoolWriter: Sendable {
         self.state.withLockedValue { $0.inFlight = [] }
         var isLate = false
         for (write, result) in zip(batch, results) where !write.answer(result) {
-            isLate = self.settleLate(write, result) || isLate
+            isLate = self.handleLateResult(write, result) || isLate
         }
         if isLate { self.onArrival.withLockedValue { $0 }?() }
-        self.carryOverLog()
+        self.checkpointLog()
         return true
     }
 
@@ -220,7 +220,7 @@ final class SpoolWriter: Sendable {
     private func write(
         _ first: [SpoolChange], more: () -> [SpoolChange] = { [] }
     ) -> [Result<Void, OutboxError>] {
-        let kept = self.keptBefore(first)
+        let kept = self.unwrittenBefore(first)
         var changes = kept.map { .finish($0) } + first
         var results = self.attempt(&changes, more)
         changes.removeFirst(kept.count)
@@ -235,7 +235,7 @@ final class SpoolWriter: Sendable {
             case (.finish(let finish), .failure(let error)):
                 results[index] = .failure(self.keep(finish, error))
             case (.cancel(let messageID), .success): self.store.finished(messageID)
-            case (.remove, .success): self.giveBackRoom()
+            case (.remove, .success): self.vacuum()
             default: break
             }
         }
@@ -247,13 +247,13 @@ final class SpoolWriter: Sendable {
     /// Returns outcomes that the disk refused earlier, for a transaction that waits for the disk anyway. If a caller
     /// finishes such an operation again, the outcome is not returned: it is written once, in the transaction that the
     /// caller waits for, which may be a later one.
-    private func keptBefore(_ changes: [SpoolChange]) -> [SpoolChange.Finish] {
+    private func unwrittenBefore(_ changes: [SpoolChange]) -> [SpoolChange.Finish] {
         guard changes.isEmpty || changes.contains(where: \.needsSync) else { return [] }
-        let (kept, told) = self.state.withLockedValue { state in
+        let (kept, returned) = self.state.withLockedValue { state in
             (state.kept, state.kept.isEmpty ? [] : state.pending.finishing)
         }
         guard !kept.isEmpty else { return [] }
-        var again = told
+        var again = returned
         for case .finish(let finish) in changes { again.insert(finish.messageID) }
         return Array(kept.lazy.filter { !again.contains($0.messageID) }.prefix(Self.keptLimit))
     }
@@ -367,7 +367,7 @@ final class SpoolWriter: Sendable {
         self.state.withLockedValue { $0.kept.append(finish) }
         return OutboxError(
             error.code,
-            "\(error.description) The outcome is kept in memory, and is written as soon as the disk takes it.")
+            "\(error.description) The outcome is stored in memory, and the write is retried until it succeeds.")
     }
 
     private func settle(_ kept: [SpoolChange.Finish], _ results: ArraySlice<Result<Void, OutboxError>>) {
@@ -390,24 +390,24 @@ final class SpoolWriter: Sendable {
             state.retryDelay = Self.shortestRetry
         }
         self.store.logger.notice(
-            "The spool's disk takes outcomes again; those that were kept in memory are written",
+            "Wrote outcomes that were stored in memory while the spool's disk failed",
             metadata: ["outcomes": "\(settled.count)"])
         self.onArrival.withLockedValue { $0 }?()
     }
 
     /// Shrinks the file after a backlog, one step in each turn, so that other changes are written in between.
-    private func giveBackRoom() {
+    private func vacuum() {
         let isFirst = self.state.withLockedValue { state in
-            defer { state.isGivingBack = true }
-            return !state.isGivingBack
+            defer { state.isVacuumScheduled = true }
+            return !state.isVacuumScheduled
         }
         guard isFirst else { return }
         self.store.writing.async { [weak self] in
             guard let self else { return }
-            self.state.withLockedValue { $0.isGivingBack = false }
+            self.state.withLockedValue { $0.isVacuumScheduled = false }
             guard !self.state.withLockedValue({ $0.isClosed }) else { return }
             do {
-                if try self.store.write(SpoolFile.giveBackRoom) { self.giveBackRoom() }
+                if try self.store.write(SpoolFile.vacuum) { self.vacuum() }
             } catch {
                 // A disk that fails does not need the free space now; the next removal retries.
                 if SpoolFailure.leavesDoubt(error) { self.doubt() }
@@ -485,7 +485,7 @@ final class SpoolWriter: Sendable {
                 let lost = self.state.withLockedValue { $0.kept.count }
                 if lost > 0 {
                     self.store.logger.critical(
-                        "The spool's disk does not take outcomes that were kept in memory; they are told as interrupted",
+                        "Failed to write outcomes that were stored in memory; the next agent reports them as interrupted",
                         metadata: ["outcomes": "\(lost)", "spool": "\(self.store.directory.path)"])
                 }
                 continuation.resume(

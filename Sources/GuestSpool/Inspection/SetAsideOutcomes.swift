@@ -77,7 +77,7 @@ package struct SetAsideOutcomes: Sendable {
                     return try Self.change(change, sequences, db, directory)
                 }
             } catch {
-                if SpoolFailure.leavesDoubt(error) { LogDoubt.set(true, directory) }
+                if SpoolFailure.leavesDoubt(error) { LogFailureMark.set(true, directory) }
                 throw SpoolReader.error(error, directory)
             }
         }
@@ -93,8 +93,8 @@ package struct SetAsideOutcomes: Sendable {
                 throw OutboxError(
                     .failed,
                     """
-                    The spool \(directory.path) is of another version; the agent or the flush that next opens it brings \
-                    an earlier one up to date.
+                    The spool \(directory.path) is of another version; an earlier one is migrated by the next agent or flush \
+                    that opens it.
                     """)
             }
             // Outcomes that the claim has not reached yet may be another guest's, and would be sent as this guest's.
@@ -102,8 +102,8 @@ package struct SetAsideOutcomes: Sendable {
                 throw OutboxError(
                     .failed,
                     """
-                    The spool \(directory.path) is being taken over from another guest, whose outcomes are set aside first; \
-                    try again later, and if no agent runs, once an agent or a flush has opened it.
+                    The spool \(directory.path) is being claimed from another guest, whose outcomes are set aside first; \
+                    try again later; if no agent is running, first start one or run a flush, which opens the spool.
                     """)
             }
             var tally = try SpoolTally(db)

@@ -6,7 +6,7 @@ import SecureFiles
 /// The agent that uses a spool, if there is one.
 public enum SpoolHolder: Sendable, Hashable {
     /// No agent uses the spool. Operations that the spool lists as running were left behind by an agent that ended.
-    case nobody
+    case noAgent
     /// The process with this id is the agent.
     case process(Int32)
     /// The system does not report whether an agent uses the spool.
@@ -19,7 +19,7 @@ public enum SpoolHolder: Sendable, Hashable {
     init(_ directory: SpoolDirectory, in opened: CheckedDirectory, locks: () -> String? = Self.locks) {
         do {
             guard let file = try opened.openForReading(SpoolDirectory.lockFile) else {
-                self = .nobody
+                self = .noAgent
                 return
             }
             let process = SpoolLock.process(file)
@@ -28,7 +28,7 @@ public enum SpoolHolder: Sendable, Hashable {
                 if case .process = self { return }
             }
             switch SpoolLock.obstacle(file) {
-            case nil: self = .nobody
+            case nil: self = .noAgent
             // The process id in the file is the agent's id in its own container.
             case EWOULDBLOCK?: self = process.map { .process($0) } ?? .unknown
             default: self = .unknown
@@ -63,7 +63,7 @@ public enum SpoolHolder: Sendable, Hashable {
             self = .process(process)
             return
         }
-        self = .nobody
+        self = .noAgent
     }
 
     /// The identity of an agent's lock file.

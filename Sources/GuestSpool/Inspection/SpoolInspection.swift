@@ -22,7 +22,7 @@ public struct SpoolInspection: Sendable {
             let opened = try directory.openForReading()
             overview.holder = SpoolHolder(directory, in: opened)
             if try directory.isBeingRepaired(opened) { overview.mustBeOpened = true }
-            overview.damagedFiles = try SpoolDamage.all(in: directory, opened).map {
+            overview.damagedFiles = try DamagedFileReport.all(in: directory, opened).map {
                 DamagedSpoolFile(name: URL(fileURLWithPath: $0.path).lastPathComponent, reason: $0.reason)
             }
             return overview

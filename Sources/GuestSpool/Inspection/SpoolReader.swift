@@ -90,10 +90,12 @@ struct SpoolReader {
         case .SQLITE_NOTADB, .SQLITE_CORRUPT:
             return OutboxError(
                 .failed,
-                "\(directory.file) is damaged (SQLite \(error.extendedResultCode.rawValue)); keep a copy of it.")
+                "\(directory.file) is damaged (SQLite \(error.extendedResultCode.rawValue)); copy it, then run a flush, which repairs it."
+            )
         case .SQLITE_CANTOPEN, .SQLITE_PERM, .SQLITE_AUTH, .SQLITE_READONLY:
             return OutboxError(
-                .notWritable, "The spool \(directory.path) cannot be opened; see that this user may read and write it.")
+                .notWritable,
+                "The spool \(directory.path) cannot be opened; give this user read and write access to it.")
         case .SQLITE_BUSY:
             return OutboxError(.failed, "The spool \(directory.path) is busy; try again.")
         default: return SpoolFailure.error(error, directory)

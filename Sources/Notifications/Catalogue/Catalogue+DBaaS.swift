@@ -58,14 +58,14 @@ extension Catalogue {
             python: "instances.resize_volume(instance, volume_size)", rest: Self.instanceAction,
             start: [
                 .instanceID("Instance whose volume is resized"),
-                .required("new_size", "Size that the volume will have, in GB", .integer),
+                .required("new_size", "New size of the volume, in GB", .integer),
             ]),
         .dbaas(
             "instance_resize_instance", trove: "DBaaSInstanceResizeInstance",
             python: "instances.resize_instance(instance, flavor_id)", rest: Self.instanceAction,
             start: [
                 .instanceID("Instance to resize"),
-                .required("new_flavor_id", "Flavor that the instance will have"),
+                .required("new_flavor_id", "New flavor of the instance"),
             ]),
         .dbaas(
             "instance_promote", trove: "DBaaSInstancePromote",
@@ -116,7 +116,7 @@ extension Catalogue {
             rest: Self.cluster, start: [.required("cluster_id", "Cluster to add instances to")]),
         .dbaas(
             "cluster_shrink", trove: "DBaaSClusterShrink", python: "clusters.shrink(cluster, instances)",
-            rest: Self.cluster, start: [.required("cluster_id", "Cluster to take instances from")]),
+            rest: Self.cluster, start: [.required("cluster_id", "Cluster to remove instances from")]),
     ]
 
     private static let backupOperations: [OperationDefinition] = [
@@ -126,9 +126,9 @@ extension Catalogue {
             rest: "POST v1/{tenant_id}/backups",
             start: [
                 .required("name", "Name of the backup"),
-                .instanceID("Instance to back up; null for one restored from elsewhere", nullable: true),
+                .instanceID("Instance to back up; null for a backup restored from elsewhere", nullable: true),
                 .required("description", "Description of the backup", nullable: true),
-                .required("parent_id", "Backup that this one builds on", nullable: true),
+                .required("parent_id", "Backup that this one is based on", nullable: true),
             ],
             end: [.required("backup_id", "Id of the created backup")]),
         .dbaas(
@@ -181,8 +181,8 @@ extension Catalogue {
             rest: "PUT \(Self.users)/{id}/databases",
             start: [
                 .instanceID("Instance that the user is on"),
-                .required("username", "User to give access"),
-                .required("database", "Database to give access to", .texts),
+                .required("username", "User who gets access"),
+                .required("database", "Database to grant access to", .texts),
             ], oneForEach: "database"),
         .dbaas(
             "user_revoke", trove: "DBaaSUserRevoke",
@@ -190,8 +190,9 @@ extension Catalogue {
             rest: "PUT \(Self.users)/{id}/databases/{database}",
             start: [
                 .instanceID("Instance that the user is on"),
-                .required("username", "User to take access from"),
-                .required("database", "Database to take access to; real Trove names all that the user has", .texts),
+                .required("username", "User who loses access"),
+                .required(
+                    "database", "Database to revoke access to; real Trove names all databases of the user", .texts),
             ]),
         .dbaas(
             "user_change_password", trove: "DBaaSUserChangePassword",
@@ -209,7 +210,7 @@ extension Catalogue {
             rest: "POST v1/{tenant_id}/configurations",
             start: [
                 .required("name", "Name of the configuration"),
-                .required("datastore", "Datastore that it is for"),
+                .required("datastore", "Datastore of the configuration"),
                 .required("datastore_version", "Version of the datastore"),
             ],
             end: [.required("configuration_id", "Id of the created configuration")]),
@@ -223,8 +224,8 @@ extension Catalogue {
             rest: "PUT \(Self.configuration)",
             start: [
                 .required("configuration_id", "Configuration to update"),
-                .optional("name", "Its new name"),
-                .optional("description", "Its new description"),
+                .optional("name", "New name of the configuration"),
+                .optional("description", "New description of the configuration"),
             ]),
         .dbaas(
             "configuration_edit", trove: "DBaaSConfigurationEdit",
@@ -250,7 +251,7 @@ extension Catalogue {
             rest: Self.cluster, note: Self.onlyTrove,
             start: [
                 .required("cluster_id", "Cluster to upgrade"),
-                .required("datastore_version", "Version that it will have"),
+                .required("datastore_version", "New version of the datastore"),
             ]),
         .dbaas(
             "cluster_reset_status", trove: "DBaaSClusterResetStatus", python: "clusters.reset_status(cluster)",
@@ -272,7 +273,7 @@ extension Catalogue {
             rest: Self.instancePatch, note: Self.onlyTrove,
             start: [
                 .instanceID("Instance to upgrade"),
-                .required("datastore_version_id", "Version that it will have"),
+                .required("datastore_version_id", "New version of the datastore"),
             ]),
         .dbaas(
             "migrate", trove: "DBaaSInstanceMigrate", python: "management.migrate(instance_id, host=None)",
@@ -283,7 +284,7 @@ extension Catalogue {
             ]),
     ]
 
-    private static let onlyTrove = "Real Trove has it; the specification has not."
+    private static let onlyTrove = "Only real Trove has it, not the specification."
 }
 
 extension FieldDefinition {
@@ -305,7 +306,7 @@ extension OperationDefinition {
         let error: [FieldDefinition] = [
             .required("message", "The exception's text"),
             .required("exception", "The exception's trace, which ends in its type and text", .texts),
-            .optional("instance_id", "Instance that it is about, when known", role: .instance),
+            .optional("instance_id", "Instance that the operation is about, if known", role: .instance),
         ]
         return OperationDefinition(
             key: key, pythonAPI: pythonAPI, restAPI: restAPI, note: note,

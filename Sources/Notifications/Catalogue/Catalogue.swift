@@ -51,8 +51,8 @@ public struct Catalogue: Sendable, Hashable {
     /// The fields that are known for every request, and so are in every event of an operation.
     public static let defaultBaseFields: [FieldDefinition] = [
         .required("tenant_id", "Tenant (project) on whose behalf the operation runs", role: .tenant),
-        .optional("user_id", "User who asked for it"),
-        .required("client_ip", "Address of the client that called the API; null where it is not known", nullable: true),
+        .optional("user_id", "User who requested the operation"),
+        .required("client_ip", "Address of the client that called the API; null if unknown", nullable: true),
         .required("server_ip", "Address of the service that publishes"),
         .required("server_type", "Kind of the service that publishes: api, task or conductor"),
         .required("request_id", "Identifier that ties start, end and error together"),

@@ -7,8 +7,8 @@ extension CatalogueDocument {
 
         # Events
 
-        An operation is told of up to twice: its start by the control plane that was asked for it, and its outcome by whoever
-        did the work.
+        An operation has up to two notifications: its start, from the control plane that receives the request, and its outcome, from
+        the party that does the work.
 
         | phase | event type | priority | queue |
         |---|---|---|---|
@@ -16,67 +16,67 @@ extension CatalogueDocument {
         | end | `<service>.<operation>.end` | INFO | `<topic>.info` |
         | error | `<service>.<operation>.error` | ERROR | `<topic>.error` |
 
-        `<topic>` is `notification` unless `messaging.topic` says otherwise. Trove's service is `dbaas`; its names and fields
+        `<topic>` is the setting `messaging.topic`, by default `notification`. Trove's service is `dbaas`; its names and fields
         are those of its ceilometer-integration specification, appendix 1.10. Real Trove's own code sends errors to the info
-        queue; here they go where the specification has them.
+        queue; the relay publishes them where the specification requires.
 
-        The start event is the control plane's to publish, as are the notifications of status and quotas at the end of this
-        page: a guest reports outcomes only.
+        The control plane publishes the start event, and also the notifications of status and quotas at the end of this
+        page. A guest reports outcomes only.
 
-        The catalogues below are closed: an operation that none of them has is refused (`unknown_event`). An operation's
-        heading is what a context calls it. Files can add other services' catalogues, and each event can be switched on and
+        The catalogues below are closed: an operation that is in none of them is rejected (`unknown_event`). An operation's
+        heading is its name in a context. Files can add other services' catalogues, and each event can be switched on and
         off ([operations.md](operations.md)).
 
         ## Payload
 
         First come the base fields: `tenant_id`, `user_id` (when known), `client_ip`, `server_ip`, `server_type` and
-        `request_id`, or those of them that the catalogue wants. `server_type` and `server_ip` are the publisher's own: of a
-        guest's report `conductor` and the conductor's address as the guest reached it, which a guest cannot choose; a control
-        plane says `api` or `task` and its address.
+        `request_id`, or those of them that the catalogue requires. `server_type` and `server_ip` are the publisher's own. In a
+        guest's report they are `conductor` and the conductor's address as the guest reached it; a guest cannot choose them. A
+        control plane has `api` or `task` and its own address.
 
-        Then come the fields that the event declares, taken from what the operation said at its end or else from the context's
-        payload; null in the one hides no value in the other. A declared field that is required and missing, or of the wrong type, is refused by name. A field that is not
-        declared is left out; the conductor counts these, and names them in its log at level `debug`.
+        Then come the fields that the event declares, taken from the outcome's payload or else from the context's
+        payload; null in one does not hide a value in the other. A required field that is missing, or a value of the wrong type, is rejected with an error that names the field. A field that is not
+        declared is left out; the conductor counts such fields, and names them in its log at level `debug`.
 
-        Last come the operation's identifiers as far as they are known: those fields of its start that say what it was about,
-        such as `instance_id` or `dbname`. They ride along ("along" in the tables), so that an end or an error can be
+        Last come the operation's identifiers, if known: those fields of its start that identify its subject,
+        such as `instance_id` or `dbname`. They are included ("if known" in the tables) so that an end or an error can be
         understood without its start.
 
         An error has `message`, the error's text, and `exception`, a list of text: the trace, and last a line with the error's
-        type and text. The specification wants `instance_id` in `instance_create.error` too. Here it is optional, since a
-        creation that fails before there is an instance must be told of as well; the guest says it when it knows it.
+        type and text. The specification requires `instance_id` in `instance_create.error` too. Here it is optional, since a
+        creation that fails before there is an instance must be reported too; the guest includes it when it knows it.
 
         | type | what a field may hold |
         |---|---|
-        | text | a string; a number is taken too, if a double can hold it |
+        | text | a string; a number within the range of a double is accepted too |
         | integer, number | a number, or its digits as a string |
         | boolean | true or false |
         | texts | a list of strings, or one string |
-        | timestamp | a time as [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) has it, as a string such as `2015-06-28T05:54:52Z`; without an offset it is UTC. It is published as it came, but one with an offset, more than six digits behind the second, small letters or a leap second in UTC and with microseconds |
-        | any | anything but an object with a member `__type__`, of which oslo.messaging's transport would make something else, a number that no double can hold, or a NUL in a member's name |
+        | timestamp | a time as defined by [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339), as a string such as `2015-06-28T05:54:52Z`; without an offset it is UTC. It is published unchanged, unless it has an offset, more than six digits after the second, lower-case letters or a leap second: then it is converted to UTC, with microseconds if it has a fraction |
+        | any | any value except an object with a member `__type__` (oslo.messaging's transport would convert it), a number beyond the range of a double, or a NUL in a member's name |
 
-        A NUL in a text is published as U+FFFD: databases and other readers take none.
+        A NUL in a text is published as U+FFFD: databases and other readers do not accept NULs.
 
-        An optional field may be null. "or null" marks a field that must be there and may be null.
+        An optional field may be null. "or null" marks a field that must be present and may be null.
 
-        "own instance" and "own tenant" mark what a guest can say of itself only: a conductor refuses a report with another
-        instance in such a field than the one that the guest's certificate names, and fills the field in where the report
-        leaves it out or null; likewise the tenant, which is the context's, and the certificate's where that names one
-        ([security.md](security.md)). Said as a number, a name is published as text. A control plane may say any.
+        "own instance" and "own tenant" mark fields in which a guest can name only itself: a conductor rejects a report with another
+        instance in such a field than the one that the guest's certificate names, and fills in the field where the report
+        leaves it out or null. The same applies to the tenant, which is the context's, and the certificate's where that names one
+        ([security.md](security.md)). A name that comes as a number is published as text. A control plane may use any name.
 
-        Where contexts are signed, a value that the control plane has signed stands: an outcome that says another is refused.
-        "changes" marks a field whose value the operation may have changed, and a guest may say anew.
+        Where contexts are signed, a signed value is binding: an outcome with another value is rejected.
+        "changes" marks a field whose value the operation may change, so that a guest may report a new one.
 
-        Real Trove spells some names otherwise than its specification: `flavor_id` for `flavor`, `dbaas.quota` for
-        `dbaas.quotas`. A field is taken under either name; under Trove's it is published under both. An event type is
-        published as it was asked for.
+        Real Trove spells some names differently from its specification: `flavor_id` for `flavor`, `dbaas.quota` for
+        `dbaas.quotas`. A field is accepted under either name; under Trove's it is published under both. An event type is
+        published as it was requested.
 
         Some calls name several things at once: `databases.create` takes a list of databases. Each of them is an operation of
         its own, with a start and an outcome of its own: "one operation for each value". A control plane makes them with
         `startEach` or `conductor notify`.
 
         An operator can switch events off. An outcome whose event is off is checked like any other, then answered `disabled`
-        instead of `published`, counted, and not published; the guest forgets it.
+        instead of `published`, counted, and not published; the guest removes it.
 
         ## The message
 
@@ -89,17 +89,17 @@ extension CatalogueDocument {
         `_context_is_admin_project`, and for a Trove context `_context_limit`, `_context_marker`, `_context_service_catalog`.
         Scope, domains, roles, `is_admin` and `global_request_id` come from the context's `request_context`; `auth_token`,
         `service_catalog`, `resource_uuid`, `limit` and `marker` are null, `read_only` and `show_deleted` false and
-        `is_admin_project` true, whatever it says: so oslo's `redacted_copy()` has it. **Of a guest's outcome whose context was
+        `is_admin_project` true, whatever it contains, as in oslo's `redacted_copy()`. **In a guest's outcome whose context was
         not signed, or whose signature the conductor does not check, `_context_is_admin` is false, `_context_roles` empty, and
-        `_context_system_scope` and `_context_domain` are null**: rights are what the control plane says, and not what a guest
-        does. An event that stands alone has none of these.
+        `_context_system_scope` and `_context_domain` are null**: only the control plane can grant rights, not a
+        guest. An event without an operation has none of these.
 
-        The driver `messaging` sends it as it is, `messagingv2` in oslo's envelope 2.0. `message_id` stays the same however often a
+        The driver `messaging` sends it unchanged, `messagingv2` in oslo's envelope 2.0. `message_id` stays the same each time a
         notification is sent; `_unique_id` is new for each send, since an oslo consumer never acknowledges a second message with
         one it has seen.
 
-        In RabbitMQ a message has the properties of oslo.messaging's: `content_type`, `content_encoding`, `delivery_mode` 2,
-        `priority` 0. What a guest has reported has one header in addition, `x-conductor-guest`: the name in its certificate,
+        In RabbitMQ a message has oslo.messaging's properties: `content_type`, `content_encoding`, `delivery_mode` 2,
+        `priority` 0. A message from a guest's report has one more header, `x-conductor-guest`: the name in its certificate,
         `TENANT/INSTANCE` or `INSTANCE`. Consumers of oslo.messaging ignore headers.
 
         """

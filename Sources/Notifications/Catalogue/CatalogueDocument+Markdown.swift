@@ -43,7 +43,7 @@ extension CatalogueDocument {
         }
         for field in operation.start?.fields ?? [] where catalogue.identifiers.contains(field.name) {
             for phase in [OperationPhase.end, .error] where operation.event(phase)?.declares(field.name) == false {
-                rows.mark(field, phase, "along")
+                rows.mark(field, phase, "if known")
             }
         }
         let list = facts.map { "- \($0)\n" }.joined()

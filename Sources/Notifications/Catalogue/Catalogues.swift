@@ -14,7 +14,7 @@ public struct Catalogues: Sendable {
         /// key alone.
         package let names: [String]
         /// The fields that hold a name of the reporting guest.
-        package let ownFields: [OwnField]
+        package let ownFields: [GuestIdentityField]
         /// The start fields that identify the operation's subject; its end and error events may contain them too.
         let identifiers: [FieldDefinition]
 
@@ -65,7 +65,7 @@ public struct Catalogues: Sendable {
         self.catalogues = catalogues
         for pattern in switchedOn + switchedOff
         where !catalogues.contains(where: { $0.allEvents.contains { Self.fits($0, pattern) } }) {
-            throw CatalogueError("no event is named by \(pattern): `conductor events` lists the events")
+            throw CatalogueError("\(pattern) matches no event; `conductor events` lists the events")
         }
         func isPublished(_ event: EventDefinition) -> Bool {
             if switchedOff.contains(where: { Self.fits(event, $0) }) { return false }
@@ -94,7 +94,7 @@ public struct Catalogues: Sendable {
                 let entry = Operation(
                     catalogue: catalogue, definition: operation, published: Set(published),
                     names: catalogue.names(of: operation),
-                    ownFields: OwnField.all(of: operation, identifiers: catalogue.identifiers),
+                    ownFields: GuestIdentityField.all(of: operation, identifiers: catalogue.identifiers),
                     identifiers: catalogue.identifiers(of: operation))
                 for name in entry.names where operations.updateValue(entry, forKey: ByteString(name)) != nil {
                     throw CatalogueError("the operation \(name) is defined twice")
@@ -127,8 +127,8 @@ public struct Catalogues: Sendable {
         for field in operation.events.flatMap(\.fields) {
             guard let base = Catalogue.defaultBaseFields.first(where: { field.isNamed($0.name) }) else { continue }
             throw CatalogueError(
-                "the operation \(catalogue.service).\(operation.key) has \(base.name) for a field of its own; operations "
-                    + "have it by their base fields only")
+                "the operation \(catalogue.service).\(operation.key) declares the base field \(base.name) as its own; "
+                    + "remove it from the operation's fields")
         }
     }
 

@@ -13,8 +13,8 @@ extension Catalogues {
     public var ceilometerEventDefinitions: String {
         var text = """
 
-            # Event definitions for Ceilometer, to stand behind its own in one file: README.md says how.
-            # Written from the relay's catalogue, and a test sees to it that they are the same: change that instead.
+            # Event definitions for Ceilometer. Append them to its own in one file, as README.md describes.
+            # Generated from the relay's catalogue, and checked by a test: change the catalogue instead.
 
             """
         // Definitions that match all events of a service come first, since the last match is used.

@@ -167,9 +167,9 @@ extension FieldDefinition.Kind {
         case (.any, _): return value.problemInside ?? "\(expected), not \(value.kind)"
         case (.text, .number(let number)), (.number, .number(let number)), (.integer, .number(let number)):
             guard number.isFinite else { return JSONNumber.problem }
-            return "\(expected), and \(number.literal.excerpt) is none"
+            return "\(expected), not \(number.literal.excerpt)"
         case (.integer, .string(let text)), (.number, .string(let text)), (.timestamp, .string(let text)):
-            return "\(expected), and \(text.excerpt) is none"
+            return "\(expected), not \(text.excerpt)"
         case (.texts, .array(let elements)):
             return "\(expected), not of \(elements.first { $0.string == nil }?.kind ?? "anything else")"
         default: return "\(expected), not \(value.kind)"
@@ -185,7 +185,7 @@ extension FieldDefinition.Kind {
         case .boolean: "true or false"
         case .texts: "a string or a list of strings"
         case .timestamp: "a time (RFC 3339) such as 2015-06-28T05:54:52Z"
-        case .any: "anything but an object with __type__"
+        case .any: "any value except an object with __type__"
         }
     }
 }
@@ -207,7 +207,7 @@ extension JSONValue {
         case .object(let object):
             if object["__type__"] != nil { return "must be \(FieldDefinition.Kind.any.expectation), not an object" }
             for member in object.members {
-                if member.name.utf8.contains(0) { return "must have no NUL in the name of a member" }
+                if member.name.utf8.contains(0) { return "must not have a NUL in a member's name" }
                 if let problem = member.value.problemInside { return problem }
             }
             return nil

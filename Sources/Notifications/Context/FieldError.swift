@@ -41,7 +41,7 @@ public struct FieldError: Error, Sendable, Hashable, CustomStringConvertible {
             bytes += sentence.utf8.count
             guard bytes <= Self.mostListed || sentences.isEmpty else {
                 let count = all.count - sentences.count
-                return sentences + ["\(count) more field\(count == 1 ? " is" : "s are") wrong"]
+                return sentences + ["\(count) more field\(count == 1 ? " is" : "s are") invalid"]
             }
             sentences.append(sentence)
         }

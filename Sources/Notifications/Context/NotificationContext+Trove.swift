@@ -33,7 +33,7 @@ extension NotificationContext {
             let operation = Self.operationsByTroveClass[ByteString(className)]
         else {
             throw notification.error(
-                Self.className, "is no class of Trove's notifications; Docs/events.md names those that are known")
+                Self.className, "is not a known class of Trove's notifications; Docs/events.md lists the known ones")
         }
         try RequestContext.check(fields.object, path: fields.path)
         var payload = JSONObject()

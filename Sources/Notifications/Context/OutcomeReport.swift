@@ -57,7 +57,7 @@ extension OutcomeReport {
             guard let timestamp = NotificationTimestamp(text) else {
                 throw fields.error(
                     "timestamp",
-                    "must be a time (RFC 3339) such as 2015-06-28 05:54:57.725572, and \(text.excerpt) is none")
+                    "must be a time (RFC 3339) such as 2015-06-28 05:54:57.725572, not \(text.excerpt)")
             }
             self.timestamp = timestamp
         } else {
@@ -102,7 +102,7 @@ extension ExceptionInfo {
         }
         guard let etype = try fields.optionalString("etype") else {
             guard value == nil, trace.isEmpty else {
-                throw fields.error("etype", "is missing, though value or trace tell of an error")
+                throw fields.error("etype", "is missing, although value or trace describes an error")
             }
             return nil
         }

@@ -87,15 +87,15 @@ package struct JSONParser {
             try self.word("null", bytes)
             return .null
         case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return .number(try self.number(bytes))
-        default: throw self.error("no JSON value begins so")
+        default: throw self.error("a JSON value is expected")
         }
     }
 
     private mutating func word(_ word: StaticString, _ bytes: Span<UInt8>) throws(JSONError) {
         let text = word.description.utf8
-        guard self.index + text.count <= bytes.count else { throw self.error("no JSON value begins so") }
+        guard self.index + text.count <= bytes.count else { throw self.error("a JSON value is expected") }
         for (offset, byte) in text.enumerated() where bytes[self.index + offset] != byte {
-            throw self.error("no JSON value begins so")
+            throw self.error("a JSON value is expected")
         }
         self.index += text.count
     }
@@ -123,7 +123,7 @@ package struct JSONParser {
             self.skipWhitespace(bytes)
             let start = self.index
             guard start < bytes.count, bytes[start] == UInt8(ascii: "\"") else {
-                throw self.error("a member's name should stand here")
+                throw self.error("a member's name is expected")
             }
             let name = try self.string(bytes)
             let isNew: Bool
@@ -133,10 +133,10 @@ package struct JSONParser {
                 if names.isEmpty { names = Set(members.map { ByteString($0.name) }) }
                 isNew = names.insert(ByteString(name)).inserted
             }
-            guard isNew else { throw self.error("a member's name stands twice in one object", at: start) }
+            guard isNew else { throw self.error("a member's name occurs twice in one object", at: start) }
             self.skipWhitespace(bytes)
             guard self.index < bytes.count, bytes[self.index] == UInt8(ascii: ":") else {
-                throw self.error("a colon should follow a member's name")
+                throw self.error("a colon is expected after a member's name")
             }
             self.index += 1
             members.append(.init(name: name, value: try self.value(bytes, depth: depth)))
@@ -159,7 +159,7 @@ package struct JSONParser {
         guard self.index < bytes.count else { throw self.error("an array or object is not closed") }
         let byte = bytes[self.index]
         guard byte == close || byte == UInt8(ascii: ",") else {
-            throw self.error("a comma or the end of the array or object should stand here")
+            throw self.error("a comma or the end of the array or object is expected")
         }
         self.index += 1
         return byte == close
@@ -169,13 +169,13 @@ package struct JSONParser {
         let start = self.index
         if bytes[self.index] == UInt8(ascii: "-") { self.index += 1 }
         let firstDigit = self.index
-        guard self.digits(bytes) > 0 else { throw self.error("a digit should stand here") }
+        guard self.digits(bytes) > 0 else { throw self.error("a digit is expected") }
         if bytes[firstDigit] == UInt8(ascii: "0"), self.index - firstDigit > 1 {
             throw self.error("a number has a leading zero", at: firstDigit)
         }
         if self.index < bytes.count, bytes[self.index] == UInt8(ascii: ".") {
             self.index += 1
-            guard self.digits(bytes) > 0 else { throw self.error("a digit should stand here") }
+            guard self.digits(bytes) > 0 else { throw self.error("a digit is expected") }
         }
         if self.index < bytes.count, bytes[self.index] | 0x20 == UInt8(ascii: "e") {
             self.index += 1
@@ -184,7 +184,7 @@ package struct JSONParser {
             {
                 self.index += 1
             }
-            guard self.digits(bytes) > 0 else { throw self.error("a digit should stand here") }
+            guard self.digits(bytes) > 0 else { throw self.error("a digit is expected") }
         }
         guard self.index - start <= Self.longestNumber else {
             throw self.error("a number is longer than \(Self.longestNumber) bytes", at: start)
@@ -227,7 +227,7 @@ package struct JSONParser {
             self.index += 1
             return value
         case UInt8(ascii: "\\"): return try self.escapedString(bytes, from: start)
-        default: throw self.error("a control character stands unescaped in a string")
+        default: throw self.error("a string contains an unescaped control character")
         }
     }
 
@@ -251,7 +251,7 @@ package struct JSONParser {
             case UInt8(ascii: "\\"):
                 self.index += 1
                 if let encoded = UTF8.encode(try self.escape(bytes)) { unescaped.append(contentsOf: encoded) }
-            case 0..<0x20: throw self.error("a control character stands unescaped in a string")
+            case 0..<0x20: throw self.error("a string contains an unescaped control character")
             default:
                 let plain = self.index
                 self.index = bytes.endOfPlainText(from: plain, isASCIIOnly: false)
@@ -280,7 +280,7 @@ package struct JSONParser {
         case UInt8(ascii: "r"): return "\r"
         case UInt8(ascii: "t"): return "\t"
         case UInt8(ascii: "u"): return try self.unicodeEscape(bytes)
-        default: throw self.error("no such escape in JSON", at: self.index - 1)
+        default: throw self.error("JSON has no such escape", at: self.index - 1)
         }
     }
 
@@ -302,12 +302,12 @@ package struct JSONParser {
     }
 
     private mutating func fourHexDigits(_ bytes: Span<UInt8>) throws(JSONError) -> UInt16 {
-        guard self.index + 4 <= bytes.count else { throw self.error("four hexadecimal digits should follow \\u") }
+        guard self.index + 4 <= bytes.count else { throw self.error("four hexadecimal digits are expected after \\u") }
         var unit: UInt16 = 0
         for _ in 0..<4 {
             guard let digit = Character(Unicode.Scalar(bytes[self.index])).hexDigitValue, bytes[self.index] < 0x80
             else {
-                throw self.error("four hexadecimal digits should follow \\u")
+                throw self.error("four hexadecimal digits are expected after \\u")
             }
             unit = unit << 4 | UInt16(digit)
             self.index += 1

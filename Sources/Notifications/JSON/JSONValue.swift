@@ -118,7 +118,7 @@ public struct JSONNumber: Sendable, Hashable {
     }
 
     /// The problem of a number that is not finite, as the rest of a sentence.
-    static let problem = "must hold no number beyond the range of a double"
+    static let problem = "must not contain a number beyond the range of a double"
 
     /// - Parameter literal: text that the parser has checked to be a JSON number.
     init(validated literal: String) { self.literal = literal }

@@ -81,7 +81,7 @@ package struct JSONWriter {
 
     /// Writes a JSON string that contains the JSON written by the body, as in oslo's envelope.
     package mutating func writeString(holding body: (inout JSONWriter) -> Void) {
-        precondition(!self.isWithinString, "JSON is held by one string at most")
+        precondition(!self.isWithinString, "JSON can be nested in at most one string")
         self.bytes.append(UInt8(ascii: "\""))
         self.isWithinString = true
         body(&self)

@@ -17,23 +17,23 @@ public struct Redaction: Sendable {
 
     private let fields: SecretNames
     private let patterns: [RedactionPattern]
-    private let takesUsualPlaces: Bool
+    private let includesStandardRules: Bool
     /// A table of all byte values: whether the byte hints at a place of a secret, or is a NUL. A text without any such
     /// byte is clean. Most texts are ids and names, and the table recognizes them faster than any rule.
     private let telling: [Bool]
 
     /// The default redaction: the standard field names and patterns, URLs and private keys.
     public static let standard = Redaction(
-        fields: SecretNames(Self.standardFields), patterns: Self.standardPatterns, takesUsualPlaces: true)
+        fields: SecretNames(Self.standardFields), patterns: Self.standardPatterns, includesStandardRules: true)
     /// A redaction that removes no secrets. It still replaces NULs, and numbers beyond the range of a double.
-    public static let none = Redaction(fields: SecretNames([]), patterns: [], takesUsualPlaces: false)
+    public static let none = Redaction(fields: SecretNames([]), patterns: [], includesStandardRules: false)
 
-    private init(fields: SecretNames, patterns: [RedactionPattern], takesUsualPlaces: Bool) {
+    private init(fields: SecretNames, patterns: [RedactionPattern], includesStandardRules: Bool) {
         self.fields = fields
         self.patterns = patterns
-        self.takesUsualPlaces = takesUsualPlaces
+        self.includesStandardRules = includesStandardRules
         // One of the first two follows a name, the third follows a URL's password, and a key's label contains spaces.
-        var telling = takesUsualPlaces ? ["=", ":", "@", " "].map { UInt8(ascii: $0) } : []
+        var telling = includesStandardRules ? ["=", ":", "@", " "].map { UInt8(ascii: $0) } : []
         telling += patterns.flatMap(\.telling) + [0]
         self.telling = (0...UInt8.max).map { telling.contains($0.lowered) }
     }
@@ -57,7 +57,7 @@ public struct Redaction: Sendable {
         for pattern in patterns { parsed.append(try RedactionPattern(pattern)) }
         self.init(
             fields: SecretNames(Self.standardFields + fields), patterns: Self.standardPatterns + parsed,
-            takesUsualPlaces: true)
+            includesStandardRules: true)
     }
 
     /// Returns the object without secrets: fields with secret names become null, at any depth, and all texts are
@@ -158,12 +158,12 @@ extension Redaction {
             return self.change(of: text) ?? text
         }
         var secrets: [Range<Int>] = []
-        if self.takesUsualPlaces {
+        if self.includesStandardRules {
             if present.contains(UInt8(ascii: "=")) || present.contains(UInt8(ascii: ":")) {
                 self.fields.findAssignments(in: bytes, &secrets)
             }
-            if present.contains(UInt8(ascii: "@")) { URLPasswords.find(in: bytes, &secrets) }
-            if present.contains(UInt8(ascii: "-")) { PrivateKeys.find(in: bytes, &secrets) }
+            if present.contains(UInt8(ascii: "@")) { URLPasswordRule.find(in: bytes, &secrets) }
+            if present.contains(UInt8(ascii: "-")) { PrivateKeyRule.find(in: bytes, &secrets) }
         }
         let patterns = self.patterns.span
         for index in patterns.indices where patterns[index].needs.isSubset(of: present) {

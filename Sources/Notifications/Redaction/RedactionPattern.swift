@@ -37,13 +37,13 @@ struct RedactionPattern: Sendable {
     /// - Throws: ``RedactionError`` when there is not exactly one `*`, no text before it, or the pattern is too long.
     init(_ pattern: String) throws(RedactionError) {
         guard pattern.utf8.count <= Self.longest else {
-            throw RedactionError(.pattern, pattern, "is longer than \(Self.longest) bytes")
+            throw RedactionError(.pattern, pattern, "is longer than \(Self.longest) bytes; shorten it")
         }
         let parts = Array(pattern.utf8).split(separator: UInt8(ascii: "*"), omittingEmptySubsequences: false)
         guard parts.count > 1 else {
-            throw RedactionError(.pattern, pattern, "has no *, which stands for the secret")
+            throw RedactionError(.pattern, pattern, "has no *; put one in the place of the secret")
         }
-        guard parts.count == 2 else { throw RedactionError(.pattern, pattern, "has more than one *") }
+        guard parts.count == 2 else { throw RedactionError(.pattern, pattern, "has more than one *; use one") }
         var (before, after) = (parts[0], parts[1])
         let isQuoted = before.last.map { $0.isQuote && $0 == after.first } ?? false
         if isQuoted {
@@ -51,7 +51,7 @@ struct RedactionPattern: Sendable {
             after.removeFirst()
         }
         guard before.contains(where: { !$0.isSpace }) else {
-            throw RedactionError(.pattern, pattern, "has no text before its *")
+            throw RedactionError(.pattern, pattern, "has no text before its *; add text that precedes the secret")
         }
         self.init(before: Self.steps(before), after: Self.steps(after), isQuoted: isQuoted)
     }
@@ -110,7 +110,7 @@ struct RedactionPattern: Sendable {
                 continue
             }
             guard let start = Self.match(self.before, in: text, at: index),
-                let found = FoundSecret(in: text, at: start, isQuoted: self.isQuoted)
+                let found = SecretMatch(in: text, at: start, isQuoted: self.isQuoted)
             else {
                 index += 1
                 continue

@@ -55,7 +55,7 @@ struct SecretNames: Sendable {
                 index += 1
                 continue
             }
-            if !found.secret.isEmpty, !Self.saysNothing(text, found.secret) { secrets.append(found.secret) }
+            if !found.secret.isEmpty, !Self.isPlaceholder(text, found.secret) { secrets.append(found.secret) }
             index = found.end
         }
     }
@@ -92,12 +92,12 @@ struct SecretNames: Sendable {
         "YES", "NO", "yes", "no", "None", "null", "NULL", "nil", "true", "false", "True", "False",
     ]
 
-    private static func saysNothing(_ text: Span<UInt8>, _ secret: Range<Int>) -> Bool {
+    private static func isPlaceholder(_ text: Span<UInt8>, _ secret: Range<Int>) -> Bool {
         !text[secret.lowerBound - 1].isQuote && self.noValues.contains { text.holds($0, at: secret) }
     }
 
     /// Returns the value after `=`, `:`, `==`, `:=` or `=>`; nil after the `::` and `://` of other languages.
-    private static func value(in text: Span<UInt8>, behind separator: Int) -> FoundSecret? {
+    private static func value(in text: Span<UInt8>, behind separator: Int) -> SecretMatch? {
         var start = separator + 1
         if start < text.count {
             let next = text[start]
@@ -106,7 +106,7 @@ struct SecretNames: Sendable {
             }
             if next == UInt8(ascii: "=") || next == UInt8(ascii: ">") { start += 1 }
         }
-        return FoundSecret(in: text, at: text.end(from: start) { $0.isBlank })
+        return SecretMatch(in: text, at: text.end(from: start) { $0.isBlank })
     }
 }
 

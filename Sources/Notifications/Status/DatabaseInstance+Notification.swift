@@ -74,7 +74,7 @@ extension DatabaseInstance {
         context: JSONObject = JSONObject()
     ) throws(FieldError) -> NotificationMessage {
         guard let definition = Catalogues.builtIn.event(event.eventType) else {
-            throw FieldError(field: "event_type", problem: "\(event.eventType) is in no catalogue")
+            throw FieldError(field: "event_type", problem: "\(event.eventType) is not in any catalogue")
         }
         return try definition.notification(
             values: self.payload(of: event, serviceIDs: serviceIDs), publisherID: publisherID, messageID: messageID,

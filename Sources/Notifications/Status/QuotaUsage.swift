@@ -63,7 +63,7 @@ public struct QuotaUsage: Sendable, Hashable {
         timestamp: NotificationTimestamp = .now(), context: JSONObject = JSONObject()
     ) throws(FieldError) -> NotificationMessage {
         guard let definition = Catalogues.builtIn.event(eventType.rawValue) else {
-            throw FieldError(field: "event_type", problem: "\(eventType.rawValue) is in no catalogue")
+            throw FieldError(field: "event_type", problem: "\(eventType.rawValue) is not in any catalogue")
         }
         return try definition.notification(
             values: self.payload, publisherID: publisherID, messageID: messageID, timestamp: timestamp,

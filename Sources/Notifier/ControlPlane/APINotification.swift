@@ -12,13 +12,13 @@ public import Notifications
 /// Every event keeps its message id, however many times it is sent. ``ControlPlaneNotifier`` creates these objects.
 public final class APINotification: Sendable {
     private struct State {
-        var life: NotificationLife
+        var life: NotificationStateMachine
         var fields = JSONObject()
         var undeclared: [String]
     }
 
     /// The operation and everything else that the guest needs; the payload holds declared fields only, unless the
-    /// context was signed before. Reading this property changes nothing: call ``handOn()`` when another party reports
+    /// context was signed before. Reading this property changes nothing: call ``handOff()`` when another party reports
     /// the outcome.
     public let context: NotificationContext
     /// The identifier of the start event.
@@ -71,7 +71,8 @@ public final class APINotification: Sendable {
                 context: context, origin: sender.origin, messageID: self.startMessageID, timestamp: .now())
             self.startMessage = operation.isPublished(.start) ? start?.message : nil
         }
-        self.state = NIOLockedValueBox(State(life: NotificationLife(isStarted: isStarted), undeclared: undeclared))
+        self.state = NIOLockedValueBox(
+            State(life: NotificationStateMachine(isStarted: isStarted), undeclared: undeclared))
         sender.logUndeclared(undeclared, of: context.operation)
     }
 
@@ -88,16 +89,16 @@ public final class APINotification: Sendable {
     ///
     /// An end may be published even if the start could not be.
     ///
-    /// - Throws: ``DriverError``; ``NotificationUseError`` while another call is publishing the start.
+    /// - Throws: ``DriverError``; ``NotificationMisuseError`` while another call is publishing the start.
     public func start() async throws {
         guard try self.change({ try $0.life.beginStart() }) else { return }
         do {
             if let startMessage { try await self.sender.send(startMessage) }
         } catch {
-            self.state.withLockedValue { $0.life.startEnded(isTold: false) }
+            self.state.withLockedValue { $0.life.startEnded(isPublished: false) }
             throw error
         }
-        self.state.withLockedValue { $0.life.startEnded(isTold: true) }
+        self.state.withLockedValue { $0.life.startEnded(isPublished: true) }
     }
 
     // MARK: The outcome
@@ -121,10 +122,10 @@ public final class APINotification: Sendable {
     /// ignores the payload. After any other error nothing is decided, and the payload can be corrected.
     ///
     /// - Parameter payload: the end fields; they override those of ``set(_:to:)``.
-    /// - Throws: ``DriverError``; ``FieldError`` naming a field that is missing or mistyped; ``NotificationUseError``
+    /// - Throws: ``DriverError``; ``FieldError`` naming a field that is missing or mistyped; ``NotificationMisuseError``
     ///   for a second outcome.
     public func end(_ payload: JSONObject = JSONObject()) async throws {
-        try await self.tell { .end(payload: $0.adding(payload)) }
+        try await self.publishOutcome { .end(payload: $0.adding(payload)) }
     }
 
     /// Publishes the error event of the failed operation. Retries and errors work as for ``end(_:)``.
@@ -143,21 +144,21 @@ public final class APINotification: Sendable {
     /// Publishes the error event of the operation with this type, text and trace. Retries and errors work as for
     /// ``end(_:)``.
     public func error(_ exception: ExceptionInfo, payload: JSONObject = JSONObject()) async throws {
-        try await self.tell { .error(exception, payload: $0.adding(payload)) }
+        try await self.publishOutcome { .error(exception, payload: $0.adding(payload)) }
     }
 
     /// Publishes what remains when the operation's code has returned: nothing when the code published the outcome or
     /// handed off the context, the same outcome again when publishing it failed, otherwise an end.
     func endUnlessDecided() async throws {
-        let (isOpen, untold) = self.state.withLockedValue { ($0.life.isOpen, $0.life.untoldPhase) }
-        switch untold {
+        let (isOpen, unpublished) = self.state.withLockedValue { ($0.life.isOpen, $0.life.unpublishedPhase) }
+        switch unpublished {
         case nil: if isOpen { try await self.end() }
         case .error?: try await self.error(ExceptionInfo(etype: "", value: ""))
         case .some: try await self.end()
         }
     }
 
-    private func tell(_ outcome: (JSONObject) -> OperationOutcome) async throws {
+    private func publishOutcome(_ outcome: (JSONObject) -> OperationOutcome) async throws {
         let message = try self.change { state in
             let outcome = outcome(state.fields)
             var undeclared: [String] = []
@@ -188,11 +189,11 @@ public final class APINotification: Sendable {
 
     /// Hands off the outcome to another party, and returns the context that this party needs.
     ///
-    /// - Throws: ``NotificationUseError`` when the outcome was begun here, or the context was handed off already.
-    public func handOn() throws -> NotificationContext {
+    /// - Throws: ``NotificationMisuseError`` when the outcome was begun here, or the context was handed off already.
+    public func handOff() throws -> NotificationContext {
         try self.change { state in
-            try state.life.beginHandingOn()
-            state.life.handingOnEnded(isHandedOn: true)
+            try state.life.beginHandoff()
+            state.life.recordHandoffEnd(isHandedOn: true)
         }
         return self.context
     }
@@ -205,35 +206,35 @@ public final class APINotification: Sendable {
     ///   - isolation: the actor that the call is made on: the caller's.
     ///   - call: sends the context to the party that will report the outcome.
     /// - Returns: the call's result.
-    /// - Throws: the call's error; ``NotificationUseError`` when the outcome was begun here, or the context was handed
+    /// - Throws: the call's error; ``NotificationMisuseError`` when the outcome was begun here, or the context was handed
     ///   off already.
     @discardableResult
-    public func handOn<Success>(
+    public func handOff<Success>(
         isolation: isolated (any Actor)? = #isolation, to call: (NotificationContext) async throws -> Success
     ) async throws -> Success {
-        try self.change { try $0.life.beginHandingOn() }
+        try self.change { try $0.life.beginHandoff() }
         do {
             let success = try await call(self.context)
-            self.state.withLockedValue { $0.life.handingOnEnded(isHandedOn: true) }
+            self.state.withLockedValue { $0.life.recordHandoffEnd(isHandedOn: true) }
             return success
         } catch {
-            self.state.withLockedValue { $0.life.handingOnEnded(isHandedOn: false) }
+            self.state.withLockedValue { $0.life.recordHandoffEnd(isHandedOn: false) }
             throw error
         }
     }
 
-    /// Changes the state, and converts a misuse into a ``NotificationUseError``.
+    /// Changes the state, and converts a misuse into a ``NotificationMisuseError``.
     private func change<Result>(_ body: (inout State) throws -> Result) throws -> Result {
         do {
             return try self.state.withLockedValue(body)
-        } catch let misuse as NotificationLife.Misuse {
-            let code: NotificationUseError.Code
+        } catch let misuse as NotificationStateMachine.Misuse {
+            let code: NotificationMisuseError.Code
             switch misuse {
-            case .beingTold: code = .beingTold
+            case .inProgress: code = .inProgress
             case .outcomeDecided: code = .outcomeDecided
-            case .handedOn: code = .handedOn
+            case .handedOff: code = .handedOff
             }
-            throw NotificationUseError(code, self.context.operation)
+            throw NotificationMisuseError(code, self.context.operation)
         }
     }
 }

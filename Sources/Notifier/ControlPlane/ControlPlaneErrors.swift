@@ -21,7 +21,7 @@ public struct UnknownEventError: Error, Sendable, Hashable, CustomStringConverti
 }
 
 /// The error for a call that a notification's state does not allow: a mistake in the program that uses it.
-public struct NotificationUseError: Error, Sendable, Hashable, CustomStringConvertible {
+public struct NotificationMisuseError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The kind of mistake.
     public struct Code: Sendable, Hashable {
         private let value: String
@@ -29,9 +29,9 @@ public struct NotificationUseError: Error, Sendable, Hashable, CustomStringConve
         /// The outcome was published, or another outcome has begun: an operation has one outcome.
         public static let outcomeDecided = Code(value: "outcome decided")
         /// Another call is publishing the event or handing off the context at this moment.
-        public static let beingTold = Code(value: "being told")
+        public static let inProgress = Code(value: "in progress")
         /// The context was handed off: its receiver reports the outcome.
-        public static let handedOn = Code(value: "handed on")
+        public static let handedOff = Code(value: "handed off")
     }
 
     /// The kind of mistake.
@@ -43,11 +43,14 @@ public struct NotificationUseError: Error, Sendable, Hashable, CustomStringConve
         self.code = code
         switch code {
         case .outcomeDecided:
-            self.description = "The notification of \(operation) has its outcome already, and can have one only."
-        case .beingTold: self.description = "The notification of \(operation) is being told at this moment."
+            self.description =
+                "The notification of \(operation) already has an outcome: publish only one for each operation."
+        case .inProgress:
+            self.description =
+                "The notification of \(operation) is in use by another call: wait until that call has returned."
         default:
             self.description =
-                "The context of the notification of \(operation) was handed on: who has it tells the outcome."
+                "The context of \(operation) was handed off: only its receiver can report the outcome."
         }
     }
 }
@@ -71,12 +74,12 @@ public struct StartError: Error, Sendable, CustomStringConvertible {
     public var description: String {
         let all = self.started.count + self.notStarted.count
         let operation = self.notStarted.first?.context.operation ?? "an operation"
-        return "\(self.started.count) of \(all) starts of \(operation) were told; \(self.cause)"
+        return "\(self.started.count) of \(all) starts of \(operation) were published; \(self.cause)"
     }
 }
 
 /// The error for an operation that succeeded and whose end is not published.
-public struct UntoldEndError: Error, Sendable, CustomStringConvertible {
+public struct UnpublishedEndError: Error, Sendable, CustomStringConvertible {
     /// The operation's notification: ``APINotification/end(_:)`` can be called again.
     public let notification: APINotification
     /// The reason why the end is not published: a ``DriverError`` or, when a field is missing or mistyped, a
@@ -85,6 +88,6 @@ public struct UntoldEndError: Error, Sendable, CustomStringConvertible {
 
     /// One sentence.
     public var description: String {
-        "\(self.notification.context.operation) succeeded, and its end is not told: \(self.cause)"
+        "\(self.notification.context.operation) succeeded, but its end was not published: \(self.cause)"
     }
 }

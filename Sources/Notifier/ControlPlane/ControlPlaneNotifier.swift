@@ -9,7 +9,7 @@ public import Notifications
 ///
 /// ```swift
 /// let notification = try await api.start("backup_create", request: request, payload: payload)
-/// try await notification.handOn { context in try await guest.call("create_backup", context: context.json) }
+/// try await notification.handOff { context in try await guest.call("create_backup", context: context.json) }
 /// ```
 ///
 /// This is a value that can be copied; the notifier that it uses must run.
@@ -27,17 +27,17 @@ public struct ControlPlaneNotifier: Sendable {
     ///   - origin: the service's identity: `publisher_id` `<service>.<host>`, `server_type` `api` or `task`, its
     ///     address.
     ///   - catalogues: the operations and events that can be published.
-    ///   - patience: how long a driver that cannot accept an event now is retried before an error is thrown; an example
+    ///   - retryTimeout: how long a driver that cannot accept an event now is retried before an error is thrown; an example
     ///     is a broker to which the connection is not established yet.
     ///   - signer: signs the contexts that are handed off to guests; nil where conductors do not require signatures.
     ///   - logger: logs fields that were left out (at level debug), and operations' errors that could not be published
     ///     (at level error), since the caller gets the operation's own error then.
     public init(
         _ notifier: Notifier, origin: NotificationOrigin, catalogues: Catalogues = .builtIn,
-        patience: Duration = .seconds(5), signer: ContextSigner? = nil, logger: Logger
+        retryTimeout: Duration = .seconds(5), signer: ContextSigner? = nil, logger: Logger
     ) {
         self.catalogues = catalogues
-        self.sender = EventSender(notifier: notifier, origin: origin, patience: patience, logger: logger)
+        self.sender = EventSender(notifier: notifier, origin: origin, retryTimeout: retryTimeout, logger: logger)
         self.signer = signer
         self.logger = logger
     }
@@ -97,7 +97,7 @@ public struct ControlPlaneNotifier: Sendable {
             let field = try self.operation(operation).definition.oneForEach ?? ""
             throw FieldError(
                 field: "payload.\(field)",
-                problem: "names \(notifications.count), each of which is an operation of its own: use startEach")
+                problem: "names \(notifications.count) values, each of them a separate operation: call startEach")
         }
         return notifications[0]
     }
@@ -137,7 +137,7 @@ public struct ControlPlaneNotifier: Sendable {
     /// Publishes an operation's start, runs the operation, and publishes its end when the closure returns, or its error
     /// when the closure throws.
     ///
-    /// Inside the closure, ``APINotification/set(_:to:)`` adds end fields, and ``APINotification/handOn()`` hands off
+    /// Inside the closure, ``APINotification/set(_:to:)`` adds end fields, and ``APINotification/handOff()`` hands off
     /// the outcome to another party: neither end nor error is then published here.
     ///
     /// - Parameters:
@@ -150,7 +150,7 @@ public struct ControlPlaneNotifier: Sendable {
     ///   - body: the operation.
     /// - Returns: the operation's result.
     /// - Throws: the errors of `start`, before the operation ran; the operation's error (if this error could not be
-    ///   published, that is logged); ``UntoldEndError`` when the operation succeeded and its end could not be
+    ///   published, that is logged); ``UnpublishedEndError`` when the operation succeeded and its end could not be
     ///   published.
     @discardableResult
     public func withNotification<Success>(
@@ -163,25 +163,25 @@ public struct ControlPlaneNotifier: Sendable {
         do {
             success = try await body(notification)
         } catch {
-            await self.tell(error, of: notification, fileID: fileID, line: line)
+            await self.publishError(error, of: notification, fileID: fileID, line: line)
             throw error
         }
         do {
             try await notification.endUnlessDecided()
         } catch {
-            throw UntoldEndError(notification: notification, cause: error)
+            throw UnpublishedEndError(notification: notification, cause: error)
         }
         return success
     }
 
-    private func tell(_ error: any Error, of notification: APINotification, fileID: String, line: Int) async {
+    private func publishError(_ error: any Error, of notification: APINotification, fileID: String, line: Int) async {
         guard notification.isOpen else { return }
         do {
             try await notification.error(error, fileID: fileID, line: line)
         } catch let failure {
             // The caller must see the operation's own error.
             self.logger.error(
-                "The error of an operation could not be told",
+                "Failed to publish the error of an operation",
                 metadata: [
                     "operation": "\(notification.context.operation)",
                     "request_id": "\(notification.context.requestID)",

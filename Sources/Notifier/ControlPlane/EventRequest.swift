@@ -61,7 +61,9 @@ package struct EventRequest: Sendable {
         let parts: [Part]
         switch (event.operation, self.context) {
         case (nil, nil): parts = [Part(payload: try self.requiredPayload())]
-        case (nil, .some): throw FieldError(field: "context", problem: "is of no use: \(self.eventType) has none")
+        case (nil, .some):
+            throw FieldError(
+                field: "context", problem: "is not allowed: \(self.eventType) has no context; leave the context out")
         case ((let operation, _)?, nil):
             parts = try operation.payloads(of: try self.requiredPayload()).map { Part(payload: $0) }
         case ((let operation, let phase)?, let context?):
@@ -69,7 +71,10 @@ package struct EventRequest: Sendable {
         }
         guard self.messageIDs.isEmpty || self.messageIDs.count == parts.count else {
             throw FieldError(
-                field: "message-id", problem: "is given \(self.messageIDs.count) times, for \(parts.count) events")
+                field: "message-id",
+                problem:
+                    "is given \(self.messageIDs.count) times for \(parts.count) events: give one for each event, or none"
+            )
         }
         return try parts.enumerated().map { index, part in
             let messageID = self.messageIDs.isEmpty ? MessageID() : self.messageIDs[index]
@@ -99,7 +104,7 @@ package struct EventRequest: Sendable {
 
     private func notification(
         _ event: Catalogues.Event, _ payload: JSONObject, _ messageID: MessageID
-    ) throws(FieldError) -> CheckedNotification {
+    ) throws(FieldError) -> ValidatedNotification {
         var values = payload
         guard event.operation != nil else {
             // The specification requires that the task manager publishes independent events.
@@ -127,10 +132,13 @@ package struct EventRequest: Sendable {
         // The key alone does not decide: two services may have operations with the same key.
         guard own.definition == operation else {
             throw FieldError(
-                field: "context.operation", problem: "is \(own.definition.key), and \(self.eventType) is not its event")
+                field: "context.operation",
+                problem: "is \(own.definition.key), but \(self.eventType) is not an event of that operation")
         }
         guard phase != .start || self.payload == nil else {
-            throw FieldError(field: "payload", problem: "is of no use: the context has the fields of the start")
+            throw FieldError(
+                field: "payload",
+                problem: "is not allowed: the context contains the start fields; leave the payload out")
         }
         return try operation.payloads(of: context.payload, path: "context.payload").map { start in
             var single = context
@@ -142,7 +150,7 @@ package struct EventRequest: Sendable {
     private func notification(
         _ event: Catalogues.Event, _ context: NotificationContext, _ payload: JSONObject, _ messageID: MessageID,
         _ catalogues: Catalogues
-    ) throws -> CheckedNotification {
+    ) throws -> ValidatedNotification {
         guard let operation = catalogues.operation(context.operation), let phase = event.operation?.phase else {
             throw UnknownEventError(context.operation, isOperation: true)
         }
@@ -154,10 +162,10 @@ package struct EventRequest: Sendable {
         var errors: [FieldError] = []
         if serverIP == nil {
             errors.append(
-                FieldError(field: "server_ip", problem: "is missing: neither the context nor --server-ip says it"))
+                FieldError(field: "server_ip", problem: "is missing: set it in the context or with --server-ip"))
         }
         // Everything is checked, so that a script's author sees all problems at once.
-        var checked: CheckedNotification?
+        var checked: ValidatedNotification?
         do throws(FieldError) {
             if phase == .start {
                 checked = try operation.startNotification(

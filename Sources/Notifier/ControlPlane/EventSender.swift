@@ -7,12 +7,12 @@ import Notifications
 struct EventSender: Sendable {
     let notifier: Notifier
     let origin: NotificationOrigin
-    let patience: Duration
+    let retryTimeout: Duration
     let logger: Logger
 
     /// Sends the message, and returns once every driver has confirmed it.
     func send(_ message: NotificationMessage) async throws(DriverError) {
-        try await self.notifier.emit(message, patience: self.patience)
+        try await self.notifier.emit(message, retryTimeout: self.retryTimeout)
     }
 
     /// Logs the fields that were left out, at level debug. The names may be untrusted text and a long list, so they are
@@ -20,7 +20,7 @@ struct EventSender: Sendable {
     func logUndeclared(_ names: [String], of event: String) {
         guard !names.isEmpty else { return }
         self.logger.debug(
-            "Fields that the event does not declare were left out",
+            "Left out fields that the event does not declare",
             metadata: [
                 "event": "\(event)",
                 "fields": "\(names.prefix(8).map(\.excerpt).joined(separator: ", "))",

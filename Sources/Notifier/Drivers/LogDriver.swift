@@ -5,7 +5,7 @@ public import Foundation
 public import Logging
 import NIOConcurrencyHelpers
 public import Notifications
-import ProgramStreams
+import StandardIO
 
 /// The `log` driver: writes each notification as a line of JSON, oslo's message object, to standard output.
 ///
@@ -15,8 +15,8 @@ public final class LogDriver: NotificationDriver {
         var lines = 0
         var bytes = 0
         /// Whether a write failed and may have left a partial line.
-        var isTorn = false
-        var trouble = OutputTroubleStateMachine()
+        var hasPartialLine = false
+        var trouble = OutputFailureLogStateMachine()
     }
 
     /// The driver's name, `log`.
@@ -79,7 +79,7 @@ public final class LogDriver: NotificationDriver {
         }
         guard isTaken else {
             // No part of this line is ever written.
-            let error = self.failed("too many lines wait for the reader of standard output")
+            let error = self.failed("the queue of lines that wait for the reader of standard output is full")
             completion(.failure(DriverError(error, mayHaveArrived: false)))
             return
         }
@@ -97,20 +97,21 @@ public final class LogDriver: NotificationDriver {
     /// Writes one line after the other, on the queue.
     private func write(_ line: [UInt8]) -> Result<Void, DriverError> {
         // A line directly behind a partial line could not be parsed, although this driver would have confirmed it.
-        let isTorn = self.state.withLockedValue { $0.isTorn }
+        let hasPartialLine = self.state.withLockedValue { $0.hasPartialLine }
         do throws(DescriptorWriter.Failure) {
-            try DescriptorWriter.write(isTorn ? [UInt8(ascii: "\n")] + line : line, to: self.output.fileDescriptor)
+            try DescriptorWriter.write(
+                hasPartialLine ? [UInt8(ascii: "\n")] + line : line, to: self.output.fileDescriptor)
         } catch {
-            self.state.withLockedValue { $0.isTorn = true }
+            self.state.withLockedValue { $0.hasPartialLine = true }
             return .failure(self.failed("standard output cannot be written to: \(error)"))
         }
         let failed = self.state.withLockedValue { state in
-            state.isTorn = false
+            state.hasPartialLine = false
             return state.trouble.succeeded()
         }
         if let failed {
             self.logger?.notice(
-                "Wrote a notification to standard output again", metadata: ["driver": "log", "failed": "\(failed)"])
+                "Resumed writing notifications to standard output", metadata: ["driver": "log", "failed": "\(failed)"])
         }
         return .success(())
     }
@@ -120,7 +121,7 @@ public final class LogDriver: NotificationDriver {
         let times = self.state.withLockedValue { $0.trouble.failed(now: .now) }
         if let times {
             self.logger?.error(
-                "Failed to write notifications to standard output; their senders are asked to send them again",
+                "Failed to write notifications to standard output; senders are asked to retry",
                 metadata: ["driver": "log", "error": "\(reason)", "times": "\(times)"])
         }
         return DriverError(.unavailable, driver: self.name, reason: reason)

@@ -32,7 +32,7 @@ public final class TestDriver: NotificationDriver {
             return true
         }
         guard isTaken else {
-            let reason = "its memory is full at \(self.capacity) notifications"
+            let reason = "the limit of \(self.capacity) notifications is reached; call reset()"
             completion(.failure(DriverError(.unavailable, driver: self.name, reason: reason)))
             return
         }

@@ -42,7 +42,7 @@ extension DatabaseInstance {
         } else if let manager = try fields.optionalString("datastore_manager") {
             datastore = .manager(manager)
         } else {
-            throw fields.error("service_id", "is missing, and so is datastore_manager")
+            throw fields.error("service_id", "is missing: add it or datastore_manager")
         }
         let volumeSize = try fields.optionalInteger("volume_size")
         try fields.requireMention(of: "user_id")
@@ -75,7 +75,7 @@ extension DatabaseInstance {
             do throws(FieldError) {
                 let instance = try DatabaseInstance(row: row)
                 if let other = rowNumbers.updateValue(index + 1, forKey: instance.id) {
-                    throw FieldError(field: "instance_id", problem: "is that of row \(other) too")
+                    throw FieldError(field: "instance_id", problem: "is the same as in row \(other)")
                 }
                 instances.append(instance)
             } catch {

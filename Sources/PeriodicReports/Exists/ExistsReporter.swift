@@ -22,7 +22,7 @@ package final class ExistsReporter: Service {
         package var window = 256
         /// How long a notification is retried with a driver that cannot accept it now: when the conductor starts, the
         /// broker connection is not established yet, and the next interval may be far away.
-        package var patience = Duration.zero
+        package var retryTimeout = Duration.zero
 
         /// Creates a configuration with this publisher, and defaults for the rest.
         package init(publisherID: String) { self.publisherID = publisherID }
@@ -65,11 +65,11 @@ package final class ExistsReporter: Service {
     }
 
     private func report() async {
-        var schedule = PeriodSchedule(interval: self.configuration.interval, state: self.state)
+        var schedule = PeriodScheduleStateMachine(interval: self.configuration.interval, state: self.state)
         let now = self.clock.now()
         if schedule.state.publishedUntil > now {
             self.logger.warning(
-                "The last period ended later than now: no period is reported before the clock is past that",
+                "The clock is before the end of the last period; no period is reported until the clock has passed it",
                 metadata: ["published_until": "\(schedule.state.publishedUntil)", "now": "\(now)"])
         }
         while !Task.isCancelled {
@@ -83,7 +83,7 @@ package final class ExistsReporter: Service {
         }
     }
 
-    private func round(_ periods: [AuditPeriod], _ schedule: inout PeriodSchedule) async {
+    private func round(_ periods: [AuditPeriod], _ schedule: inout PeriodScheduleStateMachine) async {
         self.counters.beganRound()
         do {
             let instances = try await DatabaseInstance.instances(of: self.source.rows())
@@ -97,7 +97,7 @@ package final class ExistsReporter: Service {
                 let existing = instances.filter { $0.createdAt < period.ending }
                 try await BoundedEmission(
                     notifier: self.notifier, limit: self.configuration.window,
-                    patience: self.configuration.patience, counters: self.counters
+                    retryTimeout: self.configuration.retryTimeout, counters: self.counters
                 ).emit(existing.count) { index throws(FieldError) in
                     try self.notification(of: existing[index], period)
                 }
@@ -105,7 +105,7 @@ package final class ExistsReporter: Service {
                 schedule.publish(period)
                 try await self.store.write(schedule.state)
                 self.logger.info(
-                    "Reported a period's instances",
+                    "Reported instances of an audit period",
                     metadata: [
                         "instances": "\(existing.count)", "audit_period_beginning": "\(period.beginning)",
                         "audit_period_ending": "\(period.ending)",
@@ -116,7 +116,7 @@ package final class ExistsReporter: Service {
         } catch {
             self.counters.failedRound()
             self.logger.error(
-                "A report of instances failed; the next interval tries again, and no period is left out",
+                "Failed to report instances; retrying at the next interval, no period is skipped",
                 metadata: [
                     "error": "\(error)", "failed_rounds": "\(self.counters.counts.failedRounds)",
                     "published_until": "\(schedule.state.publishedUntil)",
@@ -134,7 +134,7 @@ package final class ExistsReporter: Service {
         }
         guard !unknown.isEmpty else { return }
         self.logger.warning(
-            "Datastore managers have no service id: reports.service_ids can say one",
+            "Datastore managers have no service id; set reports.service_ids",
             metadata: ["managers": "\(unknown)", "service_id": "\(ServiceIDs.unknown)"])
     }
 

@@ -151,7 +151,7 @@ package final class PeriodStateFile: PeriodStore {
 
     private func checkDirectory() throws {
         guard unsafe access(self.directory, W_OK | X_OK) == 0 else {
-            throw self.error("cannot be written: its directory: \(Errno(rawValue: errno))")
+            throw self.error("cannot be written, because of its directory: \(Errno(rawValue: errno))")
         }
     }
 
@@ -162,8 +162,8 @@ package final class PeriodStateFile: PeriodStore {
     private func damaged(_ reason: String) -> PeriodStateError {
         self.error(
             """
-            is damaged (\(reason)): where the last period ended is not known. Mend it, or remove it to begin anew, which \
-            leaves a gap
+            is damaged (\(reason)): the end of the last period is unknown. Repair the file, or remove it to start over, which \
+            leaves a gap in the reported periods
             """)
     }
 }

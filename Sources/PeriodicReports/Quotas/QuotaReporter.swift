@@ -21,7 +21,7 @@ package final class QuotaReporter: Service {
         package var window = 256
         /// How long a notification is retried with a driver that cannot accept it now: when the conductor starts, the
         /// broker connection is not established yet, and the next interval may be far away.
-        package var patience = Duration.zero
+        package var retryTimeout = Duration.zero
 
         /// Creates a configuration with this interval and publisher, and defaults for the rest.
         package init(interval: Duration, publisherID: String) {
@@ -92,16 +92,17 @@ package final class QuotaReporter: Service {
                 }
             }
             try await BoundedEmission(
-                notifier: self.notifier, limit: self.configuration.window, patience: self.configuration.patience,
+                notifier: self.notifier, limit: self.configuration.window,
+                retryTimeout: self.configuration.retryTimeout,
                 counters: self.counters
             ).emit(usages.count) { index throws(FieldError) in try self.notification(of: usages[index], now) }
-            self.logger.info("Reported the quotas", metadata: ["quotas": "\(usages.count)"])
+            self.logger.info("Reported quotas", metadata: ["quotas": "\(usages.count)"])
         } catch is CancellationError {
             // The service stops.
         } catch {
             self.counters.failedRound()
             self.logger.error(
-                "A report of quotas failed; the next interval tries again",
+                "Failed to report quotas; retrying at the next interval",
                 metadata: ["error": "\(error)", "failed_rounds": "\(self.counters.counts.failedRounds)"])
         }
     }

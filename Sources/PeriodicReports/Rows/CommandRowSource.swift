@@ -57,17 +57,18 @@ package struct CommandRowSource: RowSource {
         self.log(result.standardError)
         switch (result.verdict, result.status) {
         case (.ended, .exited(0)): break
-        case (.ended, .exited(let status)): throw self.error("it ended with exit status \(status)")
-        case (.ended, .signaled(let signal)): throw self.error("signal \(signal) ended it")
-        case (.tooLong, _): throw self.error("it printed more than \(self.limits.bytes) bytes, and was killed")
-        case (.late, _): throw self.error("it had not ended after \(self.limits.timeout), and was killed")
+        case (.ended, .exited(let status)): throw self.error("the command exited with status \(status)")
+        case (.ended, .signaled(let signal)): throw self.error("the command was terminated by signal \(signal)")
+        case (.tooLong, _): throw self.error("the command printed more than \(self.limits.bytes) bytes and was killed")
+        case (.late, _): throw self.error("the command did not end within \(self.limits.timeout) and was killed")
         case (.held, _):
             throw self.error(
-                "it ended, but after \(self.limits.timeout) something that it had started still held its output open")
+                "the command ended, but after \(self.limits.timeout) a process that it started still held its output open"
+            )
         case (.unwanted, _): throw CancellationError()
         }
         do {
-            return try await RowLines(maximumLineBytes: self.limits.lineBytes, maximumRows: self.limits.rows)
+            return try await RowLineParser(maximumLineBytes: self.limits.lineBytes, maximumRows: self.limits.rows)
                 .rows(of: result.standardOutput)
         } catch let error as RowSourceError {
             throw self.error(error.description)
@@ -81,7 +82,7 @@ package struct CommandRowSource: RowSource {
         do {
             output = try CommandOutput(maximumBytes: self.limits.bytes, maximumErrorBytes: self.limits.errorBytes)
         } catch {
-            throw self.error("no pipe could be made for it: \(error)")
+            throw self.error("failed to create a pipe for the command: \(error)")
         }
         var options = PlatformOptions()
         options.createSession = true
@@ -108,7 +109,7 @@ package struct CommandRowSource: RowSource {
             return (read.verdict, ended.terminationStatus, read.standardOutput, read.standardError)
         } catch {
             try Task.checkCancellation()
-            throw self.error("it could not be run: \(error)")
+            throw self.error("failed to run the command: \(error)")
         }
     }
 
@@ -123,7 +124,7 @@ package struct CommandRowSource: RowSource {
                 scalar.properties.generalCategory == .control ? " " : String(scalar)
             }
             self.logger.warning(
-                "A report's command wrote on standard error",
+                "Report command wrote to standard error",
                 metadata: ["setting": "\(self.name)", "text": "\(text.joined())"])
         }
     }

@@ -22,7 +22,7 @@ extension JSONFields {
         guard let text = try self.optionalString(name) else { return nil }
         guard let timestamp = NotificationTimestamp(text) else {
             throw self.error(
-                name, "must be a time (RFC 3339) such as 2015-06-28T05:54:52Z, and \(text.excerpt) is none")
+                name, "must be a time (RFC 3339) such as 2015-06-28T05:54:52Z, not \(text.excerpt)")
         }
         return timestamp
     }
@@ -35,6 +35,6 @@ extension JSONFields {
 
     /// Throws if the member is missing; null is allowed and means that there is no value.
     func requireMention(of name: String) throws(FieldError) {
-        guard self.object[name] != nil else { throw self.error(name, "is missing; null says that there is none") }
+        guard self.object[name] != nil else { throw self.error(name, "is missing; set it to null if there is none") }
     }
 }

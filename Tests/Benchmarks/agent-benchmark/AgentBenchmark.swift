@@ -34,7 +34,7 @@ struct AgentBenchmark: AsyncParsableCommand {
     /// The instance that the operations are about, and that the certificate names.
     private static let instance = "2f4a9c1e-6d0b-4b7e-9d53-3f1f0c7a55aa"
     /// Nobody waits longer than this for what was told to be delivered.
-    private static let patience = Duration.seconds(120)
+    private static let gracePeriod = Duration.seconds(120)
 
     private struct Failure: Error, CustomStringConvertible { let description: String }
 
@@ -99,10 +99,10 @@ struct AgentBenchmark: AsyncParsableCommand {
         }
         let expected = before.delivered + each * concurrency
         while try await agent.counts().delivered < expected {
-            guard ContinuousClock.now - start < Self.patience else {
+            guard ContinuousClock.now - start < Self.gracePeriod else {
                 throw Failure(
                     description: """
-                        Not all was delivered within \(Self.patience): \(try await agent.counts()). See the conductor's \
+                        Not all was delivered within \(Self.gracePeriod): \(try await agent.counts()). See the conductor's \
                         log.
                         """)
             }

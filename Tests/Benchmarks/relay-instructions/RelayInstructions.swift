@@ -7,7 +7,7 @@ import Logging
 import NIOCore
 import Notifications
 import Notifier
-import TLSSocket
+import TLSChannel
 
 /// `relay-instructions COUNT [--no-audit]`: so many reports from the line to the answer, in this process: cut, read, checked, redacted,
 /// put into oslo's envelope, counted, answered, and their audit lines written to /dev/null. No network, no broker, no threads:
@@ -78,7 +78,7 @@ private final class BatchedAudit: @unchecked Sendable {
     private var work: [@Sendable () -> Void] = []
     private let file: FileHandle
     private var lines = 0
-    private(set) lazy var audit = OutcomeAudit(
+    private(set) lazy var audit = AuditLog(
         warnings: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() }, execute: { self.work.append($0) }
     ) { records in
         self.lines += records.count

@@ -9,7 +9,7 @@ import Logging
 import NIOCore
 import Notifications
 import Notifier
-import TLSSocket
+import TLSChannel
 
 /// `signature-benchmark`: what a conductor's processor does for a report, unsigned and signed, without network and broker.
 @main

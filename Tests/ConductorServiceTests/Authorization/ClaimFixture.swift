@@ -7,7 +7,7 @@ import NIOConcurrencyHelpers
 import NIOCore
 import Notifications
 import Notifier
-import TLSSocket
+import TLSChannel
 import Testing
 
 /// A relay, and reports of one guest to it, in the form that they have on the wire.

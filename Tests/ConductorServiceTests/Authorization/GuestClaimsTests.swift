@@ -3,7 +3,7 @@
 import ConductorRPC
 import ConductorService
 import Notifications
-import TLSSocket
+import TLSChannel
 import Testing
 
 /// Every event that a guest can bring about, and every place of a report: what a guest may not say reaches no driver.

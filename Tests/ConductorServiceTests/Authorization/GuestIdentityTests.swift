@@ -2,12 +2,12 @@
 
 import ConductorRPC
 import ConductorService
-import TLSSocket
+import TLSChannel
 import Testing
 
 /// Who a guest is, by what its certificate says.
 @Suite struct GuestIdentityTests {
-    private static let domain = TrustDomain("cloud.example") ?? .throwAway
+    private static let domain = TrustDomain("cloud.example") ?? .trial
 
     private func identity(
         _ uris: [String] = [], commonName: String? = nil, source: IdentitySource = .spiffe(Self.domain)

@@ -2,7 +2,7 @@
 
 import ConductorService
 import Notifications
-import TLSSocket
+import TLSChannel
 import Testing
 
 /// Rules of who may report what.
@@ -28,7 +28,7 @@ import Testing
         let identity = try GuestIdentity(
             PeerCertificate(
                 commonName: nil, uris: ["spiffe://conductor.test/\(path)"], dnsNames: [], serialNumber: "01",
-                notBefore: 0, notAfter: .max, sha256: ""), source: .spiffe(.throwAway))
+                notBefore: 0, notAfter: .max, sha256: ""), source: .spiffe(.trial))
         return try GuestPermissions(rules, catalogues: catalogues).allows(
             identity, try #require(catalogues.operation(operation)))
     }

@@ -7,7 +7,7 @@ import Notifications
 import Notifier
 import ProcessTesting
 import RelayTesting
-import TLSSocket
+import TLSChannel
 import Testing
 
 /// Guests with real certificates, and what a conductor lets each of them say.
@@ -147,7 +147,7 @@ import Testing
             }
         }
         #expect(driver.notifications.isEmpty)
-        let refusals = log.entries.filter { $0.message == "A guest was refused" }
+        let refusals = log.entries.filter { $0.message == "Rejected a guest" }
         #expect(refusals.map(\.level) == [.warning, .debug, .debug, .debug])
         #expect(refusals.first?.metadata["problem"]?.contains(reason) == true)
         #expect(refusals.first?.metadata["guest"] == nil)
@@ -200,7 +200,7 @@ import Testing
         }
         #expect(driver.notifications.map(\.eventType) == ["dbaas.user_delete.end", "dbaas.user_delete.end"])
         // A line for the guest, however often it connects, and it names the guest.
-        let refusals = log.entries.filter { $0.message == "A guest was refused" }
+        let refusals = log.entries.filter { $0.message == "Rejected a guest" }
         #expect(refusals.count == 6 && refusals.filter { $0.level > .debug }.count == 1)
         #expect(refusals.allSatisfy { $0.metadata["guest"] == "inst-1" && $0.metadata["reason"] == "not_permitted" })
     }

@@ -45,7 +45,7 @@ import Testing
         }
         #expect(driver.notifications.map { $0.payload["tenant_id"] } == ["tenant-1"])
         // The operator finds who it was.
-        let refused = log.entries.filter { $0.message == "A guest was refused" && $0.level == .warning }
+        let refused = log.entries.filter { $0.message == "Rejected a guest" && $0.level == .warning }
         #expect(refused.count == 1 && refused.first?.metadata["guest"] == "inst-1", "\(refused)")
         #expect(log.count("A guest's certificate names no tenant") == 0)
     }

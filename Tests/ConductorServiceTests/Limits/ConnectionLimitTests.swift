@@ -9,7 +9,7 @@ import NIOPosix
 import Notifier
 import ProcessTesting
 import RelayTesting
-import TLSSocket
+import TLSChannel
 import Testing
 
 /// Too many connections, by guests and by strangers, over real sockets.
@@ -63,7 +63,7 @@ import Testing
                                 let line = try #require(try await second.line())
                                 #expect(
                                     line.hasPrefix(#"{"jsonrpc":"2.0","id":null,"error":{"code":-32005"#), "\(line)")
-                                #expect(line.contains(#""retryable":true"#) && line.contains("the quietest"))
+                                #expect(line.contains(#""retryable":true"#) && line.contains("the longest idle one"))
                                 #expect(line.contains(#""retry_after_ms":10000"#))
                                 let end = try await second.line()
                                 #expect(end == nil)
@@ -83,7 +83,7 @@ import Testing
             // Its place was given away once, and comes back once.
             try await RawGuest.with(conductor, certificate: "a") { guest in try await self.ping(&guest) }
         }
-        #expect(log.entries.count { "\($0.message)".contains("there are limits.connections") } == 1)
+        #expect(log.entries.count { "\($0.message)".contains("limits.connections was reached") } == 1)
     }
 
     @Test func fourBrokenIntoGuestsOfOneTenantLeaveTheOthersTheirConnections() async throws {

@@ -18,7 +18,7 @@ import Testing
 
     private func join(
         _ admission: GuestAdmission, _ instance: String, of tenant: String?
-    ) throws -> any RPCGuestShare {
+    ) throws -> any RPCPeerRateLimiter {
         let identity = PeerIdentity(names: [tenant ?? "", instance])
         let peer = RPCPeer(certificate: nil, identity: identity, remoteAddress: "", localAddress: "")
         return try admission.admit(peer, on: self.eventLoop, close: { _ in }).get()
@@ -76,10 +76,10 @@ import Testing
         let now = self.eventLoop.now
         let shares = try (0..<2).map { try self.join(admission, "inst-\($0)", of: "t-1") }
         shares[0].received(bytes: 5000, now: now)
-        #expect(shares.allSatisfy { $0.pause(now: now) != nil && !$0.hasNoRefusalLeft(now: now) })
+        #expect(shares.allSatisfy { $0.pause(now: now) != nil && !$0.hasExhaustedRejections(now: now) })
         // Ten of the guest's own, then a thousand refusals.
         for _ in 0..<1010 { _ = shares[0].request(now: now) }
-        #expect(shares[0].hasNoRefusalLeft(now: now) && !shares[1].hasNoRefusalLeft(now: now))
+        #expect(shares[0].hasExhaustedRejections(now: now) && !shares[1].hasExhaustedRejections(now: now))
     }
 
     @Test func aTenantIsForgottenWithItsLastGuestAndNotInDebt() async throws {

@@ -7,7 +7,7 @@ import NIOCore
 import Notifications
 import Notifier
 import RelayTesting
-import TLSSocket
+import TLSChannel
 import Testing
 
 /// Guests that send more than their share, over real sockets.
@@ -15,7 +15,7 @@ import Testing
     private static let ping = #"{"jsonrpc":"2.0","id":1,"method":"ping"}"#
 
     private func with(
-        _ driver: any NotificationDriver, _ rates: (inout GuestBudget.Rates) -> Void,
+        _ driver: any NotificationDriver, _ rates: (inout GuestRateLimitStateMachine.Rates) -> Void,
         _ body: (RunningConductor) async throws -> Void
     ) async throws {
         try await withConductor(Notifier(drivers: [driver])) {
@@ -139,7 +139,9 @@ import Testing
                 // Takes the only request, and the bytes of a second: the records lie in the socket until then.
                 #expect(try await guest.call(Self.ping + String(repeating: " ", count: 2000)).contains("result"))
                 // Forty requests' worth.
-                for _ in 1...(41 * RecordCharge.recordsPerToken) { try await guest.send([UInt8(ascii: "x")]) }
+                for _ in 1...(41 * RecordChargeStateMachine.recordsPerToken) {
+                    try await guest.send([UInt8(ascii: "x")])
+                }
                 #expect(try await guest.call("").contains(#""error""#))
                 #expect(try await guest.call(SampleReport.line(id: 1)).contains(#""id":1"#))
             }

@@ -6,7 +6,7 @@ import Logging
 import Notifications
 import Notifier
 import RelayTesting
-import TLSSocket
+import TLSChannel
 import Testing
 
 /// When an outcome can have happened.

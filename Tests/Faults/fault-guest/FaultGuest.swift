@@ -46,7 +46,7 @@ struct FaultGuest: AsyncParsableCommand {
         do {
             var limits = Spool.Configuration()
             // Less than the disk sometimes stands still.
-            limits.patience = .milliseconds(500)
+            limits.writeTimeout = .milliseconds(500)
             spool = try await Spool.open(self.spool, configuration: limits, logger: logger)
         } catch let error as OutboxError {
             logger.error("The spool cannot be opened", metadata: ["error": "\(error)"])

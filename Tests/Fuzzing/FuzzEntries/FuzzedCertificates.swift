@@ -3,7 +3,7 @@
 import ConductorService
 import Foundation
 import RelayTesting
-import TLSSocket
+import TLSChannel
 
 /// Reads certificates as a guest's, as authorities and as revocation lists. The first byte says what the rest is:
 ///
@@ -35,7 +35,7 @@ enum FuzzedCertificates {
         }
     }
 
-    private static let sources: [IdentitySource] = [.spiffe(.throwAway), .commonName]
+    private static let sources: [IdentitySource] = [.spiffe(.trial), .commonName]
 
     private static func pem(_ kind: String, _ der: [UInt8]) -> String {
         let lines = Data(der).base64EncodedString(options: [.lineLength64Characters, .endLineWithLineFeed])
@@ -73,7 +73,7 @@ enum FuzzedCertificates {
 
         let uris = alternativeNames.filter { $0.tag == 0x86 }.map(\.bytes)
         let expected = GuestNames(uris: uris)
-        let spiffe = try? GuestIdentity(certificate, source: .spiffe(.throwAway))
+        let spiffe = try? GuestIdentity(certificate, source: .spiffe(.trial))
         guard spiffe?.instanceID == expected?.instance, spiffe?.tenantID == expected?.tenant else {
             return "the URIs name \(expected.debugDescription), and \(spiffe.debugDescription) was read"
         }
@@ -94,7 +94,7 @@ enum FuzzedCertificates {
         for text in certificate.uris + certificate.dnsNames where !self.holds(der, Array(text.utf8)) {
             return "a name was read that is not there"
         }
-        if let guest = try? GuestIdentity(certificate, source: .spiffe(.throwAway)) {
+        if let guest = try? GuestIdentity(certificate, source: .spiffe(.trial)) {
             let tenant = guest.tenantID.map { "/tenant/\($0)" } ?? ""
             let uri = "spiffe://conductor.test\(tenant)/instance/\(guest.instanceID)"
             guard self.holds(der, Array(uri.utf8)) else { return "the identity is not the certificate's URI" }

@@ -3,7 +3,7 @@
 import Foundation
 import NIOCore
 import RelayTesting
-import TLSSocket
+import TLSChannel
 
 /// Feeds both sides of TLS: the first byte says which, and how much of a true handshake comes before the rest.
 enum FuzzedHandshake {

@@ -9,7 +9,7 @@ enum FuzzedHellos {
         guard bytes.count > 1 else { return nil }
         let piece = Int(bytes[0] % 31) + 1
         let stream = Array(bytes.dropFirst())
-        var scanner = ClientHelloScanner()
+        var scanner = ClientHelloStateMachine()
         var read = 0
         while read < stream.count, !scanner.isComplete {
             let end = min(read + piece, stream.count)
@@ -38,7 +38,7 @@ enum FuzzedHellos {
             // What stands behind the message is not looked at.
             if self.isWhole(message) { return true }
         }
-        return self.isWhole(message) || bytes.count > 2 * ClientHelloScanner.longestHello
+        return self.isWhole(message) || bytes.count > 2 * ClientHelloStateMachine.longestHello
     }
 
     private static func isWhole(_ message: [UInt8]) -> Bool {
@@ -46,6 +46,6 @@ enum FuzzedHellos {
         guard kind == 1 else { return true }
         guard message.count >= 4 else { return false }
         let length = Int(message[1]) * 65536 + Int(message[2]) * 256 + Int(message[3])
-        return length > ClientHelloScanner.longestHello || message.count >= length + 4
+        return length > ClientHelloStateMachine.longestHello || message.count >= length + 4
     }
 }

@@ -2,7 +2,7 @@
 
 import ConductorService
 import Notifications
-import TLSSocket
+import TLSChannel
 
 /// Reads rules, a line each, after the guest that they are asked about: `TENANT/ID` on the first line. The verdicts must be
 /// those of a second reading of Docs/operations.md, which is here.
@@ -41,7 +41,7 @@ enum FuzzedPermissions {
         let certificate = PeerCertificate(
             commonName: nil, uris: ["spiffe://conductor.test\(path)"], dnsNames: [], serialNumber: "01", notBefore: 0,
             notAfter: .max, sha256: "")
-        return try? GuestIdentity(certificate, source: .spiffe(.throwAway))
+        return try? GuestIdentity(certificate, source: .spiffe(.trial))
     }
 
     private static func allows(_ rules: [String], _ guest: GuestIdentity, _ service: String, _ operation: String)

@@ -8,7 +8,7 @@ import NIOConcurrencyHelpers
 import NIOCore
 import Notifications
 import Notifier
-import TLSSocket
+import TLSChannel
 
 /// Sends a guest's reports the whole way through a relay, and looks at what comes out for names that are not the guest's.
 ///

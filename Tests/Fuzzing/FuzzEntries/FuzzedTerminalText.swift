@@ -5,9 +5,9 @@ import CommandExecution
 /// Takes the last lines of what a command wrote for a terminal.
 enum FuzzedTerminalText {
     static func problem(with bytes: [UInt8]) -> String? {
-        var whole = LastLines(lineLimit: 5, byteLimit: 256)
+        var whole = LineTailBuffer(lineLimit: 5, byteLimit: 256)
         whole.append(bytes)
-        var cut = LastLines(lineLimit: 5, byteLimit: 256)
+        var cut = LineTailBuffer(lineLimit: 5, byteLimit: 256)
         for byte in bytes { cut.append(CollectionOfOne(byte)) }
         let lines = whole.lines
         guard lines == cut.lines else { return "the lines depend on how the stream was cut" }

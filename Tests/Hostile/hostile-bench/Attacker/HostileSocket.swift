@@ -4,7 +4,7 @@ import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 import NIOTLS
-import TLSSocket
+import TLSChannel
 
 /// A connection to the conductor, with TLS or without, that can do what decent ones do not.
 final class HostileSocket: Sendable {

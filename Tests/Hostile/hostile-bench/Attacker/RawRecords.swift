@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
-import TLSSocket
+import TLSChannel
 
 /// Bytes as they lie on the wire before TLS is established.
 enum RawRecords {

@@ -2,7 +2,7 @@
 
 import NIOCore
 import NIOPosix
-import TLSSocket
+import TLSChannel
 
 /// The conductor under attack, and what an attacker has to meet it with.
 struct Target: Sendable {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import TLSSocket
+import TLSChannel
 
 /// Records that no decent peer sends, before, amid and after the handshake.
 struct Garbage: Attack {

@@ -4,7 +4,7 @@ import ConductorRPC
 import NIOConcurrencyHelpers
 import NIOPosix
 import Notifications
-import TLSSocket
+import TLSChannel
 
 /// A guest that connects five times a second, reports an outcome and disconnects: what it takes to be served.
 final class Newcomer: Sendable {

@@ -4,7 +4,7 @@ import ConductorRPC
 import NIOConcurrencyHelpers
 import NIOPosix
 import Notifications
-import TLSSocket
+import TLSChannel
 
 /// A well-behaved guest: one connection, one outcome after the other at a steady rate, whether or not the last was answered.
 ///

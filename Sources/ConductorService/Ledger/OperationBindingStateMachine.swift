@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The outcome that each signed operation is bound to, so that an operation is ended only once. It does no I/O.
+///
+/// An operation is bound to the first of its outcomes that is sent to the broker. It stays bound to that outcome,
+/// unless certainly no part of the outcome reached the broker. A lost confirm does not prove that the broker does not
+/// have the outcome; another outcome could end the operation a second time.
+package struct OperationBindingStateMachine: Sendable {
+    /// The state of an operation in relation to one of its outcomes.
+    package enum Standing: Sendable, Hashable {
+        /// No outcome was sent to the broker, or certainly none reached it.
+        case isOpen
+        /// This outcome is in flight to the broker.
+        case isBeingEndedSo
+        /// Another outcome is in flight to the broker.
+        case isBeingEndedOtherwise
+        /// This outcome may have reached the broker, which has not confirmed it. It may be sent again.
+        case isBoundSo
+        /// Another outcome, with another message id, may have reached the broker, which has not confirmed it.
+        case isBoundOtherwise
+        /// This outcome has ended the operation.
+        case wasEndedSo
+        /// Another outcome with the same message id has ended the operation, or may have ended it.
+        case conflicts
+        /// Another outcome, with another message id, has ended the operation.
+        case wasEndedOtherwise
+    }
+
+    /// The result of publishing an outcome.
+    package enum Ending: Sendable, Hashable {
+        /// The broker confirmed the outcome.
+        case confirmed
+        /// The broker did not confirm the outcome, but may have received it.
+        case unconfirmed
+        /// Certainly no part of the outcome reached the broker.
+        case unsent
+    }
+
+    private struct Outcome {
+        var key: OutcomeKey
+        var content: UInt64
+        var usableUntil: Int64
+        var isConfirmed: Bool
+    }
+
+    /// The outcomes in flight, at most as many as there are requests in flight. An outcome that is sent again is also
+    /// in `bound`.
+    private var inFlight: [SignedOperationID: Outcome] = [:]
+    private var bound: BoundedFIFOCache<SignedOperationID, Outcome>
+
+    /// - Parameter limit: the maximum number of remembered operations that were ended, or may have been. The oldest is
+    ///   forgotten first.
+    package init(limit: Int) { self.bound = BoundedFIFOCache(limit: limit) }
+
+    /// The number of remembered operations.
+    package var rememberedCount: Int { self.bound.count }
+
+    /// Returns the state of an operation in relation to this outcome.
+    ///
+    /// Once the publishing of an outcome has ended, its sender does not matter: the operation says which guest it
+    /// belongs to, and that guest may have received a new name since.
+    ///
+    /// - Parameters:
+    ///   - operation: the operation.
+    ///   - key: the message id and the sender of the outcome.
+    ///   - content: a digest of the outcome's content.
+    package func standing(of operation: SignedOperation, _ key: OutcomeKey, content: UInt64) -> Standing {
+        if let first = self.inFlight[operation.id] {
+            return first.key == key ? .isBeingEndedSo : .isBeingEndedOtherwise
+        }
+        guard let first = self.bound[operation.id] else { return .isOpen }
+        guard first.key.hasSameMessageID(as: key) else {
+            return first.isConfirmed ? .wasEndedOtherwise : .isBoundOtherwise
+        }
+        guard first.content == content else { return .conflicts }
+        return first.isConfirmed ? .wasEndedSo : .isBoundSo
+    }
+
+    /// Records that this outcome of an operation is in flight. The operation must be open, or bound to this outcome.
+    package mutating func begin(_ operation: SignedOperation, _ key: OutcomeKey, content: UInt64) {
+        guard self.inFlight[operation.id] == nil else { return }
+        self.inFlight[operation.id] = Outcome(
+            key: key, content: content, usableUntil: operation.usableUntil, isConfirmed: false)
+    }
+
+    /// Records the result of publishing this outcome.
+    ///
+    /// - Parameter now: the conductor's time, in seconds since 1970.
+    /// - Returns: whether an operation was forgotten whose token is still accepted, so that it could be ended once
+    ///   more.
+    @discardableResult
+    package mutating func ended(
+        _ operation: SignedOperation, by key: OutcomeKey, _ ending: Ending, now: Int64
+    ) -> Bool {
+        guard var outcome = self.inFlight[operation.id], outcome.key == key else { return false }
+        self.inFlight[operation.id] = nil
+        // An operation that was bound before stays bound: the attempt before this one may have reached the broker.
+        if ending == .unsent { return false }
+        outcome.isConfirmed = ending == .confirmed
+        guard let forgotten = self.bound.remember(outcome, for: operation.id) else { return false }
+        return now < forgotten.usableUntil
+    }
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Decides when failures of an output are logged: the first at once, then at most once a minute with the number of
+/// failures, and finally when a write succeeds again. It holds no clock.
+struct OutputFailureLogStateMachine {
+    /// The minimum time between two log lines about failures.
+    static let interval = Duration.seconds(60)
+
+    private var lastLogged: ContinuousClock.Instant?
+    private var unlogged = 0
+    private var failures = 0
+
+    /// Records that a write failed.
+    ///
+    /// - Returns: the number of failed writes to log; nil to log nothing now.
+    mutating func failed(now: ContinuousClock.Instant) -> Int? {
+        self.failures += 1
+        self.unlogged += 1
+        // This limit also holds for an output that fails and recovers again and again.
+        if let lastLogged, now - lastLogged < Self.interval { return nil }
+        self.lastLogged = now
+        defer { self.unlogged = 0 }
+        return self.unlogged
+    }
+
+    /// Records that a write succeeded.
+    ///
+    /// - Returns: the number of writes that failed since the last success; nil to log nothing, when no write failed or
+    ///   no failure was logged.
+    mutating func succeeded() -> Int? {
+        guard self.failures > 0 else { return nil }
+        let isLogged = self.failures > self.unlogged
+        let failures = self.failures
+        (self.failures, self.unlogged) = (0, 0)
+        return isLogged ? failures : nil
+    }
+}

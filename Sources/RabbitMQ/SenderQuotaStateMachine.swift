@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The shares of the publisher's memory that senders use. A message counts from the moment that it is offered until it
+/// is answered and the broker owes no confirm for it.
+///
+/// A sender's share is at most an eighth of the whole, and at most as large as what is still free. So even if many
+/// senders use all that they may, another one finds free space. Messages without a sender have no share, and so no such
+/// limit.
+struct SenderQuotaStateMachine {
+    /// The number of parts of the whole, of which a sender may use one.
+    static let parts = 8
+
+    private struct Share {
+        var key: UInt64
+        var count = 0
+        var bytes = 0
+    }
+
+    private let capacity: Int
+    private let byteCapacity: Int
+    private var flows: [UInt64: Int] = [:]
+    /// The shares by flow number. The first one is for messages without a sender.
+    private var shares = [Share(key: 0)]
+    private var free: [Int] = []
+
+    /// - Parameters:
+    ///   - capacity: the maximum number of messages of all senders.
+    ///   - byteCapacity: the maximum number of their bytes.
+    init(capacity: Int, byteCapacity: Int) {
+        self.capacity = capacity
+        self.byteCapacity = byteCapacity
+    }
+
+    /// The number of senders with outstanding messages.
+    var count: Int { self.flows.count }
+
+    /// Adds a message to its sender's share.
+    ///
+    /// - Parameters:
+    ///   - countLeft: the number of messages of any sender that there is space for.
+    ///   - bytesLeft: the number of bytes that there is space for.
+    /// - Returns: the number of the sender's flow; nil when the sender's share is full. A message of a sender that has
+    ///   no other one outstanding is always admitted.
+    mutating func take(_ sender: OutgoingMessage.Sender?, bytes: Int, countLeft: Int, bytesLeft: Int) -> Int? {
+        guard let sender else { return DeficitRoundRobinQueue<Never>.own }
+        if let flow = self.flows[sender.key] {
+            let share = self.shares[flow]
+            guard share.count + 1 <= min(max(1, self.capacity / Self.parts), countLeft),
+                share.bytes + bytes <= min(self.byteCapacity / Self.parts, bytesLeft)
+            else { return nil }
+            self.shares[flow].count += 1
+            self.shares[flow].bytes += bytes
+            return flow
+        }
+        let share = Share(key: sender.key, count: 1, bytes: bytes)
+        let flow: Int
+        if let last = self.free.popLast() {
+            flow = last
+            self.shares[flow] = share
+        } else {
+            flow = self.shares.count
+            self.shares.append(share)
+        }
+        self.flows[sender.key] = flow
+        return flow
+    }
+
+    /// Removes a message from its sender's share. When nothing of a flow is outstanding, its number may be given to
+    /// another sender.
+    mutating func release(_ flow: Int, bytes: Int) {
+        guard flow != DeficitRoundRobinQueue<Never>.own else { return }
+        self.shares[flow].count -= 1
+        self.shares[flow].bytes -= bytes
+        guard self.shares[flow].count == 0 else { return }
+        self.flows[self.shares[flow].key] = nil
+        self.free.append(flow)
+    }
+}

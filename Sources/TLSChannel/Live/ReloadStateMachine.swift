@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A state machine that decides when to read the files again, and what to log about it. It has no files, clock or log.
+package struct ReloadStateMachine {
+    /// The result of a reading.
+    package enum Outcome {
+        /// The files hold what is in use already.
+        case same
+        /// The files hold something new that can be used.
+        case new
+        /// The files cannot be used, for this reason. If `remaining` is set, they may become usable after that time.
+        case bad(String, remaining: Duration? = nil)
+    }
+
+    /// The action to take after a reading.
+    package enum Verdict: Equatable {
+        /// Do nothing.
+        case nothing
+        /// Use what was read. `wasBad` is whether the files were logged as unusable before.
+        case use(wasBad: Bool)
+        /// Log that the files hold what is in use already: a caller requested the reading, or the files were logged as
+        /// unusable before.
+        case logUnchanged(wasBad: Bool)
+        /// Log that the files cannot be used, and keep what is in use.
+        case refuse(String)
+    }
+
+    /// The longest time between two readings of unusable files that do not change.
+    private static let longestPause = Duration.seconds(30)
+
+    private let gracePeriod: Duration
+    private var lastSeen: FileStamps?
+    private var isUnsettled = false
+    private var badSince: ContinuousClock.Instant?
+    private var said: String?
+    /// The time at which unusable files are read again although they look unchanged: the cause may not show in their
+    /// stamps.
+    private var nextTry: ContinuousClock.Instant?
+    private var pause = Duration.zero
+
+    /// - Parameter gracePeriod: how long files may be unusable before that is logged: a change may be in progress.
+    package init(gracePeriod: Duration) {
+        self.gracePeriod = gracePeriod
+    }
+
+    /// Records a look at the files, and decides whether to read them. `isFresh` files are read at the next look too:
+    /// another change may not show in their stamps.
+    ///
+    /// - Returns: whether to read the files now.
+    package mutating func looked(
+        _ stamps: FileStamps, isAsked: Bool, isFresh: Bool, now: ContinuousClock.Instant
+    ) -> Bool {
+        defer {
+            self.lastSeen = stamps
+            self.isUnsettled = isFresh
+        }
+        if isAsked || stamps != self.lastSeen || self.isUnsettled {
+            self.pause = .zero
+            return true
+        }
+        return self.nextTry.map { $0 <= now } ?? false
+    }
+
+    /// Records a reading of the files, and decides what to do.
+    ///
+    /// - Parameters:
+    ///   - outcome: the result of the reading.
+    ///   - hasMoved: whether a file was changed during the reading, so that the files may not belong together.
+    ///   - isAsked: whether a caller requested the reading.
+    ///   - now: the current time.
+    package mutating func read(
+        _ outcome: Outcome, hasMoved: Bool, isAsked: Bool, now: ContinuousClock.Instant
+    ) -> Verdict {
+        var outcome = outcome
+        if hasMoved, case .new = outcome { outcome = .bad("the files changed while they were read") }
+        let wasBad = self.said != nil
+        self.nextTry = nil
+        switch outcome {
+        case .same:
+            (self.badSince, self.said) = (nil, nil)
+            return isAsked || wasBad ? .logUnchanged(wasBad: wasBad) : .nothing
+        case .new:
+            (self.badSince, self.said) = (nil, nil)
+            return .use(wasBad: wasBad)
+        case .bad(let reason, let remaining):
+            let since = self.badSince ?? now
+            self.badSince = since
+            // Retry at each look while a change may be in progress, then with exponential backoff.
+            self.nextTry = now + min(self.pause, remaining ?? self.pause)
+            if since.duration(to: now) >= self.gracePeriod {
+                self.pause = min(max(self.pause * 2, .seconds(1)), Self.longestPause)
+            }
+            guard isAsked || since.duration(to: now) >= self.gracePeriod, isAsked || self.said != reason else {
+                return .nothing
+            }
+            self.said = reason
+            return .refuse(reason)
+        }
+    }
+}

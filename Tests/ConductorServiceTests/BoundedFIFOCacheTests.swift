@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ConductorService
+import RelayTesting
+import Testing
+
+/// A memory that is bounded, and forgets the oldest first.
+@Suite struct BoundedFIFOCacheTests {
+    @Test(arguments: [1, 2, 7, 64]) func theOldestIsForgottenFirst(limit: Int) {
+        var memory = BoundedFIFOCache<Int, String>(limit: limit)
+        for key in 0..<(5 * limit + 3) {
+            memory.remember("\(key)", for: key)
+            #expect(memory.count == min(key + 1, limit))
+            #expect(
+                memory[key] == "\(key)" && memory[key - limit + 1] == (key < limit - 1 ? nil : "\(key - limit + 1)"))
+            #expect(memory[key - limit] == nil)
+        }
+    }
+
+    @Test func whatComesAgainKeepsItsAgeAndHasItsNewValue() {
+        var memory = BoundedFIFOCache<String, Int>(limit: 2)
+        for (key, value) in [("a", 1), ("b", 2), ("a", 3), ("a", 4)] { memory.remember(value, for: key) }
+        #expect(memory.count == 2 && memory["a"] == 4 && memory["b"] == 2)
+        memory.remember(5, for: "c")
+        #expect(memory["a"] == nil && memory["b"] == 2 && memory["c"] == 5)
+        // What was forgotten is new.
+        memory.remember(6, for: "a")
+        #expect(memory["b"] == nil && memory["a"] == 6 && memory.count == 2)
+    }
+
+    @Test func withNoRoomNothingIsRemembered() {
+        var memory = BoundedFIFOCache<Int, Int>(limit: 0)
+        for key in [1, 1, 2] { memory.remember(0, for: key) }
+        #expect(memory.count == 0 && memory[1] == nil && memory.limit == 0)
+    }
+
+    /// Against a list that is searched.
+    @Test(arguments: 1...3 as ClosedRange<UInt64>) func isAListOfTheLast(seed: UInt64) {
+        var generator = Seeded(seed)
+        var (memory, model) = (BoundedFIFOCache<Int, Int>(limit: 5), [(key: Int, value: Int)]())
+        for value in 0..<2000 {
+            let key = Int.random(in: 0..<12, using: &generator)
+            memory.remember(value, for: key)
+            if let index = model.firstIndex(where: { $0.key == key }) {
+                model[index].value = value
+            } else {
+                model = model.suffix(4) + [(key, value)]
+            }
+            #expect(memory.count == model.count)
+            for key in 0..<12 { #expect(memory[key] == model.first { $0.key == key }?.value) }
+        }
+    }
+}

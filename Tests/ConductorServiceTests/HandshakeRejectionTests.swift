@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ConductorRPC
+import ConductorService
+import NIOCore
+import NIOPosix
+import Notifier
+import ProcessTesting
+import RelayTesting
+import TLSChannel
+import Testing
+
+/// Who is refused at the door, by a peer that somebody else has written; and that the conductor lives on.
+@Suite(.timeLimit(.minutes(2))) struct HandshakeRejectionTests {
+    private enum Visitor: String, CaseIterable {
+        case guest
+        case withoutCertificate
+        case ofAnotherAuthority
+        case expired
+        case tls12
+        case tls11
+    }
+
+    private func arguments(_ visitor: Visitor, _ certificates: TestCertificates) throws -> [String] {
+        func identity(_ name: String) -> [String] {
+            ["-cert", certificates.path("\(name).pem"), "-key", certificates.path("\(name).key")]
+        }
+        switch visitor {
+        case .guest: return identity("guest")
+        case .withoutCertificate: return []
+        case .ofAnotherAuthority:
+            let other = try CertificateAuthority.create(commonName: "Other", validity: .days(1))
+            try certificates.write("other", TestCertificates.guest(of: other))
+            return identity("other")
+        case .expired:
+            let past = CertificateValidity(notBefore: 1_000_000_000, notAfter: 1_000_086_400)
+            try certificates.write("expired", TestCertificates.guest(of: certificates.authority, validity: past))
+            return identity("expired")
+        case .tls12: return identity("guest") + ["-tls1_2"]
+        // Lowered, or the client itself would refuse to say hello.
+        case .tls11: return identity("guest") + ["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"]
+        }
+    }
+
+    @Test(arguments: Visitor.allCases)
+    private func theDoor(visitor: Visitor) async throws {
+        let driver = TestDriver()
+        try await withConductor(Notifier(drivers: [driver])) { conductor in
+            let certificates = conductor.certificates
+            let openssl = try TestProcess(
+                "openssl",
+                [
+                    "s_client", "-quiet", "-connect", "127.0.0.1:\(conductor.port)", "-CAfile",
+                    certificates.path("ca.pem"),
+                ] + self.arguments(visitor, certificates))
+            // A refused client may be gone before it can be written to.
+            try? openssl.send(SampleReport.line(id: 1) + "\n")
+            let output = await openssl.outputUntil("published")
+            #expect(output.contains("published") == (visitor == .guest), "\(output)")
+            await openssl.finish()
+            #expect(driver.notifications.count == (visitor == .guest ? 1 : 0))
+            // The conductor lives on.
+            try await RawGuest.with(conductor) { guest in
+                let answer = try await guest.call(#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#)
+                #expect(answer.contains("version"))
+            }
+        }
+    }
+
+    @Test func aPeerThatSpeaksNoTLSIsRefused() async throws {
+        try await withConductor(Notifier(drivers: [TestDriver()])) { conductor in
+            let channel = try await ClientBootstrap(group: TestEventLoops.group)
+                .connect(host: "127.0.0.1", port: conductor.port).get()
+            try? await channel.writeAndFlush(ByteBuffer(string: SampleReport.line(id: 1) + "\n"))
+            try await channel.closeFuture.get()
+            try await RawGuest.with(conductor) { guest in
+                let answer = try await guest.call(#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#)
+                #expect(answer.contains("version"))
+            }
+        }
+    }
+
+    @Test func aPeerThatSaysNothingIsLeftAtItsDeadline() async throws {
+        try await withConductor(Notifier(drivers: [TestDriver()])) {
+            $0.handshakeTimeout = .milliseconds(100)
+        } _: { conductor in
+            let channel = try await ClientBootstrap(group: TestEventLoops.group)
+                .connect(host: "127.0.0.1", port: conductor.port).get()
+            try await channel.closeFuture.get()
+        }
+    }
+
+    @Test func aPortThatIsTakenIsNamed() async throws {
+        try await withConductor(Notifier(drivers: [TestDriver()])) { conductor in
+            let error = await #expect(throws: ConductorServerError.self) {
+                try await withConductor(Notifier(drivers: [TestDriver()]), port: conductor.port) { _ in }
+            }
+            #expect(error?.description.contains("listen.port") == true)
+        }
+    }
+}

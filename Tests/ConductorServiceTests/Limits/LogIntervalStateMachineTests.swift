@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ConductorService
+import NIOCore
+import RelayTesting
+import Testing
+
+@Suite struct LogIntervalStateMachineTests {
+    private let start = NIODeadline.uptimeNanoseconds(7)
+
+    @Test func theFirstTimeAtOnceAndThenOnceAnInterval() {
+        var notice = LogIntervalStateMachine(interval: .seconds(60))
+        func happened(_ seconds: Int64) -> LogIntervalStateMachine.Action {
+            notice.happened(now: self.start + .seconds(seconds))
+        }
+        func due(_ seconds: Int64) -> Int { notice.due(now: self.start + .seconds(seconds)) }
+        #expect(happened(0) == .write)
+        #expect(happened(1) == .callLater(self.start + .seconds(60)))
+        for second in 2...59 { #expect(happened(Int64(second)) == .none) }
+        // The call may come a little late.
+        #expect(happened(60) == .none)
+        #expect(due(61) == 60)
+        #expect(happened(62) == .callLater(self.start + .seconds(121)))
+        #expect(due(121) == 1)
+        // After a quiet time it is the first again.
+        #expect(happened(182) == .write)
+    }
+
+    /// Everything that happens is written exactly once, in no more than a line an interval.
+    @Test(arguments: 0..<50 as Range<UInt64>)
+    func nothingIsLost(seed: UInt64) {
+        var random = Seeded(seed)
+        var notice = LogIntervalStateMachine(interval: .seconds(10))
+        var now = self.start
+        var (happened, written, lines) = (0, 0, 0)
+        var call: NIODeadline?
+        for _ in 0..<1000 {
+            now = now + .milliseconds(Int64.random(in: 0...3000, using: &random))
+            if let time = call, time <= now {
+                call = nil
+                written += notice.due(now: now)
+                lines += 1
+            }
+            happened += 1
+            switch notice.happened(now: now) {
+            case .write:
+                written += 1
+                lines += 1
+            case .callLater(let time):
+                #expect(call == nil)
+                call = time
+            case .none: #expect(call != nil)
+            }
+        }
+        if call != nil { written += notice.due(now: now) }
+        #expect(written == happened)
+        #expect(lines <= Int((now - self.start).nanoseconds / 10_000_000_000) + 2)
+    }
+}

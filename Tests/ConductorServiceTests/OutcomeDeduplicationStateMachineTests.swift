@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ConductorRPC
+import ConductorService
+import Notifications
+import TLSChannel
+import Testing
+
+/// What an arrival is, decided without I/O.
+@Suite struct OutcomeDeduplicationStateMachineTests {
+    private static let guest = PeerIdentity(names: ["inst-1"])
+
+    private static func certificate(sha256: String) -> PeerCertificate {
+        PeerCertificate(
+            commonName: "inst-1", uris: [], dnsNames: [], serialNumber: "01", notBefore: 0, notAfter: .max,
+            sha256: sha256)
+    }
+
+    private func keys(_ count: Int) -> [OutcomeKey] {
+        (0..<count).map { _ in OutcomeKey(MessageID(), from: Self.guest) }
+    }
+
+    @Test func theSameAgainJoinsWhatIsOnItsWayAndIsADuplicateOnceThatIsConfirmed() {
+        var outcomes = OutcomeDeduplicationStateMachine<Int>(limit: 10)
+        let key = self.keys(1)[0]
+        #expect(outcomes.arrived(key, content: 1, waiter: 0) == .isNew)
+        #expect(outcomes.arrived(key, content: 1, waiter: 1) == .joined)
+        #expect(outcomes.arrived(key, content: 1, waiter: 2) == .joined)
+        #expect(outcomes.ended(key, isConfirmed: true) == [1, 2])
+        #expect(outcomes.arrived(key, content: 1, waiter: 3) == .wasConfirmed)
+        #expect(outcomes.rememberedCount == 1 && outcomes.inFlightCount == 0)
+    }
+
+    @Test func whatFailedIsNewAgain() {
+        var outcomes = OutcomeDeduplicationStateMachine<Int>(limit: 10)
+        let key = self.keys(1)[0]
+        #expect(outcomes.arrived(key, content: 1, waiter: 0) == .isNew)
+        #expect(outcomes.arrived(key, content: 1, waiter: 1) == .joined)
+        #expect(outcomes.ended(key, isConfirmed: false) == [1])
+        #expect(outcomes.rememberedCount == 0 && outcomes.inFlightCount == 0)
+        // Also with other content: nothing was published under the id.
+        #expect(outcomes.arrived(key, content: 2, waiter: 2) == .isNew)
+        #expect(outcomes.ended(key, isConfirmed: true).isEmpty)
+    }
+
+    @Test func anotherOutcomeUnderTheSameIDConflictsAndTheFirstStands() {
+        var outcomes = OutcomeDeduplicationStateMachine<Int>(limit: 10)
+        let key = self.keys(1)[0]
+        #expect(outcomes.arrived(key, content: 1, waiter: 0) == .isNew)
+        #expect(outcomes.arrived(key, content: 2, waiter: 1) == .conflicts)
+        #expect(outcomes.ended(key, isConfirmed: true).isEmpty)
+        #expect(outcomes.arrived(key, content: 2, waiter: 2) == .conflicts)
+        #expect(outcomes.arrived(key, content: 1, waiter: 3) == .wasConfirmed)
+    }
+
+    @Test(arguments: [1, 2, 7, 64])
+    func theOldestIsForgottenFirst(limit: Int) {
+        var outcomes = OutcomeDeduplicationStateMachine<Int>(limit: limit)
+        let keys = self.keys(5 * limit + 3)
+        for (index, key) in keys.enumerated() {
+            #expect(outcomes.arrived(key, content: 1, waiter: 0) == .isNew)
+            #expect(outcomes.ended(key, isConfirmed: true).isEmpty)
+            #expect(outcomes.rememberedCount == min(index + 1, limit) && outcomes.inFlightCount == 0)
+        }
+        let remembered = keys.map { outcomes.arrived($0, content: 1, waiter: 0) == .wasConfirmed }
+        #expect(remembered == keys.indices.map { $0 >= keys.count - limit })
+    }
+
+    @Test func withNothingToRememberEachArrivalIsNew() {
+        var outcomes = OutcomeDeduplicationStateMachine<Int>(limit: 0)
+        let key = self.keys(1)[0]
+        for content in [1, 1, 2] as [UInt64] {
+            #expect(outcomes.arrived(key, content: content, waiter: 0) == .isNew)
+        }
+        for _ in 0..<3 { #expect(outcomes.ended(key, isConfirmed: true).isEmpty) }
+        #expect(outcomes.rememberedCount == 0 && outcomes.inFlightCount == 0)
+    }
+
+    @Test func aKeyIsTheIDAndTheGuest() throws {
+        let identifiers = try [
+            "00000000-0000-4000-8000-000000000000", "00000000-0000-4000-8000-00000000000f",
+            "f0000000-0000-4000-8000-000000000000", "00000000-0000-400a-8000-000000000000",
+            "00000000-0000-4000-8000-900000000000",
+        ].map { try #require(MessageID($0)) }
+        let guests = [
+            PeerIdentity(names: ["inst-1"]), PeerIdentity(names: ["inst-2"]), PeerIdentity(names: ["", "inst-1"]),
+            PeerIdentity(names: ["inst-1", ""]), PeerIdentity(names: []), PeerIdentity(Self.certificate(sha256: "b")),
+            PeerIdentity(Self.certificate(sha256: "c")),
+        ]
+        let keys = Set(identifiers.flatMap { id in guests.map { OutcomeKey(id, from: $0) } })
+        #expect(keys.count == identifiers.count * guests.count)
+        // Capitals in an id are the same id.
+        let capitals = try #require(MessageID("00000000-0000-4000-8000-00000000000F"))
+        #expect(OutcomeKey(capitals, from: guests[0]) == OutcomeKey(identifiers[1], from: guests[0]))
+    }
+
+    @Test func whatAnOutcomeSaysIsItsEventAndItsPayload() {
+        func digest(_ payload: JSONObject, event: String = "e", timestamp: Int64 = 0) -> UInt64 {
+            NotificationMessage(
+                messageID: MessageID(), publisherID: "p", eventType: event, priority: .info, payload: payload,
+                timestamp: NotificationTimestamp(microsecondsSinceEpoch: timestamp)
+            ).contentDigest
+        }
+        let payloads: [JSONObject] = [
+            [:], ["a": 1], ["a": "1"], ["a": 12], ["a": true], ["a": false], ["a": nil], ["a": []], ["a": [:]],
+            ["ab": 1],
+            ["a": ["1", "2"]], ["a": ["12"]], ["a": [["1"], "2"]], ["a": "", "b": ""], ["a": "b"], ["a": "12345678"],
+            ["a": "123456789"], ["a": "\u{0}12345678"], ["a": "\u{E9}"], ["a": "e\u{301}"],
+        ]
+        #expect(Set(payloads.map { digest($0) }).count == payloads.count)
+        #expect(digest(["a": 1]) != digest(["a": 1], event: "f"))
+        // A time that the conductor filled in, and the address that the guest reached, do not count.
+        #expect(
+            digest(["a": 1, "server_ip": "192.0.2.1:1"]) == digest(["a": 1, "server_ip": "192.0.2.2:1"], timestamp: 9))
+        // Marks that would be put in order for minutes.
+        let marks = "e" + String(repeating: "\u{301}\u{323}", count: 200_000)
+        #expect(digest(["a": .string(marks)]) != digest(["a": .string(marks + "\u{301}")]))
+    }
+}

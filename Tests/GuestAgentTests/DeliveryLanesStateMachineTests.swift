@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ConductorRPC
+import GuestSpool
+import Notifications
+import RelayTesting
+import Testing
+
+@testable import GuestAgent
+
+@Suite struct DeliveryLanesStateMachineTests {
+    private let now = ContinuousClock.now
+    private let published = Result<RPCReply, RPCCallError>.success(.taken(.init(), .published))
+    private let refused = Result<RPCReply, RPCCallError>.failure(
+        .refused(RPCError(.brokerUnavailable, "m", retryAfterMilliseconds: 1000)))
+
+    private func lanes(window: Int = 8) -> DeliveryLanesStateMachine {
+        DeliveryLanesStateMachine(
+            window: window, backoff: Backoff(minimum: .seconds(1), maximum: .seconds(8)), pollInterval: .seconds(60),
+            now: self.now)
+    }
+
+    private func entries(_ sequences: ClosedRange<Int64>) -> [OutboxEntry] {
+        sequences.map { OutboxEntry(sequence: $0, report: SampleReport.end()) }
+    }
+
+    /// Answers a lane's reading; nothing waits in the other.
+    private func read(_ lanes: inout DeliveryLanesStateMachine, _ phase: OperationPhase, _ entries: [OutboxEntry]) {
+        for reading in lanes.takeToRead(now: self.now, isHeldUp: false) {
+            lanes.read(reading, reading.phase == phase ? entries : [])
+        }
+    }
+
+    @Test func aLaneIsReadOnlyWhenItMayHaveSomething() {
+        var lanes = self.lanes()
+        let first = lanes.takeToRead(now: self.now, isHeldUp: false)
+        #expect(first.map(\.phase) == [.end, .error])
+        #expect(first.map(\.limit) == [4, 4])
+        for reading in first { lanes.read(reading, []) }
+        #expect(lanes.isIdle)
+        #expect(lanes.takeToRead(now: self.now, isHeldUp: false) == [])
+        lanes.arrived([.error])
+        #expect(lanes.takeToRead(now: self.now, isHeldUp: true) == [])
+        #expect(lanes.takeToRead(now: self.now, isHeldUp: false).map(\.phase) == [.error])
+        #expect(!lanes.isIdle)
+    }
+
+    @Test func aFullReadingIsFollowedByAnother() {
+        var lanes = self.lanes()
+        self.read(&lanes, .end, self.entries(1...4))
+        // There is no room until something is settled.
+        #expect(lanes.takeToRead(now: self.now, isHeldUp: false) == [])
+        _ = lanes.takeToSend(now: self.now)
+        _ = lanes.answered(.end, 1, self.published, now: self.now)
+        #expect(lanes.takeToRead(now: self.now, isHeldUp: false) == [.init(phase: .end, cursor: 4, limit: 1)])
+    }
+
+    @Test func theOutboxIsLookedAtEveryMinuteThoughNobodySaysAnything() {
+        var lanes = self.lanes()
+        for reading in lanes.takeToRead(now: self.now, isHeldUp: false) { lanes.read(reading, []) }
+        #expect(lanes.wakeUp(now: self.now) == self.now + .seconds(60))
+        #expect(lanes.takeToRead(now: self.now + .seconds(59), isHeldUp: false) == [])
+        #expect(lanes.takeToRead(now: self.now + .seconds(60), isHeldUp: false).count == 2)
+        #expect(lanes.wakeUp(now: self.now + .seconds(60)) == self.now + .seconds(120))
+        // Also while nothing may be read: else the loop would run hot.
+        _ = lanes.takeToRead(now: self.now + .seconds(121), isHeldUp: true)
+        #expect(lanes.wakeUp(now: self.now + .seconds(121)) > self.now + .seconds(121))
+    }
+
+    @Test func anOutboxThatCannotBeReadIsReadAgainAfterAPause() {
+        var lanes = self.lanes()
+        lanes.readingFailed(now: self.now)
+        #expect(lanes.takeToRead(now: self.now, isHeldUp: false) == [])
+        let wakeUp = lanes.wakeUp(now: self.now)
+        #expect(wakeUp > self.now && wakeUp <= self.now + .seconds(1))
+        #expect(lanes.takeToRead(now: wakeUp, isHeldUp: false).count == 2)
+        #expect(!lanes.isIdle)
+    }
+
+    @Test func aLaneThatIsRefusedHoldsUpOnlyItself() {
+        var lanes = self.lanes()
+        self.read(&lanes, .error, self.entries(1...4))
+        _ = lanes.takeToSend(now: self.now)
+        for sequence in 1...4 as ClosedRange<Int64> {
+            #expect(lanes.answered(.error, sequence, self.refused, now: self.now) == .retry)
+        }
+        lanes.arrived([.end])
+        self.read(&lanes, .end, self.entries(5...7))
+        #expect(lanes.takeToSend(now: self.now).map(\.entry.sequence) == [5, 6, 7])
+    }
+
+    @Test(
+        "A lane that is rejected changes the conductor unless the other lane's outcomes are published",
+        arguments: [(nil, true), (.published, false), (.duplicate, true), (.disabled, true)]
+            as [(Disposition?, Bool)])
+    func changeOfConductor(otherLane status: Disposition?, isChanged: Bool) {
+        var lanes = self.lanes()
+        self.read(&lanes, .error, self.entries(1...1))
+        lanes.arrived([.end])
+        self.read(&lanes, .end, self.entries(2...4))
+        var now = self.now
+        var actions: [DeliveryStateMachine.AnswerAction] = []
+        for round in 2...4 as ClosedRange<Int64> {
+            _ = lanes.takeToSend(now: now)
+            actions.append(lanes.answered(.error, 1, self.refused, now: now))
+            if let status { _ = lanes.answered(.end, round, .success(.taken(.init(), status)), now: now) }
+            now += .seconds(10)
+        }
+        #expect((actions.last == .failover) == isChanged)
+    }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Dispatch
+import Notifications
+import Testing
+
+@testable import GuestSpool
+
+@Suite struct PendingWritesStateMachineTests {
+    private let context = NotificationContext(
+        operation: "database_create", requestID: "req-1", tenantID: "tenant-1", clientIP: "192.0.2.7", payload: [:])
+
+    private func begin() -> SpoolChange { .begin(.init(.init(messageID: MessageID(), context: self.context))) }
+
+    private func finish() -> SpoolChange {
+        .finish(.init(OutcomeReport(context: self.context, outcome: .end(payload: [:]), messageID: MessageID())))
+    }
+
+    private func pending(_ changes: [SpoolChange], deadline: DispatchTime = .distantFuture) -> PendingWritesStateMachine
+    {
+        var pending = PendingWritesStateMachine()
+        for change in changes { pending.append(SpoolWrite(change, nil, deadline: deadline)) }
+        return pending
+    }
+
+    @Test func whatNeedNotWaitForTheDiskGoesFirstAndApart() {
+        var pending = self.pending([self.finish(), self.begin(), self.finish(), self.begin()])
+        #expect(pending.takeBatch().map(\.change.needsSync) == [false, false])
+        #expect(pending.takeBatch().map(\.change.needsSync) == [true, true])
+        #expect(pending.takeBatch().isEmpty && pending.isEmpty)
+    }
+
+    @Test func outcomesHaveTheirTurnHoweverMuchBegins() {
+        var pending = self.pending([self.finish()])
+        var turns = 0
+        repeat {
+            pending.append(SpoolWrite(self.begin(), nil, deadline: .distantFuture))
+            turns += 1
+        } while turns < 100 && pending.takeBatch().first?.change.needsSync == false
+        #expect(turns == 5)
+        // What began meanwhile goes next.
+        #expect(pending.takeBatch().map(\.change.needsSync) == [false])
+    }
+
+    @Test func aTransactionIsBoundedAndTheOldestGoesFirst() {
+        let changes = (0..<700).map { _ in self.finish() }
+        var pending = self.pending(changes)
+        let batches = [pending.takeBatch(), pending.takeBatch(), pending.takeBatch()]
+        #expect(batches.map(\.count) == [512, 188, 0])
+        let ids = batches.joined().compactMap { write -> String? in
+            if case .finish(let finish) = write.change { finish.messageID } else { nil }
+        }
+        #expect(ids == changes.compactMap { if case .finish(let finish) = $0 { finish.messageID } else { nil } })
+    }
+
+    @Test func aTransactionTakesAlongWhatComesOfItsKindAndNoMoreThanItHasRoomFor() {
+        var pending = self.pending([self.begin()])
+        #expect(pending.takeBatch().count == 1)
+        #expect(pending.takeMore().isEmpty)
+        for change in [self.finish(), self.begin(), self.finish(), self.begin()] {
+            pending.append(SpoolWrite(change, nil, deadline: .distantFuture))
+        }
+        #expect(pending.takeMore().map(\.change.needsSync) == [false, false])
+        #expect(pending.takeMore().isEmpty)
+        #expect(pending.takeBatch().map(\.change.needsSync) == [true, true])
+        for _ in 0..<600 { pending.append(SpoolWrite(self.finish(), nil, deadline: .distantFuture)) }
+        #expect([pending.takeMore().count, pending.takeMore().count] == [510, 0])
+        #expect(pending.takeBatch().count == 90 && pending.isEmpty)
+    }
+
+    @Test("While operations are held back all else is written; they begin in their order afterwards, or are taken out")
+    func heldBeginnings() {
+        func ids(_ writes: [SpoolWrite]) -> [String] {
+            writes.compactMap { write in
+                if case .begin(let begin) = write.change { return begin.messageID }
+                return nil
+            }
+        }
+        let begins = (0..<4).map { _ in self.begin() }
+        var pending = self.pending([begins[0], .remove([1])])
+        pending.holdBeginnings()
+        for change in [begins[1], self.finish(), .remove([2])] {
+            pending.append(SpoolWrite(change, nil, deadline: .init(uptimeNanoseconds: 5)))
+        }
+        #expect(pending.takeBatch().count == 2 && pending.takeMore().isEmpty)
+        #expect(pending.takeBatch().map(\.change.needsSync) == [true])
+        #expect(pending.takeBatch().isEmpty && pending.count == 2 && !pending.isEmpty)
+        pending.append(SpoolWrite(begins[2], nil, deadline: .distantFuture))
+        #expect(pending.takeOverdueHeld(.init(uptimeNanoseconds: 5)).count == 1)
+        #expect(pending.takeOverdue(.init(uptimeNanoseconds: 5)).isEmpty)
+        pending.releaseBeginnings()
+        pending.append(SpoolWrite(begins[3], nil, deadline: .distantFuture))
+        #expect(
+            ids(pending.takeBatch())
+                == [begins[0], begins[2], begins[3]].flatMap { ids([SpoolWrite($0, nil, deadline: .now())]) })
+        pending.holdBeginnings()
+        pending.append(SpoolWrite(begins[1], nil, deadline: .distantFuture))
+        #expect(pending.takeHeld().count == 1 && pending.isEmpty && pending.isHolding)
+    }
+
+    @Test func whatIsOverdueIsTakenOutAndTheRestStays() {
+        var pending = self.pending([self.finish(), self.begin()], deadline: .init(uptimeNanoseconds: 5))
+        pending.append(SpoolWrite(self.begin(), nil, deadline: .init(uptimeNanoseconds: 7)))
+        #expect(pending.takeOverdue(.init(uptimeNanoseconds: 4)).isEmpty)
+        #expect(pending.takeOverdue(.init(uptimeNanoseconds: 5)).count == 2)
+        #expect(pending.count == 1 && pending.takeBatch().count == 1)
+    }
+}

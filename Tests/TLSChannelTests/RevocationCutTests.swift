@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import NIOCore
+import NIOEmbedded
+import Testing
+
+@testable import TLSChannel
+
+/// How an open connection ends whose peer is revoked, through two embedded channels.
+@Suite(.timeLimit(.minutes(1)))
+struct RevocationCutTests {
+    let identities: TestIdentities
+    let live: LiveTLSContext
+    let pair: ChannelPair
+
+    init() throws {
+        self.identities = try TestIdentities()
+        self.live = LiveTLSContext(try Self.context(self.identities))
+        self.pair = try ChannelPair(self.identities, live: self.live)
+    }
+
+    private static func context(
+        _ identities: TestIdentities, revoking revoked: [IssuedCertificate] = []
+    ) throws -> TLSContext {
+        var configuration = identities.serverConfiguration()
+        configuration.revocationLists = .pem(
+            try identities.authority.revocationList(
+                revoking: revoked.map(\.certificatePEM), validity: .days(1)))
+        return try TLSContext(configuration: configuration)
+    }
+
+    private func revoke(_ certificate: IssuedCertificate) throws -> Int {
+        defer { self.pair.server.embeddedEventLoop.run() }
+        return self.live.replace(with: try Self.context(self.identities, revoking: [certificate]))
+    }
+
+    @Test func theConnectionOfARevokedPeerIsCutAndSaysGoodBye() throws {
+        try self.pair.establish()
+        #expect(self.live.status.openConnections == 1)
+        #expect(try self.revoke(self.identities.client) == 1)
+        #expect(self.pair.serverLog.events == ["error revoked", "inactive"])
+        // Nobody waits for the peer's answer.
+        #expect(!self.pair.server.isActive)
+        try self.pair.pump()
+        #expect(self.pair.clientLog.events == ["inactive"] && self.pair.clientLog.errors.isEmpty)
+        #expect(self.live.status.openConnections == 0 && self.live.status.cutConnections == 1)
+    }
+
+    /// The look is the event loop's; whether it has expired is the calendar's.
+    @Test func theConnectionOfAPeerWhoseCertificateExpiresIsCut() throws {
+        let now = Int64(Date().timeIntervalSince1970)
+        let brief = try self.identities.authority.issueClient(
+            commonName: "brief", uris: [], validity: .init(notBefore: now - 1, notAfter: now + 600))
+        let pair = try ChannelPair(
+            self.identities, client: self.identities.clientConfiguration(identity: brief), live: self.live)
+        pair.serverTLS.calendar = { now }
+        try pair.establish()
+        pair.server.embeddedEventLoop.advanceTime(by: .seconds(600))
+        #expect(pair.serverLog.events.isEmpty)
+        pair.serverTLS.calendar = { now + 601 }
+        pair.server.embeddedEventLoop.advanceTime(by: .seconds(1))
+        #expect(pair.serverLog.events == ["error expired", "inactive"])
+        #expect(self.live.status.openConnections == 0)
+        // The rest of the day is not waited for.
+        try self.pair.establish()
+        self.pair.server.embeddedEventLoop.advanceTime(by: .hours(2))
+        #expect(self.pair.server.isActive)
+    }
+
+    @Test func anotherPeersConnectionStays() throws {
+        try self.pair.establish()
+        #expect(try self.revoke(self.identities.server) == 0)
+        #expect(self.pair.server.isActive && self.pair.serverLog.events.isEmpty)
+        #expect(self.live.status.openConnections == 1)
+    }
+
+    @Test func aPeerThatReadsNothingIsCutAllTheSameAndNotHeardAnyMore() throws {
+        let socket = OutboundCounter()
+        try self.pair.server.pipeline.syncOperations.addHandler(socket, position: .first)
+        try self.pair.establish()
+        socket.isBlocked = true
+        self.pair.client.writeAndFlush(ByteBuffer(string: "one more"), promise: nil)
+        #expect(try self.revoke(self.identities.client) == 1)
+        try self.pair.pump()
+        #expect(self.pair.serverLog.received.readableBytes == 0)
+        #expect(self.pair.server.isActive)
+        self.pair.server.embeddedEventLoop.advanceTime(by: .seconds(1))
+        #expect(!self.pair.server.isActive)
+        for promise in socket.blocked { promise.succeed() }
+    }
+
+    @Test func aPeerThatWasRevokedDuringItsHandshakeIsNotLetIn() throws {
+        try self.pair.connect()
+        // The server has begun under lists that do not name the client.
+        #expect(try self.revoke(self.identities.client) == 0)
+        try self.pair.pump()
+        #expect(self.pair.serverLog.events == ["active", "error revoked", "inactive"])
+        #expect(self.live.status.openConnections == 0 && self.live.status.cutConnections == 1)
+    }
+
+    @Test func aConnectionThatHasEndedIsForgotten() throws {
+        try self.pair.establish()
+        ChannelPair.cut(self.pair.server)
+        #expect(self.live.status.openConnections == 0)
+        #expect(try self.revoke(self.identities.client) == 0)
+    }
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+
+@testable import TLSChannel
+
+extension RevocationLists {
+    /// The lists of one trusted authority, and of those below it.
+    convenience init(_ source: TLSSource, of authority: CertificateAuthority) throws(TLSError) {
+        try self.init(
+            PEMDocument("lists", source), authorities: PEMDocument("authorities", .pem(authority.certificatePEM)))
+    }
+}

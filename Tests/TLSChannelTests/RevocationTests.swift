@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import NIOCore
+import Testing
+
+@testable import TLSChannel
+
+/// Who is let in when there are revocation lists. Engine against engine.
+@Suite(.timeLimit(.minutes(1)))
+struct RevocationTests {
+    let identities: TestIdentities
+
+    init() throws {
+        self.identities = try TestIdentities()
+    }
+
+    private func list(
+        _ revoked: [IssuedCertificate] = [], of authority: CertificateAuthority? = nil,
+        validity: CertificateValidity = .days(1)
+    ) throws -> TLSSource {
+        let authority = authority ?? self.identities.authority
+        return .pem(
+            try authority.revocationList(revoking: revoked.map(\.certificatePEM), validity: validity))
+    }
+
+    private func server(_ lists: TLSSource?, trust: TLSSource? = nil) -> TLSConfiguration {
+        var configuration = self.identities.serverConfiguration()
+        configuration.revocationLists = lists
+        if let trust { configuration.trustRoots = trust }
+        return configuration
+    }
+
+    private func run(
+        client: TLSConfiguration? = nil, server: TLSConfiguration? = nil
+    ) throws -> (client: TLSError?, server: TLSError?, pair: EnginePair) {
+        let pair = try EnginePair(
+            client: client ?? self.identities.clientConfiguration(),
+            server: server ?? self.identities.serverConfiguration())
+        try pair.handshake()
+        return (pair.clientError, pair.serverError, pair)
+    }
+
+    @Test func aRevokedGuestIsRefusedAndToldSo() throws {
+        let result = try self.run(server: self.server(self.list([self.identities.client])))
+        #expect(result.server?.code == .verificationFailed)
+        #expect(result.server?.message.contains("revoked") == true)
+        #expect(result.server?.message.contains("CN=guest") == true)
+        #expect(result.client?.code == .refusedByPeer)
+        #expect(result.client?.message.contains("certificate revoked") == true)
+        #expect(result.pair.server.peerCertificate == nil)
+    }
+
+    @Test func othersOfTheSameAuthorityAreLetIn() throws {
+        let other = try self.identities.authority.issueClient(commonName: "other", validity: .days(1))
+        let result = try self.run(server: self.server(self.list([other])))
+        #expect(result.server == nil && result.client == nil)
+    }
+
+    @Test func aGuestRefusesARevokedConductor() throws {
+        var client = self.identities.clientConfiguration()
+        client.revocationLists = try self.list([self.identities.server])
+        let result = try self.run(client: client)
+        #expect(result.client?.code == .verificationFailed)
+        #expect(result.client?.message.contains("revoked") == true)
+        #expect(result.server?.message.contains("certificate revoked") == true)
+    }
+
+    @Test func behindAListThatHasRunOutNobodyIsLetIn() throws {
+        let lists = try self.list(validity: TestIdentities.yesterday)
+        let result = try self.run(server: self.server(lists))
+        #expect(result.server?.code == .verificationFailed)
+        #expect(result.server?.message.contains("nextUpdate") == true)
+    }
+
+    @Test func ofTwoListsOfOneAuthorityTheValidOneCounts() throws {
+        guard case .pem(let old) = try self.list(validity: TestIdentities.yesterday),
+            case .pem(let new) = try self.list([self.identities.client])
+        else { throw Unexpected() }
+        let both = self.server(.pem(old + new))
+        #expect(try self.run(server: both).server?.message.contains("revoked") == true)
+        let ends = try TLSContext(configuration: both).expiries.filter { $0.kind == .revocationList }
+        #expect(ends.count == 1 && ends[0].notAfter > Int64(time(nil)))
+    }
+
+    @Test func aListFromTheFutureIsNoList() throws {
+        let now = Int64(time(nil))
+        let lists = try self.list(validity: CertificateValidity(notBefore: now + 3600, notAfter: now + 7200))
+        let result = try self.run(server: self.server(lists))
+        #expect(result.server?.message.contains("clock") == true)
+    }
+
+    // MARK: loading
+
+    private func refusal(_ configuration: TLSConfiguration) -> TLSError? {
+        #expect(throws: TLSError.self) { try TLSContext(configuration: configuration) }
+    }
+
+    @Test func everyAuthorityNeedsAList() throws {
+        let other = try CertificateAuthority.create(commonName: "the other one", validity: .days(1))
+        let both = TLSSource.pem(self.identities.authority.certificatePEM + other.certificatePEM)
+        let error = try self.refusal(self.server(self.list(), trust: both))
+        #expect(error?.code == .revocationListRefused)
+        #expect(error?.message.contains("CN=the other one") == true)
+        guard case .pem(let first) = try self.list(), case .pem(let second) = try self.list(of: other) else {
+            throw Unexpected()
+        }
+        _ = try TLSContext(configuration: self.server(.pem(first + second), trust: both))
+    }
+
+    @Test func anAuthorityThatHasExpiredNeedsNone() throws {
+        let old = try CertificateAuthority.create(commonName: "old", validity: TestIdentities.yesterday)
+        let both = TLSSource.pem(self.identities.authority.certificatePEM + old.certificatePEM)
+        _ = try TLSContext(configuration: self.server(self.list(), trust: both))
+    }
+
+    @Test func aForgedListIsRefused() throws {
+        let namesake = try CertificateAuthority.create(commonName: "test authority", validity: .days(1))
+        let error = try self.refusal(self.server(self.list(of: namesake)))
+        #expect(error?.code == .revocationListRefused)
+        #expect(error?.message.contains("not signed") == true)
+    }
+
+    @Test func whatIsNoListIsNamed() throws {
+        #expect(self.refusal(self.server(.pem("")))?.code == .malformedPEM)
+        #expect(self.refusal(self.server(.pem(self.identities.authority.certificatePEM)))?.code == .malformedPEM)
+        guard case .pem(let whole) = try self.list() else { throw Unexpected() }
+        let cut = self.refusal(self.server(.pem(whole + whole.prefix(whole.utf8.count / 2))))
+        #expect(cut?.message.contains("number 2 is damaged") == true)
+        #expect(
+            self.refusal(self.server(.file("/nonexistent/ca.crl")))?.message.contains("/nonexistent/ca.crl") == true)
+    }
+
+    // MARK: open connections
+
+    @Test func anOpenConnectionsChainIsLookedUp() throws {
+        let pair = try self.run().pair
+        let chain = try #require(pair.server.verifiedChain)
+        func lists(_ source: TLSSource) throws -> RevocationLists {
+            try RevocationLists(source, of: self.identities.authority)
+        }
+        #expect(try lists(self.list([self.identities.client])).contains(chain))
+        #expect(try !lists(self.list()).contains(chain))
+        #expect(try !lists(self.list([self.identities.server])).contains(chain))
+        // A list that has run out still says what it said.
+        #expect(try lists(self.list([self.identities.client], validity: TestIdentities.yesterday)).contains(chain))
+        #expect(pair.client.verifiedChain != nil)
+    }
+
+    @Test func anotherAuthorityOfTheSameNameRevokesItsOwnOnly() async throws {
+        let pair = try self.run().pair
+        let chain = try #require(pair.server.verifiedChain)
+        let serial = try #require(pair.server.peerCertificate?.serialNumber)
+        let namesake = try CertificateAuthority.create(commonName: "test authority", validity: .days(1))
+        for (authority, isRevoked) in [(self.identities.authority, true), (namesake, false)] {
+            // A list with this very serial number, which the `openssl` program makes of whatever it is told.
+            let text = try await OpenSSLList.make(authority: authority, serialNumber: serial)
+            #expect(try RevocationLists(.pem(text), of: authority).contains(chain) == isRevoked, "\(text)")
+        }
+    }
+
+    // MARK: the small authority
+
+    @Test func theNextListKeepsWhatTheLastOneHad() throws {
+        let authority = self.identities.authority
+        let first = try authority.revocationList(
+            revoking: [self.identities.client.certificatePEM], validity: .days(1))
+        let second = try authority.revocationList(
+            revoking: [self.identities.server.certificatePEM, self.identities.client.certificatePEM], after: first,
+            validity: .days(1))
+        #expect(try RevocationLists(.pem(first), of: authority).count == 1)
+        #expect(try RevocationLists(.pem(second), of: authority).count == 2)
+        #expect(try self.run(server: self.server(.pem(second))).server?.message.contains("revoked") == true)
+    }
+
+    @Test func onlyItsOwnAreRevoked() throws {
+        let other = try TestIdentities()
+        let foreign = #expect(throws: TLSError.self) {
+            try self.identities.authority.revocationList(
+                revoking: [other.client.certificatePEM], validity: .days(1))
+        }
+        #expect(foreign?.code == .certificateNotIssued)
+        let list = try other.authority.revocationList(validity: .days(1))
+        let previous = #expect(throws: TLSError.self) {
+            try self.identities.authority.revocationList(after: list, validity: .days(1))
+        }
+        #expect(previous?.code == .certificateNotIssued)
+    }
+}
