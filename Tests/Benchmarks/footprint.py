@@ -125,7 +125,7 @@ def main():
     memory, maps = {}, {}
     for kind in kinds:
         # Nobody listens on port 1.
-        for name, port, sign in (("with a conductor", options.port, b"Connected"), ("no conductor", "1", b"No connection")):
+        for name, port, sign in (("with a conductor", options.port, b"Connected"), ("no conductor", "1", b"Failed to connect")):
             program = agent(kind, port)
             program.wait_for(sign)
             time.sleep(REST)
