@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The division of a flush's time among its spools. Only a few spools are delivered at once, because each has threads
-/// of its own and the system may allow few (``ThreadRequirements``).
+/// A state machine that divides a flush's time among its spools. Only a few spools are delivered at once, because each
+/// has threads of its own and the system may allow few (``ThreadRequirements``).
 ///
 /// A spool's agent lives no longer than its turn. A turn begins at the conductor that accepted outcomes last. Until a
 /// conductor has, turns begin at the conductors round robin, so that a conductor that does not answer delays few of

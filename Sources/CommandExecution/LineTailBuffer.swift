@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The last lines of a stream of bytes, in bounded memory.
+/// A buffer of the last lines of a stream of bytes, in bounded memory.
 package struct LineTailBuffer: Sendable {
     private let lineLimit: Int
     private let byteLimit: Int

@@ -46,7 +46,7 @@ struct CheckedOutcome: Sendable {
         self.notification = .message(message)
     }
 
-    /// Returns a record of this outcome for the audit.
+    /// Returns a record of this outcome for the audit log.
     func record(_ disposition: AuditRecord.Disposition, from peer: RPCPeer) -> AuditRecord {
         AuditRecord(
             messageID: self.messageID, eventType: self.eventType, guest: peer.sender.name,

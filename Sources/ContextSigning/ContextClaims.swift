@@ -4,13 +4,13 @@ package import Notifications
 
 /// The claims of a token: facts about the operation that it was signed for (Docs/protocol.md lists the members).
 package struct ContextClaims: Sendable {
-    /// The signed operation's identifier (`jti`); nil when the minter set none.
+    /// The signed operation's identifier (`jti`); nil when the signer set none.
     package var identifier: String?
     /// The time of signing, in seconds since 1970.
     package var issuedAt: Double
     /// The time of expiry, in seconds since 1970.
     package var expiresAt: Double
-    /// The time before which the token is not valid, in seconds since 1970; nil when the minter set none.
+    /// The time before which the token is not valid, in seconds since 1970; nil when the signer set none.
     package var notBefore: Double?
     /// The operation's name, as in the context or with its service in front.
     package var operation: String
@@ -123,7 +123,7 @@ package struct ContextClaims: Sendable {
     /// `jti` of the whole payload. The `jti` stays the same when a control plane signs one operation twice.
     package func fingerprint(of payload: [UInt8]) -> [UInt8] {
         guard let identifier else { return SHA256.digest(payload) }
-        // Includes the request, the operation and the tenant, so that a minter that reuses identifiers blocks no
+        // Includes the request, the operation and the tenant, so that a signer that reuses identifiers blocks no
         // outcome of another operation.
         return SHA256.digest(
             JSONWriter.encode([

@@ -16,7 +16,7 @@ final class KeyMaterial: @unchecked Sendable {
     /// The length of an Ed25519 signature, in bytes.
     private static let ed25519Length = 64
 
-    /// Creates a key of a secret that minter and verifier share.
+    /// Creates a key of a secret that signer and verifier share.
     init(secret: [UInt8]) {
         let memory = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: secret.count)
         _ = memory.initialize(from: secret)

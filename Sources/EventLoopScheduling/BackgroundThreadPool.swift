@@ -47,8 +47,8 @@ package final class BackgroundThreadPool: BackgroundExecutor {
     ///
     /// - Parameters:
     ///   - count: the number of threads.
-    ///   - reportBatchSize: the number of finished pieces of work that event loops are notified of at a time, while there
-    ///     is more to do. With more than 1, the result of one piece may wait until others have finished.
+    ///   - reportBatchSize: the number of finished pieces of work that event loops are notified of at a time, while
+    ///     there is more to do. With more than 1, the result of one piece may wait until others have finished.
     package init(count: Int = Processors.usable, reportBatchSize: Int = 1) {
         self.pool = NIOThreadPool(numberOfThreads: count)
         self.queue = NIOLockedValueBox(BackgroundWorkStateMachine(reportBatchSize: reportBatchSize))

@@ -70,7 +70,7 @@ public struct DriverError: Error, Sendable, Hashable, CustomStringConvertible {
 
         /// The driver cannot accept the notification now; the same notification can succeed later.
         public static let unavailable = Code(value: "unavailable")
-        /// The sender's share is full: it has as many waiting notifications as one sender may have. The same
+        /// The sender has reached its quota: it has as many waiting notifications as one sender may have. The same
         /// notification can succeed later.
         public static let rateLimited = Code(value: "rate limited")
         /// The notification exceeds the size that the system behind the driver accepts.

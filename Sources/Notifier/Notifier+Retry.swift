@@ -10,8 +10,8 @@ extension Notifier {
     ///
     /// - Parameters:
     ///   - notification: the notification to send.
-    ///   - retryTimeout: the time during which attempts are begun. An attempt that has begun may take the driver's own time
-    ///     limit, for a broker ``MessagingDriver/Configuration/publishTimeout``.
+    ///   - retryTimeout: the time during which attempts are begun. An attempt that has begun may take the driver's own
+    ///     time limit, for a broker ``MessagingDriver/Configuration/publishTimeout``.
     /// - Throws: the error of a driver that has not confirmed the notification; a retryable one takes precedence.
     public func emit(_ notification: NotificationMessage, retryTimeout: Duration) async throws(DriverError) {
         let deadline = ContinuousClock.now + retryTimeout

@@ -25,7 +25,7 @@ package struct PublishError: Error, Sendable, Hashable, CustomStringConvertible 
         package static let blocked = Code(value: .blocked)
         /// More messages wait for the broker than the configuration allows; nothing was sent.
         package static let inboxFull = Code(value: .inboxFull)
-        /// The sender has reached its share of the messages that may wait for the broker; nothing was sent.
+        /// The sender has reached its quota of the messages that may wait for the broker; nothing was sent.
         package static let senderShareFull = Code(value: .senderShareFull)
         /// The broker did not confirm within the publish timeout, or the message could not be sent early enough for
         /// that.

@@ -15,7 +15,7 @@ internal import ServiceLifecycle
 /// unchanged, with one warning in the log.
 package final class Publisher: Service, Sendable {
     let lane: PublisherWorker
-    /// The lane for large messages of senders, so that no small message waits behind them on the same connection.
+    /// The worker for large messages of senders, so that no small message waits behind them on the same connection.
     let largeLane: PublisherWorker?
     private let largeMessageBytes: Int
 

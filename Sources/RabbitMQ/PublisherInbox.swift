@@ -121,7 +121,7 @@ struct PublisherInbox {
         self.status.inbox = self.items.count + self.heldCount
     }
 
-    /// Releases the shares of senders for messages that are no longer outstanding.
+    /// Releases the senders' quotas for messages that are no longer outstanding.
     mutating func release(_ released: [PublisherStateMachine<PublishCompletion>.Release]) {
         for release in released { self.shares.release(release.flow, bytes: release.bytes) }
     }

@@ -288,7 +288,7 @@ final class PublisherLoop {
     /// Answers senders, which may publish again from within their completions.
     private func deliver() {
         guard !self.outcomes.isEmpty else { return }
-        // A sender that publishes again when it is answered must find its share up to date.
+        // A sender that publishes again when it is answered must find its quota up to date.
         self.machine.takeReleased(into: &self.released)
         if !self.released.isEmpty {
             self.inbox.withLockedValue { $0.release(self.released) }

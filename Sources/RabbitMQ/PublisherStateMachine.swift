@@ -368,7 +368,7 @@ struct PublisherStateMachine<Completion> {
     private mutating func release(_ item: Item) { self.release(item.flow, item.message.body.count) }
 
     private mutating func release(_ flow: Int, _ bytes: Int) {
-        // The process's own messages have no share to release.
+        // The process's own messages have no quota to release.
         if flow != DeficitRoundRobinQueue<Item>.own { self.released.append(Release(flow: flow, bytes: bytes)) }
     }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The shares of the publisher's memory that senders use. A message counts from the moment that it is offered until it
-/// is answered and the broker owes no confirm for it.
+/// A state machine that decides how much of the publisher's memory each sender may use: its quota. A message counts
+/// from the moment that it is offered until it is answered and the broker owes no confirm for it.
 ///
-/// A sender's share is at most an eighth of the whole, and at most as large as what is still free. So even if many
-/// senders use all that they may, another one finds free space. Messages without a sender have no share, and so no such
+/// A sender's quota is at most an eighth of the whole, and at most as large as what is still free. So even if many
+/// senders use all that they may, another one finds free space. Messages without a sender have no quota, and so no such
 /// limit.
 struct SenderQuotaStateMachine {
     /// The number of parts of the whole, of which a sender may use one.
@@ -19,7 +19,7 @@ struct SenderQuotaStateMachine {
     private let capacity: Int
     private let byteCapacity: Int
     private var flows: [UInt64: Int] = [:]
-    /// The shares by flow number. The first one is for messages without a sender.
+    /// The use of each quota, by flow number. The first one is for messages without a sender.
     private var shares = [Share(key: 0)]
     private var free: [Int] = []
 
@@ -34,13 +34,13 @@ struct SenderQuotaStateMachine {
     /// The number of senders with outstanding messages.
     var count: Int { self.flows.count }
 
-    /// Adds a message to its sender's share.
+    /// Counts a message against its sender's quota.
     ///
     /// - Parameters:
     ///   - countLeft: the number of messages of any sender that there is space for.
     ///   - bytesLeft: the number of bytes that there is space for.
-    /// - Returns: the number of the sender's flow; nil when the sender's share is full. A message of a sender that has
-    ///   no other one outstanding is always admitted.
+    /// - Returns: the number of the sender's flow; nil when the sender's quota is exceeded. A message of a sender
+    ///   that has no other one outstanding is always admitted.
     mutating func take(_ sender: OutgoingMessage.Sender?, bytes: Int, countLeft: Int, bytesLeft: Int) -> Int? {
         guard let sender else { return DeficitRoundRobinQueue<Never>.own }
         if let flow = self.flows[sender.key] {
@@ -65,7 +65,7 @@ struct SenderQuotaStateMachine {
         return flow
     }
 
-    /// Removes a message from its sender's share. When nothing of a flow is outstanding, its number may be given to
+    /// Releases a message from its sender's quota. When nothing of a flow is outstanding, its number may be given to
     /// another sender.
     mutating func release(_ flow: Int, bytes: Int) {
         guard flow != DeficitRoundRobinQueue<Never>.own else { return }

@@ -2,7 +2,7 @@
 
 import Glibc
 
-/// A walk along a path that opens one directory after the other and checks each before a name in it is used.
+/// The traversal of a path: it opens one directory after the other and checks each before a name in it is used.
 ///
 /// Each directory must belong to root or this program's user, and no other user may write in it, because such a user
 /// could replace a name there. With the sticky bit, as in `/tmp`, every user may write, because users can replace the
@@ -45,7 +45,7 @@ enum DirectoryTraversal {
                 place += "/\(name)"
             }
         }
-        // The walk's own descriptor can only look up names.
+        // The traversal's own descriptor can only look up names.
         let opened = try OpenFile(directory.descriptor, ".", O_RDONLY | O_DIRECTORY, 0, path, "opened")
         try Self.check(last: opened, path, isOwn)
         return opened

@@ -14,7 +14,7 @@ extension TLSHandler {
             + " certificate of a trusted authority")
     static let expiredError = TLSError(
         .expired, "the peer's certificate has expired, so the connection was closed; renew the peer's certificate")
-    /// The longest time between two looks at the wall clock, in seconds: the clock may be set at any time.
+    /// The longest time between two checks of the wall clock, in seconds: the clock may be set at any time.
     private static let longestWait: Int64 = 3600
     /// The time in which the last bytes must be written: a peer that does not read gains no time.
     private static let finalWriteTimeout = TimeAmount.seconds(1)
@@ -55,7 +55,7 @@ extension TLSHandler {
         }
     }
 
-    /// Closes the connection if its chain has expired; otherwise schedules the next look.
+    /// Closes the connection if its chain has expired; otherwise schedules the next check.
     private func checkExpiry(_ notAfter: Int64, context: ChannelHandlerContext) {
         let left = notAfter - self.calendar()
         guard left >= 0 else {
@@ -78,8 +78,8 @@ extension TLSHandler {
         self.live?.deregister(registration)
     }
 
-    /// Accepts nothing more from the peer, sends close_notify, and closes within ``finalWriteTimeout``, whatever the peer
-    /// does.
+    /// Accepts nothing more from the peer, sends close_notify, and closes within ``finalWriteTimeout``, whatever the
+    /// peer does.
     private func cut(context: ChannelHandlerContext, _ error: TLSError) {
         switch self.state {
         case .active, .closing:

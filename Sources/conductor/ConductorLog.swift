@@ -22,7 +22,7 @@ struct ConductorLog: Sendable {
         Logger(label: Self.label) { StreamLogHandler(label: $0, stream: self.writer.stream(.drop)) }
     }
 
-    /// Returns the audit of outcomes. None of its lines is dropped, and `log.level` does not apply to it.
+    /// Returns the audit log of outcomes. None of its lines is dropped, and `log.level` does not apply to it.
     func audit(warnings: Logger) -> AuditLog {
         AuditLog(warnings: warnings, stream: self.writer.stream(.wait))
     }

@@ -3,7 +3,7 @@
 import GuestAgent
 import NIOConcurrencyHelpers
 
-/// A notice that says what a delivery waits for, printed once the wait has lasted for ``delay``.
+/// A message that says what a delivery waits for, printed once the wait has lasted for ``delay``.
 ///
 /// When several agents deliver at once, the first that has waited so long prints it for all.
 final class DeliveryWaitMessage: Sendable {
@@ -11,7 +11,7 @@ final class DeliveryWaitMessage: Sendable {
 
     private let isPrinted = NIOLockedValueBox(false)
 
-    /// Runs the body, which delivers, and prints the notice when that takes longer than ``delay``.
+    /// Runs the body, which delivers, and prints the message when that takes longer than ``delay``.
     ///
     /// - Parameters:
     ///   - agent: the agent that delivers.

@@ -12,7 +12,7 @@ import Testing
 
 @testable import ConductorRPC
 
-/// Shares as a test wants them, and who has one.
+/// An admission whose rate limiters do what a test wants, and a record of who has one.
 final class ScriptedAdmission: RPCAdmission {
     struct State {
         var refusal: RPCError?
@@ -220,7 +220,7 @@ final class ScriptedAdmission: RPCAdmission {
         #expect(self.admission.state.withLockedValue { $0.left } == 1)
     }
 
-    // MARK: Shares
+    // MARK: Rate limits
 
     @Test func aRequestPastTheShareIsAnsweredUnderItsIDAndCounted() throws {
         let channel = try self.channel()

@@ -4,7 +4,7 @@ import ConductorService
 import RelayTesting
 import Testing
 
-/// A memory that is bounded, and forgets the oldest first.
+/// The cache is bounded, and removes the oldest value first.
 @Suite struct BoundedFIFOCacheTests {
     @Test(arguments: [1, 2, 7, 64]) func theOldestIsForgottenFirst(limit: Int) {
         var memory = BoundedFIFOCache<Int, String>(limit: limit)

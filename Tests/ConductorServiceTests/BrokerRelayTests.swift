@@ -131,7 +131,7 @@ import Testing
         let broker = try TestBroker.shared()
         let topic = UniqueTopic()
         try await withConductor(try self.notifier(broker.url, topic)) {
-            // It is not the guest's share that is tried here.
+            // The guest's rate limit is not tested here.
             $0.limits.rates.requestsBurst = 1_000_000
             $0.limits.rates.bytesBurst = 1 << 30
         } _: { conductor in

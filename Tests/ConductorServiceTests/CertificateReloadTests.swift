@@ -165,7 +165,7 @@ import Testing
             #expect(conductor.log.count("Reread the certificate files") == 1)
             try self.write("nonsense", to: "conductor.pem")
             await conductor.reloader.reload()
-            // At once, whatever the gracePeriod is.
+            // At once, whatever the grace period is.
             #expect(conductor.log.count(LiveConductor.refused) >= 1)
         }
     }

@@ -10,7 +10,7 @@ import RelayTesting
 import TLSChannel
 import Testing
 
-/// Who is refused at the door, by a peer that somebody else has written; and that the conductor lives on.
+/// Rejected handshakes, with a peer that this project has not written; the conductor continues to serve.
 @Suite(.timeLimit(.minutes(2))) struct HandshakeRejectionTests {
     private enum Visitor: String, CaseIterable {
         case guest

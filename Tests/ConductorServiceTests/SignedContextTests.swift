@@ -165,7 +165,7 @@ import Testing
         // Expired, but the outcome may have waited in its guest.
         #expect(try isTaken(issued: now - 1459, expires: now - 1059) == nil)
         #expect(try isTaken(issued: now - 1460, expires: now - 1060)?.contains("expired") == true)
-        // A minter's clock that is a little ahead.
+        // A signer's clock that is a little ahead.
         #expect(try isTaken(issued: now + 60, expires: now + 70) == nil)
         #expect(try isTaken(issued: now + 61, expires: now + 70)?.contains("not valid yet") == true)
         #expect(try isTaken(issued: now, expires: now + 70, notBefore: Double(now + 60)) == nil)
@@ -229,7 +229,7 @@ import Testing
             ).object)
         let signed = try guest.signer.sign(try NotificationContext(json), instanceID: "inst-1")
         json["token"] = .string(try #require(signed.token))
-        // As a guest reads it, and hands it on in the other form.
+        // As a guest reads it, and forwards it in the other form.
         let read = try NotificationContext(NotificationContext(json).json)
         #expect(read.token == signed.token)
         let report = OutcomeReport(context: read, outcome: .end(payload: [:]))

@@ -215,7 +215,7 @@ import Testing
         let token = try context(nil)
         for (context, isTaken) in [
             (try context("1"), true), (try context("1"), false), (try context("2"), true),
-            // A minter that counts, and begins anew.
+            // A signer that counts, and begins again.
             (try context("1", "req-2"), true), (token, true), (token, false),
         ] {
             let report = self.report(context)

@@ -44,7 +44,7 @@ import Testing
         var unsigned = signed
         unsigned.token = nil
         #expect(unsigned == Self.context)
-        // Two signatures are two operations' unless the minter says otherwise.
+        // Two signatures are two operations' unless the signer says otherwise.
         let second = try ContextSigner(key: keys[number]).sign(Self.context)
         let other = try SigningKeySet(keys).payload(of: try #require(second.token))
         let fingerprint = try ContextClaims(other).fingerprint(of: other)

@@ -48,7 +48,7 @@ import Testing
     @Test func aFullReadingIsFollowedByAnother() {
         var lanes = self.lanes()
         self.read(&lanes, .end, self.entries(1...4))
-        // There is no room until something is settled.
+        // There is no room until an outcome is answered.
         #expect(lanes.takeToRead(now: self.now, isHeldUp: false) == [])
         _ = lanes.takeToSend(now: self.now)
         _ = lanes.answered(.end, 1, self.published, now: self.now)

@@ -133,7 +133,7 @@ private struct DeliveryWorld {
         }
     }
 
-    /// All is well from now on: everything must be settled, with no more wake-ups than there can be reasons for.
+    /// All is well from now on: every outcome must be answered, with no more wake-ups than there can be reasons for.
     mutating func recover() {
         for _ in 0..<10_000 where self.settled.count < Int(self.lastSequence) {
             self.read(fails: false)

@@ -8,7 +8,7 @@ import Notifications
 final class FaultyOutbox: Outbox {
     enum Call: Hashable, Sendable {
         case begin, finish, entries
-        /// What there was has been read, and not been handed on.
+        /// The entries have been read, and not been returned.
         case entriesRead
         case remove, setAside
     }

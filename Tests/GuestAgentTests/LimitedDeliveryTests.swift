@@ -11,9 +11,10 @@ import Testing
 
 @testable import GuestAgent
 
-/// An agent whose conductor keeps it to a share.
+/// An agent whose conductor limits its rate.
 @Suite(.timeLimit(.minutes(2))) struct LimitedDeliveryTests {
-    /// Its window is many times its share, and everything goes through all the same, once, and nothing is set aside.
+    /// Its window is many times its rate limit, and everything goes through all the same, once, and nothing is set
+    /// aside.
     @Test func aBacklogDrainsThroughASmallShare() async throws {
         let driver = ScoreDriver()
         try await withConductor(Notifier(drivers: [driver])) {

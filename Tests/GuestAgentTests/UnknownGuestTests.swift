@@ -28,7 +28,7 @@ import Testing
         return AgentRun(agent, log.logger("group"))
     }
 
-    /// An operator who sets the conductor up wrongly, and mends it.
+    /// An operator who sets the conductor up wrongly, and corrects it.
     @Test func outcomesWaitUntilTheConductorIsSetUpRightly() async throws {
         let (driver, log, certificates) = (ScoreDriver(), LogRecorder(), try TestCertificates())
         let reserved = try ReservedPort()

@@ -245,7 +245,7 @@ import Testing
             }
             try Data().write(to: URL(filePath: "\(fixture.file)-wal"))
             if step == .inPlace {
-                // A finished mending, but for its marker.
+                // A finished repair, except for its marker.
                 try await fixture.open().close()
                 let made = try #require(fixture.damages.first)
                 for suffix in ["", ".json"] {

@@ -7,7 +7,7 @@ import Testing
 
 @testable import GuestSpool
 
-/// The write-ahead log, which the writer carries over itself.
+/// The write-ahead log, which the writer checkpoints itself.
 @Suite(.timeLimit(.minutes(2))) struct SpoolLogTests {
     @Test func theLogStaysShortHoweverMuchIsWritten() async throws {
         try await SpoolFixture.with { fixture in
@@ -18,7 +18,7 @@ import Testing
                 try await fixture.run(spool, text)
                 longest = max(longest, SpoolDirectory.size("\(fixture.file)-wal") ?? 0)
             }
-            // A step, what one transaction adds to it, and what came while it was carried over.
+            // A step, what one transaction adds to it, and what came while it was checkpointed.
             #expect((SpoolFile.logStep...SpoolFile.logStep + (1 << 20)).contains(longest), "\(longest)")
             #expect(SpoolDirectory.size(fixture.file) ?? 0 > 20 << 20)
             try await spool.close()

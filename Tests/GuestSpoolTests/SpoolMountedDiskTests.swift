@@ -102,7 +102,7 @@ import Testing
                 try await spool.store.read { try SpoolOrigin($0)?.machine }
             }
             let first = try await open("boot-1")
-            // So much that the disk must have room for the log to be carried over.
+            // So much that the disk must have room for the log to be checkpointed.
             var waiting: [MessageID] = []
             for _ in 0..<5 { waiting.append(try await fixture.run(first, self.long).messageID) }
             // Keeps the log where it is, as an agent does that is killed.

@@ -295,7 +295,7 @@ private struct LineRecorder: LogHandler {
         }
     }
 
-    // MARK: Patience
+    // MARK: Retry timeout
 
     @Test func aDriverThatCannotTakeItNowIsAskedAgainAndTheOthersAreNot() async throws {
         let (busy, ready) = (ScriptedDriver([.busy, .busy]), ScriptedDriver())

@@ -6,7 +6,7 @@ import Notifications
 import Notifier
 import Testing
 
-/// The contexts that a control plane hands on are signed.
+/// The contexts that a control plane hands off are signed.
 @Suite struct SignedContextTests {
     private let driver = TestDriver()
     private let request = APIRequest(tenantID: "tenant-1", userID: "user-1", clientIP: "198.51.100.7")

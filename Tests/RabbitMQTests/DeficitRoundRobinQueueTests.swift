@@ -205,7 +205,7 @@ import Testing
         #expect(shares.count == 2)
         // The number is free for another.
         #expect(shares.take(self.sender(4), bytes: 1, countLeft: 80, bytesLeft: 8000) == 2)
-        // Without a sender there is no share.
+        // Without a sender there is no quota.
         for _ in 0..<1000 { #expect(shares.take(nil, bytes: 1000, countLeft: 80, bytesLeft: 8000) == 0) }
     }
 

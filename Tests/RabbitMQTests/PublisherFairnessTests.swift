@@ -49,7 +49,7 @@ import Testing
                 for (number, codes) in answers.withLockedValue({ $0 }) where !(11...12).contains(number) {
                     #expect(codes == [nil], "\(number)")
                 }
-                // Its share was given back.
+                // Its quota is free again.
                 for number in 61...70 { try await publisher.publish(self.message(number, sender: 1)) }
             }
         }

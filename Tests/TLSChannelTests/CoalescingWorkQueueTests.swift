@@ -50,7 +50,7 @@ struct CoalescingWorkQueueTests {
         var begun = work.begun.makeAsyncIterator()
         let first = turns.request(isAsked: false, work.hanging)
         #expect(await begun.next() == false)
-        // Who looks by himself has the look that is under way.
+        // A request that no caller made explicitly joins the run in progress.
         #expect(turns.request(isAsked: false, work.hanging) == first)
         let asked = (0..<100).map { _ in turns.request(isAsked: true, work.hanging) }
         #expect(Set(asked) == [first + 1])

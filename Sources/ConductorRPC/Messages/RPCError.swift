@@ -39,7 +39,7 @@ package struct RPCError: Error, Sendable, Hashable, CustomStringConvertible {
         package static let unknownEvent = Code(number: -32003, reason: "unknown_event", isRetryable: false)
         /// The line, or the message made of it, is too large; `data.limit_bytes` has the limit.
         package static let tooLarge = Code(number: -32004, reason: "too_large", isRetryable: false)
-        /// The peer exceeded its share or another of its limits, or its connection is closed so that others are served.
+        /// The peer exceeded its rate limit or another limit, or its connection is closed so that others are served.
         package static let rateLimited = Code(number: -32005, reason: "rate_limited", isRetryable: true)
         /// The broker did not confirm the message.
         package static let brokerUnavailable = Code(number: -32006, reason: "broker_unavailable", isRetryable: true)

@@ -3,8 +3,9 @@
 import NIOConcurrencyHelpers
 package import NIOCore
 
-/// The input that all connections of a server have read and not yet processed: unfinished lines, and input that waits
-/// for its turn. ``BufferedInputStateMachine`` decides which connections are closed when it exceeds the limit.
+/// A limiter of the input that all connections of a server have read and not yet processed: unfinished lines, and input
+/// that waits for its turn. ``BufferedInputStateMachine`` decides which connections are closed when it exceeds the
+/// limit.
 package final class BufferedInputLimiter: Sendable {
     private struct State {
         var machine: BufferedInputStateMachine<ObjectIdentifier>

@@ -2,8 +2,8 @@
 
 package import NIOCore
 
-/// A scanner that decides from a connection's first bytes whether its ClientHello is complete. It keeps only the bytes
-/// of unfinished headers, and uses no OpenSSL.
+/// A state machine that decides from a connection's first bytes whether its ClientHello is complete. It keeps only the
+/// bytes of unfinished headers, and uses no OpenSSL.
 ///
 /// It validates nothing: input that cannot become a ClientHello counts as complete at once, so that TLS rejects it with
 /// its own error.
@@ -24,7 +24,7 @@ package struct ClientHelloStateMachine: Sendable {
     private var messageBytes = 0
     private var total = 0
 
-    /// Creates a scanner before any input.
+    /// Creates a state machine that has seen no input.
     package init() {}
 
     /// Scans more bytes.

@@ -2,8 +2,8 @@
 
 import NIOCore
 
-/// The deadlines of a connection. They decide when the connection has been idle for too long, or a line takes too long.
-/// They read no clock.
+/// A state machine that decides when a connection has been idle for too long, or a line takes too long. It reads no
+/// clock.
 struct ConnectionDeadlineStateMachine {
     /// A deadline that has passed.
     enum Passed: Equatable {
@@ -53,7 +53,7 @@ struct ConnectionDeadlineStateMachine {
     /// Returns the time of the next check.
     func next(now: NIODeadline) -> NIODeadline {
         var next = self.lastSign + self.idle
-        // The deadline of a busy connection has passed; it counts again from the next sign of life.
+        // The deadline of a busy connection has passed; it counts again from the next activity.
         if next <= now { next = now + self.idle }
         if let lineBegan { next = min(next, lineBegan + self.line) }
         return next

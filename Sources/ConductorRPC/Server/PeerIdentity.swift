@@ -2,7 +2,7 @@
 
 package import TLSChannel
 
-/// The identity of a peer, in 64 bits. It selects the peer's share, and separates one guest's message ids from
+/// The identity of a peer, in 64 bits. It selects the peer's rate limiter, and separates one guest's message ids from
 /// another's.
 ///
 /// The bits depend on the names that ``RPCRequestHandler/identity(of:)`` gives the peer, so a guest keeps its identity

@@ -11,24 +11,24 @@ package protocol RPCAdmission: Sendable {
     ///
     /// - Parameter close: closes this connection with this error once the requests it has accepted are answered, so
     ///   that another connection can be admitted. It may be called on any thread, and after the connection has ended.
-    /// - Returns: the share that the connection may use, or the error that it is answered before it is closed.
+    /// - Returns: the rate limiter of the connection's peer, or the error that it is answered before it is closed.
     func admit(
         _ peer: RPCPeer, on eventLoop: any EventLoop, close: @escaping @Sendable (RPCError) -> Void
     ) -> Result<any RPCPeerRateLimiter, RPCError>
 }
 
-/// The share of a server that one connection may use: its peer's share, which all connections of the peer use together.
+/// The rate limiter of a peer, as one of its connections uses it. All connections of the peer count together.
 package protocol RPCPeerRateLimiter: Sendable {
-    /// Charges a request to the share.
+    /// Counts a request against the rate limit.
     ///
     /// - Returns: nil when the request is to be carried out; otherwise the time after which the same request is worth
     ///   sending again.
     func request(now: NIODeadline) -> TimeAmount?
 
-    /// Charges plaintext that was read, whatever its contents.
+    /// Counts plaintext that was read, whatever its contents.
     func received(bytes: Int, now: NIODeadline)
 
-    /// Charges a message of this length, which was made of a request, for the broker. Called on any thread.
+    /// Counts a message of this length, which was made of a request, for the broker. Called on any thread.
     func published(bytes: Int, now: NIODeadline)
 
     /// Returns the time for which no more of the peer's input is to be read or processed; nil to continue.
@@ -43,7 +43,7 @@ package protocol RPCPeerRateLimiter: Sendable {
 }
 
 extension RPCError {
-    /// The error for a peer that sends more empty lines, or records without a line, than its share.
+    /// The error for a peer that sends more empty lines, or records without a line, than its rate limit allows.
     static func nothingAtAll(retryAfter: TimeAmount) -> RPCError {
         RPCError(
             .rateLimited,
@@ -52,8 +52,8 @@ extension RPCError {
             """, retryAfterMilliseconds: Int(retryAfter.nanoseconds / 1_000_000) + 2)
     }
 
-    /// The error for a request that exceeds its peer's share. Its time is at least a millisecond longer than the wait,
-    /// so that rounding rejects no request twice.
+    /// The error for a request that exceeds its peer's rate limit. Its time is at least a millisecond longer than the
+    /// wait, so that rounding rejects no request twice.
     static func rateLimited(retryAfter: TimeAmount) -> RPCError {
         RPCError(
             .rateLimited, "This guest sends more requests than its share; send this one again later.",

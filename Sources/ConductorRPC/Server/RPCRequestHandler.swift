@@ -41,7 +41,7 @@ package struct RPCPeer: Sendable {
         self.sender = NotificationSender(key: self.identity.bits, name: self.identity.displayName)
     }
 
-    /// Charges the messages that the peer's reports become to this share.
+    /// Counts the messages that the peer's reports become against this rate limiter.
     mutating func has(_ share: any RPCPeerRateLimiter) {
         self.sender = NotificationSender(key: self.sender.key, name: self.sender.name) {
             share.published(bytes: $0, now: .now())
@@ -52,7 +52,8 @@ package struct RPCPeer: Sendable {
 /// A handler that carries out the calls of peers.
 package protocol RPCRequestHandler: Sendable {
     /// Returns the identity of the peer with this certificate. All certificates of one peer have the same identity, and
-    /// so one share and one memory of message ids. The handler takes the peer's names from its identity at each call.
+    /// so one rate limiter and one memory of message ids. The handler takes the peer's names from its identity at each
+    /// call.
     ///
     /// Called once for each connection, on its event loop.
     func identity(of certificate: PeerCertificate) -> PeerIdentity
@@ -85,7 +86,7 @@ package protocol RPCRequestHandler: Sendable {
     func flush()
 
     /// Records a line that was rejected with this code, and not handed to ``handle(_:from:completion:)``: it was no
-    /// call, or it exceeded the peer's share.
+    /// call, or it exceeded the peer's rate limit.
     ///
     /// Called on the connection's event loop, so it must not block.
     ///

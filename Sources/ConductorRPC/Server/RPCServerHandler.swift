@@ -78,9 +78,10 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     ///   - configuration: limits.
     ///   - requestHandler: carries the requests out.
     ///   - admission: decides whether a peer's connection is served, and what it may use; nil to serve all.
-    ///   - turns: the turns of all of the server's connections.
-    ///   - requestFlush: the flush of all of the server's connections.
-    ///   - bufferedInput: the input of all of the server's connections; nil to bound each connection's input only.
+    ///   - turns: the scheduler of all of the server's connections.
+    ///   - requestFlush: the scheduler of flushes for all of the server's connections.
+    ///   - bufferedInput: the limiter of the input of all of the server's connections; nil to bound each connection's
+    ///     input only.
     ///   - background: where requests of long lines are read and prepared; nil to do so on the event loop.
     ///   - logger: logs what a connection does wrong; at most one line for each connection above debug.
     package init(
@@ -259,8 +260,8 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     }
 
     /// Charges input that is no request: a request's token, or a rejection's token when there is none. When there is
-    /// neither, the connection is closed: the peer waits for no answer, and with a small share the rest of its input
-    /// would be processed for a long time.
+    /// neither, the connection is closed: the peer waits for no answer, and with a low rate limit the rest of its
+    /// input would be processed for a long time.
     private func charge(now: NIODeadline, context: ChannelHandlerContext) {
         guard let share = self.share, let wait = share.request(now: now), share.hasExhaustedRejections(now: now) else {
             return
@@ -317,7 +318,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
                 }
             case .tooLong:
                 self.state.taken()
-                // It is charged as a request, but is answered `too_large` even if the share is exceeded.
+                // It is charged as a request, but is answered `too_large` even if the rate limit is exceeded.
                 _ = self.share?.request(now: now)
                 let limit = self.configuration.maximumLineLength
                 self.requestHandler.refused(.tooLarge, from: self.peer)

@@ -15,7 +15,7 @@ package struct RecordChargeStateMachine: Sendable {
     /// The number of bytes of plaintext that are missing to pay for all records.
     private var debt = 0
 
-    /// Creates the charge of a connection that nothing was read from.
+    /// Creates the state of a connection that nothing was read from.
     package init() {}
 
     /// Charges plaintext that was read.

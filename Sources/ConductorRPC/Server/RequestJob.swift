@@ -14,7 +14,7 @@ struct RequestJob: Sendable {
     let peer: RPCPeer
     let outbox: AnswerOutbox
     let logger: Logger
-    /// The time after which the request would be within the peer's share; nil when it is within the share now.
+    /// The time after which the request would be within the peer's rate limit; nil when it is within the limit now.
     let wait: TimeAmount?
 
     /// A line that was read, and whose request's slow part is done.

@@ -17,7 +17,7 @@ struct ServerConnectionStateMachine {
         let rawValue: UInt8
         /// It has had its turn: other connections of its event loop come first.
         static let turn = Hold(rawValue: 1)
-        /// Its peer has sent more than its share.
+        /// Its peer has reached its rate limit.
         static let share = Hold(rawValue: 2)
         /// A long line is being read, and its request prepared, in the background.
         static let longLine = Hold(rawValue: 4)

@@ -53,7 +53,7 @@ package final class AuditLog: Sendable {
             logger: warnings)
     }
 
-    /// Creates an audit that writes each batch as one text, with lines as `StreamLogHandler` would write them.
+    /// Creates an audit log that writes each batch as one text, with lines as `StreamLogHandler` would write them.
     package convenience init(
         capacity: Int = AuditLog.defaultCapacity, warnings: Logger, stream: LogWriter.Stream
     ) {

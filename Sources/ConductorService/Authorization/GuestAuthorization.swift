@@ -62,8 +62,8 @@ package struct GuestAuthorization: Sendable {
         }
     }
 
-    /// Returns the identity whose share a connection with this certificate uses: its guest's, whatever else the
-    /// certificate says.
+    /// Returns the identity whose rate limits a connection with this certificate counts against: its guest's, whatever
+    /// else the certificate says.
     package func identity(of certificate: PeerCertificate) -> PeerIdentity {
         guard let guest = try? GuestIdentity(certificate, source: self.source) else { return PeerIdentity(certificate) }
         return guest.peerIdentity

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The outcome that each signed operation is bound to, so that an operation is ended only once. It does no I/O.
+/// A state machine that binds each signed operation to one outcome, so that an operation is ended only once. It does no
+/// I/O.
 ///
 /// An operation is bound to the first of its outcomes that is sent to the broker. It stays bound to that outcome,
 /// unless certainly no part of the outcome reached the broker. A lost confirm does not prove that the broker does not

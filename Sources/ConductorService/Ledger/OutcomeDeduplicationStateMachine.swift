@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A record of the outcomes in flight to the broker, and of the last ones that the broker confirmed. It decides whether
-/// an outcome that arrives is new, a duplicate or a conflict, and does no I/O.
+/// A state machine that decides whether an outcome that arrives is new, a duplicate or a conflict. It records the
+/// outcomes in flight to the broker and the last ones that the broker confirmed, and does no I/O.
 ///
 /// A `Waiter` represents a request that repeats an outcome in flight, and that is answered together with it.
 package struct OutcomeDeduplicationStateMachine<Waiter> {
@@ -9,8 +9,8 @@ package struct OutcomeDeduplicationStateMachine<Waiter> {
     package enum Arrival: Sendable, Hashable {
         /// The outcome is new: publish it, then call ``OutcomeDeduplicationStateMachine/ended(_:isConfirmed:)``.
         case isNew
-        /// The same outcome is already in flight. Its waiter is kept until ``OutcomeDeduplicationStateMachine/ended(_:isConfirmed:)``
-        /// returns it.
+        /// The same outcome is already in flight. Its waiter is kept until
+        /// ``OutcomeDeduplicationStateMachine/ended(_:isConfirmed:)`` returns it.
         case joined
         /// The same outcome was confirmed before.
         case wasConfirmed

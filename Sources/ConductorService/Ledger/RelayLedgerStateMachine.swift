@@ -15,7 +15,8 @@ package struct UndeclaredFields: Sendable {
 package struct RelayLedgerStateMachine<Waiter> {
     /// The decision about an outcome that arrived.
     package enum Arrival: Sendable, Hashable {
-        /// The outcome is new: publish it, then call ``RelayLedgerStateMachine/ended(_:with:mayHaveArrived:operation:now:)``.
+        /// The outcome is new: publish it, then call
+        /// ``RelayLedgerStateMachine/ended(_:with:mayHaveArrived:operation:now:)``.
         case isNew
         /// The same outcome is already in flight. Its waiter is kept until the end of that outcome's publishing.
         case joined

@@ -78,7 +78,7 @@ extension ConnectionGate {
 }
 
 extension BufferedInputLimiter {
-    /// Creates the bound of a server with these limits. It logs one line a minute about connections that it closes.
+    /// Creates the limiter of a server with these limits. It logs one line a minute about connections that it closes.
     convenience init(_ limits: ConnectionLimits, logger: Logger) {
         let notice = RateLimitedWarning(
             """

@@ -32,7 +32,7 @@ package final class GuestAdmission: RPCAdmission {
     package init(_ limits: ConnectionLimits, logger: Logger) {
         self.limits = limits
         let rates = limits.rates
-        // After this time, a guest whose budget is not in debt has its whole burst again.
+        // After this time, a guest whose token buckets are not in debt has its whole burst again.
         let seconds = max(
             Double(rates.requestsBurst) / Double(max(rates.requestsPerSecond, 1)),
             Double(rates.bytesBurst) / Double(max(rates.bytesPerSecond, 1)))
@@ -174,7 +174,7 @@ package final class GuestAdmission: RPCAdmission {
     }
 }
 
-/// A budget that connections on any event loop share.
+/// The rate limiter of a guest, or of a tenant's guests together, for connections on any event loop.
 private final class GuestRateLimiter: Sendable {
     private let budget: NIOLockedValueBox<GuestRateLimitStateMachine>
 
@@ -229,13 +229,13 @@ private final class TenantShare: Sendable {
     }
 }
 
-/// The budget of one guest, and that of its tenant.
+/// The rate limiter of one guest, and that of its tenant.
 private struct GuestShare: Sendable {
     let guest: GuestRateLimiter
     let tenant: TenantShare?
 }
 
-/// The share of one connection: the budget that its guest's connections have in common, and the tenant's.
+/// The rate limiter of one connection: its guest's, which all connections of the guest use, and its tenant's.
 private final class GuestConnection: RPCPeerRateLimiter {
     private struct State {
         var lastActivity: NIODeadline

@@ -48,7 +48,7 @@ package struct GuestRateLimitStateMachine: Sendable {
     /// The time at which the last rejected request may be sent again.
     private var promised: NIODeadline
 
-    /// Creates the budget of a guest that has been idle.
+    /// Creates the limits of a guest that has been idle: all buckets are full.
     package init(_ rates: Rates, now: NIODeadline) {
         self.requests = TokenBucket(
             rate: Double(rates.requestsPerSecond), burst: Double(rates.requestsBurst), now: now)
@@ -93,7 +93,7 @@ package struct GuestRateLimitStateMachine: Sendable {
     /// Whether the guest's rejections are used up.
     package func hasExhaustedRejections(now: NIODeadline) -> Bool { self.refusals.wait(for: 1, now: now) > .zero }
 
-    /// Whether the budget is as full as a new one, and can be forgotten.
+    /// Whether the buckets are as full as new ones, so that the guest can be forgotten.
     package func isAsGoodAsNew(now: NIODeadline) -> Bool {
         self.requests.isFull(now: now) && self.refusals.isFull(now: now) && self.bytes.isFull(now: now)
             && self.promised <= now

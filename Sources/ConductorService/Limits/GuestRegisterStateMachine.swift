@@ -4,7 +4,7 @@ package import ConductorRPC
 package import NIOCore
 
 /// A register of guests' connections. Decides which connections are admitted and which one is closed when there are too
-/// many, and keeps each guest's share of the rates. It reads no clock and takes no lock.
+/// many, and keeps each guest's `Share`: its rate limiter. It reads no clock and takes no lock.
 ///
 /// A guest that has disconnected is remembered until its share is as full as a new one. Otherwise it would get a new
 /// share by connecting again. After that it is forgotten, so that the register holds only guests that are connected or

@@ -24,7 +24,7 @@ package final class SigningKeyReloader: Sendable {
     private let turns: CoalescingWorkQueue
     /// The files that the configuration named at the last ``reload()``, until a check of the files has used them.
     private let askedFiles = NIOLockedValueBox<SigningKeyFiles?>(nil)
-    // Held while files are read, which only one turn at a time does.
+    // Held while files are read, which only one run of the queue's work at a time does.
     private let state: NIOLockedValueBox<State>
 
     /// - Parameters:

@@ -29,8 +29,8 @@ package struct GuestIdentityField: Sendable, Hashable {
         return object.members.filter { self.isNamed($0.name) }
     }
 
-    /// Returns the own fields of an operation. They include a field that only the error event has: its value in a
-    /// report of success is checked too, although the end event does not contain it.
+    /// Returns the fields of an operation that hold a name of the guest. They include one that only the error event
+    /// has: its value in a report of success is checked too, although the end event does not contain it.
     static func all(of operation: OperationDefinition, identifiers: [String]) -> [GuestIdentityField] {
         var names: [String] = []
         for field in operation.events.flatMap(\.fields) where field.role != nil && !names.contains(field.name) {

@@ -13,7 +13,7 @@ package final class NotificationSender: Sendable, Hashable {
     /// Creates a sender with this key and name.
     ///
     /// - Parameter charge: a closure that charges the bytes of a message made from the sender's reports to the sender's
-    ///   share. It must not block.
+    ///   rate limiter. It must not block.
     package init(key: UInt64, name: String, charge: (@Sendable (Int) -> Void)? = nil) {
         self.key = key
         self.name = name

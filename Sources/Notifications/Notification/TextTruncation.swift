@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Functions that cut text so that it fits into JSON of a limited length. They cut between Unicode scalars.
+/// Functions that truncate text so that it fits into JSON of a limited length. They cut between Unicode scalars.
 ///
-/// The result depends on the text and the limit alone: an outcome that is sent again is cut as before.
+/// The result depends on the text and the limit alone: an outcome that is sent again is truncated as before.
 package enum TextTruncation {
     /// Returns the mark that replaces this many omitted bytes.
     package static func mark(_ bytes: Int) -> String { "[… \(bytes) bytes left out]" }

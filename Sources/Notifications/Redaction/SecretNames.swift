@@ -17,8 +17,8 @@ struct SecretNames: Sendable {
         byte == UInt8(ascii: "-") ? UInt8(ascii: "_") : byte.lowered
     }
 
-    /// Returns whether a field of this name holds a secret: the name is in the set, or it ends in one of the set after a
-    /// `_` or `-` or with a capital that begins a word.
+    /// Returns whether a field of this name holds a secret: the name is in the set, or it ends in one of the set after
+    /// a `_` or `-` or with a capital that begins a word.
     func isSecret(field: String) -> Bool {
         let bytes = field.utf8.span
         return self.endsInName(bytes, before: bytes.count) { start in

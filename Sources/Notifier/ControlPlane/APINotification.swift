@@ -122,8 +122,8 @@ public final class APINotification: Sendable {
     /// ignores the payload. After any other error nothing is decided, and the payload can be corrected.
     ///
     /// - Parameter payload: the end fields; they override those of ``set(_:to:)``.
-    /// - Throws: ``DriverError``; ``FieldError`` naming a field that is missing or mistyped; ``NotificationMisuseError``
-    ///   for a second outcome.
+    /// - Throws: ``DriverError``; ``FieldError`` naming a field that is missing or mistyped;
+    ///   ``NotificationMisuseError`` for a second outcome.
     public func end(_ payload: JSONObject = JSONObject()) async throws {
         try await self.publishOutcome { .end(payload: $0.adding(payload)) }
     }
@@ -185,7 +185,7 @@ public final class APINotification: Sendable {
         if let failure { throw failure }
     }
 
-    // MARK: Handing on
+    // MARK: Handing off
 
     /// Hands off the outcome to another party, and returns the context that this party needs.
     ///
@@ -206,8 +206,8 @@ public final class APINotification: Sendable {
     ///   - isolation: the actor that the call is made on: the caller's.
     ///   - call: sends the context to the party that will report the outcome.
     /// - Returns: the call's result.
-    /// - Throws: the call's error; ``NotificationMisuseError`` when the outcome was begun here, or the context was handed
-    ///   off already.
+    /// - Throws: the call's error; ``NotificationMisuseError`` when the outcome was begun here, or the context was
+    ///   handed off already.
     @discardableResult
     public func handOff<Success>(
         isolation: isolated (any Actor)? = #isolation, to call: (NotificationContext) async throws -> Success

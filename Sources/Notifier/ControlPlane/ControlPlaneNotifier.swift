@@ -27,8 +27,8 @@ public struct ControlPlaneNotifier: Sendable {
     ///   - origin: the service's identity: `publisher_id` `<service>.<host>`, `server_type` `api` or `task`, its
     ///     address.
     ///   - catalogues: the operations and events that can be published.
-    ///   - retryTimeout: how long a driver that cannot accept an event now is retried before an error is thrown; an example
-    ///     is a broker to which the connection is not established yet.
+    ///   - retryTimeout: how long a driver that cannot accept an event now is retried before an error is thrown; an
+    ///     example is a broker to which the connection is not established yet.
     ///   - signer: signs the contexts that are handed off to guests; nil where conductors do not require signatures.
     ///   - logger: logs fields that were left out (at level debug), and operations' errors that could not be published
     ///     (at level error), since the caller gets the operation's own error then.

@@ -86,7 +86,7 @@ struct NotificationStateMachine {
         }
     }
 
-    // MARK: Handing on
+    // MARK: Handing off
 
     /// Begins a handoff; no outcome can be published here until it ends.
     mutating func beginHandoff() throws(Misuse) {

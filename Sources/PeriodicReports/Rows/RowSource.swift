@@ -12,8 +12,8 @@ package protocol RowSource: Sendable {
 
 /// The error of a source that could not return its rows.
 package struct RowSourceError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// The problem, as a clause. From a ``RowSource`` it begins with the source's name; ``RowLineParser`` throws it without
-    /// one.
+    /// The problem, as a clause. From a ``RowSource`` it begins with the source's name; ``RowLineParser`` throws it
+    /// without one.
     package let description: String
 
     /// Creates an error.

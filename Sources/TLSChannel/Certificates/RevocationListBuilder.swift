@@ -84,7 +84,8 @@ final class RevocationListBuilder {
         try self.add(entry)
     }
 
-    /// Returns the list as PEM text. Its number is one more than that of the list whose entries were kept, and 1 without one.
+    /// Returns the list as PEM text. Its number is one more than that of the list whose entries were kept, and 1
+    /// without one.
     func signed(by key: OpaquePointer) throws(TLSError) -> String {
         guard
             let identifier = conductor_new_crl_extension(

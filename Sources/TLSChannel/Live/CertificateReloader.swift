@@ -20,16 +20,16 @@ package final class CertificateReloader: Sendable {
     private let slowness: Duration
     private let paths: [String]
     private let turns: CoalescingWorkQueue
-    // The lock is held while files are read; only one turn at a time does that.
+    // The lock is held while files are read; only one run of the queue's work at a time does that.
     private let state: NIOLockedValueBox<State>
 
     /// Creates a reloader, which does nothing before ``run()`` or ``reload()``.
     ///
     /// - Parameters:
     ///   - live: the context to keep up to date; the files are those of its current configuration.
-    ///   - interval: the time between two looks at the files.
+    ///   - interval: the time between two checks of the files.
     ///   - gracePeriod: how long the files may be unusable, or not belong together, before that is logged.
-    ///   - slowness: how long a look at the files may take before that is logged: their disk may hang.
+    ///   - slowness: how long a check of the files may take before that is logged: their disk may hang.
     ///   - threads: the threads that read the files; a pool that never stops.
     ///   - logger: the log for changes, rejected files, and what expires.
     package init(
@@ -51,7 +51,7 @@ package final class CertificateReloader: Sendable {
         self.state = NIOLockedValueBox(State(machine: ReloadStateMachine(gracePeriod: gracePeriod)))
     }
 
-    /// Looks at the files until the task is cancelled. On cancellation it does not wait for a look that hangs.
+    /// Checks the files until the task is cancelled. On cancellation it does not wait for a check that hangs.
     package func run() async {
         while !Task.isCancelled {
             let turn = self.look(isAsked: false)
@@ -75,10 +75,10 @@ package final class CertificateReloader: Sendable {
         if !isOver, !Task.isCancelled { self.logSlowness() }
     }
 
-    /// Whether the current look at the files has taken longer than `slowness`. Meanwhile no revocation takes effect.
+    /// Whether the current check of the files has taken longer than `slowness`. Meanwhile no revocation takes effect.
     package var isStuck: Bool { self.turns.lasting.map { $0 > self.slowness } ?? false }
 
-    /// Requests a look at the files on a thread for blocking work. The files may be on a disk that hangs, and neither
+    /// Requests a check of the files on a thread for blocking work. The files may be on a disk that hangs, and neither
     /// an event loop nor a task's thread may wait for it.
     private func look(isAsked: Bool) -> UInt64 {
         self.turns.request(isAsked: isAsked) { isAsked in

@@ -11,10 +11,10 @@ package final class CoalescingWorkQueue: Sendable {
     package typealias Work = @Sendable (_ isAsked: Bool) -> Void
 
     private struct State {
-        /// The number of finished turns; the turn in progress has the next number.
+        /// The number of finished runs; the run in progress has the next number.
         var done: UInt64 = 0
         var began: ContinuousClock.Instant?
-        /// The turn after the one in progress; it serves all requests that arrive meanwhile.
+        /// The run after the one in progress; it serves all requests that arrive meanwhile.
         var next: (isAsked: Bool, work: Work)?
         var waiters: [UInt64: (turn: UInt64, sink: AsyncStream<Void>.Continuation)] = [:]
         var nextWaiter: UInt64 = 0
@@ -27,16 +27,16 @@ package final class CoalescingWorkQueue: Sendable {
         self.threads = threads
     }
 
-    /// The time that the turn in progress has taken so far; nil when there is none.
+    /// The time that the run in progress has taken so far; nil when there is none.
     package var lasting: Duration? {
         self.state.withLockedValue { $0.began?.duration(to: .now) }
     }
 
-    /// Requests the work. If no turn is in progress, it starts now. Otherwise an explicit request gets a turn after the
-    /// one in progress, because that one may have read an earlier state. Any other request joins the next turn if there
+    /// Requests the work. If no run is in progress, it starts now. Otherwise an explicit request gets a run after the
+    /// one in progress, because that one may have read an earlier state. Any other request joins the next run if there
     /// is one, otherwise the one in progress.
     ///
-    /// - Returns: the number of the turn that does the work, for ``wait(for:atMost:)``.
+    /// - Returns: the number of the run that does the work, for ``wait(for:atMost:)``.
     package func request(isAsked: Bool, _ work: @escaping Work) -> UInt64 {
         let (turn, isFree) = self.state.withLockedValue { state in
             if state.began == nil {
@@ -51,9 +51,9 @@ package final class CoalescingWorkQueue: Sendable {
         return turn
     }
 
-    /// Waits for the end of a turn, until the task is cancelled or the limit has passed.
+    /// Waits for the end of a run, until the task is cancelled or the limit has passed.
     ///
-    /// - Returns: whether the turn is over.
+    /// - Returns: whether the run is over.
     package func wait(for turn: UInt64, atMost limit: Duration) async -> Bool {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.wait(for: turn) }
@@ -73,13 +73,13 @@ package final class CoalescingWorkQueue: Sendable {
             return state.nextWaiter
         }
         guard let number else { return }
-        // The stream ends with the turn, or when the task is cancelled.
+        // The stream ends with the run, or when the task is cancelled.
         for await _ in end {}
         self.state.withLockedValue { _ = $0.waiters.removeValue(forKey: number) }
     }
 
     private func start(_ isAsked: Bool, _ work: @escaping Work) {
-        // A pool that has stopped does no work; the turn ends nevertheless.
+        // A pool that has stopped does no work; the run ends nevertheless.
         self.threads.submit { state in
             if case .active = state { work(isAsked) }
             self.end()

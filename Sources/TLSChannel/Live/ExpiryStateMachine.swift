@@ -29,7 +29,7 @@ package struct ExpiryStateMachine {
     private static let early = -1
     private var lastWarnings: [TLSExpiry: LastWarning] = [:]
 
-    /// Creates a watch that has not returned any warning yet.
+    /// Creates a state machine that has not returned any warning yet.
     package init() {}
 
     /// Returns the warnings that are due at `now`, in seconds since 1970. It returns each warning once, except for

@@ -43,7 +43,7 @@ package struct ReloadStateMachine {
         self.gracePeriod = gracePeriod
     }
 
-    /// Records a look at the files, and decides whether to read them. `isFresh` files are read at the next look too:
+    /// Records a check of the files, and decides whether to read them. `isFresh` files are read at the next check too:
     /// another change may not show in their stamps.
     ///
     /// - Returns: whether to read the files now.
@@ -85,7 +85,7 @@ package struct ReloadStateMachine {
         case .bad(let reason, let remaining):
             let since = self.badSince ?? now
             self.badSince = since
-            // Retry at each look while a change may be in progress, then with exponential backoff.
+            // Retry at each check while a change may be in progress, then with exponential backoff.
             self.nextTry = now + min(self.pause, remaining ?? self.pause)
             if since.duration(to: now) >= self.gracePeriod {
                 self.pause = min(max(self.pause * 2, .seconds(1)), Self.longestPause)

@@ -15,7 +15,7 @@ enum { LOG_STEP = 4 << 20, ID_LENGTH = 36 };
 struct plain_sqlite {
     sqlite3 *db;
     sqlite3_stmt *begin, *commit, *read_tally, *save_tally, *insert_running, *delete_running, *insert_waiting;
-    // Its bytes in the log when it was last carried over, and now.
+    // Its bytes in the log when it was last checkpointed, and now.
     long long carried_over, log;
     sqlite3_int64 page_size;
     unsigned long long random, next;

@@ -34,7 +34,7 @@ import Testing
         #expect(try self.identity(["spiffe://cloud.example/instance/\(longest)"]).instanceID == longest)
     }
 
-    /// Or whoever can have its certificates say more would have as many shares as it likes.
+    /// Or whoever can have its certificates say more would have as many rate limits as it likes.
     @Test func aGuestIsOneWhateverElseItsCertificatesSay() {
         func identity(_ path: String?, name: String, sha256: String, source: IdentitySource? = nil) -> PeerIdentity {
             GuestAuthorization(source: source ?? .spiffe(Self.domain)).identity(

@@ -61,7 +61,7 @@ import Testing
         #expect(refused == 1000)
         let pause = try #require(budget.pause(now: self.start))
         #expect(budget.pause(now: self.start + pause) == nil)
-        // When it is heard again it has a share again.
+        // When its input is read again, a request is admitted again.
         #expect(budget.request(now: self.start + pause) == nil)
     }
 

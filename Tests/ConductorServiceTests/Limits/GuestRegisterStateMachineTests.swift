@@ -157,7 +157,8 @@ import Testing
         #expect(register.count == 1)
     }
 
-    /// However guests come and go, the register holds those who are connected and those whose share is not as good as new.
+    /// However guests come and go, the register holds those that are connected and those whose `Share` is not as good
+    /// as new.
     @Test(arguments: 0..<100 as Range<UInt64>)
     func itHoldsNoMoreThanItMust(seed: UInt64) {
         var random = Seeded(seed)

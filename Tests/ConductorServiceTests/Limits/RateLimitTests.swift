@@ -10,7 +10,7 @@ import RelayTesting
 import TLSChannel
 import Testing
 
-/// Guests that send more than their share, over real sockets.
+/// Guests that send more than their rate limit allows, over real sockets.
 @Suite(.timeLimit(.minutes(3))) struct RateLimitTests {
     private static let ping = #"{"jsonrpc":"2.0","id":1,"method":"ping"}"#
 
@@ -35,7 +35,7 @@ import Testing
             $0.requestsPerSecond = 50
             $0.requestsBurst = 20
         } _: { conductor in
-            // Its two connections have one share.
+            // Its two connections have one rate limit.
             try await RawGuest.with(conductor) { first in
                 try await RawGuest.with(conductor) { second in
                     let ids = (1...60).map { _ in MessageID() }
@@ -112,7 +112,7 @@ import Testing
                         }
                     }
                 }
-                // Until it has gone past its share.
+                // Until it has exceeded its rate limit.
                 while conductor.counters.rejected["rate_limited"] == nil { try await Task.sleep(for: .milliseconds(5)) }
                 try await RawGuest.with(conductor, certificate: "other") { other in
                     for id in 1...100 {
@@ -177,7 +177,7 @@ import Testing
                 for id in 1...4 { #expect(try await guest.call(SampleReport.line(id: id)).contains("published")) }
                 // The first three must have flowed in; the lines alone would take no time at all.
                 #expect(ContinuousClock.now - start >= .seconds(290_000.0 / 400_000 * 0.99))
-                // Another guest's share is its own.
+                // Another guest's rate limit is its own.
                 try await RawGuest.with(conductor, certificate: "other") { other in
                     let start = ContinuousClock.now
                     let answer = try await other.call(SampleReport.line(id: 1, instance: "inst-2"))

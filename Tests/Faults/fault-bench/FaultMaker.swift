@@ -5,7 +5,8 @@ import FaultVolume
 import Foundation
 import NIOConcurrencyHelpers
 
-/// Makes faults, one after another; those of the network last while the next ones are made. Mends them all in the end.
+/// Makes faults, one after another; those of the network last while the next ones are made. Repairs them all in the
+/// end.
 final class FaultMaker: Sendable {
     private let standing: BenchRound.Standing
     private let guests: [BenchGuest]
@@ -27,7 +28,7 @@ final class FaultMaker: Sendable {
     /// How often the broker was killed.
     var brokerKills: Int { self.counts.withLockedValue { $0.brokerKills } }
 
-    /// Makes faults for so long, mends everything, and returns.
+    /// Makes faults for so long, repairs everything, and returns.
     func make(for load: Duration) async throws {
         var generator = SystemRandomNumberGenerator()
         let end = ContinuousClock.now + load

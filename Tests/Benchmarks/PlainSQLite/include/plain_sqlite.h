@@ -12,7 +12,7 @@ plain_sqlite *plain_sqlite_open(const char *path);
 
 // Writes `count` operations as a spool does, with the same statements: one transaction that inserts all of them into `running` and
 // does not wait for the disk, then one that takes them out, inserts an outcome for each into `waiting`, and waits for the disk. Both
-// bring the tally up to date, and the log is carried over when it has grown by 4 MiB. Returns 0, or SQLite's error code.
+// bring the tally up to date, and the log is checkpointed when it has grown by 4 MiB. Returns 0, or SQLite's error code.
 int plain_sqlite_write(
     plain_sqlite *file, int count, const char *begun_at, const void *context, size_t context_length, const void *report,
     size_t report_length);
