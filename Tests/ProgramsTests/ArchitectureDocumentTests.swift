@@ -3,14 +3,15 @@
 import Foundation
 import Testing
 
-/// Docs/architecture.md names the code that decides each question of a newcomer.
+/// Docs/architecture.md names the code that decides each question in its table.
 @Suite(.timeLimit(.minutes(1))) struct ArchitectureDocumentTests {
     private static let heading = "## Where is it decided?"
     private static let keywords: Set<String> = [
         "struct", "enum", "class", "actor", "func", "extension", "case", "let", "var",
     ]
 
-    @Test func everyDecidingSymbolIsDeclaredInItsFile() throws {
+    @Test("Each symbol in the table of Docs/architecture.md is declared in its file")
+    func declaredSymbols() throws {
         let rows = try Self.rows()
         #expect(rows.count >= 20)
         for row in rows {

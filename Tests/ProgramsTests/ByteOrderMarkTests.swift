@@ -4,13 +4,13 @@ import Foundation
 import Subprocess
 import Testing
 
-/// What an editor puts before the text of a file is no part of it.
+/// A byte order mark, which some editors write before the text of a file, is not part of the text.
 @Suite("Byte order marks", .timeLimit(.minutes(2)))
 struct ByteOrderMarkTests {
     private static let mark = "\u{FEFF}"
 
-    @Test("Settings, catalogues, payloads and contexts may begin with one, as files and on standard input")
-    func files() async throws {
+    @Test("Settings, catalogues, payloads and contexts may begin with a byte order mark")
+    func markedInput() async throws {
         try await RelayFixture.with { relay in
             let text = try String(contentsOfFile: relay.conductorFile(), encoding: .utf8)
             let catalogue = try relay.write(Self.mark + "service: shop\nevents: {usage: []}\n", to: "shop.yaml")

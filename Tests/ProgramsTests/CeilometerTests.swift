@@ -8,13 +8,13 @@ import Notifier
 import Subprocess
 import Testing
 
-/// Every event of the catalogue goes through RabbitMQ to the real oslo.messaging, and from there through the real
-/// Ceilometer, which is set up with deploy/ceilometer as its README says.
+/// Every event of the catalogue passes through RabbitMQ to the real oslo.messaging, and from there through the real
+/// Ceilometer, which is set up with deploy/ceilometer according to its README.
 @Suite("Ceilometer", .timeLimit(.minutes(5)))
 struct CeilometerTests {
     private static let kit = Compatibility.directory.appending(path: "../../deploy/ceilometer").standardizedFileURL
 
-    @Test("Every event arrives with all it says, and Ceilometer makes its traits and meters of it")
+    @Test("Every event arrives complete, and Ceilometer derives its traits and meters from it")
     func everyEvent() async throws {
         let everyType = Catalogues.builtIn.catalogues.flatMap(\.allEvents).flatMap { event in
             [event.eventType, event.alternateEventType].compactMap(\.self)
@@ -44,7 +44,7 @@ struct CeilometerTests {
                 received.events += lines
                 sent.merge(byID) { $1 }
             }
-            // One driver's are enough for the meters.
+            // The examples of one driver are enough for the meters.
             received.examples.removeLast(received.examples.count / 2)
             try await self.install(into: directory)
             let (lines, all) = (received, sent)
@@ -54,7 +54,7 @@ struct CeilometerTests {
         }
     }
 
-    @Test("Ceilometer makes traits of what other catalogues have, whatever they name it")
+    @Test("Ceilometer derives traits from other catalogues, whatever their fields are named")
     func foreignCatalogue() async throws {
         var fields: [FieldDefinition] = [
             "on", "where", "true_size", "falsehood", "null", "a b", "a.b", "it's", "say \"so\"", "back\\slash", "größe",
@@ -77,12 +77,12 @@ struct CeilometerTests {
         let catalogues = try Catalogues([.dbaas, shop])
         try await Compatibility.withDirectory { directory in
             try await self.install(into: directory)
-            // Behind the relay's own, part of which comes a second time so: operators append to what they have.
+            // Appended to the relay's own, part of which is then defined twice: operators append to the file they have.
             let file = directory.appending(path: "event_definitions.yaml")
             var definitions = try Data(contentsOf: file)
             definitions.append(contentsOf: catalogues.ceilometerEventDefinitions.utf8)
             try definitions.write(to: file)
-            // What a newer Trove might send: of such an event there are the traits that every operation has.
+            // An event that a newer Trove might send: Ceilometer derives the traits that every operation has.
             let ended = EventDefinition(eventType: "dbaas.instance_dance.end", fields: [])
             let failed = EventDefinition(eventType: "dbaas.instance_dance.error", priority: .error, fields: [])
             let dance = OperationDefinition(key: "instance_dance", start: nil, end: ended, error: failed)
@@ -94,7 +94,7 @@ struct CeilometerTests {
         }
     }
 
-    /// Publishes the samples, finds each in its queue, and returns what the real listener prints.
+    /// Publishes the samples, counts them in their queues, and returns the lines that the real listener prints.
     private func relay(_ samples: [EventSample], by driver: DriverName) async throws -> [String] {
         let broker = try TestBroker.shared()
         let names = UniqueTopic()
@@ -128,7 +128,7 @@ struct CeilometerTests {
         return end.standardOutput.filter { $0 != "READY" }
     }
 
-    /// Sends it once the notifier is connected, and waits for the broker's confirm.
+    /// Publishes the message once the notifier is connected, and waits for the broker's confirm.
     private func emit(_ message: NotificationMessage, _ notifier: Notifier) async throws {
         while true {
             do {
@@ -139,7 +139,7 @@ struct CeilometerTests {
         }
     }
 
-    /// Compares what the listener received with what was sent.
+    /// Compares a message that the listener received with the one that was sent.
     private func check(_ line: String, _ sent: [String: EventSample]) throws -> (id: String, eventType: String) {
         let received = try #require(try JSONValue(json: Array(line.utf8)).object)
         let metadata = try #require(received["metadata"]?.object)
@@ -153,7 +153,7 @@ struct CeilometerTests {
         return (id, message.eventType)
     }
 
-    /// Does what the README tells an operator to do, with another directory for /etc/ceilometer.
+    /// Runs the commands of the README, with another directory for /etc/ceilometer.
     private func install(into directory: URL) async throws {
         let readme = try String(contentsOf: Self.kit.appending(path: "README.md"), encoding: .utf8)
         let commands = try #require(readme.firstMatch(of: /(?s)```sh\n(.*?)```/)).output.1

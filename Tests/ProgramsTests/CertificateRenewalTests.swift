@@ -14,13 +14,13 @@ struct CertificateRenewalTests {
         try Data(contentsOf: URL(filePath: relay.path("tls/\(name)")))
     }
 
-    /// One fact of a certificate, as `openssl x509` says it.
+    /// Returns one fact of a certificate, as `openssl x509` prints it.
     private func fact(_ relay: RelayFixture, _ name: String, _ options: String...) async throws -> String {
         try await Program("openssl").run(["x509", "-noout", "-in", relay.path("tls/\(name)")] + options)
             .standardOutput.joined(separator: "\n")
     }
 
-    @Test("A certificate is renewed for its key, with its names, and another number and end")
+    @Test("A renewed certificate keeps its key and names, and has a new serial number and end")
     func renewal() async throws {
         try await RelayFixture.with { relay in
             for (name, file) in [
@@ -44,7 +44,7 @@ struct CertificateRenewalTests {
                     let end = try await self.renew(relay, [name, "--days", "700"])
                     #expect(end.status == .exited(0), "\(end.errorText)")
                     #expect(end.standardOutput == ["Wrote \(relay.path("tls/\(file)"))."])
-                    // The authority ends in a year, until it is renewed.
+                    // The authority's certificate expires in a year, until it is renewed.
                     #expect(end.errorText.contains("renew ca") == (name != "ca"), "\(end.errorText)")
                 }
                 #expect(before.names == after.names && !after.names.isEmpty)
@@ -61,8 +61,8 @@ struct CertificateRenewalTests {
         }
     }
 
-    @Test("The conductor's names and addresses can be given anew, as at init")
-    func names() async throws {
+    @Test("renew can replace the names and addresses of the conductor, but not those of a guest")
+    func newNames() async throws {
         try await RelayFixture.with { relay in
             let end = try await self.renew(relay, ["conductor", "--name", "relay.example", "--name", "192.0.2.7"])
             #expect(end.status == .exited(0), "\(end.errorText)")
@@ -74,8 +74,8 @@ struct CertificateRenewalTests {
         }
     }
 
-    @Test("A conductor and a guest that run take renewed certificates up, and meet no pair that does not match")
-    func running() async throws {
+    @Test("A running conductor loads renewed certificates without meeting a mismatched pair")
+    func runningConductor() async throws {
         try await RelayFixture.with { relay in
             let end = try await relay.withConductor(more: "") { conductor in
                 let log = conductor.program.standardError
@@ -84,7 +84,7 @@ struct CertificateRenewalTests {
                     #expect(end.status == .exited(0), "\(end.errorText)")
                     try await log.line(containing: "Reloaded certificates for new connections")
                 }
-                // Under the authority's renewed certificate the guest's old one holds as well as its new one.
+                // With the authority's renewed certificate, the guest's old certificate is as valid as its new one.
                 for _ in 0..<2 {
                     let told = try await relay.exec(["true"], ports: [conductor.port])
                     #expect(told.status == .exited(0) && told.errorText.isEmpty, "\(told.errorText)")
@@ -96,8 +96,8 @@ struct CertificateRenewalTests {
         }
     }
 
-    @Test("What cannot be renewed is named, and stays as it is")
-    func refusals() async throws {
+    @Test("A certificate that cannot be renewed is named and stays unchanged")
+    func rejectedRenewals() async throws {
         try await RelayFixture.with { relay in
             func expect(_ words: [String], _ name: String = "guest-guest-1") async throws {
                 let before = try? self.data(relay, "\(name).pem")
@@ -108,7 +108,7 @@ struct CertificateRenewalTests {
             }
             try await expect(
                 [relay.path("tls/guest-nobody.pem"), "conductor certificates guest nobody"], "guest-nobody")
-            // Of another authority.
+            // A certificate of another authority.
             let other = try await Program.conductor.run(["certificates", "init", "--directory", relay.path("other")])
             try #require(other.status == .exited(0))
             for kind in ["pem", "key"] {
@@ -116,7 +116,7 @@ struct CertificateRenewalTests {
                     atPath: relay.path("other/conductor.\(kind)"), toPath: relay.path("tls/foreign.\(kind)"))
             }
             try await expect([relay.path("tls/foreign.pem"), "not issued by this authority"], "foreign")
-            // Of another key.
+            // A missing key, and another certificate's key.
             let key = relay.path("tls/guest-guest-1.key")
             try FileManager.default.moveItem(atPath: key, toPath: relay.path("kept"))
             try await expect([key, "does not exist", "Move guest-guest-1.pem away"])
@@ -124,7 +124,7 @@ struct CertificateRenewalTests {
             try await expect([relay.path("tls/guest-guest-1.pem"), "does not belong"])
             try FileManager.default.removeItem(atPath: key)
             try FileManager.default.moveItem(atPath: relay.path("kept"), toPath: key)
-            // Revoked: its key would be in again.
+            // A revoked certificate: a renewal would make its key valid again.
             let revoked = try await Program.conductor.run([
                 "certificates", "revoke", "guest-guest-1", "--directory", relay.path("tls"),
             ])
@@ -133,8 +133,8 @@ struct CertificateRenewalTests {
         }
     }
 
-    @Test("Commands that revoke at the same time forget none of it")
-    func atOnce() async throws {
+    @Test("Concurrent revocations are all recorded")
+    func concurrentRevocations() async throws {
         try await RelayFixture.with { relay in
             let names = (0..<6).map { "at-once-\($0)" }
             for name in names {

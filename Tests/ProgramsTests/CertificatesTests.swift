@@ -6,8 +6,8 @@ import Testing
 
 @Suite("conductor certificates", .timeLimit(.minutes(2)))
 struct CertificatesTests {
-    @Test("Keys are for their owner only, and OpenSSL agrees with the certificates")
-    func files() async throws {
+    @Test("Private keys are readable by their owner only, and OpenSSL verifies the certificates")
+    func filesAndModes() async throws {
         try await RelayFixture.with { relay in
             for (name, mode) in [
                 ("ca.key", 0o600), ("ca.pem", 0o644), ("conductor.key", 0o600), ("conductor.pem", 0o644),
@@ -30,8 +30,8 @@ struct CertificatesTests {
         }
     }
 
-    @Test("What exists already is never overwritten", arguments: [["init"], ["guest", "guest-1"]])
-    func existing(_ arguments: [String]) async throws {
+    @Test("Existing files are never overwritten", arguments: [["init"], ["guest", "guest-1"]])
+    func existingFiles(_ arguments: [String]) async throws {
         try await RelayFixture.with { relay in
             let before = try self.contents(relay)
             let end = try await Program.conductor.run(
@@ -50,8 +50,8 @@ struct CertificatesTests {
             })
     }
 
-    @Test("Where the certificate or the key exists neither is made, and the message names the file and what to do")
-    func halfOfAPair() async throws {
+    @Test("If half of a pair exists, no file is created and the message names the file and the remedy")
+    func incompletePair() async throws {
         try await RelayFixture.with { relay in
             for (left, lost) in [("pem", "key"), ("key", "pem")] {
                 let lostFile = URL(filePath: relay.path("tls/guest-guest-1.\(lost)"))
@@ -73,9 +73,9 @@ struct CertificatesTests {
     }
 
     @Test(
-        "init makes all of its files or none, whichever exists",
+        "init creates all of its files, or none if one of them exists",
         arguments: ["ca.key", "ca.pem", "ca.crl", "conductor.key", "conductor.pem"])
-    func initIsWhole(_ name: String) async throws {
+    func initIsAtomic(_ name: String) async throws {
         try await RelayFixture.with { relay in
             try FileManager.default.createDirectory(atPath: relay.path("other"), withIntermediateDirectories: false)
             _ = try relay.write("mine", to: "other/\(name)")
@@ -83,7 +83,7 @@ struct CertificatesTests {
             #expect(end.status == .exited(64))
             #expect(end.errorText.contains("\(relay.path("other/\(name)")) exists already"), "\(end.errorText)")
             #expect(try self.contents(relay, "other") == [name: Data("mine".utf8)])
-            // A name that no certificate can hold: then there is no directory either.
+            // With a name that no certificate can hold, not even the directory is created.
             let bad = try await Program.conductor.run([
                 "certificates", "init", "--directory", relay.path("third"), "--name", "a b",
             ])
@@ -91,7 +91,7 @@ struct CertificatesTests {
         }
     }
 
-    @Test("A symbolic link in a file's place is not followed", arguments: ["guest-g.key", "guest-g.pem"])
+    @Test("A symbolic link in the place of a file is not followed", arguments: ["guest-g.key", "guest-g.pem"])
     func symbolicLink(_ name: String) async throws {
         try await RelayFixture.with { relay in
             try FileManager.default.createSymbolicLink(
@@ -108,8 +108,8 @@ struct CertificatesTests {
         }
     }
 
-    @Test("Nobody else can read a private key at any moment, whatever the umask and the directory's mode are")
-    func firstByte() async throws {
+    @Test("Other users can read no private key at any moment, even with umask 0")
+    func keyExposure() async throws {
         try await RelayFixture.with { relay in
             for round in 0..<6 {
                 let directory = relay.path("open-\(round)")
@@ -133,7 +133,7 @@ struct CertificatesTests {
     }
 
     @Test("A guest's certificate needs an authority")
-    func noAuthority() async throws {
+    func missingAuthority() async throws {
         try await RelayFixture.with { relay in
             let end = try await Program.conductor.run(
                 ["certificates", "guest", "a", "--directory", relay.path("nowhere")])

@@ -2,7 +2,7 @@
 
 import Foundation
 
-/// The scripts of Tests/Compatibility: OpenStack's own packages, which judge what the relay puts on the wire.
+/// The scripts of Tests/Compatibility, which check the relay's messages with OpenStack's own packages.
 enum Compatibility {
     private struct MissingPython: Error, CustomStringConvertible {
         let description =
@@ -10,13 +10,13 @@ enum Compatibility {
             + "installs; or make one as Tests/Compatibility/README.md says and set the variable to it"
     }
 
-    /// Where the scripts are.
+    /// The directory of the scripts.
     static let directory = URL(filePath: #filePath).deletingLastPathComponent()
         .appending(path: "../Compatibility").standardizedFileURL
 
     /// The Python that has the packages.
     ///
-    /// - Throws: A sentence for whoever ran the tests without it.
+    /// - Throws: An error that says how to install it, if there is none.
     static func python() throws -> String {
         guard let python = ProcessInfo.processInfo.environment["CONDUCTOR_TEST_PYTHON"], !python.isEmpty else {
             throw MissingPython()

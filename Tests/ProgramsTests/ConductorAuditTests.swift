@@ -7,10 +7,10 @@ import Notifications
 import Subprocess
 import Testing
 
-/// From a message on the broker back to the guest that reported it.
+/// The audit log, which leads from a message on the broker back to the guest that reported it.
 @Suite("conductor serve: its audit", .timeLimit(.minutes(3)))
 struct ConductorAuditTests {
-    /// The facts of an audit line, by name.
+    /// Returns the facts of an audit line, by name.
     private func facts(_ line: String) -> [String: String] {
         Dictionary(
             line.matches(of: /(\w+)=(\S+)/).map { (String($0.output.1), String($0.output.2)) }, uniquingKeysWith: { $1 }
@@ -21,8 +21,8 @@ struct ConductorAuditTests {
         end.standardError.filter { $0.contains("conductor.audit:") }
     }
 
-    @Test("An accepted outcome has a line with what its guest is found and revoked by")
-    func line() async throws {
+    @Test("The audit line of an accepted outcome names the message, the guest and its certificate")
+    func auditLine() async throws {
         try await RelayFixture.with { relay in
             var notification: Notification?
             let end = try await relay.withConductor { conductor in
@@ -46,8 +46,8 @@ struct ConductorAuditTests {
         }
     }
 
-    @Test("Switched off, there is no line")
-    func switchedOff() async throws {
+    @Test("With audit.outcomes off, no audit line is logged")
+    func disabledAudit() async throws {
         try await RelayFixture.with { relay in
             let end = try await relay.withConductor(more: "audit: {outcomes: false}") { conductor in
                 let good = try await relay.exec(["true"], ports: [conductor.port])
@@ -57,7 +57,7 @@ struct ConductorAuditTests {
         }
     }
 
-    @Test("A log whose reader takes nothing stalls no guest, and has the audit lines once it is read")
+    @Test("A log that is not read stalls no guest, and has the audit line once it is read")
     func slowReader() async throws {
         try await RelayFixture.with { relay in
             let log = try LogPipe(relay.path("log"))
@@ -70,7 +70,7 @@ struct ConductorAuditTests {
                 let port = try #require(listening.firstMatch(of: /address=127\.0\.0\.1:(\d+)/)?.output.1)
                 let messageID = MessageID()
                 try await relay.withTerminal(port: String(port)) { guest in
-                    // A debug line each, many times what the pipe holds. Nobody reads it meanwhile.
+                    // Each causes a debug line, together far more than the size of the pipe, which nothing reads here.
                     for _ in 1...150 { try await guest.write("no json") }
                     try await guest.standardOutput.line(containing: "parse_error", count: 150)
                     try await guest.write(
@@ -89,14 +89,14 @@ struct ConductorAuditTests {
         }
     }
 
-    /// A named pipe that holds a page, and is read when a test wants a line.
+    /// A named pipe with the size of a page, which is read only when a test waits for a line.
     private final class LogPipe {
         private let descriptor: CInt
         private var text = ""
 
         init(_ path: String) throws {
             try #require(mkfifo(path, 0o600) == 0)
-            // For writing too, so that it has both ends while the conductor starts.
+            // Opened for writing too, so that it has both ends while the conductor starts.
             self.descriptor = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC)
             try #require(self.descriptor >= 0)
             // F_SETPIPE_SZ, which Swift does not import.

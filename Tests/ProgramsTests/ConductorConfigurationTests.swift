@@ -6,7 +6,7 @@ import Testing
 
 @Suite("conductor: settings that cannot be used", .timeLimit(.minutes(2)))
 struct ConductorConfigurationTests {
-    /// Runs `serve`, which must end so, and returns the one sentence it says.
+    /// Runs `serve` or another command, which must end with this code, and returns its one sentence.
     private func sentence(
         _ file: String, _ set: [String] = [], command: String = "serve", code: Int32 = 78,
         environment: [String: String] = [:]
@@ -21,7 +21,7 @@ struct ConductorConfigurationTests {
         return String(end.errorText.dropFirst("conductor: ".count))
     }
 
-    @Test("A missing file is named")
+    @Test("A missing settings file is named")
     func missingFile() async throws {
         try await RelayFixture.with { relay in
             let path = relay.path("none.yaml")
@@ -30,7 +30,7 @@ struct ConductorConfigurationTests {
         }
     }
 
-    @Test("A settings file that its permissions keep from this user is named")
+    @Test("A settings file that the user may not read is named")
     func forbiddenFile() async throws {
         try await RelayFixture.with { relay in
             let file = try relay.conductorFile()
@@ -45,7 +45,7 @@ struct ConductorConfigurationTests {
     }
 
     @Test("An unknown key and a malformed value are named with their line")
-    func lines() async throws {
+    func problemLines() async throws {
         try await RelayFixture.with { relay in
             let unknown = try relay.conductorFile(more: "listne: {port: 1}")
             let line = try String(contentsOfFile: unknown, encoding: .utf8).split(
@@ -63,7 +63,7 @@ struct ConductorConfigurationTests {
         }
     }
 
-    @Test("A required setting that is missing is named", arguments: ["key", "certificate", "guest_ca"])
+    @Test("A missing required setting is named", arguments: ["key", "certificate", "guest_ca"])
     func missingValue(_ key: String) async throws {
         try await RelayFixture.with { relay in
             let text = try String(contentsOfFile: try relay.conductorFile(), encoding: .utf8)
@@ -74,8 +74,8 @@ struct ConductorConfigurationTests {
         }
     }
 
-    @Test("A port that is taken is named by its setting")
-    func portTaken() async throws {
+    @Test("A port in use is named by its setting")
+    func portInUse() async throws {
         try await RelayFixture.with { relay in
             try await relay.withConductor { conductor in
                 let file = try relay.conductorFile()
@@ -89,16 +89,15 @@ struct ConductorConfigurationTests {
         }
     }
 
-    @Test(
-        "A certificate or key file that cannot be used is named by its setting", arguments: ["serve", "check-config"])
-    func files(_ command: String) async throws {
+    @Test("An unusable certificate or key file is named by its setting", arguments: ["serve", "check-config"])
+    func unusableFiles(_ command: String) async throws {
         try await RelayFixture.with { relay in
             let file = try relay.conductorFile()
             for setting in ["tls.key", "tls.certificate", "tls.guest_ca"] {
                 let missing = relay.path("missing.pem")
                 let sentence = try await self.sentence(file, ["\(setting)=\(missing)"], command: command, code: 75)
                 #expect(sentence.hasPrefix("\(setting): ") && sentence.contains("\(missing)) does not exist"))
-                // Not even the superuser reads a directory.
+                // Even the superuser cannot read a directory as a file.
                 let unreadable = try await self.sentence(
                     file, ["\(setting)=\(relay.directory.path)"], command: command, code: 75)
                 #expect(unreadable.hasPrefix("\(setting): ") && unreadable.contains("cannot be read"))
@@ -109,7 +108,7 @@ struct ConductorConfigurationTests {
         }
     }
 
-    @Test("A key that its permissions keep from this user is named by its setting")
+    @Test("A key file that the user may not read is named by its setting")
     func forbiddenKey() async throws {
         try await RelayFixture.with { relay in
             let key = relay.path("tls/conductor.key")
@@ -123,13 +122,13 @@ struct ConductorConfigurationTests {
     }
 
     @Test(
-        "A transport URL that cannot be used is named by its setting, and its password is not shown",
+        "An invalid transport URL is named by its setting, and its password is not shown",
         arguments: [
             "rabbit://user:hunter2@127.0.0.1:99999/", "kafka://user:hunter2@localhost/", "hunter2",
             "rabbit://user:hunter2@host:5672/?ssl=maybe", "rabbit://user:hunter2@192.0.2.10/",
             "rabbit://127.0.0.1,user:hunter2@broker.example/", "rabbit://user:hunter2@*/",
         ])
-    func transportURL(_ url: String) async throws {
+    func invalidTransportURL(_ url: String) async throws {
         try await RelayFixture.with { relay in
             let file = try relay.conductorFile(drivers: "messagingv2")
             for command in ["serve", "check-config"] {
@@ -141,8 +140,8 @@ struct ConductorConfigurationTests {
         }
     }
 
-    @Test("Limits that do not fit each other are named")
-    func limits() async throws {
+    @Test("Limits that contradict each other are named")
+    func conflictingLimits() async throws {
         try await RelayFixture.with { relay in
             for command in ["serve", "check-config"] {
                 let sentence = try await self.sentence(
@@ -154,15 +153,15 @@ struct ConductorConfigurationTests {
         }
     }
 
-    @Test("A messaging driver without a transport URL asks for it")
-    func noTransportURL() async throws {
+    @Test("A messaging driver without a transport URL is rejected, and the missing setting is named")
+    func missingTransportURL() async throws {
         try await RelayFixture.with { relay in
             let sentence = try await self.sentence(try relay.conductorFile(drivers: "messaging"))
             #expect(sentence.hasPrefix("messaging.transport_url is not set: "))
         }
     }
 
-    @Test("check-config prints the effective values, with secrets hidden")
+    @Test("check-config prints the effective values and hides secrets")
     func checkConfig() async throws {
         try await RelayFixture.with { relay in
             let file = try relay.conductorFile(

@@ -6,7 +6,7 @@ import Notifications
 import Subprocess
 import Testing
 
-/// The line of counters, and how the conductor ends.
+/// The line of counters, and the end of the conductor.
 @Suite("conductor serve: its ledger, and its end", .timeLimit(.minutes(3)))
 struct ConductorLedgerTests {
     private func call(_ id: Int, _ messageID: MessageID = MessageID(), operation: String = "database_create") -> String
@@ -18,14 +18,14 @@ struct ConductorLedgerTests {
         """
     }
 
-    /// A line of counters, by name.
+    /// Returns the counters of a line, by name.
     private func counters(_ line: String) throws -> [String: String] {
         Dictionary(
             uniqueKeysWithValues: line.matches(of: /(\w+)=(\S+)/).map { (String($0.output.1), String($0.output.2)) })
     }
 
-    @Test("SIGUSR1 writes the counters, and the last line has them too")
-    func counters() async throws {
+    @Test("SIGUSR1 logs the counters, and the last log line has them too")
+    func countersOnSignal() async throws {
         try await RelayFixture.with { relay in
             let end = try await relay.withConductor { conductor in
                 try await relay.withTerminal(port: conductor.port) { guest in
@@ -54,9 +54,7 @@ struct ConductorLedgerTests {
         }
     }
 
-    @Test(
-        "SIGTERM with requests in flight and a slow broker: all are answered, and another conductor takes the guest over"
-    )
+    @Test("After SIGTERM, all requests in flight are answered and new guests use another conductor")
     func draining() async throws {
         let broker = try TestBroker.shared()
         let topic = UniqueTopic()
@@ -80,10 +78,10 @@ struct ConductorLedgerTests {
                         try await second.program.standardError.line(containing: "Connected to RabbitMQ")
                         ports = [first.port, second.port]
                         try await relay.withTerminal(port: first.port) { guest in
-                            // The broker hears nothing, and will.
+                            // The broker receives nothing until the proxy forwards again.
                             proxy.set(.stall)
                             for id in 1...count { try await guest.write(self.call(id)) }
-                            // They are taken: only so are they owed an answer.
+                            // Wait until all are accepted: only accepted requests must be answered.
                             var asked = 0
                             while true {
                                 asked += 1
@@ -93,11 +91,11 @@ struct ConductorLedgerTests {
                             }
                             try program.send(.terminate)
                             try await program.standardError.line(containing: "Draining")
-                            // It does not take new guests; they find the other conductor.
+                            // It accepts no new guests; they connect to the other conductor.
                             let exec = try await relay.exec(["true"], ports: ports)
                             #expect(exec.status == .exited(0), "\(exec.errorText)")
                             #expect(try await BrokerClient(broker).count(topic.info) == 1)
-                            // It can still be asked how far it is.
+                            // It still logs its progress on SIGUSR1.
                             try program.send(.userDefinedOne)
                             let line = try await program.standardError.line(containing: "] Counters", count: asked + 1)
                             #expect(try self.counters(line)["in_flight"] == "\(count)")

@@ -4,20 +4,20 @@ import Foundation
 import Subprocess
 import Testing
 
-/// File descriptors that are few, or run out.
+/// A limit of file descriptors that is low or reached.
 @Suite("conductor serve: its descriptors", .timeLimit(.minutes(2)))
 struct ConductorLimitsTests {
-    /// The soft and the hard limit of a process's descriptors.
+    /// Returns the soft and the hard limit of a process's descriptors.
     private func limits(_ conductor: RelayFixture.Conductor) throws -> [String] {
         let file = try String(contentsOfFile: "/proc/\(conductor.program.identifier)/limits", encoding: .utf8)
         let line = try #require(file.split(separator: "\n").first { $0.hasPrefix("Max open files") })
         return line.dropFirst("Max open files".count).split(separator: " ").prefix(2).map(String.init)
     }
 
-    /// The processor time that a process has used, in hundredths of a second.
+    /// Returns the processor time that a process has used, in hundredths of a second.
     private func processorTime(_ conductor: RelayFixture.Conductor) throws -> Int {
         let file = try String(contentsOfFile: "/proc/\(conductor.program.identifier)/stat", encoding: .utf8)
-        // The name in brackets could have spaces.
+        // The name in parentheses can contain spaces.
         let fields = try #require(file.split(separator: ")").last).split(separator: " ")
         return try #require(Int(fields[11])) + #require(Int(fields[12]))
     }
@@ -35,7 +35,7 @@ struct ConductorLimitsTests {
     }
 
     @Test("The soft limit is raised as far as limits.connections needs")
-    func raised() async throws {
+    func raisedSoftLimit() async throws {
         try await RelayFixture.with { relay in
             let limits = "limits: {connections: 1000, pending_connections: 100}"
             let end = try await self.serve(relay, limit: "-S -n 256", more: limits) { conductor in
@@ -48,8 +48,8 @@ struct ConductorLimitsTests {
         }
     }
 
-    @Test("A hard limit that is too low is said at the start, and as many connections taken as fit")
-    func tooLow() async throws {
+    @Test("A hard limit that is too low is logged once, and a guest can still connect")
+    func lowHardLimit() async throws {
         try await RelayFixture.with { relay in
             let end = try await self.serve(relay, limit: "-n 200") { conductor in
                 #expect(try self.limits(conductor) == ["200", "200"])
@@ -63,15 +63,15 @@ struct ConductorLimitsTests {
         }
     }
 
-    @Test("When descriptors run out the conductor serves who is there, waits without work, and goes on")
-    func runOut() async throws {
+    @Test("Without free descriptors, serve keeps its guests, uses little CPU time and recovers")
+    func exhaustedDescriptors() async throws {
         try await RelayFixture.with { relay in
             let end = try await relay.withConductor(more: "limits: {handshake_timeout: 600}") { conductor in
                 try await relay.withTerminal(port: conductor.port) { guest in
                     let open = try FileManager.default.contentsOfDirectory(
                         atPath: "/proc/\(conductor.program.identifier)/fd"
                     ).compactMap(Int.init)
-                    // Four are left; what is open above the limit stays open, and numbers may be far apart.
+                    // Four are left. Descriptors above the limit stay open, and their numbers may have gaps.
                     let limit = try #require((4...4096).first { limit in limit - open.count { $0 < limit } == 4 })
                     let set = try await Program("prlimit").run(
                         ["--pid", "\(conductor.program.identifier)", "--nofile=\(limit):\(limit)"])
@@ -81,27 +81,27 @@ struct ConductorLimitsTests {
                     for _ in 1...40 { silent.append(try QuietSocket(port: conductor.port)) }
                     try await conductor.program.standardError.line(
                         containing: "Failed to accept a connection for lack of")
-                    // Who is inside does not notice.
+                    // A connected guest is not affected.
                     try await guest.write(#"{"jsonrpc":"2.0","id":"inside","method":"ping"}"#)
                     try await guest.standardOutput.line(containing: #""id":"inside""#)
-                    // The listener rests: it does not ask for the same connection again and again.
+                    // The listener pauses: it does not try to accept the same connection repeatedly.
                     let before = try self.processorTime(conductor)
                     try await Task.sleep(for: .seconds(2))
                     #expect(try self.processorTime(conductor) - before < 60)
-                    // As the strangers leave there is room again, without a restart and under the same limit.
+                    // When the silent connections close, descriptors are free again, at the same limit without restart.
                     silent = []
                     let exec = try await relay.exec(["true"], ports: [conductor.port])
                     #expect(exec.status == .exited(0), "\(exec.errorText)")
                     _ = try await conductor.notification(of: "dbaas.database_create.end")
                 }
             }
-            // However often it was tried.
+            // Not every attempt is logged.
             #expect(end.standardError.count { $0.contains("Failed to accept a connection") } <= 2, "\(end.errorText)")
         }
     }
 
-    @Test("SIGUSR1 and the end say how many connections there are and were refused")
-    func counters() async throws {
+    @Test("SIGUSR1 and the end log the numbers of open and rejected connections")
+    func connectionCounters() async throws {
         try await RelayFixture.with { relay in
             let end = try await relay.withConductor(more: "limits: {connections_per_guest: 1}") { conductor in
                 try await relay.withTerminal(port: conductor.port) { _ in

@@ -6,7 +6,7 @@ import ProcessTesting
 import Subprocess
 import Testing
 
-/// `conductor notify` and `conductor context`: what they print, and each exit code.
+/// The output and each exit code of `conductor notify` and `conductor context`.
 @Suite("conductor: events from scripts", .timeLimit(.minutes(2)))
 struct ConductorNotifyTests {
     private let quota = #"{"resource": "volumes", "in_use": 3, "reserved": 0, "limit": 10, "updated": null}"#
@@ -15,7 +15,7 @@ struct ConductorNotifyTests {
          "dbname": ["a", "b"]}
         """#
 
-    /// Runs `notify`, its payload on standard input.
+    /// Runs `notify` with its payload on standard input.
     private func notify(
         _ event: String, _ payload: String, drivers: String = "noop", transportURL: String? = nil, _ more: [String] = []
     ) async throws -> ProgramEnd {
@@ -25,7 +25,7 @@ struct ConductorNotifyTests {
         ) { program in try await program.write(payload) }
     }
 
-    /// The one sentence of a failure.
+    /// Checks how a failed command ended, and returns its first sentence.
     private func sentence(_ end: ProgramEnd, _ status: Int32) throws -> String {
         #expect(end.status == .exited(status), "\(end.errorText)")
         #expect(end.standardOutput.isEmpty)
@@ -33,8 +33,8 @@ struct ConductorNotifyTests {
         return String(sentence.dropFirst("conductor: ".count))
     }
 
-    @Test("An event's identifier and type are printed, and it needs no certificates")
-    func printed() async throws {
+    @Test("notify prints the event's identifier and type, and needs no certificates")
+    func printedIdentifier() async throws {
         let end = try await self.notify("dbaas.quotas", self.quota)
         #expect(end.status == .exited(0), "\(end.errorText)")
         #expect(end.standardError.isEmpty)
@@ -43,8 +43,8 @@ struct ConductorNotifyTests {
         #expect(words.count == 2 && UUID(uuidString: String(words[0])) != nil && words[1] == "dbaas.quotas")
     }
 
-    @Test("The log driver's lines are all that is printed; options fill in what the payload lacks")
-    func logged() async throws {
+    @Test("With the log driver, notify prints only its lines, and options fill in missing fields")
+    func logDriverOutput() async throws {
         let ids = [UUID().uuidString.lowercased(), UUID().uuidString.lowercased()]
         let end = try await self.notify(
             "dbaas.database_create.start", self.start.replacing(#""server_ip": "192.0.2.1", "#, with: ""),
@@ -65,8 +65,8 @@ struct ConductorNotifyTests {
         }
     }
 
-    @Test("What stands alone is the task manager's; what is not declared is named and left out")
-    func standalone() async throws {
+    @Test("The task manager publishes a standalone event; an undeclared field is named and left out")
+    func standaloneEvent() async throws {
         let end = try await self.notify(
             "dbaas.quota", self.quota.dropLast() + #", "colour": "red"}"#, drivers: "log",
             ["--set", "publisher.host=control-1"])
@@ -78,7 +78,7 @@ struct ConductorNotifyTests {
     }
 
     @Test(
-        "Wrong arguments: 64",
+        "Wrong arguments end notify and context with 64 and the usage",
         arguments: [
             ["notify", "dbaas.quotas"], ["notify", "--payload", "-"],
             ["notify", "dbaas.quotas", "--payload", "-", "--context", "-"],
@@ -87,7 +87,7 @@ struct ConductorNotifyTests {
             ["context", "instance_restart", "--client-ip", "x"], ["context", "instance_restart", "--tenant", "x"],
             ["context", "instance_restart", "--tenant", "", "--client-ip", "x"],
         ])
-    func arguments(_ arguments: [String]) async throws {
+    func wrongArguments(_ arguments: [String]) async throws {
         let end = try await Program.conductor.run(arguments)
         #expect(end.status == .exited(64), "\(end.errorText)")
         #expect(end.errorText.contains("Usage: conductor"))
@@ -95,7 +95,7 @@ struct ConductorNotifyTests {
     }
 
     @Test(
-        "An event that cannot be made of what was given: 65, and what is wrong is named",
+        "An unknown event or an invalid payload ends notify with 65 and a sentence that names it",
         arguments: [
             ("dbaas.quotas", "{", "--payload: standard input is not JSON"),
             ("dbaas.quotas", "[1]", "--payload: standard input must hold one JSON object"),
@@ -108,13 +108,13 @@ struct ConductorNotifyTests {
             ("dbaas.user_create.start", #"{"username": []}"#, "payload.username must not be an empty list."),
             ("dbaas.user_create.start", #"{"username": ["u"]}"#, "payload.tenant_id is missing."),
         ])
-    func data(_ event: String, _ payload: String, _ expected: String) async throws {
+    func invalidEvents(_ event: String, _ payload: String, _ expected: String) async throws {
         let sentence = try self.sentence(try await self.notify(event, payload), 65)
         #expect(sentence.hasPrefix(expected), "\(sentence)")
     }
 
-    @Test("All that is missing or wrong is named at once, each with the program's name before it")
-    func allAtOnce() async throws {
+    @Test("notify prints every missing or wrong field at once, one line for each")
+    func allProblems() async throws {
         let end = try await self.notify("dbaas.quotas", #"{"resource": {}, "limit": "many"}"#)
         #expect(end.status == .exited(65))
         #expect(
@@ -148,7 +148,7 @@ struct ConductorNotifyTests {
     }
 
     @Test(
-        "An operation's name brings up its events, and an event's its operation",
+        "For an unknown event name, notify suggests the events that it may mean",
         arguments: [
             (
                 "dbaas.database_create",
@@ -165,7 +165,7 @@ struct ConductorNotifyTests {
             ("database_create.end", "dbaas.database_create.end"),
             ("dbaas.database_creat.end", "dbaas.database_create.end"),
         ])
-    func suggested(_ event: String, _ expected: String) async throws {
+    func suggestedEvents(_ event: String, _ expected: String) async throws {
         let end = try await self.notify(event, "{}")
         #expect(try self.sentence(end, 65).hasSuffix(" (did you mean \(expected)?)."), "\(end.errorText)")
         let shown = try await Program.conductor.run(["events", event])
@@ -177,14 +177,14 @@ struct ConductorNotifyTests {
     }
 
     @Test(
-        "Any instant of RFC 3339 is taken, and said in UTC",
+        "notify accepts any RFC 3339 instant and publishes it in UTC",
         arguments: [
             ("2026-11-30T07:52:39+00:00", "2026-11-30 07:52:39"),
             ("2026-11-30T09:52:39.5+02:00", "2026-11-30 07:52:39.500000"),
             ("2026-11-30T07:52:39.123456789Z", "2026-11-30 07:52:39.123456"),
             ("2026-11-30t07:52:39z", "2026-11-30 07:52:39"),
         ])
-    func instants(_ text: String, _ expected: String) async throws {
+    func rfc3339Instants(_ text: String, _ expected: String) async throws {
         let payload = self.quota.replacing("null", with: "\"\(text)\"")
         let end = try await self.notify("dbaas.quotas", payload, drivers: "log", ["--timestamp", text])
         #expect(end.status == .exited(0), "\(end.errorText)")
@@ -194,8 +194,8 @@ struct ConductorNotifyTests {
         #expect(updated == expected.replacing(" ", with: "T") + "Z")
     }
 
-    @Test("What no reader takes is refused: a number beyond a double, and a time that is none")
-    func poison() async throws {
+    @Test("notify rejects numbers beyond a double and invalid times, and replaces NUL characters")
+    func unreadableValues() async throws {
         let number = try await self.notify("dbaas.quotas", self.quota.replacing("10", with: "1e999"))
         #expect(
             try self.sentence(number, 65) == "payload.limit must not contain a number beyond the range of a double.")
@@ -208,8 +208,8 @@ struct ConductorNotifyTests {
         #expect(try Notification(try #require(nul.standardOutput.first)).payload["resource"] as? String == "a\u{FFFD}b")
     }
 
-    @Test("A file that is not there, a context that is none, too few identifiers: 65")
-    func files() async throws {
+    @Test("A missing file, an incomplete context and too few identifiers each end notify with 65")
+    func missingFiles() async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "notify-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: directory) }
@@ -233,8 +233,8 @@ struct ConductorNotifyTests {
             try self.sentence(few, 65) == "message-id is given 1 times for 2 events: give one for each event, or none.")
     }
 
-    @Test("A broker that is not there: 69 within the time limit, with the identifiers for another try")
-    func unavailable() async throws {
+    @Test("An unreachable broker ends notify with 69 and prints the identifiers for a retry")
+    func unreachableBroker() async throws {
         let port = try ReservedPort()
         let end = try await self.notify(
             "dbaas.database_create.start", self.start, drivers: "messagingv2",
@@ -244,7 +244,7 @@ struct ConductorNotifyTests {
         let ids = sentence.matches(of: /--message-id ([0-9a-f-]{36})/).map { String($0.output.1) }
         try #require(ids.count == 2)
 
-        // The same again, once there is one.
+        // The same events again, with a broker that can be reached.
         let broker = try TestBroker.shared()
         let names = UniqueTopic()
         let again = try await self.notify(
@@ -258,8 +258,8 @@ struct ConductorNotifyTests {
         #expect(try received.map { try Notification(body: $0.body).messageID } == ids)
     }
 
-    @Test("An event larger than the broker takes: 65")
-    func tooLarge() async throws {
+    @Test("An event larger than the broker's message limit ends notify with 65")
+    func tooLargeEvent() async throws {
         try await withPrivateBroker(maxMessageSize: 20_000) { broker in
             let payload = self.quota.replacing("volumes", with: String(repeating: "v", count: 30_000))
             let end = try await self.notify(
@@ -271,7 +271,7 @@ struct ConductorNotifyTests {
     }
 
     @Test(
-        "A configuration that cannot be used: 78, before standard input is read",
+        "An invalid configuration ends notify with 78 before it reads standard input",
         arguments: [
             ([], "drivers is required"), (["drivers=messagingv2"], "messaging.transport_url is not set"),
             (["drivers=nope"], "drivers, set by the flag"),
@@ -281,18 +281,18 @@ struct ConductorNotifyTests {
                 "messaging.transport_url is a"
             ),
         ] as [([String], String)])
-    func configuration(_ settings: [String], _ expected: String) async throws {
+    func invalidConfiguration(_ settings: [String], _ expected: String) async throws {
         let arguments = ["notify", "dbaas.quotas", "--payload", "-"] + settings.flatMap { ["--set", $0] }
         let end = try await Program.conductor.run(arguments) { program in
-            // Its input is open: it must not wait for it.
+            // Standard input is open: notify must end without waiting for it.
             try await program.standardError.end()
         }
         #expect(try self.sentence(end, 78).hasPrefix(expected), "\(end.errorText)")
         #expect(!end.errorText.contains("hunter2"))
     }
 
-    @Test("A context is printed, checked, with nothing in it that is not declared")
-    func context() async throws {
+    @Test("conductor context prints one context for each value, without undeclared fields")
+    func printedContexts() async throws {
         let end = try await Program.conductor.run([
             "context", "user_change_password", "--tenant", "t", "--client-ip", "10.1.2.3", "--payload", "-",
         ]) { program in
@@ -312,7 +312,7 @@ struct ConductorNotifyTests {
     }
 
     @Test(
-        "A context that cannot be made: 65",
+        "A wrong operation or payload ends conductor context with 65",
         arguments: [
             ("instance_restrat", "{}", "(did you mean instance_restart?)"),
             ("instance_restart", "{}", "payload.instance_id is missing."),
@@ -320,7 +320,7 @@ struct ConductorNotifyTests {
             ("database_create.start", "{}", "(did you mean database_create?)"),
             ("user_create", #"{"instance_id": "i", "username": ["u", 1]}"#, "payload.username[1] must be a string"),
         ])
-    func noContext(_ operation: String, _ payload: String, _ expected: String) async throws {
+    func invalidContext(_ operation: String, _ payload: String, _ expected: String) async throws {
         let end = try await Program.conductor.run([
             "context", operation, "--tenant", "t", "--client-ip", "c", "--payload", "-",
         ]) { program in try await program.write(payload) }

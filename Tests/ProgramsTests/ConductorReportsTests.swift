@@ -15,7 +15,7 @@ struct ConductorReportsTests {
 
     private static let existsLine = #""event_type":"trove.instance.exists""#
 
-    /// Settings for a period a second, told by a command that prints a file.
+    /// Returns settings for one period a second, reported by a command that prints a file.
     private func settings(_ relay: RelayFixture, more: String = "") throws -> String {
         let file = try relay.write(Self.rows.joined(separator: "\n"), to: "rows.jsonl")
         return """
@@ -28,8 +28,8 @@ struct ConductorReportsTests {
             """
     }
 
-    @Test("Audit periods adjoin across a restart, and each instance is told of once in each")
-    func restart() async throws {
+    @Test("Audit periods adjoin across a restart, and each reports every instance once")
+    func auditPeriods() async throws {
         try await RelayFixture.with { relay in
             var notifications: [Notification] = []
             for _ in 1...2 {
@@ -46,7 +46,7 @@ struct ConductorReportsTests {
                 let key = ["audit_period_beginning", "audit_period_ending", "instance_id"].map {
                     notification.payload[$0] as? String ?? ""
                 }
-                // The stop may fall between the two of a period; that is repeated then, and is the same.
+                // The stop may come between the two messages of a period. Then one is repeated, with the same id.
                 #expect(
                     ids.updateValue(notification.messageID ?? "", forKey: key) ?? notification.messageID
                         == notification.messageID)
@@ -61,7 +61,7 @@ struct ConductorReportsTests {
         }
     }
 
-    @Test("A command that fails does not end the conductor, and gets none of its settings")
+    @Test("A failing report command does not end the conductor, and does not inherit its settings")
     func failingCommand() async throws {
         try await RelayFixture.with { relay in
             let script = #"echo "$CONDUCTOR_LOG_LEVEL<>$MINE" >&2; exit 3"#
@@ -83,7 +83,7 @@ struct ConductorReportsTests {
         }
     }
 
-    @Test("A stop while a command hangs kills it and ends at once")
+    @Test("The conductor stops while a report command hangs")
     func hangingCommand() async throws {
         try await RelayFixture.with { relay in
             let reports = """
@@ -104,9 +104,8 @@ struct ConductorReportsTests {
         }
     }
 
-    @Test(
-        "Settings of the reports that cannot be used are named", arguments: ["serve", "check-config"])
-    func wrongSettings(_ command: String) async throws {
+    @Test("Invalid settings of the reports are named", arguments: ["serve", "check-config"])
+    func invalidSettings(_ command: String) async throws {
         try await RelayFixture.with { relay in
             func sentence(_ reports: String) async throws -> String {
                 let file = try relay.conductorFile(more: "reports:\n  " + reports)
@@ -132,7 +131,7 @@ struct ConductorReportsTests {
         }
     }
 
-    @Test("check-config begins no period")
+    @Test("check-config begins no audit period")
     func checkConfig() async throws {
         try await RelayFixture.with { relay in
             let file = try relay.conductorFile(more: try self.settings(relay))
@@ -161,8 +160,8 @@ struct ReportCommandsTests {
         try await body(directory, ["MYSQL": client.path])
     }
 
-    @Test("What stands behind -- goes to the client, and files into the statement as literals")
-    func exists() async throws {
+    @Test("exists-rows passes the arguments after -- to the client and quotes files in the statement")
+    func existsRows() async throws {
         try await self.withClient { directory, environment in
             let flavors = directory.appending(path: "flavors.json")
             try Data("[{\"ID\": \"1\",\n\"Name\": \"it's \\\\ one\"}]\n".utf8).write(to: flavors)
@@ -176,7 +175,7 @@ struct ReportCommandsTests {
         }
     }
 
-    @Test("A file that is not there ends it before the client is asked")
+    @Test("A missing file ends exists-rows before it runs the client")
     func missingFile() async throws {
         try await self.withClient { directory, environment in
             let end = try await Self.command("exists-rows").run(
@@ -186,8 +185,8 @@ struct ReportCommandsTests {
         }
     }
 
-    @Test("Quotas' defaults go into the statement, and nothing but numbers does")
-    func quotas() async throws {
+    @Test("quota-rows puts the defaults into the statement and accepts only numbers")
+    func quotaRows() async throws {
         try await self.withClient { _, environment in
             let command = Self.command("quota-rows")
             let end = try await command.run(["--volumes", "7", "--", "trove"], environment: environment)

@@ -14,7 +14,7 @@ struct ConductorServeTests {
         "request_id":"r","tenant_id":"tenant-1","client_ip":"10.0.0.9","payload":{"instance_id":"guest-1","dbname":"d"}}}}
         """#
 
-    @Test("An unreachable broker at start: it runs, says so, answers that the call can be repeated, and ends at once")
+    @Test("With an unreachable broker, serve starts, answers with a retryable error and stops quickly")
     func unreachableBroker() async throws {
         try await RelayFixture.with { relay in
             let broker = try ReservedPort()
@@ -40,7 +40,8 @@ struct ConductorServeTests {
     }
 
     @Test(
-        "SIGTERM while guests are connected ends it at once, with status 0", arguments: [Signal.terminate, .interrupt])
+        "SIGTERM and SIGINT end serve quickly with status 0 while guests are connected",
+        arguments: [Signal.terminate, .interrupt])
     func termination(_ signal: Signal) async throws {
         try await RelayFixture.with { relay in
             let clock = ContinuousClock()
@@ -52,21 +53,21 @@ struct ConductorServeTests {
                     try await relay.withTerminal(port: conductor.port) { guest in
                         stopped = clock.now
                         try program.send(signal)
-                        // The guests are told: their connection ends, and with it the client.
+                        // The conductor closes the connection, and the client ends with it.
                         try await guest.standardError.end()
                     }
                 }
             }
             #expect(end.status == .exited(0), "\(end.errorText)")
-            // Its drain timeout is 20 seconds; nothing was in flight.
+            // The drain timeout is 20 seconds, but nothing was in flight.
             #expect(clock.now - stopped < .seconds(10))
         }
     }
 
-    @Test("A reader of standard output that went away is a retryable failure, not the end")
+    @Test("A closed reader of standard output causes a retryable error and does not end serve")
     func closedStandardOutput() async throws {
         try await RelayFixture.with { relay in
-            // Made close-on-exec at once (which pipe() cannot do), else a process that another test starts at this
+            // Created close-on-exec, which pipe() cannot do. Otherwise a process that another test starts at this
             // moment would keep the reading end open.
             var ends: [Int32] = [0, 0]
             try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends) == 0)
@@ -89,7 +90,7 @@ struct ConductorServeTests {
         }
     }
 
-    /// How many threads of a process have a name that begins so.
+    /// Returns the number of a process's threads whose names begin with the prefix.
     private func threads(_ process: Int32, _ prefix: String) throws -> Int {
         try FileManager.default.contentsOfDirectory(atPath: "/proc/\(process)/task").count { thread in
             let name = try? String(contentsOfFile: "/proc/\(process)/task/\(thread)/comm", encoding: .utf8)
@@ -97,7 +98,7 @@ struct ConductorServeTests {
         }
     }
 
-    @Test("Held to one processor: one event loop, behind it a thread for handshakes and one for long lines")
+    @Test("On one processor, serve runs one event loop thread and two pool threads")
     func oneProcessor() async throws {
         try await RelayFixture.with { relay in
             let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)

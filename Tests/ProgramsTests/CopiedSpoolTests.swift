@@ -6,10 +6,10 @@ import SecureFiles
 import Subprocess
 import Testing
 
-/// Spools that were copied with their machine, or put back from a snapshot.
+/// Spools that were copied with their machine, or restored from a snapshot.
 @Suite("Copied spools", .timeLimit(.minutes(2)))
 struct CopiedSpoolTests {
-    /// Waits until a file that is made now has another time than those in a directory: a file system's clock ticks rarely.
+    /// Waits until a new file gets another creation time than a spool's file: the clock of a file system ticks rarely.
     private func waitForClockTick(after path: String, _ relay: RelayFixture) throws {
         let slot = try CheckedDirectory(path, for: .reading)
         let made = try #require(slot.birth(of: "spool.sqlite"), "this file system does not say when a file was made")
@@ -20,7 +20,7 @@ struct CopiedSpoolTests {
         } while directory.birth(of: "tick") == made
     }
 
-    @Test("An outcome in a spool that was copied with its guest's image is published once, as that guest's")
+    @Test("An outcome in a spool copied to another guest is published once, by the original guest")
     func clonedGuest() async throws {
         try await RelayFixture.with { relay in
             let made = try await Program.conductor.run([
@@ -28,7 +28,7 @@ struct CopiedSpoolTests {
             ])
             try #require(made.status == .exited(0), "\(made.errorText)")
             let port = try ReservedPort()
-            // A field that names no instance, so that either guest could report it.
+            // A context that names no instance, so that either guest could report it.
             let context = try relay.contextFile(payload: #"{"dbname": "shop"}"#)
             let end = try await relay.exec(["true"], ports: [port.number], drainTimeout: 0.2, context: context)
             try #require(end.status == .exited(0), "\(end.errorText)")
@@ -49,9 +49,7 @@ struct CopiedSpoolTests {
         }
     }
 
-    @Test(
-        "An outcome that waited when the certificate came to name another guest is printed as set aside, not as kept for a flush"
-    )
+    @Test("A waiting outcome is printed as set aside once the certificate names another guest")
     func claimedWhileWaiting() async throws {
         try await RelayFixture.with { relay in
             let made = try await Program.conductor.run([
@@ -75,11 +73,11 @@ struct CopiedSpoolTests {
         }
     }
 
-    @Test("An operation that ended after its spool's snapshot was taken is not reported as interrupted")
+    @Test("An operation that ended after its spool's snapshot is not reported as interrupted")
     func restoredSnapshot() async throws {
         try await RelayFixture.with { relay in
             let snapshot = relay.path("snapshot")
-            // Two conductors, so that the second remembers nothing of the first's.
+            // Two conductors, because the second must not remember the outcomes of the first.
             try await relay.withConductor { conductor in
                 let wait = ["sh", "-c", "echo ready; read line"]
                 let end = try await relay.exec(wait, ports: [conductor.port]) { agent in
@@ -97,7 +95,7 @@ struct CopiedSpoolTests {
                 let end = try await relay.guestAgent(["flush"], ports: [conductor.port])
                 #expect(end.standardOutput == ["0 delivered, 0 waiting, 1 set aside."], "\(end.errorText)")
                 #expect(end.errorText.contains("is a copy, or was restored from one"), "\(end.errorText)")
-                // An operator who retries all has not looked at each; one who names an outcome has.
+                // An operator who retries all outcomes has not checked each; one who names an outcome has.
                 let all = try await relay.guestAgent(["spool", "retry", "--all"], ports: [conductor.port])
                 #expect(
                     all.standardOutput == [

@@ -5,13 +5,13 @@ import Notifications
 import Subprocess
 import Testing
 
-/// Random payloads that Python makes come back to Python unchanged, through our JSON and both envelopes.
+/// Random payloads that Python generates return to Python unchanged, through our JSON and both envelopes.
 @Suite("Envelopes", .timeLimit(.minutes(3)))
 struct EnvelopePropertyTests {
     private static let count = 300
 
-    @Test("oslo.messaging reads what went in")
-    func unchanged() async throws {
+    @Test("oslo.messaging reads random payloads unchanged from both envelopes")
+    func unchangedPayloads() async throws {
         try await Compatibility.withDirectory { directory in
             let made = try await Compatibility.run("envelopes", ["--count", "\(Self.count)", "make", directory.path])
             try #require(made.status == .exited(0), "\(made.errorText)")
@@ -31,7 +31,7 @@ struct EnvelopePropertyTests {
         }
     }
 
-    /// A message with each of the payloads, a body on each line.
+    /// Returns the bodies of messages with these payloads, one on each line.
     private func bodies(of payloads: [(seed: Int, payload: JSONObject)], in envelope: Envelope) -> Data {
         var bodies = Data()
         for (seed, payload) in payloads {
@@ -44,7 +44,7 @@ struct EnvelopePropertyTests {
         return bodies
     }
 
-    /// The payloads that the script has made, and their seeds.
+    /// Returns the payloads that the script has made, and their seeds.
     private func payloads(_ file: URL) throws -> [(seed: Int, payload: JSONObject)] {
         try Data(contentsOf: file).split(separator: UInt8(ascii: "\n")).map { line in
             let line = try #require(try JSONValue(json: Array(line)).object)

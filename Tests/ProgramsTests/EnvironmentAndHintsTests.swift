@@ -4,10 +4,10 @@ import Foundation
 import Subprocess
 import Testing
 
-/// What both programs find in their environment and on their command line.
+/// The environment and the command line of both programs.
 @Suite("Both programs: environment, hints, addresses", .timeLimit(.minutes(2)))
 struct EnvironmentAndHintsTests {
-    /// What Kubernetes makes for a service of this name.
+    /// Returns the variables that Kubernetes sets for a service of this name.
     private static func service(_ name: String) -> [String: String] {
         [
             "\(name)_SERVICE_HOST": "10.0.0.2", "\(name)_SERVICE_PORT": "9100", "\(name)_SERVICE_PORT_METRICS": "9100",
@@ -17,8 +17,8 @@ struct EnvironmentAndHintsTests {
         ]
     }
 
-    @Test("Both programs start beside Kubernetes services that are called like them")
-    func kubernetes() async throws {
+    @Test("Both programs start next to Kubernetes services whose names resemble theirs")
+    func kubernetesServices() async throws {
         try await RelayFixture.with { relay in
             let file = try relay.conductorFile()
             for name in ["CONDUCTOR", "CONDUCTOR_METRICS", "CONDUCTOR_LISTEN"] {
@@ -37,7 +37,7 @@ struct EnvironmentAndHintsTests {
                     ["status", "--config", guest], environment: Self.service(name))
                 #expect(end.status == .exited(0), "\(name): \(end.errorText)")
             }
-            // A typing mistake is one still.
+            // A variable that names no setting is still rejected.
             for (program, arguments, variable) in [
                 (Program.conductor, ["check-config", "--config", file], "CONDUCTOR_LISTEN_PROT"),
                 (Program.conductor, ["check-config", "--config", file], "CONDUCTOR_PORT"),
@@ -49,8 +49,8 @@ struct EnvironmentAndHintsTests {
         }
     }
 
-    @Test("The hints of required settings are flags that work when they are pasted, their words in capitals replaced")
-    func hints() async throws {
+    @Test("The hints for required settings work as flags once their placeholders are replaced")
+    func settingHints() async throws {
         try await RelayFixture.with { relay in
             let words = [
                 "tls.certificate": relay.path("tls/conductor.pem"), "tls.key": relay.path("tls/conductor.key"),
@@ -88,8 +88,9 @@ struct EnvironmentAndHintsTests {
     }
 
     @Test(
-        "A secret is refused on the command line, where every user could read it", arguments: ["serve", "check-config"])
-    func secret(command: String) async throws {
+        "A secret on the command line is rejected, because every user could read it",
+        arguments: ["serve", "check-config"])
+    func secretFlag(command: String) async throws {
         try await RelayFixture.with { relay in
             let file = try relay.conductorFile(drivers: "messagingv2")
             let end = try await Program.conductor.run([
@@ -101,8 +102,8 @@ struct EnvironmentAndHintsTests {
         }
     }
 
-    @Test("listen.host * is all addresses, and the log names them")
-    func listenStar() async throws {
+    @Test("With listen.host *, serve listens on all addresses and logs 0.0.0.0")
+    func listenOnAllAddresses() async throws {
         try await RelayFixture.with { relay in
             let file = try relay.conductorFile()
             _ = try await Program.conductor.run(["serve", "--config", file, "--set", "listen.host=*"]) { program in
@@ -118,9 +119,9 @@ struct EnvironmentAndHintsTests {
     }
 
     @Test(
-        "An address that is none is refused with what to write",
+        "An invalid listen.host is rejected with the expected form",
         arguments: ["127.0.0.1:8790", "[::1]:8790", "[*]", "*.example", "tcp://edge", "10.1"])
-    func listenHost(host: String) async throws {
+    func invalidListenHost(host: String) async throws {
         try await RelayFixture.with { relay in
             let file = try relay.conductorFile()
             for command in ["serve", "check-config"] {
@@ -132,8 +133,10 @@ struct EnvironmentAndHintsTests {
         }
     }
 
-    @Test("An address to listen on is none to connect to", arguments: ["*", "*:8790", "[conductor.example]:8790"])
-    func conductors(address: String) async throws {
+    @Test(
+        "An invalid conductor address is rejected with the expected form",
+        arguments: ["*", "*:8790", "[conductor.example]:8790"])
+    func invalidConductor(address: String) async throws {
         try await RelayFixture.with { relay in
             let file = try relay.guestFile(ports: ["1"])
             let end = try await Program.guestAgent.run([

@@ -8,23 +8,23 @@ import Testing
 struct EventSample {
     /// How the fields are filled.
     enum Form: CaseIterable {
-        /// All fields, each with what its kind is meant for.
+        /// All fields, each with a typical value of its kind.
         case complete
-        /// The fields that must be there, with what else their kinds take: numbers as text, null.
+        /// The required fields, with the other values that their kinds accept: numbers as text, null.
         case least
     }
 
-    /// What is sent.
+    /// The message that is sent.
     let message: NotificationMessage
     /// The trait of each name: its type and value, as `ceilometer_events.py` prints them.
     let traits: [String: JSONValue]
 
-    /// What a request's context says where the payload is silent.
+    /// The values of a request's context, for fields that the payload does not have.
     private static let context: JSONObject = [
         "request_id": "req-of-context", "user": "user-of-context", "project_id": "project-of-context",
     ]
 
-    /// A sample of every event under each of its names, in every form.
+    /// Returns a sample of every event under each of its names, in every form.
     static func all(of catalogues: Catalogues = .builtIn) throws -> [EventSample] {
         try Form.allCases.flatMap { form in
             try catalogues.catalogues.flatMap(\.allEvents).flatMap { event in
@@ -35,7 +35,7 @@ struct EventSample {
         }
     }
 
-    /// The messages of the document that Trove's status notifications are from.
+    /// Returns the example messages of the document from which Trove's status notifications come.
     static func examples() throws -> [EventSample] {
         let file = Compatibility.directory.appending(path: "trove-status-examples.json")
         let examples = try #require(try JSONValue(json: Array(Data(contentsOf: file))).array)
@@ -98,7 +98,7 @@ struct EventSample {
             return Self.trait(of: value, kind: .text)
         }
         let payload = self.message.payload
-        // What Ceilometer adds of its own, and where the kit helps out with the context.
+        // The traits that Ceilometer adds, and those that the kit takes from the context.
         traits["service"] = Self.trait(of: .string(publisherID), kind: .text)
         traits["tenant_id"] = text("tenant_id", in: payload) ?? text("project_id", in: context)
         traits["project_id"] = traits["tenant_id"]
@@ -110,7 +110,7 @@ struct EventSample {
         self.traits = traits
     }
 
-    /// The fields that an event of this kind can have, each once.
+    /// Returns the fields that an event of this kind can have, each once.
     private static func fields(of event: Catalogues.Event) -> [FieldDefinition] {
         var fields = (event.operation == nil ? [] : event.catalogue.baseFields) + event.definition.fields
         for field in event.operation?.definition.start?.fields ?? []
@@ -146,7 +146,7 @@ struct EventSample {
         }
     }
 
-    /// The trait of a field: its type and value.
+    /// Returns the trait of a field: its type and value.
     private static func trait(of value: JSONValue, kind: FieldDefinition.Kind) -> JSONValue {
         switch kind {
         case .integer: ["integer", .number(JSONNumber(value.integer ?? Int(value.string ?? "") ?? -1))]
@@ -167,7 +167,7 @@ struct EventSample {
         }
     }
 
-    /// The value as Python prints it; of strings, only what needs no escapes.
+    /// Returns the value as Python prints it; strings must need no escapes.
     private static func python(_ value: JSONValue) -> String {
         switch value {
         case .null: "None"

@@ -9,7 +9,7 @@ struct EventsCommandTests {
     private static let root = URL(fileURLWithPath: #filePath).appending(path: "../../..").standardizedFileURL
     private static let magnetodb = Self.root.appending(path: "deploy/catalogues/magnetodb.yaml").path
 
-    @Test("Docs/events.md is what it prints")
+    @Test("Docs/events.md is the output of events --markdown")
     func manual() async throws {
         let end = try await Program.conductor.run(["events", "--markdown"])
         #expect(end.status == .exited(0), "\(end.errorText)")
@@ -17,8 +17,8 @@ struct EventsCommandTests {
         #expect(manual == end.standardOutput.map { "\($0)\n" }.joined())
     }
 
-    @Test("Ceilometer's definitions are what it prints, with those of further catalogues when there are some")
-    func ceilometer() async throws {
+    @Test("events --ceilometer prints the shipped definitions, and those of further catalogues")
+    func ceilometerDefinitions() async throws {
         let end = try await Program.conductor.run(["events", "--ceilometer"])
         #expect(end.status == .exited(0), "\(end.errorText)")
         let file = Self.root.appending(path: "deploy/ceilometer/event_definitions.yaml")
@@ -28,13 +28,13 @@ struct EventsCommandTests {
         #expect(more.standardOutput.contains("    - magnetodb.table.create.end"))
     }
 
-    /// The program under a shell, which gives it the streams of a cron job gone wrong.
+    /// Runs the program under a shell, which gives it closed or unwritable streams, as a broken cron job may.
     private func run(_ arguments: String, _ streams: String) async throws -> ProgramEnd {
         try await Program("/bin/sh").run(["-c", "exec \"$0\" \(arguments) \(streams)", Program.conductor.path])
     }
 
-    @Test("What could not be printed is a failure", arguments: [">/dev/full", ">&-", "<&- >&-"])
-    func unprinted(_ streams: String) async throws {
+    @Test("events ends with status 1 if its output cannot be written", arguments: [">/dev/full", ">&-", "<&- >&-"])
+    func unwritableOutput(_ streams: String) async throws {
         for arguments in ["events", "events --ceilometer", "events --json"] {
             let end = try await self.run(arguments, streams)
             #expect(end.status == .exited(1))
@@ -42,8 +42,8 @@ struct EventsCommandTests {
         }
     }
 
-    @Test("A closed standard error costs no exit code", arguments: ["2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
-    func unheard(_ streams: String) async throws {
+    @Test("A closed standard error does not change the exit status", arguments: ["2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+    func closedStandardError(_ streams: String) async throws {
         let end = try await self.run("events --set no.such=1", streams)
         #expect(end.status == .exited(78))
         let guest = try await Program("/bin/sh").run([
@@ -52,8 +52,8 @@ struct EventsCommandTests {
         #expect(guest.status == .exited(78))
     }
 
-    @Test("It lists the events of further catalogues, with the queues of the settings and what is on")
-    func list() async throws {
+    @Test("events lists each event with its queue and state, also those of further catalogues")
+    func eventList() async throws {
         try await RelayFixture.with { relay in
             let file = try relay.write(
                 "messaging: {topic: events}\ncatalogue: {files: [\(Self.magnetodb)], disable: [\"magnetodb.data.*\"]}\n",
@@ -71,7 +71,7 @@ struct EventsCommandTests {
         }
     }
 
-    @Test("One event is printed with its fields: how surely each is there, its type, and whose it must be")
+    @Test("One event is printed with its fields: their presence, type and owner")
     func oneEvent() async throws {
         let end = try await Program.conductor.run(["events", "dbaas.database_create.end"])
         #expect(end.status == .exited(0), "\(end.errorText)")
@@ -86,7 +86,7 @@ struct EventsCommandTests {
             #expect(rows.contains { $0.starts(with: begin) }, "\(begin)")
         }
 
-        // An operation's name stands for its events.
+        // An operation's name selects its events.
         let all = try await Program.conductor.run(["events", "database_create"])
         let types = all.standardOutput.filter { $0.hasPrefix("dbaas.") }
         #expect(types == ["start", "end", "error"].map { "dbaas.database_create.\($0)" })
@@ -106,8 +106,8 @@ struct EventsCommandTests {
         #expect(instance["role"] as? String == "instance")
     }
 
-    @Test("An event that is none is refused with a suggestion, and so is a form that has all events")
-    func noEvent() async throws {
+    @Test("An unknown event is rejected with a suggestion, and one event has no Markdown form")
+    func unknownEvent() async throws {
         let none = try await Program.conductor.run(["events", "dbaas.quotsa"])
         #expect(none.status == .exited(65))
         #expect(
@@ -116,8 +116,8 @@ struct EventsCommandTests {
         #expect(form.status == .exited(64))
     }
 
-    @Test("Further catalogues come after the built-in ones in the manual, and in the JSON")
-    func further() async throws {
+    @Test("Further catalogues follow the built-in ones in the Markdown and the JSON")
+    func furtherCatalogues() async throws {
         let set = ["--set", "catalogue.files=\(Self.magnetodb)", "--set", "catalogue.enable=magnetodb.table.usage"]
         let manual = try await Program.conductor.run(["events", "--markdown"] + set).standardOutput
         let headings = manual.filter { $0.hasPrefix("## `") }
@@ -133,8 +133,8 @@ struct EventsCommandTests {
         #expect(usage?["published"] as? Bool == true)
     }
 
-    @Test("A catalogue that cannot be used ends each command with 78 and a sentence that names the setting")
-    func problems() async throws {
+    @Test("An invalid catalogue ends each command with 78 and a sentence that names the setting")
+    func invalidCatalogues() async throws {
         try await RelayFixture.with { relay in
             let config = try relay.conductorFile()
             let wrong = try relay.write("service: shop\nevents: {usage: [cuont]}\n", to: "wrong.yaml")
@@ -168,8 +168,8 @@ struct EventsCommandTests {
         }
     }
 
-    @Test("A setting that is none is refused here too, and two forms at once are")
-    func arguments() async throws {
+    @Test("events rejects an unknown setting and two formats at once")
+    func wrongArguments() async throws {
         let unknown = try await Program.conductor.run(["events", "--set", "catalog.files=x"])
         #expect(unknown.status == .exited(78))
         #expect(unknown.errorText.contains("did you mean catalogue.files?"), "\(unknown.errorText)")

@@ -8,12 +8,12 @@ import Testing
 
 @Suite("guest-agent flush, over several spools", .timeLimit(.minutes(2)))
 struct FlushTests {
-    @Test("Spools that must be opened before their outcomes can be retried are named by retry, and opened by flush")
-    func opened() async throws {
+    @Test("retry names the spools that must be opened first, and flush opens them")
+    func unopenedSpools() async throws {
         try await RelayFixture.with { relay in
             let context = try relay.contextFile(operation: "magnetodb.data.putitem", payload: "{}")
             try await relay.withConductor { conductor in
-                // Without its catalogue the conductor does not know the operation; with it, this is its end.
+                // Without its catalogue the conductor does not know the operation; with it, this is a valid end event.
                 let command = #"echo '{"table_name": "orders", "row_count": 1}' > "$GUEST_AGENT_END_FIELDS""#
                 for slot in [2, 3, 4, 1] {
                     let end = try await relay.exec(["sh", "-c", command], ports: [conductor.port], context: context)
@@ -21,7 +21,7 @@ struct FlushTests {
                     if slot > 1 { try relay.moveFirstSlot(to: slot) }
                 }
             }
-            // Of an earlier version; and of an agent that ended in the last stage of a claim.
+            // A spool of an earlier version, and one of an agent that ended in the last stage of a claim.
             let undone = "ALTER TABLE origin DROP COLUMN is_claimed; DELETE FROM grdb_migrations WHERE identifier = '5'"
             try relay.change(slot: 2, undone)
             try relay.change(slot: 3, "UPDATE origin SET is_claimed = 1")
@@ -33,7 +33,7 @@ struct FlushTests {
             for slot in ["exec-2", "exec-3"] { #expect(retry.errorText.contains(slot), "\(retry.errorText)") }
             let export = try await relay.guestAgent(["spool", "export", "--remove", relay.path("out.jsonl")])
             #expect(export.status == .exited(74) && export.errorText.contains("exec-2"), "\(export.errorText)")
-            // A claim keeps nothing from being taken out.
+            // A claim does not prevent an export.
             #expect(export.standardOutput.first?.hasSuffix("1 removed from the spool.") == true, "\(export)")
 
             let catalogue = URL(filePath: #filePath).appending(path: "../../../deploy/catalogues/magnetodb.yaml")
@@ -52,15 +52,15 @@ struct FlushTests {
         }
     }
 
-    @Test("A spool that cannot be read keeps no other from being listed or shown, and is named")
-    func unreadable() async throws {
+    @Test("An unreadable spool is named, and the other spools are still listed and shown")
+    func unreadableSpool() async throws {
         try await RelayFixture.with { relay in
             for slot in [3, 1] {
                 let end = try await relay.exec(["true"], ports: ["1"], drainTimeout: 0)
                 try #require(end.status == .exited(0), "\(end.errorText)")
                 if slot > 1 { try relay.moveFirstSlot(to: slot) }
             }
-            // As an agent leaves it that is killed while it repairs a spool.
+            // A slot as an agent leaves it when it is killed while it repairs a spool.
             try relay.makeMarkedSlot(2)
             let list = try await relay.guestAgent(["spool", "list"])
             #expect(list.status == .exited(74) && list.errorText.contains("exec-2"), "\(list.errorText)")
@@ -73,7 +73,7 @@ struct FlushTests {
         }
     }
 
-    @Test("With a conductor that accepts connections and does not answer, all spools are delivered in one flush")
+    @Test("One flush delivers all spools although the first conductor never answers")
     func silentConductor() async throws {
         try await RelayFixture.with { relay in
             for slot in [2, 3, 4, 1] {
@@ -83,7 +83,7 @@ struct FlushTests {
             }
             let silent = try SilentListener()
             try await relay.withConductor { conductor in
-                // A turn of ten seconds, which is less than the time to wait for a connection.
+                // A turn is ten seconds, less than the time limit for a connection.
                 let flush = try await relay.guestAgent(
                     ["flush", "--timeout", "20", "--set", "delivery.connect_timeout=60"],
                     ports: [silent.port, conductor.port])
@@ -93,8 +93,8 @@ struct FlushTests {
         }
     }
 
-    @Test("After a signal each spool that was not tried is named, if the summary does not count what is in it")
-    func signal() async throws {
+    @Test("After a signal, flush names each spool that it did not try and did not count")
+    func stoppedFlush() async throws {
         try await RelayFixture.with { relay in
             let wait = ["sh", "-c", "echo ready; read line"]
             for slot in [2, 3, 4, 1] {
@@ -112,7 +112,7 @@ struct FlushTests {
                 try flush.send(.terminate)
             }
             #expect(end.status == .exited(75), "\(end.errorText)")
-            // Two are delivered at once.
+            // Two spools are delivered at the same time.
             #expect(end.standardOutput == ["0 delivered, 2 waiting, 0 set aside."], "\(end.errorText)")
             let untried = end.standardError.filter { $0.contains("was not tried: a signal ended the wait") }
             #expect(untried.count == 2, "\(end.errorText)")
@@ -123,12 +123,12 @@ struct FlushTests {
 extension RelayFixture {
     private func slot(_ number: Int) -> String { "\(self.spoolDirectory)/exec-\(number)" }
 
-    /// Makes another slot of the first one, so that the next command makes a new one.
+    /// Moves the first slot to another number, so that the next command makes a new one.
     fileprivate func moveFirstSlot(to number: Int) throws {
         try FileManager.default.moveItem(atPath: self.slot(1), toPath: self.slot(number))
     }
 
-    /// Makes a slot that holds nothing but the mark of a repair.
+    /// Makes a slot that holds only the mark of a repair.
     fileprivate func makeMarkedSlot(_ number: Int) throws {
         try FileManager.default.createDirectory(
             atPath: self.slot(number), withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])

@@ -7,16 +7,16 @@ import Testing
 
 @Suite("guest-agent by a user who may not read the spool")
 struct ForbiddenSpoolTests {
-    /// What is not to be read is not there for nobody: every command says so, and none says that all is well.
+    /// An unreadable spool is not a missing spool: every command reports it, and none prints that nothing is stored.
     @Test(
-        "A spool that this user may not read is not taken for one that is not there",
+        "A spool that the user may not read is reported, not treated as missing",
         arguments: ["exec-1", "", ".."])
-    func forbidden(closed: String) async throws {
+    func unreadableSpool(closed: String) async throws {
         try await RelayFixture.with { relay in
             _ = try await relay.exec(["true"], ports: ["1"], drainTimeout: 0)
             let file = try self.settingsFile(relay)
             let program = try Unprivileged.program(.guestAgent, in: relay)
-            // The keys are the other user's own; the spool is not.
+            // The other user owns the keys but not the spool.
             let directory = URL(filePath: relay.spoolDirectory).appending(path: closed).standardizedFileURL.path
             try self.setModes(relay, closing: directory)
             defer { try? self.open(directory) }
@@ -39,7 +39,7 @@ struct ForbiddenSpoolTests {
         }
     }
 
-    /// Outside of what is closed, and with keys that belong to the user who runs.
+    /// Writes settings outside of the closed directory, with keys that belong to the user that runs the program.
     private func settingsFile(_ relay: RelayFixture) throws -> String {
         let names = ["guest-guest-1.pem", "guest-guest-1.key", "ca.pem"]
         let directory = FileManager.default.temporaryDirectory.appending(path: "keys-\(UUID().uuidString)")
@@ -64,7 +64,7 @@ struct ForbiddenSpoolTests {
         for open in [relay.directory.path, relay.spoolDirectory] where open != directory {
             try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: open)
         }
-        // To its owner too, where the tests run as that one.
+        // Closed to its owner too, if the tests run as the owner.
         try FileManager.default.setAttributes([.posixPermissions: geteuid() == 0 ? 0o700 : 0], ofItemAtPath: directory)
     }
 

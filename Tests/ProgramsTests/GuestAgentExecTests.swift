@@ -6,7 +6,7 @@ import Testing
 
 @Suite("guest-agent exec: a command's outcome", .timeLimit(.minutes(2)))
 struct GuestAgentExecTests {
-    @Test("Exit status 0 is an end, with the context's fields")
+    @Test("Exit status 0 leads to an end event with the context's fields")
     func success() async throws {
         try await RelayFixture.with { relay in
             try await relay.withConductor { conductor in
@@ -30,7 +30,7 @@ struct GuestAgentExecTests {
         }
     }
 
-    @Test("Anything else is an error, with the last lines of standard error and the same exit status")
+    @Test("A failed command keeps its status, and its error event has the last standard error lines")
     func failure() async throws {
         try await RelayFixture.with { relay in
             try await relay.withConductor { conductor in
@@ -50,8 +50,8 @@ struct GuestAgentExecTests {
         }
     }
 
-    @Test("A command that a signal ended leaves 128 and the signal")
-    func killed() async throws {
+    @Test("A command that a signal ends leads to status 128 plus the signal and to an error event")
+    func killedCommand() async throws {
         try await RelayFixture.with { relay in
             try await relay.withConductor { conductor in
                 let end = try await relay.exec(["sh", "-c", "kill -KILL $$"], ports: [conductor.port])
@@ -63,8 +63,8 @@ struct GuestAgentExecTests {
         }
     }
 
-    @Test("A command that does not exist leaves 127, one that cannot be run 126, and both are errors")
-    func notRun() async throws {
+    @Test("A missing command ends with 127, an unusable one with 126, and both are errors")
+    func commandNotRun() async throws {
         try await RelayFixture.with { relay in
             let plain = try relay.write("not a program\n", to: "plain")
             try await relay.withConductor { conductor in
@@ -84,11 +84,11 @@ struct GuestAgentExecTests {
         }
     }
 
-    @Test("A command that leaves a daemon holding standard error open is not waited for")
+    @Test("exec does not wait for a daemon that holds standard error open")
     func daemon() async throws {
         try await RelayFixture.with { relay in
             try await relay.withConductor { conductor in
-                // The daemon tells its process id, so that the test can end it.
+                // The shell writes the daemon's process id to a file, so that the test can end the daemon.
                 let daemon = "sleep 300 </dev/null >/dev/null & echo $! >$0; echo started >&2"
                 let end = try await relay.exec(["sh", "-c", daemon, relay.path("pid")], ports: [conductor.port])
                 let identifier = try String(contentsOfFile: relay.path("pid"), encoding: .utf8)
@@ -103,7 +103,7 @@ struct GuestAgentExecTests {
         }
     }
 
-    @Test("Standard input is the command's")
+    @Test("The command reads the standard input of exec")
     func standardInput() async throws {
         try await RelayFixture.with { relay in
             try await relay.withConductor { conductor in
@@ -118,7 +118,7 @@ struct GuestAgentExecTests {
         }
     }
 
-    @Test("What the command writes into its file of end fields is published")
+    @Test("The fields in the command's end fields file are published in the end event")
     func endFields() async throws {
         try await RelayFixture.with { relay in
             let context = try relay.contextFile(
@@ -134,7 +134,7 @@ struct GuestAgentExecTests {
         }
     }
 
-    @Test("A command that fails says fields of its error event in the same file")
+    @Test("A failed command's end fields file adds fields to the error event")
     func errorFields() async throws {
         try await RelayFixture.with { relay in
             let context = try relay.contextFile(
@@ -152,7 +152,7 @@ struct GuestAgentExecTests {
     }
 
     @Test(
-        "A context that cannot be used ends with 78, and the command is not run",
+        "An invalid context ends exec with 78, and the command is not run",
         arguments: ["{", "[]", #"{"operation": "database_create"}"#, nil])
     func invalidContext(_ text: String?) async throws {
         try await RelayFixture.with { relay in
@@ -166,7 +166,7 @@ struct GuestAgentExecTests {
         }
     }
 
-    @Test("Settings that cannot be used end with 78 and name the setting, and the command is not run")
+    @Test("Invalid settings end exec with 78 and are named, and the command is not run")
     func invalidSettings() async throws {
         try await RelayFixture.with { relay in
             let (file, context) = (try relay.guestFile(ports: ["1"]), try relay.contextFile())

@@ -4,10 +4,10 @@ import Foundation
 import Subprocess
 import Testing
 
-/// A command under `exec` and the same command without it see the same.
+/// A command inherits the same under `exec` as without it.
 @Suite("guest-agent exec: what the command inherits", .timeLimit(.minutes(2)))
 struct GuestAgentInheritanceTests {
-    /// Something that POSIX or Linux says a program inherits over exec(2).
+    /// A property that a program inherits over exec(2), according to POSIX or Linux.
     struct Property: Sendable, CustomTestStringConvertible {
         let testDescription: String
         /// Shell text that the caller runs first; then it becomes the program in "$@".
@@ -16,7 +16,7 @@ struct GuestAgentInheritanceTests {
         let command: [String]?
         /// Shell text.
         let probe: String
-        /// What the command prints at least.
+        /// A text that the command's output must contain.
         let expected: String
 
         init(_ name: String, setup: String, probe: String = "", command: [String]? = nil, expected: String) {
@@ -27,7 +27,7 @@ struct GuestAgentInheritanceTests {
             self.expected = expected
         }
 
-        /// - Parameter python: what the caller does in Python first.
+        /// - Parameter python: the Python statements that the caller runs first.
         init(_ name: String, python: String, probe: String = "", command: [String]? = nil, expected: String) {
             let python = "\(python); import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
             self.init(
@@ -114,17 +114,17 @@ struct GuestAgentInheritanceTests {
                 probe: "cat /proc/self/coredump_filter", expected: "0000007f"),
         ] + (Namespaces.canMount ? Self.propertiesOfNamespaces : [])
 
-    /// The last of those that this process may use: another than a program without any choice would begin with.
+    /// The last of the processors that this process may use, because a program would begin with the first by default.
     private static let lastProcessor = {
         let text = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
         let list = text.split(separator: "\n").first { $0.hasPrefix("Cpus_allowed_list:") } ?? "0"
         return list.split { !$0.isNumber }.last.map(String.init) ?? "0"
     }()
 
-    /// What only root can set, and not in every container.
+    /// The properties that only root can set, and not in every container.
     private static let propertiesOfNamespaces = [
-        // A directory with what is in the present one, and a file more. Not in a namespace of its own, which would keep volumes of
-        // other tests mounted.
+        // A root directory with the content of the present one, and one more file. It is not in a namespace of its own,
+        // which would keep volumes of other tests mounted.
         Property(
             "the root directory",
             setup: """
@@ -152,7 +152,7 @@ struct GuestAgentInheritanceTests {
             expected: "inherited"),
     ]
 
-    /// What the probe prints, as the command of `prefix`.
+    /// Returns the output of the probe, which runs as the command of `prefix`.
     private func output(_ property: Property, _ relay: RelayFixture, under prefix: [String]) async throws -> [String] {
         let probe = try relay.write(property.probe + "\n", to: "probe")
         let command = prefix + (property.command ?? ["sh", probe])
@@ -166,8 +166,8 @@ struct GuestAgentInheritanceTests {
         return end.standardOutput
     }
 
-    @Test("The same as from its caller without it", arguments: Self.properties)
-    func same(_ property: Property) async throws {
+    @Test("A command inherits the same property under exec as without it", arguments: Self.properties)
+    func sameProperty(_ property: Property) async throws {
         try await RelayFixture.with { relay in
             let direct = try await self.output(property, relay, under: [])
             #expect(direct.contains { $0.contains(property.expected) }, "the caller did not set it: \(direct)")
@@ -177,7 +177,7 @@ struct GuestAgentInheritanceTests {
     }
 
     @Test("Arguments and environment reach the command byte for byte")
-    func bytes() async throws {
+    func exactBytes() async throws {
         try await RelayFixture.with { relay in
             let caller = try relay.write(
                 #"""
@@ -206,10 +206,8 @@ struct GuestAgentInheritanceTests {
         }
     }
 
-    @Test(
-        "The context's file need not have a name in UTF-8; another argument of exec that is not UTF-8 is refused"
-    )
-    func fileNames() async throws {
+    @Test("The context's file name need not be UTF-8, and other arguments that are not are rejected")
+    func nonUTF8Arguments() async throws {
         try await RelayFixture.with { relay in
             let prefix = try relay.execWithoutNotification()
             let script = #"""
@@ -227,8 +225,8 @@ struct GuestAgentInheritanceTests {
         }
     }
 
-    @Test("A hangup that the caller ignores, as nohup does, ends neither the command nor exec")
-    func nohup() async throws {
+    @Test("A hangup that the caller ignores, as with nohup, ends neither the command nor exec")
+    func ignoredHangup() async throws {
         try await RelayFixture.with { relay in
             try await relay.withConductor { conductor in
                 let (file, context) = (try relay.guestFile(ports: [conductor.port]), try relay.contextFile())
@@ -250,8 +248,8 @@ struct GuestAgentInheritanceTests {
 }
 
 extension RelayFixture {
-    /// The arguments of an `exec` that reports nothing, and so waits for no conductor: the program, its command, two options
-    /// with their values, and `--`.
+    /// Returns the arguments of an `exec` that reports nothing, and so waits for no conductor: the program, its
+    /// command, two options with their values, and `--`.
     func execWithoutNotification() throws -> [String] {
         let context = try self.write(
             #"{"auth_token": null, "user_identity": "-", "request_id": "r", "project_id": "t"}"#,

@@ -5,11 +5,11 @@ import Glibc
 import Subprocess
 import Testing
 
-/// With every limit a command runs and its outcome is kept, or it is said that it was not run. Nothing crashes, nothing waits without
-/// end.
+/// Under every limit, a command runs and its outcome is stored, or `exec` prints that the command was not run. Nothing
+/// crashes, and nothing waits without limit.
 @Suite("guest-agent: limits of processes, addresses and descriptors", .timeLimit(.minutes(3)))
 struct GuestAgentLimitsTests {
-    /// Whether the command ran; whether `exec` says so is checked.
+    /// Returns whether the command ran, and checks that `exec` prints the same.
     private func runs(_ end: ProgramEnd, _ limit: String) -> Bool {
         let hasRun = end.standardOutput == ["ran"]
         #expect(end.status == .exited(hasRun ? 0 : 75), "\(limit): \(end.status) \(end.errorText)")
@@ -26,9 +26,9 @@ struct GuestAgentLimitsTests {
         ]
     }
 
-    /// Runs `exec` as a user of this test's own, since a limit of processes is one of a user, and root has none.
+    /// Runs `exec` as a user of the test's own, because the limit of processes applies to a user and not to root.
     ///
-    /// - Parameter number: the test's, below 2, since tests run at once.
+    /// - Parameter number: the test's number, below 2, because tests run at the same time.
     private func exec(
         _ relay: RelayFixture, processes limit: Int, test number: Int, under tracer: [String] = []
     ) async throws -> ProgramEnd {
@@ -44,12 +44,12 @@ struct GuestAgentLimitsTests {
     }
 
     @Test(
-        "With every limit of processes the command runs, or exec says that it was not run", .enabled(if: geteuid() == 0)
-    )
-    func processes() async throws {
+        "Under a range of process limits, the command runs or exec prints that it was not run",
+        .enabled(if: geteuid() == 0))
+    func processLimit() async throws {
         try await RelayFixture.with { relay in
             var results: [Bool] = []
-            // The probe asks for 19 to 26 threads, by the number of processors; and twice that for what ends late.
+            // The probe starts 19 to 26 threads, depending on the number of processors; twice that if threads end late.
             for limit in 16...60 {
                 results.append(self.runs(try await self.exec(relay, processes: limit, test: 0), "\(limit) processes"))
             }
@@ -59,7 +59,7 @@ struct GuestAgentLimitsTests {
     }
 
     @Test(
-        "Threads that were made to look for room and that the kernel still counts are waited for",
+        "exec waits for probe threads that the kernel still counts after their end",
         .enabled(if: geteuid() == 0))
     func countedThreads() async throws {
         try await RelayFixture.with { relay in
@@ -73,8 +73,8 @@ struct GuestAgentLimitsTests {
         }
     }
 
-    /// Runs a program whose threads the kernel counts for a tenth of a second after they have ended, since their tracer does not reap
-    /// them at once.
+    /// A Python script that traces a program and reaps its threads late, so that the kernel counts them for a tenth of
+    /// a second after their end.
     private static let tracer = #"""
         # Runs a program whose threads the kernel counts for a while after they have ended: a tracer that does not reap them at once.
         import ctypes, os, sys, time
@@ -121,8 +121,8 @@ struct GuestAgentLimitsTests {
 
         """#
 
-    @Test("With every limit of addresses the command runs, or exec says that it was not run")
-    func addresses() async throws {
+    @Test("Under a range of address limits, the command runs or exec prints that it was not run")
+    func addressSpaceLimit() async throws {
         try await RelayFixture.with { relay in
             var results: [Bool] = []
             for limit in stride(from: 256, through: 1024, by: 64) {
@@ -134,8 +134,8 @@ struct GuestAgentLimitsTests {
         }
     }
 
-    @Test("Commands that could not begin for want of descriptors end with 71, which no timer takes for a success")
-    func notTried() async throws {
+    @Test("Commands without enough descriptors end with 71, which systemd does not count as success")
+    func tooFewDescriptors() async throws {
         try await RelayFixture.with { relay in
             let file = try relay.guestFile(ports: ["1"])
             for command in [["flush"], ["status"], ["spool", "list"]] {

@@ -6,7 +6,8 @@ import Testing
 
 @Suite("guest-agent exec: what it leaves behind", .timeLimit(.minutes(2)))
 struct GuestAgentOrphansTests {
-    /// Adopts what the program that it runs leaves behind, as a container's first process, and prints how many processes those were.
+    /// A Python script that adopts the processes that a program leaves behind, as a container's first process does, and
+    /// prints their number.
     private static let adopter = #"""
         # Adopts what the program that it runs leaves behind, as a container's first process, and prints how many processes those were.
         import ctypes, os, sys
@@ -24,8 +25,8 @@ struct GuestAgentOrphansTests {
 
         """#
 
-    @Test("The process that keeps standard error has ended before exec, whether the command was run or not")
-    func keeper() async throws {
+    @Test("exec leaves no process behind, whether the command was run or not")
+    func noProcessLeft() async throws {
         try await RelayFixture.with { relay in
             let adopter = try relay.write(Self.adopter, to: "adopter.py")
             let context = try relay.contextFile()

@@ -9,9 +9,9 @@ import Testing
 @Suite("guest-agent exec: signals and deliveries that fail", .timeLimit(.minutes(2)))
 struct GuestAgentSignalTests {
     @Test(
-        "A signal to the agent reaches the command, and the outcome is still delivered",
+        "A signal to the agent is forwarded to the command, and the outcome is still delivered",
         arguments: [(Signal.terminate, "TERM"), (.interrupt, "INT"), (.terminalClosed, "HUP")])
-    func passedOn(_ signal: Signal, _ name: String) async throws {
+    func forwardedSignal(_ signal: Signal, _ name: String) async throws {
         try await RelayFixture.with { relay in
             try await relay.withConductor { conductor in
                 let command = "trap 'echo caught \(name) >&2; kill $!; exit 5' \(name); sleep 60 & echo ready; wait"
@@ -26,7 +26,7 @@ struct GuestAgentSignalTests {
         }
     }
 
-    @Test("A command that traps nothing is ended by the signal, as without the agent")
+    @Test("A signal that the command does not handle ends the command, and its outcome is an error")
     func defaultAction() async throws {
         try await RelayFixture.with { relay in
             try await relay.withConductor { conductor in
@@ -42,7 +42,7 @@ struct GuestAgentSignalTests {
     }
 
     @Test("The command starts with no signal ignored or blocked")
-    func inherited() async throws {
+    func initialSignalState() async throws {
         try await RelayFixture.with { relay in
             try await relay.withConductor { conductor in
                 let end = try await relay.exec(
@@ -50,14 +50,14 @@ struct GuestAgentSignalTests {
                 try #require(end.standardOutput.count == 2)
                 for line in end.standardOutput {
                     let mask = try #require(UInt64(line.split(separator: "\t").last ?? "", radix: 16))
-                    // 1 to 31; those above are real-time signals, of which the C library keeps some to itself.
+                    // Signals 1 to 31; those above are real-time signals, some of which the C library reserves.
                     #expect(mask & 0x7FFF_FFFF == 0, "\(line)")
                 }
             }
         }
     }
 
-    @Test("A reader of standard error that went away does not keep the outcome from being told")
+    @Test("A closed reader of standard error does not prevent the outcome from being reported")
     func closedStandardError() async throws {
         try await RelayFixture.with { relay in
             try await relay.withConductor { conductor in
@@ -77,9 +77,8 @@ struct GuestAgentSignalTests {
         }
     }
 
-    @Test(
-        "Without a conductor the command's status is kept, and where the outcome waits is told after the drain timeout")
-    func unreachable() async throws {
+    @Test("Without a conductor, exec keeps the command's status and prints why delivery failed")
+    func unreachableConductor() async throws {
         try await RelayFixture.with { relay in
             let port = try ReservedPort()
             for status in [0, 4] as [Int32] {
@@ -91,15 +90,15 @@ struct GuestAgentSignalTests {
         }
     }
 
-    @Test("A signal that comes a second after the command's end ends the wait for a conductor")
-    func impatient() async throws {
+    @Test("A signal after the command's end stops the wait for a conductor")
+    func signalWhileWaiting() async throws {
         try await RelayFixture.with { relay in
             let port = try ReservedPort()
             let environment = ["GUEST_AGENT_LOG_LEVEL": "debug"]
             let end = try await relay.exec(
                 ["true"], ports: [port.number], drainTimeout: 3600, environment: environment
             ) { agent in
-                // Said once the command has ended. What comes within a second may have been meant for the command.
+                // Logged when the command has ended. A signal within the next second may have been meant for it.
                 try await agent.standardError.line(containing: "graceful shutdown")
                 while !agent.standardError.isEnded {
                     try? agent.send(.terminate)
@@ -111,7 +110,7 @@ struct GuestAgentSignalTests {
         }
     }
 
-    @Test("The second conductor is used when the first is down")
+    @Test("exec uses the second conductor when the first is down")
     func secondConductor() async throws {
         try await RelayFixture.with { relay in
             let down = try ReservedPort()
@@ -125,8 +124,8 @@ struct GuestAgentSignalTests {
         }
     }
 
-    @Test("What is typed at a terminal reaches the command once")
-    func terminal() async throws {
+    @Test("An interrupt typed at a terminal reaches the command once")
+    func terminalInterrupt() async throws {
         try await RelayFixture.with { relay in
             try await relay.withConductor { conductor in
                 let (file, context) = (try relay.guestFile(ports: [conductor.port]), try relay.contextFile())
@@ -151,7 +150,7 @@ struct GuestAgentSignalTests {
                 let arguments = [
                     Program.guestAgent.path, "exec", "--config", file, "--context", context, "--", "python3", command,
                 ]
-                // A shell that stayed would be ended by the key, and script with it.
+                // The interrupt would end a shell that stayed, and `script` with it.
                 let end = try await Program("script").run([
                     "--quiet", "--return", "--command", "exec " + arguments.joined(separator: " "), "/dev/null",
                 ]) { terminal in
@@ -159,7 +158,7 @@ struct GuestAgentSignalTests {
                     let agent = try #require(Int32(line.filter(\.isNumber)))
                     try await terminal.write("\u{3}")
                     try await terminal.standardOutput.line(containing: "interrupted")
-                    // Passed on after what else the agent passes on.
+                    // The agent forwards this signal after all earlier ones.
                     kill(agent, SIGUSR1)
                     try await terminal.standardOutput.line(containing: "in all")
                 }

@@ -8,7 +8,7 @@ import Testing
 
 @Suite("guest-agent: outcomes that outlive the command", .timeLimit(.minutes(2)))
 struct GuestAgentSpoolTests {
-    /// What `guest-agent status --json` says, of all spools together.
+    /// Returns the totals of all spools from `guest-agent status --json`.
     private func total(_ relay: RelayFixture) async throws -> [String: Any] {
         try #require(try await self.status(relay)["total"] as? [String: Any])
     }
@@ -19,13 +19,13 @@ struct GuestAgentSpoolTests {
         return try Notification(try #require(end.standardOutput.first)).object
     }
 
-    /// The message id that `exec` has named.
+    /// Returns the message id that `exec` has printed.
     private func messageID(_ end: ProgramEnd) throws -> String {
         String(try #require(end.errorText.firstMatch(of: /message ([0-9a-f-]{36})/)?.output.1, "\(end.errorText)"))
     }
 
-    @Test("What no conductor took waits, is shown, and is delivered by flush under the same message id")
-    func flushed() async throws {
+    @Test("An undelivered outcome waits, is shown, and is delivered by flush with the same message id")
+    func undeliveredOutcome() async throws {
         try await RelayFixture.with { relay in
             let port = try ReservedPort()
             let end = try await relay.exec(["true"], ports: [port.number], drainTimeout: 0.2)
@@ -55,8 +55,8 @@ struct GuestAgentSpoolTests {
         }
     }
 
-    @Test("Two commands at once each have a spool, and flush leaves a running agent's to it")
-    func twoAtOnce() async throws {
+    @Test("Two concurrent commands have a spool each, and flush skips a running agent's spool")
+    func concurrentCommands() async throws {
         try await RelayFixture.with { relay in
             try await relay.withConductor { conductor in
                 let wait = ["sh", "-c", "echo ready; read line; exit 3"]
@@ -84,8 +84,8 @@ struct GuestAgentSpoolTests {
         }
     }
 
-    @Test("An agent that is killed while its command runs is made up for by the next", arguments: ["exec", "flush"])
-    func killed(remedy: String) async throws {
+    @Test("The next exec or flush reports the outcome of an agent that was killed", arguments: ["exec", "flush"])
+    func killedAgent(remedy: String) async throws {
         try await RelayFixture.with { relay in
             try await relay.withConductor { conductor in
                 // The command ends with its standard input, which the test closes.
@@ -110,8 +110,8 @@ struct GuestAgentSpoolTests {
         }
     }
 
-    @Test("What a conductor refuses is listed and shown, and sent again when it knows the operation")
-    func refused() async throws {
+    @Test("A rejected outcome is listed and shown, and delivered by a retry when its event is known")
+    func rejectedOutcome() async throws {
         try await RelayFixture.with { relay in
             let context = try relay.contextFile(operation: "magnetodb.data.putitem", payload: "{}")
             let end = try await relay.refusedExec(context)
@@ -144,8 +144,8 @@ struct GuestAgentSpoolTests {
         }
     }
 
-    @Test("What a conductor refuses can be taken out to a file, and the ledger says so")
-    func exported() async throws {
+    @Test("A rejected outcome can be exported to a file and removed, and the counts show it")
+    func exportedOutcome() async throws {
         try await RelayFixture.with { relay in
             let context = try relay.contextFile(operation: "magnetodb.data.putitem", payload: "{}")
             let id = try self.messageID(try await relay.refusedExec(context))
@@ -166,8 +166,8 @@ struct GuestAgentSpoolTests {
         }
     }
 
-    @Test("What cannot be used is named in one sentence, with the exit code of the manual, and leaves no trace")
-    func wrongInput() async throws {
+    @Test("Invalid input is named, ends with the documented exit code, and changes nothing")
+    func invalidInput() async throws {
         try await RelayFixture.with { relay in
             let unknown = "00000000-0000-4000-8000-000000000000"
             let none = relay.path("none")
@@ -216,8 +216,8 @@ struct GuestAgentSpoolTests {
         }
     }
 
-    @Test("Without room or place for its outcome no command is run")
-    func refusedBeforehand() async throws {
+    @Test("exec runs no command if there is no room or no directory for its outcome")
+    func noRoomForOutcome() async throws {
         try await RelayFixture.with { relay in
             let (context, port) = (try relay.contextFile(), try ReservedPort())
             let file = try relay.guestFile(ports: [port.number], drainTimeout: 0)
@@ -242,8 +242,8 @@ struct GuestAgentSpoolTests {
         }
     }
 
-    @Test("An outcome that the disk does not take is said so, the command's status stays, and the next agent tells")
-    func notKept() async throws {
+    @Test("If an outcome cannot be stored, exec prints it, keeps the status, and a flush reports it")
+    func outcomeNotStored() async throws {
         try await RelayFixture.with { relay in
             try await relay.withConductor { conductor in
                 let (file, context) = (try relay.guestFile(ports: [conductor.port]), try relay.contextFile())
@@ -265,14 +265,14 @@ struct GuestAgentSpoolTests {
         }
     }
 
-    @Test("On a guest where nothing ever ran flush has nothing to do")
-    func nothing() async throws {
+    @Test("flush has nothing to do on a guest where no command has run")
+    func nothingToFlush() async throws {
         try await RelayFixture.with { relay in
             let end = try await relay.guestAgent(["flush"])
             #expect(end.status == .exited(0) && end.standardError.isEmpty, "\(end.errorText)")
             #expect(end.standardOutput == ["0 delivered, 0 waiting, 0 set aside."])
             #expect(!FileManager.default.fileExists(atPath: relay.spoolDirectory))
-            // Nor does it change a directory that holds no spool.
+            // A directory that holds no spool is not changed either.
             try #require(mkdir(relay.spoolDirectory, 0o700) == 0 && chmod(relay.spoolDirectory, 0o770) == 0)
             for command in [["flush"], ["spool", "retry", "--all"]] {
                 #expect(try await relay.guestAgent(command).status == .exited(0))
@@ -282,7 +282,7 @@ struct GuestAgentSpoolTests {
         }
     }
 
-    @Test("With standard streams closed the command's outcome is told all the same")
+    @Test("With closed standard streams, the command's outcome is still reported")
     func closedStreams() async throws {
         try await RelayFixture.with { relay in
             try await relay.withConductor { conductor in
@@ -299,11 +299,11 @@ struct GuestAgentSpoolTests {
 }
 
 extension RelayFixture {
-    /// Runs a command whose outcome the conductor refuses for good.
+    /// Runs a command whose outcome the conductor rejects permanently.
     fileprivate func refusedExec(_ context: String) async throws -> ProgramEnd {
         var end: ProgramEnd?
         try await self.withConductor { conductor in
-            // Without its catalogue the conductor does not know the operation; with it, this is its end.
+            // Without its catalogue the conductor does not know the operation; with it, this is a valid end event.
             let command = #"echo '{"table_name": "orders", "row_count": 1}' > "$GUEST_AGENT_END_FIELDS""#
             end = try await self.exec(["sh", "-c", command], ports: [conductor.port], context: context)
         }

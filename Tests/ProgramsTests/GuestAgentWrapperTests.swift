@@ -8,20 +8,20 @@ import Testing
 
 @Suite("guest-agent exec: a wrapper as env, nice and timeout are", .timeLimit(.minutes(2)))
 struct GuestAgentWrapperTests {
-    /// The arguments of an `exec` that reports to this conductor, up to the `--`.
+    /// Returns the arguments of an `exec` that reports to this conductor, up to the `--`.
     private func exec(_ relay: RelayFixture, port: String, drainTimeout: Double = 30) throws -> [String] {
         let file = try relay.guestFile(ports: [port], drainTimeout: drainTimeout)
         return [Program.guestAgent.path, "exec", "--config", file, "--context", try relay.contextFile(), "--"]
     }
 
-    /// Runs exec, and lets the command's child go on once exec has ended; whoever has the standard error then is waited for.
+    /// Runs exec, lets the command's child continue once exec has ended, and waits until standard error is closed.
     private func runAndRelease(_ relay: RelayFixture, _ arguments: [String]) async throws -> ProgramEnd {
         let script = #"cd "$1"; shift; mkfifo go; { "$@"; echo "ended $?"; echo go >go; } 2>&1 | cat"#
         return try await Program("sh").run(["-c", script, "sh", relay.directory.path] + arguments)
     }
 
-    @Test("A child that the command leaves behind goes on writing to standard error after exec has ended")
-    func child() async throws {
+    @Test("A child that the command leaves behind can write to standard error after exec has ended")
+    func survivingChild() async throws {
         try await RelayFixture.with { relay in
             try await relay.withConductor { conductor in
                 let child = "(read line <go; seq 1 30000 >&2; echo later >&2) & exit 0"
@@ -35,7 +35,7 @@ struct GuestAgentWrapperTests {
         }
     }
 
-    @Test("A command whose exec is killed goes on writing to standard error")
+    @Test("A command whose exec is killed can still write to standard error")
     func killedAgent() async throws {
         try await RelayFixture.with { relay in
             let prefix = try relay.execWithoutNotification()
@@ -46,8 +46,8 @@ struct GuestAgentWrapperTests {
         }
     }
 
-    @Test("A FIFO in the place of the end fields' file holds up neither the outcome nor exec")
-    func fifo() async throws {
+    @Test("A FIFO in the place of the end fields file delays neither the outcome nor exec")
+    func fifoAsEndFields() async throws {
         try await RelayFixture.with { relay in
             try await relay.withConductor { conductor in
                 let end = try await relay.exec(
@@ -59,8 +59,8 @@ struct GuestAgentWrapperTests {
         }
     }
 
-    @Test("A command that has dropped its rights writes end fields, and none through a link")
-    func otherUser() async throws {
+    @Test("A command without privileges can set end fields, and a symbolic link is ignored")
+    func unprivilegedCommand() async throws {
         try await RelayFixture.with { relay in
             let context = try relay.contextFile(
                 operation: "backup_create",
@@ -86,8 +86,8 @@ struct GuestAgentWrapperTests {
         }
     }
 
-    @Test("Where no file for end fields can be made the command runs all the same")
-    func noTemporaryDirectory() async throws {
+    @Test("The command runs even if no file for end fields can be created")
+    func missingTemporaryDirectory() async throws {
         try await RelayFixture.with { relay in
             let arguments = try relay.execWithoutNotification()
             let end = try await Program(arguments[0]).run(
@@ -99,7 +99,7 @@ struct GuestAgentWrapperTests {
         }
     }
 
-    @Test("A script without #! runs, and what cannot be run has env's exit status and a sentence for each cause")
+    @Test("A script without #! runs, and a failed start has env's status and a sentence for its cause")
     func scripts() async throws {
         try await RelayFixture.with { relay in
             func script(_ text: String, _ name: String, mode: Int = 0o755) throws -> String {
@@ -125,8 +125,8 @@ struct GuestAgentWrapperTests {
         }
     }
 
-    @Test("Where a limit leaves no room for threads or descriptors exec ends with 75, and the command is not run")
-    func limits() async throws {
+    @Test("A limit without room for threads or descriptors ends exec with 75 before the command runs")
+    func tooLowLimits() async throws {
         try await RelayFixture.with { relay in
             let prefix = try relay.execWithoutNotification()
             for limit in ["--nproc=1", "--nproc=4", "--nofile=6", "--nofile=12", "--nofile=24"] {
@@ -148,8 +148,8 @@ struct GuestAgentWrapperTests {
         }
     }
 
-    @Test("With any limit of descriptors a command that ran is not said not to have run")
-    func descriptors() async throws {
+    @Test("Under a range of descriptor limits, exec prints correctly whether the command ran")
+    func descriptorLimits() async throws {
         try await RelayFixture.with { relay in
             let prefix = try self.exec(relay, port: "1", drainTimeout: 0)
             for limit in stride(from: 30, through: 60, by: 3) {
@@ -162,7 +162,7 @@ struct GuestAgentWrapperTests {
         }
     }
 
-    @Test("A signal while a context is waited for ends exec as it ends any program")
+    @Test("A signal while exec waits for its context ends it as any other program")
     func earlySignal() async throws {
         try await RelayFixture.with { relay in
             try #require(mkfifo(relay.path("fifo"), 0o600) == 0)
@@ -178,8 +178,8 @@ struct GuestAgentWrapperTests {
         }
     }
 
-    @Test("Escapes for a terminal reach the terminal, and not the control plane")
-    func escapes() async throws {
+    @Test("Terminal escapes reach the terminal but not the control plane")
+    func terminalEscapes() async throws {
         try await RelayFixture.with { relay in
             try await relay.withConductor { conductor in
                 let command = #"printf '\033[31mERROR\033[0m: \033]0;title\007disk full\n' >&2; exit 1"#
@@ -192,8 +192,8 @@ struct GuestAgentWrapperTests {
         }
     }
 
-    @Test("Who waits for a conductor says for what, and the command that delivers later works as it is printed")
-    func waiting() async throws {
+    @Test("exec prints the conductor it waits for, and a flush command that runs as printed")
+    func waitingForConductor() async throws {
         try await RelayFixture.with { relay in
             let port = try ReservedPort()
             let arguments = try self.exec(relay, port: port.number, drainTimeout: 3600)
@@ -217,8 +217,8 @@ struct GuestAgentWrapperTests {
         }
     }
 
-    @Test("A hangup that the caller ignores does not end flush's wait either")
-    func nohupFlush() async throws {
+    @Test("A hangup that the caller ignores does not end the wait of flush")
+    func ignoredHangup() async throws {
         try await RelayFixture.with { relay in
             let port = try ReservedPort()
             let exec = try self.exec(relay, port: port.number, drainTimeout: 0) + ["true"]

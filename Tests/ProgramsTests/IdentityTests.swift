@@ -4,7 +4,7 @@ import Foundation
 import Subprocess
 import Testing
 
-/// Who guests are, in the programs: the certificates that are made, and the settings that say what they may.
+/// The identity of guests: the certificates that the programs make, and the settings that say what a guest may report.
 @Suite("conductor: who a guest is", .timeLimit(.minutes(2)))
 struct IdentityTests {
     private func call(instance: String, tenant: String = "tenant-1") -> String {
@@ -13,7 +13,7 @@ struct IdentityTests {
             + #""dbname":"d"}}}}"#
     }
 
-    /// What the conductor answers a guest with one of the fixture's certificates.
+    /// Returns the conductor's answer to a guest with one of the fixture's certificates.
     private func answer(
         _ relay: RelayFixture, _ conductor: RelayFixture.Conductor, certificate: String, _ call: String
     ) async throws -> String {
@@ -31,7 +31,7 @@ struct IdentityTests {
         return answer
     }
 
-    @Test("A certificate with a tenant binds both; rules bind the rest")
+    @Test("A certificate's tenant and the permission rules decide what a guest may report")
     func tenantAndRules() async throws {
         try await RelayFixture.with { relay in
             for arguments in [["web-1", "--tenant", "tenant-1"], ["db-1", "--tenant", "tenant-2"]] {
@@ -57,14 +57,14 @@ struct IdentityTests {
                 }
                 #expect(try conductor.notifications().count == 2)
             }
-            // A line for each guest that was, within a minute.
+            // At most one line a minute for each rejected guest.
             #expect(end.standardError.count { $0.contains("Rejected a guest") } == 2, "\(end.errorText)")
             #expect(end.errorText.contains("guest=tenant-1/web-1"))
         }
     }
 
-    @Test("Another trust domain, or the common name")
-    func sources() async throws {
+    @Test("identity.trust_domain and identity.source decide which certificates are accepted")
+    func identitySources() async throws {
         try await RelayFixture.with { relay in
             let end = try await Program.conductor.run([
                 "certificates", "guest", "web-1", "--tenant", "tenant-1", "--trust-domain", "cloud.example",
@@ -86,8 +86,8 @@ struct IdentityTests {
         }
     }
 
-    @Test("A guest agent sets aside what it may not say")
-    func setAside() async throws {
+    @Test("An outcome for another instance is rejected as not permitted and is not published")
+    func foreignInstance() async throws {
         try await RelayFixture.with { relay in
             let context = try relay.contextFile(payload: #"{"instance_id": "another", "dbname": "shop"}"#)
             try await relay.withConductor { conductor in
@@ -99,8 +99,7 @@ struct IdentityTests {
         }
     }
 
-    @Test(
-        "What a conductor of another trust domain does not take waits, and a conductor that is set up rightly gets it")
+    @Test("An outcome waits when a conductor rejects the certificate, and a later flush delivers it")
     func wrongTrustDomain() async throws {
         try await RelayFixture.with { relay in
             let wrong = try await relay.withConductor(more: "identity: {trust_domain: cloud.example}") { conductor in
@@ -126,7 +125,7 @@ struct IdentityTests {
     }
 
     @Test(
-        "Settings that cannot be used are named",
+        "Invalid identity settings end serve and check-config with 78 and are named",
         arguments: [
             ("identity.trust_domain=spiffe://a", "identity.trust_domain must have"),
             ("identity.trust_domain=Cloud.example", "identity.trust_domain must have"),
@@ -137,7 +136,7 @@ struct IdentityTests {
                 "identity.permissions: the rule \"a=database_crate\" matches no operation"
             ),
         ])
-    func problems(_ setting: String, _ sentence: String) async throws {
+    func invalidSettings(_ setting: String, _ sentence: String) async throws {
         try await RelayFixture.with { relay in
             for command in ["serve", "check-config"] {
                 let end = try await Program.conductor.run([
@@ -151,12 +150,12 @@ struct IdentityTests {
     }
 
     @Test(
-        "Names that a certificate cannot vouch for are refused",
+        "An instance, tenant or trust domain that a certificate cannot hold is rejected",
         arguments: [
             ["a/b"], ["a", "--tenant", "a/b"], ["a", "--tenant", ""], ["a", "--trust-domain", "A.b"],
             ["a", "--trust-domain", "a/b"], ["ä"], [".."],
         ])
-    func certificateNames(_ arguments: [String]) async throws {
+    func invalidCertificateNames(_ arguments: [String]) async throws {
         try await RelayFixture.with { relay in
             let end = try await Program.conductor.run(
                 ["certificates", "guest"] + arguments + ["--directory", relay.path("tls")])

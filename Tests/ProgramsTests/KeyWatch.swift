@@ -3,7 +3,7 @@
 import Foundation
 import NIOConcurrencyHelpers
 
-/// Looks at a directory without a pause, on a thread of its own, for private keys that others than their owner may read.
+/// Watches a directory without a pause, on its own thread, for private keys that users other than the owner may read.
 final class KeyWatch: Sendable {
     private struct State {
         var isOver = false
@@ -21,7 +21,7 @@ final class KeyWatch: Sendable {
 
     /// Ends the watch.
     ///
-    /// - Returns: the names of what others could read.
+    /// - Returns: the names of the files that others could read.
     func stop() async -> Set<String> {
         await withCheckedContinuation { continuation in
             let result = self.state.withLockedValue { state -> Set<String>? in

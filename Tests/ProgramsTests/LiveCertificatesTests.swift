@@ -28,7 +28,7 @@ struct LiveCertificatesTests {
         try #require(end.status == .exited(0), "\(end.errorText)")
     }
 
-    @Test("A guest that is revoked is cut off within five seconds, and not let in again")
+    @Test("A revoked guest is disconnected within five seconds and cannot connect again")
     func revocation() async throws {
         try await RelayFixture.with { relay in
             _ = try await self.serve(relay, [self.list(relay)]) { conductor in
@@ -42,7 +42,7 @@ struct LiveCertificatesTests {
                 try await conductor.program.standardError.line(
                     containing: "Closed connections: their peers' certificates are revoked")
                 let again = try await relay.exec(["true"], ports: [conductor.port], drainTimeout: 1)
-                // The command's own end; its outcome waits.
+                // The status is the command's; its outcome waits.
                 #expect(again.status == .exited(0))
                 #expect(again.errorText.contains("certificate revoked"), "\(again.errorText)")
                 #expect(try conductor.notifications().isEmpty)
@@ -50,7 +50,7 @@ struct LiveCertificatesTests {
         }
     }
 
-    @Test("An authority that is taken out of tls.guest_ca cuts its guests within five seconds, and no others")
+    @Test("Removing an authority from tls.guest_ca disconnects only its guests within five seconds")
     func removedAuthority() async throws {
         try await RelayFixture.with { relay in
             let other = try await Program.conductor.run(["certificates", "init", "--directory", relay.path("other")])
@@ -66,7 +66,7 @@ struct LiveCertificatesTests {
             _ = try await self.serve(relay, ["tls.guest_ca=\(relay.path("bundle.pem"))"]) { conductor in
                 let log = conductor.program.standardError
                 try await relay.withTerminal(port: conductor.port) { guest in
-                    // Another order, and then the other authority gone: that concerns nobody here.
+                    // First another order, then without the other authority: neither affects this guest.
                     for text in [others + own, own] {
                         try bundle(text)
                         try await log.line(containing: "Reloaded certificates for new connections")
@@ -84,10 +84,10 @@ struct LiveCertificatesTests {
         }
     }
 
-    @Test("An own certificate that peers will refuse is refused at the start, with the setting and what to do")
+    @Test("An own certificate that peers would reject is rejected at start with setting and remedy")
     func ownCertificate() async throws {
         try await RelayFixture.with { relay in
-            // What `openssl x509` makes without being told more: no extended key usage.
+            // `openssl x509` makes certificates without an extended key usage by default.
             for name in ["conductor", "guest-guest-1"] {
                 let request = try await Program("openssl").run([
                     "req", "-new", "-key", relay.path("tls/\(name).key"), "-subj", "/CN=x", "-out",
@@ -114,7 +114,7 @@ struct LiveCertificatesTests {
         }
     }
 
-    @Test("A guest is cut off within five seconds however seldom the files may be looked at")
+    @Test("At the longest reload interval, a revoked guest is disconnected within five seconds")
     func longestInterval() async throws {
         try await RelayFixture.with { relay in
             let file = try relay.conductorFile()
@@ -134,10 +134,10 @@ struct LiveCertificatesTests {
         }
     }
 
-    @Test("SIGHUP has the certificates read again, and says what came of it; connections stay")
+    @Test("SIGHUP reloads the certificates and logs the result, and connections stay open")
     func hangUp() async throws {
         try await RelayFixture.with { relay in
-            // As seldom as can be. Of files that have not changed only who asks hears anything.
+            // The longest interval. For files that have not changed, a line is logged only after SIGHUP.
             _ = try await self.serve(relay, ["tls.reload_interval=3"]) { conductor in
                 let log = conductor.program.standardError
                 try await relay.withTerminal(port: conductor.port) { guest in
@@ -158,7 +158,7 @@ struct LiveCertificatesTests {
         }
     }
 
-    @Test("A key that others may read is refused at the start, with the setting, the file and the command to run")
+    @Test("A key that others may read is rejected at start with the setting and the command to run")
     func exposedKey() async throws {
         try await RelayFixture.with { relay in
             for name in ["conductor", "guest-guest-1"] {
@@ -177,8 +177,8 @@ struct LiveCertificatesTests {
         }
     }
 
-    @Test("A revocation list that cannot be used is named by its setting")
-    func badList() async throws {
+    @Test("An unusable revocation list is named by its setting")
+    func unusableRevocationList() async throws {
         try await RelayFixture.with { relay in
             let missing = try await Program.conductor.run([
                 "check-config", "--config", try relay.conductorFile(), "--set", "tls.guest_crl=/nonexistent/ca.crl",
@@ -196,8 +196,8 @@ struct LiveCertificatesTests {
         }
     }
 
-    @Test("check-config and status say until when everything is valid, and what must be renewed")
-    func ends() async throws {
+    @Test("check-config prints how long certificates are valid, and status which one to renew")
+    func remainingValidity() async throws {
         try await RelayFixture.with { relay in
             let long = try await Program.conductor.run([
                 "check-config", "--config", try relay.conductorFile(), "--set", self.list(relay),
@@ -207,7 +207,7 @@ struct LiveCertificatesTests {
                 let line = long.standardOutput.first { $0.hasPrefix(what) }
                 #expect(line?.contains("36") == true && line?.hasSuffix("days left") == true, "\(line ?? what)")
             }
-            // A guest whose certificate ends in half a day, of the twenty that it was made for.
+            // A guest's certificate that is valid for zero days, and so ends at once.
             let end = try await Program.conductor.run([
                 "certificates", "guest", "brief", "--directory", relay.path("tls"), "--days", "0",
             ])
@@ -222,8 +222,8 @@ struct LiveCertificatesTests {
         }
     }
 
-    @Test("What was revoked stays revoked, and the list can be renewed as it is")
-    func lists() async throws {
+    @Test("Revoked certificates stay on the revocation list when it is renewed")
+    func renewedList() async throws {
         try await RelayFixture.with { relay in
             try await self.revoke(relay, ["guest-guest-1", "conductor"])
             try await self.revoke(relay, [])

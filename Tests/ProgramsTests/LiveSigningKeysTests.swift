@@ -4,7 +4,7 @@ import Foundation
 import Subprocess
 import Testing
 
-/// Keys of signed contexts that come and go while the conductor runs.
+/// Keys of signed contexts that are added and removed while the conductor runs.
 @Suite("Signing keys that change", .timeLimit(.minutes(3)))
 struct LiveSigningKeysTests {
     /// A fixture's key directory, and a control plane that signs with any secret.
@@ -12,7 +12,7 @@ struct LiveSigningKeysTests {
         let relay: RelayFixture
         let configuration: String
 
-        /// - Parameter interval: how often the conductor looks.
+        /// - Parameter interval: the seconds between the conductor's checks.
         init(_ relay: RelayFixture, interval: Double = 0.1) throws {
             self.relay = relay
             self.configuration = relay.path("conductor.yaml")
@@ -44,7 +44,7 @@ struct LiveSigningKeysTests {
                 [.posixPermissions: 0o600], ofItemAtPath: self.relay.path("secret-\(kid)"))
         }
 
-        /// Puts it into the directory, whole at once.
+        /// Puts the secret into the directory atomically.
         func install(_ kid: String, mode: Int = 0o600) throws {
             let new = self.relay.path("keys/.\(kid)")
             try FileManager.default.copyItem(atPath: self.relay.path("secret-\(kid)"), toPath: new)
@@ -56,7 +56,7 @@ struct LiveSigningKeysTests {
             try FileManager.default.removeItem(atPath: self.relay.path("keys/\(kid).HS256"))
         }
 
-        /// What a guest sends that ends an operation signed with this secret, on one line.
+        /// Returns the line that a guest sends to end an operation whose context is signed with this secret.
         func report(_ kid: String, id: Int) async throws -> String {
             let payload = try self.relay.write(#"{"instance_id": "guest-1", "dbname": "shop"}"#, to: "payload.json")
             let end = try await Program.conductor.run([
@@ -70,7 +70,7 @@ struct LiveSigningKeysTests {
         }
     }
 
-    /// Runs a conductor, and a guest with one connection from the beginning to the end.
+    /// Runs a conductor, and a guest with one connection throughout.
     private func serve(
         _ keys: Keys, _ body: (RelayFixture.Conductor, (String) async throws -> String) async throws -> Void
     ) async throws -> ProgramEnd {
@@ -87,12 +87,12 @@ struct LiveSigningKeysTests {
             try program.send(.terminate)
         }
         #expect(end.status == .exited(0), "\(end.errorText)")
-        // Nothing of any key in the log.
+        // The log contains no part of a key.
         #expect(!end.errorText.contains("0123456789abcdef"))
         return end
     }
 
-    @Test("A key that is put into the directory is taken at once, and one that is taken away no more")
+    @Test("Keys that are added to or removed from the directory take effect while serve runs")
     func rotation() async throws {
         try await RelayFixture.with { relay in
             let keys = try Keys(relay)
@@ -113,7 +113,7 @@ struct LiveSigningKeysTests {
                 let refused = try await answer("old")
                 #expect(refused.contains("not_permitted") && refused.contains("unknown here"), "\(refused)")
                 #expect(try await answer("new").contains("published"))
-                // Another key under a name that was there.
+                // Another key under an existing name.
                 try keys.make("new", " again")
                 try FileManager.default.removeItem(atPath: relay.path("keys/new.HS256"))
                 try keys.install("new")
@@ -123,8 +123,8 @@ struct LiveSigningKeysTests {
         }
     }
 
-    @Test("What cannot be used is refused aloud, and the last good keys stay in use")
-    func badFiles() async throws {
+    @Test("Unusable key files are logged, and the last good keys stay in use")
+    func unusableFiles() async throws {
         try await RelayFixture.with { relay in
             let keys = try Keys(relay)
             try keys.make("old")
@@ -145,11 +145,11 @@ struct LiveSigningKeysTests {
                     #expect(line.contains(word) && line.contains("context_signatures.key"), "\(line)")
                     #expect(try await answer("old").contains("published"))
                     #expect(try await answer("new").contains("unknown here"))
-                    // Noticed without being asked: a signal that is answered late would be answered about the next change.
+                    // Noticed without a signal: a late answer to a signal would be about the next change.
                     try mend()
                     try await log.line(containing: "signing keys of contexts are usable again", count: count)
                 }
-                // Too short; then readable by others; then of no known name; a directory that others can write to.
+                // A short key, a key that others can read, an unknown name, a directory that others can write to.
                 try await refused("bytes") {
                     _ = try relay.write("short", to: "keys/new.HS256")
                     try mode(0o600, "keys/new.HS256")
@@ -171,7 +171,7 @@ struct LiveSigningKeysTests {
                 } _: {
                     try mode(0o700, "keys")
                 }
-                // Nobody who takes the last key away wants all guests locked out.
+                // An operator who removes the last key does not want to lock out all guests.
                 try await refused("is empty") {
                     try keys.remove("old")
                 } _: {
@@ -181,10 +181,10 @@ struct LiveSigningKeysTests {
         }
     }
 
-    @Test("SIGHUP has the list of the configuration read again")
-    func list() async throws {
+    @Test("SIGHUP reads the key list of the configuration again")
+    func reloadedList() async throws {
         try await RelayFixture.with { relay in
-            // The list itself is read at a signal only, however often the files are looked at.
+            // The list itself is read only after a signal, regardless of the interval for the files.
             let keys = try Keys(relay, interval: 3)
             for kid in ["old", "new"] { try keys.make(kid) }
             try keys.configure(named: ["old"], interval: 3)
@@ -211,8 +211,8 @@ struct LiveSigningKeysTests {
         }
     }
 
-    @Test("A named file that gets another key is read again")
-    func namedFile() async throws {
+    @Test("A key file that the configuration names is read again when it changes")
+    func replacedFile() async throws {
         try await RelayFixture.with { relay in
             let keys = try Keys(relay)
             try keys.make("one")

@@ -5,11 +5,11 @@ import Subprocess
 import SystemPackage
 import Testing
 
-/// The `log` driver whose reader has gone, or whose disk is full: operator and guests hear which driver it is, and why.
+/// A `log` driver whose disk is full: the log names the cause, and the guests' errors name the driver.
 @Suite("A log driver that nobody reads", .timeLimit(.minutes(2)))
 struct LogReaderTests {
-    @Test("The conductor logs why notifications cannot be written, and guests are told which driver it is")
-    func said() async throws {
+    @Test("The conductor logs why its log driver cannot write, and the guest's error names the driver")
+    func fullDisk() async throws {
         try await RelayFixture.with { relay in
             let config = try relay.conductorFile()
             let full = try FileDescriptor.open("/dev/full", .writeOnly)
@@ -25,13 +25,13 @@ struct LogReaderTests {
                 try program.send(.terminate)
             }
             #expect(end.status == .exited(0), "\(end.errorText)")
-            // Each try of the guest's fails, and not each is a line.
+            // Each attempt of the guest fails, but only the first is logged.
             #expect(end.standardError.count { $0.contains("Failed to write notifications") } == 1)
         }
     }
 
-    @Test("notify says in words why its line cannot be written")
-    func notify() async throws {
+    @Test("notify prints why its line cannot be written")
+    func notifyFullDisk() async throws {
         let quota = #"{"resource": "volumes", "in_use": 3, "reserved": 0, "limit": 10, "updated": null}"#
         let full = try FileDescriptor.open("/dev/full", .writeOnly)
         let end = try await Program.conductor.run(

@@ -3,7 +3,7 @@
 import Foundation
 import Glibc
 
-/// What tests may do with mounts and namespaces, which a container often forbids.
+/// Checks whether tests may use mounts and namespaces, which a container often forbids.
 enum Namespaces {
     /// Whether directories can be mounted, and namespaces made.
     static let canMount = {

@@ -3,10 +3,10 @@
 import Foundation
 import Testing
 
-/// Docs/operations.md lists the settings that there are.
+/// Docs/operations.md lists all settings of both programs.
 @Suite(.timeLimit(.minutes(1))) struct OperationsDocumentTests {
-    @Test(arguments: [Program.conductor, Program.guestAgent])
-    func everySettingIsListed(program: Program) async throws {
+    @Test("Docs/operations.md lists every setting of each program", arguments: [Program.conductor, Program.guestAgent])
+    func listedSettings(program: Program) async throws {
         let file = URL(fileURLWithPath: #filePath).appending(path: "../../../Docs/operations.md").standardizedFileURL
         let document = try String(contentsOf: file, encoding: .utf8)
         let table = try await program.run(["settings"]).standardOutput.joined(separator: "\n")

@@ -5,11 +5,11 @@ import Foundation
 import Subprocess
 import Testing
 
-/// The real oslo.messaging reads what a command in a guest led to, and what it writes itself is compared with ours.
+/// The real oslo.messaging reads the notifications of a guest's commands, and its own messages are compared with ours.
 @Suite("oslo.messaging", .timeLimit(.minutes(3)))
 struct OsloCompatibilityTests {
-    @Test("A real listener receives an end and an error", arguments: ["messaging", "messagingv2"])
-    func received(_ driver: String) async throws {
+    @Test("A real listener receives an end and an error event", arguments: ["messaging", "messagingv2"])
+    func receivedOutcomes(_ driver: String) async throws {
         let broker = try TestBroker.shared()
         let names = UniqueTopic()
         try await RelayFixture.with { relay in
@@ -25,7 +25,7 @@ struct OsloCompatibilityTests {
                 }
             }
             #expect(end.status == .exited(0), "\(end.errorText)")
-            // The two priorities are two queues, and oslo may hand them out in any order.
+            // The two priorities are two queues, and oslo may deliver them in any order.
             try #require(received.count == 2)
             let (info, error) = (
                 try #require(received.first { $0.priority == "info" }),
@@ -57,13 +57,13 @@ struct OsloCompatibilityTests {
     }
 
     @Test("A real listener ignores the header that names the guest", arguments: ["messaging", "messagingv2"])
-    func header(_ driver: String) async throws {
+    func ignoredHeader(_ driver: String) async throws {
         let broker = try TestBroker.shared()
         let names = UniqueTopic()
         let (client, copies) = (BrokerClient(broker), "\(names.topic).copies")
         try await RelayFixture.with { relay in
             let (end, received) = try await OsloListener.received(1, from: broker, names) {
-                // A second queue gets what the listener's gets.
+                // A second queue receives the same messages as the listener's.
                 try await client.declareQueue(copies, durable: false)
                 try await client.bind(copies, to: names.exchange, key: names.info)
                 try await relay.withConductor(drivers: driver, more: broker.messaging(names)) { conductor in
@@ -78,14 +78,15 @@ struct OsloCompatibilityTests {
             let metadata = try #require(notification.object["metadata"] as? [String: String])
             #expect(String(decoding: copy.body, as: UTF8.self).contains(try #require(metadata["message_id"])))
             #expect(notification.payload["dbname"] as? String == "shop")
-            // Nor is the header part of what the listener is handed.
+            // The header is not part of the listener's notification either.
             #expect(!end.standardOutput.joined().contains("x-conductor-guest"))
         }
         try await client.deleteQueue(copies)
     }
 
     @Test(
-        "On the wire ours has the properties, members and order of oslo's own", arguments: ["messaging", "messagingv2"])
+        "Our messages have the same properties, members and order as oslo.messaging's own",
+        arguments: ["messaging", "messagingv2"])
     func sameShape(_ driver: String) async throws {
         let broker = try TestBroker.shared()
         let (ours, theirs) = (UniqueTopic(), UniqueTopic())
@@ -106,7 +107,7 @@ struct OsloCompatibilityTests {
         let client = BrokerClient(broker)
         let our = try #require(try await client.get(ours.info))
         let their = try #require(try await client.get(theirs.info))
-        // But for the guest's name.
+        // They are equal except for the header with the guest's name.
         #expect(our.properties.headers == ["x-conductor-guest"])
         #expect(our.properties.headerTexts == ["x-conductor-guest": "tenant-1/guest-1"])
         var properties = our.properties
@@ -127,12 +128,12 @@ struct OsloCompatibilityTests {
         #expect((mine.object["_unique_id"] as? String)?.wholeMatch(of: /[0-9a-f]{32}/) != nil)
     }
 
-    /// The members of the request's context, in the order in which they stand in the text.
+    /// Returns the members of the request's context, in the order of the text.
     private func contextMembers(_ body: [UInt8]) -> [String] {
         String(decoding: body, as: UTF8.self).matches(of: /_context_\w+/).map { String($0.output) }
     }
 
-    /// Which of the members that every message has stand in the text, in the order in which they stand there.
+    /// Returns those of the common members that are in the text, in the order of the text.
     private func members(_ body: [UInt8]) -> [String] {
         let text = String(decoding: body, as: UTF8.self)
         let names = [

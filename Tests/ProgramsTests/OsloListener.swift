@@ -5,7 +5,7 @@ import Foundation
 
 /// A real consumer: oslo.messaging's notification listener.
 enum OsloListener {
-    /// What a real listener receives of `count` notifications while the body runs, in any order.
+    /// Returns the `count` notifications that a real listener receives while the body runs, in any order.
     static func received(
         _ count: Int, from broker: TestBroker, _ names: UniqueTopic, during body: () async throws -> Void
     ) async throws -> (end: ProgramEnd, notifications: [Notification]) {

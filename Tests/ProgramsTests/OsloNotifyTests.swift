@@ -6,8 +6,8 @@ import Subprocess
 import Testing
 
 extension OsloCompatibilityTests {
-    @Test("A script makes contexts, sends their starts, and a guest's end and the script's own error follow")
-    func lifecycle() async throws {
+    @Test("A script's start and error events and a guest's end event reach oslo.messaging")
+    func scriptLifecycle() async throws {
         let broker = try TestBroker.shared()
         let names = UniqueTopic()
         try await RelayFixture.with { relay in
@@ -70,7 +70,7 @@ extension OsloCompatibilityTests {
             let error = try only("dbaas.database_create.error", "läger")
             #expect(error.priority == "error" && error.message == "no guest")
             #expect(error.exception == ["Traceback", "LookupError: no guest"])
-            // What was printed is what the consumer tells repeats by.
+            // The printed identifiers are those by which a consumer recognizes duplicates.
             let own = received.filter { $0.object["publisher_id"] as? String == "api.control-1" }
             let identified = own.map { notification in
                 let metadata = notification.object["metadata"] as? [String: String]

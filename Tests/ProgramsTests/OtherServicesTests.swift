@@ -5,7 +5,7 @@ import Foundation
 import Subprocess
 import Testing
 
-/// MagnetoDB's events, from its catalogue file: what a command in a guest leads to.
+/// The events of MagnetoDB's catalogue file that commands in a guest lead to.
 @Suite("Another service's catalogue", .timeLimit(.minutes(3)))
 struct OtherServicesTests {
     private static let file = URL(fileURLWithPath: #filePath)
@@ -14,7 +14,7 @@ struct OtherServicesTests {
     private static func catalogue(_ more: String = "") -> String { "catalogue: {files: [\(self.file)]\(more)}" }
 
     @Test("A real listener receives a table's end and error, and a data item's end without a suffix")
-    func received() async throws {
+    func receivedEvents() async throws {
         let broker = try TestBroker.shared()
         let names = UniqueTopic()
         try await RelayFixture.with { relay in
@@ -70,14 +70,14 @@ struct OtherServicesTests {
                     "tenant_id": "tenant-1", "user_id": "user-1", "table_name": "orders", "row_count": 1,
                 ])
         }
-        // Each went to its priority's queue, and nothing else was published.
+        // Each message went to the queue of its priority, and nothing else was published.
         let client = BrokerClient(broker)
         #expect(try await client.get(names.info) == nil)
         #expect(try await client.get(names.error) == nil)
     }
 
-    @Test("What its catalogue does not have is refused", arguments: ["magnetodb.table.crate", "table.create"])
-    func unknown(_ operation: String) async throws {
+    @Test("An event that no catalogue has is rejected", arguments: ["magnetodb.table.crate", "table.create"])
+    func unknownEvent(_ operation: String) async throws {
         try await RelayFixture.with { relay in
             try await relay.withConductor(more: Self.catalogue()) { conductor in
                 let context = try relay.contextFile(operation: operation, payload: #"{"table_name": "orders"}"#)
@@ -89,8 +89,8 @@ struct OtherServicesTests {
         }
     }
 
-    @Test("An event that no guest may report is refused, though it is switched on")
-    func standalone() async throws {
+    @Test("An event that no guest may report is rejected, even if it is enabled")
+    func standaloneEvent() async throws {
         try await RelayFixture.with { relay in
             try await relay.withConductor(more: Self.catalogue(", enable: [magnetodb.table.usage]")) { conductor in
                 let context = try relay.contextFile(
@@ -102,8 +102,8 @@ struct OtherServicesTests {
         }
     }
 
-    @Test("A disabled event is not published, and the agent takes it as delivered")
-    func disabled() async throws {
+    @Test("A disabled event is not published, and the agent treats it as delivered")
+    func disabledEvent() async throws {
         try await RelayFixture.with { relay in
             let disable = ", disable: [\"magnetodb.data.*\", dbaas.database_create.end]"
             let conductor = try await relay.withConductor(more: Self.catalogue(disable)) { conductor in
@@ -114,7 +114,7 @@ struct OtherServicesTests {
                     #expect(end.status == .exited(0))
                     #expect(end.standardError.isEmpty, "\(end.errorText)")
                 }
-                // The guests have their answers; what was to be published has been written.
+                // The guests have their answers, so all notifications so far have been written.
                 let end = try await relay.exec(["false"], ports: [conductor.port])
                 #expect(end.status == .exited(1))
                 _ = try await conductor.notification(of: "dbaas.database_create.error")
@@ -126,8 +126,8 @@ struct OtherServicesTests {
         }
     }
 
-    @Test("The answer to a disabled event's outcome says so")
-    func answer() async throws {
+    @Test("The answer to a disabled event's outcome has the disposition disabled")
+    func disabledAnswer() async throws {
         try await RelayFixture.with { relay in
             let more = Self.catalogue(", disable: [magnetodb.table.create.end]")
             try await relay.withConductor(more: more) { conductor in

@@ -11,7 +11,7 @@ final class OutputLines: Sendable {
         var waiters: [CheckedContinuation<Void, Never>] = []
     }
 
-    /// The output, or the test's time, ended without the line that was waited for.
+    /// Thrown when the output or the test's time ends without the line that a test waits for.
     struct Missing: Error, CustomStringConvertible {
         let text: String
         let lines: [String]
@@ -27,7 +27,7 @@ final class OutputLines: Sendable {
     /// Whether the program has closed its output.
     var isEnded: Bool { self.state.withLockedValue { $0.isEnded } }
 
-    /// Takes lines until the program closes its output.
+    /// Reads lines until the program closes its output.
     func read(_ output: SubprocessOutputSequence) async throws {
         defer { self.change { $0.isEnded = true } }
         for try await line in output.strings() {
@@ -35,12 +35,12 @@ final class OutputLines: Sendable {
         }
     }
 
-    /// Waits for a line that holds the text; the test's time limit is the limit.
+    /// Waits for a line that contains the text, up to the test's time limit.
     ///
     /// - Parameters:
-    ///   - text: what the line holds.
-    ///   - count: how many such lines there must be.
-    /// - Returns: the last of them.
+    ///   - text: the text that the line contains.
+    ///   - count: the number of such lines to wait for.
+    /// - Returns: the last of these lines.
     @discardableResult
     func line(containing text: String, count: Int = 1) async throws -> String {
         while true {

@@ -8,7 +8,7 @@ import Testing
     "deploy/private-rabbitmq", .timeLimit(.minutes(1)),
     .enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/lib/rabbitmq/bin/rabbitmq-server")))
 struct PrivateRabbitMQTests {
-    @Test("A start whose certificates cannot be made says why, and leaves nothing that keeps the next from starting")
+    @Test("A start whose certificates cannot be made prints why and leaves no file behind")
     func failingOpenSSL() async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "node-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: directory) }

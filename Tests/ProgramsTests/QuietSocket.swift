@@ -2,7 +2,7 @@
 
 import Glibc
 
-/// A TCP connection to a port of this machine on which nothing is said.
+/// A TCP connection to a port of this machine that never sends anything.
 final class QuietSocket: Sendable {
     private let descriptor: Int32
 

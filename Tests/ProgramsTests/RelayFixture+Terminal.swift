@@ -3,7 +3,7 @@
 import Subprocess
 
 extension RelayFixture {
-    /// A guest in the form of `openssl s_client`, connected while the body runs.
+    /// Runs `openssl s_client` as a guest that is connected while the body runs.
     func withTerminal(port: String, _ body: (RunningProgram) async throws -> Void) async throws {
         let arguments = [
             "s_client", "-connect", "127.0.0.1:\(port)", "-quiet", "-verify_return_error", "-alpn", "conductor-rpc/1",
@@ -14,7 +14,7 @@ extension RelayFixture {
             try await guest.write(#"{"jsonrpc":"2.0","id":0,"method":"ping"}"#)
             try await guest.standardOutput.line(containing: #""id":0"#)
             try await body(guest)
-            // It may wait for the conductor to close; the test does not.
+            // The client may wait until the conductor closes the connection; the test does not.
             try? guest.send(.terminate)
         }
     }

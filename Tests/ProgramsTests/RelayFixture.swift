@@ -9,14 +9,14 @@ struct RelayFixture: Sendable {
     /// The directory; removed when the test ends.
     let directory: URL
 
-    /// A conductor that serves.
+    /// A running conductor.
     struct Conductor: Sendable {
         /// The process.
         let program: RunningProgram
         /// The port it listens on, at 127.0.0.1.
         let port: String
 
-        /// The notifications that its `log` driver has written.
+        /// Returns the notifications that its `log` driver has written.
         func notifications() throws -> [Notification] {
             try self.program.standardOutput.all.map { try Notification($0) }
         }
@@ -42,10 +42,10 @@ struct RelayFixture: Sendable {
         return try await body(fixture)
     }
 
-    /// The path of a file in the directory.
+    /// Returns the path of a file in the directory.
     func path(_ name: String) -> String { self.directory.appending(path: name).path }
 
-    /// Writes a file, and returns its path. Settings with the broker's URL, which has a password, are their owner's alone.
+    /// Writes a file, and returns its path. Settings with the broker's URL, which has a password, get the mode 0600.
     func write(_ text: String, to name: String) throws -> String {
         try Data(text.utf8).write(to: self.directory.appending(path: name))
         if text.contains("transport_url:") {
@@ -54,7 +54,7 @@ struct RelayFixture: Sendable {
         return self.path(name)
     }
 
-    /// A conductor's settings: the `log` driver, a port that the system chooses.
+    /// Writes a conductor's settings: the `log` driver unless others are given, and a port that the system chooses.
     func conductorFile(drivers: String = "log", more: String = "") throws -> String {
         try self.write(
             """
@@ -91,10 +91,10 @@ struct RelayFixture: Sendable {
         return Conductor(program: program, port: String(port))
     }
 
-    /// Where this fixture's guest keeps its spools.
+    /// The directory of this guest's spools.
     var spoolDirectory: String { self.path("spools") }
 
-    /// A guest's settings.
+    /// Writes a guest's settings.
     func guestFile(ports: [String], drainTimeout: Double = 30) throws -> String {
         try self.write(
             """
@@ -109,7 +109,7 @@ struct RelayFixture: Sendable {
             """, to: "guest-\(UUID().uuidString).yaml")
     }
 
-    /// What the control plane would have sent with a call: `database_create`, or another operation.
+    /// Writes a context as the control plane sends it with a call: of `database_create`, or of another operation.
     func contextFile(operation: String = "database_create", payload: String? = nil) throws -> String {
         try self.write(
             """
@@ -126,8 +126,8 @@ struct RelayFixture: Sendable {
     ) async throws -> ProgramEnd {
         let context = try context ?? self.contextFile()
         let file = try self.guestFile(ports: ports, drainTimeout: drainTimeout)
-        // In a session of its own: an agent in the foreground of the terminal that the tests run at takes their SIGINT for
-        // one that its command had too.
+        // In a session of its own: an agent in the foreground of the tests' terminal would assume that a SIGINT for the
+        // tests reached its command too.
         return try await Program("setsid").run(
             [Program.guestAgent.path, "exec", "--config", file, "--context", context, "--"] + command,
             environment: environment, during: body)

@@ -5,11 +5,11 @@ import Glibc
 import Subprocess
 import SystemPackage
 
-/// A process that a test has started and talks to.
+/// A process that a test has started and communicates with.
 struct RunningProgram: Sendable {
-    /// What it has written on standard output; nothing if the test gave it an output of its own.
+    /// The lines of its standard output; none if the test gave it another output.
     let standardOutput = OutputLines()
-    /// What it has written on standard error.
+    /// The lines of its standard error.
     let standardError = OutputLines()
     /// Its process id.
     let identifier: Int32
@@ -30,11 +30,11 @@ struct RunningProgram: Sendable {
     /// Writes a line to its standard input.
     func write(_ line: String) async throws { _ = try await self.input.write(Array((line + "\n").utf8)) }
 
-    /// Ends its standard input.
+    /// Closes its standard input.
     func closeInput() async throws { try await self.input.finish() }
 }
 
-/// How a process ended, and what it had written.
+/// The status with which a process ended, and its output.
 struct ProgramEnd: Sendable {
     let status: TerminationStatus
     let standardOutput: [String]
@@ -46,11 +46,12 @@ struct ProgramEnd: Sendable {
 
 /// A program that tests run.
 struct Program: Sendable {
-    /// This package's, from the directory that the tests themselves were built into.
+    /// The package's programs, from the directory that the tests themselves were built into.
     static let conductor = Program(built: "conductor")
     static let guestAgent = Program(built: "guest-agent")
 
-    /// To write to a program that has ended is to fail the test, not to be ended ourselves. Programs do not inherit it.
+    /// Ignores SIGPIPE, so that a write to a program that has ended fails the test and does not end the test process.
+    /// Programs do not inherit this.
     private static let ignoresBrokenPipes: Void = { _ = signal(SIGPIPE, SIG_IGN) }()
 
     /// Its name, or its path.
@@ -68,9 +69,9 @@ struct Program: Sendable {
     ///
     /// - Parameters:
     ///   - arguments: its arguments.
-    ///   - environment: what stands beside or above the tests' own environment.
-    ///   - standardOutput: where its output goes instead of to the test; closed here once the program has it.
-    ///   - body: what the test does meanwhile. Afterwards standard input is closed and the end is awaited.
+    ///   - environment: the variables that are added to the tests' environment, or replace those in it.
+    ///   - standardOutput: the destination of its output instead of the test; closed here once the program has it.
+    ///   - body: the test's work while the program runs. Then standard input is closed and the end is awaited.
     func run(
         _ arguments: [String], environment: [String: String] = [:], standardOutput: FileDescriptor? = nil,
         during body: (RunningProgram) async throws -> Void = { _ in }
@@ -116,7 +117,7 @@ struct Program: Sendable {
             standardError: result.closureResult.standardError.all)
     }
 
-    // On the caller's actor, as the body that it is given.
+    // Runs on the caller's actor, like its body.
     private nonisolated(nonsending) static func attend(
         _ program: RunningProgram, _ outputs: [(OutputLines, SubprocessOutputSequence)],
         _ body: (RunningProgram) async throws -> Void

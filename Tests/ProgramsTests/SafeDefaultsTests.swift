@@ -4,10 +4,10 @@ import Foundation
 import Subprocess
 import Testing
 
-/// Settings that are allowed and not safe: what both programs warn of, and what they refuse.
+/// Unsafe settings: those that cause a warning, and those that are rejected.
 @Suite("Safe by default", .timeLimit(.minutes(3)))
 struct SafeDefaultsTests {
-    /// The start of each warning's text, as `check-config` and the log have it.
+    /// The beginning of each setting's warning in `check-config` and in the log.
     private static let phrases = [
         "context_signatures.mode": "Contexts are not checked for signatures",
         "tls.guest_crl": "Guests' certificates are not checked against a revocation list",
@@ -18,7 +18,7 @@ struct SafeDefaultsTests {
 
     private let plaintext = #"messaging: {transport_url: "rabbit://user:hunter2@192.0.2.10/?ssl=0"}"#
 
-    /// A configuration without a warning, but for what `replacing` leaves out.
+    /// Writes a configuration that causes no warning, except for the given setting.
     private func safe(_ relay: RelayFixture, without setting: String? = nil) async throws -> String {
         let keys = ["pair.pem", "pair.pub"].map(relay.path)
         for arguments in [
@@ -45,8 +45,8 @@ struct SafeDefaultsTests {
         return try relay.write(text.replacing(authority, with: authority + list), to: "safe-\(UUID().uuidString).yaml")
     }
 
-    @Test("check-config warns once of each, and --strict makes a warning the exit status")
-    func checkConfig() async throws {
+    @Test("check-config warns once of each unsafe setting, and --strict turns a warning into status 78")
+    func checkConfigWarnings() async throws {
         try await RelayFixture.with { relay in
             let safe = try await self.safe(relay)
             let end = try await Program.conductor.run(["check-config", "--strict", "--config", safe])
@@ -65,13 +65,13 @@ struct SafeDefaultsTests {
         }
     }
 
-    @Test("serve logs one warning of each with its defaults, and none where all is safe")
-    func serve() async throws {
+    @Test("serve logs one warning for each unsafe setting, and none when all settings are safe")
+    func serveWarnings() async throws {
         try await RelayFixture.with { relay in
             let settings = "identity: {require_tenant: false}\n" + self.plaintext
             for driver in ["log", "messagingv2"] {
                 let end = try await relay.withConductor(drivers: driver, more: settings) { conductor in
-                    // Whatever was to be warned of was logged before it listened.
+                    // All warnings are logged before the conductor listens.
                     for (setting, phrase) in Self.phrases where driver != "log" || setting != "messaging.transport_url"
                     {
                         let lines = conductor.program.standardError.all.filter { $0.contains(phrase) }
@@ -96,9 +96,9 @@ struct SafeDefaultsTests {
     }
 
     @Test(
-        "Plaintext to another machine is refused by every command that could use it",
+        "Plaintext to a broker on another machine is rejected by serve, check-config and notify",
         arguments: ["rabbit://user:hunter2@192.0.2.10/", "amqp://127.0.0.1,user:hunter2@broker.example/trove"])
-    func plaintext(url: String) async throws {
+    func remotePlaintext(url: String) async throws {
         try await RelayFixture.with { relay in
             let file = try relay.conductorFile(drivers: "messagingv2", more: "messaging: {transport_url: \"\(url)\"}")
             for arguments in [["serve"], ["check-config"], ["notify", "dbaas.quotas", "--payload", "/dev/null"]] {
@@ -110,7 +110,7 @@ struct SafeDefaultsTests {
         }
     }
 
-    @Test("A tenant is required where the source can name one, unless the operator says otherwise")
+    @Test("A tenant is required if the identity source can name one, unless the operator allows none")
     func requireTenant() async throws {
         try await RelayFixture.with { relay in
             let end = try await Program.conductor.run([
@@ -152,7 +152,7 @@ struct SafeDefaultsTests {
         }
     }
 
-    @Test("A signed context that names no instance is a bearer token, and a warning says so")
+    @Test("conductor context warns when a signed context names no instance")
     func unboundContext() async throws {
         try await RelayFixture.with { relay in
             let key = relay.path("secret")
@@ -174,7 +174,7 @@ struct SafeDefaultsTests {
                         "context", operation, "--tenant", "t", "--client-ip", "c", "--payload", file, "--set",
                         "context_signatures.signing_key=k:HS256:\(key)",
                     ] + more)
-                // The context is printed all the same.
+                // The context is printed in each case.
                 #expect(end.status == .exited(0) && end.standardOutput.count == 1, "\(payload) \(end.errorText)")
                 #expect(
                     end.standardError.count { $0.hasPrefix("conductor: warning: the token names no instance") }

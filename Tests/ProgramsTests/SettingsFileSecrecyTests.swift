@@ -6,7 +6,7 @@ import Testing
 
 @Suite("A settings file with a secret in it")
 struct SettingsFileSecrecyTests {
-    @Test("check-config and serve warn of a settings file with the broker's password that others may read or write")
+    @Test("check-config and serve warn when other users may read or write a file with the password")
     func exposedPassword() async throws {
         try await RelayFixture.with { relay in
             let file = try relay.conductorFile(

@@ -29,7 +29,7 @@ struct SignedContextsTests {
             try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: self.relay.path(name))
         }
 
-        /// What a conductor knows.
+        /// The conductor's settings for these keys.
         var settings: String {
             """
             context_signatures:
@@ -38,7 +38,7 @@ struct SignedContextsTests {
             """
         }
 
-        /// What a control plane signs with.
+        /// Returns the control plane's key for an algorithm.
         func signing(_ algorithm: String) -> (kid: String, file: String) {
             algorithm == "EdDSA"
                 ? ("pair-1", self.relay.path("pair.pem")) : ("shared.1", self.relay.path("secret"))
@@ -60,7 +60,7 @@ struct SignedContextsTests {
             return try #require(end.standardOutput.first)
         }
 
-        /// Runs PyJWT over contexts, a line each.
+        /// Runs PyJWT on contexts, one on each line, and returns its output.
         func python(_ command: String, _ algorithm: String, _ lines: [String], _ more: [String] = []) async throws
             -> [String]
         {
@@ -75,8 +75,10 @@ struct SignedContextsTests {
         }
     }
 
-    @Test("What conductor context signs, PyJWT reads and a conductor publishes, once", arguments: ["EdDSA", "HS256"])
-    func wholeThread(algorithm: String) async throws {
+    @Test(
+        "PyJWT reads a context that conductor context signs, and the conductor publishes it once",
+        arguments: ["EdDSA", "HS256"])
+    func signedContext(algorithm: String) async throws {
         try await RelayFixture.with { relay in
             let keys = try await Keys(relay)
             let line = try await keys.context(algorithm)
@@ -89,7 +91,7 @@ struct SignedContextsTests {
                 #expect(end.status == .exited(0), "\(end.errorText)")
                 let notification = try await conductor.notification(of: "dbaas.database_create.end")
                 #expect(notification.payload["dbname"] as? String == "café \u{7f}")
-                // A second outcome of it, and one of an operation that nobody has signed.
+                // A second outcome of this context, and an outcome of a context that is not signed.
                 for context in [context, unsigned] {
                     let end = try await relay.exec(["false"], ports: [conductor.port], context: context)
                     #expect(end.status == .exited(1), "\(end.errorText)")
@@ -104,7 +106,7 @@ struct SignedContextsTests {
         }
     }
 
-    /// Payloads of all kinds: what counts is that both sides make one digest of them.
+    /// Payloads of all kinds, of which both sides must compute the same digest.
     private static let payloads = [
         #"{"instance_id": "guest-1", "dbname": "shop"}"#,
         #"{"dbname": "caf\u00e9 \ud83d\ude00 \u007f\u0000\u2028\\\"/", "instance_id": "guest-1", "Z": 1, "a": [], "é": {"b": {}, "a": null}}"#,
@@ -112,8 +114,10 @@ struct SignedContextsTests {
         #"{"instance_id": "guest-1", "dbname": "password=hunter2", "\ud83d\ude00": 1, "\uff5e": 2, "nested": {"z": [{"y": 1, "x": 2}]}}"#,
     ]
 
-    @Test("What PyJWT signs with the code of the document, a conductor takes", arguments: ["EdDSA", "HS256"])
-    func mintedInPython(algorithm: String) async throws {
+    @Test(
+        "The conductor accepts contexts signed with PyJWT, and rejects those with wrong claims",
+        arguments: ["EdDSA", "HS256"])
+    func signedInPython(algorithm: String) async throws {
         try await RelayFixture.with { relay in
             let keys = try await Keys(relay)
             let request = #"{"roles": ["admin", "m\u00e9mber"], "is_admin": true, "domain": null, "auth_token": "x"}"#
@@ -150,7 +154,7 @@ struct SignedContextsTests {
         }
     }
 
-    @Test("A key that cannot be used keeps a conductor from starting, and is named")
+    @Test("serve and check-config end with 78 for an unusable key and name the problem")
     func unusableKeys() async throws {
         try await RelayFixture.with { relay in
             let keys = try await Keys(relay)
@@ -179,7 +183,7 @@ struct SignedContextsTests {
         }
     }
 
-    @Test("conductor context does not sign with what cannot sign")
+    @Test("conductor context prints no context if it has no usable signing key")
     func unusableSigningKeys() async throws {
         try await RelayFixture.with { relay in
             _ = try await Keys(relay)

@@ -2,7 +2,7 @@
 
 import Glibc
 
-/// A port of 127.0.0.1 at which connections are made, and nothing is ever read or sent.
+/// A port of 127.0.0.1 that accepts connections and never reads or sends anything.
 final class SilentListener: Sendable {
     /// The port as text.
     let port: String

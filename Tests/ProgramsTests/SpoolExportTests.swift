@@ -6,7 +6,7 @@ import Testing
 
 @Suite("guest-agent spool export")
 struct SpoolExportTests {
-    @Test("An export to a file that exists already fails, and leaves the file as it was")
+    @Test("An export to an existing file fails and leaves the file unchanged")
     func existingFile() async throws {
         try await RelayFixture.with { relay in
             _ = try await relay.exec(["true"], ports: ["1"], drainTimeout: 0)
@@ -17,7 +17,7 @@ struct SpoolExportTests {
         }
     }
 
-    @Test("An export to a symbolic link fails, and leaves the link and its target as they were")
+    @Test("An export to a symbolic link fails and leaves the link and its target unchanged")
     func symbolicLink() async throws {
         try await RelayFixture.with { relay in
             _ = try await relay.exec(["true"], ports: ["1"], drainTimeout: 0)
@@ -34,8 +34,8 @@ struct SpoolExportTests {
         }
     }
 
-    @Test("Whatever the umask, nobody else may read a spool or an export")
-    func umask() async throws {
+    @Test("With umask 0, other users can read neither a spool nor an export")
+    func permissiveUmask() async throws {
         try await RelayFixture.with { relay in
             let context = try relay.contextFile()
             let file = try relay.guestFile(ports: ["1"], drainTimeout: 0)
@@ -58,7 +58,7 @@ struct SpoolExportTests {
         }
     }
 
-    @Test("An export that fails halfway removes the file that it made")
+    @Test("An export that fails halfway removes the file that it created")
     func failedExport() async throws {
         try await RelayFixture.with { relay in
             _ = try await relay.exec(["true"], ports: ["1"], drainTimeout: 0)

@@ -4,16 +4,18 @@ import Foundation
 import Subprocess
 import Testing
 
-/// What programs print reaches its file, or their exit status says that it did not.
+/// The output of a program reaches its file, or the exit status shows that it did not.
 @Suite("Standard output", .timeLimit(.minutes(2)))
 struct StandardOutputTests {
-    /// The program under a shell, which gives it the streams of a job gone wrong.
+    /// Runs the program under a shell, which gives it closed or unwritable streams.
     private func run(_ program: Program, _ arguments: String, _ streams: String) async throws -> ProgramEnd {
         try await Program("/bin/sh").run(["-c", "exec \"$0\" \(arguments) \(streams)", program.path])
     }
 
-    @Test("A full disk is no success, of settings, help and versions either", arguments: [">/dev/full", ">&-"])
-    func fullDisk(_ streams: String) async throws {
+    @Test(
+        "settings, help and version end with status 1 if their output cannot be written",
+        arguments: [">/dev/full", ">&-"])
+    func unwritableOutput(_ streams: String) async throws {
         for (program, name) in [(Program.conductor, "conductor"), (.guestAgent, "guest-agent")] {
             for arguments in ["settings", "--help", "--version", "settings --help", ""] {
                 let end = try await self.run(program, arguments, streams)
@@ -24,7 +26,7 @@ struct StandardOutputTests {
         }
     }
 
-    @Test("check-config that could print nothing is no success")
+    @Test("check-config ends with status 1 if its output cannot be written")
     func checkConfig() async throws {
         try await RelayFixture.with { relay in
             let config = try relay.conductorFile()
@@ -38,8 +40,8 @@ struct StandardOutputTests {
         }
     }
 
-    @Test("The certificate commands that could not say what they wrote are no success")
-    func certificates() async throws {
+    @Test("certificates guest ends with status 1 if its output cannot be written")
+    func certificatesGuest() async throws {
         try await RelayFixture.with { relay in
             let end = try await self.run(
                 .conductor, "certificates guest guest-2 --directory \(relay.path("tls"))", ">/dev/full")
@@ -48,20 +50,20 @@ struct StandardOutputTests {
         }
     }
 
-    @Test("A reader that goes ends a program as it ends any other, without a word")
-    func goneReader() async throws {
+    @Test("A reader that closes the pipe early causes no error message")
+    func closedReader() async throws {
         let end = try await Program("/bin/bash").run([
             "-c", "\"$0\" settings | true; echo ${PIPESTATUS[0]}", Program.conductor.path,
         ])
-        // The table fits into a pipe, so it may have been written before the reader went.
+        // The table fits into a pipe, so it may have been written before the reader closed the pipe.
         #expect(["0", "141"].contains(end.standardOutput.first))
         #expect(end.standardError.isEmpty)
     }
 
-    @Test("A pipe that is full and does not block is waited for, not taken for broken")
+    @Test("The program waits for a full non-blocking pipe and does not fail")
     func nonBlockingPipe() async throws {
-        // Python makes the pipe non-blocking, as a terminal multiplexer or another event loop may leave it; events --markdown is
-        // more than it holds.
+        // Python makes the pipe non-blocking, as a terminal multiplexer or another event loop may leave it. The output
+        // of events --markdown is larger than the pipe.
         let script = """
             import fcntl, os, subprocess, sys
             r, w = os.pipe()
@@ -80,8 +82,8 @@ struct StandardOutputTests {
         #expect(end.standardOutput == ["0 True"], "\(end.errorText)")
     }
 
-    @Test("Each line of an error has the program's name before it")
-    func prefixes() async throws {
+    @Test("Each line of an error begins with the program's name")
+    func errorPrefixes() async throws {
         let end = try await Program.conductor.run(["serve", "--set", "listne.port=1", "--set", "no.such=1"])
         #expect(end.status == .exited(78))
         #expect(end.standardError.count > 1)

@@ -5,11 +5,13 @@ import ProcessTesting
 import Subprocess
 import Testing
 
-/// What the conductor tells systemd, and what systemd says of the units.
+/// The conductor's notifications to systemd, and systemd's checks of the units.
 @Suite("systemd", .timeLimit(.minutes(2)))
 struct SystemdTests {
-    @Test("It says when it listens, reloads and stops, and that it is alive", arguments: ["path", "abstract"])
-    func notify(_ kind: String) async throws {
+    @Test(
+        "serve notifies systemd when it listens, reloads and stops, and sends watchdog messages",
+        arguments: ["path", "abstract"])
+    func systemdNotifications(_ kind: String) async throws {
         try await RelayFixture.with { relay in
             // A path must fit a socket's address.
             let id = UUID().uuidString.prefix(8)
@@ -30,7 +32,7 @@ struct SystemdTests {
             ) { program in
                 _ = try await relay.listening(program)
                 _ = try await next("READY=1")
-                // Again and again.
+                // The watchdog message is sent repeatedly.
                 for _ in 1...3 { _ = try await next("WATCHDOG=1") }
                 try program.send(.terminalClosed)
                 let reloading = try await next("RELOADING=1")
@@ -43,8 +45,8 @@ struct SystemdTests {
         }
     }
 
-    @Test("A watchdog that is another process's is left alone")
-    func othersWatchdog() async throws {
+    @Test("serve sends no watchdog messages if the watchdog belongs to another process")
+    func foreignWatchdog() async throws {
         try await RelayFixture.with { relay in
             let listener = try NotifySocketListener("@conductor-test-\(UUID().uuidString.prefix(8))")
             let end = try await Program.conductor.run(
@@ -62,8 +64,10 @@ struct SystemdTests {
         }
     }
 
-    @Test("A socket that nobody listens on is no obstacle", arguments: ["/nonexistent/notify", "@nobody", "vsock:2:1"])
-    func deafSocket(_ name: String) async throws {
+    @Test(
+        "A notification socket that cannot be used does not prevent serve from running",
+        arguments: ["/nonexistent/notify", "@nobody", "vsock:2:1"])
+    func unusableSocket(_ name: String) async throws {
         try await RelayFixture.with { relay in
             let end = try await Program.conductor.run(
                 ["serve", "--config", try relay.conductorFile()], environment: ["NOTIFY_SOCKET": name]
@@ -77,18 +81,18 @@ struct SystemdTests {
         }
     }
 
-    // MARK: the units
+    // MARK: Units
 
     private static let directory = URL(fileURLWithPath: #filePath).appending(path: "../../../deploy/systemd")
         .standardizedFileURL
     private static let services = ["conductor.service", "guest-agent-flush.service"]
 
-    @Test("systemd finds nothing wrong with the units")
-    func verify() async throws {
+    @Test("systemd-analyze verify finds no problem in the units")
+    func verifiedUnits() async throws {
         let copies = FileManager.default.temporaryDirectory.appending(path: "units-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: copies, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: copies) }
-        // It wants to see the programs, which are not installed here.
+        // systemd-analyze requires the programs, which are not installed here.
         let built = URL(filePath: Program.conductor.path).deletingLastPathComponent().path
         var paths: [String] = []
         for name in Self.services + ["guest-agent-flush.timer"] {
@@ -99,7 +103,7 @@ struct SystemdTests {
         }
         let end = try await Program("systemd-analyze").run(["verify", "--man=no"] + paths)
         #expect(end.status == .exited(0) && end.standardError.isEmpty, "\(end.errorText)")
-        // It would have found something.
+        // It finds a problem in a unit that has one.
         _ = try #require(paths.first)
         try Data("[Service]\nExecStart=/nonexistent/program\nNoSuchSetting=1\n".utf8)
             .write(to: URL(filePath: paths[0]))
@@ -107,7 +111,7 @@ struct SystemdTests {
         #expect(bad.status != .exited(0) && bad.errorText.contains("NoSuchSetting"), "\(bad.errorText)")
     }
 
-    @Test("The unit tries again after what may pass, and does not after what a person must mend")
+    @Test("The unit restarts after temporary failures, and not after errors that an operator must fix")
     func restarts() async throws {
         let unit = try String(contentsOf: Self.directory.appending(path: "conductor.service"), encoding: .utf8)
         let lines = unit.split(separator: "\n")
@@ -120,7 +124,7 @@ struct SystemdTests {
             let passing = [
                 "tls.key=\(missing)", "tls.certificate=\(missing)", "tls.guest_ca=\(missing)",
                 "tls.guest_crl=\(missing)",
-                // In the middle of a renewal.
+                // A key that does not match, as in the middle of a renewal.
                 "tls.key=\(relay.path("tls/ca.key"))",
             ]
             let lasting = ["listen.port=x", "tls.reload_interval=0", "log.level=loud"]
@@ -135,9 +139,9 @@ struct SystemdTests {
         }
     }
 
-    @Test("systemd rates the units as little exposed", arguments: services)
-    func security(_ name: String) async throws {
-        // In tenths: 1.5 of 10, where 10 is a service without any walls.
+    @Test("systemd-analyze security rates the units' exposure at 1.5 of 10 or less", arguments: services)
+    func exposureRating(_ name: String) async throws {
+        // The threshold is in tenths: 1.5 of 10, where 10 is a service without any protection.
         let end = try await Program("systemd-analyze").run([
             "security", "--offline=yes", "--threshold=15", "--no-pager", Self.directory.appending(path: name).path,
         ])

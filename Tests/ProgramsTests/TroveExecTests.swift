@@ -4,7 +4,7 @@ import Foundation
 import Subprocess
 import Testing
 
-/// Commands under contexts that real Trove has made, and secrets on their way through the two programs.
+/// Commands with contexts that real Trove has made, and secrets that pass through the two programs.
 @Suite("guest-agent exec: Trove's contexts and secrets", .timeLimit(.minutes(2)))
 struct TroveExecTests {
     private static let secret = "pl4nted-s3cret"
@@ -15,7 +15,7 @@ struct TroveExecTests {
             + "one as Tests/Compatibility/README.md says and set the variable to it"
     }
 
-    /// What trove_contexts.py printed.
+    /// Returns the contexts that trove_contexts.py prints.
     private func contexts(_ arguments: String...) async throws -> [[String: Any]] {
         guard let python = ProcessInfo.processInfo.environment["CONDUCTOR_TEST_PYTHON"], !python.isEmpty else {
             throw MissingPython()
@@ -35,7 +35,7 @@ struct TroveExecTests {
 
     private let redaction = "log: {level: debug}\nredaction: {fields: [licence], patterns: [\"unlock with *\"]}"
 
-    @Test("A real Trove context leads to its operation's end and error, without a secret anywhere")
+    @Test("A real Trove context leads to end and error events, with no secret published or logged")
     func endToEnd() async throws {
         let backup = try #require(
             try await self.contexts().first { $0["class"] as? String == "DBaaSBackupCreate" })
@@ -66,7 +66,7 @@ struct TroveExecTests {
                     ])
                 let published = try #require(backup["published"] as? [String: Any])
                 for (name, value) in published {
-                    // Nobody has signed it, so it gives no rights.
+                    // The context is not signed, so it grants no roles.
                     let value = name == "roles" ? [] as [String] : value
                     #expect(end.object["_context_\(name)"] as? NSObject == value as? NSObject, "\(name)")
                 }
@@ -76,7 +76,7 @@ struct TroveExecTests {
                     ["sh", "-c", #"echo "mysql --password=$PLANTED; unlock with $PLANTED" >&2; exit 3"#],
                     ports: [conductor.port], context: context, environment: environment)
                 #expect(bad.status == .exited(3))
-                // The command's own standard error is passed on as it is; nothing else may have it.
+                // The command's own standard error is forwarded unchanged; no other line may contain the secret.
                 #expect(bad.standardError.filter { $0.contains(Self.secret) }.count == 1, "\(bad.errorText)")
                 #expect(bad.standardError.count > 1, "nothing was logged at this level")
                 let error = try await conductor.notification(of: "dbaas.backup_create.error")
@@ -88,7 +88,7 @@ struct TroveExecTests {
         }
     }
 
-    @Test("A context of a control plane without notifications runs the command, and nothing is told")
+    @Test("A context without notifications runs the command, and nothing is reported")
     func withoutNotification() async throws {
         let plain = try #require(try await self.contexts("--plain").first)
         try await RelayFixture.with { relay in
@@ -102,7 +102,7 @@ struct TroveExecTests {
                     #expect(end.errorText.contains("\(context) requests no notification"))
                     #expect(!end.errorText.contains(Self.secret))
                 }
-                // What comes after it is the first to be told.
+                // The next command's outcome is the first to be reported.
                 _ = try await relay.exec(["true"], ports: [conductor.port])
                 _ = try await conductor.notification(of: "dbaas.database_create.end")
                 #expect(try conductor.notifications().count == 1)
@@ -111,7 +111,7 @@ struct TroveExecTests {
     }
 
     @Test(
-        "A misspelt context of ours and a foreign class end with 78, and the command is not run",
+        "A misspelt context and an unknown class end exec with 78, and the command is not run",
         arguments: [
             (#"{"operatoin": "user_create", "request_id": "r", "tenant_id": "t", "client_ip": "c"}"#, "operation"),
             (
@@ -120,7 +120,7 @@ struct TroveExecTests {
                 "trove_notification.notification_classname"
             ),
         ])
-    func refused(_ text: String, _ field: String) async throws {
+    func invalidContext(_ text: String, _ field: String) async throws {
         try await RelayFixture.with { relay in
             let context = try relay.write(text, to: "context.json")
             let end = try await relay.exec(["touch", relay.path("ran")], ports: ["1"], context: context)
@@ -131,8 +131,8 @@ struct TroveExecTests {
         }
     }
 
-    @Test("A pattern that cannot be used ends both programs with 78, and is named with its setting")
-    func wrongPattern() async throws {
+    @Test("An invalid redaction pattern ends both programs with 78 and is named")
+    func invalidPattern() async throws {
         try await RelayFixture.with { relay in
             let conductorFile = try relay.conductorFile(more: "redaction: {patterns: [\"fine *\", \"no star\"]}")
             for command in ["serve", "check-config"] {

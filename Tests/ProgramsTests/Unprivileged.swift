@@ -3,11 +3,11 @@
 import Foundation
 import Glibc
 
-/// Runs a program as a user whom file permissions bind: as we are, or as nobody when we are the superuser.
+/// Runs a program as a user to whom file permissions apply: the present one, or `nobody` if that is the superuser.
 enum Unprivileged {
     private static let isSuperuser = geteuid() == 0
 
-    /// The program to run, with ``arguments(_:_:)``; the fixture's files are opened to others, as far as they allow.
+    /// Returns the program to run with ``arguments(_:_:)``, and lets other users enter the fixture's directories.
     static func program(_ program: Program, in relay: RelayFixture) throws -> Program {
         guard self.isSuperuser else { return program }
         for directory in [relay.directory.path, relay.path("tls")] {
@@ -16,7 +16,7 @@ enum Unprivileged {
         return Program("setpriv")
     }
 
-    /// The arguments of ``program(_:in:)``.
+    /// Returns the arguments of ``program(_:in:)``.
     static func arguments(_ program: Program, _ arguments: [String]) -> [String] {
         guard self.isSuperuser else { return arguments }
         return ["--reuid=65534", "--regid=65534", "--clear-groups", program.path] + arguments

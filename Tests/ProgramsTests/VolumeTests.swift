@@ -5,7 +5,7 @@ import Glibc
 import Subprocess
 import Testing
 
-/// What Docs/operations.md says of volumes, with directories that have the owners and modes that Kubernetes gives them.
+/// The steps of Docs/operations.md for volumes, on directories with the owners and modes that Kubernetes gives them.
 @Suite("guest-agent on volumes of containers", .enabled(if: geteuid() == 0), .timeLimit(.minutes(2)))
 struct VolumeTests {
     private static let user = VolumeUser.prefix.joined(separator: " ")
@@ -18,12 +18,12 @@ struct VolumeTests {
         }
     }
 
-    /// A directory with an owner and a mode.
+    /// Creates a directory with an owner and a mode.
     private func make(_ path: String, _ mode: mode_t, user: uid_t = 0, group: gid_t = 0) throws {
         try #require(mkdir(path, 0o700) == 0 && chown(path, user, group) == 0 && chmod(path, mode) == 0)
     }
 
-    /// `exec` that waits for no conductor, up to its `--`.
+    /// Returns the arguments of an `exec` that waits for no conductor, up to its `--`.
     private func exec(_ relay: RelayFixture, _ directory: String? = nil) throws -> [String] {
         let file = try relay.guestFile(ports: ["1"], drainTimeout: 0)
         return [
@@ -39,9 +39,9 @@ struct VolumeTests {
     }
 
     @Test(
-        "A directory that an init container makes in a volume and that is mounted by subPath works, also after a restart",
+        "A directory from an init container works when mounted by subPath, also after a restart",
         .enabled(if: Namespaces.canMount), arguments: ["0777", "2775", "2777"])
-    func subPath(mode: String) async throws {
+    func subPathDirectory(mode: String) async throws {
         try await RelayFixture.with { relay in
             try self.give(relay)
             let exec = try self.exec(relay)
@@ -72,9 +72,9 @@ struct VolumeTests {
     }
 
     @Test(
-        "A volume's own directory, which is root's, is refused with what works there, and that works",
+        "A root-owned volume directory is rejected, and the printed chown and chmod make it usable",
         arguments: [0o777, 0o2777, 0o2775])
-    func volume(mode: mode_t) async throws {
+    func rootOwnedVolume(mode: mode_t) async throws {
         try await RelayFixture.with { relay in
             try self.give(relay)
             let volume = relay.spoolDirectory
@@ -93,7 +93,7 @@ struct VolumeTests {
             #expect(try await self.run(below).standardOutput == ["ran"])
 
             try #require(chown(volume, VolumeUser.user, VolumeUser.group) == 0 && chmod(volume, mode) == 0)
-            // What is in it must be the agent's.
+            // Everything in the directory must be the agent's.
             let shared = try await self.run(self.exec(relay) + ["echo", "ran"])
             #expect(shared.status == .exited(78) && shared.standardOutput.isEmpty)
             #expect(shared.errorText.contains("own in it is not a file that this program creates there"))
@@ -103,8 +103,8 @@ struct VolumeTests {
         }
     }
 
-    @Test("A spool can be made, and outcomes exported, in a directory whose names this user may use and not list")
-    func unlisted() async throws {
+    @Test("A spool and an export can be created in a directory that the user cannot list")
+    func unlistableDirectory() async throws {
         try await RelayFixture.with { relay in
             try self.give(relay)
             let closed = relay.path("closed")
@@ -121,7 +121,7 @@ struct VolumeTests {
     }
 
     @Test(
-        "Where root has no number in the user namespace, directories on the way that are its own are trusted, unless others may write",
+        "In a user namespace without root, directories of root are trusted unless others may write",
         .enabled(if: Namespaces.canMapUsers))
     func userNamespace() async throws {
         try await RelayFixture.with { relay in
@@ -131,13 +131,13 @@ struct VolumeTests {
             let namespace = ["unshare", "--user", "--map-current-user"]
             let end = try await self.run(exec, namespace)
             #expect(end.status == .exited(0) && end.standardOutput == ["ran"], "\(end.errorText)")
-            // The last one must have an owner that is known.
+            // The spool's directory itself must have an owner that the namespace knows.
             let foreign = try await self.run(self.exec(relay, relay.path("tls")) + ["echo", "ran"], namespace)
             #expect(foreign.status == .exited(78) && foreign.standardOutput.isEmpty, "\(foreign.errorText)")
             try #require(chmod(relay.directory.path, 0o775) == 0)
             let open = try await self.run(exec, namespace)
             #expect(open.status == .exited(78) && open.standardOutput.isEmpty, "\(open.errorText)")
-            // Where root has a number, the same owner is another user.
+            // Where root has a number, this owner is just another user.
             try #require(chmod(relay.directory.path, 0o755) == 0 && chown(relay.directory.path, 65_534, 65_534) == 0)
             let other = try await self.run(exec)
             #expect(other.status == .exited(78) && other.errorText.contains("belongs to the user 65534"))
