@@ -5,7 +5,7 @@ import GuestSpool
 import Logging
 import ServiceLifecycle
 
-/// An agent that runs beside a test.
+/// An agent that runs during a test.
 struct AgentRun {
     let agent: GuestAgent
     private let group: ServiceGroup
@@ -24,13 +24,13 @@ struct AgentRun {
         self.task = Task { try await group.run() }
     }
 
-    /// Lets the agent deliver what waits, and waits for that.
+    /// Shuts the agent down gracefully, and waits until it has delivered the waiting outcomes.
     func drained() async throws {
         await self.group.triggerGracefulShutdown()
         try await self.task.value
     }
 
-    /// Ends the agent as a crash would, with what it has not delivered yet.
+    /// Ends the agent as a crash would, without delivering the waiting outcomes.
     func abandoned() async {
         self.task.cancel()
         _ = await self.task.result

@@ -10,7 +10,7 @@ import Testing
 
 @testable import GuestAgent
 
-/// What an operation's caller and the outbox are told when the caller is cancelled, and when the disk fails.
+/// Tests of the results for an operation's caller and the outbox if the caller is cancelled or the disk fails.
 @Suite struct CancellationTests {
     enum Point: CaseIterable, Sendable { case before, duringBegin, duringOperation, duringFinish }
 
@@ -30,8 +30,10 @@ import Testing
             logger: self.log.logger("agent"))
     }
 
-    @Test(arguments: Point.allCases, [false, true])
-    func anOperationThatRanIsToldOnceWheneverItsCallerIsCancelled(point: Point, heeds: Bool) async throws {
+    @Test(
+        "An operation's outcome is recorded once, at whatever point its caller is cancelled",
+        arguments: Point.allCases, [false, true])
+    func cancelledCaller(point: Point, heeds: Bool) async throws {
         let agent = try self.agent(self.outbox)
         let caller = NIOLockedValueBox<Task<Void, any Error>?>(nil)
         let cancel: @Sendable () -> Void = { caller.withLockedValue { $0?.cancel() } }
@@ -64,7 +66,8 @@ import Testing
         #expect(reports.map(\.outcome.phase) == [isError ? .error : .end])
     }
 
-    @Test func whatCannotBeBegunIsNotRun() async throws {
+    @Test("An operation that cannot begin does not run")
+    func failedBegin() async throws {
         let agent = try self.agent(FaultyOutbox(over: self.memory, failures: [.begin: 1]))
         let ran = NIOLockedValueBox(false)
         await #expect(throws: FaultyOutbox.DiskError.self) {
@@ -74,18 +77,20 @@ import Testing
         #expect(try await self.memory.counts() == OutboxCounts())
     }
 
-    @Test func aSuccessThatCannotBeKeptIsAnErrorToItsCaller() async throws {
+    @Test("A success that cannot be recorded throws to its caller")
+    func unrecordedSuccess() async throws {
         let agent = try self.agent(FaultyOutbox(over: self.memory, failures: [.finish: 1]))
         let ran = NIOLockedValueBox(false)
         await #expect(throws: FaultyOutbox.DiskError.self) {
             try await agent.withNotification(SampleReport.context()) { ran.withLockedValue { $0 = true } }
         }
         #expect(ran.withLockedValue { $0 })
-        // The outbox knows of it, and a spool would tell it as interrupted.
+        // The outbox lists it as running, and a spool would report it as interrupted.
         #expect(try await self.memory.counts().running == 1)
     }
 
-    @Test func aFailureThatCannotBeKeptIsThrownAllTheSameAndLogged() async throws {
+    @Test("A failure that cannot be recorded is still thrown, and is logged as critical")
+    func unrecordedFailure() async throws {
         struct OperationFailed: Error {}
         let agent = try self.agent(FaultyOutbox(over: self.memory, failures: [.finish: 1]))
         await #expect(throws: OperationFailed.self) {

@@ -33,12 +33,13 @@ import Testing
             self.log.logger)
     }
 
-    @Test func aNewCertificateIsForTheNextConnectionAndTheOpenOneStays() async throws {
+    @Test("A new certificate of the same guest does not close the open connection")
+    func renewalKeepsConnection() async throws {
         let driver = ScoreDriver()
         try await withConductor(Notifier(drivers: [driver]), certificates: self.certificates) { conductor in
             let run = try self.agent([conductor.port])
             await self.log.next("Connected to a conductor")
-            // From another authority, which this conductor refuses: should the agent connect again, nothing is delivered.
+            // The conductor rejects this other authority: if the agent connected again, it would deliver nothing.
             let other = try CertificateAuthority.create(commonName: "other", validity: .days(1))
             try self.certificates.write("guest", TestCertificates.guest(of: other))
             await self.log.next("Reloaded certificates for new connections")
@@ -49,7 +50,8 @@ import Testing
         }
     }
 
-    @Test func aGuestThatGetsAGoodCertificateDeliversWhatWaited() async throws {
+    @Test("A guest delivers its waiting outcomes once it has a valid certificate")
+    func validCertificateDelivers() async throws {
         let driver = ScoreDriver()
         let good = try TestCertificates.guest(of: self.certificates.authority)
         let other = try CertificateAuthority.create(commonName: "other", validity: .days(1))
@@ -57,7 +59,7 @@ import Testing
         try await withConductor(Notifier(drivers: [driver]), certificates: self.certificates) { conductor in
             let run = try self.agent([conductor.port])
             try await run.agent.notify(.end(payload: [:]), context: SampleReport.context())
-            // With TLS 1.3 the conductor's refusal comes after the handshake.
+            // With TLS 1.3 the conductor's rejection comes after the handshake.
             await self.log.next("Connection ended")
             try self.certificates.write("guest", good)
             await driver.published(1)
@@ -65,7 +67,7 @@ import Testing
         }
     }
 
-    @Test("What waits under the name of another guest is not sent with a certificate that names this one")
+    @Test("Outcomes that wait under another guest's name are not sent with the new certificate")
     func anotherGuestsCertificate() async throws {
         let driver = ScoreDriver()
         let other = try CertificateAuthority.create(commonName: "other", validity: .days(1))
@@ -91,7 +93,7 @@ import Testing
         try await spool.close()
     }
 
-    @Test("A connection ends when the certificate names another guest, and the next is made with that one")
+    @Test("A connection closes when the certificate names another guest, and the next one uses it")
     func connectionOfAnotherGuest() async throws {
         let driver = ScoreDriver()
         try await withConductor(Notifier(drivers: [driver]), certificates: self.certificates) { conductor in
@@ -109,20 +111,21 @@ import Testing
         }
     }
 
-    @Test func aRevokedConductorIsLeftForAnother() async throws {
+    @Test("An agent changes to another conductor when the current one is revoked")
+    func revokedConductor() async throws {
         let (held, driver) = (HeldDriver(), ScoreDriver())
         func conductorCertificate() throws -> IssuedCertificate {
             try self.certificates.authority.issueServer(
                 commonName: "conductor", ipAddresses: ["127.0.0.1"], validity: .days(1))
         }
         try self.certificates.writeList()
-        // One after the other under the same name: each conductor reads it once.
+        // Two certificates in turn under the same file name: each conductor reads the file once.
         try self.certificates.write("conductor", conductorCertificate())
         let heirTLS = LiveTLSContext(try self.certificates.server())
         let revokedCertificate = try conductorCertificate()
         try self.certificates.write("conductor", revokedCertificate)
         try await withConductor(Notifier(drivers: [held]), certificates: self.certificates) {
-            // It will not be answered what it holds.
+            // The requests that it holds will not be answered.
             $0.connection.drainTimeout = .milliseconds(10)
         } _: { revoked in
             try await withConductor(
@@ -140,7 +143,7 @@ import Testing
         }
     }
 
-    @Test("A conductor whose authority is taken out of tls.ca is left for another")
+    @Test("An agent changes conductor when the current one's authority is removed from tls.ca")
     func removedAuthority() async throws {
         let (held, driver) = (HeldDriver(), ScoreDriver())
         let other = try CertificateAuthority.create(commonName: "other", validity: .days(1))
@@ -152,7 +155,7 @@ import Testing
         let heirTLS = LiveTLSContext(try self.certificates.server())
         try self.certificates.write("conductor", TestCertificates.server(of: other))
         try await withConductor(Notifier(drivers: [held]), certificates: self.certificates) {
-            // It will not be answered what it holds.
+            // The requests that it holds will not be answered.
             $0.connection.drainTimeout = .milliseconds(10)
         } _: { removed in
             try await withConductor(
@@ -170,7 +173,8 @@ import Testing
         }
     }
 
-    @Test func aConductorOfAnotherAuthorityOrNameGetsNothing() async throws {
+    @Test("A conductor of another authority or with another name receives no outcome")
+    func untrustedConductor() async throws {
         let driver = TestDriver()
         let other = try TestCertificates()
         let elsewhere = try self.certificates.authority.issueServer(

@@ -24,14 +24,15 @@ import Testing
         sequences.map { OutboxEntry(sequence: $0, report: SampleReport.end()) }
     }
 
-    /// Answers a lane's reading; nothing waits in the other.
+    /// Answers a lane's reading with the entries, and the other lane's with none.
     private func read(_ lanes: inout DeliveryLanesStateMachine, _ phase: OperationPhase, _ entries: [OutboxEntry]) {
         for reading in lanes.takeToRead(now: self.now, isHeldUp: false) {
             lanes.read(reading, reading.phase == phase ? entries : [])
         }
     }
 
-    @Test func aLaneIsReadOnlyWhenItMayHaveSomething() {
+    @Test("A lane is read only when it may have outcomes")
+    func readAfterArrival() {
         var lanes = self.lanes()
         let first = lanes.takeToRead(now: self.now, isHeldUp: false)
         #expect(first.map(\.phase) == [.end, .error])
@@ -45,7 +46,8 @@ import Testing
         #expect(!lanes.isIdle)
     }
 
-    @Test func aFullReadingIsFollowedByAnother() {
+    @Test("A full reading is followed by another once there is room")
+    func fullReading() {
         var lanes = self.lanes()
         self.read(&lanes, .end, self.entries(1...4))
         // There is no room until an outcome is answered.
@@ -55,19 +57,21 @@ import Testing
         #expect(lanes.takeToRead(now: self.now, isHeldUp: false) == [.init(phase: .end, cursor: 4, limit: 1)])
     }
 
-    @Test func theOutboxIsLookedAtEveryMinuteThoughNobodySaysAnything() {
+    @Test("The outbox is read every minute, even if no outcome is announced")
+    func pollEveryMinute() {
         var lanes = self.lanes()
         for reading in lanes.takeToRead(now: self.now, isHeldUp: false) { lanes.read(reading, []) }
         #expect(lanes.wakeUp(now: self.now) == self.now + .seconds(60))
         #expect(lanes.takeToRead(now: self.now + .seconds(59), isHeldUp: false) == [])
         #expect(lanes.takeToRead(now: self.now + .seconds(60), isHeldUp: false).count == 2)
         #expect(lanes.wakeUp(now: self.now + .seconds(60)) == self.now + .seconds(120))
-        // Also while nothing may be read: else the loop would run hot.
+        // Also while nothing may be read: otherwise the loop would spin.
         _ = lanes.takeToRead(now: self.now + .seconds(121), isHeldUp: true)
         #expect(lanes.wakeUp(now: self.now + .seconds(121)) > self.now + .seconds(121))
     }
 
-    @Test func anOutboxThatCannotBeReadIsReadAgainAfterAPause() {
+    @Test("A failed reading of the outbox is retried after a pause")
+    func failedReading() {
         var lanes = self.lanes()
         lanes.readingFailed(now: self.now)
         #expect(lanes.takeToRead(now: self.now, isHeldUp: false) == [])
@@ -77,7 +81,8 @@ import Testing
         #expect(!lanes.isIdle)
     }
 
-    @Test func aLaneThatIsRefusedHoldsUpOnlyItself() {
+    @Test("A lane whose outcomes are rejected does not hold up the other lane")
+    func rejectedLane() {
         var lanes = self.lanes()
         self.read(&lanes, .error, self.entries(1...4))
         _ = lanes.takeToSend(now: self.now)
@@ -90,7 +95,7 @@ import Testing
     }
 
     @Test(
-        "A lane that is rejected changes the conductor unless the other lane's outcomes are published",
+        "Rejections in one lane change the conductor unless the other lane's outcomes are published",
         arguments: [(nil, true), (.published, false), (.duplicate, true), (.disabled, true)]
             as [(Disposition?, Bool)])
     func changeOfConductor(otherLane status: Disposition?, isChanged: Bool) {

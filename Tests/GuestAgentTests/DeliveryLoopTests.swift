@@ -11,7 +11,8 @@ import Testing
 @testable import GuestAgent
 
 @Suite(.timeLimit(.minutes(1))) struct DeliveryLoopTests {
-    @Test func whatIsFinishedWhileTheOutboxIsReadForTheLastTimeIsDelivered() async throws {
+    @Test("An outcome that is finished during the last reading of the outbox is delivered")
+    func finishDuringLastReading() async throws {
         let driver = TestDriver()
         let report = SampleReport.end()
         try await withConductor(Notifier(drivers: [driver])) { conductor in
@@ -24,7 +25,7 @@ import Testing
                 logger: Logger(label: "agent") { _ in SwiftLogNoOpLogHandler() })
             outbox.before(.entriesRead) {
                 guard outbox.calls(.entriesRead) == 1 else { return }
-                // The ends were read, and there was none.
+                // The ends have been read, and there were none.
                 await #expect(throws: Never.self) {
                     try await outbox.begin(BegunOperation(messageID: report.messageID, context: report.context))
                     try await outbox.finish(report)

@@ -8,7 +8,7 @@ import Testing
 
 @testable import GuestAgent
 
-/// Numbers that look random, the same for the same seed.
+/// A generator of pseudorandom numbers, the same for the same seed.
 struct SplitMix64: RandomNumberGenerator {
     var state: UInt64
 
@@ -21,18 +21,18 @@ struct SplitMix64: RandomNumberGenerator {
     }
 }
 
-/// An outbox, a network and a conductor that do what chance wants, around the lanes.
+/// An outbox, a network and a conductor that behave at random, around the lanes.
 private struct DeliveryWorld {
     private static let window = 6
 
     var random: SplitMix64
     var lanes: DeliveryLanesStateMachine
     var now: ContinuousClock.Instant
-    /// In the outbox, by lane, oldest first.
+    /// The sequence numbers in the outbox, by lane, oldest first.
     var outbox: [OperationPhase: [Int64]] = [.end: [], .error: []]
-    /// Sent, not answered.
+    /// The outcomes that are sent and not answered.
     var inFlight: [(phase: OperationPhase, sequence: Int64)] = []
-    /// Answers that a connection which has ended may still give.
+    /// The outcomes that a connection which has ended may still answer.
     var stale: [(phase: OperationPhase, sequence: Int64)] = []
     var settled: [Int64: Int] = [:]
     var lastSequence: Int64 = 0
@@ -49,7 +49,7 @@ private struct DeliveryWorld {
         let phase: OperationPhase = Bool.random(using: &self.random) ? .end : .error
         self.lastSequence += 1
         self.outbox[phase, default: []].append(self.lastSequence)
-        // Another process puts outcomes back without a word.
+        // Another process puts outcomes back without announcing them.
         if Int.random(in: 0..<10, using: &self.random) > 0 { self.lanes.arrived([phase]) }
     }
 
@@ -133,7 +133,7 @@ private struct DeliveryWorld {
         }
     }
 
-    /// All is well from now on: every outcome must be answered, with no more wake-ups than there can be reasons for.
+    /// Continues without faults: every outcome must be answered, with no more wake-ups than there can be reasons for.
     mutating func recover() {
         for _ in 0..<10_000 where self.settled.count < Int(self.lastSequence) {
             self.read(fails: false)
@@ -148,8 +148,10 @@ private struct DeliveryWorld {
 }
 
 @Suite struct DeliveryPropertyTests {
-    @Test(arguments: 0..<300 as Range<UInt64>)
-    func everyOutcomeIsSettledOnceWhateverHappens(seed: UInt64) {
+    @Test(
+        "Every outcome is removed or set aside exactly once, whatever faults occur",
+        arguments: 0..<300 as Range<UInt64>)
+    func randomFaults(seed: UInt64) {
         var world = DeliveryWorld(seed: seed)
         for _ in 0..<400 { world.step() }
         world.recover()

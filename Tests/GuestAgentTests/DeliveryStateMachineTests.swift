@@ -22,7 +22,8 @@ import Testing
         .failure(.refused(RPCError(code, "m", retryAfterMilliseconds: retryAfter)))
     }
 
-    @Test func whatIsReadIsSentOnceAndForgottenWhenAnswered() {
+    @Test("An outcome is sent once and removed when it is answered")
+    func sendOnce() {
         var machine = self.machine(entries: 3)
         #expect(machine.room == 1)
         #expect(machine.cursor == 3)
@@ -36,15 +37,18 @@ import Testing
         #expect(machine.room == 4)
     }
 
-    @Test(arguments: [Disposition.published, .duplicate, .disabled])
-    func whateverTheDispositionTheOutcomeIsDelivered(disposition: Disposition) {
+    @Test(
+        "An accepted outcome is removed, whatever the disposition",
+        arguments: [Disposition.published, .duplicate, .disabled])
+    func anyDisposition(disposition: Disposition) {
         var machine = self.machine(entries: 1)
         _ = machine.takeToSend(now: self.now)
         #expect(machine.answered(1, .success(.taken(.init(), disposition)), now: self.now) == .remove(1))
         #expect(machine.isIdle)
     }
 
-    @Test func aFinalRefusalIsSetAsideAndTheNextGoOn() {
+    @Test("An outcome with a final rejection is set aside, and the next ones go on")
+    func finalRejection() {
         var machine = self.machine(entries: 2)
         _ = machine.takeToSend(now: self.now)
         #expect(
@@ -54,7 +58,8 @@ import Testing
         #expect(machine.answered(2, self.published, now: self.now) == .remove(2))
     }
 
-    @Test func aConductorThatDoesNotKnowTheGuestIsLeftAndAllIsKeptInOrder() {
+    @Test("An unauthenticated guest disconnects once and keeps its outcomes in order")
+    func unauthenticatedGuest() {
         var machine = self.machine(entries: 4)
         _ = machine.takeToSend(now: self.now)
         var actions: [DeliveryStateMachine.AnswerAction] = []
@@ -62,7 +67,7 @@ import Testing
             actions.append(
                 machine.answered(sequence, self.refused(.unauthenticated, retryAfter: 5000), now: self.now))
         }
-        // One refusal of one connection, said once.
+        // The rejection of one connection is reported once.
         #expect(
             actions == [.disconnect(reason: "m (unauthenticated)", asked: .seconds(5)), .retry, .retry])
         machine.connectionEnded()
@@ -71,16 +76,17 @@ import Testing
         #expect(
             machine.answered(1, self.refused(.unauthenticated, retryAfter: .max), now: self.now)
                 == .disconnect(reason: "m (unauthenticated)", asked: .seconds(300)))
-        // What another one published meanwhile does not make it the outcome's own fault.
+        // A publication by another conductor meanwhile does not mean that the outcome is the cause.
         #expect(machine.answered(2, self.published, now: self.now) == .remove(2))
         #expect(machine.answered(3, self.refused(.unauthenticated), now: self.now) == .retry)
-        // An older conductor that says that it is final is believed.
+        // The final error of an older conductor is accepted as final.
         let final = RPCError.Code(number: -32001, reason: "unauthenticated", isRetryable: false)
         #expect(
             machine.answered(4, self.refused(final), now: self.now) == .setAside(4, reason: "m (unauthenticated)"))
     }
 
-    @Test func aConductorThatCannotIsLeftAloneAsLongAsItAsksAndTheOrderIsKept() throws {
+    @Test("Sending pauses for as long as a conductor asks, and the order is kept")
+    func requestedPause() throws {
         var machine = self.machine(entries: 3)
         _ = machine.takeToSend(now: self.now)
         for sequence in [3, 1, 2] as [Int64] {
@@ -94,17 +100,19 @@ import Testing
         #expect(machine.takeToSend(now: end).map(\.sequence) == [1, 2, 3])
     }
 
-    @Test func noConductorSilencesAGuestForLong() throws {
+    @Test("The pause that a conductor asks for is limited to five minutes")
+    func pauseLimit() throws {
         var machine = self.machine(entries: 1)
         _ = machine.takeToSend(now: self.now)
         _ = machine.answered(1, self.refused(.rateLimited, retryAfter: .max), now: self.now)
         #expect(try #require(machine.pauseEnd) <= self.now + .seconds(300))
-        // What one conductor asked for is nothing to the next.
+        // A pause that one conductor asked for does not apply to the next.
         machine.conductorChanged()
         #expect(machine.takeToSend(now: self.now).count == 1)
     }
 
-    @Test func afterSeveralRefusalsInARowAnotherConductorIsTried() {
+    @Test("The third rejection in a row causes a failover")
+    func failoverAfterRejections() {
         var machine = self.machine(entries: 1)
         var now = self.now
         var actions: [DeliveryStateMachine.AnswerAction] = []
@@ -116,7 +124,8 @@ import Testing
         #expect(actions == [.retry, .retry, .failover, .retry])
     }
 
-    @Test func theRefusalsOfOneBurstAreOneHoweverLateTheyCome() throws {
+    @Test("The rejections of one burst count as one, however late they arrive")
+    func rejectedBurst() throws {
         var machine = self.machine(entries: 4)
         _ = machine.takeToSend(now: self.now)
         var now = self.now
@@ -126,7 +135,8 @@ import Testing
         }
     }
 
-    @Test func whatIsRefusedWhileOthersArePublishedWaitsAlone() throws {
+    @Test("An outcome that is rejected while others are published waits alone")
+    func rejectedOutcomeWaits() throws {
         var machine = self.machine(window: 8, entries: 3)
         _ = machine.takeToSend(now: self.now)
         _ = machine.answered(1, self.published, now: self.now)
@@ -138,7 +148,8 @@ import Testing
         #expect(machine.takeToSend(now: self.now + .seconds(9)).map(\.sequence) == [2])
     }
 
-    @Test func aSuccessEndsThePauseThatAnOutcomesRefusalBegan() {
+    @Test("A published outcome ends the pause that another outcome's rejection began")
+    func successEndsPause() {
         var machine = self.machine(window: 8, entries: 2)
         _ = machine.takeToSend(now: self.now)
         _ = machine.answered(1, self.refused(.internal, retryAfter: 60_000), now: self.now)
@@ -149,7 +160,8 @@ import Testing
         #expect(machine.takeToSend(now: self.now + .seconds(60)).map(\.sequence) == [1])
     }
 
-    @Test func anOutcomeThatCanNeverBePublishedHoldsUpNoOther() throws {
+    @Test("An outcome that can never be published does not hold up others")
+    func unpublishableOutcome() throws {
         var machine = self.machine(window: 8, entries: 1)
         var now = self.now
         _ = machine.takeToSend(now: now)
@@ -164,18 +176,20 @@ import Testing
         }
     }
 
-    @Test func aGuestThatIsToldToSlowDownDoes() {
+    @Test("A guest that is rate limited pauses, even if an outcome in flight is published")
+    func rateLimitedPause() {
         var machine = self.machine(window: 8, entries: 3)
         _ = machine.takeToSend(now: self.now)
         _ = machine.answered(1, self.published, now: self.now)
         _ = machine.answered(2, self.refused(.rateLimited, retryAfter: 2000), now: self.now)
-        // What was on its way when the limit was reached says nothing about it.
+        // An outcome that was in flight when the limit was reached does not end the pause.
         _ = machine.answered(3, self.published, now: self.now)
         #expect(machine.takeToSend(now: self.now + .milliseconds(1999)) == [])
         #expect(machine.takeToSend(now: self.now + .seconds(2)).map(\.sequence) == [2])
     }
 
-    @Test func aLostConnectionSendsAgainAtOnce() {
+    @Test("Outcomes of a lost connection are sent again without a pause")
+    func lostConnection() {
         var machine = self.machine(entries: 2)
         _ = machine.takeToSend(now: self.now)
         #expect(machine.answered(2, .failure(.connectionLost("gone")), now: self.now) == .retry)
@@ -189,7 +203,7 @@ import Testing
 }
 
 @Suite struct BackoffTests {
-    /// The pauses after so many failures in a row, from many backoffs.
+    /// Returns the pauses of many backoffs after this many failures in a row.
     private func waits(after failures: Int) -> [Duration] {
         (0..<2000).map { _ in
             var backoff = Backoff(minimum: .seconds(1), maximum: .seconds(8))
@@ -198,17 +212,20 @@ import Testing
         }
     }
 
-    @Test(arguments: [(0, 1), (1, 2), (2, 4), (3, 8), (4, 8), (100, 8)])
-    func pausesSpreadUpToABoundThatDoublesToTheMaximum(failures: Int, bound: Int) throws {
+    @Test(
+        "Pauses are random, up to a bound that doubles until it reaches the maximum",
+        arguments: [(0, 1), (1, 2), (2, 4), (3, 8), (4, 8), (100, 8)])
+    func pauseBounds(failures: Int, bound: Int) throws {
         let waits = self.waits(after: failures)
         let (low, high) = (try #require(waits.min()), try #require(waits.max()))
         #expect(low >= .milliseconds(500))
         #expect(high <= .seconds(bound))
-        // Of 2000 random times one is within a tenth of the bound, but for odds of 1 to 10^91.
+        // One of 2000 random times is within a tenth of the bound, except with odds of 1 to 10^91.
         #expect(high > .milliseconds(900 * bound))
     }
 
-    @Test func aSuccessStartsAgain() {
+    @Test("A reset starts the backoff again at its minimum")
+    func resetAfterSuccess() {
         var backoff = Backoff(minimum: .seconds(1), maximum: .seconds(8))
         for _ in 0..<10 { _ = backoff.next() }
         backoff.reset()
@@ -217,17 +234,21 @@ import Testing
 }
 
 @Suite struct ConductorAddressTests {
-    @Test(arguments: [
-        ("conductor.example", "conductor.example:8790"), ("h:1", "h:1"), ("[::1]", "[::1]:8790"),
-        ("[2001:db8::1]:99", "[2001:db8::1]:99"), ("192.0.2.1:65535", "192.0.2.1:65535"),
-        ("[fe80::1%eth0]:1", "[fe80::1%eth0]:1"), ("0.0.0.0:1", "0.0.0.0:1"),
-    ])
-    func reads(text: String, address: String) { #expect(ConductorAddress(text)?.description == address) }
+    @Test(
+        "A valid conductor address is parsed, and its port has a default",
+        arguments: [
+            ("conductor.example", "conductor.example:8790"), ("h:1", "h:1"), ("[::1]", "[::1]:8790"),
+            ("[2001:db8::1]:99", "[2001:db8::1]:99"), ("192.0.2.1:65535", "192.0.2.1:65535"),
+            ("[fe80::1%eth0]:1", "[fe80::1%eth0]:1"), ("0.0.0.0:1", "0.0.0.0:1"),
+        ])
+    func validAddresses(text: String, address: String) { #expect(ConductorAddress(text)?.description == address) }
 
-    @Test(arguments: [
-        "", ":1", "h:", "h:0", "h:65536", "h:x", "[::1", "[]:1", "[::1]x", "h:1:2", "a b:1", "é:1", "*", "*:1",
-        "*.example:1",
-        "[h]:1", "[127.0.0.1]", "[::1%]:1", "[::1]]:1", "::1", "::1:8790", "h:+1", "h:-1",
-    ])
-    func refuses(text: String) { #expect(ConductorAddress(text) == nil) }
+    @Test(
+        "An invalid conductor address is rejected",
+        arguments: [
+            "", ":1", "h:", "h:0", "h:65536", "h:x", "[::1", "[]:1", "[::1]x", "h:1:2", "a b:1", "é:1", "*", "*:1",
+            "*.example:1",
+            "[h]:1", "[127.0.0.1]", "[::1%]:1", "[::1]]:1", "::1", "::1:8790", "h:+1", "h:-1",
+        ])
+    func invalidAddresses(text: String) { #expect(ConductorAddress(text) == nil) }
 }

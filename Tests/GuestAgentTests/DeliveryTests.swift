@@ -15,7 +15,7 @@ import RelayTesting
 import ServiceLifecycle
 import Testing
 
-/// Refuses the first notifications as unavailable, then takes all.
+/// A driver that rejects the first notifications as unavailable, then publishes all.
 private final class RecoveringDriver: NotificationDriver {
     let name = "recovering"
     let taken = TestDriver()
@@ -58,7 +58,8 @@ private final class RecoveringDriver: NotificationDriver {
         try await running
     }
 
-    @Test func outcomesReachTheConductorAndLeaveTheOutbox() async throws {
+    @Test("Outcomes reach the conductor in order and leave the outbox")
+    func deliverOutcomes() async throws {
         let driver = TestDriver()
         try await withConductor(Notifier(drivers: [driver])) { conductor in
             let agent = try GuestAgent(
@@ -77,7 +78,8 @@ private final class RecoveringDriver: NotificationDriver {
         #expect(driver.notifications.map { $0.payload["dbname"] } == (0..<500).map { .string("db\($0)") })
     }
 
-    @Test func whatArisesBeforeTheAgentRunsIsDelivered() async throws {
+    @Test("An outcome that is recorded before the agent runs is delivered")
+    func outcomeBeforeRun() async throws {
         let driver = TestDriver()
         try await withConductor(Notifier(drivers: [driver])) { conductor in
             let agent = try GuestAgent(
@@ -90,7 +92,8 @@ private final class RecoveringDriver: NotificationDriver {
         #expect(driver.notifications.count == 1)
     }
 
-    @Test func aConductorThatIsDownIsPassedOver() async throws {
+    @Test("A conductor that is down is skipped")
+    func conductorDown() async throws {
         let driver = TestDriver()
         try await withConductor(Notifier(drivers: [driver])) { conductor in
             // Nothing listens on port 1.
@@ -104,7 +107,8 @@ private final class RecoveringDriver: NotificationDriver {
         #expect(driver.notifications.count == 1)
     }
 
-    @Test func aConductorWithoutItsBrokerIsPassedOver() async throws {
+    @Test("An agent changes to another conductor when the first one has no broker")
+    func conductorWithoutBroker() async throws {
         let (dead, alive) = (RecoveringDriver(refusals: .max), TestDriver())
         let certificates = try TestCertificates()
         try await withConductor(Notifier(drivers: [dead]), certificates: certificates) { first in
@@ -119,7 +123,8 @@ private final class RecoveringDriver: NotificationDriver {
         #expect(alive.notifications.map(\.messageID) == Array(dead.refusedIDs.withLockedValue { $0 }))
     }
 
-    @Test func aRetryKeepsTheMessageID() async throws {
+    @Test("A retry keeps the message id")
+    func retriedMessageID() async throws {
         let driver = RecoveringDriver(refusals: 2)
         try await withConductor(Notifier(drivers: [driver])) { conductor in
             let agent = try GuestAgent(
@@ -131,7 +136,8 @@ private final class RecoveringDriver: NotificationDriver {
         #expect(driver.taken.notifications.map(\.messageID) == Array(driver.refusedIDs.withLockedValue { $0 }))
     }
 
-    @Test func whatIsRefusedForGoodIsSetAsideAndTheNextGoesThrough() async throws {
+    @Test("An outcome with a final rejection is set aside, and the next one is delivered")
+    func finalRejections() async throws {
         let driver = TestDriver()
         let outbox = MemoryOutbox()
         try await withConductor(Notifier(drivers: [driver])) { conductor in
@@ -149,14 +155,15 @@ private final class RecoveringDriver: NotificationDriver {
             let counts = try await agent.counts()
             #expect((counts.delivered, counts.setAside, counts.waiting) == (1, 2, 0))
         }
-        // What is too long for the wire is refused here, before the conductor has answered the other one.
+        // An outcome that is too long for the protocol is rejected here, before the conductor answers the other one.
         for reason in ["unknown_event", "too_large"] {
             #expect(outbox.setAside.count { $0.reason.contains(reason) } == 1)
         }
         #expect(driver.notifications.count == 1)
     }
 
-    @Test func aConductorThatNeverAnswersIsLeft() async throws {
+    @Test("An agent changes to another conductor when the first one never answers")
+    func silentConductor() async throws {
         let (silent, alive) = (HeldDriver(), TestDriver())
         let certificates = try TestCertificates()
         try await withConductor(Notifier(drivers: [silent]), certificates: certificates) {
@@ -174,7 +181,8 @@ private final class RecoveringDriver: NotificationDriver {
         silent.release()
     }
 
-    @Test func anAgentThatCannotDeliverStopsAfterItsDrainTimeout() async throws {
+    @Test("An agent that cannot deliver stops after its drain timeout")
+    func stopAfterDrainTimeout() async throws {
         let certificates = try TestCertificates()
         var configuration = GuestAgent.Configuration.test(ports: [1], certificates: certificates)
         configuration.drainTimeout = .milliseconds(100)
@@ -183,10 +191,11 @@ private final class RecoveringDriver: NotificationDriver {
         #expect(try await agent.counts().waiting == 1)
     }
 
-    @Test func anAgentOutOfTimeLeavesNoConnectionBehind() async throws {
+    @Test("An agent closes its connection after its drain timeout")
+    func closeAfterDrainTimeout() async throws {
         let driver = HeldDriver()
         try await withConductor(Notifier(drivers: [driver])) {
-            // A conductor that stops waits for a connection with a request in flight: for longer than this test may take.
+            // A stopping conductor waits for a connection with a request in flight, here longer than the test may take.
             $0.connection.drainTimeout = .minutes(10)
         } _: { conductor in
             var configuration = GuestAgent.Configuration.test(
@@ -201,7 +210,8 @@ private final class RecoveringDriver: NotificationDriver {
         driver.release()
     }
 
-    @Test func anOutcomeTooDeepOrTooWideForTheWireIsSetAside() async throws {
+    @Test("An outcome with too many levels or values for the protocol is set aside")
+    func tooDeepOrWide() async throws {
         let driver = TestDriver()
         let outbox = MemoryOutbox()
         try await withConductor(Notifier(drivers: [driver])) { conductor in
@@ -223,7 +233,8 @@ private final class RecoveringDriver: NotificationDriver {
         }
     }
 
-    @Test func outcomesOutliveAConductorsRestart() async throws {
+    @Test("Outcomes are delivered in order across a restart of the conductor")
+    func conductorRestart() async throws {
         let driver = TestDriver()
         let certificates = try TestCertificates()
         let agentBox = NIOLockedValueBox<GuestAgent?>(nil)

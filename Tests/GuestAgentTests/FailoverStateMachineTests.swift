@@ -4,17 +4,18 @@ import Testing
 
 @testable import GuestAgent
 
-/// Which conductor is next, and when.
+/// Tests of which conductor is next, and when.
 @Suite struct FailoverStateMachineTests {
     private let now = ContinuousClock.now
-    /// A pause is half a second to two.
+    /// Creates a state machine whose pauses are half a second to two seconds.
     private func turns(_ count: Int) -> FailoverStateMachine {
         FailoverStateMachine(count: count, backoff: Backoff(minimum: .seconds(1), maximum: .seconds(2)))
     }
 
     private func pause(_ end: ContinuousClock.Instant?) -> Duration { end.map { self.now.duration(to: $0) } ?? .zero }
 
-    @Test func aRoundOfFailuresIsOneAttempt() {
+    @Test("The agent pauses only after it has failed to connect to each conductor")
+    func pauseAfterRound() {
         var turns = self.turns(3)
         for (next, pauses) in [(1, false), (2, false), (0, true), (1, false)] {
             let pause = self.pause(turns.failed(now: self.now))
@@ -25,7 +26,8 @@ import Testing
         #expect(turns.failures == 0 && turns.current == 1)
     }
 
-    @Test func whoWasUsefulIsComeBackTo() {
+    @Test("A useful conductor is tried again unless a change is wanted")
+    func usefulConductor() {
         var turns = self.turns(2)
         for (isUseful, wantsChange, next) in [(true, false, 0), (false, false, 1), (true, false, 1), (true, true, 0)] {
             let pause = self.pause(turns.ended(isUseful: isUseful, wantsChange: wantsChange, now: self.now))
@@ -33,9 +35,10 @@ import Testing
         }
     }
 
-    @Test func whoAskedForTimeIsPassedOverUntilThen() {
+    @Test("A conductor that asked for a pause is skipped until the pause ends")
+    func skipDuringPause() {
         var turns = self.turns(3)
-        // The first asks, and the others are tried with no more than the usual pause.
+        // The first asks for a pause, and the others are tried with no more than the usual pause.
         #expect(
             self.pause(turns.ended(isUseful: false, wantsChange: false, asked: .seconds(10), now: self.now))
                 <= .seconds(2))
@@ -44,19 +47,21 @@ import Testing
         #expect(turns.current == 2)
         _ = turns.failed(now: self.now)
         #expect(turns.current == 1)
-        // All asked: the one that may be tried soonest.
+        // All have asked: the next one is the one that may be tried soonest.
         _ = turns.ended(isUseful: false, wantsChange: true, asked: .seconds(20), now: self.now)
         #expect(turns.current == 2)
         let end = turns.ended(isUseful: false, wantsChange: true, asked: .seconds(30), now: self.now)
         #expect(turns.current == 0 && self.pause(end) == .seconds(10))
-        // It did not ask again.
+        // It has not asked again.
         let later = self.now + .seconds(10)
         _ = turns.ended(isUseful: true, wantsChange: false, now: later)
         #expect(turns.current == 0)
     }
 
-    @Test(arguments: [0, 10, 1_000_000] as [Int64])
-    func theOnlyOneIsWaitedForAndForFiveMinutesAtMost(seconds: Int64) {
+    @Test(
+        "The pause that the only conductor asks for is kept, up to five minutes",
+        arguments: [0, 10, 1_000_000] as [Int64])
+    func onlyConductor(seconds: Int64) {
         var turns = self.turns(1)
         let end = turns.ended(isUseful: true, wantsChange: true, asked: .seconds(seconds), now: self.now)
         let pause = self.pause(end)

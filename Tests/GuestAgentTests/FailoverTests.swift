@@ -12,21 +12,21 @@ import Testing
 
 @testable import GuestAgent
 
-/// An agent that knows two conductors, which go away and come back.
+/// An agent with two conductors, which fail and recover.
 @Suite(.timeLimit(.minutes(2))) struct FailoverTests {
     enum Death: CaseIterable, Sendable { case cut, blackHole, hang }
 
     private func configuration(_ ports: [Int], _ certificates: TestCertificates) -> GuestAgent.Configuration {
         var configuration = GuestAgent.Configuration.test(ports: ports, certificates: certificates)
         configuration.answerTimeout = .seconds(3)
-        // On a slow machine a good conductor must not be passed over.
+        // On a slow machine a good conductor must not be skipped.
         configuration.connectTimeout = .seconds(5)
         configuration.drainTimeout = .seconds(60)
         return configuration
     }
 
-    @Test(arguments: Death.allCases)
-    func aSecondConductorTakesOverWhatTheFirstHasNotAnswered(death: Death) async throws {
+    @Test("A second conductor receives the outcomes that the first has not answered", arguments: Death.allCases)
+    func unansweredOutcomes(death: Death) async throws {
         let (first, second) = (HeldDriver(), ScoreDriver())
         let certificates = try TestCertificates()
         let outbox = FaultyOutbox(over: MemoryOutbox())
@@ -37,7 +37,7 @@ import Testing
                 try await withConductor(Notifier(drivers: [second]), certificates: certificates) { heir in
                     let run = try AgentRun(self.configuration([proxy.port, heir.port], certificates), outbox)
                     for _ in 1...300 { try await run.agent.notify(.end(payload: [:]), context: SampleReport.context()) }
-                    // A window is with the first, and none of it is answered.
+                    // The first conductor has received a full window of outcomes, and has answered none.
                     await first.received(128)
                     switch death {
                     case .cut:
@@ -59,7 +59,8 @@ import Testing
         #expect((counts.delivered, counts.waiting, counts.setAside) == (300, 0, 0))
     }
 
-    @Test func aConductorThatDiesAmidItsWorkIsReplacedAndNothingIsLost() async throws {
+    @Test("No outcome is lost when a conductor fails while it publishes")
+    func failureWhilePublishing() async throws {
         let (first, second) = (ScoreDriver(), ScoreDriver())
         let certificates = try TestCertificates()
         let outbox = FaultyOutbox(over: MemoryOutbox())
@@ -84,7 +85,8 @@ import Testing
         #expect(try await outbox.counts().delivered == 2000)
     }
 
-    @Test func afterBothWereAwayAllIsDelivered() async throws {
+    @Test("All outcomes are delivered after both conductors were unreachable")
+    func bothUnreachable() async throws {
         let driver = ScoreDriver()
         let certificates = try TestCertificates()
         let outbox = FaultyOutbox(over: MemoryOutbox())
@@ -97,7 +99,7 @@ import Testing
                     first.set(.swallow)
                     second.set(.swallow)
                     for _ in 1...300 { try await run.agent.notify(.end(payload: [:]), context: SampleReport.context()) }
-                    // Both were tried since.
+                    // Both have been tried since then.
                     await first.wasConnected(2)
                     await second.wasConnected(1)
                     #expect(driver.counts.count == 1)
@@ -111,8 +113,10 @@ import Testing
         #expect(outbox.begun.count == 301)
     }
 
-    @Test(arguments: [false, true])
-    func anAgentThatConnectsInVainStopsWhenItsTimeIsUp(hasSomethingToTell: Bool) async throws {
+    @Test(
+        "An agent that cannot connect stops after its drain timeout, or at once without outcomes",
+        arguments: [false, true])
+    func stopWhileConnecting(hasSomethingToTell: Bool) async throws {
         let certificates = try TestCertificates()
         try await SilentServer.with { silent in
             var configuration = self.configuration([silent.port], certificates)

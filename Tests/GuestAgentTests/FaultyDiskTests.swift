@@ -10,9 +10,9 @@ import Testing
 
 @testable import GuestAgent
 
-/// What is delivered while the outbox's disk fails.
+/// Tests of delivery while the outbox's disk fails.
 @Suite(.timeLimit(.minutes(2))) struct FaultyDiskTests {
-    /// Runs an agent over the outbox beside a conductor, then lets it drain.
+    /// Runs an agent with the outbox and a conductor, then lets it drain.
     private func run(
         _ driver: any NotificationDriver, _ outbox: any Outbox, pollInterval: Duration = .seconds(60),
         _ body: (GuestAgent) async throws -> Void
@@ -27,14 +27,15 @@ import Testing
         }
     }
 
-    @Test func whatCannotBeRemovedIsRememberedAndNotSentAgain() async throws {
+    @Test("A delivered outcome that cannot be removed is not sent again")
+    func failedRemoval() async throws {
         let driver = ScoreDriver()
         let memory = MemoryOutbox()
         let outbox = FaultyOutbox(over: memory, failures: [.remove: .max])
         try await self.run(driver, outbox) { agent in
             for _ in 1...300 { try await agent.notify(.end(payload: [:]), context: SampleReport.context()) }
             await driver.published(300)
-            // More than a window was delivered, though the disk has refused every removal.
+            // More than a window was delivered, although the disk has rejected every removal.
             await outbox.wasCalled(.remove, 3)
             #expect(try await agent.counts().waiting == 300)
             outbox.repair()
@@ -44,7 +45,8 @@ import Testing
         #expect((counts.delivered, counts.waiting) == (300, 0))
     }
 
-    @Test func whatCannotBeSetAsideIsRememberedAndHoldsUpNothing() async throws {
+    @Test("An outcome that cannot be set aside does not hold up others")
+    func failedSetAside() async throws {
         let driver = ScoreDriver()
         let memory = MemoryOutbox()
         let outbox = FaultyOutbox(over: memory, failures: [.setAside: .max])
@@ -61,7 +63,8 @@ import Testing
         #expect((counts.delivered, counts.setAside, counts.waiting) == (1, 1, 0))
     }
 
-    @Test func anOutboxThatCannotBeReadForAWhileLosesNothing() async throws {
+    @Test("No outcome is lost when the outbox cannot be read for a while")
+    func failedReads() async throws {
         let driver = ScoreDriver()
         let outbox = FaultyOutbox(over: MemoryOutbox(), failures: [.entries: 5])
         try await self.run(driver, outbox) { agent in
@@ -71,7 +74,8 @@ import Testing
         #expect(driver.counts.values.allSatisfy { $0 == 1 })
     }
 
-    @Test func sendingGoesOnWhileARemovalIsOnItsWay() async throws {
+    @Test("Sending continues while a removal is in progress")
+    func sendDuringRemoval() async throws {
         let driver = ScoreDriver()
         let outbox = FaultyOutbox(over: MemoryOutbox())
         let gate = AsyncStream.makeStream(of: Void.self)
@@ -81,20 +85,21 @@ import Testing
             await outbox.wasCalled(.remove, 1)
             for _ in 1...50 { try await agent.notify(.end(payload: [:]), context: SampleReport.context()) }
             await driver.published(51)
-            // One transaction is under way; what was answered meanwhile makes up the next.
+            // One transaction is in progress; the outcomes that were answered meanwhile form the next one.
             #expect(outbox.calls(.remove) == 1)
             gate.continuation.finish()
         }
         #expect(driver.counts.values.allSatisfy { $0 == 1 })
     }
 
-    @Test func whatAnotherProcessPutsIntoTheOutboxIsFound() async throws {
+    @Test("An outcome that another process puts into the outbox is found and delivered")
+    func outcomeOfAnotherProcess() async throws {
         let driver = ScoreDriver()
         let memory = MemoryOutbox()
         try await self.run(driver, memory, pollInterval: .milliseconds(50)) { agent in
             try await agent.notify(.end(payload: [:]), context: SampleReport.context())
             await driver.published(1)
-            // Behind the agent's back.
+            // Without announcing it to the agent.
             let report = SampleReport.end()
             try await memory.begin(BegunOperation(messageID: report.messageID, context: report.context))
             try await memory.finish(report)
@@ -102,13 +107,15 @@ import Testing
         }
     }
 
-    @Test func aDeadDisksReasonIsBounded() {
+    @Test("The reason of a pending rejection is limited to 1000 bytes")
+    func rejectionReasonLimit() {
         var pending = PendingAcknowledgementsStateMachine(backoff: Backoff(minimum: .seconds(1), maximum: .seconds(8)))
         pending.rejected(1, reason: String(repeating: "\u{0}é", count: 100_000))
         #expect(pending.take(now: .now)?.rejections.first.map { $0.reason.utf8.count <= 1000 } == true)
     }
 
-    @Test func whatTheOutboxIsNotToldIsBounded() {
+    @Test("The number of pending acknowledgements is limited")
+    func pendingAcknowledgementsLimit() {
         var pending = PendingAcknowledgementsStateMachine(backoff: Backoff(minimum: .seconds(1), maximum: .seconds(8)))
         var now = ContinuousClock.now
         pending.delivered(Array(1...65_536))
@@ -128,7 +135,8 @@ import Testing
         #expect(pending.isEmpty && pending.hasRoom)
     }
 
-    @Test func oneThatCannotBeSetAsideHoldsUpNoOther() {
+    @Test("A rejection that cannot be recorded does not hold up the others")
+    func failedRejection() {
         var pending = PendingAcknowledgementsStateMachine(backoff: Backoff(minimum: .seconds(1), maximum: .seconds(8)))
         for sequence in 1...3 { pending.rejected(Int64(sequence), reason: "r") }
         var now = ContinuousClock.now
@@ -145,14 +153,15 @@ import Testing
         #expect(told == [2, 3])
     }
 
-    @Test(.timeLimit(.minutes(1))) func aLookThroughTheOutboxDoesNotHoldUpTheEnd() async throws {
+    @Test("An agent stops without waiting until the outbox is verified", .timeLimit(.minutes(1)))
+    func stopDuringVerify() async throws {
         let driver = ScoreDriver()
         let outbox = SlowlyVerifiedOutbox()
         try await self.run(driver, outbox) { _ in await outbox.verifying.wait() }
     }
 }
 
-/// An outbox that takes an hour to be looked through.
+/// An outbox that takes an hour to verify.
 private final class SlowlyVerifiedOutbox: Outbox {
     private let outbox = MemoryOutbox()
     let verifying = WakeSignal()

@@ -4,11 +4,11 @@ import GuestSpool
 import NIOConcurrencyHelpers
 import Notifications
 
-/// An outbox that behaves as one on a disk may: what the test says fails or waits, and a cancelled task gets nothing done.
+/// An outbox that fails or waits where a test says so, as one on a disk may. A cancelled task has no effect on it.
 final class FaultyOutbox: Outbox {
     enum Call: Hashable, Sendable {
         case begin, finish, entries
-        /// The entries have been read, and not been returned.
+        /// The entries have been read, and have not been returned.
         case entriesRead
         case remove, setAside
     }
@@ -27,17 +27,17 @@ final class FaultyOutbox: Outbox {
     private let state: NIOLockedValueBox<State>
 
     /// - Parameters:
-    ///   - outbox: what stands behind it.
+    ///   - outbox: the outbox that this one forwards its calls to.
     ///   - failures: how many of each call fail before they succeed.
     init(over outbox: any Outbox, failures: [Call: Int] = [:]) {
         self.outbox = outbox
         self.state = NIOLockedValueBox(State(failures: failures))
     }
 
-    /// The disk is well again.
+    /// Ends all failures, as when the disk works again.
     func repair() { self.state.withLockedValue { $0.failures = [:] } }
 
-    /// From now on this happens before the call does anything.
+    /// Runs the hook from now on before the call does anything.
     func before(_ call: Call, _ hook: @escaping @Sendable () async -> Void) {
         self.state.withLockedValue { $0.hooks[call] = hook }
     }
@@ -45,10 +45,10 @@ final class FaultyOutbox: Outbox {
     /// The operations that were begun.
     var begun: [MessageID] { self.state.withLockedValue { $0.begun } }
 
-    /// How often it was called.
+    /// Returns how often this call was made.
     func calls(_ call: Call) -> Int { self.state.withLockedValue { $0.calls[call, default: 0] } }
 
-    /// Returns once it was called so often.
+    /// Returns once this call was made this many times.
     func wasCalled(_ call: Call, _ count: Int) async {
         await withCheckedContinuation { continuation in
             let isReady = self.state.withLockedValue { state in

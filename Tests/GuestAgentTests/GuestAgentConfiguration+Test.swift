@@ -5,7 +5,7 @@ import RelayTesting
 @testable import GuestAgent
 
 extension GuestAgent.Configuration {
-    /// Conductors on these ports of 127.0.0.1, and pauses short enough for a test.
+    /// Returns a configuration with conductors on these ports of 127.0.0.1, and pauses short enough for a test.
     static func test(ports: [Int], certificates: TestCertificates) -> GuestAgent.Configuration {
         var configuration = GuestAgent.Configuration(
             conductors: ports.map { ConductorAddress(host: "127.0.0.1", port: $0) },

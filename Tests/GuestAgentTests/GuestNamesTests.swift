@@ -17,8 +17,8 @@ struct GuestNamesTests {
         ).guestNames
     }
 
-    @Test("A guest goes by its instance, whatever its tenant and trust domain")
-    func instance() {
+    @Test("A guest is identified by its instance, whatever its tenant and trust domain")
+    func instanceName() {
         let plain = "spiffe://a/instance/i-1"
         let tenant = "spiffe://b/tenant/t/instance/i-1"
         #expect(self.names([plain], "cn", ["dns"]) == ["i-1", plain, "cn", "dns"])
@@ -28,8 +28,8 @@ struct GuestNamesTests {
         #expect(self.names([]).isEmpty)
     }
 
-    @Test("An outcome is removed on an answer that says accepted with its own message id, and on no other")
-    func answers() {
+    @Test("A success for another message id, or of another kind, is recognised as a mistake")
+    func mistakenAnswers() {
         let messageID = MessageID()
         typealias Answer = Result<RPCReply, RPCCallError>
         for disposition in [Disposition.published, .duplicate, .disabled] {
@@ -37,7 +37,7 @@ struct GuestNamesTests {
         }
         #expect(Answer.success(.taken(MessageID(), .published)).mistake(about: messageID) != nil)
         #expect(Answer.success(.pong(version: "1")).mistake(about: messageID) != nil)
-        // What is not a success removes nothing anyhow.
+        // A failure removes no outcome in any case.
         #expect(Answer.failure(.connectionLost("lost")).mistake(about: messageID) == nil)
     }
 }

@@ -11,13 +11,13 @@ import ServiceLifecycle
 import TLSChannel
 import Testing
 
-/// What a peer with a conductor's certificate does instead of a conductor's work.
+/// A way in which a peer with a conductor's certificate violates the protocol.
 enum Misbehaviour: String, CaseIterable, Sendable {
     case closesAtOnce, saysGarbage, saysEndlessLine, answersUnknownID, answersNullErrorToTwo, answersTwice
     case answersMistypedResult, neverHandshakes, speaksPlainText
     case answersAsToAPing, answersForAnotherOutcome
 
-    /// What it sends for each read; nil closes.
+    /// The text that it sends for each read; nil closes the connection.
     var answer: String? {
         switch self {
         case .closesAtOnce: nil
@@ -37,7 +37,7 @@ enum Misbehaviour: String, CaseIterable, Sendable {
 }
 
 extension Misbehaviour {
-    /// The result as an answer to each of the first requests.
+    /// Returns the result as an answer to each of the first requests.
     private static func toEach(_ result: String) -> String {
         (1...4).map { #"{"jsonrpc":"2.0","id":\#($0),"result":\#(result)}"# + "\n" }.joined()
     }
@@ -70,10 +70,11 @@ private final class Misbehaving: ChannelInboundHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 }
 
-/// An agent whose first conductor is none.
+/// An agent whose first conductor violates the protocol.
 @Suite(.timeLimit(.minutes(2))) struct HostileConductorTests {
-    @Test(arguments: Misbehaviour.allCases)
-    func theOutcomeReachesTheNextConductor(misbehaviour: Misbehaviour) async throws {
+    @Test(
+        "Outcomes reach the next conductor when the first one violates the protocol", arguments: Misbehaviour.allCases)
+    func protocolViolations(misbehaviour: Misbehaviour) async throws {
         let certificates = try TestCertificates()
         let tls = try certificates.server()
         let speaksTLS = misbehaviour != .neverHandshakes && misbehaviour != .speaksPlainText
@@ -104,7 +105,8 @@ private final class Misbehaving: ChannelInboundHandler {
             let counts = try await agent.counts()
             #expect((counts.delivered, counts.setAside, counts.waiting) == (2, 0, 0))
         }
-        // On a slow machine even the good conductor may be left before it has answered: sent again, never forked.
+        // On a slow machine the agent may disconnect even from the good conductor before it answers. It
+        // then sends the outcomes again under the same message ids.
         #expect(Set(driver.notifications.map(\.messageID)).count == 2)
         try await hostile.close()
     }

@@ -13,11 +13,12 @@ import Testing
 
 @testable import GuestAgent
 
-/// Agents over one spool, of which the first ends with its operations running.
+/// Agents with one spool, the first of which ends while its operations run.
 @Suite(.timeLimit(.minutes(2))) struct InterruptedOperationTests {
     private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-    @Test func whatRanWhenTheAgentEndedIsToldOnceUnderTheIdItWasBegunWith() async throws {
+    @Test("An operation that ran when the agent ended is reported once, under its own message id")
+    func interruptedOperations() async throws {
         let certificates = try TestCertificates()
         let directory = certificates.path("spool")
         let spool = try await Spool.open(directory, logger: self.logger)
@@ -31,7 +32,7 @@ import Testing
         let operations = (1...10).map { _ in
             Task {
                 try await first.withNotification(SampleReport.context()) {
-                    // Returns when the stream is finished: for all.
+                    // Returns in all operations when the stream is finished.
                     for await _ in gate.stream {}
                 }
             }
@@ -39,7 +40,7 @@ import Testing
         await outbox.wasCalled(.begin, 20)
         while outbox.begun.count < 20 { await Task.yield() }
         try await spool.close()
-        // To the spool the agent is gone; what its operations still say comes too late.
+        // For the spool the agent has ended: the outcomes of its operations come too late.
         gate.continuation.finish()
         for operation in operations {
             await #expect(throws: OutboxError.self) { try await operation.value }
@@ -64,7 +65,8 @@ import Testing
         }
     }
 
-    @Test func whatWasNotDeliveredBeforeACrashIsDeliveredAfterIt() async throws {
+    @Test("Outcomes that were not delivered before a crash are delivered after it")
+    func deliveryAfterCrash() async throws {
         let certificates = try TestCertificates()
         let directory = certificates.path("spool")
         let (silent, driver) = (HeldDriver(), TestDriver())

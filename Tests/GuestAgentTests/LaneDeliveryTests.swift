@@ -8,12 +8,13 @@ import Testing
 
 @testable import GuestAgent
 
-/// Ends and errors over one connection, of which one kind cannot be published.
+/// Tests of ends and errors over one connection, where one kind cannot be published.
 @Suite(.timeLimit(.minutes(2))) struct LaneDeliveryTests {
     private static let failure = OperationOutcome.error(
         ExceptionInfo(etype: "Failed", value: "it failed"), payload: ["instance_id": "inst-1"])
 
-    @Test func endsGoOnWhileErrorsAreRefusedAndTheErrorsFollow() async throws {
+    @Test("Ends are delivered while errors are rejected, and the errors follow later")
+    func rejectedErrors() async throws {
         let driver = ScoreDriver()
         driver.refuse { $0.priority == .error ? .unavailable : nil }
         try await withConductor(Notifier(drivers: [driver])) { conductor in
@@ -35,7 +36,8 @@ import Testing
         #expect(driver.counts.values.allSatisfy { $0 == 1 })
     }
 
-    @Test func anOutcomeThatIsNeverPublishedHoldsUpNoOtherOfItsKind() async throws {
+    @Test("An outcome that is never published does not hold up others of its kind")
+    func unpublishableOutcome() async throws {
         let driver = ScoreDriver()
         driver.refuse { $0.payload["dbname"] == "poison" ? .refused : nil }
         try await withConductor(Notifier(drivers: [driver])) { conductor in
@@ -45,7 +47,7 @@ import Testing
             let run = try AgentRun(configuration, MemoryOutbox())
             try await run.agent.notify(.end(payload: [:]), context: SampleReport.context(dbname: "poison"))
             await driver.refused(1)
-            // One after the other: nothing is in flight with the poison.
+            // One after the other: no other outcome is in flight together with the poison.
             for count in 1...200 {
                 try await run.agent.notify(.end(payload: [:]), context: SampleReport.context())
                 await driver.published(count)

@@ -13,9 +13,9 @@ import Testing
 
 /// An agent whose conductor limits its rate.
 @Suite(.timeLimit(.minutes(2))) struct LimitedDeliveryTests {
-    /// Its window is many times its rate limit, and everything goes through all the same, once, and nothing is set
-    /// aside.
-    @Test func aBacklogDrainsThroughASmallShare() async throws {
+    /// The agent's window is many times its rate limit. Still, every outcome is published once, and none is set aside.
+    @Test("A backlog is delivered completely under a low rate limit")
+    func backlogUnderRateLimit() async throws {
         let driver = ScoreDriver()
         try await withConductor(Notifier(drivers: [driver])) {
             $0.limits.rates.requestsPerSecond = 20
@@ -25,7 +25,7 @@ import Testing
             let agent = try GuestAgent(
                 configuration: .test(ports: [conductor.port], certificates: conductor.certificates),
                 outbox: MemoryOutbox(), logger: logger)
-            // Before it runs, so that it has them all to send at once.
+            // Before the agent runs, so that it has all of them to send at once.
             for number in 1...100 {
                 if number.isMultiple(of: 3) {
                     try await agent.notify(
@@ -48,8 +48,9 @@ import Testing
         #expect(driver.counts.values.allSatisfy { $0 == 1 })
     }
 
-    /// A conductor that closes quiet connections is no conductor that fails: the next outcome finds another connection.
-    @Test func aConnectionThatWasClosedForBeingQuietIsMadeAgain() async throws {
+    /// A conductor that closes idle connections has not failed: the next outcome is sent over a new connection.
+    @Test("An agent whose idle connection was closed connects again for the next outcome")
+    func reconnectAfterIdle() async throws {
         let driver = ScoreDriver()
         try await withConductor(Notifier(drivers: [driver])) {
             $0.connection.idleTimeout = .milliseconds(50)

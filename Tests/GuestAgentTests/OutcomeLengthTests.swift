@@ -36,8 +36,8 @@ import Testing
 
     private struct TestFailure: Error { var description: String }
 
-    @Test(arguments: 0..<200 as Range<UInt64>)
-    func anErrorIsCutToWhatIsTaken(seed: UInt64) throws {
+    @Test("An error is truncated to the line limit, its trace before its text", arguments: 0..<200 as Range<UInt64>)
+    func truncatedError(seed: UInt64) throws {
         var random = SplitMix64(state: seed)
         func length() -> Int { [0, 1, 30, 500, 5000].randomElement(using: &random) ?? 0 }
         let whole = ExceptionInfo(
@@ -54,16 +54,18 @@ import Testing
             #expect(cut == whole)
         } else {
             let all = [cut.etype, cut.value] + cut.trace
-            // The mark's end may have a mark of the text's upon it.
+            // A combining mark of the text may follow the end of the truncation mark.
             #expect(all.contains { String($0.unicodeScalars.filter(\.isASCII)).contains("bytes left out]") })
-            // Nothing is cut that need not be: the text only when of the trace next to nothing is left.
+            // No more is cut than necessary: the text is cut only if almost nothing of the trace is left.
             let trace = cut.trace.reduce(0) { $0 + TextTruncation.encodedLength(of: $1) }
             if !cut.value.hasSameBytes(as: whole.value) { #expect(trace <= 2 * TextTruncation.markLength) }
         }
     }
 
-    @Test(arguments: 0..<50 as Range<UInt64>)
-    func lengthsAreThoseOfTheWriter(seed: UInt64) {
+    @Test(
+        "Computed lengths equal those of the JSON writer, and truncation keeps the limit",
+        arguments: 0..<50 as Range<UInt64>)
+    func encodedLengths(seed: UInt64) {
         var random = SplitMix64(state: seed)
         let text = self.text(200, &random)
         #expect(TextTruncation.encodedLength(of: text) + 2 == JSONWriter.encode(.string(text)).count)
@@ -77,8 +79,9 @@ import Testing
         }
     }
 
-    /// A conductor takes no more values in a request, however short they are.
-    @Test func aTraceOfVeryManyLinesIsCutToItsLast() throws {
+    /// A conductor accepts no more values in a request, however short they are.
+    @Test("A trace with too many lines is truncated to its last lines")
+    func manyTraceLines() throws {
         let trace = (1...20_000).map { "\($0)" }
         var report = self.report(ExceptionInfo(etype: "Failed", value: "it failed", trace: trace))
         let isShort = report.cut(toLineLength: 1 << 20)
@@ -91,7 +94,8 @@ import Testing
         _ = try RPCRequest(line: ByteBuffer(bytes: request.line.dropLast()))
     }
 
-    @Test func ofATraceTheLastLinesStayAndTheCutSaysHowMuchIsMissing() throws {
+    @Test("A truncated trace keeps its last lines and states how many bytes are missing")
+    func lastTraceLines() throws {
         let trace = (1...1000).map { "line \($0)" }
         var report = self.report(ExceptionInfo(etype: "Failed", value: "it failed", trace: trace))
         let isShort = report.cut(toLineLength: 2000)
@@ -105,7 +109,8 @@ import Testing
         #expect(cut.trace.first == "[… \(missing) bytes left out]")
     }
 
-    @Test func ofATraceInOnePieceItsEndStays() throws {
+    @Test("A trace in one piece keeps its end")
+    func traceInOnePiece() throws {
         var report = self.report(
             ExceptionInfo(etype: "Failed", value: "", trace: [(1...1000).map { "line \($0)" }.joined(separator: "\n")]))
         let isShort = report.cut(toLineLength: 2000)
@@ -115,7 +120,8 @@ import Testing
         #expect(cut.trace.first?.hasPrefix("[… ") == true && cut.trace.first?.hasSuffix("line 1000") == true)
     }
 
-    @Test func aTextIsCutAtItsEnd() throws {
+    @Test("A text is truncated at its end")
+    func truncatedText() throws {
         var report = self.report(
             ExceptionInfo(etype: "Failed", value: "it failed" + String(repeating: "€", count: 5000)))
         let isShort = report.cut(toLineLength: 2000)
@@ -124,7 +130,8 @@ import Testing
         #expect(value.hasPrefix("it failed€€") && value.hasSuffix(" bytes left out]"))
     }
 
-    @Test func whatCannotBeSparedIsLeft() {
+    @Test("An end that is too long is left unchanged")
+    func endTooLong() {
         var end = SampleReport.end(dbname: String(repeating: "x", count: 5000))
         let whole = end
         let isShort = end.cut(toLineLength: 2000)
@@ -132,7 +139,8 @@ import Testing
         #expect(end == whole)
     }
 
-    @Test func anErrorIsNeverSetAsideForItsLengthAndAnEndIsSaidToBe() async throws {
+    @Test("An error that is too long is truncated and sent; an end is logged and set aside")
+    func longErrorsAndEnds() async throws {
         let driver = ScoreDriver()
         let memory = MemoryOutbox()
         let log = LogRecorder()
@@ -149,7 +157,7 @@ import Testing
                     context: SampleReport.context())
             }
             try await agent.notify(.end(payload: ["backup_id": .string(long)]), context: SampleReport.context())
-            // What is sent is what lies in the outbox.
+            // The outcomes are sent as they are in the outbox.
             let kept = try await memory.entries(.error, after: 0, limit: 10)
             #expect(kept.allSatisfy { $0.report.lineLength <= limit })
             #expect(log.entries.map(\.level) == [.error])

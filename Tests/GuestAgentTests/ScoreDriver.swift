@@ -4,7 +4,7 @@ import NIOConcurrencyHelpers
 import Notifications
 import Notifier
 
-/// A driver that counts what it publishes, by message id, and refuses what the test says.
+/// A driver that counts its publications by message id, and rejects the messages that the test selects.
 final class ScoreDriver: NotificationDriver {
     private struct State {
         var counts: [MessageID: Int] = [:]
@@ -17,18 +17,18 @@ final class ScoreDriver: NotificationDriver {
     let name = "score"
     private let state = NIOLockedValueBox(State())
 
-    /// How often each message was published.
+    /// The number of publications of each message.
     var counts: [MessageID: Int] { self.state.withLockedValue { $0.counts } }
 
-    /// From now on the messages are refused that this finds an error for; nil takes all.
+    /// Rejects, from now on, the messages for which the closure returns an error code; nil accepts all.
     func refuse(_ refusal: (@Sendable (NotificationMessage) -> DriverError.Code?)?) {
         self.state.withLockedValue { $0.refusal = refusal }
     }
 
-    /// Returns once so many different messages were published.
+    /// Returns once this many different messages were published.
     func published(_ count: Int) async { await self.wait { published, _ in published >= count } }
 
-    /// Returns once so many messages were refused, in all.
+    /// Returns once this many messages were rejected in total.
     func refused(_ count: Int) async { await self.wait { _, refused in refused >= count } }
 
     private func wait(_ isReady: @escaping @Sendable (Int, Int) -> Bool) async {

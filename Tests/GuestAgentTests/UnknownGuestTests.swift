@@ -14,7 +14,7 @@ import Testing
 
 @testable import GuestAgent
 
-/// An agent whose conductor does not know it, or has no room for it.
+/// An agent whose conductor does not accept it, or has reached its connection limit.
 @Suite(.timeLimit(.minutes(2))) struct UnknownGuestTests {
     private static func strange() throws -> GuestAuthorization {
         GuestAuthorization(source: .spiffe(try #require(TrustDomain("another.example"))))
@@ -28,8 +28,9 @@ import Testing
         return AgentRun(agent, log.logger("group"))
     }
 
-    /// An operator who sets the conductor up wrongly, and corrects it.
-    @Test func outcomesWaitUntilTheConductorIsSetUpRightly() async throws {
+    /// An operator configures the conductor wrongly, and corrects it later.
+    @Test("Outcomes wait until the conductor's configuration is corrected")
+    func misconfiguredConductor() async throws {
         let (driver, log, certificates) = (ScoreDriver(), LogRecorder(), try TestCertificates())
         let reserved = try ReservedPort()
         defer { withExtendedLifetime(reserved) {} }
@@ -67,7 +68,8 @@ import Testing
         #expect(driver.counts.count == 50)
     }
 
-    @Test func anotherConductorThatKnowsItGetsThemAtOnce() async throws {
+    @Test("Outcomes are delivered to another conductor that accepts the guest")
+    func acceptingConductor() async throws {
         let (first, second, log) = (ScoreDriver(), ScoreDriver(), LogRecorder())
         let certificates = try TestCertificates()
         try await withConductor(
@@ -85,8 +87,9 @@ import Testing
         #expect(first.counts.isEmpty)
     }
 
-    /// Whom nobody knows must not keep the program from ending.
-    @Test func anAgentThatNobodyKnowsStopsWhenItsTimeIsUp() async throws {
+    /// A rejected guest must not prevent the program from ending.
+    @Test("An agent that its conductor rejects stops after its drain timeout")
+    func stopWhenRejected() async throws {
         let (log, certificates) = (LogRecorder(), try TestCertificates())
         try await withConductor(
             Notifier(drivers: [ScoreDriver()]), certificates: certificates, authorization: Self.strange()
@@ -101,15 +104,16 @@ import Testing
         }
     }
 
-    /// The conductor says when there is room for another connection of this guest, and until then is left alone; the other
-    /// conductor is not made to wait for that.
-    @Test func aConductorWithoutRoomIsLeftAloneAsLongAsItAsks() async throws {
+    /// The conductor states when this guest may connect again, and the agent does not connect before. It delivers to
+    /// the other conductor without waiting for that.
+    @Test("A conductor at its connection limit is not contacted before the time that it asks for")
+    func connectionLimit() async throws {
         let (first, second) = (ScoreDriver(), ScoreDriver())
         let certificates = try TestCertificates()
         try await withConductor(Notifier(drivers: [first]), certificates: certificates) {
             $0.limits.connectionsPerGuest = 1
         } _: { full in
-            // Whoever else has this guest's certificate, and stays.
+            // Another client with this guest's certificate, which stays connected.
             let occupant = try await full.connect()
             _ = try await occupant.call(.ping)
             try await withConductor(Notifier(drivers: [second]), certificates: certificates) { free in
@@ -128,7 +132,7 @@ import Testing
             #expect(end.metadata["reason"]?.contains("Too many connections") == true, "\(end)")
             await occupant.close()
             await first.published(1)
-            // What the conductor asked for; with its own pauses the agent would have been back in 50 ms.
+            // The pause that the conductor asked for; with its own pauses the agent would have been back in 50 ms.
             #expect(clock.now - begun >= .seconds(9))
             try await run.drained()
         }

@@ -13,7 +13,7 @@ private struct DiskFull: Error, CustomStringConvertible {
     var underlyingError: (any Error)? = CocoaError(.fileWriteOutOfSpace)
 }
 
-/// What an operation's end puts into the outbox; no conductor is there.
+/// Tests of what an operation's end puts into the outbox, without a conductor.
 @Suite struct WithNotificationTests {
     private let outbox = MemoryOutbox()
     private let agent: GuestAgent
@@ -30,7 +30,8 @@ private struct DiskFull: Error, CustomStringConvertible {
         try await self.outbox.entries(after: 0, limit: 100).map(\.report)
     }
 
-    @Test func aReturnIsAnEndWithTheFieldsSaidInside() async throws {
+    @Test("A return is recorded as an end, with the fields that were set in the operation")
+    func returnedValue() async throws {
         func deepInside() async { OperationNotification.current?.set("backup_id", to: "b-1") }
         let value = try await self.agent.withNotification(SampleReport.context()) {
             await deepInside()
@@ -45,7 +46,8 @@ private struct DiskFull: Error, CustomStringConvertible {
         #expect(OperationNotification.current == nil)
     }
 
-    @Test func aThrownErrorIsAnErrorAndIsThrownOn() async throws {
+    @Test("A thrown error is recorded as an error and rethrown")
+    func thrownError() async throws {
         await #expect(throws: DiskFull.self) {
             try await self.agent.withNotification(SampleReport.context()) {
                 OperationNotification.current?.set("instance_id", to: "inst-1")
@@ -63,7 +65,8 @@ private struct DiskFull: Error, CustomStringConvertible {
         #expect(payload == ["instance_id": "inst-1"])
     }
 
-    @Test func aCancelledOperationIsAnError() async throws {
+    @Test("A cancelled operation is recorded as an error")
+    func cancelledOperation() async throws {
         let began = AsyncStream.makeStream(of: Void.self)
         let task = Task {
             try await self.agent.withNotification(SampleReport.context()) {
@@ -81,7 +84,8 @@ private struct DiskFull: Error, CustomStringConvertible {
         #expect(exception.etype == "CancellationError")
     }
 
-    @Test func anOutboxThatHeedsCancellationGetsTheOutcomeOfACancelledOperation() async throws {
+    @Test("An outbox that checks for cancellation still records a cancelled operation")
+    func cancellationInOutbox() async throws {
         let agent = try GuestAgent(
             configuration: .test(ports: [1], certificates: self.certificates),
             outbox: FaultyOutbox(over: self.outbox), logger: Logger(label: "test"))
@@ -95,14 +99,16 @@ private struct DiskFull: Error, CustomStringConvertible {
         #expect(try await self.reports().count == 1)
     }
 
-    @Test func withoutAContextNothingIsNotified() async throws {
+    @Test("Without a context nothing is recorded")
+    func missingContext() async throws {
         let value = try await self.agent.withNotification(nil) { OperationNotification.current == nil }
         #expect(value)
         try await self.agent.notify(.end(payload: [:]), context: nil)
         #expect(try await self.agent.counts() == OutboxCounts())
     }
 
-    @Test func nestedOperationsHaveTheirOwnFields() async throws {
+    @Test("Nested operations have fields of their own")
+    func nestedOperations() async throws {
         try await self.agent.withNotification(SampleReport.context(dbname: "outer")) {
             OperationNotification.current?.set("a", to: 1)
             try await self.agent.withNotification(SampleReport.context(dbname: "inner")) {
@@ -115,7 +121,8 @@ private struct DiskFull: Error, CustomStringConvertible {
         #expect(Set(reports.map(\.messageID)).count == 2)
     }
 
-    @Test func anOperationWhoseOutcomeHasNoRoomIsNotBegun() async throws {
+    @Test("An operation is rejected and does not run if the outbox is full")
+    func fullOutbox() async throws {
         let agent = try GuestAgent(
             configuration: .test(ports: [1], certificates: self.certificates), outbox: MemoryOutbox(capacity: 0),
             logger: Logger(label: "test"))
@@ -127,22 +134,26 @@ private struct DiskFull: Error, CustomStringConvertible {
         #expect(ran.withLockedValue { !$0 })
     }
 
-    @Test func fieldsAreBounded() {
+    @Test("The number of a notification's fields is limited")
+    func fieldLimit() {
         let notification = OperationNotification.sample
         for index in 0..<64 { #expect(notification.set("f\(index)", to: .string("x"))) }
         #expect(!notification.set("one more", to: nil))
         #expect(notification.set("f3", to: "replaced"))
     }
 
-    @Test func anErrorMaySpeakForItself() {
+    @Test("An error may provide its own exception info")
+    func providedExceptionInfo() {
         struct Python: ExceptionInfoProviding {
             var exceptionInfo: ExceptionInfo { ExceptionInfo(etype: "ValueError", value: "x", trace: ["Traceback"]) }
         }
         #expect(ExceptionInfo(Python()) == Python().exceptionInfo)
     }
 
-    @Test(arguments: ["window", "minimumBackoff", "maximumBackoff", "answerTimeout", "connectTimeout"])
-    func aConfigurationThatCannotWorkIsRefusedByName(field: String) {
+    @Test(
+        "An invalid configuration is rejected, and the error names the field",
+        arguments: ["window", "minimumBackoff", "maximumBackoff", "answerTimeout", "connectTimeout"])
+    func invalidConfiguration(field: String) {
         var configuration = GuestAgent.Configuration.test(ports: [1], certificates: self.certificates)
         switch field {
         case "window": configuration.window = 0
@@ -157,7 +168,8 @@ private struct DiskFull: Error, CustomStringConvertible {
         #expect(error?.description.hasPrefix(field) == true)
     }
 
-    @Test func anAgentRunsOnceAtATime() async throws {
+    @Test("An agent that runs already cannot be run again")
+    func concurrentRuns() async throws {
         let ended = AsyncStream.makeStream(of: (any Error)?.self)
         let runs = (1...2).map { _ in
             Task {
@@ -169,14 +181,15 @@ private struct DiskFull: Error, CustomStringConvertible {
                 }
             }
         }
-        // The other goes on until it is cancelled.
+        // The other run continues until it is cancelled.
         let first = await ended.stream.first { _ in true }
         #expect((first as? GuestAgentError)?.code == .alreadyRunning)
         for run in runs { run.cancel() }
         for run in runs { await run.value }
     }
 
-    @Test func aConfigurationWithoutConductorsIsRefused() {
+    @Test("A configuration without conductors is rejected")
+    func noConductors() {
         #expect(throws: GuestAgentError.self) {
             try GuestAgent(
                 configuration: .test(ports: [], certificates: self.certificates), outbox: MemoryOutbox(),

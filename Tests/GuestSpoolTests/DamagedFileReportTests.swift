@@ -40,8 +40,8 @@ import Testing
         }
     }
 
-    @Test(arguments: Damage.allCases)
-    func aDamagedFileIsSetAsideAndWhatCanBeReadCarriedOver(_ damage: Damage) async throws {
+    @Test("Opening a damaged spool keeps the damaged file and recovers every readable row", arguments: Damage.allCases)
+    func openDamagedFile(_ damage: Damage) async throws {
         try await SpoolFixture.with { fixture in
             let first = try await fixture.open()
             let reports = [
@@ -70,7 +70,7 @@ import Testing
                         == [entries[0].sequence, entries[2].sequence])
                 #expect(counts.begun == 4 && counts.setAside == 1 && counts.waiting == 3)
             }
-            // Life goes on.
+            // The repaired spool records further operations.
             let report = try await fixture.run(second)
             #expect(try await fixture.messageIDs(second).last == report.messageID)
             counts = try await second.counts()
@@ -83,12 +83,13 @@ import Testing
         }
     }
 
-    /// Reports as long as a third of a page, so that damage to one page concerns few of them.
+    /// Fills a spool with reports a third of a page long, so that damage to one page affects few of them.
     private func backlog(_ fixture: SpoolFixture) async throws -> [OutcomeReport] {
         try await fixture.fill(1500, String(repeating: "x", count: 1000))
     }
 
-    @Test func damageInTheMiddleIsMetAndMendedWhileTheAgentRuns() async throws {
+    @Test("A damaged page that a running agent reads is repaired, and the order of outcomes is kept")
+    func damagedPageWhileRunning() async throws {
         try await SpoolFixture.with { fixture in
             let reports = try await self.backlog(fixture)
             let spool = try await fixture.open()
@@ -98,7 +99,7 @@ import Testing
             let before = FileManager.default.contents(atPath: fixture.file)
 
             let entries = try await spool.entries(after: 0, limit: 2000)
-            // As it was found, with the log that the operation has begun in.
+            // The damaged file is kept as it was found, with the WAL that holds the begun operation.
             let path = try #require(fixture.damages.first).path
             #expect(FileManager.default.contents(atPath: path) == before)
             #expect(SpoolDirectory.size("\(path)-wal") ?? 0 > 0)
@@ -107,11 +108,11 @@ import Testing
             #expect(fixture.damages.count == 1)
             #expect(!found.contains(all[700]))
             #expect(found.count >= 1490 && found.first == all.first && found.last == all.last)
-            // In their order, at their places.
+            // In their order, under their sequence numbers.
             let kept = Set(found)
             #expect(found == all.filter { kept.contains($0) })
             #expect(entries.last?.sequence == 1500)
-            // What ran goes on, and its outcome has a place that no other had.
+            // The running operation continues, and its outcome has a sequence number that no other had.
             try await spool.finish(fixture.report(id: running))
             let last = try #require(try await spool.entries(after: 1500, limit: 10).first)
             #expect(last.report.messageID == running && last.sequence > 1500)
@@ -121,7 +122,8 @@ import Testing
         }
     }
 
-    @Test func whenNothingCanBeReadTheAgentStillKnowsWhatRunsAndWhichPlacesAreTaken() async throws {
+    @Test("If no row is readable, running operations and used sequence numbers are still known")
+    func noReadableRows() async throws {
         try await SpoolFixture.with { fixture in
             _ = try await fixture.fill(5)
             let spool = try await fixture.open()
@@ -142,7 +144,8 @@ import Testing
         }
     }
 
-    @Test func damageMetByAWriteIsMendedAndTheWriteDone() async throws {
+    @Test("A write that meets a damaged page repairs the file and completes")
+    func damagedPageDuringWrite() async throws {
         try await SpoolFixture.with { fixture in
             let reports = try await self.backlog(fixture)
             let spool = try await fixture.open()
@@ -153,15 +156,16 @@ import Testing
             let ids = try await fixture.messageIDs(spool)
             #expect(!ids.contains(reports[0].messageID) && !ids.contains(reports[1499].messageID))
             #expect(ids.contains(reports[1].messageID) && ids.contains(reports[1498].messageID))
-            // Those who were told of the last place must never see another outcome there.
+            // A reader that knows the last sequence number must never see another outcome under it.
             _ = try await fixture.run(spool)
             #expect(try await spool.entries(after: try #require(known.last), limit: 10).count == 1)
             try await spool.close()
         }
     }
 
-    /// Opening does not meet the damage, so it has not read what waits; verifying does.
-    @Test func openingReadsNoBacklogAndVerifyingReadsAll() async throws {
+    /// Opening does not find the damage, so it has not read the waiting outcomes; verifying finds it.
+    @Test("Opening a spool does not read its backlog; verifying reads all of it and finds damage")
+    func verifyFindsDamage() async throws {
         try await SpoolFixture.with { fixture in
             let reports = try await fixture.fill(2)
             let text = String(decoding: JSONWriter.encode(.object(reports[0].json)), as: UTF8.self)
@@ -186,13 +190,14 @@ import Testing
             #expect(damage.recovered.waiting > 100 && damage.recovered.waiting < 2000)
             let counts = try await spool.counts()
             #expect(counts.isBalanced && counts.waiting == damage.recovered.waiting)
-            // The last, behind a gap of tens of thousands.
+            // The last outcome, after a gap of tens of thousands of sequence numbers.
             #expect(try await spool.entries(after: 100_001, limit: 1).count == 1)
             try await spool.close()
         }
     }
 
-    @Test func oneRowThatMakesNoSenseIsSetAsideAlone() async throws {
+    @Test("Rows that cannot be decoded are set aside, and the other outcomes are returned")
+    func undecodableRows() async throws {
         try await SpoolFixture.with { fixture in
             let reports = try await fixture.fill(5)
             try fixture.change(
@@ -202,7 +207,7 @@ import Testing
                 UPDATE waiting SET message_id = x'00' WHERE sequence = 4;
                 """)
             let spool = try await fixture.open()
-            // Even when all that would be read makes no sense.
+            // Even if no row within the limit can be decoded.
             #expect(try await spool.entries(after: 0, limit: 1).map(\.report) == [reports[2]])
             #expect(try await fixture.messageIDs(spool) == [reports[2].messageID, reports[4].messageID])
             let counts = try await spool.counts()
@@ -216,7 +221,8 @@ import Testing
         }
     }
 
-    @Test func anInterruptedOperationThatMakesNoSenseIsSetAside() async throws {
+    @Test("An interrupted operation whose context cannot be decoded is set aside")
+    func undecodableOperation() async throws {
         try await SpoolFixture.with { fixture in
             let first = try await fixture.open()
             let id = try await fixture.begin(first)
@@ -233,8 +239,8 @@ import Testing
 
     enum Step: CaseIterable { case marked, logMoved, allMoved, emptyMade, halfMade, inPlace }
 
-    @Test(arguments: Step.allCases)
-    func aMendingThatAKillCutShortIsFinishedAtTheNextOpen(_ step: Step) async throws {
+    @Test("A repair that a kill cut short is completed at the next open", arguments: Step.allCases)
+    func interruptedRepair(_ step: Step) async throws {
         try await SpoolFixture.with { fixture in
             let reports = try await fixture.fill(3)
             try fixture.change("DELETE FROM tally")
@@ -258,7 +264,7 @@ import Testing
                 if step != .logMoved { try move("") }
             }
             if step == .emptyMade {
-                // By a program of SQLite's that looked for the database in between.
+                // As a SQLite program does that opens the database in between.
                 try Data().write(to: URL(filePath: fixture.file))
             }
             if step == .halfMade {
@@ -278,7 +284,8 @@ import Testing
         }
     }
 
-    @Test func aDiskThatFailsAgainAndAgainDoesNotFillUp() async throws {
+    @Test("Only the newest ten damaged files are kept")
+    func damagedFileLimit() async throws {
         try await SpoolFixture.with { fixture in
             for _ in 0..<12 {
                 _ = try await fixture.fill(1)
@@ -290,7 +297,8 @@ import Testing
         }
     }
 
-    @Test func theNewestOfOneSecondSortsLastAlsoWhenTheFirstAreGone() async throws {
+    @Test("The newest damaged file of one second sorts last, even after older ones are removed")
+    func damagedNamesSortByAge() async throws {
         try await SpoolFixture.with { fixture in
             let directory = SpoolDirectory(path: fixture.directory)
             let time = Date(timeIntervalSince1970: 1_800_000_000)
@@ -303,7 +311,7 @@ import Testing
                 let file = URL(filePath: "\(fixture.directory)/\(names[index])")
                 try Data().write(to: file)
                 try Data().write(to: file.appendingPathExtension("json"))
-                // As the newest ten are kept.
+                // Only the newest ten are kept.
                 guard index >= 10 else { continue }
                 try FileManager.default.removeItem(atPath: "\(fixture.directory)/\(names[index - 10])")
             }
@@ -315,7 +323,8 @@ import Testing
         }
     }
 
-    @Test func whatWaitsUnderAnUnknownPhaseIsFoundByVerifying() async throws {
+    @Test("Verifying recovers an outcome that was stored under an unknown phase")
+    func unknownPhase() async throws {
         try await SpoolFixture.with { fixture in
             let reports = try await fixture.fill(2)
             try fixture.change("UPDATE waiting SET phase = 'enf' WHERE sequence = 1")
@@ -328,14 +337,15 @@ import Testing
         }
     }
 
-    @Test func anOperationWhoseOutcomeCanBeReadIsNotToldAsInterruptedToo() async throws {
+    @Test("An operation whose outcome is recovered is not also reported as interrupted")
+    func recoveredOutcomeNotInterrupted() async throws {
         try await SpoolFixture.with { fixture in
             let reports = try await fixture.fill(2)
             let first = try await fixture.open()
             try await first.setAside(1, reason: "unknown event")
             for report in reports { _ = try await fixture.begin(first, report.messageID) }
             try await first.close()
-            // As when of a transaction's pages only some have reached the disk.
+            // As when only some of a transaction's pages have reached the disk.
             try fixture.change(
                 """
                 INSERT INTO waiting SELECT sequence, message_id, phase, report FROM set_aside;
@@ -351,10 +361,11 @@ import Testing
         }
     }
 
-    @Test func aDamagedFileThatCannotBeOpenedForAnotherReasonIsNotGivenUp() async throws {
+    @Test("Recovery throws if the file cannot be opened for a reason other than damage")
+    func recoveryCannotOpenFile() async throws {
         try await SpoolFixture.with { fixture in
             _ = try await fixture.fill(1)
-            // SQLite says the same when a process has no descriptors left.
+            // SQLite reports the same error when a process has no file descriptors left.
             try FileManager.default.createDirectory(
                 atPath: "\(fixture.file)-wal", withIntermediateDirectories: false)
             #expect(throws: DatabaseError.self) {
@@ -363,7 +374,8 @@ import Testing
         }
     }
 
-    @Test func aTallyThatIsOnlyUnlikelyEndsNoProcess() async throws {
+    @Test("A tally with an implausible count rejects operations until verifying repairs it")
+    func implausibleTally() async throws {
         try await SpoolFixture.with { fixture in
             let reports = try await fixture.fill(1)
             try fixture.change("UPDATE tally SET running = 1 << 55, begun = 1 << 55")

@@ -6,7 +6,7 @@ import Logging
 import Notifications
 import Testing
 
-/// Both outboxes give ends and errors apart, each oldest first.
+/// Both outboxes return ends and errors separately, each oldest first.
 @Suite struct EntriesByPhaseTests {
     private let context = NotificationContext(
         operation: "user_create", requestID: "r", tenantID: "t", clientIP: "c")
@@ -34,7 +34,7 @@ import Testing
         let rest = try await outbox.entries(.error, after: first.last?.sequence ?? 0, limit: 2)
         #expect(rest.map(\.report.messageID) == Array(errors.dropFirst(2)))
         try await outbox.remove(all.map(\.sequence))
-        // Told once more after a failure: passed over.
+        // Removed once more, as after a failure: ignored.
         try await outbox.remove(all.map(\.sequence))
         try await outbox.setAside(all[0].sequence, reason: "too late")
         for phase in [nil, .end, .error] as [OperationPhase?] {
@@ -44,9 +44,11 @@ import Testing
         #expect(counts.isBalanced && counts.delivered == 9 && counts.setAside == 0)
     }
 
-    @Test func inMemory() async throws { try await self.check(MemoryOutbox()) }
+    @Test("The memory outbox returns ends and errors separately, oldest first")
+    func inMemory() async throws { try await self.check(MemoryOutbox()) }
 
-    @Test func onDisk() async throws {
+    @Test("The spool returns ends and errors separately, oldest first")
+    func onDisk() async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "spool-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let spool = try await Spool.open(directory, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })

@@ -21,7 +21,8 @@ import Testing
         return reports
     }
 
-    @Test func entriesComeInOrderAfterAPlace() async throws {
+    @Test("Entries are returned in order, after the given sequence number")
+    func entriesAfterSequence() async throws {
         let outbox = MemoryOutbox()
         let reports = try await self.fill(outbox, 5)
         let entries = try await outbox.entries(after: 0, limit: 3)
@@ -31,7 +32,8 @@ import Testing
         #expect(try await outbox.entries(after: 5, limit: 10).isEmpty)
     }
 
-    @Test func theLedgerBalances() async throws {
+    @Test("The counts add up after deliveries, a repeated removal and a set-aside outcome")
+    func countsBalance() async throws {
         let outbox = MemoryOutbox()
         _ = try await self.fill(outbox, 4)
         try await outbox.begin(BegunOperation(messageID: MessageID(), context: self.context))
@@ -46,7 +48,7 @@ import Testing
         #expect(outbox.setAside.map(\.reason) == ["unknown event"])
     }
 
-    @Test("Outcomes wait no more once the certificate names another guest; one in flight counts as delivered")
+    @Test("Another guest's certificate sets outcomes aside; one in flight counts as delivered")
     func anotherGuestsCertificate() async throws {
         let outbox = MemoryOutbox()
         outbox.setGuest(["guest-1", "other name of guest-1"])
@@ -66,7 +68,8 @@ import Testing
         #expect(try await outbox.entries(after: 0, limit: 10).map(\.report) == later)
     }
 
-    @Test func roomIsReservedWhenAnOperationBegins() async throws {
+    @Test("Capacity for an outcome is reserved when its operation begins")
+    func reservedCapacity() async throws {
         let outbox = MemoryOutbox(capacity: 2)
         let reports = [self.report(), self.report()]
         for report in reports {
@@ -82,7 +85,7 @@ import Testing
         try await outbox.begin(BegunOperation(messageID: MessageID(), context: self.context))
     }
 
-    @Test("An operation that is running does not begin again, and the ledger balances")
+    @Test("Beginning a running operation again is rejected, and the counts balance")
     func beginTwice() async throws {
         let outbox = MemoryOutbox()
         let operation = BegunOperation(messageID: MessageID(), context: self.context)
@@ -93,7 +96,8 @@ import Testing
         #expect(counts.begun == 1 && counts.running == 1 && counts.isBalanced)
     }
 
-    @Test func anOperationEndsOnce() async throws {
+    @Test("Finishing an operation a second time is rejected")
+    func finishTwice() async throws {
         let outbox = MemoryOutbox()
         let report = try await self.fill(outbox, 1)[0]
         let error = await #expect(throws: OutboxError.self) { try await outbox.finish(report) }

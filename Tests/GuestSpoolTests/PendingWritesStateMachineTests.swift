@@ -23,14 +23,16 @@ import Testing
         return pending
     }
 
-    @Test func whatNeedNotWaitForTheDiskGoesFirstAndApart() {
+    @Test("Writes that need no sync are taken first, in a batch of their own")
+    func unsyncedWritesFirst() {
         var pending = self.pending([self.finish(), self.begin(), self.finish(), self.begin()])
         #expect(pending.takeBatch().map(\.change.needsSync) == [false, false])
         #expect(pending.takeBatch().map(\.change.needsSync) == [true, true])
         #expect(pending.takeBatch().isEmpty && pending.isEmpty)
     }
 
-    @Test func outcomesHaveTheirTurnHoweverMuchBegins() {
+    @Test("Outcomes are taken after a few batches, however many operations begin")
+    func outcomesNotStarved() {
         var pending = self.pending([self.finish()])
         var turns = 0
         repeat {
@@ -38,11 +40,12 @@ import Testing
             turns += 1
         } while turns < 100 && pending.takeBatch().first?.change.needsSync == false
         #expect(turns == 5)
-        // What began meanwhile goes next.
+        // The operations that began meanwhile are taken next.
         #expect(pending.takeBatch().map(\.change.needsSync) == [false])
     }
 
-    @Test func aTransactionIsBoundedAndTheOldestGoesFirst() {
+    @Test("A batch is limited to 512 writes, and the oldest writes are taken first")
+    func batchSizeLimit() {
         let changes = (0..<700).map { _ in self.finish() }
         var pending = self.pending(changes)
         let batches = [pending.takeBatch(), pending.takeBatch(), pending.takeBatch()]
@@ -53,7 +56,8 @@ import Testing
         #expect(ids == changes.compactMap { if case .finish(let finish) = $0 { finish.messageID } else { nil } })
     }
 
-    @Test func aTransactionTakesAlongWhatComesOfItsKindAndNoMoreThanItHasRoomFor() {
+    @Test("A transaction accepts later writes of its kind, up to the size limit")
+    func takeMoreWrites() {
         var pending = self.pending([self.begin()])
         #expect(pending.takeBatch().count == 1)
         #expect(pending.takeMore().isEmpty)
@@ -68,7 +72,7 @@ import Testing
         #expect(pending.takeBatch().count == 90 && pending.isEmpty)
     }
 
-    @Test("While operations are held back all else is written; they begin in their order afterwards, or are taken out")
+    @Test("Held beginnings block no other write, and keep their order when they are released")
     func heldBeginnings() {
         func ids(_ writes: [SpoolWrite]) -> [String] {
             writes.compactMap { write in
@@ -98,7 +102,8 @@ import Testing
         #expect(pending.takeHeld().count == 1 && pending.isEmpty && pending.isHolding)
     }
 
-    @Test func whatIsOverdueIsTakenOutAndTheRestStays() {
+    @Test("Overdue writes are taken out, and the other writes stay pending")
+    func overdueWrites() {
         var pending = self.pending([self.finish(), self.begin()], deadline: .init(uptimeNanoseconds: 5))
         pending.append(SpoolWrite(self.begin(), nil, deadline: .init(uptimeNanoseconds: 7)))
         #expect(pending.takeOverdue(.init(uptimeNanoseconds: 4)).isEmpty)

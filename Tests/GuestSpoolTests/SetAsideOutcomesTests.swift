@@ -30,20 +30,21 @@ import Testing
         try await spool.close()
     }
 
-    @Test func whatIsPutBackWaitsBehindTheOthersUnderItsOwnId() async throws {
+    @Test("A retried outcome waits behind the others, under its own message id")
+    func retriedOutcomesWaitLast() async throws {
         try await self.with { spool, directory, ids in
             let setAside = try await SpoolInspection(directory).outcomes(.setAside, limit: 10)
             let last = try #require(try await spool.entries(after: 0, limit: 10).last)
-            // Beside the agent, which has the spool open.
+            // While the agent has the spool open.
             let count = try await SetAsideOutcomes(directory).retry([setAside[1].sequence, setAside[0].sequence, 99])
             #expect(count == 2)
             let entries = try await spool.entries(after: last.sequence, limit: 10)
             #expect(entries.map(\.report.messageID) == [ids[1], ids[0]])
             let counts = try await spool.counts()
             #expect(counts.isBalanced && counts.waiting == 3 && counts.setAside == 1)
-            // A second time there is nothing to put back.
+            // A second retry finds nothing to put back.
             #expect(try await SetAsideOutcomes(directory).retry([setAside[1].sequence]) == 0)
-            // Refused once more, it is set aside once more.
+            // Rejected again, it is set aside again.
             try await spool.setAside(entries[0].sequence, reason: "still unknown")
             let again = try #require(try await SpoolInspection(directory).outcome(ids[1]))
             #expect(again.reason == "still unknown")
@@ -51,7 +52,8 @@ import Testing
         }
     }
 
-    @Test func whatIsExportedLeavesTheSpoolAndStaysInTheLedger() async throws {
+    @Test("An exported outcome leaves the spool and stays in the counts")
+    func exportedOutcomes() async throws {
         try await self.with { spool, directory, ids in
             let setAside = try await SpoolInspection(directory).outcomes(.setAside, limit: 10)
             let bytes = try await SpoolInspection(directory).overview().bytes
@@ -61,7 +63,7 @@ import Testing
             #expect(overview.isBalanced && overview.bytes == bytes / 2)
             #expect((overview.counts.exported, overview.counts.setAside, overview.counts.waiting) == (2, 1, 1))
             #expect(try await SpoolInspection(directory).outcome(ids[0]) == nil)
-            // The agent that has the spool open goes on with the same ledger.
+            // The agent that has the spool open continues with the same counts.
             let waiting = try #require(try await spool.entries(after: 0, limit: 1).first)
             try await spool.remove([waiting.sequence])
             let counts = try await spool.counts()
@@ -69,7 +71,8 @@ import Testing
         }
     }
 
-    @Test func aSpoolThatIsBeingMendedIsLeftAlone() async throws {
+    @Test("A retry is rejected while the spool is being repaired")
+    func retryDuringRepair() async throws {
         try await self.with { spool, directory, _ in
             let marker = "\(directory)/spool.sqlite.mending"
             try Data("spool.sqlite.damaged-20261121T000000Z\nreason\n".utf8).write(to: URL(fileURLWithPath: marker))
@@ -80,7 +83,8 @@ import Testing
         }
     }
 
-    @Test func putBackAndTakenOutWhileTheAgentWritesNothingIsLost() async throws {
+    @Test("Retries while the agent writes lose no outcome")
+    func retryWhileWriting() async throws {
         try await self.with { spool, directory, _ in
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {

@@ -10,14 +10,14 @@ import Testing
 
 @testable import GuestSpool
 
-/// Setting aside what another guest left in a spool, a transaction a turn of the writing queue.
+/// Tests of a claim: it sets aside another guest's outcomes, one transaction in each turn of the writing queue.
 @Suite("A claim of another guest's spool")
 struct SpoolClaimTests {
-    /// Whose the outcomes are.
+    /// The names of the guest that the outcomes belong to.
     private let other = ["instance-1"]
     private let own = ["instance-2"]
 
-    /// Leaves a spool of the other guest: one outcome that a conductor refused, and this many that wait.
+    /// Creates a spool of the other guest, with one outcome that a conductor rejected and this many that wait.
     private func leave(_ fixture: SpoolFixture, _ count: Int) async throws {
         let spool = try await fixture.open()
         spool.setGuest(self.other)
@@ -28,9 +28,9 @@ struct SpoolClaimTests {
         _ = try await fixture.fill(count)
     }
 
-    /// Runs the body while the writing queue stands still, after this many turns of the claim.
+    /// Runs the body while the writing queue is blocked, after this many turns of the claim.
     ///
-    /// - Parameter first: what the claim begins with; it takes the queue's first turn.
+    /// - Parameter first: begins the claim; it runs in the queue's first turn.
     private func standstill(
         _ spool: Spool, afterTurns turns: Int, _ first: @escaping @Sendable () -> Void,
         _ body: () async throws -> Void = {}
@@ -62,7 +62,7 @@ struct SpoolClaimTests {
         }
     }
 
-    /// Records, for each row that comes into a table, how many outcomes were set aside by then.
+    /// Records, for each row that is inserted into a table, how many outcomes were set aside by then.
     private func watch(_ table: String, _ spool: Spool) throws {
         try spool.store.writing.sync {
             try spool.store.write { db in
@@ -89,8 +89,8 @@ struct SpoolClaimTests {
             .compactMap { $0.metadata["outcomes"] }
     }
 
-    @Test("An outcome that arises while a claim sets others aside is written between two of its transactions")
-    func endsBetween() async throws {
+    @Test("An outcome that arrives during a claim is written between two of its transactions")
+    func outcomeDuringClaim() async throws {
         try await SpoolFixture.with { fixture in
             try await self.leave(fixture, 1200)
             let spool = try await fixture.open()
@@ -111,8 +111,8 @@ struct SpoolClaimTests {
         }
     }
 
-    @Test("An operation begins once a claim has ended, however many turns that takes")
-    func beginsAfter() async throws {
+    @Test("An operation begins only after a claim has ended")
+    func operationAfterClaim() async throws {
         try await SpoolFixture.with { fixture in
             try await self.leave(fixture, 1200)
             let spool = try await fixture.open()
@@ -136,8 +136,8 @@ struct SpoolClaimTests {
         }
     }
 
-    @Test("An operation that waits for a claim is refused when its time is up, with the reason")
-    func beginsTooLate() async throws {
+    @Test("An operation that waits too long for a claim is rejected, with the reason")
+    func operationTimesOut() async throws {
         try await SpoolFixture.with { fixture in
             try await self.leave(fixture, 1)
             var configuration = Spool.Configuration()
@@ -157,12 +157,12 @@ struct SpoolClaimTests {
         }
     }
 
-    @Test("Each claim logs how many outcomes it has set aside itself")
+    @Test("Each claim logs the number of outcomes that it has set aside itself")
     func ownCount() async throws {
         try await SpoolFixture.with { fixture in
             try await self.leave(fixture, 1200)
             let spool = try await fixture.open()
-            // It begins, and sets 500 aside.
+            // The first claim begins, and sets 500 outcomes aside.
             try await self.standstill(spool, afterTurns: 2) {
                 spool.setGuest(["instance-2"])
             } _: {
@@ -176,8 +176,8 @@ struct SpoolClaimTests {
         }
     }
 
-    @Test("A retry of all between two transactions of a claim puts back nothing of the other guest's")
-    func retryBetween() async throws {
+    @Test("A retry during a claim is rejected, and afterwards puts back no outcome of the other guest")
+    func retryDuringClaim() async throws {
         try await SpoolFixture.with { fixture in
             try await self.leave(fixture, 1200)
             let spool = try await fixture.open()
@@ -201,8 +201,8 @@ struct SpoolClaimTests {
         }
     }
 
-    @Test("What is retried after a spool was opened, and before its guest is known, is claimed with the rest")
-    func retryBefore() async throws {
+    @Test("An outcome that is retried before the guest is known is claimed with the others")
+    func retryBeforeClaim() async throws {
         try await SpoolFixture.with { fixture in
             try await self.leave(fixture, 1)
             let spool = try await fixture.open()
@@ -214,8 +214,8 @@ struct SpoolClaimTests {
         }
     }
 
-    @Test("A certificate that is put back before a claim has ended, or after a crash in it, has nothing lost to it")
-    func putBack() async throws {
+    @Test("Restoring the certificate during a claim, or after a crash in one, loses no outcome")
+    func restoredCertificate() async throws {
         try await SpoolFixture.with { fixture in
             try await self.leave(fixture, 1200)
             let outcomes = SetAsideOutcomes(fixture.directory)
@@ -225,7 +225,7 @@ struct SpoolClaimTests {
                 #expect(try await fixture.messageIDs(spool).count == 1200)
                 if isCrash {
                     try await self.failClaim(spool, fixture)
-                    // No agent has the spool open, and what waits in it is not the claim's yet.
+                    // No agent has the spool open, and the waiting outcomes are not claimed yet.
                     await #expect(throws: OutboxError.self) { _ = try await outcomes.retryAll([1]) }
                 } else {
                     try await self.standstill(spool, afterTurns: 2) {
@@ -240,7 +240,7 @@ struct SpoolClaimTests {
                 again.setGuest(self.other)
                 #expect(try await fixture.messageIDs(again).count < 1200)
                 let aside = try await self.setAside(fixture)
-                // The first was refused by a conductor.
+                // The first outcome was rejected by a conductor.
                 #expect(try await outcomes.retry(aside.filter { $0 > 1 }) == aside.count - 1)
                 #expect(try await fixture.messageIDs(again).count == 1200)
                 #expect(try await again.counts().isBalanced)
@@ -249,7 +249,7 @@ struct SpoolClaimTests {
         }
     }
 
-    /// Has a claim fail once it has set aside all but the last outcome.
+    /// Makes a claim fail at the last outcome.
     private func failClaim(_ spool: Spool, _ fixture: SpoolFixture) async throws {
         try spool.store.writing.sync {
             try spool.store.write { db in
@@ -267,8 +267,8 @@ struct SpoolClaimTests {
         try fixture.change("DROP TRIGGER refuse")
     }
 
-    @Test("A certificate that is put back has nothing lost to a claim, also where its origin was not on the disk")
-    func putBackUnrecorded() async throws {
+    @Test("Restoring the certificate during a claim loses no outcome if the origin was not stored")
+    func restoredCertificateUnrecorded() async throws {
         try await SpoolFixture.with { fixture in
             try await self.leave(fixture, 1200)
             let spool = try await fixture.open()
@@ -287,8 +287,8 @@ struct SpoolClaimTests {
         }
     }
 
-    @Test("What a failed claim has set aside can be retried, also where the next agent's disk was full for a while")
-    func putBackOnAFullDisk() async throws {
+    @Test("A failed claim's outcomes can be retried, even if the origin could not be stored at first")
+    func retryAfterFailedClaim() async throws {
         try await SpoolFixture.with { fixture in
             try await self.leave(fixture, 1200)
             try await self.failClaim(try await fixture.open(), fixture)
@@ -312,8 +312,8 @@ struct SpoolClaimTests {
         }
     }
 
-    @Test("A spool that is closed while a claim is made has all of it claimed")
-    func closed() async throws {
+    @Test("Closing a spool during a claim completes the claim")
+    func closeDuringClaim() async throws {
         try await SpoolFixture.with { fixture in
             try await self.leave(fixture, 1200)
             let spool = try await fixture.open()
@@ -325,7 +325,7 @@ struct SpoolClaimTests {
         }
     }
 
-    @Test("A spool of version 4 stays its guest's, also after damage")
+    @Test("A spool of version 4 still belongs to its guest, also after damage")
     func version4() async throws {
         try await SpoolFixture.with { fixture in
             try await self.leave(fixture, 1)

@@ -14,8 +14,9 @@ import Testing
         return status.st_mode & 0o777
     }
 
-    /// Whatever the umask: a test of the program has one of its own, since a process's is all its tests'.
-    @Test func nobodyElseMayRead() async throws {
+    /// All tests of a process share its umask, so a test of the program checks this with another umask.
+    @Test("Only the owner may read a spool's directory and files")
+    func ownerOnlyPermissions() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open()
             try await fixture.run(spool)
@@ -36,8 +37,10 @@ import Testing
         }
     }
 
-    @Test(arguments: ["", "agent.lock", "spool.sqlite"])
-    func somethingElseInTheWayIsNamed(_ name: String) async throws {
+    @Test(
+        "A file or directory of the wrong type is rejected, and the error names its path",
+        arguments: ["", "agent.lock", "spool.sqlite"])
+    func wrongFileType(_ name: String) async throws {
         try await SpoolFixture.with { fixture in
             let path = name.isEmpty ? fixture.directory : "\(fixture.directory)/\(name)"
             if name.isEmpty {
@@ -52,7 +55,8 @@ import Testing
         }
     }
 
-    @Test func aMissingParentIsNotMade() async throws {
+    @Test("A spool whose parent directory is missing is rejected")
+    func missingParent() async throws {
         try await SpoolFixture.with { fixture in
             let path = "\(fixture.directory)/a/b"
             let error = await #expect(throws: OutboxError.self) {

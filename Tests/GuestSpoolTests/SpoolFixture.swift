@@ -12,11 +12,11 @@ import Testing
 @testable import GuestSpool
 
 extension SpoolDirectory {
-    /// How many bytes a file has; nil when there is none.
+    /// Returns the size of a file in bytes, or nil when there is no file.
     static func size(_ path: String) -> Int? { (try? FileStatus.of(path))?.size }
 }
 
-/// A spool's directory that is removed afterwards, and what tests do with it.
+/// A spool directory that is removed after the test, with the helpers that tests use.
 struct SpoolFixture: Sendable {
     let directory: String
     let log = LogRecorder()
@@ -29,7 +29,7 @@ struct SpoolFixture: Sendable {
     }
 
     var file: String { "\(self.directory)/spool.sqlite" }
-    /// None where there is no spool.
+    /// The reports of damaged files; empty when there is no spool.
     var damages: [DamagedFileReport] { (try? DamagedFileReport.all(in: self.directory)) ?? [] }
 
     func open(_ configuration: Spool.Configuration = Spool.Configuration()) async throws -> Spool {
@@ -53,7 +53,7 @@ struct SpoolFixture: Sendable {
         return report
     }
 
-    /// Fills a spool with this many outcomes that wait, and closes it.
+    /// Fills a spool with this many waiting outcomes, and closes it.
     func fill(_ count: Int, _ text: String = "i") async throws -> [OutcomeReport] {
         let spool = try await self.open()
         let reports = try await withThrowingTaskGroup(of: OutcomeReport.self) { group in
@@ -65,12 +65,12 @@ struct SpoolFixture: Sendable {
         return reports
     }
 
-    /// When the spool's file was made.
+    /// The creation time of the spool's file.
     var made: String? {
         get throws { try CheckedDirectory(self.directory, for: .reading).made(SpoolDirectory.file) }
     }
 
-    /// Waits until a file that is made now has another time than the spool's: a file system's clock ticks rarely.
+    /// Waits until a new file has another creation time than the spool's: a file system's clock ticks rarely.
     func waitForClockTick() throws {
         let made = try #require(try self.made, "this file system does not say when a file was made")
         let other = SpoolFixture(directory: "\(self.directory).tick")
@@ -82,16 +82,16 @@ struct SpoolFixture: Sendable {
         }
     }
 
-    /// Changes the file behind the spool's back, while no spool has it open.
+    /// Changes the file without the spool's knowledge, over a connection of its own.
     func change(_ sql: String) throws {
         let database = try DatabaseQueue(path: self.file)
         try database.write { try $0.execute(sql: sql) }
         try database.close()
     }
 
-    /// Writes over pages of the database file that hold this text.
+    /// Overwrites pages of the database file that hold this text.
     ///
-    /// - Parameter choose: which of the pages' numbers; the first page's is 0.
+    /// - Parameter choose: selects among the pages' numbers; the first page's number is 0.
     func garble(pagesWith text: String, choose: ([Int]) -> [Int]) throws {
         var data = try #require(FileManager.default.contents(atPath: self.file))
         let pattern = Data(text.utf8)
@@ -110,9 +110,9 @@ struct SpoolFixture: Sendable {
         try handle.close()
     }
 
-    /// Holds the spool's writes back until the body has asked for this many, so that they make up one batch.
+    /// Holds the spool's writes back until the body has requested this many, so that they form one batch.
     ///
-    /// - Parameter meanwhile: what is done while they are held back.
+    /// - Parameter meanwhile: runs while they are held back.
     func together(
         _ spool: Spool, _ count: Int, _ body: @Sendable (inout ThrowingTaskGroup<Void, any Error>) -> Void,
         meanwhile: () async throws -> Void = {}
@@ -139,7 +139,7 @@ struct SpoolFixture: Sendable {
         try await spool.entries(after: 0, limit: 100_000).map(\.report.messageID)
     }
 
-    /// Whether the tally says of what runs and waits as many and as many bytes as the tables hold.
+    /// Returns whether the tally has the counts and bytes of the running and waiting rows in the tables.
     func tallyAgrees(_ spool: Spool) async throws -> Bool {
         try await spool.store.read { db in
             let tally = try SpoolTally(db)

@@ -8,7 +8,7 @@ import Testing
 
 @testable import GuestSpool
 
-/// SQLite has the same word for a file that may not grow as for a disk that is full.
+/// Tests with a file that may not grow: SQLite reports the same error for it as for a full disk.
 @Suite struct SpoolFullDiskTests {
     private func limit(_ spool: Spool, toPages pages: Int?) {
         spool.store.writing.sync {
@@ -21,7 +21,8 @@ import Testing
 
     private let long = String(repeating: "x", count: 200_000)
 
-    @Test func anOutcomeThatTheDiskRefusesIsToldWithTheNextOneThatItTakes() async throws {
+    @Test("An outcome that a full disk rejects is kept and written with the next outcome")
+    func keptOutcomeWithNext() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open()
             let id = try await fixture.begin(spool)
@@ -49,7 +50,8 @@ import Testing
         }
     }
 
-    @Test func anOutcomeThatWasKeptIsWrittenWithoutAnotherAndSomebodyIsCalled() async throws {
+    @Test("A kept outcome is written once the disk has room, and the arrival callback is called")
+    func keptOutcomeCallback() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open()
             let id = try await fixture.begin(spool)
@@ -64,14 +66,15 @@ import Testing
         }
     }
 
-    @Test func anOutcomeThatTheDiskHadTakenAfterAllIsOver() async throws {
+    @Test("A kept outcome that is on the disk already is not written again")
+    func keptOutcomeAlreadyWritten() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open()
             let id = try await fixture.begin(spool)
             self.limit(spool, toPages: 2)
             await #expect(throws: OutboxError.self) { try await spool.finish(fixture.report(self.long, id: id)) }
             self.limit(spool, toPages: nil)
-            // As a system may that reports a failure of what it then does.
+            // As on a system that reports a write as failed and then completes it.
             let change = SpoolChange.Finish(fixture.report("i", id: id))
             try spool.store.writing.sync {
                 try spool.store.write { db in
@@ -82,13 +85,14 @@ import Testing
             }
             try await fixture.run(spool)
             #expect(try await fixture.messageIDs(spool).count == 2)
-            // Else a new file, made after damage, would have it among what runs.
+            // Otherwise a new file, created after damage, would list it as running.
             #expect(!spool.store.isRunning(id.description))
             try await spool.close()
         }
     }
 
-    @Test func anOutcomeThatWasKeptIsWrittenWhenTheSpoolCloses() async throws {
+    @Test("A kept outcome is written when the spool closes")
+    func keptOutcomeAtClose() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open()
             let id = try await fixture.begin(spool)
@@ -102,8 +106,9 @@ import Testing
         }
     }
 
-    /// What the limits refuse is refused, and counted, whatever becomes of the transaction it was asked for in.
-    @Test func aRefusalIsNotMistakenForTheDisks() async throws {
+    /// An operation that exceeds a limit is rejected and counted, whether or not its transaction succeeds.
+    @Test("A rejection by a limit is reported and counted as such, even on a full disk")
+    func limitRejectionOnFullDisk() async throws {
         try await SpoolFixture.with { fixture in
             var configuration = Spool.Configuration()
             configuration.maximumCount = 1

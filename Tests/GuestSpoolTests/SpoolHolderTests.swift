@@ -11,13 +11,13 @@ import Testing
 
 @Suite("Whether an agent uses a spool")
 struct SpoolHolderTests {
-    /// As in a container: there are locks, and the system's list shows none.
+    /// Returns the holder as in a container: there are locks, and the system's list shows none.
     private func holder(_ fixture: SpoolFixture, locks: String? = "") throws -> SpoolHolder {
         let directory = SpoolDirectory(path: fixture.directory)
         return SpoolHolder(directory, in: try directory.openForReading(), locks: { locks })
     }
 
-    @Test("Where the system lists no locks the lock itself says whether an agent uses a spool", arguments: [nil, ""])
+    @Test("If the system lists no locks, the lock itself shows whether an agent uses a spool", arguments: [nil, ""])
     func withoutList(locks: String?) async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open()
@@ -30,7 +30,7 @@ struct SpoolHolderTests {
     }
 
     @Test(
-        "An agent that another process's namespace hides is found",
+        "An agent that a process namespace hides is found, without its process id",
         arguments: ["", "1: FLOCK ADVISORY WRITE 7 fe:01:99 0 EOF\n"])
     func hiddenAgent(locks: String) async throws {
         try await SpoolFixture.with { fixture in
@@ -41,8 +41,8 @@ struct SpoolHolderTests {
         }
     }
 
-    @Test("Looks at who has a spool keep no agent from it", .timeLimit(.minutes(1)))
-    func looksDisturbNobody() async throws {
+    @Test("Inspections of a spool's lock do not prevent an agent from taking it", .timeLimit(.minutes(1)))
+    func inspectionsBlockNoAgent() async throws {
         try await SpoolFixture.with { fixture in
             try await fixture.open().close()
             let directory = SpoolDirectory(path: fixture.directory)
@@ -57,7 +57,7 @@ struct SpoolHolderTests {
                         } while !isOver.withLockedValue({ $0 })
                     }
                 }
-                // An agent that is refused the lock because of a look gets it once the look is over.
+                // An agent that fails to get the lock because of an inspection gets it after the inspection.
                 var refusals = 0
                 let lock = try SpoolLock(directory, in: opened) {
                     refusals += 1
@@ -72,8 +72,8 @@ struct SpoolHolderTests {
         }
     }
 
-    @Test("An agent waits for the end of a look that is on its way, and not for an agent")
-    func lookOnItsWay() async throws {
+    @Test("An agent waits for an inspection to release the lock, but not for another agent")
+    func lockDuringInspection() async throws {
         try await SpoolFixture.with { fixture in
             try await fixture.open().close()
             let directory = SpoolDirectory(path: fixture.directory)
@@ -82,7 +82,7 @@ struct SpoolHolderTests {
             let descriptor = look.descriptor
             try #require(flock(descriptor, LOCK_SH | LOCK_NB) == 0)
             var pauses = 0
-            // The agent is refused the lock twice, and tries again.
+            // The agent fails to get the lock twice, and retries.
             let lock = try SpoolLock(directory, in: opened) {
                 pauses += 1
                 if pauses == 2 { #expect(flock(descriptor, LOCK_UN) == 0) }

@@ -14,7 +14,7 @@ import Testing
         operation: "user_create", requestID: "r", tenantID: "t", clientIP: "c")
 
     private func with(_ body: (String) async throws -> Void) async throws {
-        // A name that would mean something in a URI.
+        // A name with characters that are special in a URI.
         let directory = FileManager.default.temporaryDirectory.appending(path: "spool-\(UUID().uuidString)#?%41").path
         defer { try? FileManager.default.removeItem(atPath: directory) }
         try await body(directory)
@@ -38,7 +38,7 @@ import Testing
         return ids
     }
 
-    /// What the directory's files hold, but for SQLite's table of who reads.
+    /// Returns the contents of the directory's files, except for SQLite's table of readers.
     private func files(_ directory: String) throws -> [String: Data] {
         var files: [String: Data] = [:]
         for name in try FileManager.default.contentsOfDirectory(atPath: directory) where !name.hasSuffix("-shm") {
@@ -47,14 +47,15 @@ import Testing
         return files
     }
 
-    /// Brings what is in the write-ahead log into the file, and removes the log.
+    /// Checkpoints the write-ahead log (WAL), and removes it.
     private func checkpoint(_ directory: String) throws {
         let database = try DatabaseQueue(path: "\(directory)/spool.sqlite")
         try database.inDatabase { try $0.execute(sql: "PRAGMA user_version = 0") }
         try database.close()
     }
 
-    @Test func aSpoolWithoutALogIsReadWithoutMakingOne() async throws {
+    @Test("A spool without a WAL is read, and no WAL is created")
+    func readWithoutWAL() async throws {
         try await self.with { directory in
             try await self.fill(directory, 3)
             try self.checkpoint(directory)
@@ -65,7 +66,8 @@ import Testing
         }
     }
 
-    @Test func anOverviewSaysWhatThereIsAndTouchesNothing() async throws {
+    @Test("An overview counts the outcomes of a spool and changes no file")
+    func overviewChangesNothing() async throws {
         try await self.with { directory in
             try await self.fill(directory, 5, setAside: ["unknown", "too large", "unknown"])
             try Data().write(to: URL(fileURLWithPath: "\(directory)/spool.sqlite.damaged-20150628T055457Z"))
@@ -83,7 +85,8 @@ import Testing
         }
     }
 
-    @Test func whatRunsIsSeenBesideItsAgentAndLeftRunning() async throws {
+    @Test("An overview shows running operations while the agent runs and after it has ended")
+    func runningOperations() async throws {
         try await self.with { directory in
             let spool = try await Spool.open(directory, logger: self.logger)
             try await spool.begin(BegunOperation(messageID: MessageID(), context: self.context))
@@ -100,7 +103,8 @@ import Testing
         }
     }
 
-    @Test func aLedgerThatDoesNotFitTheTablesIsSeen() async throws {
+    @Test("An overview detects counts that do not match the tables")
+    func mismatchedCounts() async throws {
         try await self.with { directory in
             try await self.fill(directory, 2)
             let database = try DatabaseQueue(path: "\(directory)/spool.sqlite")
@@ -111,7 +115,8 @@ import Testing
         }
     }
 
-    @Test func aSpoolOfTheFirstVersionIsRead() async throws {
+    @Test("A spool of the first version is read, and a retry needs its migration by an agent")
+    func firstVersion() async throws {
         try await self.with { directory in
             try await self.fill(directory, 2, setAside: ["unknown"])
             let database = try DatabaseQueue(path: "\(directory)/spool.sqlite")
@@ -129,13 +134,14 @@ import Testing
                 try await SetAsideOutcomes(directory).retry([outcome.sequence])
             }
             #expect(error?.description.contains("version") == true)
-            // The next agent brings it up to date.
+            // The next agent migrates it.
             try await (try await Spool.open(directory, logger: self.logger)).close()
             #expect(try await SetAsideOutcomes(directory).retry([outcome.sequence]) == 1)
         }
     }
 
-    @Test func aSpoolWhoseAgentEndedBeforeItMadeTheTablesIsEmpty() async throws {
+    @Test("A spool whose agent ended before it created the tables is empty")
+    func missingTables() async throws {
         try await self.with { directory in
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
             try Data().write(to: URL(fileURLWithPath: "\(directory)/spool.sqlite"))
@@ -144,7 +150,8 @@ import Testing
         }
     }
 
-    @Test func whatIsNoSpoolIsNamedAndLeftAlone() async throws {
+    @Test("A directory without a spool is rejected with an error code and left unchanged")
+    func notASpool() async throws {
         try await self.with { directory in
             func code() async -> OutboxError.Code? {
                 await #expect(throws: OutboxError.self) { _ = try await SpoolInspection(directory).overview() }?.code
@@ -168,7 +175,8 @@ import Testing
         }
     }
 
-    @Test func anOutcomeIsWhatAConductorWouldGet() async throws {
+    @Test("An outcome is shown as the request that a conductor would receive")
+    func outcomeAsRequest() async throws {
         try await self.with { directory in
             let ids = try await self.fill(directory, 2, setAside: ["unknown event"])
             let inspection = SpoolInspection(directory)
@@ -182,7 +190,8 @@ import Testing
         }
     }
 
-    @Test func aDamagedOutcomeIsShownAsItIs() async throws {
+    @Test("A damaged outcome is shown as its stored bytes")
+    func damagedOutcome() async throws {
         try await self.with { directory in
             let ids = try await self.fill(directory, 1)
             let database = try DatabaseQueue(path: "\(directory)/spool.sqlite")
@@ -195,7 +204,7 @@ import Testing
     }
 
     @Test(
-        "A spool of an earlier version, in a claim or in a repair must be opened, and once it was it need not be",
+        "A spool of an old version, in a claim or in a repair must be opened before a retry",
         arguments: [
             "ALTER TABLE origin DROP COLUMN is_claimed; DELETE FROM grdb_migrations WHERE identifier = '5'",
             """
@@ -235,16 +244,18 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        ("1: FLOCK  ADVISORY  WRITE 7 fe:01:99 0 EOF", SpoolHolder.process(7)),
-        ("1: FLOCK  ADVISORY  WRITE 4711 00:2b:99 0 EOF", .process(4711)),
-        ("1: FLOCK  ADVISORY  WRITE 7 00:2b:99 0 EOF", .noAgent),
-        ("1: -> FLOCK  ADVISORY  WRITE 4711 fe:01:99 0 EOF", .noAgent),
-        ("1: POSIX  ADVISORY  WRITE 4711 fe:01:99 0 EOF", .noAgent),
-        ("1: FLOCK  ADVISORY  WRITE 4711 fe:01:98 0 EOF\n2: FLOCK", .noAgent),
-        ("", .noAgent),
-    ])
-    func theSystemsListOfLocksTellsWhoHasASpool(list: String, holder: SpoolHolder) {
+    @Test(
+        "The system's list of locks shows which process holds a spool",
+        arguments: [
+            ("1: FLOCK  ADVISORY  WRITE 7 fe:01:99 0 EOF", SpoolHolder.process(7)),
+            ("1: FLOCK  ADVISORY  WRITE 4711 00:2b:99 0 EOF", .process(4711)),
+            ("1: FLOCK  ADVISORY  WRITE 7 00:2b:99 0 EOF", .noAgent),
+            ("1: -> FLOCK  ADVISORY  WRITE 4711 fe:01:99 0 EOF", .noAgent),
+            ("1: POSIX  ADVISORY  WRITE 4711 fe:01:99 0 EOF", .noAgent),
+            ("1: FLOCK  ADVISORY  WRITE 4711 fe:01:98 0 EOF\n2: FLOCK", .noAgent),
+            ("", .noAgent),
+        ])
+    func holderFromLockList(list: String, holder: SpoolHolder) {
         let file = SpoolHolder.LockFile(inode: 99, major: 0xFE, minor: 1, process: 4711)
         #expect(SpoolHolder(file, among: list) == holder)
     }

@@ -11,7 +11,8 @@ import Testing
         return try #require(error)
     }
 
-    @Test func whatRunsWaitsAndIsSetAsideCountsTogetherAlsoAfterARestart() async throws {
+    @Test("Running, waiting and set-aside outcomes count towards one limit, also after a restart")
+    func countLimit() async throws {
         try await SpoolFixture.with { fixture in
             var configuration = Spool.Configuration()
             configuration.maximumCount = 3
@@ -27,7 +28,7 @@ import Testing
             for part in [
                 "1 operations run", "1 outcomes wait", "1 are set aside", "maximumCount is 3", "raise maximumCount",
             ] { #expect(error.description.contains(part)) }
-            // What was begun is always taken.
+            // The outcome of a begun operation is always accepted.
             try await first.finish(fixture.report(id: running))
             try await first.close()
             let second = try await fixture.open(configuration)
@@ -42,7 +43,8 @@ import Testing
         }
     }
 
-    @Test func bytesAreReservedForTheOutcomesOfWhatRuns() async throws {
+    @Test("Bytes are reserved for the outcomes of running operations")
+    func byteLimit() async throws {
         try await SpoolFixture.with { fixture in
             var configuration = Spool.Configuration()
             configuration.maximumBytes = 100_000
@@ -55,7 +57,7 @@ import Testing
             for part in ["maximumBytes is 100000", "reservedBytes is 20000", "raise maximumBytes"] {
                 #expect(error.description.contains(part))
             }
-            // Even when the outcomes are larger than what was reserved.
+            // Even if the outcomes are larger than the reserved bytes.
             for id in ids { try await spool.finish(fixture.report(String(repeating: "x", count: 50_000), id: id)) }
             #expect(try await self.refusal(spool, fixture).description.contains("maximumBytes"))
             try await spool.remove(try await spool.entries(after: 0, limit: 10).map(\.sequence))
@@ -65,7 +67,8 @@ import Testing
         }
     }
 
-    @Test func operationsThatWaitForASlowDiskAreBounded() async throws {
+    @Test("Operations that wait for a slow disk count towards the limit")
+    func slowDiskLimit() async throws {
         try await SpoolFixture.with { fixture in
             var configuration = Spool.Configuration()
             configuration.maximumCount = 2

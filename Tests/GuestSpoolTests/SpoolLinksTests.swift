@@ -15,9 +15,9 @@ struct SpoolLinksTests {
     }
 
     @Test(
-        "A link in the place of a spool's file is refused, and what it leads to stays as it was",
+        "A link in place of a spool's file is rejected, and its target stays unchanged",
         arguments: ["agent.lock", "spool.sqlite", "spool.sqlite-wal", "spool.sqlite-shm", "spool.sqlite-journal"])
-    func link(name: String) async throws {
+    func linkInsteadOfFile(name: String) async throws {
         try await SpoolFixture.with { fixture in
             let victim = "\(fixture.directory).victim"
             defer { try? FileManager.default.removeItem(atPath: victim) }
@@ -37,8 +37,8 @@ struct SpoolLinksTests {
         }
     }
 
-    @Test("A link in the place of the file that is made of a damaged one is replaced, and not followed")
-    func mendingThroughLinks() async throws {
+    @Test("A repair replaces a link in place of a file that it creates, and does not follow it")
+    func repairReplacesLinks() async throws {
         try await SpoolFixture.with { fixture in
             let victim = "\(fixture.directory).victim"
             defer { try? FileManager.default.removeItem(atPath: victim) }
@@ -55,8 +55,10 @@ struct SpoolLinksTests {
         }
     }
 
-    @Test("A directory of one's own that others can write in is closed to them", arguments: [0o777, 0o775, 0o2770])
-    func openDirectory(mode: mode_t) async throws {
+    @Test(
+        "Opening a spool removes the write permissions of group and others from its directory",
+        arguments: [0o777, 0o775, 0o2770])
+    func groupWritableDirectory(mode: mode_t) async throws {
         try await SpoolFixture.with { fixture in
             try FileManager.default.createDirectory(atPath: fixture.directory, withIntermediateDirectories: true)
             try #require(chmod(fixture.directory, mode) == 0)
@@ -66,7 +68,7 @@ struct SpoolLinksTests {
         }
     }
 
-    /// What the names in a directory, and the directory itself, may be used for.
+    /// Returns the permissions of a directory and of everything in it.
     private func modes(_ directory: String) throws -> [String: mode_t] {
         var modes: [String: mode_t] = [:]
         for name in try FileManager.default.contentsOfDirectory(atPath: directory) + ["."] {
@@ -75,7 +77,7 @@ struct SpoolLinksTests {
         return modes
     }
 
-    @Test("A directory that others can write in and that holds anything else is refused, and nothing is changed")
+    @Test("A directory that others can write to is rejected unchanged if it holds a foreign file")
     func foreignFile() async throws {
         try await SpoolFixture.with { fixture in
             _ = try await fixture.fill(1)
@@ -96,7 +98,7 @@ struct SpoolLinksTests {
         }
     }
 
-    @Test("All that a spool makes, and slots, may be in a directory that is closed")
+    @Test("Permissions are corrected only if a directory holds nothing but spool files and slots")
     func ownFiles() async throws {
         try await SpoolFixture.with { fixture in
             _ = try await fixture.fill(1)
@@ -131,7 +133,7 @@ struct SpoolLinksTests {
         }
     }
 
-    @Test("A directory that is meant for everybody is refused, with the command that makes it right")
+    @Test("A directory with the sticky bit is rejected, with the command that corrects it")
     func stickyDirectory() async throws {
         try await SpoolFixture.with { fixture in
             try FileManager.default.createDirectory(atPath: fixture.directory, withIntermediateDirectories: true)
@@ -142,7 +144,7 @@ struct SpoolLinksTests {
         }
     }
 
-    @Test("Root does not use another user's directory, and is told as whom to run", .enabled(if: geteuid() == 0))
+    @Test("Root cannot use another user's spool, and the error names the user to run as", .enabled(if: geteuid() == 0))
     func anotherUsersDirectory() async throws {
         try await SpoolFixture.with { fixture in
             _ = try await fixture.fill(2)
@@ -150,7 +152,7 @@ struct SpoolLinksTests {
             for name in names { try #require(chown("\(fixture.directory)/\(name)", 65_534, 65_534) == 0) }
             let error = await self.refusal(fixture)
             #expect(error?.code == .notWritable && error?.description.contains("--reuid=65534") == true)
-            // To look into it changes nothing of root's, and an operator does.
+            // Inspecting it leaves no file of root's behind, and operators do so.
             let inspection = SpoolInspection(fixture.directory)
             #expect(try await inspection.overview().counts.waiting == 2)
             await #expect(throws: OutboxError.self) { try await SetAsideOutcomes(fixture.directory).retry([1]) }

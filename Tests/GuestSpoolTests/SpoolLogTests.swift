@@ -7,9 +7,10 @@ import Testing
 
 @testable import GuestSpool
 
-/// The write-ahead log, which the writer checkpoints itself.
+/// Tests of the write-ahead log (WAL), which the writer checkpoints itself.
 @Suite(.timeLimit(.minutes(2))) struct SpoolLogTests {
-    @Test func theLogStaysShortHoweverMuchIsWritten() async throws {
+    @Test("The WAL stays short, however much is written")
+    func shortWAL() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open()
             let text = String(repeating: "x", count: 100_000)
@@ -18,14 +19,14 @@ import Testing
                 try await fixture.run(spool, text)
                 longest = max(longest, SpoolDirectory.size("\(fixture.file)-wal") ?? 0)
             }
-            // A step, what one transaction adds to it, and what came while it was checkpointed.
+            // A step, the pages of one transaction, and the writes that came during the checkpoint.
             #expect((SpoolFile.logStep...SpoolFile.logStep + (1 << 20)).contains(longest), "\(longest)")
             #expect(SpoolDirectory.size(fixture.file) ?? 0 > 20 << 20)
             try await spool.close()
         }
     }
 
-    /// A connection that reads the log from now on, and goes on doing so.
+    /// Opens a connection that reads the WAL from now on, and keeps doing so.
     private func reader(_ fixture: SpoolFixture) async throws -> DatabaseQueue {
         var settings = GRDB.Configuration()
         settings.allowsUnsafeTransactions = true
@@ -37,8 +38,8 @@ import Testing
         return reader
     }
 
-    @Test("A process that goes on reading the log of an agent that was killed keeps no operation from beginning")
-    func readerThatStays() async throws {
+    @Test("A process that keeps reading a killed agent's WAL does not block new operations")
+    func persistentReader() async throws {
         try await SpoolFixture.with { fixture in
             let first = try await fixture.open()
             let interrupted = try await fixture.begin(first)
@@ -58,8 +59,8 @@ import Testing
         }
     }
 
-    @Test("A log that an agent has marked after a failed fsync is in doubt for the next agent until it is checkpointed")
-    func markedLog() async throws {
+    @Test("A WAL marked after a failed fsync is suspect for the next agent until it is checkpointed")
+    func markedWAL() async throws {
         try await SpoolFixture.with { fixture in
             let first = try await fixture.open()
             first.writer.doubt()
@@ -81,8 +82,8 @@ import Testing
         }
     }
 
-    @Test("An agent that ends in order leaves no log in doubt")
-    func markIsTakenAway() async throws {
+    @Test("After a normal close the WAL is empty and no longer marked as suspect")
+    func markRemovedAfterClose() async throws {
         try await SpoolFixture.with { fixture in
             let first = try await fixture.open()
             first.writer.doubt()

@@ -11,7 +11,7 @@ import Testing
 
 @testable import GuestSpool
 
-/// A small disk of its own, in a file that is mounted for the test: what happens on it is what happens on a disk.
+/// Tests on a small disk of their own, in a file that is mounted for the test: it behaves as any disk does.
 @Suite(.serialized) struct SpoolMountedDiskTests {
     private struct Disk {
         let path: String
@@ -33,7 +33,7 @@ import Testing
 
         func empty() throws {
             try FileManager.default.removeItem(atPath: self.filler)
-            // ext4 has the blocks back when its journal commits.
+            // ext4 frees the blocks when its journal commits.
             sync()
         }
     }
@@ -55,7 +55,7 @@ import Testing
         } catch {
             result = .failure(error)
         }
-        // Whatever happened; a spool that is still open keeps the disk only until it is closed.
+        // In any case; a spool that is still open keeps the disk mounted only until it is closed.
         try await disk.run("fsfreeze", "-u", disk.path)
         try await disk.run("umount", "-l", disk.path)
         try FileManager.default.removeItem(atPath: base)
@@ -64,7 +64,8 @@ import Testing
 
     private let long = String(repeating: "x", count: 200_000)
 
-    @Test func aFullDiskIsNamedAndNothingIsLostWhenItHasRoomAgain() async throws {
+    @Test("A full disk is reported, and no outcome is lost once there is room again")
+    func fullDisk() async throws {
         try await self.withDisk { disk, fixture in
             let spool = try await fixture.open()
             let told = try await fixture.run(spool)
@@ -91,7 +92,7 @@ import Testing
         }
     }
 
-    @Test("A disk that is full keeps nothing of this guest's from delivery; operations begin once it has the origin")
+    @Test("A full disk blocks new operations until the origin is stored, but not waiting outcomes")
     func fullDiskAtTakeover() async throws {
         try await self.withDisk { disk, fixture in
             func machine(_ bootID: String) -> GuestMachine { GuestMachine(machineID: "m", bootID: bootID) }
@@ -102,15 +103,15 @@ import Testing
                 try await spool.store.read { try SpoolOrigin($0)?.machine }
             }
             let first = try await open("boot-1")
-            // So much that the disk must have room for the log to be checkpointed.
+            // So many bytes that the disk needs room for the WAL to be checkpointed.
             var waiting: [MessageID] = []
             for _ in 0..<5 { waiting.append(try await fixture.run(first, self.long).messageID) }
-            // Keeps the log where it is, as an agent does that is killed.
+            // Keeps the WAL in place, as a killed agent does.
             let killed = try DatabaseQueue(path: fixture.file)
             try await killed.writeWithoutTransaction { try $0.execute(sql: "PRAGMA wal_autocheckpoint = 0") }
             try await first.close()
             try disk.fill()
-            // A file may have blocks in reserve.
+            // A file may have reserved blocks.
             let full = await #expect(throws: DatabaseError.self) {
                 for _ in 0..<10_000 {
                     try await killed.write { try $0.execute(sql: "UPDATE tally SET refused = refused + 1") }
@@ -132,7 +133,8 @@ import Testing
         }
     }
 
-    @Test func aDamagedFileOnAFullDiskStaysUntilThereIsRoom() async throws {
+    @Test("A damaged file on a full disk is repaired once there is room")
+    func damagedFileOnFullDisk() async throws {
         try await self.withDisk { disk, fixture in
             let reports = try await fixture.fill(20, self.long)
             try fixture.change("DELETE FROM tally")
@@ -149,7 +151,8 @@ import Testing
         }
     }
 
-    @Test func aReadOnlyDiskIsNamedAndIsNoDamage() async throws {
+    @Test("A read-only disk is reported as not writable, not as damage")
+    func readOnlyDisk() async throws {
         try await self.withDisk { disk, fixture in
             let reports = try await fixture.fill(3)
             #expect(try await disk.run("mount", "-o", "remount,ro", disk.path).isEmpty)
@@ -164,7 +167,8 @@ import Testing
         }
     }
 
-    @Test func aDiskThatStandsStillIsWaitedFor() async throws {
+    @Test("Writes wait for a frozen disk and complete once it is thawed")
+    func frozenDisk() async throws {
         try await self.withDisk { disk, fixture in
             let spool = try await fixture.open()
             let id = try await fixture.begin(spool)
@@ -174,7 +178,7 @@ import Testing
                 try await spool.finish(fixture.report(id: id))
                 isDone.withLockedValue { $0 = true }
             }
-            // More pile up behind it.
+            // More writes queue behind it.
             let begin = Task { try await fixture.begin(spool) }
             #expect(!isDone.withLockedValue { $0 })
             #expect(try await disk.run("fsfreeze", "-u", disk.path).isEmpty)

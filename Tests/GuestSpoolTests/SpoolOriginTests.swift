@@ -22,7 +22,7 @@ struct SpoolOriginTests {
         return spool
     }
 
-    /// A spool with an outcome that waits and an operation that runs, as an agent leaves it that was killed.
+    /// Creates a spool with a waiting outcome and a running operation, as a killed agent leaves it.
     private func leave(_ fixture: SpoolFixture, as names: [String] = ["instance-1"]) async throws
         -> (waiting: MessageID, running: MessageID)
     {
@@ -45,7 +45,7 @@ struct SpoolOriginTests {
         try await SpoolInspection(fixture.directory).outcomes(.setAside, limit: 10)
     }
 
-    @Test("What tells a copy: another machine, another virtual machine, a file that was made at another time")
+    @Test("A copy is detected by the machine, the virtual machine or the file's creation time")
     func copyReasons() {
         let uuid = "4c4c4544-0042-3510-8052-b4c04f333632"
         let other = "4c4c4544-0042-3510-8052-b4c04f333633"
@@ -53,26 +53,26 @@ struct SpoolOriginTests {
             _ machineID: String?, _ productUUID: String?, _ made: String?, recorded: String? = uuid
         ) -> String? {
             let then = GuestMachine(machineID: "m", bootID: "b", productUUID: recorded.flatMap { ProductUUID($0) })
-            // A machine that starts again, after a power cut at the worst, has another boot id and is the same.
+            // A machine that starts again, even after a power cut, has another boot id and is the same machine.
             let now = GuestMachine(
                 machineID: machineID, bootID: "other", productUUID: productUUID.flatMap { ProductUUID($0) })
             return SpoolOrigin(machine: then, fileMade: "1.5").copyReason(on: now, fileMade: made)
         }
         #expect(reason("m", uuid, "1.5") == nil)
-        // What this user may not read, or this file system does not say, proves nothing.
+        // A value that this user may not read, or that this file system does not provide, proves nothing.
         #expect(reason(nil, nil, nil) == nil)
         #expect(reason("n", nil, "1.5")?.contains("another machine") == true)
         #expect(reason("n", uuid, "1.5", recorded: nil)?.contains("another machine") == true)
-        // An image brings its machine id along.
+        // An image contains its machine id.
         #expect(reason("m", other, "1.5")?.contains("another virtual machine") == true)
-        // The same virtual machine has got another machine id, as at an image's first start.
+        // The same virtual machine has a new machine id, as at an image's first start.
         #expect(reason("n", uuid, "1.5") == nil)
         #expect(reason("n", uuid, "1.6")?.contains("copy") == true)
         #expect(reason("m", uuid, "1.6")?.contains("copy") == true)
         #expect(SpoolOrigin().copyReason(on: self.machine, fileMade: "1.5") == nil)
     }
 
-    @Test("A UUID whose letters or byte order change is the same machine's, and a placeholder is no machine's")
+    @Test("A machine's UUID matches regardless of case and byte order; placeholders are ignored")
     func productUUIDs() throws {
         let uuid = try #require(ProductUUID("4c4c4544-0042-3510-8052-b4c04f333632"))
         for same in ["4C4C4544-0042-3510-8052-B4C04F333632", "44454c4c-4200-1035-8052-b4c04f333632"] {
@@ -90,8 +90,8 @@ struct SpoolOriginTests {
         }
     }
 
-    @Test("A renewed certificate of the same guest is no stranger's, whatever else it names")
-    func strangers() {
+    @Test("A renewed certificate that still names the guest belongs to the same guest")
+    func renewedCertificate() {
         let origin = SpoolOrigin(guest: "instance-1")
         #expect(origin.otherGuestReason(["instance-1", "spiffe://new/tenant/t/instance/instance-1"]) == nil)
         #expect(origin.otherGuestReason(["spiffe://x/instance/instance-1", "instance-1"]) == nil)
@@ -99,9 +99,8 @@ struct SpoolOriginTests {
         #expect(origin.otherGuestReason(["instance-2", "host"])?.contains("instance-1") == true)
     }
 
-    @Test(
-        "A crash on the same machine is told as an interruption, also after its next start and under another host name")
-    func crash() async throws {
+    @Test("A crash is reported as an interruption, also after a reboot and under a new host name")
+    func crashedOperation() async throws {
         try await SpoolFixture.with { fixture in
             let (waiting, running) = try await self.leave(fixture)
             var restarted = self.machine
@@ -113,8 +112,8 @@ struct SpoolOriginTests {
         }
     }
 
-    @Test("An operation that was in flight in a copied or restored spool is set aside, and not told as interrupted")
-    func restored() async throws {
+    @Test("A running operation of a copied spool is set aside and not reported as interrupted")
+    func copiedSpool() async throws {
         try await SpoolFixture.with { fixture in
             let (waiting, running) = try await self.leave(fixture)
             try self.copy(fixture)
@@ -126,12 +125,12 @@ struct SpoolOriginTests {
             #expect(aside.map(\.messageID) == [running.description])
             #expect(aside.first?.reason?.contains("copy") == true)
             #expect(fixture.log.entries.contains { $0.level == .error && $0.message.contains("set aside") })
-            // From now on it is the spool that was written last.
+            // The copy is now recorded as the original.
             let next = try await fixture.begin(spool)
             try await spool.close()
             let again = try await self.open(fixture)
             #expect(try await fixture.messageIDs(again) == [waiting, next])
-            // An operator who knows that it has not ended names it, and has it reported. A retry of all passes over it.
+            // A retry of all skips it. An operator who knows that it has not ended names it, and so has it reported.
             let all = try await SetAsideOutcomes(fixture.directory).retryAll(aside.map(\.sequence))
             #expect((all.count, all.copied) == (0, 1))
             #expect(try await fixture.messageIDs(again) == [waiting, next])
@@ -141,7 +140,7 @@ struct SpoolOriginTests {
         }
     }
 
-    @Test("A spool from another machine has nothing told as interrupted")
+    @Test("A running operation of a spool from another machine is not reported as interrupted")
     func clonedMachine() async throws {
         try await SpoolFixture.with { fixture in
             let (waiting, running) = try await self.leave(fixture)
@@ -155,11 +154,11 @@ struct SpoolOriginTests {
         }
     }
 
-    @Test("Another guest's outcomes are set aside with its name, never handed out, and not sent again by a retry")
+    @Test("Another guest's outcomes are set aside with its name, and a retry does not put them back")
     func anotherGuest() async throws {
         try await SpoolFixture.with { fixture in
             let (waiting, running) = try await self.leave(fixture)
-            // The disk of a virtual machine, as it was, under another certificate: nothing else tells.
+            // The unchanged disk of a virtual machine under another certificate: nothing else shows the difference.
             let spool = try await self.open(fixture, as: ["instance-2"])
             let own = try await fixture.run(spool).messageID
             #expect(try await fixture.messageIDs(spool) == [own])
@@ -179,7 +178,7 @@ struct SpoolOriginTests {
         }
     }
 
-    @Test("A spool of an earlier version, or one without a guest's name, is taken over as it is")
+    @Test("A spool of an earlier version, without an origin, is taken over unchanged")
     func withoutOrigin() async throws {
         try await SpoolFixture.with { fixture in
             let (waiting, running) = try await self.leave(fixture)
@@ -195,8 +194,8 @@ struct SpoolOriginTests {
         }
     }
 
-    @Test("A damaged spool stays its guest's: what is made of it is no copy")
-    func damaged() async throws {
+    @Test("A repaired spool still belongs to its guest and is not taken for a copy")
+    func repairedSpool() async throws {
         try await SpoolFixture.with { fixture in
             let (waiting, running) = try await self.leave(fixture)
             try fixture.change("DELETE FROM tally")
@@ -211,7 +210,7 @@ struct SpoolOriginTests {
         }
     }
 
-    @Test("What version 3 set aside because the spool was a copy is passed over by a retry of all, also after damage")
+    @Test("A retry of all skips outcomes of a copy that version 3 set aside, also after damage")
     func copiedBeforeVersion4() async throws {
         try await SpoolFixture.with { fixture in
             let (_, running) = try await self.leave(fixture)
@@ -233,8 +232,8 @@ struct SpoolOriginTests {
         }
     }
 
-    @Test("An operation begins once the disk has whose the spool is, so that the next agent takes it for no copy's")
-    func recordThatFails() async throws {
+    @Test("An operation begins only after the spool's origin has been stored")
+    func originNotStored() async throws {
         try await SpoolFixture.with { fixture in
             let (waiting, running) = try await self.leave(fixture)
             try fixture.change(
@@ -254,8 +253,8 @@ struct SpoolOriginTests {
         }
     }
 
-    @Test("Damage to the file before the disk has whose the spool is makes no copy of it")
-    func damagedUnrecorded() async throws {
+    @Test("A spool that is damaged before its origin is stored is not taken for a copy")
+    func damagedBeforeOrigin() async throws {
         try await SpoolFixture.with { fixture in
             let (waiting, running) = try await self.leave(fixture)
             try fixture.change(
@@ -275,13 +274,13 @@ struct SpoolOriginTests {
         }
     }
 
-    @Test("A certificate that changes to another guest's has what waits set aside, and the agent's own outcomes go on")
+    @Test("A change to another guest's certificate sets waiting outcomes aside, but not new ones")
     func changedCertificate() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await self.open(fixture)
             let before = try await fixture.run(spool).messageID
             #expect(try await fixture.messageIDs(spool) == [before])
-            // Renewed, first.
+            // First a renewal.
             spool.setGuest(["instance-1", "another-host"])
             #expect(try await fixture.messageIDs(spool) == [before])
             spool.setGuest(["instance-2"])
@@ -296,15 +295,15 @@ struct SpoolOriginTests {
         }
     }
 
-    @Test("A guest whose certificate is put back can have its own outcomes retried, and not the other's")
-    func certificatePutBack() async throws {
+    @Test("After its certificate is restored, a guest can retry only its own outcomes")
+    func restoredCertificate() async throws {
         try await SpoolFixture.with { fixture in
             let first = try await self.open(fixture)
             let refused = try await fixture.run(first).messageID
             try await first.setAside(1, reason: "unknown_event")
             let own = try await fixture.run(first).messageID
             try await first.close()
-            // By mistake, and put back in the next agent, which was recorded under another name meanwhile.
+            // A wrong certificate, which is corrected in the next agent, where the guest has an additional name.
             let mistaken = try await self.open(fixture, as: ["instance-2"])
             let others = try await fixture.run(mistaken).messageID
             #expect(try await fixture.messageIDs(mistaken) == [others])
@@ -317,7 +316,7 @@ struct SpoolOriginTests {
             #expect(try await fixture.messageIDs(again) == [refused, own])
             #expect(try await self.setAside(fixture).map(\.messageID) == [others.description])
             #expect(try await again.counts().isBalanced)
-            // In the agent that runs, too.
+            // Also in the running agent.
             again.setGuest(["instance-2"])
             #expect(try await fixture.messageIDs(again).isEmpty)
             again.setGuest(["instance-1"])
@@ -329,7 +328,7 @@ struct SpoolOriginTests {
         }
     }
 
-    @Test("What was in flight under the earlier certificate and is answered counts as delivered, not as set aside")
+    @Test("An outcome that is answered after a certificate change counts as delivered")
     func answeredAfterChange() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await self.open(fixture)
@@ -345,7 +344,7 @@ struct SpoolOriginTests {
                 #expect(outcome.reason?.hasPrefix("No longer sent, and perhaps sent before: ") == true)
             }
             try await spool.remove(Array(sequences.dropFirst()))
-            // What is not there any more is passed over.
+            // An outcome that no longer exists is ignored.
             try await spool.remove(sequences.suffix(1))
             let counts = try await spool.counts()
             #expect((counts.delivered, counts.setAside, counts.waiting) == (2, 1, 0) && counts.isBalanced)
@@ -357,7 +356,7 @@ struct SpoolOriginTests {
         }
     }
 
-    @Test("Another guest's outcomes are set aside in transactions of 500; after a crash the next agent goes on")
+    @Test("A claim works in transactions of 500 outcomes, and the next agent completes a failed one")
     func claimInBatches() async throws {
         try await SpoolFixture.with { fixture in
             let first = try await self.open(fixture)
@@ -373,7 +372,7 @@ struct SpoolOriginTests {
                 """)
             let spool = try await self.open(fixture, as: ["instance-2"])
             await #expect(throws: OutboxError.self) { try await spool.entries(after: 0, limit: 10) }
-            // Nor is an operation begun that the next agent would take for the other guest's.
+            // No operation begins either, because the next agent would take it for the other guest's.
             await #expect(throws: OutboxError.self) { _ = try await fixture.begin(spool) }
             var counts = try await spool.counts()
             #expect((counts.setAside, counts.waiting) == (501, 700) && counts.isBalanced)
@@ -390,8 +389,8 @@ struct SpoolOriginTests {
         }
     }
 
-    @Test("Of another guest's spool nothing is handed out while the disk does not take that it is another's")
-    func claimThatFails() async throws {
+    @Test("No outcome of another guest is returned while setting it aside fails")
+    func failedClaim() async throws {
         try await SpoolFixture.with { fixture in
             _ = try await self.leave(fixture)
             try fixture.change("CREATE TRIGGER refuse BEFORE INSERT ON set_aside BEGIN SELECT RAISE(ABORT, 'no'); END")

@@ -9,7 +9,7 @@ import Testing
 @testable import GuestSpool
 
 @Suite struct SpoolRoomTests {
-    /// The room that is free and the room that the file takes, in pages.
+    /// Returns the number of free pages and the number of all pages of the file.
     private func pages(_ spool: Spool) async throws -> (free: Int, all: Int) {
         try await spool.store.read { db in
             (
@@ -19,10 +19,10 @@ import Testing
         }
     }
 
-    @Test("An outcome that was removed is nowhere in the spool's files any more")
-    func removedOutcomesAreOverwritten() async throws {
+    @Test("A removed outcome is no longer in any of the spool's files")
+    func overwriteRemovedOutcomes() async throws {
         try await SpoolFixture.with { fixture in
-            // In rows and, of the long one, in pages of their own.
+            // The short one is stored in its row, the long one in pages of its own.
             let secrets = ["brief-4f1c9a", String(repeating: "lengthy-77b20e", count: 1000)]
             let spool = try await fixture.open()
             let kept = try await fixture.run(spool, "kept-93d1f0")
@@ -39,11 +39,11 @@ import Testing
         }
     }
 
-    @Test("That removed outcomes are overwritten is asked of SQLite, whatever it does by itself")
-    func overwritingIsAskedFor() throws {
+    @Test("Each connection sets SQLite to overwrite removed outcomes, whatever its default")
+    func secureDeleteSetting() throws {
         let database = try DatabaseQueue(configuration: SpoolFile.settings())
         try database.inDatabase { db in
-            // The preparation is that of each connection.
+            // The preparation runs for each connection.
             #expect(try Int.fetchOne(db, sql: "PRAGMA wal_autocheckpoint") == 0)
             try db.execute(sql: "PRAGMA secure_delete = OFF")
             try #require(try Int.fetchOne(db, sql: "PRAGMA secure_delete") == 0)
@@ -52,7 +52,8 @@ import Testing
         }
     }
 
-    @Test func aBacklogsRoomIsGivenBackOnceItHasGone() async throws {
+    @Test("The file shrinks after a backlog is removed")
+    func shrinkAfterBacklog() async throws {
         try await SpoolFixture.with { fixture in
             let reports = try await fixture.fill(4000, String(repeating: "x", count: 4000))
             let spool = try await fixture.open()
@@ -63,7 +64,7 @@ import Testing
                 try await spool.remove(try await spool.entries(after: 0, limit: 500).map(\.sequence))
             }
             #expect(reports.count == 4000)
-            // What a removal has started goes on between other writes, until it is done.
+            // The shrinking that a removal starts continues between other writes until it is complete.
             repeat {
                 spool.store.writing.sync {}
             } while try await self.pages(spool).free > SpoolFile.spareFreePages

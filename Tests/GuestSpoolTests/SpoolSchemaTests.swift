@@ -10,16 +10,18 @@ import Testing
 @Suite struct SpoolSchemaTests {
     private func content(_ fixture: SpoolFixture) -> Data? { FileManager.default.contents(atPath: fixture.file) }
 
-    @Test func theFileSaysThatItIsASpool() async throws {
+    @Test("The file's header has the application id of a spool")
+    func applicationID() async throws {
         try await SpoolFixture.with { fixture in
             try await fixture.open().close()
             let data = try #require(self.content(fixture))
-            // https://www.sqlite.org/fileformat2.html: the application id stands at offset 68.
+            // https://www.sqlite.org/fileformat2.html: the application id is at offset 68.
             #expect(Array(data[68..<72]) == Array("CNRS".utf8))
         }
     }
 
-    @Test func aNewerVersionsFileIsRefusedAndLeftAsItIs() async throws {
+    @Test("A file of a newer version is rejected and left unchanged")
+    func newerVersion() async throws {
         try await SpoolFixture.with { fixture in
             _ = try await fixture.fill(3)
             try fixture.change("INSERT INTO grdb_migrations VALUES ('of the future'); DROP TABLE set_aside")
@@ -32,7 +34,8 @@ import Testing
         }
     }
 
-    @Test func anothersDatabaseIsRefusedAndLeftAsItIs() async throws {
+    @Test("Another program's database is rejected and left unchanged")
+    func foreignDatabase() async throws {
         try await SpoolFixture.with { fixture in
             try FileManager.default.createDirectory(atPath: fixture.directory, withIntermediateDirectories: true)
             try fixture.change("CREATE TABLE songs (title TEXT); PRAGMA application_id = 7")
@@ -44,9 +47,9 @@ import Testing
         }
     }
 
-    /// What a kill in the middle leaves on the disk is what lies there at that moment.
-    @Test(arguments: ["-wal", "-journal"])
-    func aMigrationThatAKillCutShortIsDoneAtTheNextOpen(_ log: String) async throws {
+    /// Copies the files in the middle of the migration: a kill at that moment leaves the same files on the disk.
+    @Test("A migration that a kill cut short is completed at the next open", arguments: ["-wal", "-journal"])
+    func interruptedMigration(_ log: String) async throws {
         try await SpoolFixture.with { whole in
             try await SpoolFixture.with { cut in
                 try FileManager.default.createDirectory(atPath: whole.directory, withIntermediateDirectories: true)

@@ -14,7 +14,8 @@ import Testing
         try await body(directory)
     }
 
-    @Test func eachAgentTakesTheFirstSlotThatIsFree() async throws {
+    @Test("Each agent takes the first free slot")
+    func firstFreeSlot() async throws {
         try await self.with { directory in
             let slots = SpoolSlots(directory)
             let error = #expect(throws: OutboxError.self) { try slots.existing() }
@@ -31,7 +32,8 @@ import Testing
         }
     }
 
-    @Test func moreAgentsThanSlotsAreRefused() async throws {
+    @Test("An agent is rejected when all 64 slots are in use")
+    func allSlotsInUse() async throws {
         try await self.with { directory in
             let slots = SpoolSlots(directory)
             var spools: [Spool] = []
@@ -45,7 +47,8 @@ import Testing
         }
     }
 
-    @Test func aSlotThatCannotBeUsedIsNotPassedOver() async throws {
+    @Test("A slot that cannot be used is an error and is not skipped")
+    func unusableSlot() async throws {
         try await self.with { directory in
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
             try Data("in the way".utf8).write(to: URL(fileURLWithPath: "\(directory)/exec-1"))
@@ -57,7 +60,7 @@ import Testing
         }
     }
 
-    @Test("A slot whose agent ended while it repaired the spool, and left no database there, is found and opened")
+    @Test("A slot without a database file, because its repair was cut short, is found and opened")
     func unfinishedRepair() async throws {
         try await self.with { directory in
             let slots = SpoolSlots(directory)

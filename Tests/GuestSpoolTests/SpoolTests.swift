@@ -24,7 +24,8 @@ import Testing
         return report
     }
 
-    @Test func outcomesOutliveTheSpoolThatTookThem() async throws {
+    @Test("Outcomes persist when a spool is closed and opened again")
+    func outcomesPersist() async throws {
         try await self.with { directory in
             let first = try await Spool.open(directory, logger: self.logger)
             let reports = [try await self.run(first), try await self.run(first)]
@@ -40,7 +41,8 @@ import Testing
         }
     }
 
-    @Test func anOperationThatNobodyEndedIsToldAsInterrupted() async throws {
+    @Test("An unfinished operation is reported as interrupted at the next open")
+    func unfinishedOperation() async throws {
         try await self.with { directory in
             let id = MessageID()
             let first = try await Spool.open(directory, logger: self.logger)
@@ -58,7 +60,8 @@ import Testing
         }
     }
 
-    @Test func aSecondAgentIsRefusedByTheFirstOnesName() async throws {
+    @Test("A second agent is rejected, and the error names the first one's process")
+    func secondAgent() async throws {
         try await self.with { directory in
             let first = try await Spool.open(directory, logger: self.logger)
             let error = await #expect(throws: OutboxError.self) {
@@ -71,7 +74,8 @@ import Testing
         }
     }
 
-    @Test func whatArisesTogetherIsTakenTogether() async throws {
+    @Test("All outcomes of 500 concurrent operations are recorded")
+    func concurrentOperations() async throws {
         try await self.with { directory in
             let spool = try await Spool.open(directory, logger: self.logger)
             try await withThrowingTaskGroup(of: Void.self) { group in

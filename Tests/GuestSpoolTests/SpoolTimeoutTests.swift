@@ -8,7 +8,7 @@ import Testing
 
 @testable import GuestSpool
 
-/// A disk that takes nothing and does not fail: here a writing queue that is held up, or another process's transaction.
+/// Tests of a disk that neither writes nor fails: here a blocked writing queue, or another process's transaction.
 @Suite(.timeLimit(.minutes(2))) struct SpoolTimeoutTests {
     private static let impatient: Spool.Configuration = {
         var configuration = Spool.Configuration()
@@ -23,7 +23,7 @@ import Testing
         } catch { return (error as? OutboxError)?.code }
     }
 
-    /// From here on nothing is written, until the semaphore is signalled; before, the last write may be taking what comes along.
+    /// Blocks all writes until the semaphore is signalled. Waits for the current write, which may still accept others.
     private func held(_ spool: Spool) async -> DispatchSemaphore {
         let gate = DispatchSemaphore(value: 0)
         await withCheckedContinuation { held in
@@ -35,7 +35,8 @@ import Testing
         return gate
     }
 
-    @Test func whatTheDiskHasNotBegunToTakeIsGivenUpOrKept() async throws {
+    @Test("A write that times out before it starts is dropped, unless it is an outcome")
+    func timeoutBeforeWrite() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open(Self.impatient)
             let report = fixture.report()
@@ -58,8 +59,9 @@ import Testing
         }
     }
 
-    /// The beginning goes first, in a transaction of its own, and takes nothing along that is about to be told.
-    @Test func anOutcomeThatIsToldAgainWhileOthersBeginIsToldOnce() async throws {
+    /// The beginning is written first, in a transaction of its own, without any outcome that is about to be finished.
+    @Test("An outcome that is finished again while others begin is recorded once")
+    func finishAgainAfterTimeout() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open(Self.impatient)
             let report = fixture.report()
@@ -79,7 +81,8 @@ import Testing
         }
     }
 
-    @Test func whatTheDiskIsTakingIsMadeTheBestOf() async throws {
+    @Test("After a timeout during a write the beginning is undone and the outcome recorded")
+    func timeoutDuringWrite() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open(Self.impatient)
             let report = fixture.report()
@@ -88,10 +91,10 @@ import Testing
             spool.whenOutcomesArrive { arrival.continuation.yield() }
             var settings = GRDB.Configuration()
             settings.allowsUnsafeTransactions = true
-            // The spool may have a transaction of its own just then.
+            // The spool may have a transaction of its own at that moment.
             settings.busyMode = .timeout(10)
             let other = try DatabaseQueue(path: fixture.file, configuration: settings)
-            // Less than the five seconds for which SQLite waits for another's transaction.
+            // The write timeout is shorter than the five seconds that SQLite waits for another process's transaction.
             try await other.writeWithoutTransaction { try $0.execute(sql: "BEGIN IMMEDIATE") }
             async let begun = self.code { _ = try await fixture.begin(spool) }
             async let finished = self.code { try await spool.finish(report) }
@@ -100,13 +103,13 @@ import Testing
             try await other.writeWithoutTransaction { try $0.execute(sql: "COMMIT") }
             try other.close()
             for await _ in arrival.stream { break }
-            // What was given up is undone in a transaction of its own, before this one.
+            // The beginning that timed out is undone in a transaction of its own, before this one.
             _ = try await fixture.run(spool)
             let counts = try await spool.counts()
             #expect((counts.begun, counts.running, counts.waiting) == (2, 0, 2) && counts.isBalanced)
             #expect(try await fixture.messageIDs(spool).first == report.messageID)
             try await spool.close()
-            // Nothing of the operation that was given up is told as interrupted.
+            // The operation whose beginning timed out is not reported as interrupted.
             let next = try await fixture.open()
             #expect(try await next.counts().waiting == 2)
             try await next.close()

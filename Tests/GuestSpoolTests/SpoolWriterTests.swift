@@ -9,7 +9,8 @@ import Testing
 @testable import GuestSpool
 
 @Suite struct SpoolWriterTests {
-    @Test func whatArisesTogetherIsOneTransactionThatWaitsForTheDisk() async throws {
+    @Test("Outcomes that arrive together are written in one transaction that is synced to the disk")
+    func batchedOutcomes() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open()
             var ids: [MessageID] = []
@@ -25,7 +26,7 @@ import Testing
             }
             let seen = statements.withLockedValue { $0 }
             let commits = seen.indices.filter { seen[$0].hasPrefix("COMMIT") }
-            // Another may be that of the operations that began, if it was still to come.
+            // Another commit may be that of the begun operations, if it was still pending.
             let inserting = seen.indices.filter { seen[$0].hasPrefix("INSERT INTO waiting") }
             #expect(inserting.count == 50)
             #expect(commits.count { $0 > inserting[0] && $0 < inserting[49] } == 0)
@@ -35,7 +36,8 @@ import Testing
         }
     }
 
-    @Test func whatComesWhileATransactionIsMadeGoesAlong() async throws {
+    @Test("An outcome that arrives during a transaction is written in the same transaction")
+    func arrivalDuringTransaction() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open()
             let first = try await fixture.begin(spool)
@@ -50,7 +52,7 @@ import Testing
                             seen.append(event.description)
                             return seen.count { $0.hasPrefix("INSERT INTO waiting") } == 1
                         }
-                        // It comes in the middle of the transaction.
+                        // It arrives in the middle of the transaction.
                         if isFirst, event.description.hasPrefix("INSERT INTO waiting") { writer?.enqueue(late) }
                     }
                 }
@@ -66,7 +68,8 @@ import Testing
         }
     }
 
-    @Test func whatAnOperationTakesIsKnownAndNotLookedUpWhenItEnds() async throws {
+    @Test("The size of a running operation is known and not queried when it finishes")
+    func noSizeQueryAtFinish() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open()
             let id = try await fixture.begin(spool)
@@ -81,14 +84,15 @@ import Testing
             #expect(again?.code == .notBegun)
             let seen = statements.withLockedValue { $0 }
             #expect(seen.count { $0.hasPrefix("INSERT INTO waiting") } == 1)
-            // That one was of the second attempt, of an operation that nobody knows any more.
+            // The second attempt made this query, for an operation that is no longer known.
             #expect(seen.count { $0.hasPrefix("SELECT length") } == 1)
             #expect(try await fixture.tallyAgrees(spool))
             try await spool.close()
         }
     }
 
-    @Test func twoOutcomesOfOneOperationInOneTransactionAreOne() async throws {
+    @Test("Of two outcomes of one operation in one transaction only one is recorded")
+    func duplicateOutcomes() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open()
             let id = try await fixture.begin(spool)
@@ -109,7 +113,8 @@ import Testing
         }
     }
 
-    @Test func anOperationThatBeganIsOnTheDiskSoonWithoutAnOutcome() async throws {
+    @Test("A begun operation is synced to the disk without waiting for an outcome")
+    func syncAfterBegin() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open()
             let (levels, continuation) = AsyncStream.makeStream(of: String.self)
@@ -128,8 +133,9 @@ import Testing
         }
     }
 
-    /// Whoever asks without a pause for what need not wait keeps neither the sync from its time nor what the disk refused from another try.
-    @Test func whatBeginsWithoutAPauseIsOnTheDiskSoonToo() async throws {
+    /// Writes that need no sync and follow without a pause delay neither the sync nor a retry of rejected writes.
+    @Test("Operations that begin without a pause are synced to the disk too")
+    func syncUnderConstantBegins() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open()
             let writer = spool.writer
@@ -142,7 +148,7 @@ import Testing
                             seen.withLockedValue { $0.isSynced = true }
                         }
                         guard event.description.hasPrefix("COMMIT") else { return }
-                        // Before a transaction is made the next one is asked for, for many times as long as a sync may wait.
+                        // Each COMMIT first enqueues the next write, for many times as long as a sync may wait.
                         let isOver = seen.withLockedValue { seen in
                             seen.begun += 1
                             return seen.isSynced || seen.begun > 20_000
@@ -160,7 +166,8 @@ import Testing
         }
     }
 
-    @Test func whatIsWaitedForIsWrittenToTheLog() async throws {
+    @Test("A transaction that is to be synced adds to the WAL")
+    func syncWritesToWAL() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open()
             let (sizes, continuation) = AsyncStream.makeStream(of: Int.self)
@@ -175,14 +182,15 @@ import Testing
             _ = try await fixture.begin(spool)
             var iterator = sizes.makeAsyncIterator()
             let before = try #require(await iterator.next())
-            // A transaction that adds nothing to the log waits for no disk.
+            // A transaction that adds nothing to the WAL does not wait for the disk.
             spool.store.writing.sync {}
             #expect(SpoolDirectory.size("\(fixture.file)-wal") ?? 0 > before)
             try await spool.close()
         }
     }
 
-    @Test func interruptedOperationsAreOnTheDiskBeforeTheyAreTold() async throws {
+    @Test("Interrupted operations are recorded with full synchronization")
+    func syncInterruptedOperations() async throws {
         try await SpoolFixture.with { fixture in
             try await fixture.open().close()
             try fixture.change("INSERT INTO running VALUES ('no id', '{}', 'then')")
@@ -197,7 +205,8 @@ import Testing
         }
     }
 
-    @Test func afterAFailedWriteTheLogBeginsAnewBeforeAnythingIsPromised() async throws {
+    @Test("After a failed write the WAL is emptied before the next transaction")
+    func emptyWALAfterFailure() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open()
             let first = try await fixture.run(spool)
@@ -213,14 +222,15 @@ import Testing
                 spool.writer.doubt()
             }
             let second = try await fixture.run(spool)
-            // Nothing was in the log when the first transaction began.
+            // The WAL was empty when the first transaction began.
             #expect(log.withLockedValue { $0 } == 0)
             #expect(try await fixture.messageIDs(spool) == [first.messageID, second.messageID])
             try await spool.close()
         }
     }
 
-    @Test func oneCallersMistakeFailsNobodyElse() async throws {
+    @Test("An invalid write fails only for its own caller")
+    func invalidWrites() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open()
             let known = try await fixture.begin(spool)
@@ -248,7 +258,8 @@ import Testing
         }
     }
 
-    @Test func aChangeThatTheDatabaseRefusesIsUndoneAloneAndWhole() async throws {
+    @Test("A change that the database rejects is undone alone and completely")
+    func rejectedChange() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open()
             let first = try await fixture.begin(spool)
@@ -277,14 +288,15 @@ import Testing
             let counts = try await spool.counts()
             #expect(counts.isBalanced && counts.running == 1 && counts.waiting == 1)
             spool.store.writing.sync { try? spool.store.write { try $0.execute(sql: "DROP TRIGGER refuse") } }
-            // Kept in memory, it goes with the next.
+            // Kept in memory, it is written with the next outcome.
             let third = try await fixture.run(spool).messageID
             #expect(try await fixture.messageIDs(spool) == [first, second, third])
             try await spool.close()
         }
     }
 
-    @Test func whatCameInTheMiddleIsMadeTooWhenTheTransactionIsUndone() async throws {
+    @Test("A late change that the database rejects does not undo the others of its transaction")
+    func rejectedLateChange() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open()
             let first = try await fixture.begin(spool)
@@ -312,14 +324,15 @@ import Testing
             try await spool.finish(fixture.report(id: first))
             #expect(try await fixture.messageIDs(spool) == [first])
             spool.store.writing.sync { try? spool.store.write { try $0.execute(sql: "DROP TRIGGER refuse") } }
-            // Kept in memory, it goes with the next.
+            // Kept in memory, it is written with the next outcome.
             let third = try await fixture.run(spool).messageID
             #expect(try await fixture.messageIDs(spool) == [first, second, third])
             try await spool.close()
         }
     }
 
-    @Test func aSpoolWritesWhatWasAskedForBeforeItCloses() async throws {
+    @Test("A spool writes all pending changes before it closes")
+    func writesBeforeClose() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open()
             let id = try await fixture.begin(spool)
@@ -336,7 +349,8 @@ import Testing
         }
     }
 
-    @Test func aClosedSpoolSaysSo() async throws {
+    @Test("A closed spool rejects reads and changes, but not another close or a verification")
+    func closedSpool() async throws {
         try await SpoolFixture.with { fixture in
             let spool = try await fixture.open()
             try await spool.close()

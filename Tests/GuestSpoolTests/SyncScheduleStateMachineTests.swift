@@ -9,13 +9,14 @@ import Testing
     private func time(_ milliseconds: UInt64) -> DispatchTime { .init(uptimeNanoseconds: milliseconds * 1_000_000) }
     private let delay = DispatchTimeInterval.milliseconds(10)
 
-    @Test func whatIsCommittedIsDueAfterTheDelayAndOneTimeIsSet() {
+    @Test("A commit is due for a sync after the delay, and only one timer is set")
+    func syncAfterDelay() {
         var commits = SyncScheduleStateMachine()
         #expect(commits.isEmpty && commits.timeToSet(after: self.delay) == nil)
         commits.committed(isSynced: false, self.time(100))
         #expect(!commits.isEmpty)
         #expect(commits.timeToSet(after: self.delay) == self.time(110))
-        // A later one goes along with it.
+        // The same sync covers a later commit.
         commits.committed(isSynced: false, self.time(105))
         #expect(commits.timeToSet(after: self.delay) == nil)
         #expect(commits.timeCame(self.time(110), delay: self.delay) == true)
@@ -23,19 +24,21 @@ import Testing
         #expect(commits.isEmpty && commits.timeToSet(after: self.delay) == nil)
     }
 
-    @Test func whatAnOutcomeTookAlongIsNotSyncedAgainForAYoungerOne() {
+    @Test("A commit that follows a sync waits for its own delay")
+    func delayAfterSync() {
         var commits = SyncScheduleStateMachine()
         commits.committed(isSynced: false, self.time(100))
         #expect(commits.timeToSet(after: self.delay) == self.time(110))
         commits.committed(isSynced: true, self.time(103))
         commits.committed(isSynced: false, self.time(108))
         #expect(commits.timeCame(self.time(110), delay: self.delay) == false)
-        // The younger one has its own.
+        // The later commit has its own timer.
         #expect(commits.timeToSet(after: self.delay) == self.time(118))
         #expect(commits.timeCame(self.time(118), delay: self.delay) == true)
     }
 
-    @Test func whatTheDiskRefusedIsTriedNotBeforeItIsToldTo() {
+    @Test("A failed sync is not retried before the given time")
+    func earliestRetry() {
         var commits = SyncScheduleStateMachine()
         commits.committed(isSynced: false, self.time(100))
         #expect(commits.timeToSet(after: self.delay) == self.time(110))
