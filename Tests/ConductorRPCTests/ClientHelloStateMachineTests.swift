@@ -16,7 +16,7 @@ import Testing
             + [UInt8](repeating: 7, count: length)
     }
 
-    /// How many of the bytes make it complete, given in pieces; nil when all do not.
+    /// Returns the number of bytes after which the ClientHello is complete, given in pieces; nil when it never is.
     private func completeAfter(_ bytes: [UInt8], pieces: Int) -> Int? {
         var scanner = ClientHelloStateMachine()
         for start in stride(from: 0, to: bytes.count, by: pieces) {
@@ -27,12 +27,14 @@ import Testing
         return nil
     }
 
-    @Test(arguments: [1, 2, 3, 7, 100, 100_000])
-    func aClientHelloIsCompleteWithItsLastByte(pieces: Int) {
+    @Test(
+        "A ClientHello is complete with its last byte, in any pieces and records",
+        arguments: [1, 2, 3, 7, 100, 100_000])
+    func completeWithLastByte(pieces: Int) {
         let hello = self.record(self.message(300))
         #expect(self.completeAfter(hello, pieces: pieces) == hello.count)
         #expect(self.completeAfter(Array(hello.dropLast()), pieces: pieces) == nil)
-        // In several records, some of a byte.
+        // In several records, some of one byte.
         let bytes = self.message(300)
         let split = [1, 1, 2, 5, 200].reduce(into: (rest: bytes[...], records: [UInt8]())) { state, count in
             state.records += self.record(Array(state.rest.prefix(count)))
@@ -42,18 +44,21 @@ import Testing
         #expect(self.completeAfter(all, pieces: pieces) == all.count)
     }
 
-    /// TLS has its own words for each of these.
-    @Test(arguments: [
-        Array("GET / HTTP/1.1\r\n".utf8), [21, 3, 1, 0, 2, 2, 40], [22, 2], [22, 3, 1, 0, 0],
-        [22, 3, 1, 0, 4, 2, 0, 0, 0],
-        [22, 3, 1, 0, 4, 1, 255, 255, 255], [0], [0x80, 0x2E, 1, 3, 1],
-    ])
-    func whatCannotBecomeAClientHelloIsCompleteAtOnce(bytes: [UInt8]) {
+    /// TLS rejects each of these with an error of its own.
+    @Test(
+        "Input that cannot become a ClientHello counts as complete",
+        arguments: [
+            Array("GET / HTTP/1.1\r\n".utf8), [21, 3, 1, 0, 2, 2, 40], [22, 2], [22, 3, 1, 0, 0],
+            [22, 3, 1, 0, 4, 2, 0, 0, 0],
+            [22, 3, 1, 0, 4, 1, 255, 255, 255], [0], [0x80, 0x2E, 1, 3, 1],
+        ])
+    func invalidInput(bytes: [UInt8]) {
         #expect(self.completeAfter(bytes, pieces: 1) != nil)
         #expect(self.completeAfter(bytes, pieces: 1000) != nil)
     }
 
-    @Test func whatOpenSSLSaysIsComplete() throws {
+    @Test("The ClientHello of OpenSSL is complete with its last byte")
+    func openSSLHello() throws {
         let certificates = try CertificateAuthority.create(commonName: "test authority", validity: .days(1))
         let client = try certificates.issueClient(commonName: "inst-1", uris: [], validity: .days(1))
         let engine = try TLSEngine(
@@ -67,8 +72,9 @@ import Testing
         #expect(self.completeAfter(Array(hello.readableBytesView), pieces: 1) == hello.readableBytes)
     }
 
-    /// Heads of records are no way to send a stream without end.
-    @Test func itsLengthIsBounded() {
+    /// The headers of records count too, so that a peer cannot send a stream without end.
+    @Test("A ClientHello in many tiny records counts as complete after a bounded length")
+    func boundedLength() {
         let bytes = self.message(30_000).flatMap { self.record([$0]) }
         let end = self.completeAfter(bytes, pieces: 1000)
         #expect(end != nil && end! <= 2 * ClientHelloStateMachine.longestHello + 1000)

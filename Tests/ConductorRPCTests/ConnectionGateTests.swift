@@ -16,12 +16,13 @@ import Testing
         return Gate(limits)
     }
 
-    /// A connection that comes and says its ClientHello at once.
+    /// Adds a connection that sends its ClientHello at once.
     private func greet(_ gate: inout Gate, _ id: Int, from address: UInt32, now: NIODeadline) -> [Gate.Action] {
         gate.accepted(id, from: .v4(address), now: now) + gate.helloCompleted(id, now: now)
     }
 
-    @Test func aConnectionGoesFromSilenceToService() {
+    @Test("A connection counts as silent, then as a handshake in progress, then as served")
+    func connectionStates() {
         var gate = self.gate()
         #expect(gate.accepted(1, from: .v4(1), now: self.start) == [])
         #expect(gate.counts == .init(silent: 1, waiting: 0, handshakes: 0, served: 0, open: 1))
@@ -33,7 +34,8 @@ import Testing
         #expect(gate.counts == .init() && gate.addressCount == 0)
     }
 
-    @Test func newcomersAreNeverLockedOutByHandshakesOfOneAddress() {
+    @Test("Handshakes of one address do not delay connections of another")
+    func handshakesOfOneAddress() {
         // The default of 256 handshakes: 8 of an address.
         var gate = self.gate(handshakes: 256)
         for id in 0..<20 {
@@ -42,19 +44,21 @@ import Testing
         #expect(gate.handshakeCount(of: .v4(1)) == 8 && gate.counts.waiting == 12)
         // Another address does not wait behind them.
         #expect(self.greet(&gate, 100, from: 2, now: self.start) == [.begin(100)])
-        // Whoever is done makes room for the next of its own, in the order they came.
+        // A handshake that ends makes room for the next connection of its address, in the order of arrival.
         #expect(gate.handshakeCompleted(3, now: self.start) == [.begin(8)])
         #expect(gate.closed(9, now: self.start) == [])
         #expect(gate.closed(5, now: self.start) == [.begin(10)])
     }
 
-    @Test func theDefaultForAnAddressIsAThirtySecondAndAtLeastFour() {
+    @Test("The default limit for an address is a thirty-second of all handshakes, at least four")
+    func defaultPerAddress() {
         #expect(Gate.Limits(pending: 1, handshakes: 256).handshakesPerAddress == 8)
         #expect(Gate.Limits(pending: 1, handshakes: 16).handshakesPerAddress == 4)
         #expect(Gate.Limits(pending: 1, handshakes: 16, handshakesPerAddress: 1).handshakesPerAddress == 1)
     }
 
-    @Test func placesAreGivenToAddressesInTurn() {
+    @Test("Addresses get places for handshakes in round robin")
+    func roundRobin() {
         var gate = self.gate(handshakes: 1, perAddress: 1)
         #expect(self.greet(&gate, 0, from: 9, now: self.start) == [.begin(0)])
         for id in 1...3 { #expect(self.greet(&gate, id, from: 1, now: self.start) == []) }
@@ -65,7 +69,8 @@ import Testing
         #expect(gate.handshakeCompleted(2, now: self.start) == [.begin(3)])
     }
 
-    @Test func whenTooManyArePendingTheOldestThatHasSaidNothingIsClosed() {
+    @Test("When too many connections are pending, the oldest silent one is closed")
+    func tooManyPending() {
         var gate = self.gate(pending: 3)
         for id in 1...3 { #expect(gate.accepted(id, from: .v4(UInt32(id)), now: self.start) == []) }
         let later = self.start + .seconds(1)
@@ -76,28 +81,30 @@ import Testing
         #expect(gate.accepted(5, from: .v4(5), now: later) == [])
         #expect(gate.accepted(6, from: .v4(6), now: later) == [.close(3, .pending)])
         #expect(gate.counts.silent == 3)
-        // What is closed says nothing any more, and counts until its descriptor is free.
+        // A closed connection begins no handshake, and counts as open until its descriptor is free.
         #expect(gate.helloCompleted(1, now: later) == [])
         #expect(gate.counts.open == 6)
         #expect(gate.closed(1, now: later) == [])
         #expect(gate.counts.open == 5)
     }
 
-    @Test func whenAllHaveSaidSomethingTheNewestOfTheAddressWithMostIsClosed() {
+    @Test("While no connection has been silent for long, the busiest address loses its newest one")
+    func newestOfBusiestAddress() {
         var gate = self.gate(pending: 4, handshakes: 1)
         #expect(self.greet(&gate, 0, from: 9, now: self.start) == [.begin(0)])
         for (id, address) in [(1, 1), (2, 2), (3, 2), (4, 2)] as [(Int, UInt32)] {
             #expect(self.greet(&gate, id, from: address, now: self.start) == [])
         }
-        // The newcomer is silent, and has had no time to say anything.
+        // The new connection is silent, and has had no time to send anything.
         #expect(gate.accepted(5, from: .v4(3), now: self.start) == [.close(4, .pending)])
         #expect(gate.helloCompleted(5, now: self.start) == [])
         #expect(gate.accepted(6, from: .v4(4), now: self.start) == [.close(3, .pending)])
-        // Where no address has several, it is the silent one.
+        // If no address has several waiting connections, the silent one is closed.
         #expect(gate.accepted(7, from: .v4(5), now: self.start) == [.close(6, .pending)])
     }
 
-    @Test func whenAllPlacesAreTakenTheOldestHandshakeOfTheAddressWithMostIsClosed() {
+    @Test("When all places are taken, the oldest overdue handshake of the busiest address is closed")
+    func oldestOfBusiestAddress() {
         var gate = self.gate(handshakes: 4, perAddress: 3)
         for (id, address) in [(1, 1), (2, 2), (3, 2), (4, 2)] as [(Int, UInt32)] {
             let now = self.start + .milliseconds(Int64(id))
@@ -111,13 +118,15 @@ import Testing
         #expect(gate.nextLook == nil)
         // Now two addresses have one each and one has two, whose oldest is 3.
         #expect(self.greet(&gate, 6, from: 4, now: self.start + .seconds(3)) == [.close(3, .handshakes), .begin(6)])
-        // The end of what was closed gives no place back a second time.
+        // The end of a closed handshake does not free its place a second time.
         #expect(gate.closed(2, now: self.start + .seconds(3)) == [])
         #expect(gate.counts.handshakes == 4)
     }
 
-    /// An address with most handshakes that always has new ones keeps no place for what stands still at others.
-    @Test func whoHasMostProtectsNoStalledHandshakesOfOthers() {
+    /// The address with the most handshakes may always have new ones. A stalled handshake of another address is closed
+    /// nevertheless.
+    @Test("New handshakes of the busiest address do not protect a stalled one of another address")
+    func stalledHandshake() {
         var gate = self.gate(handshakes: 3, perAddress: 2)
         #expect(self.greet(&gate, 1, from: 1, now: self.start) == [.begin(1)])
         let later = self.start + .milliseconds(900)
@@ -128,15 +137,16 @@ import Testing
         #expect(gate.nextLook == nil)
     }
 
-    /// Its turn goes with its last connection that waits.
-    @Test func noHandshakeIsClosedForAnAddressWithNothingWaiting() {
+    /// An address loses its turn with its last waiting connection.
+    @Test("No handshake is closed for an address that has no waiting connection")
+    func nothingWaiting() {
         var gate = self.gate(handshakes: 1, perAddress: 1)
         #expect(self.greet(&gate, 1, from: 1, now: self.start) == [.begin(1)])
         #expect(self.greet(&gate, 2, from: 2, now: self.start) == [])
         #expect(gate.closed(2, now: self.start) == [])
         #expect(gate.nextLook == nil && gate.addressCount == 1)
         #expect(gate.look(now: self.start + .seconds(5)) == [])
-        // Nor where another is behind it.
+        // Nor when another address is behind it in the queue.
         #expect(self.greet(&gate, 3, from: 2, now: self.start) == [])
         #expect(self.greet(&gate, 4, from: 3, now: self.start) == [])
         #expect(gate.closed(3, now: self.start) == [])
@@ -144,15 +154,16 @@ import Testing
         #expect(gate.handshakeCount(of: .v4(1)) == 1)
     }
 
-    /// An attacker that always has the newest connection closed, and sends another.
-    @Test func queuesKeepNoMoreThanWaits() {
+    /// An attacker makes the gate close its newest connection again and again, and opens another one each time.
+    @Test("The queues stay in proportion to the number of pending connections")
+    func queueLength() {
         var gate = self.gate(pending: 50, handshakes: 1)
         _ = self.greet(&gate, 0, from: 9, now: self.start)
         for id in 1...2000 {
             _ = self.greet(&gate, id, from: 1, now: self.start)
             #expect(gate.placeCount <= 60, "\(id)")
         }
-        // Peers that leave between others that stay.
+        // Peers that disconnect between others that stay.
         for id in 2001...6000 {
             _ = self.greet(&gate, id, from: UInt32(2 + id % 3), now: self.start)
             _ = gate.closed(id - 1, now: self.start)
@@ -165,9 +176,9 @@ import Testing
         #expect(gate.placeCount <= 2 * (gate.counts.silent + gate.counts.waiting) + 6 * 64)
     }
 
-    /// With thousands of addresses it is the same connection that a search through all of them finds.
-    @Test(arguments: 0..<60 as Range<UInt64>)
-    func whoIsClosedIsWhoASearchFinds(seed: UInt64) {
+    /// The gate chooses without a search, and the model with one.
+    @Test("The connection that is closed is the one that a complete search finds", arguments: 0..<60 as Range<UInt64>)
+    func closedConnection(seed: UInt64) {
         var random = Seeded(state: seed)
         let pending = Int.random(in: 2...60, using: &random)
         let handshakes = Int.random(in: 1...20, using: &random)
@@ -205,7 +216,7 @@ import Testing
         }
     }
 
-    /// The rules, by a search through everything each time.
+    /// The rules of the gate, as a search through all connections each time.
     private struct Model {
         typealias Connection = (id: Int, address: UInt32, since: NIODeadline)
         var silent: [Connection] = []
@@ -216,7 +227,7 @@ import Testing
             connections.count { $0.address == address }
         }
 
-        /// Of those whose time is up, the oldest one of the address with most.
+        /// Returns the oldest handshake of the address with the most, among the handshakes whose time is up.
         func victim(now: NIODeadline) -> Connection? {
             let overdue = self.handshakes.filter { now - $0.since >= .seconds(1) }
             let counts = overdue.map { self.count(self.handshakes, $0.address) }
@@ -241,8 +252,8 @@ import Testing
                     let connection = self.waiting.remove(at: index)
                     self.handshakes.append((id, connection.address, now))
                 case .close(let id, .handshakes):
-                    // Several may have begun at the same time.
-                    // For one that waits and begins at once, and for no other.
+                    // A handshake is closed only for a waiting connection, which begins at once. Several may have begun
+                    // at the same time as the closed one.
                     guard actions.indices.contains(number + 1), case .begin = actions[number + 1] else {
                         Issue.record("\(id) was closed for no other connection")
                         return
@@ -259,7 +270,7 @@ import Testing
                     if let oldest, now - oldest.since >= .milliseconds(250) || most <= 1 {
                         #expect(id == oldest.id)
                     } else {
-                        // Of several addresses that have most waiting, any.
+                        // If several addresses have the most waiting connections, any of them.
                         let found = self.waiting.first { $0.id == id }
                         #expect(found.map { self.count(self.waiting, $0.address) } == most)
                         #expect(self.waiting.last { $0.address == found?.address }?.id == id)
@@ -270,23 +281,25 @@ import Testing
         }
     }
 
-    @Test func afterAFailureItIsTriedAgainInTimeOrWhenADescriptorIsFree() {
+    @Test("After a failure to accept, the gate accepts again on a retry or when a connection closes")
+    func acceptFailure() {
         var gate = self.gate()
         #expect(gate.accepted(1, from: .v4(1), now: self.start) == [])
         #expect(gate.failed(now: self.start + .seconds(1)) == [.close(1, .failure)])
         #expect(!gate.isAccepting)
         gate.retry()
         #expect(gate.isAccepting)
-        // Nobody is pending: nobody is closed.
+        // No connection is pending, so none is closed.
         #expect(gate.failed(now: self.start + .seconds(1)) == [])
         #expect(gate.closed(1, now: self.start + .seconds(1)) == [])
         #expect(gate.isAccepting)
     }
 
-    /// Whatever comes, in whatever order, and twice: no number is ever passed, nobody waits while there is a place that it may have,
-    /// and all of it comes back to zero.
-    @Test(arguments: 0..<200 as Range<UInt64>)
-    func theNumbersHold(seed: UInt64) {
+    /// With any events in any order, also repeated ones, no limit is exceeded, no connection waits while there is a
+    /// place that it may have, and all counts return to zero.
+    @Test(
+        "No limit is ever exceeded, and no connection waits while it could begin", arguments: 0..<200 as Range<UInt64>)
+    func limitsHold(seed: UInt64) {
         var random = Seeded(state: seed)
         let pending = Int.random(in: 1...8, using: &random)
         let handshakes = Int.random(in: 1...6, using: &random)
@@ -350,7 +363,7 @@ import Testing
                 #expect(!(couldBegin && waiting.values.contains(address)))
             }
             #expect(gate.addressCount <= 5)
-            // A look that is due does something, so that nobody looks again and again.
+            // A check that is due does something, so that it is not repeated without end.
             if let next = gate.nextLook, next <= now {
                 let actions = gate.look(now: now)
                 #expect(!actions.isEmpty)
@@ -367,7 +380,7 @@ import Testing
     }
 }
 
-/// The addresses with most connections are found without a look at all of them.
+/// The queue finds the addresses with the most connections without a search through all of them.
 @Suite struct AddressPriorityQueueTests {
     /// A number that counts how often it is compared.
     private struct Counted: Comparable {
@@ -383,7 +396,8 @@ import Testing
         }
     }
 
-    @Test func aChangeTakesStepsByTheLogarithmOfTheAddresses() {
+    @Test("Changes among 4096 addresses take at most 36 comparisons each on average")
+    func logarithmicCost() {
         var random = Seeded(state: 1)
         let comparisons = Counted.Comparisons()
         var ranked = AddressPriorityQueue<Counted>()
@@ -403,8 +417,8 @@ import Testing
         #expect(comparisons.count <= 10_000 * 3 * 12)
     }
 
-    @Test(arguments: 0..<50 as Range<UInt64>)
-    func theHighestIsWhatASearchFinds(seed: UInt64) {
+    @Test("The highest rank is the one that a search through all addresses finds", arguments: 0..<50 as Range<UInt64>)
+    func highestRank(seed: UInt64) {
         var random = Seeded(state: seed)
         var ranked = AddressPriorityQueue<Int>()
         var model: [UInt32: Int] = [:]

@@ -7,7 +7,8 @@ import Testing
 @testable import ConductorRPC
 
 @Suite struct ServerConnectionStateMachineTests {
-    @Test func aFullWindowHoldsReads() {
+    @Test("A full window holds reads back until a request is answered")
+    func fullWindow() {
         var state = ServerConnectionStateMachine(window: 2)
         #expect(state.readRequested() == true)
         state.taken()
@@ -21,7 +22,8 @@ import Testing
         #expect(state.takeHeldRead() == false)
     }
 
-    @Test func aPeerThatDoesNotReadIsNotRead() {
+    @Test("A peer that does not read its answers is not read")
+    func peerThatDoesNotRead() {
         var state = ServerConnectionStateMachine(window: 2)
         #expect(state.writabilityChanged(false) == .none)
         #expect(!state.takesRequests)
@@ -30,7 +32,8 @@ import Testing
         #expect(state.takeHeldRead() == true)
     }
 
-    @Test func drainingWaitsForAnswersAndTakesNothing() {
+    @Test("A draining connection accepts no requests, and closes once all are answered")
+    func draining() {
         var state = ServerConnectionStateMachine(window: 2)
         state.taken()
         state.taken()
@@ -45,7 +48,8 @@ import Testing
         #expect(idle.drain() == .none)
     }
 
-    @Test func answersAfterTheEndDoNothing() {
+    @Test("Answers after the connection has closed have no effect")
+    func answersAfterClose() {
         var state = ServerConnectionStateMachine(window: 2)
         state.taken()
         state.closed()
@@ -66,7 +70,8 @@ import Testing
         return state
     }
 
-    @Test func answersInAnyOrderMeetTheirCalls() {
+    @Test("Answers in any order complete their own calls")
+    func answersInAnyOrder() {
         var state = self.machine(sending: [1, 1, 1])
         for id in [2, 0, 1] {
             let answer = state.answered(.number(.init(id)), result: self.reply, now: self.start)
@@ -82,7 +87,8 @@ import Testing
         #expect(state.inFlight == 0)
     }
 
-    @Test func aLineThatTheConductorSkippedIsFoundByItsLength() {
+    @Test("An error about a line that is too long rejects the call whose line exceeds the limit")
+    func tooLongLine() {
         var state = self.machine(sending: [10, 50, 20])
         let error = RPCError(.tooLarge, "m", limitBytes: 30)
         guard case .refuse(["call 1"]) = state.answered(.null, result: .failure(error), now: self.start) else {
@@ -92,7 +98,8 @@ import Testing
         #expect(state.inFlight == 2)
     }
 
-    @Test func anErrorWithoutIDMeetsTheOnlyCallThereIs() {
+    @Test("An error without an id rejects a call only if it is the only one in flight")
+    func errorWithoutID() {
         var state = self.machine(sending: [1, 1])
         let error = RPCResult.failure(RPCError(.parse, "m"))
         guard case .ignore = state.answered(.null, result: error, now: self.start) else {
@@ -107,7 +114,8 @@ import Testing
         #expect(state.inFlight == 0)
     }
 
-    @Test func theOldestUnansweredCallMakesTheConnectionOverdue() {
+    @Test("A call without an answer makes the connection overdue after the timeout")
+    func unansweredCall() {
         var state = self.machine(sending: [1])
         #expect(state.exceededBound(now: self.start + .milliseconds(999)) == nil)
         #expect(state.exceededBound(now: self.start + .seconds(1)) == .seconds(1))
@@ -115,9 +123,10 @@ import Testing
         #expect(state.exceededBound(now: self.start + .seconds(9)) == nil)
     }
 
-    @Test func aSlowConductorThatAnswersIsNotDead() {
+    @Test("Each answer of a slow conductor restarts the timeout")
+    func slowConductor() {
         var state = self.machine(sending: [1, 1, 1])
-        // One answer each 0.9 s, as large outcomes beyond a guest's rate are read.
+        // One answer every 0.9 s, as when large outcomes exceed a guest's rate limit.
         for id in [0, 1] {
             let now = self.start + .milliseconds(900) * Int64(id + 1)
             #expect(state.exceededBound(now: now) == nil)
@@ -127,13 +136,15 @@ import Testing
         #expect(state.exceededBound(now: self.start + .milliseconds(2800)) == .seconds(1))
     }
 
-    @Test func anAnswerThatNobodyWaitsForIsNoSignOfLife() {
+    @Test("An answer without a matching call does not restart the timeout")
+    func unknownAnswer() {
         var state = self.machine(sending: [1])
         _ = state.answered(.number(.init(7)), result: self.reply, now: self.start + .milliseconds(900))
         #expect(state.exceededBound(now: self.start + .seconds(1)) == .seconds(1))
     }
 
-    @Test func oneRequestThatIsNeverAnsweredMakesTheConnectionOverdue() {
+    @Test("One call without an answer makes the connection overdue although others are answered")
+    func callNeverAnswered() {
         var state = self.machine(sending: [1])
         for id in 1...20 {
             let now = self.start + .milliseconds(500) * Int64(id)
@@ -143,7 +154,8 @@ import Testing
         }
     }
 
-    @Test func closingFailsEveryCallOnce() {
+    @Test("A closed connection fails every call once, and accepts no more calls")
+    func closedConnection() {
         var state = self.machine(sending: [1, 1])
         #expect(state.closed().sorted() == ["call 0", "call 1"])
         #expect(state.closed() == [])

@@ -3,7 +3,7 @@
 import ConductorRPC
 import NIOConcurrencyHelpers
 
-/// Keeps every completion until the test calls it.
+/// A request handler that keeps every completion until the test calls it.
 final class HeldRequests: RPCRequestHandler {
     let completions = NIOLockedValueBox<[@Sendable (RPCResult) -> Void]>([])
     let refusals = NIOLockedValueBox<[RPCError.Code]>([])
@@ -12,7 +12,7 @@ final class HeldRequests: RPCRequestHandler {
         self.completions.withLockedValue { $0.append(completion) }
     }
 
-    /// How many long calls were prepared.
+    /// The number of long calls that were prepared.
     let prepared = NIOLockedValueBox(0)
 
     func prepare(_ call: RPCCall, from peer: RPCPeer) -> PreparedCall {
@@ -20,7 +20,7 @@ final class HeldRequests: RPCRequestHandler {
         return PreparedCall { self.handle(call, from: peer, completion: $0) }
     }
 
-    /// How many calls had come at each flush.
+    /// The number of calls that had arrived at each flush.
     let flushes = NIOLockedValueBox<[Int]>([])
 
     func flush() { self.flushes.withLockedValue { $0.append(self.count) } }

@@ -20,7 +20,8 @@ import Testing
         return frames
     }
 
-    @Test func cutsLinesWhereverTheChunksEnd() {
+    @Test("The lines are the same wherever the chunks end")
+    func chunkBoundaries() {
         let stream = "one\ntwo\n\nthree\n"
         for length in 1...stream.count {
             let characters = Array(stream)
@@ -31,12 +32,14 @@ import Testing
         }
     }
 
-    @Test func aLineOfTheLimitPassesAndOneByteMoreDoesNot() {
+    @Test("A line of the maximum length passes, and one that is a byte longer does not")
+    func lengthLimit() {
         #expect(self.frames(["0123456789\n01234567890\nok\n"]) == ["0123456789", "<too long>", "ok"])
         #expect(self.frames(["0123456789", "\n"]) == ["0123456789"])
     }
 
-    @Test func anEndlessLineIsReportedOnceAndSkipped() {
+    @Test("An endless line is reported once and skipped")
+    func endlessLine() {
         let endless = Array(repeating: "xxxxxxxx", count: 1000)
         #expect(self.frames(endless) == ["<too long>"])
         #expect(self.frames(endless + ["x\nok\n"]) == ["<too long>", "ok"])
@@ -48,7 +51,8 @@ import Testing
         }
     }
 
-    @Test func whetherALineHasBegunAndHowManyHaveEnded() {
+    @Test("The splitter knows whether a line has begun and how many have ended")
+    func lineState() {
         var splitter = LineSplitter(maximumLength: 4)
         func take(_ chunk: String) -> (isInLine: Bool, ended: Int) {
             splitter.append(ByteBuffer(string: chunk))

@@ -10,7 +10,7 @@ import Testing
 
 @testable import ConductorRPC
 
-/// Requests of long lines, which are prepared on a thread behind the event loop and carried out on it.
+/// Requests of long lines, which are prepared on a background thread and carried out on the event loop.
 @Suite struct LongRequestTests {
     private let requests = HeldRequests()
     private let admission = ScriptedAdmission()
@@ -48,7 +48,8 @@ import Testing
     private var prepared: Int { self.requests.prepared.withLockedValue { $0 } }
     private var flushes: [Int] { self.requests.flushes.withLockedValue { $0 } }
 
-    @Test func aLongRequestIsPreparedInTheBackgroundAndNothingElseMeanwhile() throws {
+    @Test("A long request is prepared in the background, and later requests wait for it")
+    func preparedInBackground() throws {
         let channel = try self.channel()
         try channel.writeInbound(self.ping(1))
         #expect(self.requests.count == 1)
@@ -56,7 +57,7 @@ import Testing
         try channel.writeInbound(self.ping(3))
         #expect(self.work.count == 1)
         #expect(self.requests.count == 1 && self.prepared == 0)
-        // The silence is ours.
+        // This side causes the silence.
         channel.embeddedEventLoop.advanceTime(by: .seconds(200))
         #expect(channel.isActive)
         self.work.release()
@@ -66,8 +67,9 @@ import Testing
         _ = try channel.finish()
     }
 
-    /// The handler's locks are event loops' own: a thread of a low priority may be stopped while it has one.
-    @Test func onlyTheEventLoopHandsALongRequestToItsHandler() throws {
+    /// The handler's locks belong to event loops: a thread of low priority may be suspended while it holds one.
+    @Test("Only the event loop hands a prepared request to its handler")
+    func handledOnEventLoop() throws {
         let channel = try self.channel()
         try channel.writeInbound(self.long(1))
         let flushes = self.flushes.count
@@ -82,7 +84,8 @@ import Testing
         _ = try channel.finish()
     }
 
-    @Test func onlyTheEventLoopRefusesALongLine() throws {
+    @Test("Only the event loop reports that a long line is rejected")
+    func rejectedOnEventLoop() throws {
         let channel = try self.channel()
         try channel.writeInbound(ByteBuffer(string: String(repeating: " ", count: 20_000) + "x\n"))
         self.work.release()
@@ -92,7 +95,8 @@ import Testing
         _ = try channel.finish()
     }
 
-    @Test func aLongRequestPastTheShareIsNotPrepared() throws {
+    @Test("A long request beyond the rate limit is answered under its id and not prepared")
+    func overRateLimit() throws {
         self.admission.state.withLockedValue { $0.waits = [.seconds(1)] }
         let channel = try self.channel()
         try channel.writeInbound(self.long(7))
@@ -104,7 +108,8 @@ import Testing
         _ = try channel.finish()
     }
 
-    @Test func aLongRequestThatWasPreparedIsCarriedOutThoughItsConnectionHasEnded() throws {
+    @Test("A prepared request is carried out although its connection has ended")
+    func connectionEnded() throws {
         let channel = try self.channel()
         try channel.writeInbound(self.long(1))
         self.work.release()
@@ -112,14 +117,15 @@ import Testing
         channel.embeddedEventLoop.run()
         #expect(self.requests.count == 1)
         #expect(self.flushes.last == 1)
-        // Its answer has nowhere to go.
+        // Its answer is not sent.
         self.requests.answerFirst()
         #expect(try self.answers(channel) == [])
         #expect(self.admission.state.withLockedValue { $0.left } == 1)
         _ = try channel.finish()
     }
 
-    @Test func aLongLineThatIsNoRequestIsAnsweredToo() throws {
+    @Test("A line that is not a request is answered with a parse error, long or short")
+    func malformedLine() throws {
         let channel = try self.channel()
         for (line, code) in [("[" + String(repeating: " ", count: 20_000), "-32700"), ("x", "-32700")] {
             try channel.writeInbound(ByteBuffer(string: line + "\n"))
@@ -129,7 +135,8 @@ import Testing
         _ = try channel.finish()
     }
 
-    @Test func aDrainWaitsForALongLineAndAConnectionThatIsGoneDoesNot() throws {
+    @Test("A draining connection carries out its long request, and a closed one does not")
+    func draining() throws {
         for isDrained in [true, false] {
             let channel = try self.channel()
             try channel.writeInbound(self.long(1))

@@ -11,7 +11,7 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct PendingConnectionHandlerTests {
     private struct Refusal: Error {}
 
-    /// Records what it was told.
+    /// Records the events that it receives.
     private final class Witness: ChannelInboundHandler {
         typealias InboundIn = ByteBuffer
         let events: NIOLockedValueBox<[String]>
@@ -66,8 +66,9 @@ import Testing
         (try? channel.pipeline.syncOperations.context(handlerType: PendingConnectionHandler.self)) != nil
     }
 
-    /// A handshake that has its place for certain for longer is no reason to look later at one whose time is over.
-    @Test func theLookIsMovedForwardWhenAnEarlierDeadlineAppears() throws {
+    /// A handshake that keeps its place for longer must not delay the check of one whose time is over.
+    @Test("The scheduled check moves forward when an earlier deadline appears")
+    func earlierDeadline() throws {
         let loop = EmbeddedEventLoop()
         let gate = ConnectionGate(.init(pending: 10, handshakes: 3, handshakesPerAddress: 2))
         func come(_ host: String) throws -> EmbeddedChannel {
@@ -79,10 +80,11 @@ import Testing
         let oldest = try come("192.0.2.1")
         loop.advanceTime(by: .seconds(2))
         let pair = [try come("192.0.2.2"), try come("192.0.2.2")]
-        // The address with most is the one of the pair, whose time is over in three seconds.
+        // The pair's address has the most handshakes, and their time is over in three seconds.
         let third = try come("192.0.2.3")
         #expect(self.isPending(third))
-        // Its end gives the place to the third. Now each address has one, and the oldest has one second more.
+        // The end of one of them gives its place to the third. Now each address has one, and the oldest has one more
+        // second.
         pair[0].close(promise: nil)
         loop.run()
         #expect(!self.isPending(third))
@@ -95,7 +97,8 @@ import Testing
         for channel in [pair[1], third, fourth] { _ = try? channel.finish() }
     }
 
-    @Test func whoseClientHelloIsCompleteGetsItsHandlersAndAllThatCame() throws {
+    @Test("A connection with a complete ClientHello gets its handlers and all input so far")
+    func completeHello() throws {
         let gate = self.gate()
         let channel = try self.channel(gate)
         try self.connect(channel)
@@ -106,14 +109,15 @@ import Testing
         try self.say(channel, [7, 8, 9])
         #expect(self.events.withLockedValue { $0 } == ["active", "\(Self.hello.count + 2) bytes"])
         #expect(channel.isActive && !self.isPending(channel) && gate.counts.handshakes == 1)
-        // The hello's deadline is gone.
+        // The deadline of the ClientHello no longer applies.
         channel.embeddedEventLoop.advanceTime(by: .seconds(60))
         #expect(channel.isActive)
         _ = try channel.finish()
         #expect(gate.counts == .init())
     }
 
-    @Test func whoIsNotAdmittedGetsNothingAndIsClosed() throws {
+    @Test("A connection that is not admitted is closed")
+    func notAdmitted() throws {
         let gate = self.gate()
         let channel = try self.channel(gate, admits: false)
         try self.connect(channel)
@@ -121,8 +125,9 @@ import Testing
         #expect(gate.counts == .init())
     }
 
-    /// The complete ClientHello is due: a byte a second gains nothing.
-    @Test func aClientHelloThatComesAByteAtATimeIsClosedAtItsDeadline() throws {
+    /// The deadline is for the complete ClientHello: a peer gains no time by sending it slowly.
+    @Test("A connection whose ClientHello arrives byte by byte is closed at its deadline")
+    func slowHello() throws {
         let gate = self.gate()
         let channel = try self.channel(gate)
         try self.connect(channel)
@@ -137,7 +142,8 @@ import Testing
         #expect(gate.counts == .init() && self.events.withLockedValue { $0 }.isEmpty)
     }
 
-    @Test func whoWaitsForAPlaceIsNotReadAndBeginsWhenThereIsOne() throws {
+    @Test("A waiting connection begins when a place is free, with all that has arrived")
+    func waitsForPlace() throws {
         let gate = self.gate(handshakes: 1)
         let loop = EmbeddedEventLoop()
         let first = try self.channel(gate, loop: loop)
@@ -156,7 +162,8 @@ import Testing
         _ = try? second.finish()
     }
 
-    @Test func whoWaitsForTooLongIsClosed() throws {
+    @Test("A connection that waits too long for a place is closed")
+    func waitTimeout() throws {
         // Its address has one place, and the handshake that has it does not end.
         let gate = ConnectionGate(.init(pending: 10, handshakes: 10, handshakesPerAddress: 1))
         let loop = EmbeddedEventLoop()
@@ -174,7 +181,8 @@ import Testing
         _ = try? first.finish()
     }
 
-    @Test func theOldestThatHasSaidNothingIsClosedForANewcomer() throws {
+    @Test("The oldest silent connection is closed for a new one, and counted as dropped")
+    func oldestSilentClosed() throws {
         let dropped = NIOLockedValueBox(0)
         let gate = ConnectionGate(.init(pending: 2, handshakes: 2)) { _, _ in dropped.withLockedValue { $0 += 1 } }
         let loop = EmbeddedEventLoop()
@@ -189,7 +197,8 @@ import Testing
         for channel in channels { _ = try? channel.finish() }
     }
 
-    @Test func aConnectionThatCannotBeSetUpIsClosed() throws {
+    @Test("A connection that cannot be set up is closed")
+    func setUpFailure() throws {
         let channel = try self.channel(self.gate(), fails: true)
         try self.connect(channel)
         try self.say(channel, Self.hello)
@@ -197,7 +206,8 @@ import Testing
         #expect(!channel.isActive)
     }
 
-    @Test func whoShutsItsSideWithoutAWordIsClosed() throws {
+    @Test("A connection whose input ends before its ClientHello is closed")
+    func inputEndBeforeHello() throws {
         let channel = try self.channel(self.gate())
         try self.connect(channel)
         channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
@@ -205,8 +215,10 @@ import Testing
         #expect(!channel.isActive)
     }
 
-    /// Whoever would have heard of it is not there yet: the server would wait for this connection.
-    @Test func aServerThatStopsClosesWhoIsPending() throws {
+    /// The handler that would react to the event is not in the pipeline yet, and the server would wait for this
+    /// connection.
+    @Test("A server that stops closes a connection that is not set up yet")
+    func serverStops() throws {
         let channel = try self.channel(self.gate())
         channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
         channel.embeddedEventLoop.run()

@@ -33,7 +33,8 @@ import Testing
         return text
     }
 
-    @Test func aQuietConnectionIsKeptByAsking() throws {
+    @Test("A quiet connection is kept open by pings")
+    func keepAlive() throws {
         let (channel, _) = try self.channel()
         for turn in 1...5 {
             channel.embeddedEventLoop.advanceTime(by: .seconds(570))
@@ -49,7 +50,8 @@ import Testing
         _ = try channel.finish()
     }
 
-    @Test func aConductorThatNoLongerAnswersIsNoticed() throws {
+    @Test("The connection closes when the conductor does not answer a ping")
+    func unansweredPing() throws {
         let (channel, _) = try self.channel()
         channel.embeddedEventLoop.advanceTime(by: .seconds(615))
         #expect(try self.written(channel).contains("ping"))
@@ -57,7 +59,8 @@ import Testing
         #expect(!channel.isActive)
     }
 
-    @Test func whyTheConductorClosesIsSaidToItsCalls() throws {
+    @Test("Calls fail with the error that the conductor sent before it closed")
+    func closeReason() throws {
         let (channel, handshake) = try self.channel()
         let send = try handshake.wait()
         let result = NIOLockedValueBox<Result<RPCReply, RPCCallError>?>(nil)
@@ -69,7 +72,7 @@ import Testing
             ByteBuffer(
                 string: #"{"jsonrpc":"2.0","id":null,"error":{"code":-32005,"message":"Too many connections","data":"#
                     + #"{"reason":"rate_limited","retryable":true}}}"# + "\n"))
-        // It is no answer to the call.
+        // The error does not answer the call.
         #expect(result.withLockedValue { $0 } == nil)
         _ = try channel.finish()
         guard case .failure(.connectionLost(let reason))? = result.withLockedValue({ $0 }) else {

@@ -12,7 +12,7 @@ import Testing
 
 @testable import ConductorRPC
 
-/// An admission whose rate limiters do what a test wants, and a record of who has one.
+/// An admission with scripted rate limiters, which counts the connections that it admitted and those that have ended.
 final class ScriptedAdmission: RPCAdmission {
     struct State {
         var refusal: RPCError?
@@ -109,7 +109,8 @@ final class ScriptedAdmission: RPCAdmission {
 
     // MARK: Admission
 
-    @Test func whoIsNotAdmittedIsToldWhyAndClosed() throws {
+    @Test("A connection that is not admitted is answered with the reason and closed")
+    func notAdmitted() throws {
         self.admission.state.withLockedValue {
             $0.refusal = RPCError(.rateLimited, "Too many", retryAfterMilliseconds: 7)
         }
@@ -118,12 +119,13 @@ final class ScriptedAdmission: RPCAdmission {
         let lines = try self.written(channel)
         #expect(lines.count == 1)
         #expect(lines.first?.contains(#""id":null"#) == true && lines.first?.contains(#""retry_after_ms":7"#) == true)
-        // It had nothing, so it gives nothing back.
+        // It was not admitted, so its end is not recorded.
         #expect(self.admission.state.withLockedValue { $0.left } == 0)
     }
 
-    /// Another guest is served in its stead: what it has asked for is answered, and it is told why.
-    @Test func whoIsClosedForAnothersSakeIsToldWhyAndAnswered() throws {
+    /// Another guest is served instead of this one: its accepted requests are answered, and it receives the reason.
+    @Test("A connection that is closed for another guest gets the reason and its answers first")
+    func closedForAnother() throws {
         let channel = try self.channel()
         try channel.writeInbound(self.ping(1))
         let close = try #require(self.admission.state.withLockedValue { $0.close })
@@ -135,13 +137,14 @@ final class ScriptedAdmission: RPCAdmission {
         let answers = try self.answers(channel)
         #expect(answers.count == 1 && answers.first?.contains(#""id":1"#) == true)
         #expect(!channel.isActive)
-        // Once more does no harm.
+        // Closing it once more has no effect.
         close(RPCError(.rateLimited, "Too many"))
         channel.embeddedEventLoop.run()
         #expect(self.admission.state.withLockedValue { $0.left } == 1)
     }
 
-    @Test func whoIsClosedForAnothersSakeDoesNotWaitForItsAnswersForLong() throws {
+    @Test("A connection that is closed for another guest waits at most 5 seconds for its answers")
+    func answerTimeout() throws {
         let channel = try self.channel { $0.drainTimeout = .seconds(100) }
         try channel.writeInbound(self.ping(1))
         let close = try #require(self.admission.state.withLockedValue { $0.close })
@@ -154,9 +157,10 @@ final class ScriptedAdmission: RPCAdmission {
         #expect(!channel.isActive)
     }
 
-    // MARK: What is no request
+    // MARK: Blank lines
 
-    @Test func blankLinesCostTokens() throws {
+    @Test("Blank lines count against the rate limit")
+    func blankLines() throws {
         let channel = try self.channel()
         try channel.writeInbound(ByteBuffer(string: "\n \t\r\n\n"))
         #expect(self.admission.state.withLockedValue { $0.requests } == 3)
@@ -164,12 +168,13 @@ final class ScriptedAdmission: RPCAdmission {
         _ = try channel.finish()
     }
 
-    @Test func blankLinesPastTheShareCloseTheConnection() throws {
+    @Test("Blank lines beyond the rate limit close the connection once requests are answered")
+    func blankLinesOverLimit() throws {
         let channel = try self.channel()
         try channel.writeInbound(self.ping(1))
         self.admission.state.withLockedValue { ($0.waits, $0.pausesAfterRefusal) = ([.milliseconds(40)], true) }
         try channel.writeInbound(ByteBuffer(string: "\n\n\n" + String(buffer: self.ping(2))))
-        // The rest is not looked at, and what was taken before is answered.
+        // The rest is not processed, and requests that were accepted before are answered.
         #expect(self.admission.state.withLockedValue { $0.requests } == 2)
         #expect(self.requests.count == 1)
         let refusal = try self.answers(channel)
@@ -179,7 +184,8 @@ final class ScriptedAdmission: RPCAdmission {
         #expect(!channel.isActive)
     }
 
-    @Test func aBlankLineClosesNothingWhileRequestsAreRefusedAndRead() throws {
+    @Test("Blank lines close no connection while its limit for rejections is not reached")
+    func blankLinesWhileRejecting() throws {
         let channel = try self.channel()
         self.admission.state.withLockedValue { $0.waits = [.milliseconds(40), .milliseconds(50)] }
         try channel.writeInbound(ByteBuffer(string: "\n\n" + String(buffer: self.ping(2))))
@@ -187,9 +193,10 @@ final class ScriptedAdmission: RPCAdmission {
         _ = try channel.finish()
     }
 
-    // MARK: What all connections hold
+    // MARK: Buffered input
 
-    @Test func whoHoldsMostInputIsClosedAndSmallLinesGoOn() throws {
+    @Test("The connection that buffers the most input is closed, and the others continue")
+    func largestInputClosed() throws {
         let loop = EmbeddedEventLoop()
         let input = BufferedInputLimiter(limit: 1000)
         let channels = try (0..<3).map { _ in try self.channel(bufferedInput: input, loop: loop) }
@@ -198,14 +205,14 @@ final class ScriptedAdmission: RPCAdmission {
         #expect(input.total == 601)
         try channels[2].writeInbound(ByteBuffer(repeating: 0x61, count: 399))
         #expect(input.total == 1000)
-        // The one that has the most, not the one that says more.
+        // The one that holds the most is closed, not the one that sends more.
         try channels[2].writeInbound(ByteBuffer(string: "a"))
         loop.run()
         #expect(channels.map(\.isActive) == [true, false, true])
         let lines = try self.written(channels[1])
         #expect(lines.count == 1 && lines.first?.contains("limits.buffered_input") == true)
         #expect(input.total == 401 && input.closed == 1)
-        // A line that ends, and a connection that does, give back what they held.
+        // A line that ends releases the input that it held, and so does a connection.
         try channels[2].writeInbound(ByteBuffer(string: "\n"))
         #expect(input.total == 1)
         _ = try channels[0].finish()
@@ -213,7 +220,8 @@ final class ScriptedAdmission: RPCAdmission {
         _ = try? channels[2].finish()
     }
 
-    @Test func aShareIsGivenBackOnce() throws {
+    @Test("The end of an admitted connection is recorded once")
+    func endRecordedOnce() throws {
         let channel = try self.channel()
         #expect(self.admission.state.withLockedValue { $0.admitted } == 1)
         _ = try channel.finish()
@@ -222,7 +230,8 @@ final class ScriptedAdmission: RPCAdmission {
 
     // MARK: Rate limits
 
-    @Test func aRequestPastTheShareIsAnsweredUnderItsIDAndCounted() throws {
+    @Test("A request beyond the rate limit is answered under its id with a time to retry after")
+    func overRateLimit() throws {
         let channel = try self.channel()
         self.admission.state.withLockedValue { $0.waits = [.milliseconds(1500), .milliseconds(20)] }
         try channel.writeInbound(self.pings(4...6))
@@ -230,14 +239,15 @@ final class ScriptedAdmission: RPCAdmission {
         let lines = try self.answers(channel)
         #expect(lines.count == 2)
         #expect(lines.first?.contains(#""id":4,"error":{"code":-32005"#) == true)
-        // Rounding refuses nobody twice.
+        // The time is longer than the wait, so that rounding rejects no request twice.
         #expect(lines.first?.contains(#""retry_after_ms":1502"#) == true)
         #expect(lines.last?.contains(#""retry_after_ms":22"#) == true)
         #expect(self.requests.refusals.withLockedValue { $0 } == [.rateLimited, .rateLimited])
         _ = try channel.finish()
     }
 
-    @Test func aLineThatIsTooLongIsARequestOfTheShare() throws {
+    @Test("A line that is too long counts against the rate limit as a request")
+    func tooLongLineCounts() throws {
         let channel = try self.channel { $0.maximumLineLength = 100 }
         for _ in 1...3 { try channel.writeInbound(ByteBuffer(string: String(repeating: "x", count: 101) + "\n")) }
         try channel.writeInbound(self.ping(1))
@@ -245,7 +255,8 @@ final class ScriptedAdmission: RPCAdmission {
         _ = try channel.finish()
     }
 
-    @Test func whatIsNoRequestIsSaidToBeNoneAlsoPastTheShare() throws {
+    @Test("A line that is not a request gets a parse error also beyond the rate limit")
+    func malformedOverLimit() throws {
         let channel = try self.channel()
         self.admission.state.withLockedValue { $0.waits = [.seconds(1)] }
         try channel.writeInbound(ByteBuffer(string: "nonsense\n"))
@@ -253,7 +264,8 @@ final class ScriptedAdmission: RPCAdmission {
         _ = try channel.finish()
     }
 
-    @Test func aGuestThatIsPausedIsNeitherReadNorHeardUntilItsTime() throws {
+    @Test("Requests of a paused guest are not processed until the pause ends")
+    func pausedGuest() throws {
         let channel = try self.channel()
         let now = channel.embeddedEventLoop.now
         self.admission.state.withLockedValue { $0.pauseEnd = now + .seconds(3) }
@@ -267,7 +279,8 @@ final class ScriptedAdmission: RPCAdmission {
         _ = try channel.finish()
     }
 
-    @Test func aPauseThatOutlastsTheConnectionHarmsNothing() throws {
+    @Test("A pause that ends after the connection has closed has no effect")
+    func pauseAfterClose() throws {
         let channel = try self.channel()
         let now = channel.embeddedEventLoop.now
         self.admission.state.withLockedValue { $0.pauseEnd = now + .seconds(3) }
@@ -277,9 +290,10 @@ final class ScriptedAdmission: RPCAdmission {
         #expect(self.requests.count == 0)
     }
 
-    /// However much lies there, others of the event loop have their turn in between, also those whose requests are still in
-    /// their sockets: an event loop looks there only when nothing is due.
-    @Test func aConnectionTakesSoMuchATurn() throws {
+    /// However much input a connection has, other connections of the event loop have their turns in between. So do
+    /// those whose requests are still in their sockets: an event loop reads sockets only when nothing is due.
+    @Test("A connection processes at most 16 requests in a turn")
+    func requestsPerTurn() throws {
         let channel = try self.channel()
         try channel.writeInbound(self.pings(1...40))
         #expect(self.requests.count == 16)
@@ -293,8 +307,9 @@ final class ScriptedAdmission: RPCAdmission {
         _ = try channel.finish()
     }
 
-    /// Who sends little goes before those who send much.
-    @Test func aShortRequestDoesNotWaitForATurnAndALongOneDoes() throws {
+    /// Connections that send little go before those that send much.
+    @Test("A short request does not wait for a turn, and a long one does")
+    func shortBeforeLong() throws {
         let channel = try self.channel()
         // The turn of another connection of this event loop.
         try #require(self.turns.takeNow(on: channel.eventLoop))
@@ -308,7 +323,8 @@ final class ScriptedAdmission: RPCAdmission {
         _ = try channel.finish()
     }
 
-    @Test func emptyAndLongLinesTakeTurnsToo() throws {
+    @Test("Empty lines use up a turn as requests do, and each long line takes a turn")
+    func emptyAndLongLines() throws {
         let channel = try self.channel()
         try channel.writeInbound(ByteBuffer(string: String(repeating: "\n", count: 16)))
         try channel.writeInbound(self.ping(9))
@@ -317,7 +333,7 @@ final class ScriptedAdmission: RPCAdmission {
         #expect(self.requests.count == 1)
         channel.embeddedEventLoop.advanceTime(by: ConnectionScheduler.pause)
         #expect(self.requests.count == 2)
-        // The pause behind that turn.
+        // The pause after that turn.
         channel.embeddedEventLoop.advanceTime(by: ConnectionScheduler.pause)
         var long = ByteBuffer()
         for id in 1...3 {
@@ -334,12 +350,13 @@ final class ScriptedAdmission: RPCAdmission {
 
     // MARK: Deadlines
 
-    @Test func aQuietConnectionIsClosedAtItsDeadline() throws {
+    @Test("An idle connection is closed at its deadline, unless a request is in flight")
+    func idleTimeout() throws {
         let channel = try self.channel()
         channel.embeddedEventLoop.advanceTime(by: .seconds(60))
         try channel.writeInbound(self.ping(1))
         channel.embeddedEventLoop.advanceTime(by: .seconds(200))
-        // A request is in flight: the silence is ours.
+        // A request is in flight: this side causes the silence.
         #expect(channel.isActive)
         self.requests.answerFirst()
         #expect(try self.answers(channel).count == 1)
@@ -347,11 +364,12 @@ final class ScriptedAdmission: RPCAdmission {
         #expect(channel.isActive)
         channel.embeddedEventLoop.advanceTime(by: .seconds(101))
         #expect(!channel.isActive)
-        // Quietly: there is nothing wrong with it.
+        // No error is sent: nothing is wrong with the connection.
         #expect(try self.written(channel).isEmpty)
     }
 
-    @Test func aLineThatDoesNotEndClosesTheConnectionOnceAllIsAnswered() throws {
+    @Test("A line that does not end in time closes the connection once all is answered")
+    func unfinishedLine() throws {
         let channel = try self.channel()
         try channel.writeInbound(self.ping(1))
         for _ in 1...9 {
@@ -362,7 +380,7 @@ final class ScriptedAdmission: RPCAdmission {
         channel.embeddedEventLoop.advanceTime(by: .seconds(1))
         #expect(try self.written(channel).first?.contains("-32007") == true)
         #expect(channel.isActive)
-        // Its end comes too late.
+        // Its end arrives too late.
         try channel.writeInbound(self.ping(2))
         #expect(self.requests.count == 1)
         self.requests.answerFirst()
@@ -370,8 +388,9 @@ final class ScriptedAdmission: RPCAdmission {
         #expect(!channel.isActive)
     }
 
-    /// Others' turns give it no more time.
-    @Test func aLineThatWaitsForItsTurnMustEndToo() throws {
+    /// The turns of other connections do not extend its time.
+    @Test("A line that waits for its turn must end in time too")
+    func unfinishedLineInTurn() throws {
         let channel = try self.channel()
         try channel.writeInbound(ByteBuffer(repeating: 0x20, count: 16_500))
         for _ in 1...10 {
@@ -385,7 +404,8 @@ final class ScriptedAdmission: RPCAdmission {
         #expect(!channel.isActive)
     }
 
-    @Test func aLineThatIsTooLongMustEndToo() throws {
+    @Test("A line that is too long must end in time too")
+    func unfinishedTooLongLine() throws {
         let channel = try self.channel { $0.maximumLineLength = 100 }
         for _ in 1...10 {
             #expect(channel.isActive)
@@ -397,7 +417,8 @@ final class ScriptedAdmission: RPCAdmission {
         #expect(lines.contains { $0.contains("-32004") } && lines.last?.contains("-32007") == true)
     }
 
-    @Test func linesThatEndHaveTheirTimeEach() throws {
+    @Test("The time limit applies to each line separately")
+    func timePerLine() throws {
         let channel = try self.channel()
         // Each read ends within the next line.
         try channel.writeInbound(ByteBuffer(string: #"{"jsonrpc":"2.0","#))
@@ -413,8 +434,9 @@ final class ScriptedAdmission: RPCAdmission {
         #expect(!channel.isActive)
     }
 
-    /// While the window is full it is not the peer that keeps a line from ending.
-    @Test func aLineThatIsLeftLyingTakesNoTime() throws {
+    /// While the window is full, it is not the peer that keeps a line from ending.
+    @Test("An unfinished line has no deadline while the window is full")
+    func fullWindow() throws {
         let channel = try self.channel { $0.window = 1 }
         try channel.writeInbound(self.ping(1))
         try channel.writeInbound(ByteBuffer(string: #"{"jsonrpc":"2.0","#))
@@ -428,8 +450,9 @@ final class ScriptedAdmission: RPCAdmission {
         #expect(!channel.isActive)
     }
 
-    /// Nor does who does not read its answers keep a connection for ever.
-    @Test func aPeerThatDoesNotReadIsLeftAsAQuietOneIs() throws {
+    /// A peer that does not read its answers cannot keep a connection open without limit.
+    @Test("A connection whose peer does not read its answers is closed as an idle one is")
+    func unreadAnswers() throws {
         let channel = try self.channel()
         channel.isWritable = false
         channel.pipeline.fireChannelWritabilityChanged()

@@ -41,10 +41,11 @@ import Testing
         return lines
     }
 
-    @Test func whatComesInOneGoIsFlushedOnceAndAllOfItIs() throws {
+    @Test("Requests that arrive in one pass of the event loop are flushed once")
+    func requestFlush() throws {
         let channel = try self.channel(window: 10)
         for id in 1...2 { try channel.writeInbound(self.ping(id)) }
-        // The event loop is still at it.
+        // The event loop has not finished this pass.
         #expect(self.requests.flushes.withLockedValue { $0 } == [])
         channel.embeddedEventLoop.run()
         #expect(self.requests.flushes.withLockedValue { $0 } == [2])
@@ -56,7 +57,8 @@ import Testing
         _ = try channel.finish()
     }
 
-    @Test func answersGatheredTogetherAreOneWrite() throws {
+    @Test("Answers that are ready together are sent in one write")
+    func batchedAnswers() throws {
         let channel = try self.channel()
         for id in 1...3 { try channel.writeInbound(self.ping(id)) }
         for _ in 1...3 { self.requests.answerFirst() }
@@ -67,7 +69,8 @@ import Testing
         _ = try channel.finish()
     }
 
-    @Test func theWindowBoundsWhatIsInFlight() throws {
+    @Test("The window limits the number of requests in flight")
+    func requestWindow() throws {
         let channel = try self.channel(window: 2)
         var burst = ByteBuffer()
         for id in 1...5 { burst.writeImmutableBuffer(self.ping(id)) }
@@ -84,7 +87,8 @@ import Testing
         _ = try channel.finish()
     }
 
-    @Test func theBytesInFlightAreBoundedToo() throws {
+    @Test("The window limits the bytes of requests in flight too")
+    func byteWindow() throws {
         let length = self.ping(1).readableBytes
         let channel = try self.channel(window: 100, windowBytes: length)
         var burst = ByteBuffer()
@@ -99,7 +103,8 @@ import Testing
         _ = try channel.finish()
     }
 
-    @Test func nothingIsKeptOfWhatArrivesWhileTheConnectionCloses() throws {
+    @Test("Input that arrives while the connection drains is not buffered")
+    func inputWhileDraining() throws {
         let channel = try self.channel()
         let handler = try channel.pipeline.syncOperations.handler(type: RPCServerHandler.self)
         try channel.writeInbound(self.ping(1))
@@ -111,7 +116,8 @@ import Testing
         _ = try? channel.finish()
     }
 
-    @Test func badLinesAreAnsweredAndTheConnectionLivesOn() throws {
+    @Test("Malformed lines are answered with an error, and the connection continues")
+    func badLines() throws {
         let channel = try self.channel()
         try channel.writeInbound(ByteBuffer(string: "hello\r\n\r\n \n" + String(repeating: "x", count: 300)))
         try channel.writeInbound(ByteBuffer(bytes: [0x22, 0xFF, 0x22, 0x0A]))
@@ -128,7 +134,8 @@ import Testing
         _ = try channel.finish()
     }
 
-    @Test func aNotificationWithoutIDGetsNoAnswerButItsPlaceBack() throws {
+    @Test("A request without an id gets no answer, and frees its place in the window")
+    func requestWithoutID() throws {
         let channel = try self.channel(window: 1)
         try channel.writeInbound(ByteBuffer(string: #"{"jsonrpc":"2.0","method":"ping"}"# + "\n"))
         try channel.writeInbound(self.ping(1))
@@ -140,7 +147,8 @@ import Testing
         _ = try channel.finish()
     }
 
-    @Test func drainingAnswersWhatWasTakenThenCloses() throws {
+    @Test("A draining connection answers the accepted requests, then closes")
+    func draining() throws {
         let channel = try self.channel()
         try channel.writeInbound(self.ping(1))
         channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
@@ -152,25 +160,27 @@ import Testing
         #expect(!channel.isActive)
     }
 
-    @Test func drainingEndsByItsDeadline() throws {
+    @Test("A draining connection closes at its deadline")
+    func drainTimeout() throws {
         let channel = try self.channel()
         try channel.writeInbound(self.ping(1))
         channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
         channel.embeddedEventLoop.advanceTime(by: .seconds(6))
         #expect(!channel.isActive)
-        // A late answer finds nobody and harms nothing.
+        // A late answer has no effect.
         self.requests.answerFirst()
         channel.embeddedEventLoop.run()
     }
 
-    @Test func tellsTheHandlerWhatItRefusedItself() throws {
+    @Test("The request handler is notified of requests that the connection itself rejects")
+    func reportedRejections() throws {
         let channel = try self.channel()
         for line in ["no json", #"{"jsonrpc":"2.0","method":"pong"}"#, String(repeating: "x", count: 201)] {
             try channel.writeInbound(ByteBuffer(string: line + "\n"))
         }
         #expect(self.requests.refusals.withLockedValue { $0 } == [.parse, .unknownMethod, .tooLarge])
         #expect(self.requests.count == 0)
-        // The second had no id, so it has no answer, and counts all the same.
+        // The second had no id, so it has no answer, but it is counted too.
         #expect(try self.answers(channel).count == 2)
     }
 }

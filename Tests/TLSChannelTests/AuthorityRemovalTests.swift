@@ -7,8 +7,8 @@ import Testing
 
 @testable import TLSChannel
 
-/// What becomes of open connections when the trust roots change, through two embedded channels.
-@Suite("An authority that is taken out of the trust roots", .timeLimit(.minutes(1)))
+/// The effect of changed trust roots on open connections, through two embedded channels.
+@Suite("An authority that is removed from the trust roots", .timeLimit(.minutes(1)))
 struct AuthorityRemovalTests {
     private let identities: TestIdentities
     private let other: CertificateAuthority
@@ -46,7 +46,7 @@ struct AuthorityRemovalTests {
         return pair
     }
 
-    @Test("An authority that is removed from the bundle cuts its open connections, and no others")
+    @Test("Removing an authority closes the open connections of its peers, and no others")
     func removal() throws {
         let guest = try self.connect(self.guest)
         let bystander = try self.connect()
@@ -58,7 +58,7 @@ struct AuthorityRemovalTests {
         #expect(self.live.status.openConnections == 1 && self.live.status.cutConnections == 1)
     }
 
-    @Test("The same in a guest whose conductor's authority is removed")
+    @Test("A guest closes its connection when its conductor's authority is removed")
     func conductorsAuthority() throws {
         func context(_ roots: [CertificateAuthority]) throws -> TLSContext {
             var configuration = self.identities.clientConfiguration()
@@ -92,7 +92,7 @@ struct AuthorityRemovalTests {
         #expect(log.events == ["error untrusted", "inactive"])
     }
 
-    @Test("Those who verify under the new bundle stay: the authority was issued again with its name and key")
+    @Test("Connections stay open when their authority is renewed with its name and key")
     func sameKey() throws {
         let guest = try self.connect(self.guest)
         let again = try CertificateAuthority(
@@ -100,12 +100,12 @@ struct AuthorityRemovalTests {
         #expect(again.certificatePEM != self.other.certificatePEM)
         #expect(try self.replace([self.identities.authority, again], guest) == 0)
         #expect(guest.server.isActive && guest.serverLog.events.isEmpty)
-        // Its old certificate is not what it is verified by any more.
+        // It is no longer verified by the old certificate.
         #expect(try self.replace([self.identities.authority], guest) == 1)
         #expect(guest.serverLog.events == ["error untrusted", "inactive"])
     }
 
-    @Test("An authority of the same name with another key is another one")
+    @Test("An authority with the same name but another key does not keep connections open")
     func sameName() throws {
         let guest = try self.connect(self.guest)
         let namesake = try CertificateAuthority.root("other")
@@ -113,7 +113,7 @@ struct AuthorityRemovalTests {
         #expect(guest.serverLog.events == ["error untrusted", "inactive"])
     }
 
-    @Test("A bundle in which only the order or a comment is another cuts nobody")
+    @Test("A bundle that differs only in its order or comments closes no connection")
     func sameAuthorities() throws {
         let guest = try self.connect(self.guest)
         let bystander = try self.connect()
@@ -122,27 +122,27 @@ struct AuthorityRemovalTests {
         #expect(guest.server.isActive && bystander.server.isActive)
     }
 
-    @Test("Of an authority and its root either can be removed, as far as the guest has sent what is missing")
+    @Test("Without its issuing authority, only a guest that sent that certificate stays connected")
     func intermediates() throws {
         let issuing = try self.other.issueAuthority("issuing")
         let identity = try issuing.issueClient(commonName: "guest", validity: .days(1))
         try _ = self.replace([self.other, issuing])
         let sends = try self.connect(identity, with: issuing.certificatePEM)
         let sendsNothing = try self.connect(identity)
-        // Each is in by the issuing authority itself.
+        // Each chain ends at the issuing authority itself.
         #expect(try self.replace([issuing], sends, sendsNothing) == 0)
         #expect(try self.replace([issuing, self.other], sends, sendsNothing) == 0)
         #expect(try self.replace([self.other], sends, sendsNothing) == 1)
         #expect(sends.server.isActive && sends.serverLog.events.isEmpty)
         #expect(sendsNothing.serverLog.events == ["error untrusted", "inactive"])
-        // And goes by the other chain from now on: lists of the root hold for it.
+        // From now on its chain ends at the root, so the root's lists apply to it.
         let list = try self.other.revocationList(revoking: [issuing.certificatePEM], validity: .days(1))
         #expect(try self.replace([self.other], lists: [list], sends) == 1)
         #expect(sends.serverLog.events == ["error revoked", "inactive"])
     }
 
-    @Test("A peer whose authority is removed during its handshake is not let in")
-    func duringTheHandshake() throws {
+    @Test("A peer whose authority is removed during its handshake is rejected")
+    func duringHandshake() throws {
         let pair = try ChannelPair(
             self.identities, client: self.identities.clientConfiguration(identity: self.guest), live: self.live)
         try pair.connect()
@@ -163,7 +163,7 @@ struct AuthorityRemovalTests {
         #expect(try self.replace([self.identities.authority, brief], guest) == 0)
         guest.server.embeddedEventLoop.advanceTime(by: .seconds(600))
         #expect(guest.server.isActive)
-        // The look is the event loop's; whether it has expired is the calendar's.
+        // The event loop schedules the check; the calendar decides whether the chain has expired.
         guest.serverTLS.calendar = { now + 601 }
         guest.server.embeddedEventLoop.advanceTime(by: .seconds(1))
         #expect(guest.serverLog.events == ["error expired", "inactive"])

@@ -10,7 +10,7 @@ extension CertificateAuthority {
         (NID_basic_constraints, "critical,CA:TRUE"), (NID_key_usage, "critical,keyCertSign,cRLSign"),
     ]
 
-    /// A root that authorities can stand below.
+    /// Creates a root that can issue other authorities.
     static func root(_ commonName: String = "root", validity: CertificateValidity = .days(2)) throws
         -> CertificateAuthority
     {
@@ -21,7 +21,7 @@ extension CertificateAuthority {
         return try CertificateAuthority(certificatePEM: issued.certificatePEM, privateKeyPEM: issued.privateKeyPEM)
     }
 
-    /// A certificate of this authority's with these extensions, and only these.
+    /// Issues a certificate with these extensions, and only these.
     func issue(
         _ extensions: [(Int32, StaticString)], commonName: String = "peer", names: [AlternativeName] = [],
         validity: CertificateValidity = .days(1)
@@ -35,7 +35,7 @@ extension CertificateAuthority {
         }
     }
 
-    /// An authority below this one.
+    /// Issues an authority below this one.
     func issueAuthority(
         _ commonName: String, validity: CertificateValidity = .days(1)
     ) throws -> CertificateAuthority {
@@ -50,7 +50,7 @@ extension CertificateAuthority {
         return try CertificateAuthority(certificatePEM: issued.certificatePEM, privateKeyPEM: issued.privateKeyPEM)
     }
 
-    /// The same certificate or list, changed by the body and signed again by this authority.
+    /// Returns the same certificate or list, changed by the closure and signed again by this authority.
     func resigned(
         certificate text: String, digest: OpaquePointer?, _ change: (OpaquePointer) -> Void = { _ in }
     ) throws -> String {
@@ -69,7 +69,7 @@ extension CertificateAuthority {
         return try self.sign(lists[0], digest)
     }
 
-    /// An empty list that has no nextUpdate, which the project's own builder does not make.
+    /// Returns an empty list without nextUpdate, which the project's own builder does not make.
     func listWithoutEnd() throws -> String {
         guard let list = X509_CRL_new() else { throw Unexpected() }
         defer { X509_CRL_free(list) }
@@ -93,7 +93,7 @@ extension CertificateAuthority {
 }
 
 extension TLSContext {
-    /// The same, showing a certificate that its own checks would refuse.
+    /// Returns the same context with a certificate that its own checks would reject.
     func showing(_ identity: IssuedCertificate) throws -> TLSContext {
         let certificates = try PEMDocument("certificate", .pem(identity.certificatePEM)).certificates()
         defer { PEMDocument.free(certificates) }

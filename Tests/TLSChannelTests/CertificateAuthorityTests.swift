@@ -13,13 +13,15 @@ struct CertificateAuthorityTests {
         self.authority = try CertificateAuthority.create(commonName: "authority", validity: .days(1))
     }
 
-    @Test func canBeTakenUpAgain() throws {
+    @Test("An authority can be read again from its certificate and key")
+    func readAgain() throws {
         let again = try CertificateAuthority(
             certificatePEM: self.authority.certificatePEM, privateKeyPEM: self.authority.privateKeyPEM)
         #expect(again == self.authority)
     }
 
-    @Test func aLeafIsNoAuthority() throws {
+    @Test("A leaf certificate, or the key of another certificate, is rejected for an authority")
+    func leafCertificate() throws {
         let leaf = try self.authority.issueClient(commonName: "leaf", validity: .days(1))
         let error = #expect(throws: TLSError.self) {
             try CertificateAuthority(certificatePEM: leaf.certificatePEM, privateKeyPEM: leaf.privateKeyPEM)
@@ -32,27 +34,34 @@ struct CertificateAuthorityTests {
         #expect(mixed?.code == .keyMismatch)
     }
 
-    @Test(arguments: ["a,DNS:evil", "a\nb", "", "a..b", "-a", "a b", "*", "a.*", "x\0y", "ä.test"])
-    func refusesWhatIsNoDNSName(name: String) {
+    @Test(
+        "Text that is not a DNS name is rejected",
+        arguments: ["a,DNS:evil", "a\nb", "", "a..b", "-a", "a b", "*", "a.*", "x\0y", "ä.test"])
+    func invalidDNSName(name: String) {
         let error = #expect(throws: TLSError.self) {
             try self.authority.issueServer(commonName: "x", dnsNames: [name], validity: .days(1))
         }
         #expect(error?.code == .certificateNotIssued)
     }
 
-    @Test(arguments: ["no-scheme", "a b:c", "conductor:x\n", "conductor:x\0y", ":x", "conductor:", "urn:ä"])
-    func refusesWhatIsNoURI(uri: String) {
+    @Test(
+        "Text that is not a URI is rejected",
+        arguments: ["no-scheme", "a b:c", "conductor:x\n", "conductor:x\0y", ":x", "conductor:", "urn:ä"])
+    func invalidURI(uri: String) {
         #expect(throws: TLSError.self) {
             try self.authority.issueClient(commonName: "x", uris: [uri], validity: .days(1))
         }
     }
 
-    @Test(arguments: ["", "a\nb", String(repeating: "x", count: 65)])
-    func refusesWhatIsNoCommonName(name: String) {
+    @Test(
+        "A common name that is empty, too long, or has a line break is rejected",
+        arguments: ["", "a\nb", String(repeating: "x", count: 65)])
+    func invalidCommonName(name: String) {
         #expect(throws: TLSError.self) { try self.authority.issueClient(commonName: name, validity: .days(1)) }
     }
 
-    @Test func refusesTheRest() {
+    @Test("A bad IP address, a server without names, and an inverted validity are rejected")
+    func otherInvalidInput() {
         #expect(throws: TLSError.self) {
             try self.authority.issueServer(commonName: "x", ipAddresses: ["1.2.3"], validity: .days(1))
         }
@@ -63,7 +72,8 @@ struct CertificateAuthorityTests {
         }
     }
 
-    @Test func aCommaInAURIStaysInTheURI() throws {
+    @Test("A comma in a URI or a common name does not begin another name")
+    func commaInURI() throws {
         let identities = try TestIdentities()
         let client = try identities.authority.issueClient(
             commonName: "x,CN=y", uris: ["conductor:a,URI:conductor:b"], validity: .days(1))
@@ -75,8 +85,9 @@ struct CertificateAuthorityTests {
         #expect(pair.server.peerCertificate?.commonName == "x,CN=y")
     }
 
-    @Test func aNameWithANULInItIsNoName() throws {
-        // Other software signs such certificates; what stands before the NUL must not count.
+    @Test("A name that contains a NUL is ignored")
+    func nulInName() throws {
+        // Other software signs such certificates; the text before the NUL must not count.
         let identities = try TestIdentities()
         let builder = try CertificateBuilder(commonName: "forger", validity: .days(1))
         let authority = try PEMDocument("authority", .pem(identities.authority.certificatePEM)).certificates()

@@ -5,8 +5,8 @@ import Testing
 
 @testable import TLSChannel
 
-/// Certificates of the right authority that are not made for a guest, or a conductor.
-@Suite("Certificates that are made for something else", .timeLimit(.minutes(1)))
+/// Certificates of the right authority that are not issued for a guest, or a conductor.
+@Suite("Certificates that are issued for something else", .timeLimit(.minutes(1)))
 struct CertificateUsageTests {
     private let identities: TestIdentities
 
@@ -14,7 +14,7 @@ struct CertificateUsageTests {
         self.identities = try TestIdentities()
     }
 
-    /// Extensions that a leaf must not have, with a word of what is said of them.
+    /// Extensions that a leaf must not have, each with a phrase of its error message.
     enum Leaf: String, CaseIterable, Sendable {
         case noExtendedKeyUsage, anyPurpose, otherPurpose, codeSigning, authority, authorityThatMaySignNothing, signer
 
@@ -63,11 +63,11 @@ struct CertificateUsageTests {
         return pair
     }
 
-    @Test("A certificate that is not made for a guest lets nobody in", arguments: Leaf.allCases)
+    @Test("A certificate that is not issued for a guest is rejected", arguments: Leaf.allCases)
     func guest(_ leaf: Leaf) throws {
         let pair = try self.handshake(client: self.leaf(leaf, .client))
         #expect(pair.serverError?.code == .verificationFailed)
-        // OpenSSL itself refuses another purpose.
+        // OpenSSL itself rejects another purpose.
         if ![.otherPurpose, .codeSigning, .anyPurpose].contains(leaf) {
             #expect(pair.serverError?.message.contains(leaf.word) == true, "\(pair.serverError.debugDescription)")
         }
@@ -78,7 +78,7 @@ struct CertificateUsageTests {
         #expect(pair.server.peerCertificate == nil)
     }
 
-    @Test("A certificate that is not made for a conductor is taken for none", arguments: Leaf.allCases)
+    @Test("A certificate that is not issued for a conductor is rejected", arguments: Leaf.allCases)
     func conductor(_ leaf: Leaf) throws {
         let pair = try self.handshake(server: self.leaf(leaf, .server))
         #expect(pair.clientError?.code == .verificationFailed)
@@ -86,8 +86,8 @@ struct CertificateUsageTests {
         #expect(pair.serverError?.code == .refusedByPeer)
     }
 
-    @Test("The purpose that is named counts, whatever stands beside it")
-    func besides() throws {
+    @Test("A certificate with the required purpose is accepted, whatever else it allows")
+    func otherPurposes() throws {
         let values: [StaticString] = ["clientAuth,serverAuth", "clientAuth,serverAuth,anyExtendedKeyUsage"]
         for value in values {
             let both = try self.identities.authority.issue(
@@ -100,7 +100,7 @@ struct CertificateUsageTests {
         }
     }
 
-    @Test("An own certificate that peers will refuse is refused when it is loaded", arguments: Leaf.allCases)
+    @Test("An own certificate that peers would reject is rejected when it is loaded", arguments: Leaf.allCases)
     func own(_ leaf: Leaf) throws {
         for role in [TLSRole.client, .server] {
             let identity = try self.leaf(leaf, role)
@@ -116,7 +116,7 @@ struct CertificateUsageTests {
         }
     }
 
-    @Test("An own certificate whose key usage allows no signature is refused when it is loaded")
+    @Test("An own certificate whose key usage allows no signature is rejected when it is loaded")
     func keyUsage() throws {
         let identity = try self.identities.authority.issue(
             [(NID_ext_key_usage, "clientAuth"), (NID_key_usage, "critical,keyEncipherment")])

@@ -40,7 +40,7 @@ final class ChannelPair {
         }
     }
 
-    /// A channel that stays open, or whose event loop does not get to removing the handlers, is a cycle of references.
+    /// Closes the channel and removes its handlers: one that stays open, or keeps its handlers, is a reference cycle.
     static func tearDown(_ channel: EmbeddedChannel) {
         channel.close(promise: nil)
         channel.embeddedEventLoop.advanceTime(by: .seconds(10))
@@ -53,7 +53,7 @@ final class ChannelPair {
         self.client.connect(to: address, promise: nil)
     }
 
-    /// Connects and handshakes, then asks both logs to start afresh.
+    /// Connects, completes the handshake, and clears both logs.
     func establish() throws {
         try self.connect()
         try self.pump()
@@ -64,7 +64,7 @@ final class ChannelPair {
         self.serverLog.events = []
     }
 
-    /// Throws if the two never come to rest.
+    /// Carries bytes in both directions until nothing moves. Throws if that never happens.
     func pump() throws {
         for _ in 0..<1000 {
             let moved = try Self.carry(self.client, self.server)
@@ -85,13 +85,13 @@ final class ChannelPair {
         return moved
     }
 
-    /// The network drops a side without a word of TLS.
+    /// Simulates a network that drops one side without any message of TLS.
     static func cut(_ channel: EmbeddedChannel) {
         channel.pipeline.fireChannelInactive()
     }
 }
 
-/// What a handler above TLS sees, in order.
+/// A log of the events that a handler above TLS receives, in order.
 final class EventLog: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer
@@ -143,14 +143,14 @@ final class EventLog: ChannelDuplexHandler {
     }
 }
 
-/// Counts what goes down to the network.
+/// Counts the reads, writes and flushes that reach the network.
 final class OutboundCounter: ChannelOutboundHandler {
     typealias OutboundIn = ByteBuffer
 
     var reads = 0
     var writes: [ByteBuffer] = []
     var flushes = 0
-    /// Instead of passing writes on, keep them and their promises: a socket that takes nothing.
+    /// Whether writes and their promises are kept instead of forwarded, as by a socket that accepts nothing.
     var isBlocked = false
     var blocked: [EventLoopPromise<Void>] = []
 

@@ -10,7 +10,7 @@ import Testing
 /// Blocking work, one piece at a time.
 @Suite(.timeLimit(.minutes(1)))
 struct CoalescingWorkQueueTests {
-    /// Work that hangs until it is let go, and counts.
+    /// Work that hangs until it is released, and reports each start.
     private final class Work: Sendable {
         let gate = DispatchSemaphore(value: 0)
         let begun: AsyncStream<Bool>
@@ -28,7 +28,8 @@ struct CoalescingWorkQueueTests {
 
     private let long = Duration.seconds(60)
 
-    @Test func whoWaitsForWorkThatHangsCanGiveUp() async throws {
+    @Test("A caller can stop waiting for work that hangs")
+    func stopsWaiting() async throws {
         let turns = CoalescingWorkQueue(threads: .singleton)
         let work = Work()
         #expect(turns.lasting == nil)
@@ -44,7 +45,8 @@ struct CoalescingWorkQueueTests {
         #expect(await turns.wait(for: turn, atMost: .zero))
     }
 
-    @Test func howeverManyAskTheyWaitForOneMoreTurnAndHoldNoThread() async throws {
+    @Test("Explicit requests that arrive during a run share the next run")
+    func coalescedRequests() async throws {
         let turns = CoalescingWorkQueue(threads: .singleton)
         let work = Work()
         var begun = work.begun.makeAsyncIterator()
@@ -66,7 +68,8 @@ struct CoalescingWorkQueueTests {
         #expect(await turns.wait(for: third, atMost: self.long))
     }
 
-    @Test func aPoolThatHasStoppedHoldsNobodyUp() async throws {
+    @Test("A stopped thread pool delays no caller, and the work is not done")
+    func stoppedPool() async throws {
         let pool = NIOThreadPool(numberOfThreads: 1)
         pool.start()
         try await pool.shutdownGracefully()

@@ -26,7 +26,7 @@ final class EnginePair {
             client: identities.clientConfiguration(), server: identities.serverConfiguration(), serverName: serverName)
     }
 
-    /// Both sides step until both are through or nothing moves. The errors are kept.
+    /// Steps both sides until both have completed or nothing moves, and records their errors.
     func handshake() throws {
         var clientDone = false
         var serverDone = false
@@ -49,7 +49,7 @@ final class EnginePair {
             }
             moved = try Self.carry(self.server, self.client) || moved
         }
-        // With TLS 1.3 the server judges last: its alert reaches a client that believes itself done.
+        // With TLS 1.3 the server decides last: its alert reaches a client whose handshake seems complete.
         if clientDone, self.clientError == nil, case .failed(let error) = Self.readAll(self.client).outcome {
             self.clientError = error
         }
@@ -79,7 +79,7 @@ final class EnginePair {
     }
 }
 
-/// The lengths of the TLS records that the bytes are made of.
+/// Returns the lengths of the TLS records in the bytes.
 func recordLengths(_ ciphertext: ByteBuffer) -> [Int] {
     var rest = ciphertext
     var lengths: [Int] = []

@@ -5,9 +5,10 @@ import Testing
 
 @testable import TLSChannel
 
-/// Peers that renew their keys, as TLS 1.3 lets them.
+/// Peers that renew their keys, as TLS 1.3 allows.
 extension ForeignPeerTests {
-    @Test func sClientMayRenewItsKeysAndGoesOn() async throws {
+    @Test("openssl s_client can renew its keys, several times in a row, and continue")
+    func sClientKeyUpdates() async throws {
         try await self.withServer { port, outcomes in
             let peer = try TestProcess("openssl", self.sClient(port, identity: "client", takesCommands: true))
             var number = 0
@@ -27,14 +28,16 @@ extension ForeignPeerTests {
         }
     }
 
-    @Test func sClientMayRenewItsKeysAndNotWithoutEnd() async throws {
+    @Test("openssl s_client is disconnected when it renews its keys too often")
+    func sClientKeyUpdateLimit() async throws {
         try await self.withServer { port, outcomes in
             let peer = try TestProcess("openssl", self.sClient(port, identity: "client", takesCommands: true))
             var echoed = 0
-            // s_client now and then forgets one, so a few more than are free. The engine's own tests know the number to one.
+            // s_client sometimes skips one, so this sends a few more than are free. KeyUpdateTests check the number.
             for number in 1...(TLSEngine.freeKeyUpdates + 8) where echoed == number - 1 {
-                // A command of s_client's, if nothing else comes with it: renew, and have us renew. It is carried out with
-                // the next data, which tells us nothing once the connection is cut. Sending fails when it has gone already.
+                // Alone on a line this is a command of s_client: renew the keys, and request the same of the server. It
+                // is carried out with the next data, which has no echo once the connection is cut. Sending fails when
+                // s_client has exited already.
                 guard (try? peer.send("K\n")) != nil else { break }
                 _ = await peer.outputUntil("KEYUPDATE", times: number)
                 guard (try? peer.send("hello \(number)\n")) != nil else { break }

@@ -7,13 +7,14 @@ import Testing
 
 /// No session outlives its connection, so none outlives a revocation.
 extension ForeignPeerTests {
-    @Test func sClientGetsNoSessionToResume() async throws {
+    @Test("openssl s_client receives no session that it could resume")
+    func sClientSession() async throws {
         try await self.withServer { port, outcomes in
             let session = self.files.path("session.pem")
             let peer = try TestProcess(
                 "openssl", self.sClient(port, ["-sess_out", session], identity: "client"))
             try peer.send("hello\n")
-            // Tickets of TLS 1.3 come before the first data.
+            // Tickets of TLS 1.3 arrive before the first data.
             let output = await peer.outputUntil("echo: hello")
             #expect(!output.contains("Post-Handshake New Session Ticket"))
             peer.closeInput()
@@ -26,11 +27,12 @@ extension ForeignPeerTests {
         }
     }
 
-    @Test func sClientDoesNotResumeTwelveEither() async throws {
+    @Test("openssl s_client does not resume a TLS 1.2 session")
+    func sClientSessionTLS12() async throws {
         var configuration = self.identities.serverConfiguration()
         configuration.minimumVersion = .tls12
         try await self.withServer(configuration) { port, outcomes in
-            // Connects six times in all, with what it has kept from the first.
+            // Connects six times in total, with the session that it has kept from the first.
             let peer = try TestProcess(
                 "openssl", self.sClient(port, ["-tls1_2", "-reconnect"], identity: "client"))
             try peer.send("hello\n")

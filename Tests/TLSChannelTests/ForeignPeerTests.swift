@@ -21,7 +21,8 @@ struct ForeignPeerTests {
 
     // MARK: openssl s_client against our server
 
-    @Test func sClientWithACertificateIsServed() async throws {
+    @Test("openssl s_client with a certificate is served")
+    func sClientServed() async throws {
         try await self.withServer { port, outcomes in
             let peer = try TestProcess("openssl", self.sClient(port, ["-alpn", "conductor-rpc/1"], identity: "client"))
             try peer.send("hello\n")
@@ -37,7 +38,8 @@ struct ForeignPeerTests {
         }
     }
 
-    @Test func sClientWithoutALPNIsServed() async throws {
+    @Test("openssl s_client without ALPN is served")
+    func sClientWithoutALPN() async throws {
         try await self.withServer { port, outcomes in
             let peer = try TestProcess("openssl", self.sClient(port, identity: "client"))
             try peer.send("hello\n")
@@ -50,27 +52,31 @@ struct ForeignPeerTests {
         }
     }
 
-    @Test func sClientWithAnotherALPNIsRefused() async throws {
+    @Test("openssl s_client that offers another protocol is rejected")
+    func sClientOtherALPN() async throws {
         let (outcome, output) = try await self.refused(["-alpn", "h2"], identity: "client")
         #expect(outcome?.errors.map(\.code) == [.handshakeFailed])
         #expect(output.contains("no application protocol"))
     }
 
-    @Test func sClientWithoutACertificateIsRefused() async throws {
+    @Test("openssl s_client without a certificate is rejected")
+    func sClientWithoutCertificate() async throws {
         let (outcome, output) = try await self.refused([], identity: nil)
         #expect(outcome?.errors.map(\.code) == [.verificationFailed])
         #expect(outcome?.errors.first?.message.contains("no certificate") == true)
         #expect(output.contains("certificate required"))
     }
 
-    @Test func sClientOfAnotherAuthorityIsRefused() async throws {
+    @Test("openssl s_client with a certificate of another authority is rejected")
+    func sClientOtherAuthority() async throws {
         try self.files.write("stranger", TestIdentities().client)
         let (outcome, output) = try await self.refused([], identity: "stranger")
         #expect(outcome?.errors.map(\.code) == [.verificationFailed])
         #expect(output.contains("unknown ca"))
     }
 
-    @Test func sClientWithAnExpiredCertificateIsRefused() async throws {
+    @Test("openssl s_client with an expired certificate is rejected")
+    func sClientExpired() async throws {
         let expired = try self.identities.authority.issueClient(
             commonName: "old", validity: TestIdentities.yesterday)
         try self.files.write("expired", expired)
@@ -80,8 +86,8 @@ struct ForeignPeerTests {
         #expect(output.contains("certificate expired"))
     }
 
-    @Test(arguments: ["-tls1_1", "-tls1_2"])
-    func sClientWithAnOldVersionIsRefused(version: String) async throws {
+    @Test("openssl s_client with a TLS version before 1.3 is rejected by default", arguments: ["-tls1_1", "-tls1_2"])
+    func sClientOldVersion(version: String) async throws {
         let (outcome, output) = try await self.refused(
             [version, "-cipher", "DEFAULT@SECLEVEL=0"], identity: "client")
         #expect(outcome?.errors.map(\.code) == [.handshakeFailed])
@@ -89,7 +95,8 @@ struct ForeignPeerTests {
         #expect(output.contains("protocol version"))
     }
 
-    @Test func sClientWithTwelveIsServedByOption() async throws {
+    @Test("openssl s_client with TLS 1.2 is served when the server allows it")
+    func sClientTLS12() async throws {
         var configuration = self.identities.serverConfiguration()
         configuration.minimumVersion = .tls12
         try await self.withServer(configuration) { port, outcomes in
@@ -105,7 +112,8 @@ struct ForeignPeerTests {
         }
     }
 
-    @Test func sClientWithAWeakTwelveCipherIsRefused() async throws {
+    @Test("openssl s_client with a weak cipher of TLS 1.2 is rejected")
+    func sClientWeakCipher() async throws {
         var configuration = self.identities.serverConfiguration()
         configuration.minimumVersion = .tls12
         let (outcome, _) = try await self.refused(
@@ -116,7 +124,8 @@ struct ForeignPeerTests {
 
     // MARK: our client against openssl s_server
 
-    @Test func ourClientTalksToSServer() async throws {
+    @Test("The client exchanges data with openssl s_server")
+    func clientToSServer() async throws {
         let outcome = try await self.connectToSServer(["-alpn", "conductor-rpc/1"], identity: "server")
         #expect(outcome.errors.isEmpty)
         #expect(outcome.negotiatedProtocol == "conductor-rpc/1")
@@ -125,7 +134,8 @@ struct ForeignPeerTests {
         #expect(String(buffer: outcome.received) == "olleh\n")
     }
 
-    @Test func ourClientTalksTwelveToSServerByOption() async throws {
+    @Test("The client accepts TLS 1.2 from openssl s_server only when it is configured to")
+    func sServerTLS12() async throws {
         var configuration = self.identities.clientConfiguration()
         let refused = try await self.connectToSServer(["-tls1_2"], identity: "server", configuration)
         #expect(refused.errors.map(\.code) == [.refusedByPeer])
@@ -135,14 +145,16 @@ struct ForeignPeerTests {
         #expect(served.version == .tls12)
     }
 
-    @Test func ourClientRefusesAnSServerOfAnotherAuthority() async throws {
+    @Test("The client rejects openssl s_server with a certificate of another authority")
+    func sServerOtherAuthority() async throws {
         try self.files.write("stranger", TestIdentities().server)
         let outcome = try await self.connectToSServer([], identity: "stranger")
         #expect(outcome.errors.map(\.code) == [.verificationFailed])
         #expect(outcome.handshakes == 0)
     }
 
-    @Test func ourClientRefusesAnSServerWithAnotherName() async throws {
+    @Test("The client rejects openssl s_server whose certificate has another name")
+    func sServerOtherName() async throws {
         let other = try self.identities.authority.issueServer(
             commonName: "localhost", dnsNames: ["elsewhere.test"], validity: .days(1))
         try self.files.write("other", other)
@@ -151,7 +163,7 @@ struct ForeignPeerTests {
         #expect(outcome.errors.first?.message.contains("mismatch") == true)
     }
 
-    // MARK: machinery
+    // MARK: Helpers
 
     func sClient(
         _ port: Int, _ more: [String] = [], identity: String?, takesCommands: Bool = false
@@ -166,14 +178,14 @@ struct ForeignPeerTests {
         return arguments + more
     }
 
-    /// One connection that our server is expected to refuse: what it reports, and what the client prints.
+    /// Makes a connection that our server is expected to reject. Returns the server's outcome and the client's output.
     private func refused(
         _ arguments: [String], identity: String?, _ configuration: TLSConfiguration? = nil
     ) async throws -> (outcome: ConnectionOutcome?, output: String) {
         try await self.withServer(configuration) { port, outcomes in
             let peer = try TestProcess("openssl", self.sClient(port, arguments, identity: identity))
             let outcome = await outcomes.next()
-            // The client ends by itself: it was told why.
+            // The client exits by itself, because it has received the reason.
             let output = await peer.outputUntilExit()
             await peer.finish()
             return (outcome, output)
@@ -206,7 +218,7 @@ struct ForeignPeerTests {
         }
     }
 
-    /// Sends "hello" to an `openssl s_server -rev`, closes after the answer, and tells how it went.
+    /// Sends "hello" to an `openssl s_server -rev`, closes after the answer, and returns the outcome.
     private func connectToSServer(
         _ arguments: [String], identity: String, _ configuration: TLSConfiguration? = nil
     ) async throws -> ConnectionOutcome {
@@ -242,7 +254,7 @@ struct ForeignPeerTests {
     }
 }
 
-/// What became of one connection.
+/// The outcome of one connection.
 struct ConnectionOutcome: Sendable {
     var handshakes = 0
     var negotiatedProtocol: String?
@@ -252,7 +264,8 @@ struct ConnectionOutcome: Sendable {
     var errors: [TLSError] = []
 }
 
-/// With a greeting: says it, and closes after the answer. Without: echoes. Tells the outcome when the channel has closed.
+/// Sends its greeting, if it has one, and closes after the answer; otherwise echoes. Reports the outcome when the
+/// channel has closed.
 private final class Witness: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer

@@ -7,7 +7,7 @@ import Testing
 
 @testable import TLSChannel
 
-/// A server whose handshakes are taken in the background.
+/// A server that runs its handshake steps in the background.
 @Suite(.timeLimit(.minutes(2)))
 struct HandshakeStepTests {
     private let pair: ChannelPair
@@ -19,10 +19,10 @@ struct HandshakeStepTests {
         try self.pair.server.pipeline.syncOperations.addHandler(self.counter, position: .first)
     }
 
-    /// Whether the server has spoken.
+    /// Whether the server has sent anything.
     private var hasAnswered: Bool { self.counter.writes.contains { $0.readableBytes > 0 } }
 
-    /// The step that the client's hello calls for is under way.
+    /// Connects and sends the ClientHello, so that its step is in progress.
     private func sayHello() throws {
         try self.pair.connect()
         try ChannelPair.carry(self.pair.client, self.pair.server)
@@ -35,13 +35,14 @@ struct HandshakeStepTests {
         self.pair.server.embeddedEventLoop.run()
     }
 
-    @Test func bothStepsAreTakenThere() throws {
+    @Test("Both handshake steps of a server run in the background")
+    func stepsInBackground() throws {
         try self.sayHello()
         self.pair.server.embeddedEventLoop.run()
         #expect(!self.hasAnswered)
         self.finishStep()
         #expect(self.hasAnswered)
-        // Data that comes with the client's last flight is not forgotten.
+        // Data that arrives with the client's last flight is not lost.
         self.pair.client.writeAndFlush(ByteBuffer(string: "hello"), promise: nil)
         try self.pair.pump()
         #expect(self.work.count == 1)
@@ -52,8 +53,9 @@ struct HandshakeStepTests {
         #expect(self.pair.serverLog.errors.isEmpty)
     }
 
-    /// The engine is the step's: what comes amid it is kept, and makes a step of its own.
-    @Test func whatComesAmidAStepIsKept() throws {
+    /// The step owns the engine, so input that arrives during the step is kept for a step of its own.
+    @Test("Input that arrives during a step is kept, and starts another step")
+    func inputDuringStep() throws {
         try self.pair.connect()
         let hello = try #require(try self.pair.client.readOutbound(as: ByteBuffer.self))
         let beginning = try #require(hello.getSlice(at: 0, length: 40))
@@ -68,9 +70,10 @@ struct HandshakeStepTests {
         #expect(self.hasAnswered)
     }
 
-    /// The peer waits for an answer: to stop reading for nothing costs two system calls. What comes all the same is the last
-    /// that is read.
-    @Test func readingGoesOnAmidTheFirstStepUntilSomethingComes() throws {
+    /// The peer waits for an answer, so input is unlikely, and to stop reading costs two system calls. Once input has
+    /// arrived nevertheless, no more is read.
+    @Test("Reading continues during the first step until input arrives")
+    func readsDuringFirstStep() throws {
         try self.sayHello()
         let reads = self.counter.reads
         self.pair.server.read()
@@ -85,8 +88,9 @@ struct HandshakeStepTests {
         #expect(self.counter.reads == reads + 2)
     }
 
-    /// Requests may follow at once, and are read when they can be taken.
-    @Test func nothingIsReadAmidTheLastStep() throws {
+    /// Requests may follow at once, and are read when they can be accepted.
+    @Test("Nothing is read during the last step")
+    func readsDuringLastStep() throws {
         try self.sayHello()
         self.finishStep()
         try self.pair.pump()
@@ -99,8 +103,9 @@ struct HandshakeStepTests {
         #expect(self.counter.reads == reads + 1)
     }
 
-    /// Else all who come at once would be done at the end.
-    @Test func theLastStepGoesBeforeFirstOnes() throws {
+    /// Otherwise all handshakes that begin at the same time would complete only at the end.
+    @Test("The last step is submitted as a continuation, which goes before first steps")
+    func lastStepFirst() throws {
         try self.sayHello()
         #expect(self.work.continuations == 0)
         self.finishStep()
@@ -108,8 +113,9 @@ struct HandshakeStepTests {
         #expect(self.work.continuations == 1)
     }
 
-    /// A last flight in many pieces makes many steps, for which nobody else shall wait.
-    @Test func nobodyGoesFirstTwice() throws {
+    /// A last flight in many pieces makes many steps, and other handshakes must not wait for them.
+    @Test("Only one step of a handshake is submitted as a continuation")
+    func oneContinuation() throws {
         try self.sayHello()
         self.finishStep()
         try ChannelPair.carry(self.pair.server, self.pair.client)
@@ -123,7 +129,8 @@ struct HandshakeStepTests {
         }
     }
 
-    @Test func aFloodIsRefused() throws {
+    @Test("Too much input during a step fails the handshake")
+    func inputFlood() throws {
         try self.sayHello()
         for _ in 0..<6 {
             self.pair.server.pipeline.fireChannelRead(ByteBuffer(repeating: 0x16, count: 16_384))
@@ -135,19 +142,21 @@ struct HandshakeStepTests {
         #expect(!self.pair.server.isActive)
     }
 
-    /// The step goes on, and nobody heeds it.
-    @Test func theDeadlineDoesNotWaitForAStep() throws {
+    /// The step continues, and its result is ignored.
+    @Test("The handshake's deadline does not wait for a step")
+    func deadlineDuringStep() throws {
         try self.sayHello()
         self.pair.server.embeddedEventLoop.advanceTime(by: .seconds(10))
         #expect(self.pair.serverLog.errors.map(\.code) == [.handshakeTimedOut])
-        // It is not the peer that was waited for.
+        // The wait was not for the peer.
         #expect(self.pair.serverLog.errors.first?.message.contains("this side") == true)
         #expect(!self.pair.server.isActive)
         self.finishStep()
         #expect(self.pair.serverLog.errors.count == 1)
     }
 
-    @Test func aCloseDoesNotWaitForAStep() throws {
+    @Test("A close does not wait for a step")
+    func closeDuringStep() throws {
         try self.sayHello()
         let closed = self.pair.server.close()
         #expect(!self.pair.server.isActive)
@@ -156,7 +165,8 @@ struct HandshakeStepTests {
         #expect(self.pair.serverLog.errors.isEmpty)
     }
 
-    @Test func whoHasGoneTakesNoStep() throws {
+    @Test("No step runs for a peer that has disconnected")
+    func peerDisconnected() throws {
         try self.sayHello()
         ChannelPair.cut(self.pair.server)
         self.finishStep()
@@ -165,8 +175,9 @@ struct HandshakeStepTests {
         #expect(self.pair.serverTLS.engine.undecryptedBytes > 0)
     }
 
-    /// Before the server's flight is out nothing that a peer has said completes a handshake.
-    @Test func whoSaysHelloAndLeavesTakesNoStep() throws {
+    /// Before the server has sent its flight, no input of a peer completes a handshake.
+    @Test("No step runs for a peer whose input ends after its ClientHello")
+    func inputEndAfterHello() throws {
         try self.sayHello()
         self.pair.server.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
         #expect(self.pair.serverLog.errors.map(\.code) == [.handshakeFailed])
@@ -176,8 +187,9 @@ struct HandshakeStepTests {
         #expect(self.pair.serverTLS.engine.undecryptedBytes > 0)
     }
 
-    /// A peer that says something and leaves without waiting has said it.
-    @Test func theEndWaitsForWhatWasSaidBeforeIt() throws {
+    /// A peer may send data and disconnect without waiting.
+    @Test("Data that arrived before the end of input is still delivered")
+    func inputEndAfterData() throws {
         try self.sayHello()
         self.finishStep()
         self.pair.client.writeAndFlush(ByteBuffer(string: "good-bye"), promise: nil)

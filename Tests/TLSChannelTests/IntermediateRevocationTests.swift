@@ -5,7 +5,7 @@ import Testing
 
 @testable import TLSChannel
 
-/// A guest whose certificate comes from an authority between it and the trusted one.
+/// A guest whose certificate is issued by an intermediate authority below the trusted one.
 @Suite(.timeLimit(.minutes(1)))
 struct IntermediateRevocationTests {
     private let identities: TestIdentities
@@ -54,7 +54,7 @@ struct IntermediateRevocationTests {
         )
     }
 
-    /// What the server says to a guest that sends the authority in the middle along.
+    /// Returns the server's error for a guest that also sends the intermediate authority, and the verified chain.
     private func handshake(
         _ lists: String, by middle: CertificateAuthority? = nil
     ) throws -> (error: TLSError?, chain: VerifiedChain?) {
@@ -69,7 +69,8 @@ struct IntermediateRevocationTests {
         return (pair.serverError, pair.server.verifiedChain)
     }
 
-    @Test func everyCertificateOfTheChainIsLookedUp() throws {
+    @Test("Every certificate of a chain is checked against the revocation lists")
+    func wholeChain() throws {
         let clean = try self.lists()
         #expect(try self.handshake(clean.root + clean.middle).error == nil)
         let middle = try self.lists(revokesMiddle: true)
@@ -79,12 +80,14 @@ struct IntermediateRevocationTests {
         #expect(try self.handshake(guest.root + guest.middle).error?.message.contains("revoked") == true)
     }
 
-    @Test func anIssuerWithoutAListIsRefused() throws {
+    @Test("A chain with an issuer that has no list is rejected")
+    func issuerWithoutList() throws {
         let error = try self.handshake(self.lists().root).error
         #expect(error?.message.contains("add the list of its issuer") == true)
     }
 
-    @Test func anOpenConnectionIsLostWithTheAuthorityInTheMiddle() throws {
+    @Test("The chain of an open connection counts as revoked with its intermediate authority")
+    func revokedIntermediate() throws {
         let clean = try self.lists()
         let chain = try #require(try self.handshake(clean.root + clean.middle).chain)
         let later = try self.lists(revokesMiddle: true)
@@ -92,8 +95,9 @@ struct IntermediateRevocationTests {
         #expect(try !RevocationLists(.pem(later.middle), of: self.middle).contains(chain))
     }
 
-    /// The signature of a list whose issuer only peers bring.
-    @Test func aForgedListOfTheAuthorityInTheMiddleLetsNobodyInAndCutsNobody() async throws {
+    /// The signature of a list whose issuer is known only from the chains of peers.
+    @Test("A forged list of an intermediate authority admits no guest and revokes none")
+    func forgedIntermediateList() async throws {
         let clean = try self.lists()
         let chain = try #require(try self.handshake(clean.root + clean.middle).chain)
         let namesake = try CertificateAuthority.create(commonName: "middle", validity: .days(1))
@@ -103,12 +107,13 @@ struct IntermediateRevocationTests {
         #expect(error?.message.contains("signed by another key") == true, "\(error.debugDescription)")
         let lists = try RevocationLists(.pem(clean.root + forged), of: self.root)
         #expect(!lists.contains(chain))
-        // Beside the true one it does nothing, wherever it stands.
+        // Next to the true one it has no effect, in either order.
         #expect(try self.handshake(clean.root + forged + clean.middle).error == nil)
         #expect(try self.handshake(clean.root + clean.middle + forged).error == nil)
     }
 
-    @Test func itsListIsVerifiedOnce() throws {
+    @Test("The list of an intermediate authority is verified once")
+    func verifiedOnce() throws {
         let clean = try self.lists(revokesGuest: true)
         let lists = try RevocationLists(.pem(clean.root + clean.middle), of: self.root)
         let open = try self.lists()
@@ -121,7 +126,8 @@ struct IntermediateRevocationTests {
         #expect(lists.lists.map(\.verifications) == [1, 1])
     }
 
-    @Test func ofTwoListsOfTheAuthorityInTheMiddleTheNewerCounts() throws {
+    @Test("Of two lists of an intermediate authority, the newer one counts")
+    func newerListCounts() throws {
         let old = try self.lists(revokesGuest: true)
         let new = try self.middle.revocationList(
             after: self.middle.revocationList(validity: .days(1)), validity: .days(1))
@@ -129,7 +135,8 @@ struct IntermediateRevocationTests {
         #expect(try self.handshake(old.root + old.middle + new).error == nil)
     }
 
-    @Test func anAuthorityInTheMiddleThatMayNotSignListsHasNone() throws {
+    @Test("A list of an intermediate authority that may not sign lists does not count")
+    func notAllowedToSign() throws {
         let middle = try Self.makeMiddle(of: self.root, usage: "critical,keyCertSign")
         let lists = try self.lists().root + middle.revocationList(validity: .days(1))
         let error = try self.handshake(lists, by: middle).error

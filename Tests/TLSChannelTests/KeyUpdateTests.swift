@@ -6,7 +6,7 @@ import Testing
 
 @testable import TLSChannel
 
-/// A peer that renews its keys: how often is enough.
+/// The limit for a peer that renews its keys.
 @Suite(.timeLimit(.minutes(2)))
 struct KeyUpdateTests {
     let pair: EnginePair
@@ -16,7 +16,8 @@ struct KeyUpdateTests {
         try self.pair.handshake()
     }
 
-    @Test func asManyAsAreFreeAreTakenAndOneMoreIsNot() throws {
+    @Test("All free key updates are accepted, and one more is rejected")
+    func freeKeyUpdates() throws {
         for number in 1...TLSEngine.freeKeyUpdates {
             #expect(try self.renew(thenSend: 1) == 1, "\(number)")
         }
@@ -24,9 +25,10 @@ struct KeyUpdateTests {
         #expect(refusal == TLSEngine.keyUpdatesError)
     }
 
-    @Test func dataEarnsMore() throws {
+    @Test("Data that the peer sends earns more key updates")
+    func earnedKeyUpdates() throws {
         for _ in 1...TLSEngine.freeKeyUpdates { try self.renew(thenSend: 1) }
-        // Counts with what has come so far only: what comes behind an update does not earn that same one.
+        // Only data that has arrived already counts: data behind an update does not earn that same update.
         let earned = 3
         _ = try EnginePair.send(
             ByteBuffer(repeating: 0, count: earned * Int(TLSEngine.plaintextPerKeyUpdate)), self.pair.client,
@@ -35,7 +37,8 @@ struct KeyUpdateTests {
         #expect(throws: TLSEngine.keyUpdatesError) { try self.renew(thenSend: 1) }
     }
 
-    /// The client renews its keys, asks the server for the same, and sends something; how much of that the server reads.
+    /// Makes the client renew its keys, request the same of the server, and send data. Returns the number of bytes that
+    /// the server reads.
     @discardableResult
     private func renew(thenSend count: Int) throws -> Int {
         try #require(SSL_key_update(self.pair.client.ssl, SSL_KEY_UPDATE_REQUESTED) == 1)
@@ -46,7 +49,7 @@ struct KeyUpdateTests {
         try EnginePair.carry(self.pair.client, self.pair.server)
         let (bytes, outcome) = EnginePair.readAll(self.pair.server)
         if case .failed(let error) = outcome { throw error }
-        // What the server renews in answer.
+        // The server renews its keys in response.
         guard case .complete = self.pair.server.write(ByteBuffer(repeating: 2, count: 1)) else { throw Unexpected() }
         try EnginePair.carry(self.pair.server, self.pair.client)
         try #require(EnginePair.readAll(self.pair.client).bytes.readableBytes == 1)

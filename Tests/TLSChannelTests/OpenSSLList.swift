@@ -7,13 +7,14 @@ import ProcessTesting
 
 /// Revocation lists that the `openssl` program has made.
 enum OpenSSLList {
-    /// A list of this authority's that names one serial number, in hexadecimal; PEM text, perhaps with more around it.
+    /// Returns a list of this authority that names one serial number, in hexadecimal. It is PEM text, perhaps with more
+    /// around it.
     ///
     /// - Parameters:
     ///   - number: its crlNumber, in hexadecimal; nil for none.
     ///   - ageInHours: how long ago it was made.
     ///   - extensions: more lines of that section of the configuration, and sections that they name.
-    ///   - options: more of the program.
+    ///   - options: more options of the program.
     static func make(
         authority: CertificateAuthority, serialNumber: String? = nil, number: String? = nil, ageInHours: Double = 0,
         extensions: String = "", options: [String] = []

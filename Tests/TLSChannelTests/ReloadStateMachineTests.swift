@@ -4,10 +4,10 @@ import Testing
 
 @testable import TLSChannel
 
-/// When certificate files are read again, and what is said.
+/// The times at which certificate files are read again, and what is logged about it.
 @Suite struct ReloadStateMachineTests {
     private let start = ContinuousClock.now
-    // Two different sights: a path that is there, and one that is not.
+    // Two different stamps: of a path that exists, and of one that does not.
     private let one = FileStamps(["/"])
     private let other = FileStamps(["/nonexistent"])
 
@@ -18,7 +18,8 @@ import Testing
         return machine
     }
 
-    @Test func filesAreReadWhenTheyChangeOrWereFreshOrSomebodyAsks() {
+    @Test("Files are read when they changed, were fresh, or a caller requests it")
+    func readConditions() {
         var machine = self.machine()
         var answers: [Bool] = []
         answers.append(machine.looked(self.one, isAsked: false, isFresh: false, now: self.start))
@@ -29,7 +30,8 @@ import Testing
         #expect(answers == [false, true, true, true, false])
     }
 
-    @Test func badFilesAreReadAgainQuietlyAndThenRefusedOnceAloud() {
+    @Test("Unusable files are read again quietly, then logged once for each reason")
+    func unusableFiles() {
         var machine = self.machine()
         var verdicts: [ReloadStateMachine.Verdict] = []
         for second in [0, 1, 2, 3, 4] {
@@ -46,7 +48,7 @@ import Testing
             ])
     }
 
-    /// The seconds at which bad files that stay the same are read, of so many when they are looked at every second.
+    /// Returns the seconds at which unusable files that stay the same are read, when they are checked every second.
     private func readings(_ outcome: ReloadStateMachine.Outcome, seconds: Int) -> [Int] {
         var machine = self.machine()
         return (0..<seconds).filter { second in
@@ -57,14 +59,16 @@ import Testing
         }
     }
 
-    @Test func filesThatStayBadAreReadEverMoreSeldom() {
+    @Test("Files that stay unusable are read less and less often, at least every 30 seconds")
+    func readingIntervals() {
         let readings = self.readings(.bad("a"), seconds: 200)
         #expect(readings.prefix(5) == [0, 1, 2, 3, 4])
         #expect(readings.count < 20)
         #expect(zip(readings, readings.dropFirst()).allSatisfy { $1 - $0 <= 30 })
     }
 
-    @Test func aChangeIsReadHoweverLongThePauseIs() {
+    @Test("A change is read at once, however long the pause between readings is")
+    func changeDuringPause() {
         var machine = self.machine()
         for second in 0..<200 {
             let now = self.start + .seconds(second)
@@ -76,13 +80,15 @@ import Testing
         #expect(changed)
     }
 
-    @Test func whatOnlyTimeMendsIsReadWhenItIsTime() {
-        // It says each time that it is two seconds more: no pause gets longer than that.
+    @Test("Files that become usable with time are read again after that time")
+    func usableWithTime() {
+        // Each reading finds that two seconds remain, so no pause gets longer than that.
         let readings = self.readings(.bad("early", remaining: .seconds(2)), seconds: 100)
         #expect(zip(readings, readings.dropFirst()).allSatisfy { $1 - $0 <= 2 })
     }
 
-    @Test func whoAsksIsAnsweredAtOnce() {
+    @Test("The result of a requested reading is logged at once")
+    func requestedReading() {
         var machine = self.machine()
         var verdicts: [ReloadStateMachine.Verdict] = []
         for outcome in [ReloadStateMachine.Outcome.bad("a"), .bad("a"), .same, .same, .new] {
@@ -95,7 +101,8 @@ import Testing
             ])
     }
 
-    @Test func whatChangedWhileItWasReadIsNotUsed() {
+    @Test("Files that change while they are read are not used, and are read again")
+    func changeDuringReading() {
         var machine = self.machine()
         let first = machine.read(.new, hasMoved: true, isAsked: false, now: self.start)
         let readsAgain = machine.looked(self.one, isAsked: false, isFresh: false, now: self.start)
@@ -103,7 +110,8 @@ import Testing
         #expect(first == .nothing && readsAgain && second == .use(wasBad: false))
     }
 
-    @Test func goingBackToWhatIsInUseEndsTheComplaint() {
+    @Test("Unusable files that are restored to those in use are logged as unchanged")
+    func filesRestored() {
         var machine = self.machine()
         _ = machine.read(.bad("a"), hasMoved: false, isAsked: true, now: self.start)
         let verdict = machine.read(.same, hasMoved: false, isAsked: false, now: self.start)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import TLSChannel
 
-/// What lists cost: memory for as long as they are in use, and time when they are loaded.
+/// The cost of lists: memory for as long as they are in use, and time when they are loaded.
 @Suite(.timeLimit(.minutes(1)))
 struct RevocationCostTests {
     let identities: TestIdentities
@@ -30,7 +30,8 @@ struct RevocationCostTests {
         weak var ssl: SSLContext?
     }
 
-    @Test func listsThatWereReplacedAreFreedThoughConnectionsOfTheirTimeAreOpen() throws {
+    @Test("Replaced lists are freed although connections that began under them are open")
+    func replacedLists() throws {
         let live = LiveTLSContext(try self.context())
         var pairs: [ChannelPair] = []
         var past: [Generation] = []
@@ -44,9 +45,9 @@ struct RevocationCostTests {
         }
         #expect(live.status.openConnections == pairs.count)
         #expect(past.allSatisfy { $0.lists == nil })
-        // New lists alone are no new SSL_CTX either.
+        // New lists alone do not make a new SSL_CTX either.
         #expect(past.allSatisfy { $0.ssl === live.current.ssl })
-        // What the connections keep of a context that was made anew has no lists.
+        // Connections keep parts of a context that was replaced as a whole, but not its lists.
         live.replace(with: try self.context())
         weak let last = live.current.revocationLists
         try pairs.append(ChannelPair(self.identities, live: live))
@@ -55,7 +56,8 @@ struct RevocationCostTests {
         #expect(last == nil)
     }
 
-    @Test func aHandshakeThatFailsKeepsNoListsEither() throws {
+    @Test("A failed handshake does not keep replaced lists in memory")
+    func failedHandshake() throws {
         let live = LiveTLSContext(try self.context())
         let stranger = try TestIdentities()
         let pair = try ChannelPair(
@@ -68,8 +70,9 @@ struct RevocationCostTests {
         #expect(lists == nil)
     }
 
-    /// All that takes longer for a longer list is its signature and its sorting.
-    @Test func noHandshakeVerifiesAListAgain() throws {
+    /// Only the signature and the sorting take longer for a longer list.
+    @Test("No handshake verifies a list again")
+    func verifiedOnce() throws {
         let context = try self.context()
         let lists = try #require(context.revocationLists)
         #expect(lists.lists.map(\.verifications) == [1])
@@ -82,7 +85,8 @@ struct RevocationCostTests {
         #expect(lists.lists.map(\.verifications) == [1])
     }
 
-    @Test func serialNumbersAreFoundHoweverTheyCame() throws {
+    @Test("Serial numbers are found in whatever order they were added")
+    func serialNumbers() throws {
         var random = SystemRandomNumberGenerator()
         let numbers = Set(
             (0..<2000).map { _ in
@@ -105,7 +109,8 @@ struct RevocationCostTests {
         }
     }
 
-    @Test func aNegativeNumberIsNotItsMagnitude() throws {
+    @Test("A negative serial number is not found as its magnitude")
+    func negativeNumber() throws {
         let integer = try #require(ASN1_INTEGER_new())
         defer { ASN1_INTEGER_free(integer) }
         #expect(ASN1_INTEGER_set_int64(integer, -5) == 1)

@@ -7,7 +7,7 @@ import Testing
 
 @testable import TLSChannel
 
-/// How an open connection ends whose peer is revoked, through two embedded channels.
+/// The end of an open connection whose peer is revoked, through two embedded channels.
 @Suite(.timeLimit(.minutes(1)))
 struct RevocationCutTests {
     let identities: TestIdentities
@@ -35,20 +35,22 @@ struct RevocationCutTests {
         return self.live.replace(with: try Self.context(self.identities, revoking: [certificate]))
     }
 
-    @Test func theConnectionOfARevokedPeerIsCutAndSaysGoodBye() throws {
+    @Test("The connection of a revoked peer is closed with close_notify")
+    func revokedPeer() throws {
         try self.pair.establish()
         #expect(self.live.status.openConnections == 1)
         #expect(try self.revoke(self.identities.client) == 1)
         #expect(self.pair.serverLog.events == ["error revoked", "inactive"])
-        // Nobody waits for the peer's answer.
+        // The close does not wait for the peer's answer.
         #expect(!self.pair.server.isActive)
         try self.pair.pump()
         #expect(self.pair.clientLog.events == ["inactive"] && self.pair.clientLog.errors.isEmpty)
         #expect(self.live.status.openConnections == 0 && self.live.status.cutConnections == 1)
     }
 
-    /// The look is the event loop's; whether it has expired is the calendar's.
-    @Test func theConnectionOfAPeerWhoseCertificateExpiresIsCut() throws {
+    /// The event loop schedules the check; the calendar decides whether the certificate has expired.
+    @Test("The connection of a peer whose certificate expires is closed")
+    func expiredPeer() throws {
         let now = Int64(Date().timeIntervalSince1970)
         let brief = try self.identities.authority.issueClient(
             commonName: "brief", uris: [], validity: .init(notBefore: now - 1, notAfter: now + 600))
@@ -62,20 +64,22 @@ struct RevocationCutTests {
         pair.server.embeddedEventLoop.advanceTime(by: .seconds(1))
         #expect(pair.serverLog.events == ["error expired", "inactive"])
         #expect(self.live.status.openConnections == 0)
-        // The rest of the day is not waited for.
+        // A certificate that is valid for the rest of the day keeps its connection open.
         try self.pair.establish()
         self.pair.server.embeddedEventLoop.advanceTime(by: .hours(2))
         #expect(self.pair.server.isActive)
     }
 
-    @Test func anotherPeersConnectionStays() throws {
+    @Test("The connection of another peer stays open")
+    func otherPeer() throws {
         try self.pair.establish()
         #expect(try self.revoke(self.identities.server) == 0)
         #expect(self.pair.server.isActive && self.pair.serverLog.events.isEmpty)
         #expect(self.live.status.openConnections == 1)
     }
 
-    @Test func aPeerThatReadsNothingIsCutAllTheSameAndNotHeardAnyMore() throws {
+    @Test("A revoked peer that reads nothing is disconnected, and its input is ignored")
+    func peerThatDoesNotRead() throws {
         let socket = OutboundCounter()
         try self.pair.server.pipeline.syncOperations.addHandler(socket, position: .first)
         try self.pair.establish()
@@ -90,7 +94,8 @@ struct RevocationCutTests {
         for promise in socket.blocked { promise.succeed() }
     }
 
-    @Test func aPeerThatWasRevokedDuringItsHandshakeIsNotLetIn() throws {
+    @Test("A peer that is revoked during its handshake is rejected")
+    func revokedDuringHandshake() throws {
         try self.pair.connect()
         // The server has begun under lists that do not name the client.
         #expect(try self.revoke(self.identities.client) == 0)
@@ -99,7 +104,8 @@ struct RevocationCutTests {
         #expect(self.live.status.openConnections == 0 && self.live.status.cutConnections == 1)
     }
 
-    @Test func aConnectionThatHasEndedIsForgotten() throws {
+    @Test("A connection that has ended is no longer registered")
+    func endedConnection() throws {
         try self.pair.establish()
         ChannelPair.cut(self.pair.server)
         #expect(self.live.status.openConnections == 0)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import TLSChannel
 
-/// Which of two revocation lists is the later one, and whose they are.
+/// The order of two revocation lists, and the authorities that issued them.
 @Suite struct RevocationListEditionTests {
     private func edition(
         issuer: [UInt8] = [1], key: [UInt8]? = [1], number: [UInt8]?, published: Int64 = 0
@@ -13,11 +13,12 @@ import Testing
     }
 
     @Test(
+        "Lists that have numbers are ordered by them, whatever their times are",
         arguments: [
             ([1], [2], true), ([2], [1], false), ([2], [2], false), ([255], [1, 0], true), ([1, 0], [255], false),
             ([], [1], true),
         ] as [([UInt8], [UInt8], Bool)])
-    func numbersCount(_ first: [UInt8], _ second: [UInt8], _ isOlder: Bool) {
+    func orderByNumber(_ first: [UInt8], _ second: [UInt8], _ isOlder: Bool) {
         // Whatever the times are.
         for times in [(0, 1), (1, 0), (0, 0)] as [(Int64, Int64)] {
             let one = self.edition(number: first, published: times.0)
@@ -25,7 +26,8 @@ import Testing
         }
     }
 
-    @Test func withoutNumbersTimesCount() {
+    @Test("Lists without numbers are ordered by their times")
+    func orderByTime() {
         let (old, new) = (self.edition(number: nil, published: 1), self.edition(number: nil, published: 2))
         #expect(old.isOlder(than: new) && !new.isOlder(than: old))
         #expect(old.isComparable(with: new))
@@ -42,7 +44,7 @@ import Testing
             for two in editions where one.isOlder(than: two) {
                 #expect(!two.isOlder(than: one))
                 for three in editions where two.isOlder(than: three) { #expect(one.isOlder(than: three)) }
-                // What is as old as one of them is in the same relation to the other.
+                // A list that is as old as one of them has the same relation to the other.
                 for three in editions where !three.isOlder(than: one) && !one.isOlder(than: three) {
                     #expect(three.isOlder(than: two))
                 }
@@ -50,7 +52,8 @@ import Testing
         }
     }
 
-    @Test func anAuthorityIsItsNameAndItsKey() {
+    @Test("An authority is identified by its name and its key")
+    func sameAuthority() {
         let one = self.edition(number: nil)
         #expect(one.isOfTheSame(self.edition(number: [3])))
         #expect(!one.isOfTheSame(self.edition(key: [2], number: nil)))
@@ -58,7 +61,8 @@ import Testing
         #expect(one.isOfTheSame(self.edition(key: nil, number: nil)))
     }
 
-    @Test func aListSaysWhoseItIsAndWhich() async throws {
+    @Test("A list states its authority and its number")
+    func editionOfList() async throws {
         func edition(_ authority: CertificateAuthority, after previous: String? = nil) throws -> RevocationListEdition {
             var configuration = try TestIdentities().serverConfiguration(trust: authority)
             configuration.revocationLists = .pem(try authority.revocationList(after: previous, validity: .days(1)))

@@ -6,7 +6,7 @@ import Testing
 
 @testable import TLSChannel
 
-/// Lists that must not be gone by, and which of several is: each made by the `openssl` program.
+/// Lists that must not be used, and the choice between several. Each is made by the `openssl` program.
 @Suite(.timeLimit(.minutes(1)))
 struct RevocationListLoadingTests {
     let identities: TestIdentities
@@ -37,7 +37,7 @@ struct RevocationListLoadingTests {
         #expect(throws: TLSError.self) { try TLSContext(configuration: self.configuration(lists)) }
     }
 
-    /// What a handshake and a look at an open connection say of the guest: they must not differ.
+    /// Returns whether the guest is revoked. A handshake and the check of an open connection must not differ in this.
     private func isRevoked(by lists: String) throws -> Bool {
         let open = try EnginePair(self.identities)
         try open.handshake()
@@ -50,36 +50,42 @@ struct RevocationListLoadingTests {
         return isCut
     }
 
-    @Test(arguments: [
-        ("2.5.29.27 = critical,DER:020101", "delta"),
-        // The same for one whose maker forgot that it must be critical.
-        ("2.5.29.27 = DER:020101", "delta"),
-        ("issuingDistributionPoint = critical,@scope\n[scope]\nonlyuser = TRUE", "distribution point"),
-        ("issuingDistributionPoint = critical,@scope\n[scope]\nindirectCRL = TRUE", "distribution point"),
-        ("issuingDistributionPoint = critical,@scope\n[scope]\nonlysomereasons = keyCompromise", "distribution point"),
-        (
-            "issuingDistributionPoint = critical,@scope\n[scope]\nfullname = URI:http://ca.test/1.crl",
-            "distribution point"
-        ),
-        ("1.2.3.4.5 = critical,DER:0500", "critical extension"),
-        ("2.5.29.20 = DER:0500", "cannot be read"),
-    ]) func aListThatNeedNotBeCompleteIsRefused(extensions: String, reason: String) async throws {
+    @Test(
+        "A list that may be incomplete, or has unreadable parts, is rejected",
+        arguments: [
+            ("2.5.29.27 = critical,DER:020101", "delta"),
+            // The same for one whose issuer forgot that it must be critical.
+            ("2.5.29.27 = DER:020101", "delta"),
+            ("issuingDistributionPoint = critical,@scope\n[scope]\nonlyuser = TRUE", "distribution point"),
+            ("issuingDistributionPoint = critical,@scope\n[scope]\nindirectCRL = TRUE", "distribution point"),
+            (
+                "issuingDistributionPoint = critical,@scope\n[scope]\nonlysomereasons = keyCompromise",
+                "distribution point"
+            ),
+            (
+                "issuingDistributionPoint = critical,@scope\n[scope]\nfullname = URI:http://ca.test/1.crl",
+                "distribution point"
+            ),
+            ("1.2.3.4.5 = critical,DER:0500", "critical extension"),
+            ("2.5.29.20 = DER:0500", "cannot be read"),
+        ])
+    func incompleteList(extensions: String, reason: String) async throws {
         let error = try await self.refusal(self.list(extensions: extensions))
         #expect(error?.code == .revocationListRefused)
         #expect(error?.message.contains(reason) == true, "\(error.debugDescription)")
-        // Also beside a good one.
+        // Also next to a good one.
         let both = try await self.list() + self.list(extensions: extensions)
         #expect(self.refusal(both)?.message.contains("list number 2, of CN=test authority") == true)
     }
 
-    @Test("A list without nextUpdate is refused when it is loaded")
+    @Test("A list without nextUpdate is rejected when it is loaded")
     func noNextUpdate() throws {
         let authority = self.identities.authority
         let list = try authority.listWithoutEnd()
         let error = self.refusal(list)
         #expect(error?.code == .revocationListRefused)
         #expect(error?.message.contains("it has no nextUpdate") == true, "\(error.debugDescription)")
-        // Also of an authority that only peers bring.
+        // Also a list of an authority that is known only from the chains of peers.
         let other = try CertificateAuthority.create(commonName: "other", validity: .days(1))
         let unknown = try other.listWithoutEnd()
         #expect(
@@ -87,17 +93,20 @@ struct RevocationListLoadingTests {
                 == true)
     }
 
-    @Test func anExtensionThatIsOnlyAdviceIsLeftAlone() async throws {
+    @Test("An unknown extension that is not critical is ignored")
+    func nonCriticalExtension() async throws {
         #expect(try await !self.isRevoked(by: self.list(extensions: "1.2.3.4.5 = DER:0500")))
     }
 
-    @Test func aListOfTheSameNameByAnotherKeyIsRefusedBesideTheTrueOne() async throws {
+    @Test("A list of the same name by another key is rejected even next to the true one")
+    func forgedList() async throws {
         let namesake = try CertificateAuthority.create(commonName: "test authority", validity: .days(1))
         let forged = try await OpenSSLList.make(authority: namesake)
         #expect(try await self.refusal(self.list(ageInHours: 1) + forged)?.message.contains("not signed") == true)
     }
 
-    @Test func anAuthorityThatMayNotSignListsIsNamed() async throws {
+    @Test("The error names an authority that may not sign lists")
+    func notAllowedToSign() async throws {
         let builder = try CertificateBuilder(commonName: "no lists", validity: .days(1))
         try builder.add(NID_basic_constraints, "critical,CA:TRUE")
         try builder.add(NID_key_usage, "critical,keyCertSign")
@@ -111,10 +120,10 @@ struct RevocationListLoadingTests {
         #expect(error?.message.contains("CN=no lists") == true && error?.message.contains("cRLSign") == true)
     }
 
-    // MARK: which of several
+    // MARK: Several lists
 
     /// By number the first is newer than the third, by time the third than the second and the second than the first.
-    @Test("Lists of one authority of which only some have a number are refused")
+    @Test("Lists of one authority of which only some have a number are rejected")
     func mixedNumbers() async throws {
         let first = try await self.list(number: "02", ageInHours: 3)
         let second = try await self.list(revoking: self.serial, ageInHours: 2)
@@ -130,7 +139,7 @@ struct RevocationListLoadingTests {
         #expect(try await self.isRevoked(by: second + OpenSSLList.make(authority: other, number: "01")))
     }
 
-    @Test("A list without a number does not take the place of one that has one, nor the other way round")
+    @Test("A list without a number does not replace a numbered one, nor the reverse")
     func mixedOverTime() async throws {
         let lists = try await [self.list(number: "02", ageInHours: 2), self.list(ageInHours: 1)]
         for (present, later) in [(lists[0], lists[1]), (lists[1], lists[0])] {
@@ -143,7 +152,8 @@ struct RevocationListLoadingTests {
         }
     }
 
-    @Test func ofSeveralListsTheNewestCountsWhereverItStands() async throws {
+    @Test("Of several lists the newest one counts, in any order")
+    func newestListCounts() async throws {
         let held = try await self.list(revoking: self.serial, ageInHours: 2)
         let released = try await self.list(ageInHours: 1)
         #expect(try !self.isRevoked(by: held + released))
@@ -154,8 +164,9 @@ struct RevocationListLoadingTests {
         #expect(lists.lists.count == 1 && lists.count == 1 && lists.expiries.count == 1)
     }
 
-    /// The authority's clock may have been wrong; its count is not.
-    @Test func theAuthoritysCountGoesBeforeTheDate() async throws {
+    /// The authority's clock may have been wrong; its numbers are not.
+    @Test("The number of a list takes precedence over its date")
+    func numberBeforeDate() async throws {
         let first = try await self.list(number: "FF")
         let second = try await self.list(revoking: self.serial, number: "0100", ageInHours: 1)
         #expect(try self.isRevoked(by: first + second))

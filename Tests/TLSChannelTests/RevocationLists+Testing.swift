@@ -3,7 +3,7 @@
 @testable import TLSChannel
 
 extension RevocationLists {
-    /// The lists of one trusted authority, and of those below it.
+    /// Creates the lists of one trusted authority, and of those below it.
     convenience init(_ source: TLSSource, of authority: CertificateAuthority) throws(TLSError) {
         try self.init(
             PEMDocument("lists", source), authorities: PEMDocument("authorities", .pem(authority.certificatePEM)))

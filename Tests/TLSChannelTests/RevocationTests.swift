@@ -6,7 +6,7 @@ import Testing
 
 @testable import TLSChannel
 
-/// Who is let in when there are revocation lists. Engine against engine.
+/// The peers that are accepted when there are revocation lists. Engine against engine.
 @Suite(.timeLimit(.minutes(1)))
 struct RevocationTests {
     let identities: TestIdentities
@@ -41,7 +41,8 @@ struct RevocationTests {
         return (pair.clientError, pair.serverError, pair)
     }
 
-    @Test func aRevokedGuestIsRefusedAndToldSo() throws {
+    @Test("A revoked guest is rejected, and receives the reason")
+    func revokedGuest() throws {
         let result = try self.run(server: self.server(self.list([self.identities.client])))
         #expect(result.server?.code == .verificationFailed)
         #expect(result.server?.message.contains("revoked") == true)
@@ -51,13 +52,15 @@ struct RevocationTests {
         #expect(result.pair.server.peerCertificate == nil)
     }
 
-    @Test func othersOfTheSameAuthorityAreLetIn() throws {
+    @Test("A guest that its authority's list does not name is accepted")
+    func otherGuest() throws {
         let other = try self.identities.authority.issueClient(commonName: "other", validity: .days(1))
         let result = try self.run(server: self.server(self.list([other])))
         #expect(result.server == nil && result.client == nil)
     }
 
-    @Test func aGuestRefusesARevokedConductor() throws {
+    @Test("A guest rejects a revoked conductor")
+    func revokedConductor() throws {
         var client = self.identities.clientConfiguration()
         client.revocationLists = try self.list([self.identities.server])
         let result = try self.run(client: client)
@@ -66,14 +69,16 @@ struct RevocationTests {
         #expect(result.server?.message.contains("certificate revoked") == true)
     }
 
-    @Test func behindAListThatHasRunOutNobodyIsLetIn() throws {
+    @Test("A guest is rejected under a list that has expired")
+    func expiredList() throws {
         let lists = try self.list(validity: TestIdentities.yesterday)
         let result = try self.run(server: self.server(lists))
         #expect(result.server?.code == .verificationFailed)
         #expect(result.server?.message.contains("nextUpdate") == true)
     }
 
-    @Test func ofTwoListsOfOneAuthorityTheValidOneCounts() throws {
+    @Test("Of two lists of one authority, the valid one counts")
+    func validListCounts() throws {
         guard case .pem(let old) = try self.list(validity: TestIdentities.yesterday),
             case .pem(let new) = try self.list([self.identities.client])
         else { throw Unexpected() }
@@ -83,20 +88,22 @@ struct RevocationTests {
         #expect(ends.count == 1 && ends[0].notAfter > Int64(time(nil)))
     }
 
-    @Test func aListFromTheFutureIsNoList() throws {
+    @Test("A guest is rejected under a list that is not valid yet")
+    func futureList() throws {
         let now = Int64(time(nil))
         let lists = try self.list(validity: CertificateValidity(notBefore: now + 3600, notAfter: now + 7200))
         let result = try self.run(server: self.server(lists))
         #expect(result.server?.message.contains("clock") == true)
     }
 
-    // MARK: loading
+    // MARK: Loading
 
     private func refusal(_ configuration: TLSConfiguration) -> TLSError? {
         #expect(throws: TLSError.self) { try TLSContext(configuration: configuration) }
     }
 
-    @Test func everyAuthorityNeedsAList() throws {
+    @Test("Every trusted authority needs a list")
+    func listPerAuthority() throws {
         let other = try CertificateAuthority.create(commonName: "the other one", validity: .days(1))
         let both = TLSSource.pem(self.identities.authority.certificatePEM + other.certificatePEM)
         let error = try self.refusal(self.server(self.list(), trust: both))
@@ -108,20 +115,23 @@ struct RevocationTests {
         _ = try TLSContext(configuration: self.server(.pem(first + second), trust: both))
     }
 
-    @Test func anAuthorityThatHasExpiredNeedsNone() throws {
+    @Test("An authority that has expired needs no list")
+    func expiredAuthority() throws {
         let old = try CertificateAuthority.create(commonName: "old", validity: TestIdentities.yesterday)
         let both = TLSSource.pem(self.identities.authority.certificatePEM + old.certificatePEM)
         _ = try TLSContext(configuration: self.server(self.list(), trust: both))
     }
 
-    @Test func aForgedListIsRefused() throws {
+    @Test("A forged list is rejected")
+    func forgedList() throws {
         let namesake = try CertificateAuthority.create(commonName: "test authority", validity: .days(1))
         let error = try self.refusal(self.server(self.list(of: namesake)))
         #expect(error?.code == .revocationListRefused)
         #expect(error?.message.contains("not signed") == true)
     }
 
-    @Test func whatIsNoListIsNamed() throws {
+    @Test("A source that is missing, damaged, or not a list is rejected")
+    func invalidLists() throws {
         #expect(self.refusal(self.server(.pem("")))?.code == .malformedPEM)
         #expect(self.refusal(self.server(.pem(self.identities.authority.certificatePEM)))?.code == .malformedPEM)
         guard case .pem(let whole) = try self.list() else { throw Unexpected() }
@@ -131,9 +141,10 @@ struct RevocationTests {
             self.refusal(self.server(.file("/nonexistent/ca.crl")))?.message.contains("/nonexistent/ca.crl") == true)
     }
 
-    // MARK: open connections
+    // MARK: Open connections
 
-    @Test func anOpenConnectionsChainIsLookedUp() throws {
+    @Test("The chain of an open connection is checked against lists")
+    func openConnection() throws {
         let pair = try self.run().pair
         let chain = try #require(pair.server.verifiedChain)
         func lists(_ source: TLSSource) throws -> RevocationLists {
@@ -142,26 +153,28 @@ struct RevocationTests {
         #expect(try lists(self.list([self.identities.client])).contains(chain))
         #expect(try !lists(self.list()).contains(chain))
         #expect(try !lists(self.list([self.identities.server])).contains(chain))
-        // A list that has run out still says what it said.
+        // A list that has expired still revokes what it names.
         #expect(try lists(self.list([self.identities.client], validity: TestIdentities.yesterday)).contains(chain))
         #expect(pair.client.verifiedChain != nil)
     }
 
-    @Test func anotherAuthorityOfTheSameNameRevokesItsOwnOnly() async throws {
+    @Test("An authority cannot revoke certificates of another one with the same name")
+    func sameNameAuthority() async throws {
         let pair = try self.run().pair
         let chain = try #require(pair.server.verifiedChain)
         let serial = try #require(pair.server.peerCertificate?.serialNumber)
         let namesake = try CertificateAuthority.create(commonName: "test authority", validity: .days(1))
         for (authority, isRevoked) in [(self.identities.authority, true), (namesake, false)] {
-            // A list with this very serial number, which the `openssl` program makes of whatever it is told.
+            // A list with this exact serial number: the `openssl` program accepts any number.
             let text = try await OpenSSLList.make(authority: authority, serialNumber: serial)
             #expect(try RevocationLists(.pem(text), of: authority).contains(chain) == isRevoked, "\(text)")
         }
     }
 
-    // MARK: the small authority
+    // MARK: Lists of the project's own authority
 
-    @Test func theNextListKeepsWhatTheLastOneHad() throws {
+    @Test("The next list keeps the entries of the previous one")
+    func nextList() throws {
         let authority = self.identities.authority
         let first = try authority.revocationList(
             revoking: [self.identities.client.certificatePEM], validity: .days(1))
@@ -173,7 +186,8 @@ struct RevocationTests {
         #expect(try self.run(server: self.server(.pem(second))).server?.message.contains("revoked") == true)
     }
 
-    @Test func onlyItsOwnAreRevoked() throws {
+    @Test("An authority revokes only its own certificates, and continues only its own lists")
+    func foreignInput() throws {
         let other = try TestIdentities()
         let foreign = #expect(throws: TLSError.self) {
             try self.identities.authority.revocationList(

@@ -22,7 +22,8 @@ struct TLSContextTests {
         return (error?.code, error?.message ?? "")
     }
 
-    @Test func knowsWhenItsOwnCertificateExpires() throws {
+    @Test("A context knows when its own certificate expires")
+    func certificateExpiry() throws {
         let context = try TLSContext(configuration: self.identities.serverConfiguration())
         let left = context.certificateNotAfter - Int64(Date().timeIntervalSince1970)
         #expect((86_000...86_400).contains(left))
@@ -32,7 +33,8 @@ struct TLSContextTests {
         #expect(expired.certificateNotAfter == TestIdentities.yesterday.notAfter)
     }
 
-    @Test func readsFiles() throws {
+    @Test("A context reads its certificates and its key from files")
+    func readsFiles() throws {
         let directory = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: directory) }
@@ -50,19 +52,22 @@ struct TLSContextTests {
         _ = try TLSContext(configuration: configuration)
     }
 
-    @Test func namesAMissingFile() throws {
+    @Test("The error for a missing file names the file")
+    func missingFile() throws {
         let result = try self.code { $0.trustRoots = .file("/nonexistent/roots.pem") }
         #expect(result.code == .fileNotFound)
         #expect(result.message.contains("trust roots (file /nonexistent/roots.pem)"))
     }
 
-    @Test func namesAnUnreadableFile() throws {
+    @Test("The error for an unreadable file names the file")
+    func unreadableFile() throws {
         let result = try self.code { $0.privateKey = .file("/") }
         #expect(result.code == .fileUnreadable)
         #expect(result.message.contains("private key (file /)"))
     }
 
-    @Test func tellsWhatIsNoPEM() throws {
+    @Test("Text that is not the expected PEM is rejected")
+    func malformedPEM() throws {
         #expect(try self.code { $0.certificateChain = .pem("") }.code == .malformedPEM)
         #expect(try self.code { $0.trustRoots = .pem("nonsense") }.code == .malformedPEM)
         #expect(try self.code { $0.privateKey = $0.certificateChain }.code == .malformedPEM)
@@ -72,18 +77,22 @@ struct TLSContextTests {
         #expect(result.message.contains("number 2"))
     }
 
-    @Test func tellsThatAKeyBelongsToAnotherCertificate() throws {
+    @Test("The key of another certificate is rejected, and is not in the error")
+    func keyMismatch() throws {
         let result = try self.code { $0.privateKey = .pem(self.identities.client.privateKeyPEM) }
         #expect(result.code == .keyMismatch)
         #expect(!result.message.contains("PRIVATE"))
     }
 
-    @Test(arguments: [[""], [String(repeating: "x", count: 256)]])
-    func refusesImpossibleProtocolNames(names: [String]) throws {
+    @Test(
+        "Protocol names that are empty or too long are rejected",
+        arguments: [[""], [String(repeating: "x", count: 256)]])
+    func invalidProtocolNames(names: [String]) throws {
         #expect(try self.code { $0.applicationProtocols = names }.code == .invalidConfiguration)
     }
 
-    @Test func keysDoNotPrint() throws {
+    @Test("Private keys do not appear in printed values")
+    func hiddenKeys() throws {
         var text = "\(self.identities.client) \(self.identities.authority) \(self.identities.serverConfiguration())"
         text += String(reflecting: self.identities.serverConfiguration())
         dump(self.identities.client, to: &text)

@@ -14,7 +14,8 @@ struct TLSEngineTests {
         self.identities = try TestIdentities()
     }
 
-    @Test func handshakeTellsBothSidesWhoTheOtherIs() throws {
+    @Test("After the handshake each side knows the other's certificate")
+    func peerIdentities() throws {
         let pair = try EnginePair(self.identities)
         try pair.handshake()
         #expect(pair.clientError == nil)
@@ -30,12 +31,12 @@ struct TLSEngineTests {
         #expect(guest.sha256.count == 64)
         #expect(guest.notAfter > guest.notBefore)
         #expect(pair.client.peerCertificate?.dnsNames == ["localhost", "*.relay.test"])
-        // Nothing to resume with: the server has no ticket left to send.
+        // No session can be resumed: the server has no ticket left to send.
         #expect(pair.server.takeCiphertext() == nil)
     }
 
-    @Test(arguments: [1, 300, 16_384, 16_385, 100_000, 5_000_000])
-    func dataGoesBothWays(count: Int) throws {
+    @Test("Data of any length arrives in both directions", arguments: [1, 300, 16_384, 16_385, 100_000, 5_000_000])
+    func dataBothWays(count: Int) throws {
         let pair = try EnginePair(self.identities)
         try pair.handshake()
         let bytes = ByteBuffer(bytes: (0..<count).lazy.map { UInt8(truncatingIfNeeded: $0 &* 31) })
@@ -43,7 +44,8 @@ struct TLSEngineTests {
         #expect(try EnginePair.send(bytes, pair.server, pair.client) == bytes)
     }
 
-    @Test func aRecordThatArrivesByteByByteIsReadWhole() throws {
+    @Test("Records that arrive in small pieces are read whole")
+    func splitRecords() throws {
         let pair = try EnginePair(self.identities)
         try pair.handshake()
         let bytes = ByteBuffer(repeating: 7, count: 20_000)
@@ -57,21 +59,24 @@ struct TLSEngineTests {
         #expect(read == bytes)
     }
 
-    @Test func anEmptyWriteIsNoRecord() throws {
+    @Test("An empty write makes no record")
+    func emptyWrite() throws {
         let pair = try EnginePair(self.identities)
         try pair.handshake()
         guard case .complete = pair.client.write(ByteBuffer()) else { throw Unexpected() }
         #expect(pair.client.takeCiphertext() == nil)
     }
 
-    @Test func writingBeforeTheHandshakeFailsAndStartsNothing() throws {
+    @Test("A write before the handshake fails and sends nothing")
+    func writeBeforeHandshake() throws {
         let pair = try EnginePair(self.identities)
         guard case .failed(let error) = pair.client.write(ByteBuffer(string: "x")) else { throw Unexpected() }
         #expect(error.code == .connectionFailed)
         #expect(pair.client.takeCiphertext() == nil)
     }
 
-    @Test func smallWritesShareRecords() throws {
+    @Test("Small writes share records")
+    func smallWrites() throws {
         let pair = try EnginePair(self.identities)
         try pair.handshake()
         var packer = RecordPacker(engine: pair.client)
@@ -87,8 +92,10 @@ struct TLSEngineTests {
         #expect(EnginePair.readAll(pair.server).bytes == expected)
     }
 
-    @Test(arguments: [[40_000, 10, 40_000], [10, 16_384, 0, 5], [16_384], [1, 16_383, 1], [0, 0], [0, 50_000]])
-    func packingKeepsOrderAndBytes(sizes: [Int]) throws {
+    @Test(
+        "Packing writes into full records keeps their order and their bytes",
+        arguments: [[40_000, 10, 40_000], [10, 16_384, 0, 5], [16_384], [1, 16_383, 1], [0, 0], [0, 50_000]])
+    func packing(sizes: [Int]) throws {
         let pair = try EnginePair(self.identities)
         try pair.handshake()
         var packer = RecordPacker(engine: pair.client)
@@ -104,7 +111,8 @@ struct TLSEngineTests {
         #expect(EnginePair.readAll(pair.server).bytes == expected)
     }
 
-    @Test func closeNotifyComesAfterTheData() throws {
+    @Test("close_notify arrives after the data, and closes only its own direction")
+    func closeNotify() throws {
         let pair = try EnginePair(self.identities)
         try pair.handshake()
         _ = pair.client.write(ByteBuffer(string: "last words"))
@@ -113,7 +121,7 @@ struct TLSEngineTests {
         let (bytes, outcome) = EnginePair.readAll(pair.server)
         #expect(String(buffer: bytes) == "last words")
         guard case .closed = outcome else { throw Unexpected() }
-        // TLS closes each direction for itself: the answer may still go out.
+        // TLS closes each direction separately: the answer may still be sent.
         #expect(String(buffer: try EnginePair.send(ByteBuffer(string: "bye"), pair.server, pair.client)) == "bye")
         guard case .complete = pair.server.shutdown() else { throw Unexpected() }
         try EnginePair.carry(pair.server, pair.client)
@@ -121,7 +129,8 @@ struct TLSEngineTests {
         guard case .complete = pair.client.shutdown() else { throw Unexpected() }
     }
 
-    @Test func aStaleErrorOfTheThreadDoesNotBreakAHealthyConnection() throws {
+    @Test("A stale OpenSSL error of the thread does not break a healthy connection")
+    func staleError() throws {
         let pair = try EnginePair(self.identities)
         pollute()
         try pair.handshake()
@@ -137,7 +146,8 @@ struct TLSEngineTests {
         guard case .incomplete = outcome else { throw Unexpected() }
     }
 
-    @Test func aRecordThatWasTamperedWithEndsTheConnection() throws {
+    @Test("A record that was tampered with fails the connection on both sides")
+    func tamperedRecord() throws {
         let pair = try EnginePair(self.identities)
         try pair.handshake()
         _ = pair.client.write(ByteBuffer(string: "hello"))

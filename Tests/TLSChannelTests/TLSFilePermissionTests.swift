@@ -6,7 +6,7 @@ import Testing
 
 @testable import TLSChannel
 
-/// Who may read the file of a private key, and who may change the files of certificates.
+/// The users that may read the file of a private key, and those that may change the files of certificates.
 @Suite(.timeLimit(.minutes(1)))
 struct TLSFilePermissionTests {
     private func context(_ files: IdentityFiles) throws -> TLSContext {
@@ -16,7 +16,8 @@ struct TLSFilePermissionTests {
                 privateKey: .file(files.path("server.key")), trustRoots: .file(files.path("ca.pem"))))
     }
 
-    @Test func aKeyOfAnotherUsersIsRefused() throws {
+    @Test("A private key file that belongs to another user is rejected")
+    func keyOwner() throws {
         // Only the superuser can give a file away.
         guard geteuid() == 0 else { return }
         let files = try IdentityFiles(TestIdentities())
@@ -25,8 +26,8 @@ struct TLSFilePermissionTests {
         #expect(error?.code == .fileExposed && error?.message.contains("chown root ") == true)
     }
 
-    @Test(arguments: ["server.pem", "ca.pem"])
-    func certificatesThatAnotherUserMayChangeAreRefused(name: String) throws {
+    @Test("A certificate file that another user may change is rejected", arguments: ["server.pem", "ca.pem"])
+    func writableCertificates(name: String) throws {
         let files = try IdentityFiles(TestIdentities())
         for mode in [0o664, 0o646] {
             try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: files.path(name))
@@ -42,8 +43,9 @@ struct TLSFilePermissionTests {
         #expect(error?.code == .fileExposed && error?.message.contains("chown root ") == true)
     }
 
-    /// Lists are signed: a wrong mode must not keep a new one, and with it what is revoked, from being read.
-    @Test func aListThatItsGroupMayWriteIsRead() throws {
+    /// Lists are signed: a wrong mode must not keep a new list, and with it new revocations, from being read.
+    @Test("A revocation list that other users may change is read")
+    func writableList() throws {
         let identities = try TestIdentities()
         let files = try IdentityFiles(identities)
         let path = files.path("ca.crl")
@@ -62,7 +64,8 @@ struct TLSFilePermissionTests {
         _ = try TLSContext(configuration: configuration)
     }
 
-    @Test func aKeyThatOthersMayReadIsRefusedAndNothingElseIs() throws {
+    @Test("A private key that others may read is rejected, and readable certificates are accepted")
+    func readableKey() throws {
         let files = try IdentityFiles(TestIdentities())
         func context() throws -> TLSContext { try self.context(files) }
         func open(_ name: String, _ mode: Int) throws {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import TLSChannel
 
-/// Every way in which a connection ends, through two embedded channels.
+/// The ways in which a connection ends, through two embedded channels.
 @Suite(.timeLimit(.minutes(2)))
 struct TLSHandlerClosingTests {
     let identities: TestIdentities
@@ -32,7 +32,8 @@ struct TLSHandlerClosingTests {
         var texts: [String] = []
     }
 
-    @Test func closeNotifyIsSaidAndAnswered() throws {
+    @Test("A close delivers the data before it, and completes on both sides without an error")
+    func closeNotify() throws {
         try self.pair.establish()
         self.pair.client.write(ByteBuffer(string: "last words"), promise: nil)
         let first = self.outcome(of: self.pair.client.close())
@@ -47,7 +48,8 @@ struct TLSHandlerClosingTests {
         #expect(self.pair.clientLog.events == ["inactive"])
     }
 
-    @Test func bothSidesMayCloseAtOnce() throws {
+    @Test("Both sides can close at the same time")
+    func simultaneousClose() throws {
         try self.pair.establish()
         let client = self.outcome(of: self.pair.client.close())
         let server = self.outcome(of: self.pair.server.close())
@@ -58,7 +60,8 @@ struct TLSHandlerClosingTests {
         #expect(self.pair.serverLog.events == ["inactive"])
     }
 
-    @Test func dataOnItsWayIsDeliveredWhileClosing() throws {
+    @Test("Data in flight is delivered during a close")
+    func dataInFlight() throws {
         try self.pair.establish()
         self.pair.server.writeAndFlush(ByteBuffer(string: "answer"), promise: nil)
         self.pair.client.close(promise: nil)
@@ -66,7 +69,7 @@ struct TLSHandlerClosingTests {
         #expect(self.pair.clientLog.events == ["read 6", "readComplete", "inactive"])
     }
 
-    @Test("A peer that goes on sending small records is not read for as long as a close may take")
+    @Test("A closing connection reads only a limited number of records from its peer")
     func smallRecordsWhileClosing() throws {
         try self.pair.establish()
         let sent = 2 * Int(TLSHandler.maximumClosingRecords)
@@ -81,7 +84,8 @@ struct TLSHandlerClosingTests {
         #expect(read.reduce(0, +) == Int(TLSHandler.maximumClosingRecords))
     }
 
-    @Test func aSilentPeerDelaysTheCloseUntilTheTimeout() throws {
+    @Test("A silent peer delays a close until the timeout")
+    func silentPeer() throws {
         try self.pair.establish()
         let closed = self.outcome(of: self.pair.client.close())
         self.pair.client.embeddedEventLoop.advanceTime(by: .milliseconds(4999))
@@ -91,7 +95,8 @@ struct TLSHandlerClosingTests {
         #expect(self.pair.clientLog.events == ["inactive"])
     }
 
-    @Test func writesAfterCloseFail() throws {
+    @Test("Writes after a close fail and are not sent")
+    func writesAfterClose() throws {
         try self.pair.establish()
         self.pair.client.close(promise: nil)
         let write = self.outcome(of: self.pair.client.writeAndFlush(ByteBuffer(string: "x")))
@@ -100,14 +105,16 @@ struct TLSHandlerClosingTests {
         #expect(self.pair.serverLog.received.readableBytes == 0)
     }
 
-    @Test func halfClosureIsRefused() throws {
+    @Test("Half-closure is rejected")
+    func halfClosure() throws {
         try self.pair.establish()
         let output = self.outcome(of: self.pair.client.close(mode: .output))
         #expect(output.texts == ["Operation unsupported"])
         #expect(self.pair.client.isActive)
     }
 
-    @Test func closeDuringTheHandshakeFailsWhatWaits() throws {
+    @Test("A close during the handshake fails the queued writes")
+    func closeDuringHandshake() throws {
         try self.pair.connect()
         try ChannelPair.carry(self.pair.client, self.pair.server)
         let write = self.outcome(of: self.pair.client.writeAndFlush(ByteBuffer(string: "x")))
@@ -119,7 +126,8 @@ struct TLSHandlerClosingTests {
         #expect(self.pair.serverLog.events == ["active", "error handshake_failed", "inactive"])
     }
 
-    @Test func theHandshakeHasADeadline() throws {
+    @Test("A handshake that is not complete at its deadline fails")
+    func handshakeDeadline() throws {
         try self.pair.connect()
         let write = self.outcome(of: self.pair.client.writeAndFlush(ByteBuffer(string: "x")))
         self.pair.client.embeddedEventLoop.advanceTime(by: .seconds(10))
@@ -128,14 +136,16 @@ struct TLSHandlerClosingTests {
         #expect(!self.pair.client.isActive)
     }
 
-    @Test func theDeadlineEndsWithTheHandshake() throws {
+    @Test("The handshake's deadline does not apply after the handshake")
+    func noDeadlineAfterHandshake() throws {
         try self.pair.establish()
         self.pair.client.embeddedEventLoop.advanceTime(by: .hours(1))
         #expect(self.pair.client.isActive)
         #expect(self.pair.clientLog.events.isEmpty)
     }
 
-    @Test func truncationIsAnError() throws {
+    @Test("A connection that ends without close_notify fails as truncated")
+    func truncation() throws {
         try self.pair.establish()
         let write = self.outcome(of: self.pair.server.write(ByteBuffer(string: "never flushed")))
         ChannelPair.cut(self.pair.server)
@@ -143,34 +153,38 @@ struct TLSHandlerClosingTests {
         #expect(write.texts == ["truncated"])
     }
 
-    @Test func endOfInputWithHalfClosureAllowedIsTruncationToo() throws {
+    @Test("An end of input without close_notify is a truncation too")
+    func inputEnd() throws {
         try self.pair.establish()
         self.pair.server.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
         #expect(self.pair.serverLog.events == ["error truncated", "inactive"])
         #expect(!self.pair.server.isActive)
     }
 
-    @Test func truncationInTheHandshakeIsAFailedHandshake() throws {
+    @Test("A connection that ends during the handshake is a failed handshake")
+    func truncationDuringHandshake() throws {
         try self.pair.connect()
         try ChannelPair.carry(self.pair.client, self.pair.server)
         ChannelPair.cut(self.pair.server)
         #expect(self.pair.serverLog.events == ["active", "error handshake_failed", "inactive"])
     }
 
-    @Test func aRefusedClientIsToldBeforeTheClose() throws {
+    @Test("A rejected client receives the alert before the connection closes")
+    func alertBeforeClose() throws {
         let other = try TestIdentities()
         let pair = try ChannelPair(
             self.identities, client: self.identities.clientConfiguration(identity: other.client))
         try pair.connect()
         try pair.pump()
         #expect(pair.serverLog.events == ["active", "error verification_failed", "inactive"])
-        // With TLS 1.3 the client was through before the server had looked.
+        // With TLS 1.3 the client's handshake completes before the server has verified the client's certificate.
         #expect(
             pair.clientLog.events == ["active", "handshake conductor-rpc/1", "error refused_by_peer", "inactive"])
         #expect(pair.clientLog.errors.first?.message.contains("unknown CA") == true)
     }
 
-    @Test func theAlertIsWrittenBeforeTheSocketCloses() throws {
+    @Test("The socket closes only after the alert is written")
+    func alertWritten() throws {
         let other = try TestIdentities()
         let pair = try ChannelPair(
             self.identities, client: self.identities.clientConfiguration(identity: other.client))
@@ -188,7 +202,8 @@ struct TLSHandlerClosingTests {
         #expect(!pair.server.isActive)
     }
 
-    @Test func aPeerThatTakesNoAlertIsClosedAfterTheTimeout() throws {
+    @Test("A connection that cannot write its alert closes after the timeout")
+    func alertNotWritten() throws {
         let other = try TestIdentities()
         let pair = try ChannelPair(
             self.identities, client: self.identities.clientConfiguration(identity: other.client))
@@ -204,7 +219,8 @@ struct TLSHandlerClosingTests {
         for promise in counter.blocked { promise.fail(ChannelError.eof) }
     }
 
-    @Test func anAnswerInASlowSocketIsNotLostWhenThePeerCloses() throws {
+    @Test("An answer in a slow socket is not lost when the peer closes")
+    func slowSocket() throws {
         let counter = OutboundCounter()
         try self.pair.server.pipeline.syncOperations.addHandler(counter, position: .first)
         try self.pair.establish()
@@ -218,7 +234,8 @@ struct TLSHandlerClosingTests {
         #expect(self.pair.serverLog.events == ["inactive"])
     }
 
-    @Test func closingFromErrorCaughtIsHarmless() throws {
+    @Test("Closing the connection in errorCaught is harmless")
+    func closeInErrorCaught() throws {
         let other = try TestIdentities()
         let pair = try ChannelPair(
             self.identities, client: self.identities.clientConfiguration(identity: other.client))
@@ -234,7 +251,8 @@ struct TLSHandlerClosingTests {
         #expect(pair.clientLog.errors.map(\.code) == [.refusedByPeer])
     }
 
-    @Test func closingFromTheFailureOfAWriteIsHarmless() throws {
+    @Test("Closing the connection when a write fails is harmless")
+    func closeInWriteFailure() throws {
         try self.pair.establish()
         let server = self.pair.server
         var results: [String] = []
@@ -251,14 +269,16 @@ struct TLSHandlerClosingTests {
         #expect(self.pair.serverLog.events == ["error connection_failed", "inactive"])
     }
 
-    @Test func plainTextIsAnsweredWithAClearError() throws {
+    @Test("Input that is not TLS fails with the error not_tls")
+    func plainText() throws {
         try self.pair.connect()
         self.pair.server.pipeline.fireChannelRead(ByteBuffer(string: "GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
         #expect(self.pair.serverLog.events == ["active", "error not_tls", "inactive"])
         #expect(!self.pair.server.isActive)
     }
 
-    @Test func aChannelThatNeverBecameActiveCompletesEveryPromise() throws {
+    @Test("A channel that never became active completes every promise when it closes")
+    func neverActive() throws {
         let write = self.outcome(of: self.pair.client.writeAndFlush(ByteBuffer(string: "x")))
         let close = self.outcome(of: self.pair.client.close())
         #expect(write.texts == ["closed"])

@@ -16,7 +16,8 @@ struct TLSHandlerTests {
         self.pair = try ChannelPair(TestIdentities())
     }
 
-    @Test func theHandshakeIsAnnouncedOnceAndWithThePeer() throws {
+    @Test("The handshake event fires once, when the peer's certificate is known")
+    func handshakeEvent() throws {
         try self.pair.connect()
         try self.pair.pump()
         #expect(self.pair.serverLog.events == ["active", "handshake conductor-rpc/1"])
@@ -26,7 +27,8 @@ struct TLSHandlerTests {
         #expect(self.pair.serverTLS.negotiatedVersion == .tls13)
     }
 
-    @Test func addedToAnActiveChannelItStartsAtOnce() throws {
+    @Test("A handler that is added to an active channel starts the handshake at once")
+    func activeChannel() throws {
         let identities = try TestIdentities()
         let channel = EmbeddedChannel()
         channel.connect(to: try SocketAddress(unixDomainSocketPath: "/nowhere"), promise: nil)
@@ -38,7 +40,8 @@ struct TLSHandlerTests {
         #expect(!channel.isActive)
     }
 
-    @Test func promisesCompleteInOrderAlsoOfEmptyWrites() throws {
+    @Test("Promises complete in order, including those of empty writes")
+    func promiseOrder() throws {
         try self.pair.establish()
         var order: [Int] = []
         let sizes = [10, 0, 20_000, 0, 3, 0]
@@ -55,7 +58,8 @@ struct TLSHandlerTests {
         #expect(self.pair.serverLog.events == ["read 20013", "readComplete"])
     }
 
-    @Test func anEmptyWriteAloneCompletesBehindTheOnesBefore() throws {
+    @Test("An empty write that is flushed alone completes after the writes before it")
+    func emptyWrite() throws {
         let counter = OutboundCounter()
         try self.pair.client.pipeline.syncOperations.addHandler(counter, position: .first)
         try self.pair.establish()
@@ -71,7 +75,8 @@ struct TLSHandlerTests {
         #expect(order == ["x", ""])
     }
 
-    @Test func oneFlushIsOneWriteOfFullRecords() throws {
+    @Test("One flush makes one write of full records")
+    func oneFlush() throws {
         let counter = OutboundCounter()
         try self.pair.client.pipeline.syncOperations.addHandler(counter, position: .first)
         try self.pair.establish()
@@ -85,14 +90,15 @@ struct TLSHandlerTests {
         #expect(counter.writes.count == 1)
         #expect(counter.flushes == 1)
         #expect(recordLengths(counter.writes[0]).count == 4)
-        // A flush with nothing to flush is nothing.
+        // A flush with nothing to flush has no effect.
         self.pair.client.flush()
         #expect(counter.writes.count == 1)
         try self.pair.pump()
         #expect(self.pair.serverLog.received.readableBytes == 60_000)
     }
 
-    @Test func megabytesGoBothWays() throws {
+    @Test("Megabytes arrive in both directions at the same time")
+    func megabytesBothWays() throws {
         try self.pair.establish()
         let bytes = ByteBuffer(bytes: (0..<3_000_000).lazy.map { UInt8(truncatingIfNeeded: $0 &* 7) })
         self.pair.client.writeAndFlush(bytes, promise: nil)
@@ -102,7 +108,8 @@ struct TLSHandlerTests {
         #expect(self.pair.clientLog.received == bytes)
     }
 
-    @Test func writesBeforeTheHandshakeWaitForIt() throws {
+    @Test("Writes before the handshake wait for it")
+    func earlyWrites() throws {
         let client = self.pair.client
         var done = false
         let promise = client.eventLoop.makePromise(of: Void.self)
@@ -120,7 +127,8 @@ struct TLSHandlerTests {
         #expect(String(buffer: self.pair.serverLog.received) == "early bird")
     }
 
-    @Test func writesBeforeTheHandshakeAreBounded() throws {
+    @Test("Too many bytes written before the handshake fail the connection")
+    func earlyWriteLimit() throws {
         let client = self.pair.client
         try self.pair.connect()
         var outcomes: [String] = []
@@ -136,7 +144,8 @@ struct TLSHandlerTests {
         #expect(!client.isActive)
     }
 
-    @Test func withoutAutoReadNothingStallsAndNothingIsReadUnasked() throws {
+    @Test("Without autoRead the handshake completes, and data is read only on request")
+    func autoReadOff() throws {
         let counter = OutboundCounter()
         let server = self.pair.server
         try server.pipeline.syncOperations.addHandler(counter, position: .first)
@@ -146,7 +155,7 @@ struct TLSHandlerTests {
         try self.pair.pump()
         #expect(self.pair.serverLog.events.last == "handshake conductor-rpc/1")
 
-        // Nobody has asked: half a record makes no read.
+        // No read is requested: half a record causes no read.
         counter.reads = 0
         self.pair.client.writeAndFlush(ByteBuffer(repeating: 1, count: 1000), promise: nil)
         var ciphertext = try #require(try self.pair.client.readOutbound(as: ByteBuffer.self))
@@ -158,7 +167,7 @@ struct TLSHandlerTests {
         }
         feed(100)
         #expect(counter.reads == 0)
-        // Somebody asks, and gets half a record: read on, until there is an answer.
+        // A read is requested, and half a record arrives: the handler reads until there is plaintext.
         server.read()
         #expect(counter.reads == 1)
         feed(100)
@@ -168,7 +177,8 @@ struct TLSHandlerTests {
         #expect(self.pair.serverLog.events.suffix(2) == ["read 1000", "readComplete"])
     }
 
-    @Test func aStaleErrorOfTheThreadDoesNotBreakHealthyConnections() throws {
+    @Test("A stale OpenSSL error of the thread does not break healthy connections")
+    func staleError() throws {
         func pollute() { #expect(BIO_new_file("/nonexistent/file.pem", "r") == nil) }
         pollute()
         try self.pair.establish()

@@ -5,7 +5,7 @@ import Testing
 
 @testable import TLSChannel
 
-/// Who is let in, who is not, and what each side is told about it. Engine against engine.
+/// The peers that are accepted or rejected, and the errors on both sides. Engine against engine.
 @Suite(.timeLimit(.minutes(2)))
 struct TLSVerificationTests {
     let identities: TestIdentities
@@ -24,7 +24,8 @@ struct TLSVerificationTests {
         return (pair.clientError, pair.serverError, pair)
     }
 
-    @Test func serverRefusesAClientOfAnotherAuthority() throws {
+    @Test("A server rejects a client of another authority, and the client receives the reason")
+    func clientOfOtherAuthority() throws {
         let other = try TestIdentities()
         let result = try self.run(client: self.identities.clientConfiguration(identity: other.client))
         #expect(result.server?.code == .verificationFailed)
@@ -35,14 +36,16 @@ struct TLSVerificationTests {
         #expect(result.pair.server.peerCertificate == nil)
     }
 
-    @Test func clientRefusesAServerOfAnotherAuthority() throws {
+    @Test("A client rejects a server of another authority")
+    func serverOfOtherAuthority() throws {
         let other = try TestIdentities()
         let result = try self.run(client: self.identities.clientConfiguration(trust: other.authority))
         #expect(result.client?.code == .verificationFailed)
         #expect(result.server?.code == .refusedByPeer)
     }
 
-    @Test func expiredCertificatesAreRefusedOnBothSides() throws {
+    @Test("Each side rejects an expired certificate of the other")
+    func expiredCertificates() throws {
         let client = try self.identities.authority.issueClient(
             commonName: "old", validity: TestIdentities.yesterday)
         var result = try self.run(client: self.identities.clientConfiguration(identity: client))
@@ -57,7 +60,8 @@ struct TLSVerificationTests {
         #expect(result.client?.message.contains("expired") == true)
     }
 
-    @Test func aServerCertificateIsNoClientCertificateAndTheOtherWayRound() throws {
+    @Test("A server certificate is rejected for a client, and a client certificate for a server")
+    func wrongRole() throws {
         let server = try TLSContext(configuration: self.identities.serverConfiguration())
         let client = try TLSContext(configuration: self.identities.clientConfiguration())
         let guest = try EnginePair(
@@ -74,29 +78,36 @@ struct TLSVerificationTests {
         #expect(conductor.clientError?.message.contains("serverAuth") == true)
     }
 
-    @Test(arguments: ["localhost", "LOCALHOST.", "a.relay.test", "127.0.0.1", "::1", "[::1]", "0:0:0:0:0:0:0:1"])
-    func namesOfTheCertificateMatch(name: String) throws {
+    @Test(
+        "A client accepts each name and address of the server's certificate",
+        arguments: ["localhost", "LOCALHOST.", "a.relay.test", "127.0.0.1", "::1", "[::1]", "0:0:0:0:0:0:0:1"])
+    func matchingNames(name: String) throws {
         let result = try self.run(name: name)
         #expect(result.client == nil)
         #expect(result.server == nil)
     }
 
-    @Test(arguments: ["relay.test", "a.b.relay.test", "conductor", "127.0.0.2", "::2", "localhost.evil.test"])
-    func otherNamesDoNotMatch(name: String) throws {
+    @Test(
+        "A client rejects a server whose certificate has other names",
+        arguments: ["relay.test", "a.b.relay.test", "conductor", "127.0.0.2", "::2", "localhost.evil.test"])
+    func otherNames(name: String) throws {
         let result = try self.run(name: name)
         #expect(result.client?.code == .verificationFailed)
         #expect(result.client?.message.contains("mismatch") == true)
         #expect(result.server?.code == .refusedByPeer)
     }
 
-    @Test(arguments: [nil, "", "a b", "good\0evil", "host,name", ".", "ünicode.test"])
-    func aClientWithoutAUsableNameIsRefused(name: String?) throws {
+    @Test(
+        "A client without a usable server name is rejected",
+        arguments: [nil, "", "a b", "good\0evil", "host,name", ".", "ünicode.test"])
+    func unusableName(name: String?) throws {
         let context = try TLSContext(configuration: self.identities.clientConfiguration())
         let error = #expect(throws: TLSError.self) { try TLSEngine(context: context, serverName: name) }
         #expect(error?.code == .invalidConfiguration)
     }
 
-    @Test func noCommonApplicationProtocolIsFatal() throws {
+    @Test("A handshake without a common application protocol fails")
+    func noCommonProtocol() throws {
         var client = self.identities.clientConfiguration()
         client.applicationProtocols = ["h2", "http/1.1"]
         let result = try self.run(client: client)
@@ -106,7 +117,8 @@ struct TLSVerificationTests {
         #expect(result.client?.message.contains("application protocol") == true)
     }
 
-    @Test func noOfferedApplicationProtocolIsAccepted() throws {
+    @Test("A client that offers no application protocol is accepted")
+    func noOfferedProtocol() throws {
         var client = self.identities.clientConfiguration()
         client.applicationProtocols = []
         let result = try self.run(client: client)
@@ -115,7 +127,8 @@ struct TLSVerificationTests {
         #expect(result.pair.server.negotiatedProtocol == nil)
     }
 
-    @Test func theServersPreferenceDecides() throws {
+    @Test("The server's preference decides the application protocol")
+    func serverPreference() throws {
         var client = self.identities.clientConfiguration()
         client.applicationProtocols = ["x", "conductor-rpc/1", "conductor-rpc/2"]
         var server = self.identities.serverConfiguration()
@@ -125,18 +138,20 @@ struct TLSVerificationTests {
         #expect(result.pair.server.negotiatedProtocol == "conductor-rpc/2")
     }
 
-    @Test func twelveIsAnOptionOnBothSides() throws {
+    @Test("Two sides that both allow TLS 1.2 still negotiate TLS 1.3")
+    func minimumTLS12() throws {
         var client = self.identities.clientConfiguration()
         var server = self.identities.serverConfiguration()
         client.minimumVersion = .tls12
         server.minimumVersion = .tls12
         let result = try self.run(client: client, server: server)
         #expect(result.client == nil)
-        // Both know better, so they agree on better.
+        // Both support TLS 1.3, so they agree on it.
         #expect(result.pair.client.version == .tls13)
     }
 
-    @Test func aPlainTextPeerIsCalledThat() throws {
+    @Test("Input that is not TLS fails with an error that describes it")
+    func plainText() throws {
         for (text, word) in [("GET / HTTP/1.1\r\n\r\n", "HTTP"), ("{\"jsonrpc\":\"2.0\"}\n", "does not speak TLS")] {
             let context = try TLSContext(configuration: self.identities.serverConfiguration())
             let server = try TLSEngine(context: context, serverName: nil)

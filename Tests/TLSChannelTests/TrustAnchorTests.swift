@@ -7,7 +7,7 @@ import Testing
 
 @testable import TLSChannel
 
-/// Which authorities may end a chain, and what those above them still have to say.
+/// The authorities that may end a chain, and the effect of those above them.
 @Suite("Trust anchors", .timeLimit(.minutes(1)))
 struct TrustAnchorTests {
     private let identities: TestIdentities
@@ -40,7 +40,7 @@ struct TrustAnchorTests {
         return pair.serverError
     }
 
-    @Test("An issuing authority alone can be the trust anchor, and no other authority of its root is trusted with it")
+    @Test("Trusting an issuing authority alone does not trust other authorities of its root")
     func issuingAuthority() throws {
         let server = self.server([self.issuing])
         #expect(try self.handshake(server) == nil)
@@ -51,7 +51,7 @@ struct TrustAnchorTests {
         let error = try self.handshake(server, guest: stranger, sending: [sister, self.root])
         #expect(error?.code == .verificationFailed)
         #expect(error?.message.contains("authority is unknown") == true, "\(error.debugDescription)")
-        // Nor what the root has issued itself.
+        // Nor certificates that the root has issued itself.
         let direct = try self.root.issueClient(commonName: "direct", validity: .days(1))
         #expect(try self.handshake(server, guest: direct, sending: [self.root])?.code == .verificationFailed)
     }
@@ -67,7 +67,7 @@ struct TrustAnchorTests {
         #expect(pair.clientError == nil && pair.serverError == nil)
     }
 
-    @Test("An issuing authority that is trusted needs its own list, and not its root's")
+    @Test("A trusted issuing authority needs its own list, and not its root's")
     func ownList() throws {
         let empty = try self.issuing.revocationList(validity: .days(1))
         #expect(try self.handshake(self.server([self.issuing], lists: [empty])) == nil)
@@ -81,7 +81,7 @@ struct TrustAnchorTests {
         #expect(missing?.code == .revocationListRefused)
     }
 
-    @Test("A root that has expired needs no list beside the issuing authority; what its list names is revoked still")
+    @Test("An expired root needs no list, but its list still revokes the issuing authority")
     func expiredRoot() throws {
         let root = try CertificateAuthority.root("old root", validity: TestIdentities.yesterday)
         let issuing = try root.issueAuthority("issuing")
@@ -90,7 +90,7 @@ struct TrustAnchorTests {
         for bundle in [[root, issuing], [issuing, root]] {
             #expect(try self.handshake(self.server(bundle, lists: [own]), guest: guest) == nil)
         }
-        // A list that has expired with it says nothing that would keep guests out either.
+        // A list that has expired with it does not keep guests out either.
         let ended = try root.revocationList(validity: TestIdentities.yesterday)
         #expect(try self.handshake(self.server([root, issuing], lists: [ended, own]), guest: guest) == nil)
         let revoking = try root.revocationList(revoking: [issuing.certificatePEM], validity: TestIdentities.yesterday)
@@ -98,7 +98,7 @@ struct TrustAnchorTests {
         #expect(error?.message.contains("revoked") == true && error?.message.contains("CN=issuing") == true)
     }
 
-    @Test("A root that was renewed needs its list though its expired certificate stands in the file too, in any order")
+    @Test("A renewed root needs a valid list even if its expired certificate is trusted too")
     func renewedRoot() throws {
         let expired = try CertificateAuthority.root("old root", validity: TestIdentities.yesterday)
         let renewed = try CertificateAuthority(
@@ -124,8 +124,8 @@ struct TrustAnchorTests {
         }
     }
 
-    /// The number of an authority is its issuer's, and says nothing in its own list.
-    @Test("A trusted authority is not revoked by its own list, where another certificate has its number")
+    /// The serial number of an authority is assigned by its issuer, and means nothing in the authority's own list.
+    @Test("Revoking a certificate with the same serial number does not revoke its authority")
     func sameNumber() throws {
         var issuing = self.issuing
         let number: (OpaquePointer) -> Void = { ASN1_INTEGER_set_int64(X509_get_serialNumber($0), 2) }
@@ -140,7 +140,7 @@ struct TrustAnchorTests {
         #expect(try self.handshake(self.server([issuing], lists: [list])) == nil)
     }
 
-    @Test("An authority that its root has revoked is out though the file of authorities names both")
+    @Test("An authority that its root has revoked is rejected although both are trusted")
     func revokedAnchor() throws {
         let own = try self.issuing.revocationList(validity: .days(1))
         let clean = try self.root.revocationList(validity: .days(1))
@@ -151,12 +151,12 @@ struct TrustAnchorTests {
             let error = try self.handshake(self.server(bundle, lists: [list, own]))
             #expect(error?.message.contains("revoked") == true && error?.message.contains("CN=issuing") == true)
         }
-        // What cannot be found out counts as revoked there too.
+        // An authority whose status is unknown counts as revoked there too.
         let old = try self.root.revocationList(validity: TestIdentities.yesterday)
         #expect(
             try self.handshake(self.server([self.root, self.issuing], lists: [old, own]))?.message.contains(
                 "nextUpdate") == true)
-        // The same to a connection that is open.
+        // The same for an open connection.
         let live = LiveTLSContext(try TLSContext(configuration: server))
         let pair = try ChannelPair(
             self.identities, client: self.identities.clientConfiguration(identity: self.guest), live: live)
@@ -166,7 +166,7 @@ struct TrustAnchorTests {
         #expect(pair.serverLog.events == ["error revoked", "inactive"])
     }
 
-    @Test("Authorities that have issued each other end the search above them")
+    @Test("The search for issuers ends when two authorities have issued each other")
     func crossSigned() throws {
         let one = try CertificateAuthority.root("one")
         let other = try CertificateAuthority.root("other")
@@ -186,7 +186,7 @@ struct TrustAnchorTests {
         #expect(anchors.links(above: anchors.certificates[1]).count == 2)
     }
 
-    @Test("A trusted authority that has expired lets nobody in, whoever has issued it")
+    @Test("A guest of a trusted authority that has expired is rejected")
     func expiredAnchor() throws {
         let now = Int64(time(nil))
         let expired = try self.root.issueAuthority("expired", validity: .init(notBefore: now - 100, notAfter: now - 10))
@@ -195,7 +195,7 @@ struct TrustAnchorTests {
         #expect(error?.message.contains("expired") == true, "\(error.debugDescription)")
     }
 
-    @Test("A certificate that is no authority's is refused among the authorities, where it would be trusted itself")
+    @Test("A leaf certificate among the trusted authorities is rejected when it is loaded")
     func leafAmongAuthorities() throws {
         var server = self.server([self.root])
         server.trustRoots = .pem(self.root.certificatePEM + self.guest.certificatePEM)
@@ -205,9 +205,9 @@ struct TrustAnchorTests {
             error?.message.contains("number 2, CN=guest, is not an authority's") == true, "\(error.debugDescription)")
     }
 
-    @Test("At most five authorities stand behind a certificate")
+    @Test("A chain may have at most five authorities")
     func depth() throws {
-        // The root, and below it those that come along.
+        // The root, and below it the authorities that the guest sends.
         var below: [CertificateAuthority] = []
         for number in 1...5 {
             let issuer = below.first ?? self.root
@@ -219,9 +219,9 @@ struct TrustAnchorTests {
         let error = try self.handshake(self.server([self.root]), guest: guest, sending: below)
         #expect(error?.code == .verificationFailed)
         #expect(error?.message.contains("at most 5 authorities") == true, "\(error.debugDescription)")
-        // Nearer to the trusted one it is short enough.
+        // With a trusted authority that is nearer, the chain is short enough.
         #expect(try self.handshake(self.server([below[3]]), guest: guest, sending: below) == nil)
-        // One's own that is too long is refused when it is loaded.
+        // An own chain that is too long is rejected when it is loaded.
         let own = #expect(throws: TLSError.self) {
             try self.handshake(self.server([self.root]), guest: guest, sending: below + [self.root])
         }

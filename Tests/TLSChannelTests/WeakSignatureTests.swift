@@ -24,7 +24,7 @@ struct WeakSignatureTests {
 
     private var authority: CertificateAuthority { self.identities.authority }
 
-    @Test("A peer's certificate that is signed with a weak digest is refused", arguments: [Digest.sha1])
+    @Test("A peer's certificate that is signed with a weak digest is rejected", arguments: [Digest.sha1])
     func peers(_ digest: Digest) throws {
         let client = IssuedCertificate(
             certificatePEM: try self.authority.resigned(
@@ -46,14 +46,14 @@ struct WeakSignatureTests {
         try conductor.handshake()
         #expect(conductor.clientError?.code == .verificationFailed)
         #expect(conductor.clientError?.message.contains("SHA-256") == true, "\(conductor.clientError.debugDescription)")
-        // One's own is refused when it is loaded.
+        // An own certificate is rejected when it is loaded.
         let own = #expect(throws: TLSError.self) {
             try TLSContext(configuration: self.identities.clientConfiguration(identity: client))
         }
         #expect(own?.code == .invalidConfiguration && own?.message.contains("SHA-256") == true)
     }
 
-    @Test("An authority between a peer and the trusted one must not be signed with a weak digest")
+    @Test("An intermediate authority that is signed with a weak digest is rejected")
     func between() throws {
         let root = try CertificateAuthority.root()
         var middle = try root.issueAuthority("middle")
@@ -74,14 +74,14 @@ struct WeakSignatureTests {
         #expect(throws: TLSError.self) { try RevocationLists(.pem(list), of: authority) }
     }
 
-    @Test("A revocation list that is signed with a weak digest is refused", arguments: [Digest.sha1])
+    @Test("A revocation list that is signed with a weak digest is rejected", arguments: [Digest.sha1])
     func lists(_ digest: Digest) throws {
         let list = try self.authority.resigned(
             list: self.authority.revocationList(validity: .days(1)), digest: digest.pointer)
         let error = self.refusal(list, of: self.authority)
         #expect(error?.code == .revocationListRefused)
         #expect(error?.message.contains("SHA1") == true && error?.message.contains("SHA-256") == true)
-        // Whoever has issued it.
+        // Also a list of another authority.
         let other = try CertificateAuthority.create(commonName: "other", validity: .days(1))
         let good = try self.authority.revocationList(validity: .days(1))
         let unknown = try other.resigned(
@@ -91,7 +91,7 @@ struct WeakSignatureTests {
 
     /// RSA-PSS names its digest elsewhere, and Ed25519 has none.
     @Test(
-        "The digest of every kind of signature is found",
+        "A weak digest is found in each kind of signature",
         arguments: [
             ("rsa:2048", ["-md", "md5"], false), ("rsa:2048", ["-md", "sha1"], false),
             ("rsa:2048", ["-md", "sha256"], true),
