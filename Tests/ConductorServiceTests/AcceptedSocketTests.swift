@@ -5,13 +5,14 @@ import Notifier
 import RelayTesting
 import Testing
 
-/// What a conductor's connections have from their listener.
+/// Socket options that a conductor's connections inherit from their listener.
 @Suite(.timeLimit(.minutes(2))) struct AcceptedSocketTests {
-    /// An answer does not wait until the guest has acknowledged the one before it.
-    @Test func answersAreSentAtOnce() async throws {
+    /// An answer does not wait until the guest has acknowledged the previous one.
+    @Test("An accepted connection has TCP_NODELAY set")
+    func undelayedAnswers() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) { conductor in
             try await RawGuest.with(conductor) { guest in
-                // Once it is answered the conductor has set the connection up.
+                // When the conductor answers, it has set up the connection.
                 _ = try await guest.call("{}")
                 let sockets = (0..<4096).filter { Self.isAccepted($0, at: conductor.port) }
                 #expect(sockets.count == 1)
@@ -20,7 +21,7 @@ import Testing
         }
     }
 
-    /// Whether it is a connection whose end on this side is the port.
+    /// Whether the descriptor is a connection with this local port.
     private static func isAccepted(_ descriptor: Int32, at port: Int) -> Bool {
         var address = sockaddr_in()
         func ask(_ name: (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32) -> Bool {

@@ -12,11 +12,11 @@ import RabbitMQ
 import RelayTesting
 import Testing
 
-/// What a guest hears when the broker does not take its outcome: that it can be sent again, and then it is taken.
+/// Broker faults: an outcome that the broker does not accept is answered as retryable, and is accepted later.
 @Suite(.timeLimit(.minutes(5))) struct BrokerFaultTests {
     private let topic = UniqueTopic()
 
-    /// A notifier whose publisher does not make tests wait.
+    /// A notifier whose publisher reconnects quickly, so that tests do not wait.
     private func notifier(
         _ url: String, queueType: PublisherConfiguration.QueueType = .classic,
         publishTimeout: Duration = .seconds(60), log: LogRecorder = LogRecorder()
@@ -37,7 +37,7 @@ import Testing
 
     /// Sends the report.
     ///
-    /// - Returns: why it was not published, which must be worth another attempt.
+    /// - Returns: the error if the report was not published, which must be retryable.
     private func refusal(_ report: OutcomeReport, over connection: ConductorConnection) async throws -> RPCError? {
         do {
             let reply = try await connection.call(.notify(report))
@@ -55,9 +55,9 @@ import Testing
         while try await self.refusal(report, over: connection) != nil { await Task.yield() }
     }
 
-    /// Sends reports, a new one each time, until one is refused.
+    /// Sends reports, a new one each time, until one is rejected.
     ///
-    /// - Returns: those that were published, and the one that was not.
+    /// - Returns: the published reports, and the rejected one.
     private func publishUntilRefused(
         over connection: ConductorConnection
     ) async throws -> (published: [OutcomeReport], refused: OutcomeReport) {
@@ -69,7 +69,7 @@ import Testing
         }
     }
 
-    /// The message ids in the queue, which is empty afterwards.
+    /// Returns the message ids in the queue, and empties it.
     private func messageIDs(_ broker: TestBroker) async throws -> [String] {
         try await BrokerClient(broker).getAll(self.topic.info).map { message in
             let envelope = try #require(try JSONValue(json: message.body).object)
@@ -84,8 +84,10 @@ import Testing
         try await client.deleteExchange(self.topic.exchange)
     }
 
-    @Test(arguments: [PublisherConfiguration.QueueType.quorum, .classic])
-    func aFullQueueThatRefuses(queueType: PublisherConfiguration.QueueType) async throws {
+    @Test(
+        "An outcome that a full queue rejects is retryable, and published when there is space",
+        arguments: [PublisherConfiguration.QueueType.quorum, .classic])
+    func fullQueue(queueType: PublisherConfiguration.QueueType) async throws {
         let broker = try TestBroker.shared()
         let definition = #"{"max-length":2,"overflow":"reject-publish"}"#
         try await broker.control(
@@ -95,11 +97,11 @@ import Testing
             try await self.publish(SampleReport.end(), over: connection)
             let (published, refused) = try await self.publishUntilRefused(over: connection)
             #expect(conductor.counters.published == published.count + 1)
-            // Refused is refused: nothing of it is in the queue.
+            // The queue has nothing of the rejected outcome.
             let held = try await self.messageIDs(broker)
             #expect(Set(held).isSuperset(of: published.map(\.messageID.description)))
             #expect(!held.contains(refused.messageID.description))
-            // Somebody has made room. A quorum queue takes its time to notice.
+            // The queue has space again. A quorum queue needs time to notice that.
             try await self.publish(refused, over: connection)
             #expect(conductor.counters.isBalanced && conductor.counters.duplicate == 0)
             await connection.close()
@@ -113,15 +115,15 @@ import Testing
 
     private enum Missing: CaseIterable { case queue, exchange }
 
-    @Test(arguments: Missing.allCases)
-    private func whatWasDeletedIsDeclaredAgain(missing: Missing) async throws {
+    @Test("A deleted queue or exchange is declared again, and the outcome is published", arguments: Missing.allCases)
+    private func deletedQueueOrExchange(missing: Missing) async throws {
         let broker = try TestBroker.shared()
         try await withConductor(try self.notifier(broker.url)) { conductor in
             let connection = try await conductor.connect()
             try await self.publish(SampleReport.end(), over: connection)
             let client = BrokerClient(broker)
             switch missing {
-            // The broker returns what it cannot route.
+            // The broker returns the message that it cannot route.
             case .queue: try await client.deleteQueue(self.topic.info)
             // The broker closes the channel.
             case .exchange: try await client.deleteExchange(self.topic.exchange)
@@ -137,7 +139,8 @@ import Testing
         try await self.cleanUp(broker)
     }
 
-    @Test func aConnectionThatIsCut() async throws {
+    @Test("An outcome in flight when the broker's connection is cut can be retried")
+    func cutConnection() async throws {
         let broker = try TestBroker.shared()
         try await TCPProxy.with(targetPort: broker.port) { proxy in
             try await withConductor(try self.notifier(broker.url(port: proxy.port))) { conductor in
@@ -159,10 +162,12 @@ import Testing
         try await self.cleanUp(broker)
     }
 
-    @Test(arguments: [
-        ["set_vm_memory_high_watermark", "0.0000001", "0.4"], ["set_disk_free_limit", "1000000GB", "1MB"],
-    ])
-    func anAlarmThatComesAndGoes(command: [String]) async throws {
+    @Test(
+        "Outcomes are rejected during a broker alarm, and published on the same connection after it",
+        arguments: [
+            ["set_vm_memory_high_watermark", "0.0000001", "0.4"], ["set_disk_free_limit", "1000000GB", "1MB"],
+        ])
+    func brokerAlarm(command: [String]) async throws {
         try await withPrivateBroker { broker in
             let log = LogRecorder()
             let notifier = try self.notifier(broker.url, publishTimeout: .seconds(5), log: log)
@@ -170,7 +175,7 @@ import Testing
                 let connection = try await conductor.connect()
                 try await self.publish(SampleReport.end(), over: connection)
                 try await broker.control(command[0], command[1])
-                // What came before the broker noticed its own alarm is published.
+                // Outcomes that arrive before the broker notices its own alarm are published.
                 let refused = try await self.publishUntilRefused(over: connection).refused
                 await log.next("RabbitMQ blocked publishing")
                 #expect(try await self.refusal(refused, over: connection) != nil)
@@ -179,12 +184,13 @@ import Testing
                 #expect(try await self.messageIDs(broker).contains(refused.messageID.description))
                 await connection.close()
             }
-            // On the same connection: nothing was made anew.
+            // On the same connection: the publisher did not reconnect.
             #expect(log.count("Connected to RabbitMQ") == 1)
         }
     }
 
-    @Test func aBlackHoleIsAnsweredInTimeAndReadNoFurtherThanTheWindow() async throws {
+    @Test("With an unresponsive broker, requests time out, and only a window is read at a time")
+    func unresponsiveBroker() async throws {
         let broker = try TestBroker.shared()
         let log = LogRecorder()
         try await TCPProxy.with(targetPort: broker.port) { proxy in
@@ -195,7 +201,7 @@ import Testing
                 let connection = try await conductor.connect()
                 try await self.publish(SampleReport.end(), over: connection)
                 let before = conductor.counters
-                // The connection stays, and nothing comes back.
+                // The connection stays open, and no answer arrives.
                 proxy.set(.swallow)
                 let ids = (0..<10).map { _ in MessageID() }
                 try await RawGuest.with(conductor) { guest in
@@ -204,7 +210,8 @@ import Testing
                     }
                     try await guest.send(line: #"{"jsonrpc":"2.0","id":"after","method":"ping"}"#)
                     while conductor.counters.received < before.received + 3 { await Task.yield() }
-                    // All else lies unread, the ping too: what one guest can make the conductor hold is bounded.
+                    // Everything else stays unread, including the ping: the amount that one guest can make the
+                    // conductor hold is bounded.
                     #expect(conductor.counters.received == before.received + 3)
                     #expect(conductor.counters.inFlight == 3 && conductor.counters.pings == 0)
                     var answers: [String] = []
@@ -213,7 +220,7 @@ import Testing
                 }
                 #expect(conductor.counters.rejected["broker_unavailable", default: 0] >= 10)
                 proxy.set(.forward)
-                // The same process, the same drivers.
+                // The same process and the same drivers.
                 for id in ids {
                     let report = OutcomeReport(
                         context: SampleReport.context(), outcome: .end(payload: [:]), messageID: id)
@@ -227,15 +234,17 @@ import Testing
         try await self.cleanUp(broker)
     }
 
-    @Test(arguments: [TCPProxy.Mode.swallow, .stall])
-    func aBlackHoleFromTheBeginning(mode: TCPProxy.Mode) async throws {
+    @Test(
+        "Outcomes are rejected while the broker is unresponsive from the start, then published",
+        arguments: [TCPProxy.Mode.swallow, .stall])
+    func brokerUnresponsiveAtStart(mode: TCPProxy.Mode) async throws {
         let broker = try TestBroker.shared()
         let log = LogRecorder()
         try await TCPProxy.with(targetPort: broker.port) { proxy in
             proxy.set(mode)
             try await withConductor(try self.notifier(broker.url(port: proxy.port), log: log)) { conductor in
                 let connection = try await conductor.connect()
-                // While the login hangs, and after it was given up.
+                // While the login hangs, and after it has failed.
                 for attempt in 1...2 {
                     let (published, refused) = try await self.publishUntilRefused(over: connection)
                     #expect(published.isEmpty)

@@ -33,7 +33,7 @@ import Testing
         return try Notifier(names: [driver], messaging: messaging, logger: self.logger)
     }
 
-    /// Returns once the conductor publishes: a guest's first call is answered so.
+    /// Returns once the conductor publishes: it has then answered a first report.
     private func published(_ connection: ConductorConnection) async throws {
         while true {
             do {
@@ -45,7 +45,8 @@ import Testing
         }
     }
 
-    @Test func aLineTypedIntoOpenSSLIsAnsweredOnlyOnceTheBrokerHasConfirmed() async throws {
+    @Test("A line typed into OpenSSL is answered only after the broker has confirmed the message")
+    func answerAfterConfirmation() async throws {
         let broker = try TestBroker.shared()
         let topic = UniqueTopic()
         let client = BrokerClient(broker)
@@ -63,7 +64,7 @@ import Testing
                         certificates.path("ca.pem"), "-cert", certificates.path("guest.pem"), "-key",
                         certificates.path("guest.key"),
                     ])
-                // From here on the broker hears nothing and says nothing.
+                // From here on no bytes reach the broker, and none come from it.
                 proxy.set(.stall)
                 let messageID = MessageID()
                 try terminal.send(SampleReport.line(id: 1, messageID: messageID) + "\n")
@@ -83,7 +84,8 @@ import Testing
         }
     }
 
-    @Test func withTheBrokerStoppedTheCallIsRetryableAndTheAgentsRetryKeepsItsMessageID() async throws {
+    @Test("While the broker is stopped, a call is retryable, and the agent retries with the same id")
+    func stoppedBroker() async throws {
         try await withPrivateBroker { broker in
             let topic = UniqueTopic()
             var messaging = MessagingDriver.Configuration(transportURL: broker.url)
@@ -115,19 +117,20 @@ import Testing
 
                 #expect(try await outcome.agent.counts().delivered == 1)
                 let messageID = try #require(driver.succeeded.last)
-                // The agent's own attempts, while the broker was down, were made under the same id.
+                // The agent's own attempts, while the broker was down, had the same id.
                 #expect(driver.failed[failedBefore...].allSatisfy { $0 == messageID })
                 let bodies = try await BrokerClient(broker).getAll(topic.info).map {
                     String(decoding: $0.body, as: UTF8.self)
                 }
-                // The queue is not durable: what was in it before went with the node.
+                // The queue is not durable: its earlier messages were lost with the node.
                 #expect(bodies.count == 1)
                 #expect(bodies.first?.contains(messageID.description) == true)
             }
         }
     }
 
-    @Test func tenThousandPipelinedCallsAreEachAnsweredAndEachInTheQueueOnce() async throws {
+    @Test("Each of 10 000 pipelined calls is answered and is in the queue once")
+    func pipelinedCalls() async throws {
         let broker = try TestBroker.shared()
         let topic = UniqueTopic()
         try await withConductor(try self.notifier(broker.url, topic)) {
@@ -145,10 +148,11 @@ import Testing
         }
     }
 
-    @Test func twoHundredConnectionsAtOnce() async throws {
+    @Test("The reports of 200 concurrent connections are each answered and in the queue once")
+    func concurrentConnections() async throws {
         let broker = try TestBroker.shared()
         let topic = UniqueTopic()
-        // A slow machine needs its time for so many handshakes at once.
+        // A slow machine needs time for so many handshakes at once.
         try await withConductor(try self.notifier(broker.url, topic)) {
             $0.limits.connectionsPerGuest = 201
             $0.handshakeTimeout = .seconds(120)
@@ -190,7 +194,8 @@ import Testing
         }
     }
 
-    @Test func aMessageLargerThanTheBrokerTakesIsRefusedAndTheRestLiveOn() async throws {
+    @Test("A message larger than the broker accepts is rejected, and later ones are published")
+    func oversizedMessage() async throws {
         try await withPrivateBroker(maxMessageSize: 20_000) { broker in
             let topic = UniqueTopic()
             try await withConductor(try self.notifier(broker.url, topic)) { conductor in
@@ -212,8 +217,9 @@ import Testing
         }
     }
 
-    /// Whatever a report says, the header is the certificate's, and the longest that there can be has room.
-    @Test func theHeaderOfAMessageNamesTheGuestOfTheCertificate() async throws {
+    /// The header is from the certificate, whatever a report says, and has space for the longest possible name.
+    @Test("The header of a message names the guest of the certificate")
+    func guestInMessageHeader() async throws {
         let broker = try TestBroker.shared()
         let topic = UniqueTopic()
         let (tenant, instance) = (String(repeating: "t", count: 255), String(repeating: "i", count: 255))
@@ -240,8 +246,8 @@ import Testing
         }
     }
 
-    @Test(arguments: [DriverName.messaging, .messagingv2])
-    func publishesErrorsToTheErrorQueue(driver: DriverName) async throws {
+    @Test("An error is published to the error queue", arguments: [DriverName.messaging, .messagingv2])
+    func errorQueue(driver: DriverName) async throws {
         let broker = try TestBroker.shared()
         let topic = UniqueTopic()
         try await withConductor(try self.notifier(broker.url, topic, driver: driver)) { conductor in

@@ -29,7 +29,8 @@ import Testing
         try await guest.conductorCertificate()?.commonName
     }
 
-    @Test func aNewCertificateIsForNewConnectionsAndOpenOnesStay() async throws {
+    @Test("New connections get a renewed certificate, and open ones keep theirs")
+    func renewedCertificate() async throws {
         try await LiveConductor.with(Notifier(drivers: [TestDriver()]), certificates: self.certificates) { conductor in
             try await RawGuest.with(conductor.running) { old in
                 _ = try await old.call(LiveConductor.ping)
@@ -42,13 +43,14 @@ import Testing
                 #expect(try await old.call(LiveConductor.ping).contains(#""result""#))
                 #expect(try await self.shown(to: old) == "conductor")
             }
-            // Certificate and key are two files: what lay between was passed over without a word.
+            // Certificate and key are two files: the state between their changes was not logged.
             #expect(conductor.log.count(LiveConductor.refused) == 0)
             #expect(conductor.running.tls.status.replacements == 1)
         }
     }
 
-    @Test func aSetThatDoesNotBelongTogetherIsRefusedAloudAndTheLastGoodOneStays() async throws {
+    @Test("A certificate that does not match its key is logged, and the last valid pair stays in use")
+    func mismatchedKey() async throws {
         try await LiveConductor.with(
             Notifier(drivers: [TestDriver()]), certificates: self.certificates, gracePeriod: .milliseconds(100)
         ) { conductor in
@@ -68,8 +70,10 @@ import Testing
         }
     }
 
-    @Test(arguments: ["conductor.pem", "conductor.key", "ca.pem", "ca.crl"])
-    func aFileThatIsDamagedOrGoneIsNamed(file: String) async throws {
+    @Test(
+        "The log names a file that is damaged or missing",
+        arguments: ["conductor.pem", "conductor.key", "ca.pem", "ca.crl"])
+    func damagedOrMissingFile(file: String) async throws {
         try await LiveConductor.with(
             Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", gracePeriod: .zero
         ) { conductor in
@@ -90,7 +94,8 @@ import Testing
         }
     }
 
-    @Test func aKeyThatOthersMayReadIsRefusedLaterToo() async throws {
+    @Test("A reload rejects a key that other users may read")
+    func exposedKey() async throws {
         try await LiveConductor.with(
             Notifier(drivers: [TestDriver()]), certificates: self.certificates, gracePeriod: .zero
         ) { conductor in
@@ -102,7 +107,8 @@ import Testing
         }
     }
 
-    @Test func aLinkThatIsTurnedToAnotherDirectoryIsAChange() async throws {
+    @Test("A symbolic link that is changed to another directory is a change")
+    func replacedLink() async throws {
         let files = FileManager.default
         let names = ["conductor.pem", "conductor.key", "ca.pem", "ca.crl"]
         // As in a volume of Kubernetes: each name is a link to one in ..data, which is a link to a directory.
@@ -137,7 +143,8 @@ import Testing
         }
     }
 
-    @Test func anAuthorityIsReplacedByWayOfABundleOfBoth() async throws {
+    @Test("An authority is replaced through a bundle of the old and the new one")
+    func authorityBundle() async throws {
         let next = try CertificateAuthority.create(commonName: "Next authority", validity: .days(1))
         try self.certificates.write("late", TestCertificates.guest(of: next))
         try await LiveConductor.with(Notifier(drivers: [TestDriver()]), certificates: self.certificates) { conductor in
@@ -159,7 +166,8 @@ import Testing
         }
     }
 
-    @Test func whoAsksIsToldThatNothingHasChanged() async throws {
+    @Test("A requested reload is logged at once, whether or not the files changed")
+    func requestedReload() async throws {
         try await LiveConductor.with(Notifier(drivers: [TestDriver()]), certificates: self.certificates) { conductor in
             await conductor.reloader.reload()
             #expect(conductor.log.count("Reread the certificate files") == 1)
@@ -170,7 +178,8 @@ import Testing
         }
     }
 
-    @Test func whatEndsIsSpokenOfBeforeAndAfterItsEnd() async throws {
+    @Test("The expiry of a certificate is logged before and after it")
+    func expiringCertificate() async throws {
         let now = Int64(Date().timeIntervalSince1970)
         try self.certificates.write("conductor", self.server("brief", .init(notBefore: now - 1, notAfter: now + 10)))
         try await LiveConductor.with(Notifier(drivers: [TestDriver()]), certificates: self.certificates) { conductor in
@@ -179,7 +188,7 @@ import Testing
             let over = await conductor.log.next("Expired")
             #expect(over.level == .error && over.message.contains(self.certificates.path("conductor.pem")))
             #expect(conductor.running.tls.status.expiries.first?.notAfter == now + 10)
-            // Its guests refuse it; it does not end for that, and what is renewed is taken up.
+            // Guests reject the certificate; the conductor continues to run, and loads the renewed one.
             #expect(await !conductor.answers())
             try self.certificates.write("conductor", self.server("renewed"))
             await conductor.log.next(LiveConductor.inUse)
@@ -187,7 +196,8 @@ import Testing
         }
     }
 
-    @Test func whatHasExpiredDoesNotReplaceWhatHasNot() async throws {
+    @Test("An expired revocation list does not replace a valid one")
+    func expiredList() async throws {
         let past = CertificateValidity(notBefore: 0, notAfter: 86_400)
         try await LiveConductor.with(
             Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", gracePeriod: .zero

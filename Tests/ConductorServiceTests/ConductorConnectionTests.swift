@@ -7,7 +7,7 @@ import Notifier
 import RelayTesting
 import Testing
 
-/// A name with an IPv6 address that nothing listens on, and the address of the conductor.
+/// A resolver that returns an IPv6 address that nothing listens on, and the address of the conductor.
 private final class TwoAddresses: Resolver, Sendable {
     private let port: Int
 
@@ -26,9 +26,10 @@ private final class TwoAddresses: Resolver, Sendable {
     func cancelQueries() {}
 }
 
-/// How a guest's connection comes about.
+/// The setup of a guest's connection.
 @Suite(.timeLimit(.minutes(1))) struct ConductorConnectionTests {
-    @Test func aDeadAddressOfANameDoesNotSpoilTheLivingOne() async throws {
+    @Test("An unreachable address of a name does not prevent a connection to a reachable one")
+    func unreachableAddress() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) { conductor in
             let connection = try await ConductorConnection.connect(
                 host: "localhost", port: conductor.port, tls: conductor.certificates.client(),
@@ -41,7 +42,8 @@ private final class TwoAddresses: Resolver, Sendable {
         }
     }
 
-    @Test func aCancelledConnectEndsAtOnce() async throws {
+    @Test("A cancelled connect ends at once")
+    func cancelledConnect() async throws {
         let certificates = try TestCertificates()
         try await SilentServer.with { silent in
             let task = Task {

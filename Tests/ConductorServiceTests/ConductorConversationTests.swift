@@ -8,11 +8,12 @@ import Notifier
 import RelayTesting
 import Testing
 
-/// What a guest can say over a real TLS connection, and what it hears.
+/// Requests of a guest over a real TLS connection, and their answers.
 @Suite(.timeLimit(.minutes(2))) struct ConductorConversationTests {
     private let ping = #"{"jsonrpc":"2.0","id":"after","method":"ping"}"#
 
-    @Test func answersOnlyWhenTheDriverVouches() async throws {
+    @Test("A request is answered only after the driver has confirmed it")
+    func answerAfterDriver() async throws {
         let driver = HeldDriver()
         try await withConductor(Notifier(drivers: [driver])) { conductor in
             try await RawGuest.with(conductor) { guest in
@@ -26,25 +27,30 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        ("hello", "-32700", "parse_error", ""),
-        (#"["batch"]"#, "-32600", "invalid_request", ""),
-        (#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#, "-32600", "invalid_request", "jsonrpc"),
-        (#"{"jsonrpc":"2.0","id":1,"method":"shutdown"}"#, "-32601", "unknown_method", "method"),
-        (#"{"jsonrpc":"2.0","id":1,"method":"notify_end","params":{}}"#, "-32602", "invalid_params", "params.context"),
-        (
-            #"{"jsonrpc":"2.0","id":1,"method":"notify_end","params":{"context":{"operation":"user_create","request_id":1}}}"#,
-            "-32602", "invalid_params", "params.context.request_id"
-        ),
-        (
-            #"{"jsonrpc":"2.0","id":1,"method":"notify_end","params":{"context":{"operation":"os.system","request_id":"r","tenant_id":"t","client_ip":"c"}}}"#,
-            "-32003", "unknown_event", "params.context.operation"
-        ),
-        (String(repeating: "x", count: 5000), "-32004", "too_large", ""),
-        (String(repeating: "[", count: 4000), "-32700", "parse_error", ""),
-        (#"{"a":"# + String(repeating: #"{"a":"#, count: 500), "-32700", "parse_error", ""),
-    ])
-    func refusesClearlyAndLivesOn(line: String, code: String, reason: String, field: String) async throws {
+    @Test(
+        "An invalid request is answered with its error, and the connection continues",
+        arguments: [
+            ("hello", "-32700", "parse_error", ""),
+            (#"["batch"]"#, "-32600", "invalid_request", ""),
+            (#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#, "-32600", "invalid_request", "jsonrpc"),
+            (#"{"jsonrpc":"2.0","id":1,"method":"shutdown"}"#, "-32601", "unknown_method", "method"),
+            (
+                #"{"jsonrpc":"2.0","id":1,"method":"notify_end","params":{}}"#, "-32602", "invalid_params",
+                "params.context"
+            ),
+            (
+                #"{"jsonrpc":"2.0","id":1,"method":"notify_end","params":{"context":{"operation":"user_create","request_id":1}}}"#,
+                "-32602", "invalid_params", "params.context.request_id"
+            ),
+            (
+                #"{"jsonrpc":"2.0","id":1,"method":"notify_end","params":{"context":{"operation":"os.system","request_id":"r","tenant_id":"t","client_ip":"c"}}}"#,
+                "-32003", "unknown_event", "params.context.operation"
+            ),
+            (String(repeating: "x", count: 5000), "-32004", "too_large", ""),
+            (String(repeating: "[", count: 4000), "-32700", "parse_error", ""),
+            (#"{"a":"# + String(repeating: #"{"a":"#, count: 500), "-32700", "parse_error", ""),
+        ])
+    func invalidRequests(line: String, code: String, reason: String, field: String) async throws {
         let driver = TestDriver()
         try await withConductor(Notifier(drivers: [driver])) {
             $0.connection.maximumLineLength = 4096
@@ -60,7 +66,8 @@ import Testing
         #expect(driver.notifications.count == 1)
     }
 
-    @Test func refusesInvalidUTF8AndLivesOn() async throws {
+    @Test("Invalid UTF-8 is rejected, and the connection continues")
+    func invalidUTF8() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) { conductor in
             try await RawGuest.with(conductor) { guest in
                 try await guest.send(
@@ -71,7 +78,8 @@ import Testing
         }
     }
 
-    @Test func anEndlessLineIsAnsweredBeforeItsEndAndHeldNowhere() async throws {
+    @Test("A line beyond the limit is answered before its end, and the connection continues")
+    func endlessLine() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) {
             $0.connection.maximumLineLength = 4096
         } _: { conductor in
@@ -84,7 +92,8 @@ import Testing
         }
     }
 
-    @Test func drainingAnswersWhatWasTaken() async throws {
+    @Test("A conductor that stops answers the requests that it has accepted")
+    func requestsDuringDrain() async throws {
         let driver = HeldDriver()
         try await withConductor(Notifier(drivers: [driver])) { conductor in
             try await RawGuest.with(conductor) { guest in
@@ -98,7 +107,8 @@ import Testing
         }
     }
 
-    @Test func aConductorThatStopsWaitsNoLongerThanItsDrainTimeout() async throws {
+    @Test("A conductor that stops closes a connection after its drain timeout")
+    func drainLimit() async throws {
         let driver = HeldDriver()
         try await withConductor(Notifier(drivers: [driver])) {
             $0.connection.drainTimeout = .milliseconds(100)

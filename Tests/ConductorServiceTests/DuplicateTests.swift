@@ -8,7 +8,7 @@ import RelayTesting
 import TLSChannel
 import Testing
 
-/// What a guest hears that sends an outcome again.
+/// Answers to a guest that sends an outcome again.
 @Suite(.timeLimit(.minutes(2))) struct DuplicateTests {
     private static func published(_ id: Int, _ disposition: Disposition = .published) -> String {
         #"{"jsonrpc":"2.0","id":\#(id),"result":{"message_id":"\#(Self.messageID)","disposition":"\#(disposition)"}}"#
@@ -32,15 +32,16 @@ import Testing
         #expect(heard == answer)
     }
 
-    @Test func isAnsweredDuplicateAndNothingIsPublished() async throws {
+    @Test("An outcome that is sent again is answered as a duplicate, and not published again")
+    func repeatedOutcome() async throws {
         let driver = TestDriver()
         try await withConductor(Notifier(drivers: [driver])) { conductor in
-            // Over another connection too: it is the guest that counts.
+            // Over another connection too: the guest counts, not the connection.
             for id in 1...2 {
                 try await RawGuest.with(conductor) { guest in
                     let expected = id == 1 ? Disposition.published : .duplicate
                     try await self.expect(Self.published(id, expected), to: self.line(id), &guest)
-                    // Another time does not make it another outcome: a guest may leave it to the conductor.
+                    // Another timestamp does not make it another outcome: a guest may leave it to the conductor.
                     let late = self.line(id, member: #","timestamp":"2015-06-28 05:54:57.725572""#)
                     try await self.expect(Self.published(id, .duplicate), to: late, &guest)
                 }
@@ -50,14 +51,16 @@ import Testing
         #expect(driver.notifications.map(\.messageID) == [Self.messageID])
     }
 
-    @Test(arguments: [nil, DriverError(.unavailable, driver: "held", reason: "away")])
-    func joinsTheFirstWhileThatIsOnItsWay(failure: DriverError?) async throws {
+    @Test(
+        "An outcome that repeats one in flight is answered with the result of the first",
+        arguments: [nil, DriverError(.unavailable, driver: "held", reason: "away")])
+    func repeatInFlight(failure: DriverError?) async throws {
         let driver = HeldDriver()
         try await withConductor(Notifier(drivers: [driver])) { conductor in
             try await RawGuest.with(conductor) { first in
                 try await first.send(line: self.line(1))
                 await driver.received(1)
-                // The guest gave the connection up and made another.
+                // The guest abandoned the connection and opened another.
                 try await RawGuest.with(conductor) { second in
                     try await second.send(line: self.line(2))
                     #expect(try await second.call(self.ping).contains("after"))
@@ -70,7 +73,7 @@ import Testing
                     } else {
                         for answer in answers { #expect(answer?.contains(#""broker_unavailable""#) == true) }
                         #expect(conductor.counters.rejected == ["broker_unavailable": 2])
-                        // What failed is not remembered.
+                        // A failed outcome is not remembered.
                         try await second.send(line: self.line(3))
                         await driver.received(2)
                         driver.release()
@@ -83,7 +86,8 @@ import Testing
         }
     }
 
-    @Test func theFirstIsAnsweredForThoughItsConnectionIsGone() async throws {
+    @Test("An outcome is published although its connection closed, and its repeat is a duplicate")
+    func closedConnection() async throws {
         let driver = HeldDriver()
         try await withConductor(Notifier(drivers: [driver])) { conductor in
             try await RawGuest.with(conductor) { guest in
@@ -98,7 +102,8 @@ import Testing
         }
     }
 
-    @Test func anotherOutcomeUnderTheSameIDIsRefusedNotSwallowed() async throws {
+    @Test("Another outcome under the same message id is rejected")
+    func conflictingOutcome() async throws {
         let driver = HeldDriver()
         try await withConductor(Notifier(drivers: [driver])) { conductor in
             try await RawGuest.with(conductor) { guest in
@@ -119,7 +124,8 @@ import Testing
         }
     }
 
-    @Test func aGuestThatForgesAnothersIDTakesNothingFromIt() async throws {
+    @Test("A guest that uses another guest's message id does not affect that guest")
+    func forgedMessageID() async throws {
         let (certificates, driver) = (try TestCertificates(), TestDriver())
         try certificates.write(
             "forger", TestCertificates.guest(of: certificates.authority, instance: "inst-2"))
@@ -136,7 +142,8 @@ import Testing
         #expect(driver.notifications.count == 2)
     }
 
-    @Test func whatHasNoIDIsNeverADuplicate() async throws {
+    @Test("An outcome without a message id is never a duplicate")
+    func missingMessageID() async throws {
         let driver = TestDriver()
         let line = self.line(1).replacing(#","message_id":"\#(Self.messageID)""#, with: "")
         try await withConductor(Notifier(drivers: [driver])) { conductor in
@@ -150,8 +157,10 @@ import Testing
         #expect(driver.notifications.count == 2)
     }
 
-    @Test(arguments: [(0, ["published", "published", "published"]), (1, ["duplicate", "published", "published"])])
-    func onlySoManyAreRemembered(limit: Int, dispositions: [String]) async throws {
+    @Test(
+        "The conductor remembers only as many message ids as its limit",
+        arguments: [(0, ["published", "published", "published"]), (1, ["duplicate", "published", "published"])])
+    func rememberedIDLimit(limit: Int, dispositions: [String]) async throws {
         try await withConductor(Notifier(drivers: [TestDriver()]), rememberedIDs: limit) { conductor in
             try await RawGuest.with(conductor) { guest in
                 try await self.expect(Self.published(1), to: self.line(1), &guest)

@@ -5,13 +5,13 @@ import Logging
 import RelayTesting
 import ServiceLifecycle
 
-/// An agent that runs beside a test.
+/// A guest agent that runs during a test.
 struct GuestAgentRun {
     let agent: GuestAgent
     private let group: ServiceGroup
     private let task: Task<Void, any Error>
 
-    /// Starts an agent that knows the conductor.
+    /// Starts an agent that is configured with the conductor.
     static func start(
         _ conductor: RunningConductor, logger: Logger, redaction: Redaction = .standard
     ) async throws -> GuestAgentRun {
@@ -28,7 +28,7 @@ struct GuestAgentRun {
         return GuestAgentRun(agent: agent, group: group, task: Task { try await group.run() })
     }
 
-    /// Lets the agent deliver what waits, and waits for that.
+    /// Waits until the agent has delivered its outcomes and shut down.
     func drained() async throws {
         await self.group.triggerGracefulShutdown()
         try await self.task.value

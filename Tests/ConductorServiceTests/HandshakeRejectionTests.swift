@@ -10,7 +10,7 @@ import RelayTesting
 import TLSChannel
 import Testing
 
-/// Rejected handshakes, with a peer that this project has not written; the conductor continues to serve.
+/// Rejected handshakes, with a client from outside this project; the conductor continues to serve.
 @Suite(.timeLimit(.minutes(2))) struct HandshakeRejectionTests {
     private enum Visitor: String, CaseIterable {
         case guest
@@ -37,13 +37,13 @@ import Testing
             try certificates.write("expired", TestCertificates.guest(of: certificates.authority, validity: past))
             return identity("expired")
         case .tls12: return identity("guest") + ["-tls1_2"]
-        // Lowered, or the client itself would refuse to say hello.
+        // Lowered, because the client itself would otherwise not send a ClientHello.
         case .tls11: return identity("guest") + ["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"]
         }
     }
 
-    @Test(arguments: Visitor.allCases)
-    private func theDoor(visitor: Visitor) async throws {
+    @Test("Only a client with a valid certificate and TLS 1.3 is served", arguments: Visitor.allCases)
+    private func clientAdmission(visitor: Visitor) async throws {
         let driver = TestDriver()
         try await withConductor(Notifier(drivers: [driver])) { conductor in
             let certificates = conductor.certificates
@@ -53,13 +53,13 @@ import Testing
                     "s_client", "-quiet", "-connect", "127.0.0.1:\(conductor.port)", "-CAfile",
                     certificates.path("ca.pem"),
                 ] + self.arguments(visitor, certificates))
-            // A refused client may be gone before it can be written to.
+            // A rejected client may have exited before the test can write to it.
             try? openssl.send(SampleReport.line(id: 1) + "\n")
             let output = await openssl.outputUntil("published")
             #expect(output.contains("published") == (visitor == .guest), "\(output)")
             await openssl.finish()
             #expect(driver.notifications.count == (visitor == .guest ? 1 : 0))
-            // The conductor lives on.
+            // The conductor continues to serve.
             try await RawGuest.with(conductor) { guest in
                 let answer = try await guest.call(#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#)
                 #expect(answer.contains("version"))
@@ -67,7 +67,8 @@ import Testing
         }
     }
 
-    @Test func aPeerThatSpeaksNoTLSIsRefused() async throws {
+    @Test("A peer that does not use TLS is disconnected")
+    func plaintextPeer() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) { conductor in
             let channel = try await ClientBootstrap(group: TestEventLoops.group)
                 .connect(host: "127.0.0.1", port: conductor.port).get()
@@ -80,7 +81,8 @@ import Testing
         }
     }
 
-    @Test func aPeerThatSaysNothingIsLeftAtItsDeadline() async throws {
+    @Test("A peer that sends nothing is disconnected at its deadline")
+    func silentPeer() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) {
             $0.handshakeTimeout = .milliseconds(100)
         } _: { conductor in
@@ -90,7 +92,8 @@ import Testing
         }
     }
 
-    @Test func aPortThatIsTakenIsNamed() async throws {
+    @Test("The error for a port in use names listen.port")
+    func portInUse() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) { conductor in
             let error = await #expect(throws: ConductorServerError.self) {
                 try await withConductor(Notifier(drivers: [TestDriver()]), port: conductor.port) { _ in }

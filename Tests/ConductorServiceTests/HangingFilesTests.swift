@@ -12,7 +12,7 @@ import RelayTesting
 import TLSChannel
 import Testing
 
-/// Certificate files that do not answer, or are no files.
+/// Certificate files that cannot be read because the disk hangs, or that are not regular files.
 @Suite(.timeLimit(.minutes(2))) struct HangingFilesTests {
     private let certificates: TestCertificates
 
@@ -21,9 +21,11 @@ import Testing
         try self.certificates.writeList()
     }
 
-    /// A pipe without a writer stops whoever opens it as a file.
-    @Test(arguments: ["conductor.pem", "conductor.key", "ca.crl"])
-    func aPipeInAFilesPlaceIsRefusedAndWhatComesAfterItIsTakenUp(_ file: String) async throws {
+    /// A pipe without a writer blocks a program that opens it as a file.
+    @Test(
+        "A pipe in place of a file is rejected, and the file that replaces it is loaded",
+        arguments: ["conductor.pem", "conductor.key", "ca.crl"])
+    func pipeInsteadOfFile(_ file: String) async throws {
         let revoked = try TestCertificates.guest(of: self.certificates.authority)
         try self.certificates.write("revoked", revoked)
         try await LiveConductor.with(
@@ -32,7 +34,7 @@ import Testing
             let path = self.certificates.path(file)
             let good = self.certificates.path("good")
             let pipe = self.certificates.path("pipe")
-            // In one step, so that no look finds nothing there.
+            // In one step, so that no check finds the file missing.
             try #require(link(path, good) == 0 && mkfifo(pipe, 0o600) == 0 && rename(pipe, path) == 0)
             let refusal = await conductor.log.next(LiveConductor.refused)
             #expect(refusal.metadata["reason"]?.contains("\(path)) cannot be read: it is not a regular file") == true)
@@ -45,8 +47,9 @@ import Testing
         }
     }
 
-    /// The one thread that reads files is held up, as a file system over a network holds up whoever asks it.
-    @Test func aDiskThatHangsIsSpokenOfAndHoldsNothingElseUp() async throws {
+    /// The one thread that reads files is blocked, as by a network file system that does not respond.
+    @Test("A disk that hangs is logged, and blocks neither a requested reload nor the shutdown")
+    func hangingDisk() async throws {
         let pool = NIOThreadPool(numberOfThreads: 1)
         pool.start()
         let gate = DispatchSemaphore(value: 0)
@@ -60,14 +63,14 @@ import Testing
         let error = await log.next("The certificate files cannot be read")
         #expect(error.level == .error && error.metadata["files"]?.contains(self.certificates.path("ca.crl")) == true)
         #expect(reloader.isStuck)
-        // Who asks is told so, and who ends it does not wait.
+        // A requested reload logs the error again, and a reloader that is cancelled does not wait.
         await reloader.reload()
         await log.next("The certificate files cannot be read")
         #expect(log.count("The certificate files cannot be read") == 2)
         run.cancel()
         await run.value
 
-        // It answers at last, and everything is as before.
+        // The disk responds again, and the reloader works as before.
         try self.certificates.writeList(revoking: [TestCertificates.guest(of: self.certificates.authority)])
         let again = Task { await reloader.run() }
         await log.next("The certificate files cannot be read")

@@ -9,7 +9,8 @@ import RelayTesting
 import TLSChannel
 import Testing
 
-/// Peers that say something and leave without waiting, over real sockets: what they have said is heard, and nothing of them stays.
+/// Peers that send bytes and disconnect without waiting, over real sockets: the conductor processes the bytes, and
+/// keeps nothing of the connection.
 @Suite(.timeLimit(.minutes(2))) struct LeavingPeerTests {
     private static let ping = #"{"jsonrpc":"2.0","id":1,"method":"ping"}"# + "\n"
     private static let report = #"""
@@ -17,7 +18,8 @@ import Testing
         "tenant_id":"t","client_ip":"192.0.2.7","payload":{"instance_id":"inst-1","dbname":"d"}}}}
         """# + "\n"
 
-    /// A client's engine on a blocking socket, so that it leaves when the test says so and not when a library has been polite.
+    /// A client's engine on a blocking socket, so that the test decides when it disconnects, and no library closes it
+    /// in an orderly way first.
     private final class Peer {
         let engine: TLSEngine
         let descriptor: Int32
@@ -41,14 +43,14 @@ import Testing
 
         deinit { close(self.descriptor) }
 
-        /// Everything that the engine has to say, in one go.
+        /// Sends all bytes that the engine has, in one write.
         func send() {
             guard let bytes = self.engine.takeCiphertext() else { return }
             let count = bytes.withUnsafeReadableBytes { write(self.descriptor, $0.baseAddress, $0.count) }
             #expect(count == bytes.readableBytes)
         }
 
-        /// Goes on with the handshake until this side has finished it; its last flight has not been sent then.
+        /// Continues the handshake until this side has finished it; its last flight is not sent yet at that point.
         func finishHandshake() throws {
             while true {
                 try #require(try self.receive() > 0)
@@ -60,7 +62,7 @@ import Testing
             }
         }
 
-        /// - Returns: how many bytes came; 0 when the conductor has closed, or reset, the connection.
+        /// - Returns: the number of received bytes; 0 when the conductor has closed, or reset, the connection.
         func receive() throws -> Int {
             var bytes = [UInt8](repeating: 0, count: 16_384)
             let count = recv(self.descriptor, &bytes, bytes.count, 0)
@@ -77,14 +79,15 @@ import Testing
         _ count: Int, _ conductor: RunningConductor, _ body: @escaping @Sendable (Peer) throws -> Void
     ) async throws {
         for _ in 0..<count {
-            // Blocking calls belong on a thread of their own.
+            // Blocking calls need a thread of their own.
             try await NIOThreadPool.singleton.runIfActive { try body(try Peer(conductor)) }
         }
         while conductor.connections.connections > 0 { try await Task.sleep(for: .milliseconds(5)) }
         #expect(conductor.connections.handshakes == 0)
     }
 
-    @Test func whoSaysHelloAndLeavesIsForgotten() async throws {
+    @Test("The connection of a peer that disconnects after its ClientHello is removed")
+    func closeAfterHello() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) { conductor in
             try await self.withPeers(20, conductor) { peer in
                 peer.leave()
@@ -93,7 +96,8 @@ import Testing
         }
     }
 
-    @Test func whatComesWithTheLastFlightOfWhoLeavesIsCarriedOut() async throws {
+    @Test("A report in the last flight of a peer that disconnects is published")
+    func reportWithLastFlight() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) { conductor in
             try await self.withPeers(20, conductor) { peer in
                 try peer.finishHandshake()
@@ -107,7 +111,8 @@ import Testing
         }
     }
 
-    @Test func whoShutsItsSideWithoutAWordOfTLSIsLeft() async throws {
+    @Test("The connection of a peer that disconnects without close_notify is removed")
+    func closeWithoutCloseNotify() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) { conductor in
             try await self.withPeers(20, conductor) { peer in
                 try peer.finishHandshake()

@@ -10,14 +10,14 @@ import Notifier
 import RelayTesting
 import Testing
 
-/// The counters agree with one another and with what guests hear, at any moment.
+/// The counters agree with one another and with the guests' answers, at any moment.
 @Suite(.timeLimit(.minutes(5))) struct LedgerTests {
-    /// Answers in no order, and not always well, on whatever thread the next notification comes.
+    /// A driver that answers in random order, not always with success, on the thread of the next notification.
     private final class UnreliableDriver: NotificationDriver {
         private struct State {
             var generator: Seeded
             var held: [@Sendable (Result<Void, DriverError>) -> Void] = []
-            /// How many may be held; none any more when the storm is over.
+            /// The number that may be held; zero after the load.
             var limit = 20
         }
 
@@ -35,7 +35,7 @@ import Testing
             }
         }
 
-        /// From now on nothing is held.
+        /// Holds nothing from now on.
         func calmDown() { self.answer { $0.limit = 0 } }
 
         private func answer(_ change: (inout State) -> Void) {
@@ -55,7 +55,7 @@ import Testing
         }
     }
 
-    /// One of the things that guests say.
+    /// Returns a random line of those that guests send.
     private static func line(_ id: Int, _ ids: [MessageID], _ generator: inout Seeded) -> String {
         let messageID = ids[Int.random(in: ids.indices, using: &generator)]
         switch Int.random(in: 0..<12, using: &generator) {
@@ -74,8 +74,10 @@ import Testing
         }
     }
 
-    @Test(arguments: [1, 2, 3] as [UInt64], [0, 3]) func balancesThroughAStorm(seed: UInt64, leavers: Int) async throws
-    {
+    @Test(
+        "The counters balance under load, with failures and closed connections",
+        arguments: [1, 2, 3] as [UInt64], [0, 3])
+    func balanceUnderLoad(seed: UInt64, leavers: Int) async throws {
         let (driver, guests, requests) = (UnreliableDriver(seed: seed), 6, 200)
         let quiet = try Catalogues([.dbaas], switchedOff: ["dbaas.database_delete.end"])
         let isOver = NIOLockedValueBox(false)
@@ -102,13 +104,13 @@ import Testing
                         var generator = Seeded(seed &* 1000 &+ UInt64(number))
                         return try await RawGuest.with(conductor) { guest in
                             for id in 1...requests { try await guest.send(line: Self.line(id, ids, &generator)) }
-                            // A request that the end cuts off is none.
+                            // A request that is cut off by the end of the connection does not count.
                             try await guest.send(Array(#"{"jsonrpc":"2.0","id":0,"method":"notify_e"#.utf8))
                             let isLast = sent.withLockedValue { sent in
                                 sent += 1
                                 return sent == guests
                             }
-                            // Nobody would come any more to let go what is held.
+                            // No further request would release the held notifications.
                             if isLast { driver.calmDown() }
                             guard number >= leavers else { return [] }
                             var answers: [String] = []
@@ -125,7 +127,7 @@ import Testing
             if leavers == 0 { self.expect(conductor.counters, toAgreeWith: heard) }
             return conductor
         }
-        // It has drained: what was taken from those who left is answered too, as what it was.
+        // The conductor has drained: the accepted requests of closed connections are answered too, with their results.
         let counters = conductor.counters
         #expect(counters.isBalanced && counters.inFlight == 0, "\(counters)")
         #expect(counters.published > 0 && counters.duplicate > 0 && counters.disabled > 0 && counters.pings > 0)
@@ -146,7 +148,8 @@ import Testing
         for reason in reasons { #expect(counters.rejected[reason] == count(#""reason":"\#(reason)""#), "\(reason)") }
     }
 
-    @Test func isWrittenInOneLineAtAnyLevel() throws {
+    @Test("The counters are logged in one line at any log level")
+    func logLine() throws {
         let relay = Relay(
             notifier: Notifier(drivers: [TestDriver()]), catalogues: .builtIn, publisherID: "conductor.test",
             logger: LogRecorder().logger)

@@ -12,9 +12,10 @@ import Notifier
 import RelayTesting
 import Testing
 
-/// What `listen.host` can be, and what is listened on.
+/// Values of `listen.host`, and the addresses that the conductor listens on.
 @Suite(.timeLimit(.minutes(1))) struct ListenHostTests {
     @Test(
+        "A valid host is accepted, and gives its bindings",
         arguments: [
             ("*", [ListenHost.Binding.all, .one("0.0.0.0")]), ("::", [.all]), ("[::]", [.all]),
             ("0.0.0.0", [.one("0.0.0.0")]), ("127.0.0.1", [.one("127.0.0.1")]), ("::1", [.one("::1")]),
@@ -22,23 +23,27 @@ import Testing
             ("[fe80::1%eth0]", [.one("fe80::1%eth0")]),
             ("localhost", [.one("localhost")]), ("edge-1.example", [.one("edge-1.example")]), ("a_b", [.one("a_b")]),
         ] as [(String, [ListenHost.Binding])])
-    func usualFormsAreTaken(text: String, bindings: [ListenHost.Binding]) throws {
+    func validHosts(text: String, bindings: [ListenHost.Binding]) throws {
         #expect(try ListenHost(text).bindings == bindings)
     }
 
-    @Test(arguments: [
-        "", " ", "[]", "[*]", "[::1", "::1]", "[127.0.0.1]", "[localhost]", "127.0.0.1:8790", "[::1]:8790", "edge:1",
-        "tcp://edge", "*.example", "**", "256.0.0.1", "10.1", "0", "1.2.3.4.5", "é", "a b", "::g", "[::1%]", "a/b",
-        String(repeating: "a", count: 254),
-    ])
-    func anythingElseIsRefusedWithWhatToWrite(text: String) {
+    @Test(
+        "An invalid host is rejected, and the error says what to write",
+        arguments: [
+            "", " ", "[]", "[*]", "[::1", "::1]", "[127.0.0.1]", "[localhost]", "127.0.0.1:8790", "[::1]:8790",
+            "edge:1",
+            "tcp://edge", "*.example", "**", "256.0.0.1", "10.1", "0", "1.2.3.4.5", "é", "a b", "::g", "[::1%]", "a/b",
+            String(repeating: "a", count: 254),
+        ])
+    func invalidHosts(text: String) {
         let error = #expect(throws: ConductorServerError.self) { try ListenHost(text) }
         #expect(error?.description.hasPrefix("listen.host must be an IP address") == true)
         #expect(error?.description.contains("* for all addresses") == true)
         #expect((error?.description.contains("set the port in listen.port") == true) == text.contains(":"))
     }
 
-    @Test func aMachineWithoutIPv6IsToldFromOtherTroubles() {
+    @Test("The errors of a machine without IPv6 are distinguished from other errors")
+    func missingIPv6() {
         #expect(ListenHost.isOfMissingIPv6(EAFNOSUPPORT) && ListenHost.isOfMissingIPv6(EADDRNOTAVAIL))
         #expect(!ListenHost.isOfMissingIPv6(EADDRINUSE) && !ListenHost.isOfMissingIPv6(nil))
     }
@@ -54,7 +59,8 @@ import Testing
         return channel != nil
     }
 
-    @Test(arguments: ["*", "::", "[::]"]) func allAddressesAreIPv6AndIPv4(host: String) async throws {
+    @Test("The host for all addresses listens on IPv6 and IPv4", arguments: ["*", "::", "[::]"])
+    func allAddresses(host: String) async throws {
         guard Self.hasIPv6 || host == "*" else { return }
         let log = LogRecorder()
         try await withConductor(Notifier(drivers: [NoopDriver()]), logger: log.logger("conductor")) {
@@ -62,7 +68,7 @@ import Testing
         } _: { conductor in
             #expect(await self.canConnect("127.0.0.1", conductor.port))
             #expect(await self.canConnect("::1", conductor.port) == Self.hasIPv6)
-            // A guest that came over IPv4 is one of IPv4.
+            // A guest that connects over IPv4 has an IPv4 address.
             try await RawGuest.with(conductor) { guest in
                 let answer = try await guest.call(#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#)
                 #expect(answer.contains("version"))
@@ -74,8 +80,10 @@ import Testing
         #expect(!log.text.contains("::ffff:"))
     }
 
-    @Test(arguments: [("127.0.0.1", "127.0.0.1", "127.0.0.1"), ("[::1]", "::1", "[::1]"), ("::1", "::1", "[::1]")])
-    func oneAddressIsListenedOnAlone(host: String, reached: String, shown: String) async throws {
+    @Test(
+        "A conductor with a single address listens on no other one",
+        arguments: [("127.0.0.1", "127.0.0.1", "127.0.0.1"), ("[::1]", "::1", "[::1]"), ("::1", "::1", "[::1]")])
+    func singleAddress(host: String, reached: String, shown: String) async throws {
         guard Self.hasIPv6 || !reached.contains(":") else { return }
         let log = LogRecorder()
         try await withConductor(Notifier(drivers: [NoopDriver()]), logger: log.logger("conductor")) {
@@ -88,7 +96,8 @@ import Testing
         }
     }
 
-    @Test func anIPv4AddressIsShownAsOneHoweverItsSocketSeesIt() throws {
+    @Test("An IPv4 address is shown as IPv4, even if its socket maps it to IPv6")
+    func mappedIPv4Address() throws {
         #expect(try SocketAddress(ipAddress: "::ffff:192.0.2.1", port: 5).hostAndPort == "192.0.2.1:5")
         #expect(try SocketAddress(ipAddress: "2001:db8::1", port: 5).hostAndPort == "[2001:db8::1]:5")
         #expect(try SocketAddress(ipAddress: "192.0.2.1", port: 5).hostAndPort == "192.0.2.1:5")

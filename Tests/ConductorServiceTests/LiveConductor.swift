@@ -6,7 +6,7 @@ import Notifier
 import RelayTesting
 import TLSChannel
 
-/// A conductor whose certificate files are looked at while it runs.
+/// A conductor whose certificate files are checked while it runs.
 struct LiveConductor {
     let running: RunningConductor
     let log: LogRecorder
@@ -23,7 +23,7 @@ struct LiveConductor {
         let reloader = CertificateReloader(live: tls, interval: interval, gracePeriod: gracePeriod, logger: log.logger)
         return try await withConductor(notifier, certificates: certificates, tls: tls) { running in
             async let _: Void = reloader.run()
-            // The look that comes first reads the files once.
+            // The first check reads the files once.
             await log.next("In use: certificate")
             return try await body(LiveConductor(running: running, log: log, reloader: reloader))
         }

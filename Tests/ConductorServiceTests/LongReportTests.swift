@@ -12,9 +12,10 @@ import RelayTesting
 import TLSChannel
 import Testing
 
-/// Reports of long lines: what takes long is done on a thread behind the event loops, and all that event loops share, on event loops.
+/// Reports of long lines: slow work is done on a background thread, and work on state that event loops share is done on
+/// event loops.
 @Suite(.timeLimit(.minutes(1))) struct LongReportTests {
-    /// Notes on which threads it is used, and vouches for everything.
+    /// A driver that records the threads on which it is used, and confirms everything.
     private final class ThreadWatch: NotificationDriver {
         struct Use: Hashable {
             var method: String
@@ -62,7 +63,8 @@ import Testing
             notifier: Notifier(drivers: drivers), catalogues: .builtIn, publisherID: "c.c", logger: Logger(label: "t"))
     }
 
-    @Test func driversAreUsedOnTheEventLoopForALongReportToo() async throws {
+    @Test("A long report is prepared on a background thread and enqueued on the event loop")
+    func driverThreads() async throws {
         let driver = ThreadWatch()
         try await withConductor(Notifier(drivers: [driver])) { conductor in
             try await RawGuest.with(conductor) { guest in
@@ -79,7 +81,8 @@ import Testing
         #expect(driver.notifications.count == 1)
     }
 
-    @Test func preparingAReportChangesNothing() throws {
+    @Test("Preparing a report changes no counters and publishes nothing")
+    func preparation() throws {
         let driver = ThreadWatch()
         let relay = self.relay(driver)
         var unknown = SampleReport.end()
@@ -92,8 +95,9 @@ import Testing
         #expect(driver.notifications.isEmpty)
     }
 
-    /// Each is what it would be in a short line: new, repeated, in conflict with another, refused.
-    @Test func aPreparedReportIsAnsweredAndPublishedAsAShortOneIs() throws {
+    /// Each has the same result as in a short line: new, repeated, in conflict with another, or rejected.
+    @Test("A prepared report is answered and published as a short one is")
+    func preparedReport() throws {
         let (short, long, second) = (TestDriver(), TestDriver(), TestDriver())
         let relays = (short: self.relay(short), long: self.relay(long, second))
         let report = SampleReport.end()

@@ -4,7 +4,7 @@ import NIOConcurrencyHelpers
 import Notifications
 import Notifier
 
-/// Another driver, and what became of each notification that it was given.
+/// A wrapper of another driver that records the result of each notification.
 final class ObservedDriver: NotificationDriver {
     private struct State {
         var failed: [MessageID] = []
@@ -18,9 +18,9 @@ final class ObservedDriver: NotificationDriver {
 
     init(_ driver: any NotificationDriver) { self.driver = driver }
 
-    /// The notifications that the driver did not vouch for, one entry an attempt.
+    /// The notifications that the driver did not confirm, one entry an attempt.
     var failed: [MessageID] { self.state.withLockedValue { $0.failed } }
-    /// The notifications that the driver vouched for.
+    /// The notifications that the driver confirmed.
     var succeeded: [MessageID] { self.state.withLockedValue { $0.succeeded } }
 
     func emit(_ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void)
@@ -40,7 +40,7 @@ final class ObservedDriver: NotificationDriver {
         }
     }
 
-    /// Returns once so many attempts have failed in all.
+    /// Returns once this many attempts have failed in all.
     func failed(_ count: Int) async {
         await withCheckedContinuation { continuation in
             let isReady = self.state.withLockedValue { state in

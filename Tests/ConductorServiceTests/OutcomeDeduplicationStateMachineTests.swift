@@ -6,7 +6,7 @@ import Notifications
 import TLSChannel
 import Testing
 
-/// What an arrival is, decided without I/O.
+/// The classification of an arriving outcome, decided without I/O.
 @Suite struct OutcomeDeduplicationStateMachineTests {
     private static let guest = PeerIdentity(names: ["inst-1"])
 
@@ -20,7 +20,8 @@ import Testing
         (0..<count).map { _ in OutcomeKey(MessageID(), from: Self.guest) }
     }
 
-    @Test func theSameAgainJoinsWhatIsOnItsWayAndIsADuplicateOnceThatIsConfirmed() {
+    @Test("A repeated outcome joins the one in flight, and is a duplicate after its confirmation")
+    func repeatedOutcome() {
         var outcomes = OutcomeDeduplicationStateMachine<Int>(limit: 10)
         let key = self.keys(1)[0]
         #expect(outcomes.arrived(key, content: 1, waiter: 0) == .isNew)
@@ -31,7 +32,8 @@ import Testing
         #expect(outcomes.rememberedCount == 1 && outcomes.inFlightCount == 0)
     }
 
-    @Test func whatFailedIsNewAgain() {
+    @Test("A failed outcome is new when it arrives again")
+    func failedOutcome() {
         var outcomes = OutcomeDeduplicationStateMachine<Int>(limit: 10)
         let key = self.keys(1)[0]
         #expect(outcomes.arrived(key, content: 1, waiter: 0) == .isNew)
@@ -43,7 +45,8 @@ import Testing
         #expect(outcomes.ended(key, isConfirmed: true).isEmpty)
     }
 
-    @Test func anotherOutcomeUnderTheSameIDConflictsAndTheFirstStands() {
+    @Test("Another outcome under the same id conflicts, and the first one stays valid")
+    func conflictingOutcome() {
         var outcomes = OutcomeDeduplicationStateMachine<Int>(limit: 10)
         let key = self.keys(1)[0]
         #expect(outcomes.arrived(key, content: 1, waiter: 0) == .isNew)
@@ -53,8 +56,8 @@ import Testing
         #expect(outcomes.arrived(key, content: 1, waiter: 3) == .wasConfirmed)
     }
 
-    @Test(arguments: [1, 2, 7, 64])
-    func theOldestIsForgottenFirst(limit: Int) {
+    @Test("The oldest outcome is forgotten first", arguments: [1, 2, 7, 64])
+    func evictionOrder(limit: Int) {
         var outcomes = OutcomeDeduplicationStateMachine<Int>(limit: limit)
         let keys = self.keys(5 * limit + 3)
         for (index, key) in keys.enumerated() {
@@ -66,7 +69,8 @@ import Testing
         #expect(remembered == keys.indices.map { $0 >= keys.count - limit })
     }
 
-    @Test func withNothingToRememberEachArrivalIsNew() {
+    @Test("With a limit of zero, each arrival is new")
+    func zeroLimit() {
         var outcomes = OutcomeDeduplicationStateMachine<Int>(limit: 0)
         let key = self.keys(1)[0]
         for content in [1, 1, 2] as [UInt64] {
@@ -76,7 +80,8 @@ import Testing
         #expect(outcomes.rememberedCount == 0 && outcomes.inFlightCount == 0)
     }
 
-    @Test func aKeyIsTheIDAndTheGuest() throws {
+    @Test("The key of an outcome is its message id and its guest")
+    func keyOfOutcome() throws {
         let identifiers = try [
             "00000000-0000-4000-8000-000000000000", "00000000-0000-4000-8000-00000000000f",
             "f0000000-0000-4000-8000-000000000000", "00000000-0000-400a-8000-000000000000",
@@ -89,12 +94,13 @@ import Testing
         ]
         let keys = Set(identifiers.flatMap { id in guests.map { OutcomeKey(id, from: $0) } })
         #expect(keys.count == identifiers.count * guests.count)
-        // Capitals in an id are the same id.
+        // An id with capital letters is the same id.
         let capitals = try #require(MessageID("00000000-0000-4000-8000-00000000000F"))
         #expect(OutcomeKey(capitals, from: guests[0]) == OutcomeKey(identifiers[1], from: guests[0]))
     }
 
-    @Test func whatAnOutcomeSaysIsItsEventAndItsPayload() {
+    @Test("The content of an outcome is its event type and its payload")
+    func contentOfOutcome() {
         func digest(_ payload: JSONObject, event: String = "e", timestamp: Int64 = 0) -> UInt64 {
             NotificationMessage(
                 messageID: MessageID(), publisherID: "p", eventType: event, priority: .info, payload: payload,
@@ -112,7 +118,7 @@ import Testing
         // A time that the conductor filled in, and the address that the guest reached, do not count.
         #expect(
             digest(["a": 1, "server_ip": "192.0.2.1:1"]) == digest(["a": 1, "server_ip": "192.0.2.2:1"], timestamp: 9))
-        // Marks that would be put in order for minutes.
+        // Marks whose normalization would take minutes.
         let marks = "e" + String(repeating: "\u{301}\u{323}", count: 200_000)
         #expect(digest(["a": .string(marks)]) != digest(["a": .string(marks + "\u{301}")]))
     }

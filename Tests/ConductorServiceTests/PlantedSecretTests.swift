@@ -11,11 +11,11 @@ import Notifier
 import RelayTesting
 import Testing
 
-/// Secrets in every place that a guest can put them, and where they must not come out.
+/// Secrets in every field that a guest can set, and the outputs that must not contain them.
 @Suite(.timeLimit(.minutes(2))) struct PlantedSecretTests {
     private static let secret = "pl4nted-s3cret"
 
-    /// The secret as a field's value, behind some text.
+    /// The secret as a field's value, after some text.
     private static func planted(_ text: String = "") -> JSONValue { .string(text + self.secret) }
 
     private var context: NotificationContext {
@@ -33,8 +33,9 @@ import Testing
         etype: "Failed", value: "IDENTIFIED BY '\(Self.secret)' and unlock with \(Self.secret)",
         trace: ["{'X-Auth-Token': '\(Self.secret)'}"])
 
-    /// Either side alone takes them out.
-    @Test(arguments: [true, false]) func noSecretIsPublishedOrLogged(inTheGuest: Bool) async throws {
+    /// Either side alone removes the secrets.
+    @Test("No secret is published or logged, whichever side redacts", arguments: [true, false])
+    func redactionOnOneSide(inTheGuest: Bool) async throws {
         let redaction = try Redaction(fields: [], patterns: ["unlock with *"])
         let (driver, log) = (TestDriver(), LogRecorder())
         let notifier = Notifier(drivers: [driver], redaction: inTheGuest ? .none : redaction)
@@ -61,7 +62,8 @@ import Testing
         #expect(!log.text.contains(Self.secret))
     }
 
-    @Test func noSecretEntersTheOutbox() async throws {
+    @Test("No secret enters the outbox")
+    func outboxContents() async throws {
         let certificates = try TestCertificates()
         let outbox = SeenOutbox()
         let agent = try GuestAgent(
@@ -72,7 +74,7 @@ import Testing
         let error = ExceptionInfo(etype: "Failed", value: "password=\(Self.secret)", trace: ["pwd=\(Self.secret)"])
         try await agent.notify(.error(error, payload: ["secret": Self.planted()]), context: try self.context)
         try await agent.withNotification(try self.context) {
-            // The operation itself sees what it was given.
+            // The operation itself sees the original value.
             #expect(OperationNotification.current?.context.payload["password"] == Self.planted())
         }
         let seen = await outbox.seen
@@ -80,8 +82,9 @@ import Testing
         #expect(!"\(seen)".contains(Self.secret))
     }
 
-    /// Every driver gets the redacted notification, and a clean one is the same as before.
-    @Test func theNotifierIsTheOneDoor() async throws {
+    /// Every driver gets the redacted notification, and one without secrets is unchanged.
+    @Test("The notifier redacts notifications for all its drivers")
+    func redactingNotifier() async throws {
         let (one, two) = (TestDriver(), TestDriver())
         func message(_ payload: JSONObject, _ context: JSONObject) -> NotificationMessage {
             NotificationMessage(
@@ -103,7 +106,7 @@ import Testing
     }
 }
 
-/// An outbox that remembers all that was put into it.
+/// An outbox that records everything that is stored in it.
 private actor SeenOutbox: Outbox {
     private let memory = MemoryOutbox()
     private(set) var seen: [String] = []

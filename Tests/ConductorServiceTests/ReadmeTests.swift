@@ -11,7 +11,7 @@ import ServiceLifecycle
 import Testing
 import UnixSignals
 
-/// The examples of README.md work as they stand there.
+/// The examples of README.md work as they are written.
 @Suite(.timeLimit(.minutes(1))) struct ReadmeTests {
     private let readme: String
 
@@ -27,7 +27,8 @@ import UnixSignals
         return try #require(block.components(separatedBy: "\n```").first)
     }
 
-    @Test func anotherLanguageIsAnswered() async throws {
+    @Test("The report of the Python example is published")
+    func pythonExample() async throws {
         let driver = TestDriver()
         try await withConductor(Notifier(drivers: [driver])) { conductor in
             let certificates = conductor.certificates
@@ -48,8 +49,9 @@ import UnixSignals
     private struct Backup { var id = "b-1" }
     private func takeBackup() async throws -> Backup { Backup() }
 
-    /// The example's code, word for word but for the file names; the second test sees to that.
-    @Test func theEmbeddingExampleDelivers() async throws {
+    /// The example's code, word for word except for the file names; the next test checks that.
+    @Test("The embedding example delivers its outcome")
+    func embeddingExample() async throws {
         let driver = TestDriver()
         try await withConductor(Notifier(drivers: [driver])) { conductor in
             let logger = Logger(label: "guest")
@@ -78,7 +80,8 @@ import UnixSignals
         #expect(driver.notifications.first?.payload["backup_id"] == "b-1")
     }
 
-    @Test func theEmbeddingExampleIsTheOneInTheReadme() throws {
+    @Test("The embedding example in this file is the one in README.md")
+    func embeddingExampleText() throws {
         let source = try String(contentsOf: URL(fileURLWithPath: #filePath), encoding: .utf8)
         let lines = try self.block("swift").split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }
         let replaced = ["let spool", "conductors:", "certificateFile:"]
@@ -94,8 +97,9 @@ import UnixSignals
         self.contexts.withLockedValue { $0.append(context) }
     }
 
-    /// The example's code, word for word but for the driver; the next test sees to that.
-    @Test func theControlPlanesExampleNotifies() async throws {
+    /// The example's code, word for word except for the driver; the next test checks that.
+    @Test("The control plane's example publishes its notifications")
+    func controlPlaneExample() async throws {
         let driver = TestDriver()
         let logger = Logger(label: "api")
         let notifier = Notifier(drivers: [driver])
@@ -128,7 +132,7 @@ import UnixSignals
         let guests = self.contexts.withLockedValue { $0 }
         #expect(guests.map { $0["payload"]?.object?["dbname"] } == ["shop", "stock"])
         #expect(throws: Never.self) { try guests.map { try NotificationContext($0) } }
-        // The notifier that the example makes, which lacks nothing but its broker.
+        // The notifier that the example creates, which lacks only its broker.
         _ = try Notifier(
             names: [.messagingv2], messaging: .init(transportURL: "rabbit://trove:PASSWORD@rabbit-1/trove?ssl=1"),
             logger: logger)
@@ -136,9 +140,10 @@ import UnixSignals
         try await running
     }
 
-    @Test func theControlPlanesExampleIsTheOneInTheReadme() throws {
+    @Test("The control plane's example in this file is the one in README.md")
+    func controlPlaneExampleText() throws {
         let source = try String(contentsOf: URL(fileURLWithPath: #filePath), encoding: .utf8)
-        // However the lines are broken here.
+        // The line breaks may differ.
         func joined(_ text: String) -> String { text.split(whereSeparator: \.isWhitespace).joined(separator: " ") }
         let test = joined(source)
         let example = try self.block("swift", 1).replacing("let notifier = try Notifier(", with: "_ = try Notifier(")

@@ -7,7 +7,7 @@ import Testing
 
 /// The scripts of Tests/Compatibility: real Trove and real oslo.messaging.
 enum RealTrove {
-    /// One notification class of real Trove's, and a context that holds one.
+    /// A notification class of real Trove, and a context that has one.
     struct Case: Sendable, CustomStringConvertible {
         /// `DBaaSUserCreate`.
         let className: String
@@ -15,12 +15,12 @@ enum RealTrove {
         let eventType: String
         /// `TroveContext.to_dict()`.
         let context: JSONObject
-        /// What oslo.messaging's notifier publishes of the context.
+        /// The context that oslo.messaging's notifier publishes.
         let published: JSONObject
-        /// What Trove wants to be told at the end.
+        /// The traits that Trove requires at the end.
         let requiredEndTraits: [String]
 
-        /// What a conductor publishes of it where nobody has signed it: the same without rights.
+        /// The context that a conductor publishes if it is not signed: the same without rights.
         var publishedUnsigned: JSONObject {
             var published = self.published
             for (name, value) in [
@@ -33,7 +33,7 @@ enum RealTrove {
             return published
         }
 
-        /// What Trove's call site said.
+        /// The payload of Trove's call site.
         var payload: JSONObject { self.context["trove_notification"]?.object ?? [:] }
         var description: String { self.className }
     }
@@ -54,14 +54,14 @@ enum RealTrove {
         return try TestProcess(python, ["-W", "ignore", script.path] + arguments)
     }
 
-    /// The objects that a script printed, a line each.
+    /// Returns the objects that a script printed, one a line.
     static func objects(in output: String) throws -> [JSONObject] {
         try output.split(separator: "\n").filter { $0.hasPrefix("{") }.map { line in
             try #require(try JSONValue(json: Array(line.utf8)).object)
         }
     }
 
-    /// A context for every class that Trove has, about the instance of the tests' guest.
+    /// Returns a context for every notification class of Trove, about the instance of the tests' guest.
     static func cases(secret: String) async throws -> [Case] {
         let script = try Self.script("trove_contexts", ["--secret", secret, "--instance", "inst-1"])
         let output = await script.outputUntilExit()

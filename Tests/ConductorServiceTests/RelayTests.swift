@@ -10,7 +10,7 @@ import RelayTesting
 import TLSChannel
 import Testing
 
-/// The relay alone: what a call becomes, and what an answer says.
+/// The relay alone: the results of calls, and their answers.
 @Suite struct RelayTests {
     private static let certificate = PeerCertificate(
         commonName: "inst-1", uris: ["spiffe://conductor.test/instance/inst-1"], dnsNames: [], serialNumber: "01",
@@ -41,11 +41,17 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        ("log", "The conductor's log driver cannot write the notification to standard output; send it again later."),
-        ("messagingv2", "The broker has not confirmed the notification; send it again later."),
-        ("shop", "The conductor's driver \"shop\" cannot accept the notification; send it again later."),
-    ]) func aGuestHearsWhichDriverFailsAndNotWhy(driver: String, message: String) async throws {
+    @Test(
+        "A guest's answer says which driver failed, but not why",
+        arguments: [
+            (
+                "log",
+                "The conductor's log driver cannot write the notification to standard output; send it again later."
+            ),
+            ("messagingv2", "The broker has not confirmed the notification; send it again later."),
+            ("shop", "The conductor's driver \"shop\" cannot accept the notification; send it again later."),
+        ])
+    func failingDriver(driver: String, message: String) async throws {
         struct Failing: NotificationDriver {
             let name: String
 
@@ -59,7 +65,8 @@ import Testing
         #expect(answer.failure?.code == .brokerUnavailable && answer.failure?.message == message)
     }
 
-    @Test func publishesWhatTheGuestReports() async throws {
+    @Test("A guest's report is published with the conductor as publisher and server")
+    func publishedReport() async throws {
         let driver = TestDriver()
         let report = SampleReport.end()
         let answer = try await self.answer(.notify(report), driver: driver)
@@ -74,8 +81,9 @@ import Testing
         #expect(notification.context["request_id"] == "req-1")
     }
 
-    /// A guest's report carries its sender to the driver; nothing of it is published.
-    @Test func aDriverIsToldWhichGuestReported() async throws {
+    /// A guest's report has its sender for the driver; nothing of the sender is published.
+    @Test("A driver gets the name and the key of the guest that reported")
+    func senderOfReport() async throws {
         let driver = TestDriver()
         var report = SampleReport.end()
         report.context.payload["password"] = "hunter2"
@@ -89,7 +97,8 @@ import Testing
         #expect(notification.sender?.key == peer.identity.bits)
     }
 
-    @Test func aSenderThatHasItsShareIsToldSoAndWhenToComeAgain() async throws {
+    @Test("A report that the driver rate-limits is answered with a time to retry after")
+    func driverRateLimit() async throws {
         let driver = HeldDriver()
         let relay = self.relay(driver)
         async let answer = self.answer(.notify(SampleReport.end()), from: relay)
@@ -105,10 +114,14 @@ import Testing
     }
 
     /// Identifiers have at most 255 bytes of UTF-8: a tenant is published four times, and a letter takes up to seven bytes.
-    @Test(arguments: [
-        "request_id", "tenant_id", "user_id", "client_ip", "server_ip", "server_type", "request_context.user_domain",
-        "request_context.project_domain", "request_context.global_request_id",
-    ]) func identifiersAreBounded(name: String) async throws {
+    @Test(
+        "An identifier of more than 255 bytes is rejected",
+        arguments: [
+            "request_id", "tenant_id", "user_id", "client_ip", "server_ip", "server_type",
+            "request_context.user_domain",
+            "request_context.project_domain", "request_context.global_request_id",
+        ])
+    func identifierLength(name: String) async throws {
         func report(_ text: String) throws -> OutcomeReport {
             var report = SampleReport.end()
             var object = report.context.json
@@ -132,7 +145,8 @@ import Testing
         #expect(error.message.contains("at most 255 bytes"))
     }
 
-    @Test func refusesWhatTheCatalogueDoesNotHave() async throws {
+    @Test("An operation that is not in a catalogue is rejected")
+    func unknownOperation() async throws {
         var report = SampleReport.end()
         report.context.operation = "trove.common.notification.DBaaSInstanceCreate"
         guard case .failure(let error) = try await self.answer(.notify(report)) else {
@@ -143,7 +157,8 @@ import Testing
         #expect(error.field == "params.context.operation")
     }
 
-    @Test func namesTheFieldThatIsWrong() async throws {
+    @Test("The error for a missing field names the field")
+    func missingField() async throws {
         var report = SampleReport.end()
         report.context.operation = "backup_create"
         guard case .failure(let error) = try await self.answer(.notify(report)) else {
@@ -154,7 +169,8 @@ import Testing
         #expect(error.field == "params.payload.backup_id")
     }
 
-    @Test func leavesOutAndCountsWhatTheEventDoesNotDeclare() async throws {
+    @Test("Fields that the event does not declare are left out and counted")
+    func undeclaredReportFields() async throws {
         let driver = TestDriver()
         let relay = self.relay(driver)
         var report = SampleReport.end()
@@ -167,7 +183,8 @@ import Testing
         #expect(relay.counters.undeclaredFields == ["dbaas.database_create": 3])
     }
 
-    @Test func whatAGuestNamesItsFieldsFillsNoLogAndBeginsNoLine() async throws {
+    @Test("The names of a guest's fields neither fill the log nor begin a line in it")
+    func fieldNamesInLog() async throws {
         let log = LogRecorder()
         var report = SampleReport.end()
         let long = "e" + String(repeating: "\u{301}", count: 100_000)
@@ -178,7 +195,8 @@ import Testing
         #expect(!log.text.contains { $0.isNewline })
     }
 
-    @Test func anEventThatIsSwitchedOffIsAnsweredDisabled() async throws {
+    @Test("An outcome whose event is switched off is answered as disabled")
+    func disabledEvent() async throws {
         let driver = TestDriver()
         let quiet = try Catalogues([.dbaas], switchedOff: ["dbaas.database_create.end"])
         let relay = self.relay(driver, catalogues: quiet)
@@ -187,7 +205,7 @@ import Testing
         #expect(answer == .success(.taken(report.messageID, .disabled)))
         #expect(driver.notifications.isEmpty)
         #expect(relay.counters.disabled == 1)
-        // Off or not, what is wrong is refused.
+        // An invalid report is rejected, whether or not its event is switched off.
         var wrong = report
         wrong.context.payload = ["instance_id": [:], "dbname": "shop"]
         guard case .failure(let error) = try await self.answer(.notify(wrong), driver: driver, catalogues: quiet)
@@ -198,7 +216,8 @@ import Testing
         #expect(error.field == "params.context.payload.instance_id")
     }
 
-    @Test func refusesAPeerWithoutIdentity() async throws {
+    @Test("A peer without a certificate is rejected")
+    func peerWithoutCertificate() async throws {
         for call in [RPCCall.ping, .notify(SampleReport.end())] {
             guard case .failure(let error) = try await self.answer(call, authenticated: false) else {
                 Issue.record("\(call) was answered")
@@ -208,10 +227,13 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        (DriverError.Code.unavailable, RPCError.Code.brokerUnavailable), (.tooLarge, .tooLarge), (.refused, .internal),
-    ])
-    func tellsTheGuestWhatToDoAndNothingOfTheInside(driverCode: DriverError.Code, code: RPCError.Code) async throws {
+    @Test(
+        "A driver's error is answered with its code, and without internal details",
+        arguments: [
+            (DriverError.Code.unavailable, RPCError.Code.brokerUnavailable), (.tooLarge, .tooLarge),
+            (.refused, .internal),
+        ])
+    func driverErrors(driverCode: DriverError.Code, code: RPCError.Code) async throws {
         let driver = HeldDriver()
         async let answer = self.answer(.notify(SampleReport.end()), driver: driver)
         await driver.received(1)

@@ -8,7 +8,7 @@ import RelayTesting
 import TLSChannel
 import Testing
 
-/// A file that cannot be used keeps nobody in who is revoked: real files, real clocks, real connections.
+/// A file that cannot be used does not keep a revoked guest connected: real files, real clocks, real connections.
 @Suite(.timeLimit(.minutes(2))) struct RevocationBesideBadFilesTests {
     private let certificates: TestCertificates
     private let revoked: IssuedCertificate
@@ -20,12 +20,12 @@ import Testing
         try self.certificates.writeList()
     }
 
-    /// In one step: nothing in between is seen.
+    /// Writes in one step: no state in between is seen.
     private func write(_ text: String, to name: String) throws {
         try Data(text.utf8).write(to: self.certificates.directory.appending(path: name), options: .atomic)
     }
 
-    /// What a renewal leaves behind that has gone wrong.
+    /// The files after a renewal that has failed.
     enum Damage: CaseIterable {
         case keyOpenToAll, keyOfAnother, noKey, noCertificate
     }
@@ -43,8 +43,8 @@ import Testing
         }
     }
 
-    @Test(arguments: Damage.allCases)
-    func whoIsRevokedIsCutAndKeptOutWhileTheOwnFilesAreBad(_ damage: Damage) async throws {
+    @Test("A revocation takes effect while the conductor's own files are unusable", arguments: Damage.allCases)
+    func revocationBesideBadFiles(_ damage: Damage) async throws {
         try await LiveConductor.with(
             Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", interval: .seconds(1),
             gracePeriod: .zero
@@ -63,7 +63,7 @@ import Testing
             await conductor.log.next(LiveConductor.inPart)
             #expect(await !conductor.answers("revoked"))
             #expect(await conductor.answers())
-            // What is wrong is still wrong, and was said once.
+            // The problem still exists, and was logged once.
             #expect(conductor.running.tls.status.problem != nil)
             #expect(conductor.log.count(LiveConductor.refused) == 1)
 
@@ -96,8 +96,10 @@ import Testing
         }
     }
 
-    /// What is in the middle of a change for longer than a connection may stay: nothing is said yet, and all the same.
-    @Test func aNewKeyIsNotWaitedFor() async throws {
+    /// The files are in the middle of a change for longer than a revoked connection may stay open: nothing is logged
+    /// yet, but the revocation takes effect.
+    @Test("A revocation does not wait for the certificate of a new key")
+    func revocationBeforeRenewal() async throws {
         try await LiveConductor.with(
             Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl",
             gracePeriod: .seconds(60)
@@ -112,8 +114,9 @@ import Testing
         }
     }
 
-    /// Neither the mode of the authorities nor that of the list itself holds up what is revoked.
-    @Test func aWrongModeHoldsUpNoRevocation() async throws {
+    /// Neither the mode of the authorities nor that of the list itself delays a revocation.
+    @Test("A wrong file mode does not delay a revocation")
+    func wrongFileMode() async throws {
         func setMode(_ mode: Int, of name: String) throws {
             try FileManager.default.setAttributes(
                 [.posixPermissions: mode], ofItemAtPath: self.certificates.path(name))
@@ -137,7 +140,8 @@ import Testing
         }
     }
 
-    @Test func behindAuthoritiesThatCannotBeReadTheListsCountAsWell() async throws {
+    @Test("The revocation lists are used while the authorities cannot be read")
+    func listsWithoutAuthorities() async throws {
         try await LiveConductor.with(
             Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", gracePeriod: .zero
         ) { conductor in
@@ -151,7 +155,8 @@ import Testing
         }
     }
 
-    @Test func anAuthorityThatIsTakenOutIsOutWhileTheKeyIsBad() async throws {
+    @Test("A removed authority is no longer trusted, even while the key is unusable")
+    func removedAuthority() async throws {
         let other = try CertificateAuthority.create(commonName: "Other authority", validity: .days(1))
         try self.certificates.write("foreign", TestCertificates.guest(of: other))
         let own = self.certificates.authority.certificatePEM
@@ -169,7 +174,8 @@ import Testing
         }
     }
 
-    @Test func aBadListIsSaidToLeaveRevocationsBehind() async throws {
+    @Test("The error for a bad list says that later revocations are unknown")
+    func badRevocationList() async throws {
         try await LiveConductor.with(
             Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", gracePeriod: .zero
         ) { conductor in

@@ -15,14 +15,15 @@ import Testing
 
     init() throws {
         self.certificates = try TestCertificates()
-        // The instance's other certificate.
+        // Another certificate of the same instance.
         self.revoked = try TestCertificates.guest(of: self.certificates.authority)
         try self.certificates.write("revoked", self.revoked)
         try self.certificates.writeList()
     }
 
-    /// The promise is five seconds at the default interval, and this is what measures it.
-    @Test func anOpenConnectionIsCutWithinFiveSecondsAndLosesNothingThatWasTaken() async throws {
+    /// The guarantee is five seconds at the default interval, and this test measures it.
+    @Test("A revoked connection is closed within five seconds, and its accepted outcome published")
+    func revokedOpenConnection() async throws {
         let driver = HeldDriver()
         try await LiveConductor.with(
             Notifier(drivers: [driver]), certificates: self.certificates, list: "ca.crl", interval: .seconds(1)
@@ -41,7 +42,7 @@ import Testing
                 }
                 await conductor.log.next("Closed connections: their peers' certificates are revoked")
                 #expect(conductor.running.tls.status.cutConnections == 1)
-                // The outcome was taken: it is published though nobody is there to hear it.
+                // The outcome was accepted: it is published although its guest is disconnected.
                 driver.release()
                 #expect(conductor.running.counters.published == 1)
                 #expect(try await good.call(LiveConductor.ping).contains(#""result""#))
@@ -51,7 +52,8 @@ import Testing
         }
     }
 
-    @Test func aRevokedGuestIsToldWhy() async throws {
+    @Test("A revoked guest gets the reason as a TLS alert")
+    func revocationReason() async throws {
         try self.certificates.writeList(revoking: [self.revoked])
         try await LiveConductor.with(
             Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl"
@@ -66,8 +68,9 @@ import Testing
         }
     }
 
-    /// Fails closed, by the real clock, and is healed by a new list.
-    @Test func whenTheListRunsOutNobodyNewIsLetInUntilThereIsAnother() async throws {
+    /// The conductor fails closed, by the real clock, and recovers with a new list.
+    @Test("With an expired revocation list, no new connection is accepted until there is a new list")
+    func expiredRevocationList() async throws {
         let now = Int64(Date().timeIntervalSince1970)
         try self.certificates.writeList(validity: .init(notBefore: now - 1, notAfter: now + 8))
         try await LiveConductor.with(
@@ -78,7 +81,7 @@ import Testing
                 let over = await conductor.log.next("Expired")
                 #expect(over.message.contains("revocation list CN=Test authority"))
                 #expect(await !conductor.answers())
-                // Open connections are not cut for want of a list.
+                // Open connections are not closed for lack of a list.
                 #expect(try await open.call(LiveConductor.ping).contains(#""result""#))
             }
             try self.certificates.writeList()

@@ -13,7 +13,8 @@ import Testing
             + "with Tests/Compatibility/sslyze-requirements.txt and set the variable to it"
     }
 
-    @Test func aScannerFindsTheListenerAtMozillasModernLevel() async throws {
+    @Test("A TLS scanner finds the listener compliant with Mozilla's modern level")
+    func mozillaModernLevel() async throws {
         guard let python = ProcessInfo.processInfo.environment["CONDUCTOR_TEST_SSLYZE"], !python.isEmpty else {
             throw MissingScanner()
         }
@@ -31,7 +32,7 @@ import Testing
                 ])
             let report = await scanner.outputUntilExit()
             #expect(report.contains("\(address): OK - Compliant"), "\(report.suffix(2000))")
-            // What it must have looked at to say so.
+            // The checks that the scanner must have made for this result.
             #expect(report.contains("Client Renegotiation DoS Attack:   OK - Not vulnerable"))
             #expect(report.contains("TLS 1.2 Cipher Suites:\n     Attempted to connect using"))
             #expect(!report.contains("contains the anchor certificate"))

@@ -3,7 +3,7 @@
 import ConductorService
 import Testing
 
-/// What `serve` and `check-config` warn of.
+/// Warnings of `serve` and `check-config`.
 @Suite struct SecurityPostureTests {
     private static let own = TrustDomain("cloud.example") ?? .trial
     private static let safe = SecurityPosture(
@@ -16,18 +16,22 @@ import Testing
         return posture.warnings.map(\.setting)
     }
 
-    @Test func aSafeConfigurationHasNoWarning() { #expect(Self.safe.warnings.isEmpty) }
+    @Test("A safe configuration has no warning")
+    func safeConfiguration() { #expect(Self.safe.warnings.isEmpty) }
 
-    @Test func signaturesThatAreOffAreWarnedOf() {
+    @Test("Signatures that are off have a warning")
+    func signaturesOff() {
         #expect(self.settings { $0.signatures = .off } == ["context_signatures.mode"])
         #expect(self.settings { $0.signatures = .accept }.isEmpty)
     }
 
-    @Test func aMissingRevocationListIsWarnedOf() {
+    @Test("A missing revocation list has a warning")
+    func missingRevocationList() {
         #expect(self.settings { $0.hasGuestRevocationList = false } == ["tls.guest_crl"])
     }
 
-    @Test func certificatesWithoutTenantsAreWarnedOf() {
+    @Test("Certificates without tenants have a warning, unless signatures are required")
+    func certificatesWithoutTenants() {
         for policy in ContextVerifier.Policy.allCases {
             let settings = self.settings {
                 $0.signatures = policy
@@ -38,17 +42,20 @@ import Testing
         }
     }
 
-    @Test func theQuickstartsTrustDomainIsWarnedOf() {
+    @Test("The quickstart's trust domain has a warning")
+    func quickstartTrustDomain() {
         #expect(self.settings { $0.identity = .spiffe(.trial) } == ["identity.trust_domain"])
-        // It plays no part.
+        // The trust domain is not used.
         #expect(self.settings { $0.identity = .commonName }.isEmpty)
     }
 
-    @Test func plaintextToTheBrokerIsWarnedOf() {
+    @Test("Plaintext to the broker has a warning")
+    func plaintextToBroker() {
         #expect(self.settings { $0.plaintextBrokers = ["192.0.2.1:5672"] } == ["messaging.transport_url"])
     }
 
-    @Test func aSecretThatOthersMayHaveIsWarnedOfAsTheRest() {
+    @Test("A secret that other users may know has a warning")
+    func exposedSecretWarning() {
         var posture = Self.safe
         posture.exposedSecret = .init(
             setting: "messaging.transport_url", problem: "conductor.yaml has mode 0644", remedy: "run `chmod 0600`")
@@ -59,7 +66,8 @@ import Testing
             ])
     }
 
-    @Test func eachIsLoggedOnceWithSettingRiskAndRemedy() {
+    @Test("Each warning has its own setting and phrase, a risk and a remedy")
+    func warningText() {
         let posture = SecurityPosture(
             signatures: .off, hasGuestRevocationList: false, authorization: GuestAuthorization(),
             plaintextBrokers: ["192.0.2.1:5672", "broker.example:5672"])
@@ -71,7 +79,7 @@ import Testing
             #expect(!warning.risk.isEmpty && !warning.remedy.isEmpty && !warning.description.contains("\n"))
         }
         #expect(warnings.last?.description.contains("192.0.2.1:5672, broker.example:5672") == true)
-        // The phrase is the same whatever is behind it.
+        // The phrase is the same whatever the values are.
         #expect(warnings.allSatisfy { !$0.phrase.contains("192.0.2.1") })
     }
 }

@@ -9,9 +9,10 @@ import Notifier
 import RelayTesting
 import Testing
 
-/// Several conductors over one broker: guests go from one to another.
+/// Several conductors over one broker: guests change from one to another.
 @Suite(.timeLimit(.minutes(2))) struct SideBySideTests {
-    @Test func whatIsSentAgainToAnotherConductorIsTheSameMessage() async throws {
+    @Test("An outcome that is sent again to another conductor is the same message")
+    func resendToAnotherConductor() async throws {
         let broker = try TestBroker.shared()
         let topic = UniqueTopic()
         var messaging = MessagingDriver.Configuration(transportURL: broker.url)
@@ -20,7 +21,7 @@ import Testing
         var logger = Logger(label: "conductor") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = .critical
         let certificates = try TestCertificates()
-        // The spool's stored words, whatever they are: an error with a trace and the text of a stranger.
+        // Any stored outcome of the spool: an error with a trace, and text from outside.
         var report = OutcomeReport(
             context: SampleReport.context(dbname: "caf\u{E9} \u{1F600}"),
             outcome: .error(ExceptionInfo(etype: "DiskFull", value: "no \"space\"", trace: ["1", "2"]), payload: [:]))
@@ -33,7 +34,7 @@ import Testing
             try await withConductor(notifiers[1], certificates: certificates) { second in
                 for conductor in [first, second] {
                     let connection = try await conductor.connect()
-                    // The second has not seen it: it publishes it again.
+                    // The second conductor has not seen it, and publishes it again.
                     try await self.publish(report, over: connection)
                     ports.append(conductor.port)
                     await connection.close()
@@ -42,7 +43,8 @@ import Testing
         }
         let bodies = try await BrokerClient(broker).getAll(topic.error).map { String(decoding: $0.body, as: UTF8.self) }
         #expect(bodies.count == 2)
-        // New for each send, as oslo has it; and the address that the guest reached, for two have two.
+        // The unique id is new for each send, as in oslo; and the address that the guest reached differs between two
+        // conductors.
         let unique = /\\"_unique_id\\":\\"[0-9a-f]{32}\\"/
         let alike = zip(bodies, ports).map { body, port in
             body.replacing(unique, with: "").replacing("127.0.0.1:\(port)", with: "")

@@ -9,20 +9,20 @@ import Notifications
 import Notifier
 import Testing
 
-/// Over all catalogues, Trove's and the files that are shipped: with signatures required, a guest cannot make the conductor
-/// publish a word that names another instance, tenant, request, client or subject than the control plane has signed, nor
-/// another value of anything that was signed, unless the catalogue says that it changes.
+/// All catalogues, Trove's and the shipped files: with signatures required, a guest cannot make the conductor publish a
+/// name of another instance, tenant, request, client or subject than the control plane has signed, nor another value of
+/// any signed field, unless the catalogue says that it changes.
 @Suite(.timeLimit(.minutes(5))) struct SignedCatalogueTests {
     private static let forged = "forged-b"
     private static let forgedNumber = 987_654
 
-    /// Something that a guest says, and where.
+    /// The part of a report in which a guest sets a field.
     private enum Place { case outcome, context }
 
     private struct Attempt {
         let operation: OperationDefinition
         let phase: OperationPhase
-        /// What the control plane signs: each time anew, since an operation is ended once.
+        /// The context that the control plane signs: again for each report, since an operation ends once.
         let context: NotificationContext
         let instance: String?
 
@@ -33,7 +33,7 @@ import Testing
         }
     }
 
-    /// A service whose fields have none of Trove's names, or other meanings under names that sound like somebody's.
+    /// A service whose fields have none of Trove's names, or have other meanings under names that sound like Trove's.
     private static let shop: Catalogue = {
         let machine = FieldDefinition.optional("machine", "Who sells", alternate: "machine_id", role: .instance)
         let owner = FieldDefinition.optional("owner", "For whom", role: .tenant)
@@ -119,7 +119,7 @@ import Testing
         return report
     }
 
-    /// Every field that any event of any of the operations has, and more.
+    /// Returns the names of all fields of the operations' events, and more.
     private static func names(_ catalogue: Catalogue) -> [String] {
         var names: Set<String> = [
             "server_ip", "server_type", "publisher_id", "event_type", "operation", "tenant", "project_id", "instance",
@@ -153,17 +153,17 @@ import Testing
         return attempts
     }
 
-    /// What a guest has made the conductor say, by the names of the fields.
+    /// The fields that a guest has made the conductor publish, by name.
     private struct Leaks {
-        /// What the control plane had signed otherwise.
+        /// Fields that the control plane signed with another value.
         var signed: Set<String> = []
-        /// What nothing was signed of.
+        /// Fields that were not signed.
         var unsigned: Set<String> = []
 
         var isEmpty: Bool { self.signed.isEmpty && self.unsigned.isEmpty }
     }
 
-    /// - Returns: the fields that the guest's word was published in.
+    /// - Returns: the fields in which the guest's value was published.
     private func leaks(_ report: OutcomeReport, _ attempt: Attempt, _ guest: SignedGuest, _ driver: TestDriver) async
         -> Leaks
     {
@@ -203,7 +203,7 @@ import Testing
         for attempt in Self.attempts(catalogue, instance: instance) {
             let place = "\(attempt.operation.key).\(attempt.phase.rawValue)"
             for name in Self.names(catalogue) {
-                // All of the context's payload is under one digest: a few of its fields stand for the others.
+                // One digest covers the context's whole payload: a few of its fields represent the others.
                 let places: [Place] =
                     ["instance_id", "dbname", "tenant_id", "shelf"].contains(name) ? [.outcome, .context] : [.outcome]
                 for said in places {
@@ -214,17 +214,20 @@ import Testing
                     leaks.unsigned.formUnion(found.unsigned.map { "\(place): \($0)" })
                 }
             }
-            // An honest guest's is taken, whatever of itself was signed.
+            // An honest guest's report is accepted, whatever was signed of its instance.
             let answer = await guest.answer(try Self.report(attempt, guest))
             #expect(answer.failure == nil, "\(place): \(answer)")
         }
         return leaks
     }
 
-    @Test(arguments: [nil, "inst-1"]) func noneOfTrovesFieldsNamesAnother(instance: String?) async throws {
+    @Test(
+        "A guest can change no signed field of Trove's, and sets only the ids of what it creates",
+        arguments: [nil, "inst-1"])
+    func troveFields(instance: String?) async throws {
         let leaks = try await self.leaks(of: .dbaas, instance: instance)
         #expect(leaks.signed == [])
-        // What an operation has made is new, and for its end to tell.
+        // The id of what an operation has created is new, and is for its end to report.
         #expect(
             leaks.unsigned == [
                 "backup_create.end: backup_id", "cluster_create.end: cluster_id",
@@ -232,8 +235,10 @@ import Testing
             ])
     }
 
-    /// Another service's identifiers are what was signed, and so are its other fields; what nobody signed is for the guest.
-    @Test(arguments: [nil, "inst-1"]) func norDoThoseOfAnotherService(instance: String?) async throws {
+    /// Another service's identifiers are published as signed, and so are its other fields; a field that was not signed
+    /// is for the guest to set.
+    @Test("A guest can change no signed field of another service", arguments: [nil, "inst-1"])
+    func otherServiceFields(instance: String?) async throws {
         let leaks = try await self.leaks(of: Self.shop, instance: instance)
         #expect(leaks.signed == [])
         let own = ["price", "paid", "sold_at", "instance", "project_id"]
@@ -244,9 +249,12 @@ import Testing
                         + own.map { "goods.look.end: \($0)" }))
     }
 
-    @Test(arguments: [nil, "inst-1"]) func norDoThoseOfTheFilesThatAreShipped(instance: String?) async throws {
+    @Test(
+        "Of the shipped catalogues' signed fields, a guest can change only state and message",
+        arguments: [nil, "inst-1"])
+    func shippedCatalogueFields(instance: String?) async throws {
         let catalogues = try Self.shipped()
-        // Whoever ships another says here which of its fields are a guest's to say.
+        // For another shipped catalogue, list here which of its fields are for a guest to set.
         #expect(catalogues.map(\.service) == ["magnetodb"])
         for catalogue in catalogues {
             let leaks = try await self.leaks(of: catalogue, instance: instance)
@@ -259,7 +267,8 @@ import Testing
         }
     }
 
-    @Test func noMemberOfTheContextNamesAnother() async throws {
+    @Test("No member of the context publishes a forged name")
+    func contextMembers() async throws {
         let driver = TestDriver()
         let guest = try SignedGuest(driver)
         for attempt in Self.attempts(.dbaas, instance: "inst-1") {
@@ -285,8 +294,10 @@ import Testing
         }
     }
 
-    /// Only what the catalogue marks may be said anew; never an identifier or a name of the guest's, whatever it says of them.
-    @Test func whatMayChangeIsForTheGuestToSay() async throws {
+    /// Only fields that the catalogue marks may change; never an identifier or a name of the guest's, whatever the
+    /// catalogue says of them.
+    @Test("A guest can change only the fields that the catalogue marks as changing")
+    func changingFields() async throws {
         let fields: [FieldDefinition] = [
             .optional("shelf", "s", changes: true), .optional("state", "s", changes: true), .optional("price", "p"),
             .optional("machine", "m", role: .instance, changes: true),
@@ -308,7 +319,7 @@ import Testing
             (["machine": "inst-2"], false), (["price": "5", "shelf": "7", "machine": "inst-1", "state": nil], true),
             (["undeclared": "x"], true),
         ] as [(JSONObject, Bool)] {
-            // It was signed under a name that only the start knows.
+            // The price was signed under a name that only the start has.
             for price in ["price", "cost"] {
                 let context = NotificationContext(
                     operation: "shop.sell", requestID: "req-1", tenantID: "tenant-1", clientIP: "192.0.2.7",
@@ -326,8 +337,10 @@ import Testing
         }
     }
 
-    /// What the conductor fills in of a guest's own, though the control plane has not signed it, is no reason to refuse it.
-    @Test(arguments: [nil, "inst-1"]) func whatTheConductorFillsInIsTaken(instance: String?) async throws {
+    /// A guest's own value that the conductor fills in is no reason to reject the report, although the control plane
+    /// has not signed it.
+    @Test("A report whose own fields the conductor fills in is accepted", arguments: [nil, "inst-1"])
+    func filledInFields(instance: String?) async throws {
         let driver = TestDriver()
         let guest = try SignedGuest(driver, catalogues: try Catalogues([Self.shop]))
         let context = NotificationContext(
@@ -340,7 +353,7 @@ import Testing
         let payload = try #require(driver.notifications.first?.payload)
         #expect(payload["machine"] == "inst-1" && payload["owner"] == "tenant-1" && payload["shelf"] == "7")
         #expect(payload["instance"] == 3 && payload["project_id"] == .null)
-        // What is true may be said, also under the other names.
+        // True values are accepted, also under the other names.
         for payload in [["machine_id": "inst-1"], ["owner": "tenant-1"], ["shelf_id": "7"]] as [JSONObject] {
             let report = OutcomeReport(context: try guest.signer.sign(context), outcome: .end(payload: payload))
             #expect(await guest.answer(report).failure == nil, "\(payload)")

@@ -10,7 +10,7 @@ import Notifier
 import RelayTesting
 import Testing
 
-/// What a conductor takes under a token, and what it refuses.
+/// Reports with a token that a conductor accepts, and those that it rejects.
 @Suite(.timeLimit(.minutes(1))) struct SignedContextTests {
     private let driver = TestDriver()
     private static let requestContext: JSONObject = ["roles": ["member"], "is_admin": false, "domain": "d-1"]
@@ -32,7 +32,8 @@ import Testing
         #expect(self.driver.notifications.isEmpty, sourceLocation: sourceLocation)
     }
 
-    @Test(arguments: [nil, "inst-1"]) func whatWasSignedIsPublishedWithoutItsToken(instance: String?) async throws {
+    @Test("A signed report is published without its token", arguments: [nil, "inst-1"])
+    func signedReport(instance: String?) async throws {
         let guest = try SignedGuest(self.driver)
         let report = OutcomeReport(
             context: try guest.signer.sign(self.context, instanceID: instance), outcome: .end(payload: [:]))
@@ -44,8 +45,10 @@ import Testing
         #expect(!"\(self.driver.notifications)".contains(token))
     }
 
-    @Test(arguments: ContextVerifier.Policy.allCases, [true, false])
-    func thePolicySaysWhatIsNeeded(policy: ContextVerifier.Policy, isWrong: Bool) async throws {
+    @Test(
+        "The policy decides whether a missing or a wrong token is rejected",
+        arguments: ContextVerifier.Policy.allCases, [true, false])
+    func signaturePolicy(policy: ContextVerifier.Policy, isWrong: Bool) async throws {
         let guest = try SignedGuest(self.driver, policy: policy)
         var report = SampleReport.end()
         if isWrong { report.context.token = "e30.e30.e30" }
@@ -59,8 +62,8 @@ import Testing
     }
 
     /// With a verified signature rights are published as signed; without one none are, whatever the mode.
-    @Test(arguments: ContextVerifier.Policy.allCases, [true, false])
-    func rightsArePublishedAsSignedOrNotAtAll(policy: ContextVerifier.Policy, isSigned: Bool) async throws {
+    @Test("Rights are published as signed, or not at all", arguments: ContextVerifier.Policy.allCases, [true, false])
+    func signedRights(policy: ContextVerifier.Policy, isSigned: Bool) async throws {
         let guest = try SignedGuest(self.driver, policy: policy)
         var context = self.context
         context.requestContext = ["roles": ["admin"], "is_admin": true, "system_scope": "all", "domain": "d-1"]
@@ -78,11 +81,14 @@ import Testing
         #expect(published["domain"] == (isVerified ? "d-1" : .null))
     }
 
-    /// Whatever of the context is published.
-    @Test(arguments: [
-        "operation", "request_id", "tenant_id", "user_id", "no user_id", "client_ip", "no client_ip", "payload",
-        "more payload", "no payload", "roles", "is_admin", "more request_context", "no request_context",
-    ]) func nothingThatWasSignedCanBeChanged(what: String) async throws {
+    /// Every field of the context that is published.
+    @Test(
+        "A report with a change of a signed field is rejected",
+        arguments: [
+            "operation", "request_id", "tenant_id", "user_id", "no user_id", "client_ip", "no client_ip", "payload",
+            "more payload", "no payload", "roles", "is_admin", "more request_context", "no request_context",
+        ])
+    func changedSignedField(what: String) async throws {
         let guest = try SignedGuest(self.driver)
         var report = OutcomeReport(context: try guest.signer.sign(self.context), outcome: .end(payload: [:]))
         switch what {
@@ -106,8 +112,10 @@ import Testing
         self.expectRefusal(await guest.answer(report), "was signed for another params.context.\(field)")
     }
 
-    /// What is not published may be the guest's own, and another spelling of one operation is the same operation.
-    @Test func whatIsNotPublishedMayDiffer() async throws {
+    /// A field that is not published may have the guest's own value, and another spelling of an operation is the same
+    /// operation.
+    @Test("Fields that are not published may differ from the signed ones")
+    func unpublishedFields() async throws {
         let guest = try SignedGuest(self.driver)
         var report = OutcomeReport(context: try guest.signer.sign(self.context), outcome: .end(payload: [:]))
         report.context.serverIP = "192.0.2.66"
@@ -118,7 +126,8 @@ import Testing
         #expect(self.driver.notifications.first?.payload["server_type"] == "conductor")
     }
 
-    @Test func anotherInstancesTokenIsRefused() async throws {
+    @Test("A token of another instance is rejected")
+    func tokenOfAnotherInstance() async throws {
         let guest = try SignedGuest(self.driver)
         let operation = try #require(Catalogues.builtIn.operation("database_create"))
         let configuration = ContextVerifier.Configuration(policy: .require)
@@ -135,7 +144,8 @@ import Testing
         }
     }
 
-    @Test func tokensAreGoodForTheirTimeOnly() throws {
+    @Test("A token is accepted only within its lifetime")
+    func tokenLifetime() throws {
         let key = try SignedGuest.key("now")
         let operation = try #require(Catalogues.builtIn.operation("database_create"))
         var configuration = ContextVerifier.Configuration(policy: .require)
@@ -170,14 +180,15 @@ import Testing
         #expect(try isTaken(issued: now + 61, expires: now + 70)?.contains("not valid yet") == true)
         #expect(try isTaken(issued: now, expires: now + 70, notBefore: Double(now + 60)) == nil)
         #expect(try isTaken(issued: now, expires: now + 70, notBefore: Double(now + 61))?.contains("nbf") == true)
-        // One that nobody could ever let expire.
+        // A token with a lifetime beyond the maximum, or a negative one.
         #expect(try isTaken(issued: now, expires: now + 500) == nil)
         #expect(try isTaken(issued: now, expires: now + 501)?.contains("lifetime") == true)
         #expect(try isTaken(issued: now, expires: now - 1)?.contains("lifetime") == true)
     }
 
-    /// With the system's clock: of two operations that were signed at one time one was told in time.
-    @Test func expiresWhileTheConductorRuns() async throws {
+    /// With the system's clock: of two operations that were signed at the same time, one was reported in time.
+    @Test("A token can expire while the conductor runs")
+    func expiryDuringRun() async throws {
         let guest = try SignedGuest(self.driver) {
             $0.clockSkew = 0
             $0.grace = 0
@@ -192,12 +203,13 @@ import Testing
         try await Task.sleep(until: end)
         let late = await guest.answer(reports[1])
         #expect(late.failure?.code == .notPermitted && late.failure?.message.contains("expired") == true)
-        // Whoever has not heard the first answer is told that it was in time.
+        // A guest that missed the first answer is informed that the outcome was in time.
         #expect(await guest.answer(reports[0]) == .success(.taken(reports[0].messageID, .duplicate)))
         #expect(self.driver.notifications.count == 1)
     }
 
-    @Test func aKeyFollowsAnother() async throws {
+    @Test("A token is accepted while its key is in the key set")
+    func keyRotation() async throws {
         let (old, new) = (try SignedGuest.key("old"), try SignedGuest.key("new"))
         func verifier(_ keys: [SigningKey]) throws -> ContextVerifier {
             ContextVerifier(keys: try SigningKeySet(keys), configuration: .init(policy: .require))
@@ -213,8 +225,9 @@ import Testing
         }
     }
 
-    /// The token stands beside the notification, and its `to_dict()` has members that nobody signs.
-    @Test func aTroveContextIsSignedToo() async throws {
+    /// The token is next to the notification, and its `to_dict()` has members that are not signed.
+    @Test("A signed context in Trove's form is accepted")
+    func signedTroveContext() async throws {
         let guest = try SignedGuest(self.driver)
         var json = try #require(
             try JSONValue(
@@ -229,7 +242,7 @@ import Testing
             ).object)
         let signed = try guest.signer.sign(try NotificationContext(json), instanceID: "inst-1")
         json["token"] = .string(try #require(signed.token))
-        // As a guest reads it, and forwards it in the other form.
+        // Read by a guest, and forwarded in the other form.
         let read = try NotificationContext(NotificationContext(json).json)
         #expect(read.token == signed.token)
         let report = OutcomeReport(context: read, outcome: .end(payload: [:]))
@@ -238,8 +251,10 @@ import Testing
         #expect(!"\(self.driver.notifications)".contains("pl4nted"))
     }
 
-    /// What looks like a secret in a signed payload stays until the conductor publishes it: the digest is of all of it.
-    @Test func aSignedPayloadPassesTheGuestsRedaction() async throws {
+    /// Text that looks like a secret stays in a signed payload until the conductor publishes it: the digest covers the
+    /// whole payload.
+    @Test("A signed payload passes the guest's redaction, and the conductor redacts it")
+    func signedPayloadRedaction() async throws {
         let key = try SignedGuest.key("now")
         let verifier = ContextVerifier(
             keys: try SigningKeySet([key]), configuration: .init(policy: .require))

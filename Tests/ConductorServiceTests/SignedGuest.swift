@@ -8,7 +8,7 @@ import Notifications
 import Notifier
 import TLSChannel
 
-/// A relay that checks signed contexts, a control plane that signs them, and a guest, all without a wire.
+/// A relay that checks signed contexts, a control plane that signs them, and a guest, all without a network.
 struct SignedGuest {
     static let certificate = PeerCertificate(
         commonName: "inst-1", uris: ["spiffe://conductor.test/instance/inst-1"], dnsNames: [], serialNumber: "01",
@@ -17,7 +17,7 @@ struct SignedGuest {
     let relay: Relay
     let signer: ContextSigner
 
-    /// - Parameter configure: changes what the conductor demands.
+    /// - Parameter configure: changes what the conductor requires.
     init(
         _ driver: any NotificationDriver, policy: ContextVerifier.Policy = .require, catalogues: Catalogues = .builtIn,
         rememberedIDs: Int = Relay.defaultRememberedIDs, limits: ReportLimits = ReportLimits(),
@@ -28,7 +28,7 @@ struct SignedGuest {
             configure: configure)
     }
 
-    /// The same with several drivers.
+    /// Creates the same with several drivers.
     init(
         _ drivers: [any NotificationDriver], policy: ContextVerifier.Policy = .require,
         catalogues: Catalogues = .builtIn,
@@ -47,19 +47,19 @@ struct SignedGuest {
             logger: Logger(label: "test"))
     }
 
-    /// A secret of that name.
+    /// Returns a signing key with this id.
     static func key(_ kid: String) throws -> SigningKey {
         try SigningKey(kid: kid, secret: Array("\(kid): 0123456789abcdef0123456789abcdef".utf8))
     }
 
-    /// What the relay answers.
+    /// Returns the relay's answer to a report.
     func answer(_ report: OutcomeReport) async -> RPCResult {
         await withCheckedContinuation { continuation in
             self.send(report) { continuation.resume(returning: $0) }
         }
     }
 
-    /// Reports, and returns before there is an answer.
+    /// Sends a report, and returns before there is an answer.
     func send(_ report: OutcomeReport, completion: @escaping @Sendable (RPCResult) -> Void) {
         let peer = RPCPeer(
             certificate: Self.certificate, remoteAddress: "192.0.2.9:5", localAddress: "192.0.2.1:8790")

@@ -9,7 +9,7 @@ import Notifier
 import RelayTesting
 import Testing
 
-/// A signed operation is ended once.
+/// A signed operation ends once.
 @Suite(.timeLimit(.minutes(1))) struct SignedReplayTests {
     private func report(_ context: NotificationContext, _ messageID: MessageID = MessageID()) -> OutcomeReport {
         OutcomeReport(context: context, outcome: .end(payload: [:]), messageID: messageID)
@@ -17,7 +17,8 @@ import Testing
 
     private let failed = OperationOutcome.error(ExceptionInfo(etype: "E", value: "v"), payload: [:])
 
-    @Test func anotherOutcomeOfItIsRefusedAndTheSameIsADuplicate() async throws {
+    @Test("A second outcome of a signed operation is rejected, and the same one is a duplicate")
+    func secondOutcome() async throws {
         let driver = TestDriver()
         let guest = try SignedGuest(driver)
         let context = try guest.signer.sign(SampleReport.context())
@@ -32,7 +33,7 @@ import Testing
         // Another outcome under the first one's id, as without signatures.
         let other = OutcomeReport(context: context, outcome: self.failed, messageID: first.messageID)
         #expect(await guest.answer(other).failure?.field == "params.message_id")
-        // The same operation signed once more is another one.
+        // The same operation, signed again, is another one.
         let again = self.report(try guest.signer.sign(SampleReport.context()))
         #expect(await guest.answer(again) == .success(.taken(again.messageID, .published)))
         #expect(driver.notifications.map(\.messageID) == [first.messageID, again.messageID])
@@ -41,8 +42,10 @@ import Testing
         #expect(counters.rejected == ["not_permitted": 2, "invalid_params": 1])
     }
 
-    /// The outcomes' own memory is another: what it has forgotten, or never kept, the operation still knows.
-    @Test(arguments: [0, 1]) func theSameIsADuplicateThoughTheOutcomeWasForgotten(rememberedIDs: Int) async throws {
+    /// Outcomes are remembered separately: the operation still knows an outcome that was forgotten, or never
+    /// remembered.
+    @Test("A repeated outcome is a duplicate although the relay has forgotten it", arguments: [0, 1])
+    func repeatOfForgottenOutcome(rememberedIDs: Int) async throws {
         let driver = TestDriver()
         let guest = try SignedGuest(driver, rememberedIDs: rememberedIDs)
         let first = self.report(try guest.signer.sign(SampleReport.context()))
@@ -58,7 +61,8 @@ import Testing
         #expect(driver.notifications.count == 2)
     }
 
-    @Test func whileOneIsOnItsWayAnotherIsToldToComeAgain() async throws {
+    @Test("While one outcome is in flight, another is answered with a time to retry after")
+    func otherOutcomeInFlight() async throws {
         let driver = HeldDriver()
         let guest = try SignedGuest(driver)
         let context = try guest.signer.sign(SampleReport.context())
@@ -69,7 +73,7 @@ import Testing
         }
         send(first)
         send(first)
-        // The first may fail yet: the second is told to come again, and does not wait here.
+        // The first may still fail: the second is answered as retryable, and does not wait.
         send(second)
         let refused = answers.withLockedValue { $0 }
         #expect(refused.count == 1 && refused.first?.failure?.code == .brokerUnavailable)
@@ -79,7 +83,7 @@ import Testing
         #expect(
             answers.withLockedValue { $0.compactMap(\.failure?.code) } == Array(repeating: .brokerUnavailable, count: 3)
         )
-        // Surely nothing of it reached the broker, so the other one is as good.
+        // The first certainly did not reach the broker, so the second is accepted.
         send(second)
         await driver.received(2)
         driver.release()
@@ -91,7 +95,7 @@ import Testing
     private static let unconfirmed = DriverError(.unavailable, driver: "held", reason: "away")
     private static let unsent = DriverError(unconfirmed, mayHaveArrived: false)
 
-    /// Sends a report whose publishing ends so.
+    /// Sends a report whose publishing ends with the given result.
     private func send(
         _ report: OutcomeReport, _ guest: SignedGuest, _ driver: HeldDriver, ending: Result<Void, DriverError>
     ) async -> RPCResult {
@@ -101,14 +105,15 @@ import Testing
         }
     }
 
-    @Test func whatTheBrokerMayHaveBindsIt() async throws {
+    @Test("An outcome that may have reached the broker binds its operation")
+    func unconfirmedOutcome() async throws {
         let driver = HeldDriver()
         let guest = try SignedGuest(driver)
         let context = try guest.signer.sign(SampleReport.context())
         let first = self.report(context)
         let lost = await self.send(first, guest, driver, ending: .failure(Self.unconfirmed))
         #expect(lost.failure?.code == .brokerUnavailable)
-        // Neither another message id, with the same words or others, nor other words under the same one.
+        // Rejected: another message id, with the same outcome or another, and another outcome under the same id.
         for outcome in [first.outcome, self.failed] {
             let answer = await guest.answer(OutcomeReport(context: context, outcome: outcome))
             #expect(answer.failure?.code == .notPermitted && answer.failure?.field == "params.context.token")
@@ -116,7 +121,7 @@ import Testing
         }
         let other = OutcomeReport(context: context, outcome: self.failed, messageID: first.messageID)
         #expect(await guest.answer(other).failure?.field == "params.message_id")
-        // It stays bound though the second attempt surely got nowhere: the first one may have.
+        // It stays bound although the second attempt certainly did not arrive: the first one may have.
         _ = await self.send(first, guest, driver, ending: .failure(Self.unsent))
         #expect(await guest.answer(self.report(context)).failure?.code == .notPermitted)
         #expect(
@@ -127,8 +132,9 @@ import Testing
         #expect(guest.relay.counters.isBalanced && guest.relay.counters.inFlight == 0)
     }
 
-    /// A broker that takes no message so large has nothing of it: a guest that says less of it is right to.
-    @Test func whatIsTooLargeBindsNothing() async throws {
+    /// A broker that does not accept a message of this size has nothing of it: a guest may send a shorter outcome.
+    @Test("An outcome that is too large does not bind its operation")
+    func tooLargeOutcome() async throws {
         let driver = HeldDriver()
         let guest = try SignedGuest(driver)
         let context = try guest.signer.sign(SampleReport.context())
@@ -141,8 +147,10 @@ import Testing
                 == .success(.taken(first.messageID, .published)))
     }
 
-    /// Of two drivers the first takes what is too large for the second: it is out, and no other may follow.
-    @Test func oneDriverThatTookItBindsIt() async throws {
+    /// Of two drivers the first accepts what is too large for the second: it is published, and no other outcome may
+    /// follow.
+    @Test("An outcome that one of two drivers accepted binds its operation")
+    func boundByOneDriver() async throws {
         let (taker, refuser) = (TestDriver(), HeldDriver())
         let guest = try SignedGuest([taker, refuser])
         let context = try guest.signer.sign(SampleReport.context())
@@ -153,13 +161,15 @@ import Testing
         #expect(taker.notifications.count == 1)
     }
 
-    /// The guest has not heard of it, and asks after the token's end.
-    @Test(arguments: [0, 100]) func whatWasPublishedInTimeIsADuplicateForLonger(rememberedIDs: Int) async throws {
+    /// The guest has not received the answer, and sends the outcome again after the token's end.
+    @Test(
+        "A repeat of an outcome that was published in time is a duplicate after the token's end", arguments: [0, 100])
+    func repeatAfterExpiry(rememberedIDs: Int) async throws {
         let driver = TestDriver()
         let guest = try SignedGuest(driver, rememberedIDs: rememberedIDs) { configuration in
             (configuration.clockSkew, configuration.grace) = (0, 0)
         }
-        // Seconds since 1970 are whole in a token: the first is over, soon.
+        // A token's times are whole seconds since 1970.
         let now = Double(NotificationTimestamp.now().microsecondsSinceEpoch) / 1e6
         func context(expires: Double) throws -> NotificationContext {
             var context = SampleReport.context()
@@ -187,7 +197,8 @@ import Testing
         #expect(guest.relay.counters.isBalanced && guest.relay.counters.inFlight == 0)
     }
 
-    @Test func whatIsSwitchedOffEndsNothing() async throws {
+    @Test("An outcome whose event is switched off does not end its operation")
+    func disabledEvent() async throws {
         let driver = TestDriver()
         let quiet = try Catalogues([.dbaas], switchedOff: ["dbaas.database_create.end"])
         let guest = try SignedGuest(driver, catalogues: quiet)
@@ -198,8 +209,9 @@ import Testing
         #expect(await guest.answer(error) == .success(.taken(error.messageID, .published)))
     }
 
-    /// A control plane that signs one operation twice says so by the identifier.
-    @Test func oneIdentifierIsOneOperation() async throws {
+    /// A control plane that signs an operation twice uses the same identifier.
+    @Test("Tokens with the same identifier and request are one operation")
+    func operationIdentifier() async throws {
         let driver = TestDriver()
         let guest = try SignedGuest(driver)
         func context(_ identifier: String?, _ request: String = "req-1") throws -> NotificationContext {
@@ -215,7 +227,7 @@ import Testing
         let token = try context(nil)
         for (context, isTaken) in [
             (try context("1"), true), (try context("1"), false), (try context("2"), true),
-            // A signer that counts, and begins again.
+            // A signer that counts, and restarts.
             (try context("1", "req-2"), true), (token, true), (token, false),
         ] {
             let report = self.report(context)
@@ -225,7 +237,8 @@ import Testing
         }
     }
 
-    @Test func theOldestIsForgottenFirst() async throws {
+    @Test("The oldest operation is forgotten first")
+    func evictionOrder() async throws {
         let guest = try SignedGuest(TestDriver()) { $0.rememberedOperations = 2 }
         let contexts = try (0..<3).map { _ in try guest.signer.sign(SampleReport.context()) }
         for context in contexts { #expect(await guest.answer(self.report(context)).failure == nil) }
@@ -234,8 +247,9 @@ import Testing
         }
     }
 
-    /// What a memory that is too small costs is counted, and what nobody can use any more is forgotten in peace.
-    @Test func aTokenThatIsForgottenTooSoonIsCounted() {
+    /// The cost of a memory that is too small is counted; an operation whose token can no longer be used is not.
+    @Test("An operation that is forgotten while its token is usable is counted")
+    func earlyForgetting() {
         var ledger = RelayLedgerStateMachine<Int>(rememberedIDs: 0, rememberedOperations: 2)
         let guest = PeerIdentity(names: ["inst-1"])
         func end(_ number: UInt8, usableUntil: Int64, now: Int64) {
@@ -252,8 +266,9 @@ import Testing
         #expect(ledger.counters.forgottenOperations == 1)
     }
 
-    /// Against a simple model, with few operations and outcomes, so that all meet.
-    @Test(arguments: 1...4 as ClosedRange<UInt64>) func theLedgerEndsNoneTwice(seed: UInt64) {
+    /// Compares the ledger with a simple model, with few operations and outcomes, so that they interact.
+    @Test("The ledger ends no operation twice", arguments: 1...4 as ClosedRange<UInt64>)
+    func ledgerAgainstModel(seed: UInt64) {
         var generator = Seeded(seed)
         let peer = SignedGuest.certificate
         var ledger = RelayLedgerStateMachine<Int>(
@@ -264,7 +279,7 @@ import Testing
         let keys = (0..<8).map { _ in OutcomeKey(MessageID(), from: PeerIdentity(peer)) }
         var inFlight: [(OutcomeKey, SignedOperation)] = []
         var ended: [SignedOperation: OutcomeKey] = [:]
-        // Whose failure was no proof.
+        // Operations whose outcome failed, but may have arrived.
         var bound: [SignedOperation: OutcomeKey] = [:]
         for _ in 0..<4000 {
             // An outcome is always of one operation, as an honest guest's is.

@@ -12,9 +12,10 @@ import ProcessTesting
 import ServiceLifecycle
 import Testing
 
-/// The watchdog's word depends on every event loop.
+/// The watchdog's notification depends on every event loop.
 @Suite(.timeLimit(.minutes(1))) struct SystemdServiceTests {
-    @Test func whileAnEventLoopHangsNothingIsSaid() async throws {
+    @Test("While an event loop hangs, the watchdog is not notified")
+    func hangingEventLoop() async throws {
         let listener = try NotifySocketListener("@conductor-test-\(UUID().uuidString.prefix(8))")
         defer { listener.stop() }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
@@ -33,13 +34,13 @@ import Testing
             letGo.wait()
         }
         for await _ in hangs {}
-        // Time for ten words and more: the other loop goes on.
+        // Time for ten notifications and more: the other loop continues.
         try await answering.scheduleTask(in: .milliseconds(200)) {}.futureResult.get()
         let socket = try #require(NotifySocket(listener.name))
         #expect(socket.send("MARK") == 0)
         var words = 0
         while let message = await messages.next(), message != "MARK" { words += 1 }
-        // The one that was under way.
+        // The one that was in flight.
         #expect(words <= 1)
         letGo.signal()
         #expect(await messages.next() == "WATCHDOG=1")
@@ -48,7 +49,8 @@ import Testing
         try await group.shutdownGracefully()
     }
 
-    @Test func whileTheConductorIsNotWellNothingIsSaid() async throws {
+    @Test("While the conductor is not healthy, the watchdog is not notified")
+    func unhealthyConductor() async throws {
         let listener = try NotifySocketListener("@conductor-test-\(UUID().uuidString.prefix(8))")
         defer { listener.stop() }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -62,13 +64,13 @@ import Testing
         isWell.withLockedValue { $0 = false }
         let socket = try #require(NotifySocket(listener.name))
         #expect(socket.send("BEGIN") == 0)
-        // Time for ten words and more.
+        // Time for ten notifications and more.
         try await group.next().scheduleTask(in: .milliseconds(200)) {}.futureResult.get()
         #expect(socket.send("END") == 0)
         while let message = await messages.next(), message != "BEGIN" {}
         var words = 0
         while let message = await messages.next(), message != "END" { words += 1 }
-        // The one that was under way.
+        // The one that was in flight.
         #expect(words <= 1)
         isWell.withLockedValue { $0 = true }
         #expect(await messages.next() == "WATCHDOG=1")
@@ -77,7 +79,8 @@ import Testing
         try await group.shutdownGracefully()
     }
 
-    @Test func whatSystemdHasNoRoomForIsSaidAgainInOrder() async throws {
+    @Test("Notifications for which systemd's socket has no space are sent again in order")
+    func fullNotifySocket() async throws {
         let listener = try NotifySocketListener("@conductor-test-\(UUID().uuidString.prefix(8))", isBusy: true)
         defer { listener.stop() }
         let service = SystemdService(

@@ -18,7 +18,8 @@ import Testing
 @Suite(.timeLimit(.minutes(5))) struct TroveContextTests {
     private static let secret = "pl4nted-s3cret"
 
-    @Test func everyClassOfTrovesIsReadAndItsContextPublishedAsOsloDoes() async throws {
+    @Test("Each of Trove's classes is read, and its context is published as oslo.messaging does")
+    func troveClasses() async throws {
         let cases = try await RealTrove.cases(secret: Self.secret)
         #expect(Set(cases.map(\.className)) == Set(Catalogue.dbaas.operations.compactMap(\.troveClass)))
         for troveCase in cases {
@@ -40,11 +41,11 @@ import Testing
         }
     }
 
-    /// What Docs/events.md promises of an event: base fields, declared fields, identifiers.
+    /// Returns the fields that Docs/events.md documents for an event: base fields, declared fields, identifiers.
     private func expectedFields(_ troveCase: RealTrove.Case, _ phase: OperationPhase) throws -> Set<String> {
         let operation = try #require(Catalogues.builtIn.operation(troveCase.eventType)).definition
         let event = try #require(operation.event(phase))
-        // Its own instance the conductor knows, whatever Trove says.
+        // The conductor knows the guest's own instance, whatever Trove says.
         let known = Set(troveCase.payload.members.map(\.name)).union(["instance_id"])
         let said = phase == .end ? Set(troveCase.requiredEndTraits) : ["message", "exception"]
         var fields: Set = ["tenant_id", "user_id", "client_ip", "server_ip", "server_type", "request_id"]
@@ -60,10 +61,11 @@ import Testing
         return configuration
     }
 
-    @Test func aRealListenerReceivesEveryEndAndEveryErrorAndNoSecret() async throws {
+    @Test("An oslo.messaging listener receives every end and every error, and no secret")
+    func osloListener() async throws {
         let cases = try await RealTrove.cases(secret: Self.secret)
         let broker = try TestBroker.shared()
-        // One topic for the listener, one to look at what was on the wire.
+        // One topic for the listener, and one to inspect the published messages.
         let (heard, raw) = (UniqueTopic(), UniqueTopic())
         let log = LogRecorder()
         let listener = try RealTrove.script(
@@ -80,7 +82,7 @@ import Testing
                 envelope: .messaging, configuration: self.messaging(broker, raw), logger: log.logger("driver")),
         ])
         try await withConductor(notifier, logger: log.logger("conductor")) { conductor in
-            // While only one of the two has its connection, what that one takes is told again to both.
+            // While only one of the two is connected, an outcome that it accepts is sent again to both.
             while log.text.ranges(of: "Connected to RabbitMQ").count < 2 { await Task.yield() }
             let run = try await GuestAgentRun.start(
                 conductor, logger: log.logger("guest"),
@@ -136,7 +138,8 @@ import Testing
         #expect(!log.text.contains(Self.secret))
     }
 
-    @Test func theConductorReadsTrovesFormOnTheWire() async throws {
+    @Test("The conductor reads Trove's form on the wire")
+    func troveFormOnWire() async throws {
         let cases = try await RealTrove.cases(secret: Self.secret)
         let driver = TestDriver()
         let log = LogRecorder()
@@ -159,8 +162,8 @@ import Testing
         #expect(!log.text.contains(Self.secret))
     }
 
-    /// What real oslo publishes of a context, a conductor does when the control plane has signed it.
-    @Test func whatTheControlPlaneHasSignedIsPublishedAsOsloDoes() async throws {
+    @Test("A context that the control plane signed is published as oslo.messaging does")
+    func signedContexts() async throws {
         let cases = try await RealTrove.cases(secret: Self.secret)
         #expect(cases.contains { $0.published != $0.publishedUnsigned })
         let key = try SignedGuest.key("now")
@@ -194,11 +197,14 @@ import Testing
         return String(decoding: JSONWriter.encode(request), as: UTF8.self)
     }
 
-    @Test(arguments: [
-        "os.system", "trove.common.notification.TroveInstanceCreate", "trove.common.notification.DBaaSAPINotification",
-        "trove.common.notification.DBaaSUserCreate\u{0}",
-    ])
-    func aForeignClassIsRefusedByNameAndNothingIsPublished(name: String) async throws {
+    @Test(
+        "A class that is not one of Trove's is rejected, and nothing is published",
+        arguments: [
+            "os.system", "trove.common.notification.TroveInstanceCreate",
+            "trove.common.notification.DBaaSAPINotification",
+            "trove.common.notification.DBaaSUserCreate\u{0}",
+        ])
+    func foreignClass(name: String) async throws {
         let troveCase = try #require(try await RealTrove.cases(secret: Self.secret).first)
         var (context, notification) = (troveCase.context, troveCase.payload)
         notification["notification_classname"] = .string(name)

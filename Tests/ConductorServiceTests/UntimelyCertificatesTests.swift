@@ -27,7 +27,8 @@ import Testing
         try Data(list.utf8).write(to: self.certificates.directory.appending(path: "ca.crl"), options: .atomic)
     }
 
-    @Test func aListOfTheFutureWaitsForItsTime() async throws {
+    @Test("A revocation list that is not valid yet is loaded when it becomes valid")
+    func futureList() async throws {
         try await LiveConductor.with(
             Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl", gracePeriod: .zero
         ) { conductor in
@@ -36,14 +37,15 @@ import Testing
             let refusal = await conductor.log.next(LiveConductor.refused)
             #expect(refusal.metadata["reason"]?.contains("NOT YET VALID") == true)
             #expect(await conductor.answers())
-            // Nobody touches the file.
+            // The file does not change.
             await conductor.log.next(LiveConductor.inUse)
             #expect(await conductor.answers())
             #expect(await !conductor.answers("revoked"))
         }
     }
 
-    @Test func aCertificateOfTheFutureWaitsForItsTime() async throws {
+    @Test("A certificate that is not valid yet is loaded when it becomes valid")
+    func futureCertificate() async throws {
         try await LiveConductor.with(
             Notifier(drivers: [TestDriver()]), certificates: self.certificates, gracePeriod: .zero
         ) { conductor in
@@ -60,21 +62,23 @@ import Testing
         }
     }
 
-    @Test func whatIsTooEarlyAtTheStartIsWarnedOf() async throws {
+    @Test("A list that is not valid yet at the start is logged, and a valid one replaces it")
+    func futureListAtStart() async throws {
         try self.certificates.writeList(validity: .init(notBefore: self.now + 3600, notAfter: self.now + 7200))
         try await LiveConductor.with(
             Notifier(drivers: [TestDriver()]), certificates: self.certificates, list: "ca.crl"
         ) { conductor in
             let warning = await conductor.log.next("Not valid yet")
             #expect(warning.level == .warning && warning.message.contains("revocation list CN=Test authority"))
-            // And is replaced by anything that is better.
+            // A better list replaces it.
             try self.certificates.writeList()
             await conductor.log.next(LiveConductor.inUse)
             #expect(await conductor.answers())
         }
     }
 
-    @Test func anOlderListDoesNotTakeBackWhatANewerOneRevokes() async throws {
+    @Test("An older list does not undo the revocations of a newer one")
+    func olderList() async throws {
         let authority = self.certificates.authority
         let first = try authority.revocationList(validity: .days(1))
         let second = try authority.revocationList(
@@ -97,12 +101,13 @@ import Testing
             try self.write(list: first)
             await conductor.log.next(LiveConductor.refused)
         }
-        // Whoever means it restarts.
+        // A restart accepts the older list.
         try await serve { conductor in #expect(await conductor.answers("revoked")) }
     }
 
-    /// An authority that has changed its key keeps its name; the old key's list has run out, as it may.
-    @Test func theListOfAnotherKeyIsNoExcuseForOneThatHasRunOut() async throws {
+    /// An authority that has changed its key keeps its name; the old key's list has expired, which is allowed.
+    @Test("An expired list is rejected even if an expired list of another key is in use")
+    func expiredListOfOldKey() async throws {
         let old = try CertificateAuthority.create(commonName: "Test authority", validity: .days(1))
         let past = CertificateValidity(notBefore: 0, notAfter: 86_400)
         let authority = self.certificates.authority

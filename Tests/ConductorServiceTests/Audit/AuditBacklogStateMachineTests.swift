@@ -4,7 +4,7 @@ import ConductorService
 import Notifications
 import Testing
 
-/// Which outcomes have room for their line, and which lines are written next.
+/// Reservation of places for audit lines, and the order in which lines are written.
 @Suite struct AuditBacklogStateMachineTests {
     private func record(_ guest: String) -> AuditRecord {
         AuditRecord(
@@ -12,7 +12,8 @@ import Testing
             isSigned: false, disposition: .published)
     }
 
-    @Test func aPlaceIsTakenFromTheReservationUntilTheLineIsWritten() {
+    @Test("A place is occupied from its reservation until its line is written")
+    func reservedPlace() {
         var backlog = AuditBacklogStateMachine(capacity: 2)
         let reserved = (1...3).map { _ in backlog.reserve() }
         #expect(reserved == [true, true, false])
@@ -20,7 +21,7 @@ import Testing
         #expect(starts)
         let taken = backlog.take(10).map(\.guest)
         #expect(taken == ["a"])
-        // Taken, but not written: the log's reader may be slow.
+        // Taken, but not written yet: the log's reader may be slow.
         let whileItIsWritten = backlog.reserve()
         #expect(!whileItIsWritten)
         backlog.written(1)
@@ -30,7 +31,8 @@ import Testing
         #expect(backlog.reserved == 1)
     }
 
-    @Test func oneWriterTakesAllInTheirOrder() {
+    @Test("One writer takes all lines in their order")
+    func singleWriter() {
         var backlog = AuditBacklogStateMachine(capacity: 10)
         for _ in 0..<4 { _ = backlog.reserve() }
         #expect(backlog.isIdle)

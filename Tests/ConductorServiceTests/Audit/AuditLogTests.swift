@@ -14,7 +14,7 @@ import RelayTesting
 import TLSChannel
 import Testing
 
-/// The log's line for each accepted outcome, without a wire.
+/// The audit line of each accepted outcome, without a network.
 @Suite(.timeLimit(.minutes(2))) struct AuditLogTests {
     private let log = LogRecorder()
 
@@ -50,7 +50,7 @@ import Testing
         }
     }
 
-    /// The audit lines so far: none is on its way.
+    /// Returns the audit lines so far, after all pending ones are written.
     private func lines(_ audit: AuditLog) async -> [AuditRecord] {
         await audit.drain(within: .seconds(60))
         return self.records.withLockedValue { $0 }
@@ -66,7 +66,8 @@ import Testing
         return record
     }
 
-    @Test func aLineHasTheFormOfTheLogsOtherLines() {
+    @Test("An audit line has the format of the log's other lines")
+    func lineFormat() {
         let report = SampleReport.end()
         let text = AuditRecord.lines(of: [self.line(report, .published), self.line(report, .unconfirmed)])
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
@@ -87,7 +88,8 @@ import Testing
         }
     }
 
-    @Test func anAcceptedOutcomeHasALineWithItsGuestCertificateAndAddress() async {
+    @Test("An accepted outcome has an audit line with its guest, certificate and address")
+    func acceptedOutcomeAuditLine() async {
         let audit = self.audit()
         let relay = self.relay(TestDriver(), audit: audit)
         let report = SampleReport.end()
@@ -97,8 +99,9 @@ import Testing
             await self.lines(audit) == [self.line(report, .published), self.line(report, .duplicate, duplicates: 1)])
     }
 
-    /// One guest cannot fill the log by sending again what is published.
-    @Test func aGuestsDuplicatesHaveOneLineAMinute() async {
+    /// A guest cannot fill the log by sending published outcomes again.
+    @Test("A guest's duplicates have one audit line a minute, with their number")
+    func duplicatesPerMinute() async {
         let audit = self.audit()
         let relay = self.relay(TestDriver(), audit: audit)
         let report = SampleReport.end()
@@ -117,8 +120,9 @@ import Testing
         }
     }
 
-    /// What is not written for want of a place is not left out of the count.
-    @Test func duplicatesWithoutAPlaceAreCounted() async {
+    /// A duplicate whose line has no place is still counted.
+    @Test("The next line counts the duplicates that had no place for a line")
+    func duplicatesWithoutPlace() async {
         let (driver, audit) = (HeldDriver(), self.audit(capacity: 1))
         let relay = self.relay(driver, audit: audit)
         let (report, other) = (SampleReport.end(), SampleReport.end())
@@ -141,8 +145,9 @@ import Testing
             ])
     }
 
-    /// What repeats an outcome in flight takes no place, so other guests' outcomes are not refused for it.
-    @Test func requestsThatRepeatAnOutcomeInFlightTakeNoPlaces() async {
+    /// A repeated request reserves no place, so outcomes of other guests are not rejected because of it.
+    @Test("Requests that repeat an outcome in flight take no places")
+    func repeatedRequestsInFlight() async {
         let (driver, audit) = (HeldDriver(), self.audit(capacity: 2))
         let relay = self.relay(driver, audit: audit)
         let (report, other) = (SampleReport.end(), SampleReport.end())
@@ -159,13 +164,14 @@ import Testing
         #expect(answers.count { $0 == .success(.taken(report.messageID, .published)) } == 1)
         #expect(answers.count { $0 == .success(.taken(other.messageID, .published)) } == 1)
         #expect(self.log.count("Rejected outcomes") == 0)
-        // Both have theirs; whether a duplicate has one depends on whether there is a place.
+        // Both published outcomes have a line; whether a duplicate has one depends on whether there is a place.
         let published = await self.lines(audit).filter { $0.disposition == .published }
         #expect(Set(published.map(\.messageID)) == [report.messageID, other.messageID])
     }
 
-    /// What has no place is answered to all that sent it, and the next attempt is a new one.
-    @Test func anOutcomeWithoutAPlaceIsNotKnownAfterwards() async {
+    /// Each request for the outcome is answered, and the next attempt is a new one.
+    @Test("An outcome that was rejected for lack of a place is new when it is sent again")
+    func outcomeWithoutPlace() async {
         let (driver, audit) = (HeldDriver(), self.audit(capacity: 1))
         let relay = self.relay(driver, audit: audit)
         let (first, second) = (SampleReport.end(), SampleReport.end())
@@ -182,13 +188,15 @@ import Testing
         #expect(await again == .success(.taken(second.messageID, .published)))
     }
 
-    @Test func thereArePlacesForAllThatCanBeOnItsWayToTheBroker() {
+    @Test("There are more places than outcomes can be in flight to the broker")
+    func defaultPlaces() {
         // Two connections, each with its window and its inbox.
         #expect(MessagingDriver.maximumInHand == 22_000)
         #expect(AuditLog.defaultCapacity > MessagingDriver.maximumInHand)
     }
 
-    @Test func anOutcomeThatJoinsAnotherHasALineOnceThatIsPublished() async {
+    @Test("An outcome that joins one in flight has an audit line once that one is published")
+    func joinedOutcome() async {
         let (driver, audit) = (HeldDriver(), self.audit())
         let relay = self.relay(driver, audit: audit)
         let report = SampleReport.end()
@@ -199,7 +207,8 @@ import Testing
             await self.lines(audit) == [self.line(report, .published), self.line(report, .duplicate, duplicates: 1)])
     }
 
-    @Test func whatTheBrokerMayHaveHasALineAndWhatItCannotHaveHasNone() async {
+    @Test("An unconfirmed outcome has an audit line, and one that the driver refused has none")
+    func unconfirmedOutcome() async {
         for (error, expected) in [
             (
                 DriverError(.unavailable, driver: "held", reason: "lost"),
@@ -219,7 +228,8 @@ import Testing
         }
     }
 
-    @Test func whatIsRefusedHasNoLineAndTakesNoPlace() async {
+    @Test("A rejected outcome has no audit line and takes no place")
+    func rejectedOutcome() async {
         let audit = self.audit(capacity: 1)
         let relay = self.relay(TestDriver(), audit: audit)
         let report = SampleReport.end()
@@ -233,8 +243,9 @@ import Testing
         #expect(await self.lines(audit).map(\.messageID) == [report, last].map(\.messageID))
     }
 
-    @Test func withNoPlaceForItsLineAnOutcomeIsNotPublishedAndIsToBeSentAgain() async throws {
-        // The log's reader takes nothing until the test lets it.
+    @Test("An outcome without a place for its line is not published, and can be retried")
+    func fullBacklog() async throws {
+        // The log's reader accepts nothing until the test allows it.
         let (isOpen, driver) = (DispatchSemaphore(value: 0), TestDriver())
         let audit = AuditLog(capacity: 3, warnings: self.log.logger) { [records] batch in
             isOpen.wait()
@@ -260,14 +271,16 @@ import Testing
         #expect(await self.lines(audit).map(\.messageID) == (published + [refused]).map(\.messageID))
     }
 
-    @Test func switchedOffThereIsNoLine() async {
+    @Test("With the audit switched off, an outcome is published without an audit line")
+    func auditSwitchedOff() async {
         let relay = self.relay(TestDriver(), audit: nil)
         let report = SampleReport.end()
         #expect(await self.answer(relay, report) == .success(.taken(report.messageID, .published)))
         #expect(self.records.withLockedValue { $0 }.isEmpty)
     }
 
-    @Test func aSignedOutcomeIsSaidToBeSigned() async throws {
+    @Test("The audit line of a signed outcome says that it is signed")
+    func signedOutcome() async throws {
         let audit = self.audit()
         let key = try SignedGuest.key("now")
         let relay = Relay(

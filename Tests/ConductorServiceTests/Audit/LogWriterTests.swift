@@ -6,9 +6,9 @@ import Glibc
 import NIOConcurrencyHelpers
 import Testing
 
-/// A log whose reader is slow, or gone.
+/// A log whose reader is slow, or whose file cannot be written.
 @Suite(.timeLimit(.minutes(2))) struct LogWriterTests {
-    /// A pipe that holds a page.
+    /// A pipe with a capacity of one page.
     private struct SmallPipe {
         let reading: CInt
         let writing: CInt
@@ -21,7 +21,7 @@ import Testing
             _ = fcntl(self.writing, 1031, 4096)
         }
 
-        /// Reads until the text is whole.
+        /// Reads until the text is complete.
         func read(until isWhole: (String) -> Bool) -> String {
             var bytes: [UInt8] = []
             var buffer = [UInt8](repeating: 0, count: 65_536)
@@ -45,14 +45,15 @@ import Testing
 
     private func line(_ number: Int) -> String { "line \(number) " + String(repeating: "x", count: 90) + "\n" }
 
-    @Test func aReaderThatReadsNothingStallsNoWriterAndWhatIsDroppedIsCounted() async throws {
+    @Test("A reader that reads nothing blocks no writer, and dropped lines are counted")
+    func stalledReader() async throws {
         let pipe = try SmallPipe()
         defer { pipe.close() }
         let writer = self.writer(pipe.writing, capacity: 64 * 1024)
         let stream = writer.stream(.drop)
-        // Several times what pipe and writer hold. None of these calls returns if one of them waits for the reader.
+        // Several times the capacity of pipe and writer. None of these calls would return if one waited for the reader.
         for number in 1...7000 { stream.write(self.line(number)) }
-        // What is left of them, dropped or written, is known once a line that is not dropped is there.
+        // The numbers of dropped and written lines are known once a line that cannot be dropped has arrived.
         DispatchQueue.global().async {
             let waiting = writer.stream(.wait)
             waiting.write("end\n")
@@ -70,13 +71,14 @@ import Testing
         }.value
         let (written, dropped) = count(text)
         #expect(dropped > 3000 && written.count > 30)
-        // Whole lines, in their order.
+        // Whole lines, in order.
         let numbers = written.compactMap { Int($0.split(separator: " ")[1]) }
         #expect(numbers == numbers.sorted() && numbers.first == 1)
         #expect(zip(written, numbers).allSatisfy { $0 == self.line($1).dropLast() })
     }
 
-    @Test func aWriterThatMayWaitLosesNoLine() async throws {
+    @Test("A writer that may wait loses no line")
+    func waitingWriter() async throws {
         let pipe = try SmallPipe()
         defer { pipe.close() }
         let writer = self.writer(pipe.writing, capacity: 1024)
@@ -89,10 +91,11 @@ import Testing
         #expect(text == (1...2000).map { self.line($0) }.joined())
     }
 
-    @Test func whatCannotBeWrittenIsTriedAgainAndNoLineIsTorn() async throws {
+    @Test("Lines that cannot be written are retried, and no line is split")
+    func fullDisk() async throws {
         let pipe = try SmallPipe()
         defer { pipe.close() }
-        // A full disk, until it is not.
+        // A full disk, until the descriptor is replaced.
         let descriptor = open("/dev/full", O_WRONLY | O_CLOEXEC)
         try #require(descriptor >= 0)
         defer { close(descriptor) }

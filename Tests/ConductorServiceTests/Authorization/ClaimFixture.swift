@@ -10,15 +10,15 @@ import Notifier
 import TLSChannel
 import Testing
 
-/// A relay, and reports of one guest to it, in the form that they have on the wire.
+/// A relay, and one guest's reports to it in their wire format.
 struct ClaimFixture {
     /// The guest's own names.
     static let instance = "inst-1"
     static let tenant = "tenant-1"
-    /// Somebody else's name, which stands nowhere by itself.
+    /// The name of another party; no report has it unless a test puts it there.
     static let other = "b7d3-other"
 
-    /// What became of a request.
+    /// The result of a request.
     enum End {
         case refused(RPCError)
         case published(NotificationMessage)
@@ -34,7 +34,7 @@ struct ClaimFixture {
     ///   - instance: the instance that it names.
     ///   - verifier: checks the contexts' signatures.
     init(namesTenant: Bool = true, instance: String = Self.instance, verifier: ContextVerifier? = nil) throws {
-        // Another service's, whose fields have other names than Trove's.
+        // The catalogue of another service, whose field names differ from Trove's.
         let vm = FieldDefinition.required("vm", "Machine", alternate: "vm_id", role: .instance)
         let shop = Catalogue(
             service: "shop", description: "", baseFields: [], identifiers: ["vm", "shelf"],
@@ -74,7 +74,7 @@ struct ClaimFixture {
         }
     }
 
-    /// What the guest hears of a request, which is read as from the wire.
+    /// Sends a request, which is decoded as from the wire, and returns its result.
     func send(_ parameters: JSONObject) throws -> End {
         let request: JSONValue = [
             "jsonrpc": "2.0", "id": 1, "method": "notify_exc_info", "params": .object(parameters),
@@ -87,7 +87,7 @@ struct ClaimFixture {
         }
         self.driver.reset()
         let result = NIOLockedValueBox<RPCResult?>(nil)
-        // The driver vouches at once.
+        // The driver confirms at once.
         self.relay.handle(call, from: self.peer) { answer in result.withLockedValue { $0 = answer } }
         switch try #require(result.withLockedValue { $0 }) {
         case .failure(let error):
@@ -99,7 +99,7 @@ struct ClaimFixture {
         }
     }
 
-    /// A report that a guest may make: all fields are there, and none of them names anybody else.
+    /// A report that a guest may make: it has all fields, and none of them names another party.
     func honest(_ name: String, _ operation: Catalogues.Operation, _ phase: OperationPhase) -> JSONObject {
         var parameters: JSONObject = [
             "context": [
@@ -117,7 +117,7 @@ struct ClaimFixture {
         return parameters
     }
 
-    /// The same in real Trove's form.
+    /// The same report in real Trove's form.
     func honestOfTrove(_ className: String, _ operation: Catalogues.Operation) -> JSONObject {
         var notification = Self.values(operation.definition.start)
         for (name, value) in [
@@ -150,7 +150,7 @@ struct ClaimFixture {
 }
 
 extension JSONObject {
-    /// The object with another value at a path of members.
+    /// Returns the object with another value at a path of members.
     func with(_ value: JSONValue?, at path: [String]) -> JSONObject {
         guard let first = path.first else { return self }
         var object = self

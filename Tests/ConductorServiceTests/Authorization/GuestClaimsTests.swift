@@ -6,25 +6,26 @@ import Notifications
 import TLSChannel
 import Testing
 
-/// Every event that a guest can bring about, and every place of a report: what a guest may not say reaches no driver.
+/// Claims in every field of a report, for every event that a guest can cause: a forbidden claim reaches no driver.
 @Suite(.timeLimit(.minutes(5))) struct GuestClaimsTests {
-    /// What a payload may say that is no name of an instance, a tenant or a publisher, and so a guest's own word. A field
-    /// that is new to a catalogue stands here or has a role: the test fails until somebody has decided.
+    /// Payload fields that name no instance, tenant or publisher, and so are for the guest to set. A field that is new
+    /// in a catalogue is listed here or has a role: the test fails until a developer has decided.
     private static let free: Set = [
         "user_id", "client_ip", "request_id", "message", "exception", "cluster_id", "backup_id", "configuration_id",
         "dbname", "username", "database", "host", "shelf",
     ]
-    /// The same of a request's context.
+    /// The same for a request's context.
     private static let freeContext: Set = [
         "_context_user", "_context_request_id", "_context_global_request_id", "_context_system_scope",
         "_context_domain",
         "_context_user_domain", "_context_project_domain", "_context_roles", "_context_is_admin",
         "_context_user_identity",
     ]
-    /// What names a tenant: where the certificate names none, the one that the context names, whichever that is.
+    /// Fields that name a tenant: where the certificate names none, they have the one that the context names, whichever
+    /// that is.
     private static let tenants: Set = ["tenant_id", "owner", "_context_project_id", "_context_project"]
 
-    /// Names that could mean something somewhere, and are no field of any event.
+    /// Names that could have a meaning elsewhere, but are not fields of any event.
     private static let furtherNames = [
         "publisher_id", "event_type", "message_id", "timestamp", "priority", "_unique_id", "_context_project_id",
         "_context_tenant", "_context_instance_id", "project_id", "tenant", "instance", "instance_ids",
@@ -38,7 +39,8 @@ import Testing
         "user_identity", "is_admin_project", "limit", "marker", "service_catalog", "tenant", "instance_id",
     ]
 
-    /// What the operation's events declare, and what no event or another's does.
+    /// Returns the fields that the operation's events declare, and names that no event or only another operation's
+    /// event declares.
     private static func names(_ operation: Catalogues.Operation) -> (declared: [String], others: [String]) {
         let fields = operation.catalogue.baseFields + operation.definition.events.flatMap(\.fields)
         let declared = Set(fields.flatMap { [$0.name, $0.alternateName].compactMap(\.self) })
@@ -47,7 +49,7 @@ import Testing
         return (declared.sorted(), others.filter { !declared.contains($0) })
     }
 
-    /// Checks what the driver got, byte by byte.
+    /// Checks the message that the driver received, byte by byte.
     private func check(
         _ message: NotificationMessage, _ operation: Catalogues.Operation, _ phase: OperationPhase, namesTenant: Bool,
         _ comment: Comment
@@ -75,7 +77,7 @@ import Testing
         for field in operation.ownFields where field.isTold(in: phase) && field.role == .instance {
             #expect(payload[field.name] == .string(ClaimFixture.instance), comment)
         }
-        // All names of the tenant are one.
+        // All fields that name the tenant have the same value.
         for field in operation.ownFields where field.isTold(in: phase) && field.role == .tenant {
             #expect(payload[field.name] == object["_context_project_id"], comment)
         }
@@ -83,18 +85,19 @@ import Testing
         for name in ["_context_project_id", "_context_project"] {
             #expect(object[name] == .string(ClaimFixture.tenant), comment)
         }
-        // Whoever splits it finds the tenant in the second place.
+        // A reader that splits the identity finds the tenant in the second position.
         let identity = (object["_context_user_identity"]?.string ?? "").split(whereSeparator: \.isWhitespace)
         #expect(identity.dropFirst().first.map { String($0) } == ClaimFixture.tenant, comment)
     }
 
-    @Test(arguments: [true, false]) func noEventNamesAnybodyElse(namesTenant: Bool) async throws {
+    @Test("No event names another instance, or another tenant than the certificate's", arguments: [true, false])
+    func claimsInEvents(namesTenant: Bool) async throws {
         let fixture = try ClaimFixture(namesTenant: namesTenant)
         let operations = fixture.operations
         #expect(operations.count == 38 + 1)
         let other = JSONValue.string(ClaimFixture.other)
         for (name, operation) in operations {
-            // Other tests have their turn.
+            // Lets other tests run.
             await Task.yield()
             for phase in [OperationPhase.end, .error] {
                 let honest = fixture.honest(name, operation, phase)
@@ -115,7 +118,7 @@ import Testing
                 for place in places {
                     let value = place.last == "user_id" ? .string("user-1 \(ClaimFixture.other)") : other
                     let values = namesTenant && declared.contains(place) ? [value, [value], ["id": value]] : [value]
-                    // An etype alone makes an error of it.
+                    // An etype alone makes the report an error.
                     let told = place == ["etype"] ? .error : phase
                     for value in values {
                         let end = try fixture.send(honest.with(value, at: place))
@@ -131,7 +134,8 @@ import Testing
         }
     }
 
-    /// What names another instance or tenant by its name is refused, with the name of the field, rather than left out.
+    /// Expects that a field that names another instance or tenant is rejected with the field's name, rather than left
+    /// out.
     private func expectRefusal(
         _ end: ClaimFixture.End, _ place: [String], _ operation: Catalogues.Operation, namesTenant: Bool,
         _ comment: Comment
@@ -151,7 +155,10 @@ import Testing
         #expect(!error.description.contains(ClaimFixture.other), comment)
     }
 
-    @Test(arguments: [true, false]) func norDoesOneInTrovesForm(namesTenant: Bool) throws {
+    @Test(
+        "In Trove's form too, no event names another instance or tenant than the certificate's",
+        arguments: [true, false])
+    func claimsInTroveForm(namesTenant: Bool) throws {
         let fixture = try ClaimFixture(namesTenant: namesTenant)
         var reported = 0
         for (name, operation) in fixture.operations {
@@ -176,8 +183,10 @@ import Testing
         #expect(reported == 38)
     }
 
-    /// No event's type is an operation's name: a guest reports no start, and none of the events that stand alone.
-    @Test func aGuestReportsOutcomesOnly() throws {
+    /// No event's type is an operation's name: a guest reports no start, and no event that is independent of
+    /// operations.
+    @Test("A report that names an event type as its operation is rejected")
+    func eventTypeAsOperation() throws {
         let fixture = try ClaimFixture()
         for event in fixture.catalogues.catalogues.flatMap(\.allEvents) {
             for name in [event.eventType, event.alternateEventType].compactMap(\.self) {
@@ -191,13 +200,14 @@ import Testing
         }
     }
 
-    /// Forms of an instance's name that are not the instance's name, byte by byte.
+    /// Values that resemble the instance's name, but differ from it byte by byte.
     private static let nearly: [JSONValue] = [
         "INST-1", "inst-1 ", " inst-1", "inst-1\u{0}", "inst-1\n", "inst-11", "inst-", "", "inst\u{2D}\u{200B}1",
         "inst‐1", ["inst-1"], ["inst-1", "b7d3-other"], ["id": "b7d3-other"], true, 1,
     ]
 
-    @Test(arguments: Self.nearly) func nothingElseIsTheInstancesName(value: JSONValue) throws {
+    @Test("A value that only resembles the instance's name is rejected", arguments: Self.nearly)
+    func similarInstanceNames(value: JSONValue) throws {
         let fixture = try ClaimFixture()
         for (name, field) in [("database_create", "instance_id"), ("shop.sell", "vm"), ("shop.sell", "vm_id")] {
             let operation = try #require(fixture.catalogues.operation(name))
@@ -215,7 +225,8 @@ import Testing
         }
     }
 
-    @Test(arguments: [true, false]) func whatAGuestLeavesOutIsSaidForIt(namesTenant: Bool) throws {
+    @Test("The conductor fills in the instance and tenant fields that a report leaves out", arguments: [true, false])
+    func omittedOwnFields(namesTenant: Bool) throws {
         let fixture = try ClaimFixture(namesTenant: namesTenant)
         for (name, operation) in fixture.operations {
             for phase in [OperationPhase.end, .error] {
@@ -238,15 +249,17 @@ import Testing
                 }
             }
         }
-        // Each of Trove's error events tells it, and whatever has an instance_id in its documents does.
+        // Each of Trove's error events publishes it, as does each event that has an instance_id in Trove's documents.
         for operation in Catalogue.dbaas.operations {
             let field = try #require(fixture.catalogues.operation(operation.key)?.ownFields.first)
             #expect(field.name == "instance_id" && field.role == .instance && field.isTold(in: .error))
         }
     }
 
-    /// A number has other spellings, and readers that take it for another: a name is published as the certificate has it.
-    @Test(arguments: ["42", "1e2", "7.50"]) func aNameSaidAsANumberIsPublishedAsText(instance: String) throws {
+    /// A number has other spellings, and readers that take it for another number: a name is published as the
+    /// certificate has it.
+    @Test("An instance's name that is sent as a number is published as text", arguments: ["42", "1e2", "7.50"])
+    func numericInstanceName(instance: String) throws {
         let fixture = try ClaimFixture(instance: instance)
         let number = try JSONValue(json: Array(instance.utf8))
         for (name, said, told) in [
@@ -273,9 +286,11 @@ import Testing
         }
     }
 
-    /// A user with white space in it would move the tenant's place in `_context_user_identity`.
-    @Test(arguments: [" ", "\t", "\n", "\u{A0}", "\u{2003}", "\u{1C}", "\u{1F}", "\u{85}", "\u{2028}", "\u{3000}"])
-    func aUserHidesNoTenant(space: String) throws {
+    /// White space in the user would move the tenant's position in `_context_user_identity`.
+    @Test(
+        "A user with white space is rejected",
+        arguments: [" ", "\t", "\n", "\u{A0}", "\u{2003}", "\u{1C}", "\u{1F}", "\u{85}", "\u{2028}", "\u{3000}"])
+    func userWithWhiteSpace(space: String) throws {
         let fixture = try ClaimFixture()
         let operation = try #require(fixture.catalogues.operation("database_create"))
         let report = fixture.honest("database_create", operation, .end)
@@ -289,9 +304,11 @@ import Testing
         }
     }
 
-    /// What seems to be a secret that begins in the user and ends in a domain would take the tenant with it.
-    @Test(arguments: ["password='", "token:", "password=", "https://a:b"])
-    func noRedactionPutsAnotherTenantInItsPlace(user: String) throws {
+    /// Text that looks like a secret, begins in the user and ends in a domain would include the tenant.
+    @Test(
+        "Redaction does not replace the tenant in the user identity",
+        arguments: ["password='", "token:", "password=", "https://a:b"])
+    func redactedUserIdentity(user: String) throws {
         let fixture = try ClaimFixture()
         let operation = try #require(fixture.catalogues.operation("database_create"))
         for domain in ["' tenant-2", "x@ tenant-2"] {
@@ -307,8 +324,9 @@ import Testing
         }
     }
 
-    /// The ids of the control plane's own events can be foreseen.
-    @Test func aGuestMintsNoIDOfTheControlPlanes() throws {
+    /// The ids of the control plane's own events are predictable.
+    @Test("A guest cannot use a message id of the control plane's own events")
+    func controlPlaneMessageID() throws {
         let fixture = try ClaimFixture()
         let operation = try #require(fixture.catalogues.operation("database_create"))
         let id = MessageID(naming: ["trove.instance.exists", ClaimFixture.instance])
@@ -320,8 +338,9 @@ import Testing
         #expect(error.code == .invalidParameters && error.field == "params.message_id")
     }
 
-    /// The catalogue, rather than a name, says which fields are meant: all of them are texts.
-    @Test func fieldsWithARoleAreTexts() throws {
+    /// The catalogue, rather than a field's name, says which fields have a role: all of them are texts.
+    @Test("Fields with a role are texts")
+    func fieldsWithRole() throws {
         let fixture = try ClaimFixture()
         for catalogue in fixture.catalogues.catalogues {
             for field in catalogue.baseFields + catalogue.allEvents.flatMap(\.fields) where field.role != nil {

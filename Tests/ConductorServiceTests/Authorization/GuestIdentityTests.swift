@@ -5,7 +5,7 @@ import ConductorService
 import TLSChannel
 import Testing
 
-/// Who a guest is, by what its certificate says.
+/// The identity of a guest, read from its certificate.
 @Suite struct GuestIdentityTests {
     private static let domain = TrustDomain("cloud.example") ?? .trial
 
@@ -18,14 +18,15 @@ import Testing
                 notAfter: .max, sha256: ""), source: source)
     }
 
-    @Test func theURINamesTheInstanceAndPerhapsTheTenant() throws {
+    @Test("A SPIFFE URI names the instance, and optionally the tenant")
+    func spiffeURI() throws {
         let plain = try self.identity(["spiffe://cloud.example/instance/6A0541e4-80_7.e"])
         #expect(plain.instanceID == "6A0541e4-80_7.e" && plain.tenantID == nil)
         #expect("\(plain)" == "6A0541e4-80_7.e")
         let whole = try self.identity(["spiffe://cloud.example/tenant/t-1/instance/i-1"], commonName: "other")
         #expect(whole.instanceID == "i-1" && whole.tenantID == "t-1")
         #expect("\(whole)" == "t-1/i-1")
-        // What other schemes say is none of ours.
+        // URIs of other schemes are ignored.
         let among = try self.identity([
             "https://cloud.example/instance/b", "spiffe://cloud.example/instance/i", "urn:uuid:1",
         ])
@@ -34,8 +35,9 @@ import Testing
         #expect(try self.identity(["spiffe://cloud.example/instance/\(longest)"]).instanceID == longest)
     }
 
-    /// Or whoever can have its certificates say more would have as many rate limits as it likes.
-    @Test func aGuestIsOneWhateverElseItsCertificatesSay() {
+    /// Otherwise a guest that can add to its certificates would have any number of rate limits.
+    @Test("Certificates with the same identity are one guest, whatever else they contain")
+    func sameGuestOfCertificates() {
         func identity(_ path: String?, name: String, sha256: String, source: IdentitySource? = nil) -> PeerIdentity {
             GuestAuthorization(source: source ?? .spiffe(Self.domain)).identity(
                 of: PeerCertificate(
@@ -47,7 +49,7 @@ import Testing
         let others = [
             guest, identity("tenant/u/instance/i", name: "a", sha256: "1"),
             identity("tenant/t/instance/j", name: "a", sha256: "1"), identity("instance/i", name: "a", sha256: "1"),
-            // Those whom their certificates do not name are as many as their certificates.
+            // Where certificates name no guest, each certificate is a guest of its own.
             identity(nil, name: "a", sha256: "1"), identity(nil, name: "a", sha256: "2"),
         ]
         #expect(Set(others).count == others.count)
@@ -56,8 +58,9 @@ import Testing
                 == identity(nil, name: "a", sha256: "2", source: .commonName))
     }
 
-    /// A certificate is read when its connection comes; each request is then its guest's, as that was found.
-    @Test func aConnectionsIdentityIsItsGuest() throws {
+    /// A certificate is read when its connection is accepted; each request then has the guest that was found.
+    @Test("The identity of a connection is the guest that its certificate names")
+    func connectionIdentity() throws {
         let paths = ["instance/i": (nil, "i"), "tenant/t/instance/j": ("t", "j")] as [String: (String?, String)]
         for (path, (tenantID, instanceID)) in paths {
             let certificate = PeerCertificate(
@@ -75,7 +78,7 @@ import Testing
             }
         }
         #expect(GuestIdentity(PeerIdentity(nil)) == nil)
-        // One that its certificate does not name is refused at each request, and told why.
+        // A guest that its certificate does not name is rejected at each request, with the reason.
         let stranger = PeerCertificate(
             commonName: "c", uris: [], dnsNames: [], serialNumber: "1", notBefore: 0, notAfter: .max, sha256: "1")
         let authorization = GuestAuthorization(source: .spiffe(Self.domain))
@@ -86,18 +89,21 @@ import Testing
     }
 
     /// `identity.require_tenant`, for each form of a certificate and each source.
-    @Test(arguments: [
-        (IdentitySource.spiffe(Self.domain), "tenant/t/instance/i", true), (.spiffe(Self.domain), "instance/i", false),
-        (.commonName, "tenant/t/instance/i", false),
-    ])
-    func aTenantIsRequiredOfEachForm(source: IdentitySource, path: String, namesTenant: Bool) throws {
+    @Test(
+        "Where a tenant is required, a guest whose certificate names none is rejected",
+        arguments: [
+            (IdentitySource.spiffe(Self.domain), "tenant/t/instance/i", true),
+            (.spiffe(Self.domain), "instance/i", false),
+            (.commonName, "tenant/t/instance/i", false),
+        ])
+    func tenantRequired(source: IdentitySource, path: String, namesTenant: Bool) throws {
         let certificate = PeerCertificate(
             commonName: "i", uris: ["spiffe://cloud.example/\(path)"], dnsNames: [], serialNumber: "1", notBefore: 0,
             notAfter: .max, sha256: "1")
         for requiresTenant in [true, false] {
             let authorization = GuestAuthorization(source: source, requiresTenant: requiresTenant)
             let identity = authorization.identity(of: certificate)
-            // Known since the connection came, and not.
+            // With the identity that was read when the connection was accepted, and without one.
             for peer in [
                 RPCPeer(certificate: certificate, identity: identity, remoteAddress: "", localAddress: ""),
                 RPCPeer(certificate: certificate, remoteAddress: "", localAddress: ""),
@@ -146,14 +152,16 @@ import Testing
         "spiffe://cloud.example/\(String(repeating: "instance/", count: 300))a",
     ]
 
-    @Test(arguments: Self.malformed) func whatIsNotExactlySoNamesNobody(uri: String) {
+    @Test("A malformed SPIFFE URI names no guest", arguments: Self.malformed)
+    func malformedURI(uri: String) {
         let error = #expect(throws: GuestIdentityError.self) { try self.identity([uri], commonName: "a") }
-        // A reason for whoever issued it, without the text that it has.
+        // The error has a reason for the issuer, without the URI's text.
         #expect(error?.description.contains("SPIFFE URI") == true)
         #expect(error?.description.contains("evil") == false)
     }
 
-    @Test func oneSPIFFEURIOnlyHoweverItIsWritten() {
+    @Test("A certificate with no SPIFFE URI, or with more than one, names no guest")
+    func singleSPIFFEURI() {
         let good = "spiffe://cloud.example/instance/a"
         for other in [good, "spiffe://cloud.example/instance/b", "spiffe://other.example/x", "SPIFFE://x", "spiffe:"] {
             for uris in [[good, other], [other, good]] {
@@ -164,8 +172,9 @@ import Testing
         #expect(throws: GuestIdentityError.self) { try self.identity([]) }
     }
 
-    /// It is left out of what is read, and must not be passed over: beside the good one it could be a second.
-    @Test func aURIThatCannotBePrintedStandsBesideNone() throws {
+    /// It is left out of the URIs that are read, but must not be ignored: next to the valid one it could be a second.
+    @Test("A certificate with an unprintable URI has no SPIFFE identity")
+    func unprintableURI() throws {
         for hasOne in [true, false] {
             let certificate = PeerCertificate(
                 commonName: "a", uris: ["spiffe://cloud.example/instance/a"], hasUnprintableURI: hasOne, dnsNames: [],
@@ -178,7 +187,8 @@ import Testing
         }
     }
 
-    @Test func theCommonNameInsteadIfTheOperatorSaysSo() throws {
+    @Test("The common name names the instance if the operator configures it as the source")
+    func commonNameSource() throws {
         let other = ["spiffe://cloud.example/tenant/t/instance/b"]
         let guest = try self.identity(other, commonName: "i-1", source: .commonName)
         #expect(guest.instanceID == "i-1" && guest.tenantID == nil)
@@ -189,7 +199,8 @@ import Testing
         }
     }
 
-    @Test func aTrustDomainIsWrittenInOneWay() {
+    @Test("The name of a trust domain is accepted only in its canonical form")
+    func trustDomainName() {
         for name in ["cloud.example", "a", "a_b-c.1", String(repeating: "d", count: 255)] {
             #expect(TrustDomain(name)?.name == name)
         }

@@ -5,7 +5,7 @@ import Notifications
 import TLSChannel
 import Testing
 
-/// Rules of who may report what.
+/// Rules for which guests may report which operations.
 @Suite struct GuestPermissionsTests {
     private static func catalogues() throws -> Catalogues {
         let shops = ["shop", "mart"].map { service in
@@ -33,7 +33,8 @@ import Testing
             identity, try #require(catalogues.operation(operation)))
     }
 
-    @Test func withoutRulesEverybodyMayReportEverything() throws {
+    @Test("Without rules, every guest may report every operation")
+    func noRules() throws {
         #expect(try self.allows([], "a", "database_create"))
         #expect(try self.allows([], "t/a", "shop.goods.sell"))
     }
@@ -52,7 +53,7 @@ import Testing
         ("web-*=database_*", "db-web-1", "database_delete", false),
         ("web-*=database_*", "web-1", "user_create", false),
         ("web-*=database_*", "web-1", "shop.goods.sell", false),
-        // Without a dot it is a name of Trove's, and the services are not among those.
+        // Without a dot it is a name of Trove's operations, which do not include the services.
         ("*=d*", "a", "database_create", true), ("*=d*", "a", "dbaas.database_create", true),
         ("*=d*", "a", "user_create", false), ("*=d*", "a", "shop.goods.sell", false),
         ("*=m*", "a", "migrate", true), ("*=m*", "a", "mart.goods.sell", false),
@@ -67,29 +68,34 @@ import Testing
         ("t-1/*=*", "t-10/a", "database_create", false),
         ("t-*/a=*", "t-10/a", "database_create", true),
         ("t-*/a=*", "t-10/b", "database_create", false),
-        // A certificate that names no tenant fits no rule of a tenant, whatever the instance is called.
+        // A certificate that names no tenant matches no rule with a tenant, whatever the instance is called.
         ("t-1/*=*", "a", "database_create", false), ("*/*=*", "a", "database_create", false),
         ("t-1=*", "t-1/a", "database_create", false),
     ]
 
-    @Test(arguments: Self.cases)
-    func aRuleSaysWhoAndWhat(rule: String, guest: String, operation: String, isAllowed: Bool) throws {
+    @Test("A rule allows the operations that it matches to the guests that it matches", arguments: Self.cases)
+    func matchingRule(rule: String, guest: String, operation: String, isAllowed: Bool) throws {
         #expect(try self.allows([rule], guest, operation) == isAllowed)
     }
 
-    @Test func oneRuleThatFitsIsEnoughAndNoneIsNot() throws {
+    @Test("One matching rule is enough, and a report that no rule matches is not allowed")
+    func severalRules() throws {
         let rules = ["web-*=database_*", "web-1=user_create"]
         #expect(try self.allows(rules, "web-1", "user_create"))
         #expect(try self.allows(rules, "web-2", "user_create") == false)
         #expect(try self.allows(rules, "db-1", "database_create") == false)
     }
 
-    @Test(arguments: [
-        "", "web-1", "web-1=", "=database_create", "a=b=c", "web-1=database_crate", "web-1=database", "web-1=shop.sell",
-        "a b=*", "a/b/c=*", "/a=*", "a/=*", "*a=*", "a**=*", "a= *", "a =*", "ä=*", "web-1=database_create.end",
-        "web-1=trove.instance.exists", "a=database_create user_create", "a=dbaas*", "a=shop*", "a=sell", "a=goods.*",
-    ])
-    func aRuleThatCouldNotMeanAnythingIsRefused(rule: String) throws {
+    @Test(
+        "A rule that is malformed, or that no operation can match, is rejected",
+        arguments: [
+            "", "web-1", "web-1=", "=database_create", "a=b=c", "web-1=database_crate", "web-1=database",
+            "web-1=shop.sell",
+            "a b=*", "a/b/c=*", "/a=*", "a/=*", "*a=*", "a**=*", "a= *", "a =*", "ä=*", "web-1=database_create.end",
+            "web-1=trove.instance.exists", "a=database_create user_create", "a=dbaas*", "a=shop*", "a=sell",
+            "a=goods.*",
+        ])
+    func invalidRule(rule: String) throws {
         let catalogues = try Self.catalogues()
         let error = #expect(throws: GuestPermissionsError.self) {
             try GuestPermissions(["*=*", rule], catalogues: catalogues)

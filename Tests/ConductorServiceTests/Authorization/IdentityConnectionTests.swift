@@ -10,7 +10,7 @@ import RelayTesting
 import TLSChannel
 import Testing
 
-/// Guests with real certificates, and what a conductor lets each of them say.
+/// Guests with real certificates, and the reports that a conductor accepts from each of them.
 @Suite(.timeLimit(.minutes(2))) struct IdentityConnectionTests {
     private static let ping = #"{"jsonrpc":"2.0","id":1,"method":"ping"}"#
 
@@ -33,7 +33,8 @@ import Testing
         return certificates
     }
 
-    @Test func aGuestSpeaksForItsOwnInstanceOnly() async throws {
+    @Test("A guest reports only for its own instance and the tenant of its certificate")
+    func ownInstanceOnly() async throws {
         let driver = TestDriver()
         let certificates = try self.certificates([
             ("tenant", "ignored", ["spiffe://conductor.test/tenant/tenant-1/instance/inst-2"])
@@ -67,7 +68,8 @@ import Testing
         #expect(driver.notifications.map { $0.payload["instance_id"] } == ["inst-1", "inst-1", "inst-1", "inst-2"])
     }
 
-    @Test func aGuestWithTwoCertificatesIsOneGuest() async throws {
+    @Test("A guest with two certificates is one guest")
+    func twoCertificates() async throws {
         let driver = TestDriver()
         let uri = "spiffe://conductor.test/instance/inst-7"
         let certificates = try self.certificates([("old", "old", [uri]), ("new", "new", ["urn:more", uri])])
@@ -92,7 +94,8 @@ import Testing
         #expect(driver.notifications.count == 1)
     }
 
-    @Test func theSameThroughOpenSSL() async throws {
+    @Test("An OpenSSL client reports only for its own instance")
+    func opensslClient() async throws {
         let driver = TestDriver()
         try await withConductor(Notifier(drivers: [driver])) { conductor in
             let certificates = conductor.certificates
@@ -125,8 +128,8 @@ import Testing
         ),
     ]
 
-    @Test(arguments: Self.unknown)
-    func aCertificateThatNamesNoInstanceIsAnsweredSoAlways(uris: [String], reason: String) async throws {
+    @Test("A certificate that names no instance is rejected at each request, with the reason", arguments: Self.unknown)
+    func unknownInstance(uris: [String], reason: String) async throws {
         let (driver, log) = (TestDriver(), LogRecorder())
         let certificates = try self.certificates([("nobody", "inst-1", uris)])
         try await withConductor(
@@ -140,7 +143,7 @@ import Testing
                     #expect(answer.contains(reason), "\(answer)")
                 }
             }
-            // The conductor lives on.
+            // The conductor continues to serve.
             try await RawGuest.with(conductor) { guest in
                 let answer = try await guest.call(Self.ping)
                 #expect(answer.contains("version"))
@@ -153,7 +156,8 @@ import Testing
         #expect(refusals.first?.metadata["guest"] == nil)
     }
 
-    @Test func theCommonNameCountsIfTheOperatorSaysSo() async throws {
+    @Test("The common name names the instance if the operator configures it as the source")
+    func commonNameSource() async throws {
         let driver = TestDriver()
         let certificates = try self.certificates([
             ("named", "inst-7", ["spiffe://conductor.test/instance/inst-8"]), ("spaced", "inst 7", []),
@@ -176,7 +180,8 @@ import Testing
         #expect(driver.notifications.count == 1)
     }
 
-    @Test func rulesSayWhoMayReportWhat() async throws {
+    @Test("A guest may report only the operations that the rules allow")
+    func permissionRules() async throws {
         let (driver, log) = (TestDriver(), LogRecorder())
         let permissions = try GuestPermissions(["inst-*=user_*", "web-1=database_create"], catalogues: .builtIn)
         try await withConductor(
@@ -199,14 +204,15 @@ import Testing
             }
         }
         #expect(driver.notifications.map(\.eventType) == ["dbaas.user_delete.end", "dbaas.user_delete.end"])
-        // A line for the guest, however often it connects, and it names the guest.
+        // One warning for the guest, however often it connects. It names the guest.
         let refusals = log.entries.filter { $0.message == "Rejected a guest" }
         #expect(refusals.count == 6 && refusals.filter { $0.level > .debug }.count == 1)
         #expect(refusals.allSatisfy { $0.metadata["guest"] == "inst-1" && $0.metadata["reason"] == "not_permitted" })
     }
 
-    /// A flavor's id may come as a number, and so may an instance's.
-    @Test func anInstanceThatIsANumber() async throws {
+    /// A flavor's id may be a number, and so may an instance's.
+    @Test("A number is accepted as the instance's id only in the certificate's spelling")
+    func numericInstance() async throws {
         let driver = TestDriver()
         let certificates = try self.certificates([("number", "n", ["spiffe://conductor.test/instance/42"])])
         try await withConductor(Notifier(drivers: [driver]), certificates: certificates) { conductor in

@@ -18,7 +18,8 @@ import Testing
         "request_id":"r","tenant_id":"tenant-1","client_ip":"c","payload":{"dbname":"d"}}}}
         """
 
-    @Test func aGuestWithoutATenantIsToldSoAndOneWithATenantIsServed() async throws {
+    @Test("Where a tenant is required, only a guest whose certificate names one is served")
+    func tenantRequired() async throws {
         let (driver, log) = (TestDriver(), LogRecorder())
         let certificates = try TestCertificates()
         try certificates.write("tenant", TestCertificates.guest(of: certificates.authority, tenant: "tenant-1"))
@@ -44,15 +45,17 @@ import Testing
             #expect(conductor.counters.rejected == ["unauthenticated": 1] && conductor.counters.isBalanced)
         }
         #expect(driver.notifications.map { $0.payload["tenant_id"] } == ["tenant-1"])
-        // The operator finds who it was.
+        // The log names the guest.
         let refused = log.entries.filter { $0.message == "Rejected a guest" && $0.level == .warning }
         #expect(refused.count == 1 && refused.first?.metadata["guest"] == "inst-1", "\(refused)")
         #expect(log.count("A guest's certificate names no tenant") == 0)
     }
 
-    /// Once, and then at most once an hour, however many come.
-    @Test(arguments: [nil, ContextVerifier.Policy.accept, .require])
-    func whereNoneIsRequiredTheOperatorHearsOfTheFirst(policy: ContextVerifier.Policy?) async throws {
+    /// Logged once, and then at most once an hour, however many guests connect.
+    @Test(
+        "The first guest without a tenant is logged, unless signatures are required",
+        arguments: [nil, ContextVerifier.Policy.accept, .require])
+    func tenantNotRequired(policy: ContextVerifier.Policy?) async throws {
         let log = LogRecorder()
         let certificates = try TestCertificates()
         try certificates.write("tenant", TestCertificates.guest(of: certificates.authority, tenant: "tenant-1"))

@@ -12,27 +12,27 @@ import RelayTesting
 import TLSChannel
 import Testing
 
-/// Too many connections, by guests and by strangers, over real sockets.
+/// Too many connections, from guests and unknown peers, over real sockets.
 @Suite(.timeLimit(.minutes(2))) struct ConnectionLimitTests {
     private static let ping = #"{"jsonrpc":"2.0","id":1,"method":"ping"}"#
 
-    /// A socket on which nothing is said.
+    /// Opens a connection that sends nothing.
     private func connect(_ conductor: RunningConductor) async throws -> any Channel {
         try await ClientBootstrap(group: TestEventLoops.group).connect(host: "127.0.0.1", port: conductor.port).get()
     }
 
-    /// Waits until the conductor has so many connections.
+    /// Waits until the conductor's counters meet a condition.
     private func wait(_ conductor: RunningConductor, _ isReached: (ConnectionCounters) -> Bool) async throws {
         while !isReached(conductor.connections) { try await Task.sleep(for: .milliseconds(5)) }
     }
 
-    /// The guest is served.
+    /// Expects that the guest is served.
     private func ping(_ guest: inout RawGuest) async throws {
         let answer = try await guest.call(Self.ping)
         #expect(answer.contains("version"))
     }
 
-    /// Certificates of guests `NAME` of a tenant, or of none.
+    /// Writes certificates for guests `NAME` of a tenant, or of none.
     private func write(_ guests: [(name: String, tenant: String?)], _ conductor: RunningConductor) throws {
         for (name, tenant) in guests {
             try conductor.certificates.write(
@@ -41,7 +41,8 @@ import Testing
         }
     }
 
-    @Test func whenTheConductorIsFullTheQuietestOfWhoeverHasMostIsClosedAndANewcomerServed() async throws {
+    @Test("A full conductor closes an idle connection of the largest tenant to serve a newcomer")
+    func newcomerAtFullConductor() async throws {
         let log = LogRecorder()
         try await withConductor(Notifier(drivers: [TestDriver()]), logger: log.logger("conductor")) {
             $0.limits.connections = 4
@@ -57,7 +58,8 @@ import Testing
                         try await RawGuest.with(conductor, certificate: "b") { second in
                             try await self.ping(&second)
                             try await self.ping(&first)
-                            // Tenant t-1 has three of four, its guest b two of them; the second of those has been quiet for longer.
+                            // Tenant t-1 has three of four connections, and its guest b two of them, the second of
+                            // which has been idle for longer.
                             try await RawGuest.with(conductor, certificate: "d") { newcomer in
                                 try await self.ping(&newcomer)
                                 let line = try #require(try await second.line())
@@ -67,7 +69,7 @@ import Testing
                                 #expect(line.contains(#""retry_after_ms":10000"#))
                                 let end = try await second.line()
                                 #expect(end == nil)
-                                // Nobody else notices.
+                                // No other guest is affected.
                                 for guest in [lonely, quiet, first, newcomer] {
                                     var guest = guest
                                     try await self.ping(&guest)
@@ -80,13 +82,14 @@ import Testing
             }
             try await self.wait(conductor) { $0.connections == 0 }
             #expect(conductor.connections.refused == 0)
-            // Its place was given away once, and comes back once.
+            // Its place was reused once, and is freed once.
             try await RawGuest.with(conductor, certificate: "a") { guest in try await self.ping(&guest) }
         }
         #expect(log.entries.count { "\($0.message)".contains("limits.connections was reached") } == 1)
     }
 
-    @Test func fourBrokenIntoGuestsOfOneTenantLeaveTheOthersTheirConnections() async throws {
+    @Test("Four compromised guests of one tenant leave half of all connections to the others")
+    func compromisedGuestsOfOneTenant() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) {
             $0.limits.connections = 40
             // By default a guest has eight, so four would have 32.
@@ -110,7 +113,7 @@ import Testing
                     }
                 }
             }
-            // Half of all are a tenant's at most.
+            // A tenant has at most half of all connections.
             #expect(open.count == 20 && closed == 12)
             try await RawGuest.with(conductor, certificate: "good") { good in try await self.ping(&good) }
             #expect(conductor.connections.refused == 12)
@@ -118,18 +121,20 @@ import Testing
         }
     }
 
-    @Test func newcomersAreNeverLockedOut() async throws {
+    @Test("A newcomer is served while hostile peers hold all places for handshakes")
+    func newcomersDuringFlood() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) {
             $0.limits.handshakes = 16
             $0.limits.pendingConnections = 64
-            // Nothing is gained by waiting.
+            // Timeouts free no places during the test.
             $0.limits.helloTimeout = .seconds(60)
             $0.handshakeTimeout = .seconds(60)
         } _: { conductor in
             let engine = try TLSEngine(context: conductor.certificates.client(), serverName: "127.0.0.1")
             _ = engine.handshake()
             let hello = try #require(engine.takeCiphertext())
-            // Eight addresses; of each a third says nothing, a third half a ClientHello, a third a whole one and nothing more.
+            // Eight addresses; of each, a third sends nothing, a third half a ClientHello, a third a whole one and
+            // nothing more.
             var hostile: [any Channel] = []
             for number in 0..<160 {
                 let channel = try await ClientBootstrap(group: TestEventLoops.group)
@@ -147,7 +152,7 @@ import Testing
             for _ in 0..<5 {
                 let begun = clock.now
                 try await RawGuest.with(conductor) { guest in try await self.ping(&guest) }
-                // It takes three seconds of grace at most, where all places are taken; this is a machine that may be busy.
+                // It takes at most three seconds of grace when all places are taken, and this machine may be busy.
                 #expect(clock.now - begun < .seconds(20))
                 #expect(conductor.connections.handshakes <= 16 && conductor.connections.pending <= 64)
             }
@@ -155,7 +160,8 @@ import Testing
         }
     }
 
-    @Test func anAddressThatConnectsTooOftenIsClosedBeforeItsHandshake() async throws {
+    @Test("A connection of an address beyond its rate is closed before its handshake")
+    func connectionRate() async throws {
         let log = LogRecorder()
         try await withConductor(Notifier(drivers: [TestDriver()]), logger: log.logger("conductor")) {
             $0.limits.newConnections.perSecond = 1
@@ -169,11 +175,11 @@ import Testing
                     try await self.wait(conductor) { $0.connections + $0.rateLimited == 1 + tried.count }
                 }
                 #expect(tried.count >= 3)
-                // Which of them it was depends on how long all this takes.
+                // Which of them was rejected depends on the timing.
                 let all = tried
                 try await self.wait(conductor) { all.count(where: \.isActive) == all.count - $0.rateLimited }
                 tried.removeAll { !$0.isActive }
-                // Another address has its own rate, and who is inside does not notice.
+                // Another address has its own rate, and an open connection is not affected.
                 let others = try await ClientBootstrap(group: TestEventLoops.group)
                     .bind(to: SocketAddress(ipAddress: "127.0.0.2", port: 0))
                     .connect(host: "127.0.0.1", port: conductor.port).get()
@@ -186,7 +192,7 @@ import Testing
             }
             #expect(conductor.connections.refused == 0)
             try await self.wait(conductor) { $0.connections == 0 }
-            // In a second it may again.
+            // After a second it may connect again.
             while true {
                 do {
                     let guest = try await conductor.connect()
@@ -202,7 +208,8 @@ import Testing
         #expect(lines.first?.metadata["limits.connections_burst"] == "3")
     }
 
-    @Test func pastAGuestsOwnNumberTheNewestIsToldSoAndClosed() async throws {
+    @Test("Beyond a guest's own limit, its newest connection gets an error and is closed")
+    func connectionsOfOneGuest() async throws {
         let log = LogRecorder()
         try await withConductor(Notifier(drivers: [TestDriver()]), logger: log.logger("conductor")) {
             $0.limits.connectionsPerGuest = 2
@@ -225,27 +232,27 @@ import Testing
                             #expect(end == nil)
                         }
                     }
-                    // Others, and those that were there before, do not notice.
+                    // Other guests, and earlier connections, are not affected.
                     try await RawGuest.with(conductor, certificate: "other") { other in
                         try await self.ping(&other)
                     }
                     try await self.ping(&second)
                 }
                 try await self.wait(conductor) { $0.connections == 1 }
-                // A place that was given back can be taken again.
+                // A place that was freed can be taken again.
                 try await RawGuest.with(conductor) { second in
                     try await self.ping(&second)
                 }
             }
             #expect(conductor.connections.refused == 10)
-            // It is no request, so the ledger has none.
+            // It is not a request, so the ledger does not count it.
             #expect(conductor.counters.received == 0 && conductor.counters.isBalanced)
         }
         #expect(log.entries.count { "\($0.message)".contains("limits.connections_per_guest") } == 1)
     }
 
-    /// The guest's own client says why.
-    @Test func theClientIsToldWhyItsConnectionEnds() async throws {
+    @Test("A guest's client returns the reason why its connection was closed")
+    func closeReason() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) {
             $0.limits.connectionsPerGuest = 1
         } _: { conductor in
@@ -260,7 +267,8 @@ import Testing
         }
     }
 
-    @Test func whoSaysNothingHasItsTimeAndTakesNobodysPlace() async throws {
+    @Test("Silent peers hold no places for handshakes, and are closed at their deadline")
+    func silentPeers() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) {
             $0.limits.handshakes = 3
             $0.limits.helloTimeout = .milliseconds(300)
@@ -279,8 +287,9 @@ import Testing
         }
     }
 
-    /// A ClientHello that comes a byte at a time has no more time than one that does not come.
-    @Test func aSlowLorisInTheClientHelloIsClosedAtTheDeadline() async throws {
+    /// A ClientHello that arrives a byte at a time has no more time than one that does not arrive.
+    @Test("A peer that sends its ClientHello too slowly is closed at the deadline")
+    func slowClientHello() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) {
             $0.limits.helloTimeout = .milliseconds(300)
         } _: { conductor in
@@ -299,8 +308,9 @@ import Testing
         }
     }
 
-    /// Its ClientHello came in time, and nothing more.
-    @Test func aHandshakeThatNeverEndsIsClosedAtItsDeadline() async throws {
+    /// Its ClientHello arrived in time, and nothing more.
+    @Test("A handshake that never ends is closed at its deadline")
+    func endlessHandshake() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) {
             $0.handshakeTimeout = .milliseconds(300)
         } _: { conductor in
@@ -313,9 +323,10 @@ import Testing
         }
     }
 
-    @Test func aSocketThatIsHalfClosedLeavesNothingBehind() async throws {
+    @Test("A half-closed socket leaves no connection behind")
+    func halfClosedSocket() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) { conductor in
-            // Before the handshake, and after it without a good-bye.
+            // Before the handshake, and after it without close_notify.
             let channel = try await ClientBootstrap(group: TestEventLoops.group)
                 .channelOption(.allowRemoteHalfClosure, value: true)
                 .connect(host: "127.0.0.1", port: conductor.port).get()
@@ -337,7 +348,8 @@ import Testing
         }
     }
 
-    @Test func aConnectionThatHasNothingToSayIsClosed() async throws {
+    @Test("An idle connection is closed")
+    func idleConnection() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) {
             $0.connection.idleTimeout = .milliseconds(200)
         } _: { conductor in
@@ -349,8 +361,9 @@ import Testing
         }
     }
 
-    /// Its client asks now and then whether the conductor is there.
-    @Test func aGuestsClientKeepsItsConnection() async throws {
+    /// The client pings the conductor periodically.
+    @Test("A guest's client keeps its connection open with pings")
+    func keepAlivePings() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) {
             $0.connection.idleTimeout = .milliseconds(800)
         } _: { conductor in
@@ -363,7 +376,8 @@ import Testing
         }
     }
 
-    @Test func aRequestInFlightKeepsAConnectionHoweverLongItTakes() async throws {
+    @Test("A request in flight keeps its connection open, however long it takes")
+    func requestInFlight() async throws {
         let driver = HeldDriver()
         try await withConductor(Notifier(drivers: [driver])) {
             $0.connection.idleTimeout = .milliseconds(100)
@@ -380,13 +394,14 @@ import Testing
         }
     }
 
-    @Test func aSlowLorisInALineIsToldSoAndClosed() async throws {
+    @Test("A peer that sends a line too slowly gets an error and is closed")
+    func slowLine() async throws {
         let driver = HeldDriver()
         try await withConductor(Notifier(drivers: [driver])) {
             $0.connection.lineTimeout = .milliseconds(300)
         } _: { conductor in
             try await RawGuest.with(conductor) { guest in
-                // What was taken before is answered all the same.
+                // A request that was accepted before is still answered.
                 try await guest.send(line: SampleReport.line(id: 1))
                 await driver.received(1)
                 let send = guest.sender

@@ -24,23 +24,24 @@ import Testing
         return try admission.admit(peer, on: self.eventLoop, close: { _ in }).get()
     }
 
-    @Test func aTenantsGuestsTogetherHaveARateOfTheirOwn() throws {
+    @Test("The guests of a tenant together have one rate of requests")
+    func tenantRequestRate() throws {
         let admission = self.admission {
             $0.rates.requestsPerSecond = 10
             $0.rates.requestsBurst = 10
             $0.tenantGuestsAtFullRate = 2
         }
         let now = self.eventLoop.now
-        // Four guests that were broken into, each within its own rate.
+        // Four compromised guests, each within its own rate.
         let bad = try (0..<4).map { try self.join(admission, "bad-\($0)", of: "t-bad") }
         let taken = bad.map { share in (0..<10).count { _ in share.request(now: now) == nil } }
         #expect(taken.reduce(0, +) == 20)
-        // Another tenant's, and who has none, do not notice.
+        // A guest of another tenant, and one without a tenant, are not affected.
         for tenant in ["t-good", nil] {
             let share = try self.join(admission, "good", of: tenant)
             #expect((0..<10).allSatisfy { _ in share.request(now: now) == nil })
         }
-        // What is above a guest's own rate is not taken from its tenant's.
+        // Requests beyond a guest's own rate do not count against its tenant's.
         let later = now + .seconds(1)
         let greedy = (0..<1000).count { _ in bad[0].request(now: later) == nil }
         #expect(greedy == 10)
@@ -48,7 +49,8 @@ import Testing
         #expect(bad[2].request(now: later) != nil)
     }
 
-    @Test func aTenantsBytesArePausedTogether() throws {
+    @Test("The guests of a tenant are paused together when it exceeds its rate of bytes")
+    func tenantByteRate() throws {
         let admission = self.admission {
             $0.rates.bytesPerSecond = 1000
             $0.rates.bytesBurst = 1000
@@ -64,8 +66,9 @@ import Testing
         #expect(shares[0].pause(now: now) != nil)
     }
 
-    /// Only its own requests close a guest's connection, and no bytes, its tenant's included.
-    @Test func neitherBytesNorOthersRequestsUseUpAGuestsRefusals() throws {
+    /// Only its own requests close a guest's connection, and no bytes do, including its tenant's.
+    @Test("Neither bytes nor other guests' requests exhaust a guest's rejections")
+    func exhaustedRejections() throws {
         let admission = self.admission {
             $0.rates.requestsPerSecond = 10
             $0.rates.requestsBurst = 10
@@ -77,12 +80,13 @@ import Testing
         let shares = try (0..<2).map { try self.join(admission, "inst-\($0)", of: "t-1") }
         shares[0].received(bytes: 5000, now: now)
         #expect(shares.allSatisfy { $0.pause(now: now) != nil && !$0.hasExhaustedRejections(now: now) })
-        // Ten of the guest's own, then a thousand refusals.
+        // Ten requests within the guest's rate, then a thousand rejections.
         for _ in 0..<1010 { _ = shares[0].request(now: now) }
         #expect(shares[0].hasExhaustedRejections(now: now) && !shares[1].hasExhaustedRejections(now: now))
     }
 
-    @Test func aTenantIsForgottenWithItsLastGuestAndNotInDebt() async throws {
+    @Test("A tenant is forgotten with its last guest, but not while it is in debt")
+    func forgottenTenant() async throws {
         let admission = self.admission {
             $0.rates.requestsPerSecond = 10
             $0.rates.requestsBurst = 10
@@ -95,7 +99,7 @@ import Testing
         #expect(admission.guests == 100 && admission.tenants == 10)
         for guest in guests { guest.left(now: self.eventLoop.now) }
         pass(60)
-        // The next one looks.
+        // The next admission removes the forgotten guests.
         let last = try self.join(admission, "inst-0", of: "t-0")
         #expect(admission.guests == 1 && admission.tenants == 1)
         last.received(bytes: 100 << 10, now: self.eventLoop.now)

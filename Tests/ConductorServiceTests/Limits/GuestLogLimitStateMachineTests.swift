@@ -8,11 +8,12 @@ import Testing
 
 @testable import ConductorService
 
-/// Which of the things that guests can do as often as they like are logged.
+/// Log limits for the events that guests can cause as often as they like.
 @Suite struct GuestLogLimitStateMachineTests {
     private func guest(_ number: Int) -> PeerIdentity { PeerIdentity(names: ["\(number)"]) }
 
-    @Test func oneAMinuteOfEachGuest() {
+    @Test("An event of a guest is logged once a minute, with the number of events before it")
+    func oncePerMinute() {
         var notices = GuestLogLimitStateMachine()
         let start = NIODeadline.uptimeNanoseconds(1)
         var logged: [Int?] = [notices.happened(self.guest(1), now: start)?.before]
@@ -25,7 +26,8 @@ import Testing
         #expect(logged == [0, nil, nil, nil, 0, 3, 0])
     }
 
-    @Test func whatTheLogHasNoPlaceForIsCounted() {
+    @Test("The next line counts the events that had no place in the log")
+    func eventsWithoutPlace() {
         var notices = GuestLogLimitStateMachine()
         let start = NIODeadline.uptimeNanoseconds(1)
         var asked = 0
@@ -40,11 +42,12 @@ import Testing
             logged.append(before?.before)
         }
         #expect(logged == [nil, nil, 2, nil, nil, 2])
-        // A place is asked for only when a line is due.
+        // A place is requested only when a line is due.
         #expect(asked == 5)
     }
 
-    @Test func manyGuestsFillNeitherMemoryNorLog() {
+    @Test("Many guests fill neither the memory nor the log")
+    func manyGuests() {
         var notices = GuestLogLimitStateMachine()
         let start = NIODeadline.uptimeNanoseconds(1)
         var logged = 0
@@ -53,21 +56,22 @@ import Testing
             logged += 1
         }
         #expect(logged == GuestLogLimitStateMachine.limit)
-        // The minute of those that were logged is over. What those did that were not is in the next line.
+        // The minute of the logged guests is over. The next line counts the events of the guests that were not logged.
         #expect(
             notices.happened(self.guest(-1), now: start + .seconds(60))
                 == .init(before: 0, beforeOfOthers: 2 * GuestLogLimitStateMachine.limit))
         #expect(notices.happened(self.guest(-2), now: start + .seconds(60)) == .init())
     }
 
-    @Test func whatWasCountedOfAGuestIsLoggedWhenItMakesRoom() {
+    @Test("The events of a guest are logged when another guest replaces it")
+    func replacedGuest() {
         var notices = GuestLogLimitStateMachine()
         let start = NIODeadline.uptimeNanoseconds(1)
         for number in 0..<GuestLogLimitStateMachine.limit {
             for _ in 0..<3 { _ = notices.happened(self.guest(number), now: start) }
         }
         let later = start + .seconds(60)
-        // The line that is due has no place: the next one has the number.
+        // The line that is due has no place: the next line has the number.
         #expect(notices.happened(self.guest(-1), now: later) { false } == nil)
         #expect(
             notices.happened(self.guest(-2), now: later)
@@ -75,7 +79,8 @@ import Testing
         #expect(notices.happened(self.guest(-1), now: later) == .init(before: 1, beforeOfOthers: 0))
     }
 
-    @Test func aRefusalsLineCountsThoseOfForgottenGuests() {
+    @Test("The line of a rejection counts the rejections of forgotten guests")
+    func rejectionsOfForgottenGuests() {
         let log = LogRecorder()
         let refusals = RejectionLog(GuestAuthorization(), logger: log.logger)
         let start = NIODeadline.uptimeNanoseconds(1)

@@ -15,32 +15,33 @@ import Testing
         return rates
     }
 
-    /// How long each of so many requests at once has to wait; nil for those that are served.
+    /// Returns the time that each of several simultaneous requests has to wait; nil for those that are served.
     private func ask(_ budget: inout GuestRateLimitStateMachine, _ count: Int, _ now: NIODeadline) -> [TimeAmount?] {
         (0..<count).map { _ in budget.request(now: now) }
     }
 
-    @Test func requestsThatAreRefusedTogetherAreToldTimesOneAfterTheOther() {
+    @Test("Requests that are rejected together are answered with successive times to retry after")
+    func successiveRetryTimes() {
         var budget = GuestRateLimitStateMachine(self.rates(100, burst: 5), now: self.start)
         let answers = self.ask(&budget, 9, self.start)
         #expect(answers.prefix(5).allSatisfy { $0 == nil })
         #expect(answers.suffix(4) == [.milliseconds(10), .milliseconds(20), .milliseconds(30), .milliseconds(40)])
-        // None is told to wait for longer than until the whole burst is there again.
+        // No time is longer than until the whole burst is available again.
         let more = self.ask(&budget, 3, self.start)
         #expect(more == [.milliseconds(50), .milliseconds(50), .milliseconds(50)])
     }
 
-    /// A guest whose window fits into the burst, and that sends what was refused when the last of it may come, is not refused
-    /// twice, whatever the rates are and however its requests come.
-    @Test(arguments: 0..<200 as Range<UInt64>)
-    func aGuestThatObeysIsServed(seed: UInt64) {
+    /// A guest whose window fits into the burst, and that resends the rejected requests when the last of them may be
+    /// sent, is not rejected twice. This holds whatever the rates are and however its requests arrive.
+    @Test("A guest that waits for its time to retry is served", arguments: 0..<200 as Range<UInt64>)
+    func obedientGuest(seed: UInt64) {
         var random = Seeded(seed)
         let perSecond = [1, 3, 50, 2000, 100_000].randomElement(using: &random) ?? 1
         let burst = Int.random(in: 1...300, using: &random)
         var budget = GuestRateLimitStateMachine(self.rates(perSecond, burst: burst), now: self.start)
         var now = self.start
         for _ in 0..<50 {
-            // It may have a little left, or nothing.
+            // Some tokens may be left, or none.
             _ = self.ask(&budget, Int.random(in: 0...burst, using: &random), now)
             let refused = self.ask(&budget, Int.random(in: 1...burst, using: &random), now).compactMap(\.self)
             now = now + (refused.max() ?? .zero) + .milliseconds(1)
@@ -50,14 +51,15 @@ import Testing
         }
     }
 
-    @Test func aGuestThatDoesNotObeyIsLeftAlone() throws {
+    @Test("A guest that ignores its times to retry is paused after a thousand rejections")
+    func disobedientGuest() throws {
         var budget = GuestRateLimitStateMachine(self.rates(100, burst: 10), now: self.start)
         #expect(budget.pause(now: self.start) == nil)
         var refused = 0
         while budget.pause(now: self.start) == nil, refused < 100_000 {
             if budget.request(now: self.start) != nil { refused += 1 }
         }
-        // Refusals are not for nothing, either.
+        // Rejections are limited too.
         #expect(refused == 1000)
         let pause = try #require(budget.pause(now: self.start))
         #expect(budget.pause(now: self.start + pause) == nil)
@@ -65,21 +67,23 @@ import Testing
         #expect(budget.request(now: self.start + pause) == nil)
     }
 
-    @Test func bytesPastTheShareAreNotRead() throws {
+    @Test("A guest beyond its rate of bytes is paused")
+    func byteRate() throws {
         var rates = GuestRateLimitStateMachine.Rates()
         rates.bytesPerSecond = 1000
         rates.bytesBurst = 5000
         var budget = GuestRateLimitStateMachine(rates, now: self.start)
         budget.received(bytes: 4999, now: self.start)
         #expect(budget.pause(now: self.start) == nil)
-        // One read can be more than there was room for.
+        // One read can have more bytes than the bucket has tokens.
         budget.received(bytes: 2001, now: self.start)
         let pause = try #require(budget.pause(now: self.start))
         #expect(pause >= .milliseconds(2001) && pause < .milliseconds(2002))
         #expect(budget.pause(now: self.start + pause) == nil)
     }
 
-    @Test func itIsAsGoodAsNewWhenAllHasFlownIn() {
+    @Test("A rate limit is as good as new once all its tokens are refilled")
+    func refilledLimit() {
         var budget = GuestRateLimitStateMachine(GuestRateLimitStateMachine.Rates(), now: self.start)
         #expect(budget.isAsGoodAsNew(now: self.start))
         for _ in 1...10 { _ = budget.request(now: self.start) }
@@ -91,8 +95,10 @@ import Testing
         #expect(budget.isAsGoodAsNew(now: self.start + .seconds(3)))
     }
 
-    /// One guest cannot delay the others: a message that is published counts like what is read, and who is in debt is not read.
-    @Test func whatIsPublishedPausesTheGuestAsWhatIsReadDoes() {
+    /// One guest cannot delay the others: a message that is published counts like the bytes that are read, and a guest
+    /// in debt is not read.
+    @Test("Published bytes pause a guest as the bytes that are read do")
+    func publishedBytes() {
         var rates = GuestRateLimitStateMachine.Rates()
         (rates.bytesPerSecond, rates.bytesBurst) = (1000, 5000)
         var budget = GuestRateLimitStateMachine(rates, now: self.start)
@@ -103,15 +109,17 @@ import Testing
         #expect(budget.pause(now: self.start + .milliseconds(7001)) == nil)
     }
 
-    /// What the defaults are for: a spool of ten thousand outcomes, after an outage, is delivered in a minute and a half.
-    @Test func theDefaultsLetABacklogThrough() {
+    /// The purpose of the defaults: after an outage, a spool of ten thousand outcomes is delivered in a minute and a
+    /// half.
+    @Test("At the default rates, a backlog of 10 000 outcomes is delivered within 100 seconds")
+    func backlogAtDefaultRates() {
         var budget = GuestRateLimitStateMachine(GuestRateLimitStateMachine.Rates(), now: self.start)
         var now = self.start
         var delivered = 0
         while delivered < 10_000 {
             let answers = self.ask(&budget, 128, now)
             delivered += answers.count { $0 == nil }
-            // Usual lines and messages.
+            // Typical sizes of lines and messages.
             budget.received(bytes: 128 * 700, now: now)
             budget.published(bytes: answers.count { $0 == nil } * 1310, now: now)
             let wait = answers.compactMap(\.self).max()

@@ -19,7 +19,7 @@ import Testing
     private struct Register {
         var register: GuestRegisterStateMachine<Share>
         var numbers: [Int: [UInt64]] = [:]
-        /// Numbers that were closed for another's sake.
+        /// The numbers of connections that were closed to admit others.
         var closed: [UInt64] = []
         var count: Int { self.register.count }
         var noted: Int { self.register.noted }
@@ -50,9 +50,10 @@ import Testing
         register.register.leave(number, now: now, isForgettable: { !$0.isUsed })
     }
 
-    @Test func aTenantHasItsFractionOfAllConnectionsAndOthersTheRest() {
+    @Test("A tenant has at most its fraction of all connections, and others have the rest")
+    func connectionsOfOneTenant() {
         var register = Register(connectionsPerGuest: 8, connectionsPerHolder: 4)
-        // Four guests of one tenant that were broken into.
+        // Four compromised guests of one tenant.
         for guest in 0..<4 {
             let share = self.join(&register, guest, self.start, for: .tenant("a"))
             #expect(share != nil)
@@ -60,18 +61,20 @@ import Testing
         #expect(self.join(&register, 0, self.start, for: .tenant("a")) == nil)
         #expect(self.join(&register, 4, self.start, for: .tenant("a")) == nil)
         #expect(self.join(&register, 5, self.start, for: .tenant("b")) != nil)
-        // Where certificates name no tenant it is the address.
+        // Where certificates name no tenant, the limit is for the address.
         for guest in 0..<4 { #expect(self.join(&register, guest, self.start, for: .network(.v4(1))) != nil) }
         #expect(self.join(&register, 6, self.start, for: .network(.v4(1))) == nil)
         #expect(self.join(&register, 6, self.start, for: .network(.v4(2))) != nil)
-        // A place that was given back can be taken again.
+        // A place that was freed can be taken again.
         register.register.leave(1, now: self.start, isForgettable: { _ in true })
         #expect(self.join(&register, 4, self.start, for: .tenant("a")) != nil)
     }
 
-    @Test func whenAllIsFullTheQuietestConnectionOfWhoeverHasMostIsClosed() {
+    @Test("A full register closes the longest idle connection of the largest tenant's largest guest")
+    func fullRegister() {
         var register = Register(connections: 7, connectionsPerGuest: 8)
-        // 1 and 2 are tenant a's; 3 to 6 are tenant b's, 3 of one guest, of which 4 is the quietest; 6 is another guest's, and quieter.
+        // 1 and 2 are of tenant a; 3 to 6 are of tenant b: 3 to 5 of one guest, of which 4 is idle for longest; 6 of
+        // another guest, and idle for longer.
         for (guest, tenant) in [(0, "a"), (1, "a"), (2, "b"), (2, "b"), (2, "b"), (3, "b"), (4, "c")] {
             #expect(self.join(&register, guest, self.start, for: .tenant(tenant)) != nil)
         }
@@ -83,14 +86,16 @@ import Testing
             self.join(&register, 5, self.start, for: .tenant("c"), activity: { activity[$0] ?? self.start }) != nil)
         #expect(register.closed == [4])
         #expect(register.register.connectionCount == 7 && register.register.connectionCount(of: .tenant("b")) == 3)
-        // Its end comes later, and gives nothing back twice.
+        // Its end is reported later, and frees nothing a second time.
         register.register.leave(4, now: self.start, isForgettable: { _ in true })
         #expect(register.register.connectionCount == 7)
     }
 
-    /// Whoever comes and goes, no number is passed, and nobody loses a connection to whoever has more.
-    @Test(arguments: 0..<100 as Range<UInt64>)
-    func theNumbersOfConnectionsHold(seed: UInt64) {
+    /// However guests connect and disconnect, no limit is exceeded, and no tenant loses a connection to one that has
+    /// more.
+    @Test(
+        "No limit is exceeded, and only a tenant with most connections loses one", arguments: 0..<100 as Range<UInt64>)
+    func connectionLimits(seed: UInt64) {
         var random = Seeded(seed)
         var register = GuestRegisterStateMachine<Share>(
             .init(connections: 10, connectionsPerGuest: 3, connectionsPerHolder: 6), memory: .seconds(8))
@@ -127,14 +132,15 @@ import Testing
         }
     }
 
-    @Test func theConnectionsOfOneGuestAreCountedAndItsShareIsOne() throws {
+    @Test("The connections of a guest are limited, and have one share")
+    func connectionsOfOneGuest() throws {
         var register = Register(connectionsPerGuest: 2)
         let first = try #require(self.join(&register, 0, self.start))
         let second = try #require(self.join(&register, 0, self.start))
         #expect(first === second)
         let third = self.join(&register, 0, self.start)
         #expect(third == nil)
-        // Another guest is none of its business.
+        // Another guest has its own share.
         let other = try #require(self.join(&register, 1, self.start))
         #expect(other !== first)
         self.leave(&register, 0, self.start)
@@ -142,7 +148,8 @@ import Testing
         #expect(again === first)
     }
 
-    @Test func whoLeavesInDebtComesBackToIt() throws {
+    @Test("A guest that disconnects in debt still has its debt when it returns")
+    func debtAfterDisconnect() throws {
         var register = Register(connectionsPerGuest: 2)
         let share = try #require(self.join(&register, 0, self.start))
         share.isUsed = true
@@ -157,10 +164,12 @@ import Testing
         #expect(register.count == 1)
     }
 
-    /// However guests come and go, the register holds those that are connected and those whose `Share` is not as good
-    /// as new.
-    @Test(arguments: 0..<100 as Range<UInt64>)
-    func itHoldsNoMoreThanItMust(seed: UInt64) {
+    /// However guests connect and disconnect, the register holds those that are connected and those whose `Share` is
+    /// not as good as new.
+    @Test(
+        "The register holds only guests that are connected or whose share is in use",
+        arguments: 0..<100 as Range<UInt64>)
+    func registerSize(seed: UInt64) {
         var random = Seeded(seed)
         var register = Register(connectionsPerGuest: 3)
         var connections = [Int](repeating: 0, count: 8)
@@ -180,9 +189,9 @@ import Testing
                 connections[guest] -= 1
                 self.leave(&register, guest, now)
             }
-            // Nothing is spent by who is not there.
+            // A guest that is not connected spends nothing.
             shares[guest]?.isUsed = random.chance(50) && (connections[guest] > 0 || shares[guest]?.isUsed == true)
-            // A departure is noted for each time that somebody left, and each is looked at within its time.
+            // Each disconnection is recorded, and each record is examined within its time.
             #expect(register.count <= 8 && register.noted <= 500)
         }
         for guest in 0..<8 {

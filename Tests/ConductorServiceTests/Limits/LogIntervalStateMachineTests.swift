@@ -8,7 +8,8 @@ import Testing
 @Suite struct LogIntervalStateMachineTests {
     private let start = NIODeadline.uptimeNanoseconds(7)
 
-    @Test func theFirstTimeAtOnceAndThenOnceAnInterval() {
+    @Test("The first event is logged at once, and later ones once an interval")
+    func firstAndLaterEvents() {
         var notice = LogIntervalStateMachine(interval: .seconds(60))
         func happened(_ seconds: Int64) -> LogIntervalStateMachine.Action {
             notice.happened(now: self.start + .seconds(seconds))
@@ -17,18 +18,17 @@ import Testing
         #expect(happened(0) == .write)
         #expect(happened(1) == .callLater(self.start + .seconds(60)))
         for second in 2...59 { #expect(happened(Int64(second)) == .none) }
-        // The call may come a little late.
+        // The call may be a little late.
         #expect(happened(60) == .none)
         #expect(due(61) == 60)
         #expect(happened(62) == .callLater(self.start + .seconds(121)))
         #expect(due(121) == 1)
-        // After a quiet time it is the first again.
+        // After a quiet interval, an event is the first again.
         #expect(happened(182) == .write)
     }
 
-    /// Everything that happens is written exactly once, in no more than a line an interval.
-    @Test(arguments: 0..<50 as Range<UInt64>)
-    func nothingIsLost(seed: UInt64) {
+    @Test("Every event is logged exactly once, in at most one line an interval", arguments: 0..<50 as Range<UInt64>)
+    func everyEventOnce(seed: UInt64) {
         var random = Seeded(seed)
         var notice = LogIntervalStateMachine(interval: .seconds(10))
         var now = self.start

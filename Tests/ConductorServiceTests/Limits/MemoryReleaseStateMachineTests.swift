@@ -7,17 +7,19 @@ import Testing
 @Suite struct MemoryReleaseStateMachineTests {
     private let start = NIODeadline.uptimeNanoseconds(1_000_000_000)
 
-    @Test func memoryIsReleasedWhenTheConnectionsHaveFallenFar() {
+    @Test("Memory is released when half of the connections have ended")
+    func releaseAfterDrop() {
         var release = MemoryReleaseStateMachine()
         #expect(release.observed(connections: 5000, now: self.start) == false)
         #expect(release.observed(connections: 2501, now: self.start) == false)
         #expect(release.observed(connections: 2500, now: self.start) == true)
-        // From there it begins again.
+        // The count restarts from there.
         #expect(release.observed(connections: 1300, now: self.start + .seconds(100)) == false)
         #expect(release.observed(connections: 1250, now: self.start + .seconds(100)) == true)
     }
 
-    @Test func aFewThatLeaveAreNotWorthIt() {
+    @Test("Memory is not released when fewer than 500 connections have ended")
+    func fewConnections() {
         var release = MemoryReleaseStateMachine()
         #expect(release.observed(connections: 499, now: self.start) == false)
         #expect(release.observed(connections: 0, now: self.start) == false)
@@ -25,7 +27,8 @@ import Testing
         #expect(release.observed(connections: 0, now: self.start) == true)
     }
 
-    @Test func guestsThatComeAndGoDoNotHaveItReleasedAgainAndAgain() {
+    @Test("While guests reconnect repeatedly, memory is released only every 30 seconds")
+    func reconnectingGuests() {
         var release = MemoryReleaseStateMachine()
         var times = 0
         for second in 0..<300 {
@@ -33,7 +36,7 @@ import Testing
             if release.observed(connections: second.isMultiple(of: 2) ? 5000 : 0, now: now) { times += 1 }
         }
         #expect((9...11).contains(times))
-        // What was put off is done later, though nothing changes any more.
+        // A postponed release happens later, although the number of connections no longer changes.
         #expect(release.observed(connections: 5000, now: self.start + .seconds(301)) == false)
         let later = (302...340).count { release.observed(connections: 0, now: self.start + .seconds($0)) }
         #expect(later == 1)

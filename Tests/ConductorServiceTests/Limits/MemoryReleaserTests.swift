@@ -10,7 +10,7 @@ import Testing
 @testable import ConductorService
 
 @Suite(.timeLimit(.minutes(1))) struct MemoryReleaserTests {
-    /// Notes the priority of the thread that logs.
+    /// Records the priority of the thread that logs.
     private struct PriorityLog: LogHandler {
         let priorities: AsyncStream<Int32>.Continuation
         var metadata: Logger.Metadata = [:]
@@ -24,11 +24,13 @@ import Testing
         func log(event: LogEvent) { self.priorities.yield(MemoryReleaserTests.niceness) }
     }
 
-    /// Of this thread.
+    /// The priority of this thread.
     private static var niceness: Int32 { getpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0) }
 
-    /// It locks the allocator's memory, for which event loops would wait while a thread of a lower priority is stopped.
-    @Test func memoryIsReleasedWithTheEventLoopsPriority() async throws {
+    /// A release locks the allocator's memory, and event loops would wait for it while a thread of lower priority is
+    /// stopped.
+    @Test("Memory is released at the priority of the event loops")
+    func releasePriority() async throws {
         let (priorities, sink) = AsyncStream.makeStream(of: Int32.self)
         Self.loseConnections(Logger(label: "test") { _ in PriorityLog(priorities: sink) })
         let process = getpriority(__priority_which_t(PRIO_PROCESS.rawValue), id_t(getpid()))

@@ -29,7 +29,8 @@ import Testing
         }
     }
 
-    @Test func pastItsShareAGuestIsToldWhenToComeAgain() async throws {
+    @Test("A guest beyond its rate limit is answered with a time to retry after")
+    func retryAfterRateLimit() async throws {
         let driver = TestDriver()
         try await self.with(driver) {
             $0.requestsPerSecond = 50
@@ -39,8 +40,8 @@ import Testing
             try await RawGuest.with(conductor) { first in
                 try await RawGuest.with(conductor) { second in
                     let ids = (1...60).map { _ in MessageID() }
-                    /// The times to wait of those that are rejected, and whether one was accepted after a rejected one: it took a place
-                    /// that had been promised.
+                    /// The times to wait of the rejected requests, and whether one was accepted after a rejected one:
+                    /// it took a token that had been promised.
                     func send(_ numbers: some Sequence<Int>, _ guest: inout RawGuest) async throws -> (
                         waits: [Int: Int], isPlaceTaken: Bool
                     ) {
@@ -62,14 +63,14 @@ import Testing
                         return (waits, isPlaceTaken)
                     }
                     #expect(try await send(1...20, &first).waits.isEmpty)
-                    // Some tokens flowed in meanwhile, the more the slower the machine is.
+                    // Some tokens were refilled meanwhile, more of them on a slower machine.
                     var (waits, isPlaceTaken) = try await send(21...60, &second)
                     #expect(!waits.isEmpty)
                     var rounds = 0
                     while !waits.isEmpty, rounds < 20 {
                         #expect(waits.values.allSatisfy { 1...402 ~= $0 }, "\(waits)")
                         try await Task.sleep(for: .milliseconds(waits.values.max() ?? 0))
-                        // As many as fit into the burst: nothing is rejected twice, unless a later one took its place.
+                        // As many as fit into the burst: none is rejected twice, unless a later one took its token.
                         let again = waits.keys.sorted().prefix(20)
                         for id in again { waits[id] = nil }
                         let rejected = try await send(again, &second)
@@ -88,8 +89,9 @@ import Testing
         }
     }
 
-    /// A guest that floods from several connections, and does not read what it is told, costs the others nothing.
-    @Test func oneThatFloodsDoesNotKeepTheOthersFromBeingServed() async throws {
+    /// A guest that floods from several connections, and does not read its answers, costs the others nothing.
+    @Test("A guest that floods does not prevent another guest from being served")
+    func floodingGuest() async throws {
         try await self.with(NoopDriver()) {
             $0.requestsPerSecond = 200
             $0.requestsBurst = 200
@@ -104,7 +106,7 @@ import Testing
                 for _ in 1...4 {
                     tasks.addTask {
                         try await RawGuest.with(conductor) { flooder in
-                            // To write is to wait until the conductor reads, so it is another task that ends it.
+                            // A write waits until the conductor reads, so another task ends it.
                             let send = flooder.sender
                             let flood = Task { while !isOver.withLockedValue({ $0 }) { try await send(junk) } }
                             while !isOver.withLockedValue({ $0 }) { try await Task.sleep(for: .milliseconds(10)) }
@@ -127,8 +129,9 @@ import Testing
         }
     }
 
-    /// It waits until the bytes have flowed in, as it would for lines, and is answered then.
-    @Test func smallRecordsInByteDebtCloseNothingWhileThereAreRefusals() async throws {
+    /// The guest waits until its bytes are refilled, as it would for lines, and is then answered.
+    @Test("Small records during a byte debt do not close the connection while rejections remain")
+    func smallRecordsInDebt() async throws {
         try await self.with(TestDriver()) {
             $0.requestsPerSecond = 1
             $0.requestsBurst = 1
@@ -136,9 +139,9 @@ import Testing
             $0.bytesBurst = 100
         } _: { conductor in
             try await RawGuest.with(conductor) { guest in
-                // Takes the only request, and the bytes of a second: the records lie in the socket until then.
+                // Takes the only request, and the bytes of a second: the records stay in the socket until then.
                 #expect(try await guest.call(Self.ping + String(repeating: " ", count: 2000)).contains("result"))
-                // Forty requests' worth.
+                // The cost of forty requests.
                 for _ in 1...(41 * RecordChargeStateMachine.recordsPerToken) {
                     try await guest.send([UInt8(ascii: "x")])
                 }
@@ -148,7 +151,8 @@ import Testing
         }
     }
 
-    @Test func bytesPastTheShareWaitAndAreServed() async throws {
+    @Test("Requests beyond the rate of bytes wait, and are then served")
+    func waitingBytes() async throws {
         try await self.with(TestDriver()) {
             $0.bytesPerSecond = 200_000
             $0.bytesBurst = 10_000
@@ -158,7 +162,7 @@ import Testing
                 let lines = (1...300).map { SampleReport.line(id: $0) + "\n" }.joined()
                 try await guest.send(Array(lines.utf8))
                 for _ in 1...300 { #expect(try await guest.line()?.contains("published") == true) }
-                // All of them, and not before their time.
+                // All are answered, and not before their time.
                 let least = Double(lines.utf8.count - 10_000) / 200_000
                 #expect(ContinuousClock.now - start >= .seconds(least * 0.99))
             }
@@ -166,8 +170,9 @@ import Testing
         }
     }
 
-    /// One guest cannot delay the others: a short line that becomes a long message costs what the message has.
-    @Test func aGuestIsChargedTheBytesOfTheEncodedMessage() async throws {
+    /// One guest cannot delay the others: a short line that becomes a long message costs the bytes of the message.
+    @Test("A guest is charged the bytes of the encoded message")
+    func encodedMessageBytes() async throws {
         try await self.with(ChargingDriver(bytes: 100_000)) {
             $0.bytesPerSecond = 400_000
             $0.bytesBurst = 10_000
@@ -175,9 +180,9 @@ import Testing
             try await RawGuest.with(conductor) { guest in
                 let start = ContinuousClock.now
                 for id in 1...4 { #expect(try await guest.call(SampleReport.line(id: id)).contains("published")) }
-                // The first three must have flowed in; the lines alone would take no time at all.
+                // The bytes of the first three must have been refilled; the lines alone would take no time at all.
                 #expect(ContinuousClock.now - start >= .seconds(290_000.0 / 400_000 * 0.99))
-                // Another guest's rate limit is its own.
+                // Another guest has its own rate limit.
                 try await RawGuest.with(conductor, certificate: "other") { other in
                     let start = ContinuousClock.now
                     let answer = try await other.call(SampleReport.line(id: 1, instance: "inst-2"))
@@ -189,11 +194,12 @@ import Testing
         }
     }
 
-    /// A guest that is paused and leaves holds none of its connections for the rest of the pause, unless it has sent
-    /// more than its socket takes.
-    @Test func theEndOfAConnectionThatIsPausedIsNoticedAtOnce() async throws {
+    /// A guest that disconnects while it is paused keeps none of its connections for the rest of the pause, unless it
+    /// has sent more than its socket holds.
+    @Test("The end of a paused connection is noticed at once")
+    func endOfPausedConnection() async throws {
         try await self.with(TestDriver()) {
-            // The line below is paid after a minute and a half.
+            // The bytes of the line below are refilled after a minute and a half.
             ($0.bytesPerSecond, $0.bytesBurst) = (1024, 1024)
         } _: { conductor in
             let start = ContinuousClock.now
@@ -207,8 +213,9 @@ import Testing
         }
     }
 
-    /// A line of nothing but brackets costs no more than a line of their number.
-    @Test func nestingIsBoundedAndTheConnectionLivesOn() async throws {
+    /// A line of brackets only costs no more than another line of the same length.
+    @Test("Nesting and the number of values are bounded, and the connection continues")
+    func boundedNesting() async throws {
         try await withConductor(Notifier(drivers: [TestDriver()])) { conductor in
             try await RawGuest.with(conductor) { guest in
                 for bracket in ["[", #"{"a":"#] {
@@ -216,10 +223,10 @@ import Testing
                     let answer = try await guest.call(bomb)
                     #expect(answer.contains(#""reason":"parse_error""#) && answer.contains("32"), "\(answer)")
                 }
-                // As wide as a line is long.
+                // As many values as fit into a line.
                 let wide = try await guest.call("[" + String(repeating: "[],", count: 300_000) + "1]")
                 #expect(wide.contains("parse_error") && wide.contains("\(RPCProtocol.maximumValues) values"), "\(wide)")
-                // As deep as may be is read.
+                // The maximum depth is accepted.
                 let deep = RPCProtocol.maximumDepth - 3
                 let value = String(repeating: "[", count: deep) + String(repeating: "]", count: deep)
                 for (value, reason) in [(value, "invalid_params"), ("[\(value)]", "parse_error")] {
@@ -233,7 +240,7 @@ import Testing
     }
 }
 
-/// A driver whose messages all have one length.
+/// A driver whose messages all have the same length.
 private struct ChargingDriver: NotificationDriver {
     let name = "charging"
     let bytes: Int

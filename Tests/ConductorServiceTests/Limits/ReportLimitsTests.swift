@@ -8,7 +8,7 @@ import RelayTesting
 import Testing
 
 @Suite(.timeLimit(.minutes(2))) struct ReportLimitsTests {
-    /// What is published of a request line.
+    /// Sends the report twice, and returns the published messages and the answers.
     private func relayed(_ report: OutcomeReport, traceBytes: Int = 2000, payloadBytes: Int = 3000) async throws
         -> (published: [NotificationMessage], answers: [String])
     {
@@ -38,11 +38,12 @@ import Testing
         return lines.compactMap(\.string)
     }
 
-    @Test func aLongTraceIsCutInTheMiddleAndSaysSo() async throws {
+    @Test("A long trace is cut in the middle, and has the number of bytes left out")
+    func longTrace() async throws {
         let trace = (1...1000).map { "line \($0)" }
         let (published, answers) = try await self.relayed(self.error(value: "it failed", trace: trace))
         #expect(answers[0].contains("published"))
-        // Cut as before, it is the same outcome.
+        // It is cut as before, so it is the same outcome.
         #expect(answers[1].contains("duplicate"))
         let message = try #require(published.first)
         #expect(message.payload["message"] == "it failed")
@@ -57,8 +58,9 @@ import Testing
         #expect(exception[mark] == "[… \(missing) bytes left out]")
     }
 
-    @Test func aLongTextIsCutInTheMiddleAfterItWasRedacted() async throws {
-        // Its name and its secret stand on either side of where it is cut.
+    @Test("A long text is redacted before it is cut in the middle")
+    func longText() async throws {
+        // The name and the secret are on different sides of the cut.
         let text = String(repeating: "a", count: 460) + " password=" + String(repeating: "s", count: 4000) + " the end"
         let (published, _) = try await self.relayed(
             self.error(value: text + String(repeating: " b", count: 3000), trace: []))
@@ -69,7 +71,8 @@ import Testing
         #expect(JSONWriter.encode(.string(value)).count <= 2002)
     }
 
-    @Test func whatFitsIsLeftAsItIs() async throws {
+    @Test("A trace and a text within the limit are not changed")
+    func textsThatFit() async throws {
         let trace = [String](repeating: "0123456", count: 200)  // With their quotes and commas 2000 bytes.
         let (published, _) = try await self.relayed(
             self.error(value: String(repeating: "v", count: 2000), trace: trace))
@@ -78,8 +81,8 @@ import Testing
         #expect(message.payload["message"]?.string?.utf8.count == 2000)
     }
 
-    @Test(arguments: [(1500, true), (3000, false)])
-    func aPayloadIsTakenUpToItsLimit(length: Int, isTaken: Bool) async throws {
+    @Test("A payload is accepted up to its limit", arguments: [(1500, true), (3000, false)])
+    func payloadLimit(length: Int, isTaken: Bool) async throws {
         let (published, answers) = try await self.relayed(
             SampleReport.end(dbname: String(repeating: "x", count: length)))
         #expect(published.count == (isTaken ? 1 : 0))
@@ -90,15 +93,17 @@ import Testing
         }
     }
 
-    /// An error's text and trace are cut instead, as long as a request may be.
-    @Test func anErrorIsNotRefusedForItsTrace() async throws {
+    /// An error's text and trace are cut instead, up to the length that a request may have.
+    @Test("An error is not rejected for a long trace")
+    func errorWithLongTrace() async throws {
         let trace = (1...16_000).map { "line \($0)" }
         let (published, _) = try await self.relayed(
             self.error(value: "v", trace: trace), traceBytes: 64 << 10, payloadBytes: 1024)
         #expect(published.count == 1)
     }
 
-    @Test func aRequestContextCountsAsPayload() async throws {
+    @Test("The request context counts as payload")
+    func requestContextBytes() async throws {
         var report = SampleReport.end()
         let longest = JSONValue.string(String(repeating: "é", count: 127))
         report.context.requestContext = [

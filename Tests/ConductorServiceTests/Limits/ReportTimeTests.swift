@@ -9,7 +9,7 @@ import RelayTesting
 import TLSChannel
 import Testing
 
-/// When an outcome can have happened.
+/// Limits for the time of an outcome.
 @Suite(.timeLimit(.minutes(1))) struct ReportTimeTests {
     private let driver = TestDriver()
     private static let day = 86_400.0
@@ -32,27 +32,32 @@ import Testing
         }
     }
 
-    @Test(arguments: [60, 3600, 14 * 3600, Self.day - 5, -1e9] as [Double])
-    func aClockThatIsWrongAsClocksAreIsTaken(secondsFromNow: Double) async {
+    @Test(
+        "A time in the past, or in the future within the allowed skew, is accepted",
+        arguments: [60, 3600, 14 * 3600, Self.day - 5, -1e9] as [Double])
+    func plausibleTime(secondsFromNow: Double) async {
         let report = self.report(secondsFromNow)
         #expect(await self.answer(report) == .success(.taken(report.messageID, .published)))
         #expect(self.driver.notifications.first?.timestamp == report.timestamp)
     }
 
-    @Test(arguments: [Self.day + 60, 1e9]) func aTimeThatHasNotComeIsRefusedForGood(secondsFromNow: Double) async {
+    @Test("A time in the future beyond the allowed skew is rejected", arguments: [Self.day + 60, 1e9])
+    func futureTime(secondsFromNow: Double) async {
         let error = await self.answer(self.report(secondsFromNow)).failure
         #expect(error?.code == .invalidParameters && error?.field == "params.timestamp")
         #expect(error?.message.contains("more than 86400 seconds (limits.clock_skew of this conductor) after") == true)
         #expect(self.driver.notifications.isEmpty)
     }
 
-    @Test func theLastSecondOfAllYearsIsRefused() async throws {
+    @Test("The last second of the year 9999 is rejected")
+    func lastRepresentableTime() async throws {
         var report = SampleReport.end()
         report.timestamp = try #require(NotificationTimestamp("9999-12-31 23:59:59"))
         #expect(await self.answer(report).failure?.field == "params.timestamp")
     }
 
-    @Test func theSkewIsASetting() async {
+    @Test("The operator can change the allowed skew")
+    func skewSetting() async {
         var limits = ReportLimits()
         limits.clockSkew = 10
         #expect(
@@ -63,7 +68,8 @@ import Testing
         #expect(await self.answer(late, limits: limits) == .success(.taken(late.messageID, .published)))
     }
 
-    @Test func anOutcomeBeforeItsContextWasSignedIsRefused() async throws {
+    @Test("An outcome more than a day before its context was signed is rejected")
+    func timeBeforeSignature() async throws {
         let guest = try SignedGuest(self.driver)
         for (seconds, isTaken) in [
             (-60.0, true), (-7200, true), (60 - Self.day, true), (-60 - Self.day, false), (Self.day + 60, false),
@@ -82,8 +88,9 @@ import Testing
         }
     }
 
-    /// A machine without a clock of its own begins in 1970: an operator can let its outcomes pass, and the answer says how.
-    @Test func anOutcomeOfAClockThatBeginsIn1970CanBeLetPass() async throws {
+    /// A machine without a hardware clock begins in 1970: an operator can accept its outcomes, and the answer says how.
+    @Test("An outcome of a clock that begins in 1970 can be accepted with a setting")
+    func clockFrom1970() async throws {
         let strict = try SignedGuest(self.driver)
         var report = SampleReport.end()
         report.timestamp = NotificationTimestamp(microsecondsSinceEpoch: 60_000_000)
@@ -93,12 +100,12 @@ import Testing
         let needed = try #require(error?.message.firstMatch(of: /limits\.clock_lag is at least (\d+)/)?.output.1)
         var limits = ReportLimits()
         limits.clockLag = try #require(Double(needed))
-        // The setting goes so far.
+        // The setting may have this value.
         #expect(limits.clockLag < 3_155_760_000)
         let guest = try SignedGuest(self.driver, limits: limits)
         #expect(await guest.answer(report) == .success(.taken(report.messageID, .published)))
         #expect(self.driver.notifications.map(\.timestamp) == [report.timestamp])
-        // A time that has not come is let pass no sooner for it.
+        // A future time is still rejected.
         var late = self.report(Self.day + 60)
         late.context = try guest.signer.sign(late.context)
         let lateError = await guest.answer(late).failure
@@ -106,8 +113,9 @@ import Testing
         #expect(Int(skew).map { (86_400...86_461).contains($0) } == true)
     }
 
-    /// A time that was signed in another form than it is published in is the same time.
-    @Test func aSignedTimeOfAnyFormIsTheOneThatIsPublished() async throws {
+    /// A time that was signed in another form than the published one is the same time.
+    @Test("A signed time matches the same time in any form")
+    func signedTimeForms() async throws {
         let when = FieldDefinition(name: "when", kind: .timestamp, isRequired: true, description: "")
         let error = EventDefinition(eventType: "shop.sell.error", priority: .error, fields: [])
         let shop = Catalogue(

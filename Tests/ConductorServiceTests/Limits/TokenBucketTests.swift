@@ -8,7 +8,8 @@ import Testing
 @Suite struct TokenBucketTests {
     private let start = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
 
-    @Test func aBurstThenTheRate() {
+    @Test("A bucket allows a burst, and then its rate")
+    func burstThenRate() {
         var bucket = TokenBucket(rate: 10, burst: 3, now: self.start)
         for _ in 1...3 { #expect(self.take(&bucket, self.start)) }
         #expect(!self.take(&bucket, self.start))
@@ -19,7 +20,8 @@ import Testing
         #expect(bucket.isFull(now: self.start + .milliseconds(401)))
     }
 
-    @Test func whatIsOwedFlowsInFirst() {
+    @Test("A debt is refilled before the next token is available")
+    func debt() {
         var bucket = TokenBucket(rate: 1000, burst: 100, now: self.start)
         bucket.spend(600, now: self.start)
         #expect(bucket.wait(for: 1, now: self.start) == .milliseconds(501))
@@ -27,7 +29,8 @@ import Testing
         #expect(self.take(&bucket, self.start + .milliseconds(501)))
     }
 
-    @Test func aTimeThatLiesBeforeTheLastGivesAndTakesNothing() {
+    @Test("A time before the last one neither adds nor removes tokens")
+    func earlierTime() {
         var bucket = TokenBucket(rate: 10, burst: 1, now: self.start)
         #expect(self.take(&bucket, self.start + .seconds(1)))
         #expect(!self.take(&bucket, self.start))
@@ -35,10 +38,10 @@ import Testing
         #expect(self.take(&bucket, self.start + .milliseconds(1100)))
     }
 
-    /// However the times lie, no window of time has more than its burst and what flowed in meanwhile; and whoever waits for as
-    /// long as he was told gets his token.
-    @Test(arguments: 0..<100 as Range<UInt64>)
-    func neverMoreThanTheRate(seed: UInt64) {
+    /// For any sequence of times, no interval has more than its burst and the tokens that were refilled meanwhile; and
+    /// a caller that waits for the given time gets its token.
+    @Test("No interval has more tokens than the burst and the rate allow", arguments: 0..<100 as Range<UInt64>)
+    func boundedRate(seed: UInt64) {
         var random = Seeded(seed)
         let rates: [Double] = [0.5, 1, 7, 100, 2000, 1_000_000]
         let rate = rates.randomElement(using: &random) ?? 1
