@@ -10,7 +10,7 @@ struct CatalogueFileTests {
     private static let magnetodb = URL(fileURLWithPath: #filePath)
         .appending(path: "../../../deploy/catalogues/magnetodb.yaml").standardizedFileURL.path
 
-    @Test("All that a file can say")
+    @Test("Every key of a file is read into the catalogue")
     func everything() throws {
         let catalogue = try CatalogueFixture.read(
             """
@@ -89,7 +89,7 @@ struct CatalogueFileTests {
         #expect(usage.fields.map(\.isNullable) == [false, false, true])
     }
 
-    @Test("What a file does not say")
+    @Test("Keys that a file omits have defaults")
     func defaults() throws {
         let catalogue = try CatalogueFixture.read("service: s\noperations: {o: {start: []}}\nevents: {e: []}\n")
         #expect(catalogue.baseFields == Catalogue.defaultBaseFields)
@@ -101,7 +101,7 @@ struct CatalogueFileTests {
         #expect(!catalogue.allEvents.contains { !$0.isOnByDefault })
     }
 
-    @Test("Every kind of field has its name")
+    @Test("Every kind of field is declared by its name")
     func kinds() throws {
         for kind in FieldDefinition.Kind.allCases {
             let catalogue = try CatalogueFixture.read(
@@ -110,7 +110,7 @@ struct CatalogueFileTests {
         }
     }
 
-    @Test("An error event can say its own of message and exception")
+    @Test("An error event may declare its own message and exception fields")
     func ownMessage() throws {
         let catalogue = try CatalogueFixture.read(
             """
@@ -124,7 +124,7 @@ struct CatalogueFileTests {
             ])
     }
 
-    @Test("The manual's example is a catalogue")
+    @Test("The example in Docs/operations.md is a valid catalogue")
     func example() throws {
         let manual = URL(fileURLWithPath: #filePath).appending(path: "../../../Docs/operations.md").standardizedFileURL
         let text = try String(contentsOf: manual, encoding: .utf8)
@@ -138,8 +138,8 @@ struct CatalogueFileTests {
         #expect(catalogue.operations.first?.oneForEach == "goods")
     }
 
-    /// The file that is shipped, beside MagnetoDB's notification specification.
-    @Test("MagnetoDB's file is what its specification says")
+    /// Reads the file that is shipped, next to MagnetoDB's notification specification.
+    @Test("The shipped MagnetoDB catalogue has the events and fields of MagnetoDB's specification")
     func magnetodb() throws {
         let catalogue = try Catalogue(file: Self.magnetodb)
         #expect(catalogue.baseFields.map(\.name) == ["tenant_id", "user_id"])
@@ -168,7 +168,7 @@ struct CatalogueFileTests {
             catalogue.events.first?.fields.map(\.name) == [
                 "tenant_id", "user_id", "table_name", "table_schema", "state", "disk_gb", "message",
             ])
-        // It stands beside the built-in ones, and its operations go by their service's name.
+        // The built-in catalogues stay available, and operations of this one are named after their service.
         let all = try Catalogues(Catalogues.builtIn.catalogues + [catalogue])
         #expect(all.operation("magnetodb.table.create") != nil)
         #expect(all.operation("table.create") == nil)

@@ -6,18 +6,18 @@ import Notifications
 
 /// Shorter ways to read a catalogue from a file.
 enum CatalogueFixture {
-    /// The catalogue of a file with this text.
+    /// Returns the catalogue of a file with this text.
     static func read(_ yaml: String) throws -> Catalogue { try self.read(Data(yaml.utf8)) }
 
-    /// The catalogue of a file with these bytes.
+    /// Returns the catalogue of a file with these bytes.
     static func read(_ bytes: Data) throws -> Catalogue {
         try self.withFile(bytes) { try Catalogue(file: $0) }
     }
 
-    /// What is wrong with a file of this text, the file's path shortened to `file.yaml`; empty if nothing is.
+    /// Returns the problems of a file with this text, with the file's path shortened to `file.yaml`.
     static func problems(_ yaml: String) throws -> [String] { try self.problems(Data(yaml.utf8)) }
 
-    /// What is wrong with a file of these bytes.
+    /// Returns the problems of a file with these bytes.
     static func problems(_ bytes: Data) throws -> [String] {
         try self.withFile(bytes) { path in
             do throws(CatalogueFileError) {

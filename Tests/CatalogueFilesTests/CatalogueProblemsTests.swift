@@ -178,12 +178,12 @@ struct CatalogueProblemsTests {
         ),
     ]
 
-    @Test(arguments: Self.cases)
+    @Test("Each mistake is reported with its place and what to do", arguments: Self.cases)
     func problem(yaml: String, problem: String) throws {
         #expect(try CatalogueFixture.problems(yaml) == [problem])
     }
 
-    @Test("Every problem is named, in the file's order")
+    @Test("All problems of a file are reported, in the file's order")
     func all() throws {
         let problems = try CatalogueFixture.problems(
             "service: s\nfields: {f: [], g: G}\noperations:\n  o: {start: [h], stop: 1}\nevents:\n  e: {filds: [g]}\n")
@@ -191,7 +191,7 @@ struct CatalogueProblemsTests {
         #expect(problems.map { $0.prefix(12) } == ["file.yaml:2:", "file.yaml:4:", "file.yaml:4:", "file.yaml:6:"])
     }
 
-    @Test("An event type has at most 255 bytes, and a file can say a shorter one")
+    @Test("An event type has at most 255 bytes; a file may give an event a shorter type")
     func longNames() throws {
         func file(_ length: Int, _ end: String) -> String {
             "service: s\noperations: {\(String(repeating: "k", count: length)): {error: {event_type: s.e}\(end)}}"

@@ -8,7 +8,7 @@ import Testing
 @Suite("Catalogue files made to do harm", .timeLimit(.minutes(1)))
 struct HostileCatalogueTests {
     @Test(
-        "Anchors, aliases, merge keys and tags are refused",
+        "Anchors, merge keys and tags are rejected",
         arguments: [
             "service: &a s\nevents: {e: []}", "service: s\nevents: {e: &a []}", "service: s\nevents: {e: [&a f]}",
             "service: s\nevents: {<<: {e: []}}", "service: s\nevents: {e: !!seq [!x f]}",
@@ -20,7 +20,7 @@ struct HostileCatalogueTests {
         #expect(problems.contains { $0.contains("catalogue files may not use YAML") }, "\(problems)")
     }
 
-    @Test("Aliases of aliases are refused before they grow")
+    @Test("Aliases of aliases are rejected before they are expanded")
     func aliasBomb() throws {
         let layers = (1..<30).map { "l\($0): &l\($0) [*l\($0 - 1), *l\($0 - 1)]" }
         let yaml = (["service: s", "l0: &l0 [lol, lol]"] + layers).joined(separator: "\n")
@@ -28,7 +28,7 @@ struct HostileCatalogueTests {
         #expect(problems == ["file.yaml:11: catalogue files may not use YAML aliases; write each value out."])
     }
 
-    @Test("What is no readable file of a decent size and of UTF-8 is refused")
+    @Test("A directory, a device, a missing, a too large or a non-UTF-8 file is rejected")
     func files() throws {
         let folder = FileManager.default.temporaryDirectory.path
         func problem(_ path: String) -> String {
@@ -50,7 +50,7 @@ struct HostileCatalogueTests {
                 == ["file.yaml:2: the catalogue file is not UTF-8 text; save it as UTF-8."])
     }
 
-    @Test("Many wrong keys, many fields and a deep tree end in refusals, not in a crash or without end")
+    @Test("Thousands of fields are read, and thousands of mistakes or deep nesting are rejected")
     func large() throws {
         let fields = (0..<20_000).map { "  f\($0): F\n" }.joined()
         let wrong = (0..<20_000).map { "    - g\($0)\n" }.joined()
@@ -67,7 +67,7 @@ struct HostileCatalogueTests {
         #expect(try CatalogueFixture.problems("service: s\nevents: {e: \(closed)}").count == 1)
     }
 
-    @Test("Every prefix of a file is read or refused, never worse")
+    @Test("A truncated file is read or rejected without a crash")
     func prefixes() throws {
         let file = URL(fileURLWithPath: #filePath).appending(path: "../../../deploy/catalogues/magnetodb.yaml")
         let bytes = try Data(contentsOf: file.standardizedFileURL)

@@ -12,7 +12,7 @@ struct CommandStartFailureTests {
         CommandStartFailure(Array(program.utf8), error, searchPath: searchPath)
     }
 
-    /// Runs the body with the path of a file in a directory of its own.
+    /// Runs the body with the path of a file in a new directory.
     private func withFile(_ text: String, mode: Int, _ body: (String) throws -> Void) throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "start-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
@@ -23,7 +23,7 @@ struct CommandStartFailureTests {
         try body(path)
     }
 
-    @Test("Nothing of that name in PATH, or at that path, is 127")
+    @Test("A program that is not in PATH, or not at its path, has exit status 127")
     func missing() {
         let name = self.failure("no-such-command", .noSuchFileOrDirectory, searchPath: "/usr/bin:/bin")
         #expect(name.isMissing && name.exitStatus == 127)
@@ -34,7 +34,8 @@ struct CommandStartFailureTests {
         #expect(path.description == "/nowhere/x was not found: correct the path, or create the file.")
     }
 
-    @Test("A script with Windows line ends, and one whose interpreter is missing, say so, and are 127 as with env")
+    /// The status is the one that `env` has in such a case.
+    @Test("A script with Windows line endings or a missing interpreter is explained, with status 127")
     func interpreters() throws {
         try self.withFile("#!/bin/sh\r\necho hi\r\n", mode: 0o755) { path in
             let failure = self.failure(path, .noSuchFileOrDirectory)
@@ -49,7 +50,7 @@ struct CommandStartFailureTests {
         }
     }
 
-    @Test("A missing x bit and a directory say so, and are 126")
+    @Test("A file without execute permission has status 126, and a directory is reported as one")
     func notExecutable() throws {
         try self.withFile("#!/bin/sh\n", mode: 0o644) { path in
             let failure = self.failure(path, .permissionDenied)
@@ -64,7 +65,7 @@ struct CommandStartFailureTests {
         }
     }
 
-    @Test("Limits say which")
+    @Test("A start that fails at a system limit names that limit")
     func limits() {
         let process = self.failure("/bin/sh", .resourceTemporarilyUnavailable)
         #expect(process.exitStatus == 126 && process.description.contains("the process limit"), "\(process)")

@@ -10,14 +10,14 @@ struct CommandSupervisionStateMachineTests {
     private let terminate: Int32 = 15
     private let interrupt: Int32 = 2
 
-    @Test("Before the operation begins a signal ends the program as it does by default")
+    @Test("Before the operation begins, a signal ends the program as by default")
     func preparing() {
         var machine = CommandSupervisionStateMachine()
         #expect(machine.received(self.terminate, isFromTerminal: false, now: self.start) == .endProgram)
         #expect(machine.received(self.interrupt, isFromTerminal: true, now: self.start) == .endProgram)
     }
 
-    @Test("A signal that the caller had blocked is for the command, whenever it comes")
+    @Test("A signal that the caller blocks is kept for the command, even before the operation begins")
     func blocked() {
         var machine = CommandSupervisionStateMachine()
         for _ in 0..<2 {
@@ -28,7 +28,7 @@ struct CommandSupervisionStateMachineTests {
         #expect(machine.started() == [self.terminate])
     }
 
-    @Test("What comes before the command has started reaches it afterwards, each signal once")
+    @Test("Signals that arrive before the command starts are passed to it afterwards, each once")
     func starting() {
         var machine = CommandSupervisionStateMachine()
         machine.operationBegins()
@@ -39,7 +39,7 @@ struct CommandSupervisionStateMachineTests {
         #expect(machine.started() == [self.terminate, self.interrupt])
     }
 
-    @Test("A signal to a running command is passed on, unless the terminal has sent it to the command as well")
+    @Test("A signal to a running command is forwarded, unless the terminal sends it to the command too")
     func running() {
         var machine = CommandSupervisionStateMachine()
         machine.operationBegins()
@@ -48,7 +48,7 @@ struct CommandSupervisionStateMachineTests {
         #expect(machine.received(self.interrupt, isFromTerminal: true, now: self.start) == .none)
     }
 
-    @Test("A signal within a second of the command's end was for the command, a later one ends the wait")
+    @Test("A signal within a second of the command's end is ignored; a later one ends the wait")
     func ended() {
         var machine = CommandSupervisionStateMachine()
         machine.operationBegins()
@@ -61,7 +61,7 @@ struct CommandSupervisionStateMachineTests {
         #expect(machine.received(self.interrupt, isFromTerminal: true, now: later) == .stopWaiting)
     }
 
-    @Test("Where no command was started a signal ends the wait at once")
+    @Test("If no command was started, a signal ends the wait")
     func notStarted() {
         var machine = CommandSupervisionStateMachine()
         machine.operationBegins()
@@ -69,7 +69,7 @@ struct CommandSupervisionStateMachineTests {
         #expect(machine.received(self.terminate, isFromTerminal: false, now: self.start) == .stopWaiting)
     }
 
-    @Test("A signal that came before a start that failed ends the wait too", arguments: [false, true])
+    @Test("A signal that arrived before a failed start ends the wait, once", arguments: [false, true])
     func pendingAtFailedStart(isBlocked: Bool) {
         var machine = CommandSupervisionStateMachine()
         if !isBlocked { machine.operationBegins() }

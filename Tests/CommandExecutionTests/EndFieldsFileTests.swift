@@ -20,7 +20,7 @@ struct EndFieldsFileTests {
         #expect(try FileManager.default.contentsOfDirectory(atPath: parent).isEmpty)
     }
 
-    @Test("What the command wrote is read, however it made the file")
+    @Test("The file is read, whether the command wrote it in place or replaced it")
     func written() throws {
         try self.withFile { file, path in
             #expect(try file.read() == nil)
@@ -31,7 +31,7 @@ struct EndFieldsFileTests {
         }
     }
 
-    @Test("A FIFO is not waited for", .timeLimit(.minutes(1)))
+    @Test("A FIFO is rejected without waiting for a writer", .timeLimit(.minutes(1)))
     func fifo() throws {
         try self.withFile { file, path in
             try #require(mkfifo(path, 0o600) == 0)
@@ -39,7 +39,8 @@ struct EndFieldsFileTests {
         }
     }
 
-    @Test("A link is not followed: the command may have dropped its rights, and whoever reads may have more")
+    /// The command may have dropped its privileges, and the reader may have more.
+    @Test("A symbolic link and a hard link are rejected")
     func links() throws {
         try self.withFile { file, path in
             try Data("{}".utf8).write(to: URL(fileURLWithPath: path + ".other"))
@@ -53,7 +54,7 @@ struct EndFieldsFileTests {
         }
     }
 
-    @Test("A directory and a file that is too long are refused")
+    @Test("A directory and a file of more than 64 KiB are rejected")
     func others() throws {
         try self.withFile { file, path in
             try #require(mkdir(path, 0o700) == 0)
@@ -64,7 +65,7 @@ struct EndFieldsFileTests {
         }
     }
 
-    @Test("What others have put beside the file is removed, a thousand names at most, and they can add none meanwhile")
+    @Test("Removal deletes at most a thousand other files, and closes the directory to other users")
     func flooded() throws {
         let parent = FileManager.default.temporaryDirectory.appending(path: "fields-\(UUID().uuidString)").path
         try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
@@ -74,14 +75,14 @@ struct EndFieldsFileTests {
         for number in 1...1500 { try #require(mknod("\(directory)/\(number)", S_IFREG | 0o600, 0) == 0) }
         file.remove()
         let rest = try FileManager.default.contentsOfDirectory(atPath: directory).count
-        // The two names that every directory has count too.
+        // The two names that every directory has count as well.
         #expect((500...502).contains(rest), "\(rest)")
         var status = stat()
         try #require(stat(directory, &status) == 0)
         #expect(status.st_mode & 0o7777 == 0o700)
     }
 
-    @Test("Others can write to the directory, and cannot list it")
+    @Test("Other users can write to the directory but not list it")
     func mode() throws {
         try self.withFile { _, path in
             var status = stat()

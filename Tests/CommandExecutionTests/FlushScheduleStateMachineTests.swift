@@ -13,7 +13,7 @@ struct FlushScheduleStateMachineTests {
             count: count, end: self.start + .seconds(seconds), conductors: conductors, connectTimeout: .seconds(10))
     }
 
-    @Test("However many spools there are, a few are delivered at once, side by side, and each has its turn")
+    @Test("A fixed number of spools is delivered at once, and every spool gets its turn")
     func atOnce() async {
         let running = NIOLockedValueBox((now: 0, most: 0))
         let done = await FlushScheduleStateMachine.each(Array(0..<64)) { number in
@@ -21,7 +21,7 @@ struct FlushScheduleStateMachineTests {
                 running.now += 1
                 running.most = max(running.most, running.now)
             }
-            // Without another beside it, it would not end.
+            // Waits until as many run at once; a schedule without concurrency would not end.
             while running.withLockedValue({ $0.most < FlushScheduleStateMachine.atOnce }) { await Task.yield() }
             for _ in 0..<100 { await Task.yield() }
             running.withLockedValue { $0.now -= 1 }
@@ -29,11 +29,11 @@ struct FlushScheduleStateMachineTests {
         }
         #expect(done.sorted() == Array(0..<64))
         #expect(running.withLockedValue { $0.most } == FlushScheduleStateMachine.atOnce)
-        // Each has two queues of its own, and a connection.
+        // Each spool has two queues of its own, and a connection.
         #expect(ThreadRequirements.threads(processors: 1) > 3 * FlushScheduleStateMachine.atOnce)
     }
 
-    @Test("Spools that take all of their time leave the others as much, and none more than there is")
+    @Test("Each turn gets an equal share of the remaining time")
     func time() {
         var few = self.turns(FlushScheduleStateMachine.atOnce)
         for _ in 0..<FlushScheduleStateMachine.atOnce { #expect(few.next(now: self.start).time == .seconds(30)) }
@@ -44,33 +44,33 @@ struct FlushScheduleStateMachineTests {
                 #expect(many.next(now: self.start + .seconds(10 * turn)).time == .seconds(10))
             }
         }
-        // What the first do not need is the others'.
+        // Later turns get the time that the first ones do not need.
         var fast = self.turns(3 * FlushScheduleStateMachine.atOnce)
         let shares = (0..<3 * FlushScheduleStateMachine.atOnce).map { _ in fast.next(now: self.start).time }
         #expect(shares.first == .seconds(10) && shares.last == .seconds(30))
     }
 
-    @Test("Turns begin at each conductor in turn until one takes outcomes, and then at that one for as long as it does")
+    @Test("Turns rotate over the conductors, and stay at one while it accepts outcomes")
     func conductors() {
         var turns = self.turns(64, conductors: 3)
         func next() -> FlushScheduleStateMachine.Turn { turns.next(now: self.start) }
         let first = next()
         #expect(first.conductor == 0 && next().conductor == 1)
-        // What another has not delivered meanwhile says nothing of this one.
+        // A failure at another conductor in the meantime says nothing about this one.
         turns.delivered(to: 1)
         turns.failed(first)
         let second = next()
         #expect(second.conductor == 1 && next().conductor == 1)
         turns.failed(second)
         #expect([next(), next(), next(), next()].map(\.conductor) == [2, 0, 1, 2])
-        // Of two that were delivered at once, the second does not pass over a conductor.
+        // If two turns that ran at once fail, the second failure does not skip a conductor.
         turns.failed(second)
         #expect(next().conductor == 0)
         turns.delivered(to: 2)
         #expect([next(), next()].map(\.conductor) == [2, 2])
     }
 
-    @Test("A turn tries all conductors, from its own on")
+    @Test("A turn tries all conductors, beginning with its own")
     func order() {
         var turns = self.turns(8, conductors: 3)
         let orders = (0..<4).map { _ in turns.next(now: self.start).order(of: ["a", "b", "c"]) }
@@ -79,7 +79,7 @@ struct FlushScheduleStateMachineTests {
         #expect((0..<2).map { _ in one.next(now: self.start).order(of: ["a"]) } == [["a"], ["a"]])
     }
 
-    @Test("A turn has time for an attempt at each conductor, unless it is very short")
+    @Test("The connect timeout leaves time for each conductor, but has a minimum")
     func connectTimeout() {
         func timeout(_ spools: Int, seconds: Int, conductors: Int) -> Duration {
             var turns = self.turns(spools, seconds: seconds, conductors: conductors)

@@ -9,14 +9,14 @@ struct ProgramArgumentsTests {
     private let latin: [UInt8] = [0x63, 0xE9]
     private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
 
-    @Test("What follows the first -- is the command, as it is")
+    @Test("The arguments after the first -- are the command, unchanged")
     func command() {
         let arguments = ["a", "exec", "--", "env", "--", "x"].map(self.bytes) + [self.latin]
         #expect(Array(ProgramArguments.command(arguments)) == ["env", "--", "x"].map(self.bytes) + [self.latin])
         #expect(ProgramArguments.command(["a", "b"].map(self.bytes)).isEmpty)
     }
 
-    @Test("An option's value is found by its text")
+    @Test("The original bytes of an option's value are found by its decoded text")
     func values() {
         let apart = [self.bytes("a"), self.bytes("--context"), self.latin, self.bytes("--")]
         #expect(ProgramArguments.bytes(of: "c\u{FFFD}", option: "--context", in: apart) == self.latin)
@@ -25,7 +25,7 @@ struct ProgramArgumentsTests {
         #expect(ProgramArguments.bytes(of: "plain", option: "--context", in: apart) == self.bytes("plain"))
     }
 
-    @Test("What is not UTF-8 is refused where it would be changed")
+    @Test("Arguments that are not UTF-8 are rejected, except in byte options and in the command")
     func refused() {
         let options = ["--context"]
         let export = [self.bytes("a"), self.bytes("export"), self.latin]

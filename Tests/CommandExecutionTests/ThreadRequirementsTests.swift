@@ -6,7 +6,8 @@ import Testing
 
 @Suite("How many threads guest-agent asks for")
 struct ThreadRequirementsTests {
-    @Test("It grows with the processors up to eight, so that a container's small limit is enough on a large machine")
+    /// So a container's small limit is enough on a large machine.
+    @Test("The number of threads grows with the processors, up to eight processors")
     func processors() {
         #expect(ThreadRequirements.threads(processors: 1) < ThreadRequirements.threads(processors: 2))
         #expect(ThreadRequirements.threads(processors: 96) == ThreadRequirements.threads(processors: 8))

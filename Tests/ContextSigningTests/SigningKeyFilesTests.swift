@@ -5,7 +5,7 @@ import Foundation
 import Glibc
 import Testing
 
-/// Keys that lie in files, and what is different between two sets of them.
+/// Tests of key files, and of the differences between two key sets.
 @Suite struct SigningKeyFilesTests {
     private func secret(_ kid: String, _ salt: String = "") throws -> SigningKey {
         try SigningKey(kid: kid, secret: Array("\(kid)\(salt): 0123456789abcdef0123456789abcdef".utf8))
@@ -24,7 +24,8 @@ import Testing
         try body(SigningKeyFiles(named: [], directory: directory.path))
     }
 
-    @Test func aDirectorysFilesAreItsKeysByTheirNames() throws {
+    @Test("The file names in a key directory give the keys' names and algorithms")
+    func keysByFileName() throws {
         try self.withDirectory(["2.v1.HS256", "1.HS256", ".2.HS256.swp", "a-b_c.EdDSA"]) { files in
             let found = try files.inDirectory()
             #expect(found.map(\.kid) == ["1", "2.v1", "a-b_c"])
@@ -32,14 +33,16 @@ import Testing
             #expect(try found[1].key().kid == "2.v1")
             let directory = try #require(files.directory)
             #expect(Set(files.paths) == Set([directory] + found.map(\.path)))
-            // No Ed25519 key is in it: the error names the key and the file.
+            // The file holds no Ed25519 key: the error names the key and the file.
             let error = #expect(throws: SigningKeyError.self) { try found[2].key() }
             #expect(error?.description.hasPrefix("a-b_c: the file \(directory)/a-b_c.EdDSA") == true)
         }
     }
 
-    @Test(arguments: ["README", "1.hs256", ".HS256~", "1.HS256~", "1.RS256", "HS256"])
-    func otherNamesAreRefused(name: String) throws {
+    @Test(
+        "A file name other than KID.HS256 or KID.EdDSA is rejected, unless the file is hidden",
+        arguments: ["README", "1.hs256", ".HS256~", "1.HS256~", "1.RS256", "HS256"])
+    func otherFileNames(name: String) throws {
         try self.withDirectory([name]) { files in
             guard !name.hasPrefix(".") else {
                 let found = try files.inDirectory()
@@ -51,7 +54,8 @@ import Testing
         }
     }
 
-    @Test func aDirectoryThatOthersCanChangeOrThatIsNoneIsRefused() throws {
+    @Test("A key directory that others can write to, or a path that is no directory, is rejected")
+    func unsafeDirectory() throws {
         try self.withDirectory(["1.HS256"]) { files in
             let directory = try #require(files.directory)
             try FileManager.default.setAttributes([.posixPermissions: 0o775], ofItemAtPath: directory)
@@ -66,7 +70,7 @@ import Testing
     }
 
     @Test("The owner of a key directory is checked", .enabled(if: geteuid() == 0))
-    func aDirectoryOfAnotherUserIsRefused() throws {
+    func directoryOwner() throws {
         try self.withDirectory(["1.HS256"]) { files in
             let directory = try #require(files.directory)
             try #require(chown(directory, 65_534, 65_534) == 0)
@@ -75,7 +79,8 @@ import Testing
         }
     }
 
-    @Test func setsAreComparedByNamesAndKeys() throws {
+    @Test("Changes between two key sets are found by name and by key")
+    func keySetChanges() throws {
         let bytes = (0..<32).map { UInt8($0) }
         let pair = try SigningKey(kid: "pair", ed25519: bytes, isPrivate: true)
         let shown = try SigningKey(kid: "pair", ed25519: bytes, isPrivate: false)

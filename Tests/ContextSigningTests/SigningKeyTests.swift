@@ -7,11 +7,11 @@ import Notifications
 import ProcessTesting
 import Testing
 
-/// Keys, where they lie, and who may see them.
+/// Tests of keys, their files, and the files' permissions.
 @Suite(.timeLimit(.minutes(1))) struct SigningKeyTests {
     private static let secret = "pl4nted-s3cret-pl4nted-s3cret-pl4nted"
 
-    /// A directory of its own, which is removed.
+    /// Runs the body with a new directory, and removes it.
     private func withDirectory<Result>(_ body: (URL) async throws -> Result) async throws -> Result {
         let directory = FileManager.default.temporaryDirectory.appending(path: "keys-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
@@ -32,8 +32,9 @@ import Testing
         #expect(!output.contains("rror"), "\(output)")
     }
 
-    /// The commands of Docs/operations.md.
-    @Test func openSSLsKeysAreTaken() async throws {
+    /// Runs the commands of Docs/operations.md.
+    @Test("Keys and secrets that OpenSSL generates are accepted")
+    func openSSLKeys() async throws {
         try await self.withDirectory { directory in
             let (own, shown) = (directory.appending(path: "own.pem").path, directory.appending(path: "shown.pem").path)
             let secret = directory.appending(path: "secret").path
@@ -51,7 +52,7 @@ import Testing
             let bytes = Array("signed".utf8)
             let signature = try #require(privateKey.sign(bytes))
             #expect(publicKey.verify(signature, of: bytes) && !publicKey.verify(signature, of: bytes + [0]))
-            // The file's line end is not the secret's: what another program reads of the line is the same key.
+            // The line end of the file is no part of the secret: another program that reads the line gets the same key.
             let line = try String(contentsOfFile: secret, encoding: .utf8).trimmingCharacters(in: .newlines)
             let same = try SigningKey(kid: "other", secret: Array(line.utf8))
             #expect(shared.sign(bytes) == same.sign(bytes))
@@ -59,16 +60,17 @@ import Testing
         }
     }
 
-    @Test(arguments: [0o604, 0o644, 0o606, 0o602, 0o601, 0o620, 0o666]) func whatOthersCanReadIsRefused(mode: Int)
-        async throws
-    {
+    @Test(
+        "A secret file with permissions for other users is rejected",
+        arguments: [0o604, 0o644, 0o606, 0o602, 0o601, 0o620, 0o666])
+    func secretPermissions(mode: Int) async throws {
         try await self.withDirectory { directory in
             let file = try self.write(Self.secret, to: directory.appending(path: "key"), mode: mode)
             let error = #expect(throws: SigningKeyError.self) {
                 try SigningKey(kid: "k", algorithm: .hs256, file: file)
             }
             #expect(error?.description.contains(file) == true && error?.description.contains("chmod") == true)
-            // Of root's file its group may read it, as of every secret (FileAccessRule).
+            // The group of a file of root may read it, like every secret (FileAccessRule).
             for mode in [0o400, 0o600] + (geteuid() == 0 ? [0o640, 0o440] : []) {
                 try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: file)
                 #expect(throws: Never.self) { try SigningKey(kid: "k", algorithm: .hs256, file: file) }
@@ -76,8 +78,8 @@ import Testing
         }
     }
 
-    @Test("Owners of context keys are checked, as those of TLS keys are", .enabled(if: geteuid() == 0))
-    func aKeyOfAnotherUserIsRefused() async throws {
+    @Test("The owner of a context key's file is checked", .enabled(if: geteuid() == 0))
+    func keyOwner() async throws {
         try await self.withDirectory { directory in
             let secret = try self.write(Self.secret, to: directory.appending(path: "secret"), mode: 0o600)
             let (own, shown) = (directory.appending(path: "own").path, directory.appending(path: "shown").path)
@@ -97,7 +99,8 @@ import Testing
         }
     }
 
-    @Test func aPublicKeyThatOthersCanChangeIsRefused() async throws {
+    @Test("A public key that others can write is rejected, and one that they can read is accepted")
+    func publicKeyPermissions() async throws {
         try await self.withDirectory { directory in
             let (own, shown) = (directory.appending(path: "own").path, directory.appending(path: "shown").path)
             try await self.openssl("genpkey", "-algorithm", "ed25519", "-out", own)
@@ -109,7 +112,8 @@ import Testing
         }
     }
 
-    @Test func whatIsNoKeyIsRefusedByName() async throws {
+    @Test("A file without a valid key is rejected with its path, and its content is not shown")
+    func invalidKeyFiles() async throws {
         try await self.withDirectory { directory in
             let rsa = directory.appending(path: "rsa").path
             try await self.openssl(
@@ -133,8 +137,9 @@ import Testing
         }
     }
 
-    /// Everybody has a public key: whoever made it the secret of HS256 by mistake is told so, in whichever file it lies.
-    @Test func keysAreNoSecrets() async throws {
+    /// A public key is known to everyone. The error explains the mistake of using it as an HS256 secret, in any format.
+    @Test("Key and certificate files are rejected as secrets for HS256")
+    func keyFilesAsSecrets() async throws {
         try await self.withDirectory { directory in
             let own = directory.appending(path: "own.pem").path
             try await self.openssl("genpkey", "-algorithm", "ed25519", "-out", own)
@@ -180,7 +185,7 @@ import Testing
                 #expect(
                     error?.description.contains("cannot be a secret for HS256") == true, "\(error?.description ?? "")")
             }
-            // Secrets may begin as such files do.
+            // Secrets may begin like such files.
             for secret in [
                 "{\(Self.secret)}", "0\(Self.secret)", "-----\(Self.secret)", "ssh\(Self.secret)", " \(Self.secret)",
             ] {
@@ -189,12 +194,15 @@ import Testing
         }
     }
 
-    @Test(arguments: ["", "a b", "a:b", "é", "a/b", String(repeating: "k", count: 129)])
-    func namesAreNames(kid: String) {
+    @Test(
+        "An empty, overlong or malformed key name is rejected",
+        arguments: ["", "a b", "a:b", "é", "a/b", String(repeating: "k", count: 129)])
+    func invalidKeyNames(kid: String) {
         #expect(throws: SigningKeyError.self) { try SigningKey(kid: kid, secret: Array(Self.secret.utf8)) }
     }
 
-    @Test func nothingShowsAKey() throws {
+    @Test("Descriptions and dumps of keys and signers do not show the secret")
+    func hiddenSecrets() throws {
         let key = try SigningKey(kid: "k", secret: Array(Self.secret.utf8))
         let signer = try ContextSigner(key: key)
         var dumped = ""
@@ -207,12 +215,14 @@ import Testing
         }
     }
 
-    @Test func twoKeysOfOneNameAreRefused() throws {
+    @Test("A key set with two keys of one name is rejected")
+    func duplicateKeyNames() throws {
         let key = try SigningKey(kid: "k", secret: Array(Self.secret.utf8))
         #expect(throws: SigningKeyError.self) { try SigningKeySet([key, key]) }
     }
 
-    @Test(arguments: [0, -5, 2_678_401]) func lifetimesAreBounded(seconds: Int) throws {
+    @Test("A lifetime that is not positive, or is longer than 31 days, is rejected", arguments: [0, -5, 2_678_401])
+    func lifetimeBounds(seconds: Int) throws {
         let key = try SigningKey(kid: "k", secret: Array(Self.secret.utf8))
         #expect(throws: SigningKeyError.self) { try ContextSigner(key: key, lifetime: .seconds(seconds)) }
     }

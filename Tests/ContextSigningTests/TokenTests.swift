@@ -5,7 +5,7 @@ import Testing
 
 @testable import ContextSigning
 
-/// What is taken for a token, and what is not.
+/// Tests of which tokens are accepted and which are rejected.
 @Suite struct TokenTests {
     private static let secret = Array("0123456789abcdef0123456789abcdef".utf8)
     private static let seed = Array("fedcba9876543210fedcba9876543210".utf8)
@@ -27,7 +27,8 @@ import Testing
         return signed + "." + Base64URL.encode(key?.sign(Array(signed.utf8)) ?? [])
     }
 
-    @Test(arguments: [0, 1]) func whatIsSignedIsRead(number: Int) throws {
+    @Test("A signed context is read back with all its claims", arguments: [0, 1])
+    func signedContext(number: Int) throws {
         let keys = try Self.keys()
         let before = NotificationTimestamp.now().microsecondsSinceEpoch / 1_000_000
         let signed = try ContextSigner(key: keys[number], lifetime: .seconds(90)).sign(Self.context, instanceID: "i-1")
@@ -40,19 +41,20 @@ import Testing
         #expect(claims.payloadDigest == CanonicalJSON.digest(Self.context.payload))
         #expect(claims.requestContextDigest == CanonicalJSON.digest(["is_admin": false, "roles": ["member"]]))
         #expect(claims.identifier.flatMap(MessageID.init) != nil)
-        // Nothing else of the context is changed.
+        // The rest of the context is unchanged.
         var unsigned = signed
         unsigned.token = nil
         #expect(unsigned == Self.context)
-        // Two signatures are two operations' unless the signer says otherwise.
+        // Two signatures are for two operations, unless the signer sets an identifier.
         let second = try ContextSigner(key: keys[number]).sign(Self.context)
         let other = try SigningKeySet(keys).payload(of: try #require(second.token))
         let fingerprint = try ContextClaims(other).fingerprint(of: other)
         #expect(fingerprint != claims.fingerprint(of: payload))
     }
 
-    /// Every character of a token in another's place, each left out, and each doubled.
-    @Test(arguments: [0, 1]) func noCharacterCanBeChanged(number: Int) throws {
+    /// Replaces, removes and doubles each character of a token.
+    @Test("A token with any character replaced, removed or doubled is rejected", arguments: [0, 1])
+    func changedCharacters(number: Int) throws {
         let keys = try Self.keys()
         let set = try SigningKeySet(keys)
         let token = try #require(try ContextSigner(key: keys[number]).sign(Self.context).token)
@@ -70,17 +72,18 @@ import Testing
                 guard text != token else { continue }
                 #expect(throws: TokenError.self, "\(text) was taken") { try set.payload(of: text) }
             }
-            // Only the bits that mean nothing may differ in the last character of a part: they must be nought.
+            // In the last character of a part, only unused bits could differ, and these must be zero.
             let value = characters[index] == UInt8(ascii: "g") ? UInt8(ascii: "h") : UInt8(ascii: "g")
             let changed = String(decoding: characters[..<index] + [value] + characters[(index + 1)...], as: UTF8.self)
             #expect(throws: TokenError.self) { try set.payload(of: changed) }
         }
     }
 
-    @Test func theKeySaysTheAlgorithmAndNotTheToken() throws {
+    @Test("The key determines the algorithm, not the token's header")
+    func algorithmFromKey() throws {
         let keys = try Self.keys()
         let set = try SigningKeySet(keys)
-        // A public key that everybody knows, as the secret of an HMAC.
+        // A public key, which everyone knows, as the secret of an HMAC.
         let guessed = try SigningKey(kid: "pair", secret: Self.seed)
         let confused: [(JSONObject, SigningKey?)] = [
             (["alg": "none", "kid": "shared"], nil), (["alg": "none", "kid": "shared"], keys[0]),
@@ -98,7 +101,8 @@ import Testing
         #expect(try set.payload(of: good) == Array("{}".utf8))
     }
 
-    @Test func headersThatMeanMoreAreRefused() throws {
+    @Test("A header with crit, another typ or an unknown kid is rejected; other members are ignored")
+    func unsupportedHeaders() throws {
         let keys = try Self.keys()
         let set = try SigningKeySet(keys)
         let refused: [(JSONObject, String)] = [
@@ -113,14 +117,15 @@ import Testing
             let error = #expect(throws: TokenError.self) { try set.payload(of: token) }
             #expect(error?.problem.contains(word) == true, "\(error?.problem ?? "")")
         }
-        // What need not be understood is passed over (RFC 7515, 4), keys and addresses of keys among it.
+        // Unknown header members are ignored (RFC 7515, 4), keys and addresses of keys among them.
         let good = try self.token(
             header: ["alg": "HS256", "kid": "shared", "typ": "JWT", "jku": "https://evil.example", "x": 1], key: keys[0]
         )
         #expect(throws: Never.self) { try set.payload(of: good) }
     }
 
-    @Test func whatIsNoTokenIsRefused() throws {
+    @Test("Malformed tokens are rejected")
+    func malformedTokens() throws {
         let set = try SigningKeySet(Self.keys())
         let nested = String(repeating: "[", count: 100) + String(repeating: "]", count: 100)
         for text in [
@@ -128,18 +133,22 @@ import Testing
             "\u{301}.\u{301}.\u{301}",
             String(repeating: "A", count: 9000), String(repeating: ".", count: 8000),
             Base64URL.encode(Array(nested.utf8)) + ".e30.AAAA",
-            // Two readers could take two algorithms.
+            // Two readers could read two algorithms.
             Base64URL.encode(Array(#"{"alg":"HS256","alg":"none","kid":"shared"}"#.utf8)) + ".e30.AAAA",
         ] { #expect(throws: TokenError.self, "\(text.prefix(40))") { try set.payload(of: text) } }
     }
 
-    @Test(arguments: [
-        #"[]"#, #"{"#, #"{}"#, #"{"iat":1,"exp":"2"}"#, #"{"iat":-1,"exp":2}"#, #"{"iat":1,"exp":1e300}"#,
-    ]) func claimsThatCannotBeUsed(text: String) {
+    @Test(
+        "Malformed claims are rejected",
+        arguments: [
+            #"[]"#, #"{"#, #"{}"#, #"{"iat":1,"exp":"2"}"#, #"{"iat":-1,"exp":2}"#, #"{"iat":1,"exp":1e300}"#,
+        ])
+    func malformedClaims(text: String) {
         #expect(throws: TokenError.self) { try ContextClaims(Array(text.utf8)) }
     }
 
-    @Test func everyClaimIsNeededAndTyped() throws {
+    @Test("Each claim must have the right type, and all but the optional ones are required")
+    func claimRules() throws {
         let claims = ContextClaims(Self.context, instanceID: "i-1", issuedAt: 1000, lifetime: 60)
         #expect(throws: Never.self) { try ContextClaims(JSONWriter.encode(.object(claims.json))) }
         let optional = ["jti", "user_id", "client_ip", "instance_id", "request_context_sha256"]

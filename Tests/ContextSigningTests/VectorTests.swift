@@ -5,7 +5,7 @@ import Testing
 
 @testable import ContextSigning
 
-/// The examples of the documents.
+/// Tests with the examples of the specifications.
 @Suite struct VectorTests {
     private func bytes(_ text: String) throws -> [UInt8] { try #require(Base64URL.decode(text.utf8)) }
 
@@ -15,7 +15,8 @@ import Testing
         + "LmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
     private static let secret = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"
 
-    @Test func anHMACOfRFC7515() throws {
+    @Test("The HS256 example of RFC 7515 verifies and is reproduced")
+    func hmacOfRFC7515() throws {
         let key = try SigningKey(kid: "a1", secret: self.bytes(Self.secret))
         let jws = try CompactJWS(Self.hs256)
         #expect(String(decoding: jws.payload, as: UTF8.self).hasPrefix(#"{"iss":"joe","#))
@@ -32,7 +33,8 @@ import Testing
     private static let privateKey = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"
     private static let publicKey = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
 
-    @Test func anEd25519SignatureOfRFC8037() throws {
+    @Test("The Ed25519 example of RFC 8037 verifies and is reproduced")
+    func ed25519OfRFC8037() throws {
         let key = try SigningKey(kid: "a4", ed25519: self.bytes(Self.privateKey), isPrivate: true)
         let other = try SigningKey(kid: "a5", ed25519: self.bytes(Self.publicKey), isPrivate: false)
         let jws = try CompactJWS(Self.edDSA)
@@ -45,36 +47,49 @@ import Testing
     }
 
     /// RFC 4648, 10, without the padding.
-    @Test(arguments: [
-        ("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("fooba", "Zm9vYmE"),
-        ("foobar", "Zm9vYmFy"), ("\u{FFFF}", "77-_"), ("a?>", "YT8-"),
-    ]) func base64URL(plain: String, encoded: String) {
+    @Test(
+        "Base64url encodes and decodes the examples of RFC 4648 without padding",
+        arguments: [
+            ("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("fooba", "Zm9vYmE"),
+            ("foobar", "Zm9vYmFy"), ("\u{FFFF}", "77-_"), ("a?>", "YT8-"),
+        ])
+    func base64URL(plain: String, encoded: String) {
         #expect(Base64URL.encode(Array(plain.utf8)) == encoded)
         #expect(Base64URL.decode(encoded.utf8) == Array(plain.utf8))
     }
 
-    @Test(arguments: ["Z", "Zg=", "Zg==", "Zh", "Zm9", "Zm+v", "Zm/v", " Zg", "Zg\n", "Zm9vY", "é"])
-    func base64URLIsStrict(text: String) { #expect(Base64URL.decode(text.utf8) == nil) }
+    @Test(
+        "Base64url text that is not canonical is rejected",
+        arguments: ["Z", "Zg=", "Zg==", "Zh", "Zm9", "Zm+v", "Zm/v", " Zg", "Zg\n", "Zm9vY", "é"])
+    func strictBase64URL(text: String) { #expect(Base64URL.decode(text.utf8) == nil) }
 
-    /// FIPS 180-4's first example, and of nothing.
-    @Test func sha256() {
+    /// The first example of FIPS 180-4, and the digest of no bytes.
+    @Test("SHA-256 matches the example of FIPS 180-4 and the digest of no bytes")
+    func sha256() {
         #expect(
             SHA256.hexadecimal(Array("abc".utf8)) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
         #expect(
             SHA256.hexadecimal([]) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
     }
 
-    @Test(arguments: [
-        (#"{}"#, #"{}"#),
-        (#"{ "b" : 1.50 , "a" : [ {"d":null,"c":true} ] }"#, #"{"a":[{"c":true,"d":null}],"b":1.50}"#),
-        // In the order of code points, in which the last of two stands above the other in UTF-16 and below it in UTF-8.
-        (#"{"\ud83d\ude00":1,"\uff5e":2,"Z":3,"a":4,"é":5}"#, #"{"Z":3,"a":4,"\u00e9":5,"\uff5e":2,"\ud83d\ude00":1}"#),
-        (#"{"a":"\u002f\u007f\u0000\b\u2028\"\\"}"#, #"{"a":"/\u007f\u0000\b\u2028\"\\"}"#),
-        (
-            #"{"a":-0.0,"b":1e5,"c":123456789012345678901234567890}"#,
-            #"{"a":-0.0,"b":1e5,"c":123456789012345678901234567890}"#
-        ),
-    ]) func canonicalJSON(text: String, canonical: String) throws {
+    @Test(
+        "Canonical JSON sorts members by code point and keeps numbers as written",
+        arguments: [
+            (#"{}"#, #"{}"#),
+            (#"{ "b" : 1.50 , "a" : [ {"d":null,"c":true} ] }"#, #"{"a":[{"c":true,"d":null}],"b":1.50}"#),
+            // In order of code points: of the last two, the first sorts after the second in UTF-16, and before it in
+            // UTF-8.
+            (
+                #"{"\ud83d\ude00":1,"\uff5e":2,"Z":3,"a":4,"é":5}"#,
+                #"{"Z":3,"a":4,"\u00e9":5,"\uff5e":2,"\ud83d\ude00":1}"#
+            ),
+            (#"{"a":"\u002f\u007f\u0000\b\u2028\"\\"}"#, #"{"a":"/\u007f\u0000\b\u2028\"\\"}"#),
+            (
+                #"{"a":-0.0,"b":1e5,"c":123456789012345678901234567890}"#,
+                #"{"a":-0.0,"b":1e5,"c":123456789012345678901234567890}"#
+            ),
+        ])
+    func canonicalJSON(text: String, canonical: String) throws {
         let value = try JSONValue(json: Array(text.utf8))
         #expect(String(decoding: CanonicalJSON.encode(value), as: UTF8.self) == canonical)
     }

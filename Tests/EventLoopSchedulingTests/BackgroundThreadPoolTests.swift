@@ -12,7 +12,7 @@ import Testing
 struct BackgroundThreadPoolTests {
     private let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
 
-    /// What the work finds where it is done, told on the event loop.
+    /// Returns the result of the work, and whether its completion ran on the event loop.
     private func look<Value: Sendable>(
         _ threads: BackgroundThreadPool, _ work: @escaping @Sendable () -> Value
     ) async throws -> (value: Value, isBack: Bool) {
@@ -23,7 +23,7 @@ struct BackgroundThreadPoolTests {
         return try await promise.futureResult.get()
     }
 
-    /// Holds the one thread of these until what is returned is called, so that all else waits.
+    /// Blocks the pool's only thread until the returned closure is called, so that all other work waits.
     private func hold(_ threads: BackgroundThreadPool) -> () -> Void {
         let (isHeld, release) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
         threads.submit(isContinuation: false) {
@@ -34,12 +34,13 @@ struct BackgroundThreadPoolTests {
         return { release.signal() }
     }
 
-    /// Of a thread; 0 stands for the caller's.
+    /// Returns the nice value of a thread; 0 is the calling thread.
     private static func niceness(_ thread: id_t) -> Int32 {
         getpriority(__priority_which_t(PRIO_PROCESS.rawValue), thread)
     }
 
-    @Test func workIsDoneElsewhereAndGivesWay() async throws {
+    @Test("Work runs on a background thread at low priority, and its completion on the event loop")
+    func threadAndPriority() async throws {
         let threads = BackgroundThreadPool(count: 2)
         threads.start()
         for _ in 1...10 {
@@ -53,15 +54,16 @@ struct BackgroundThreadPoolTests {
         await threads.stop()
     }
 
-    /// Whoever waits is told, whenever it stops.
-    @Test func allWorkIsDoneWhenTheThreadsStop() async throws {
+    /// Every completion runs, whenever the pool stops.
+    @Test("All work is done, also before the threads start, while they stop and afterwards")
+    func stopping() async throws {
         let done = NIOLockedValueBox(0)
         let threads = BackgroundThreadPool(count: 1)
         let add: @Sendable () -> Void = { done.withLockedValue { $0 += 1 } }
         threads.submit(isContinuation: false, add)
         #expect(done.withLockedValue { $0 } == 1)
         threads.start()
-        // The one thread is held, so that all the rest waits when it is to stop.
+        // The only thread is blocked, so that all other work is waiting when the pool stops.
         let release = self.hold(threads)
         let all = self.eventLoop.makePromise(of: Void.self)
         for number in 1...100 {
@@ -80,7 +82,8 @@ struct BackgroundThreadPoolTests {
         #expect(done.withLockedValue { $0 } == 102)
     }
 
-    @Test func whatIsAbandonedIsLetGo() async throws {
+    @Test("Abandoned work is released at once and does not run")
+    func abandonedWork() async throws {
         let threads = BackgroundThreadPool(count: 1)
         threads.start()
         let release = self.hold(threads)
@@ -98,14 +101,15 @@ struct BackgroundThreadPoolTests {
         }
         #expect(kept == nil)
         release()
-        // Behind it.
+        // This work runs after the place of the abandoned one in the queue.
         #expect(try await self.look(threads) { 7 }.value == 7)
         await threads.stop()
     }
 
-    /// How many of four pieces of work an event loop had been told of when the third and the fourth were done.
-    @Test(arguments: [(1, [2, 3]), (3, [0, 3]), (9, [0, 0])])
-    func anEventLoopIsToldOfSeveralAtATime(reportBatchSize: Int, expected: [Int]) async throws {
+    /// The numbers say how many of four completions had run on the event loop when the third and the fourth work ran.
+    @Test(
+        "Completions are reported to an event loop in batches", arguments: [(1, [2, 3]), (3, [0, 3]), (9, [0, 0])])
+    func reportBatches(reportBatchSize: Int, expected: [Int]) async throws {
         let threads = BackgroundThreadPool(count: 1, reportBatchSize: reportBatchSize)
         threads.start()
         let release = self.hold(threads)
@@ -115,7 +119,7 @@ struct BackgroundThreadPoolTests {
         for number in 1...4 {
             threads.perform(on: self.eventLoop) { [eventLoop = self.eventLoop] in
                 guard number > 2 else { return }
-                // What it was told of comes before.
+                // Completions that are already on the event loop run before this.
                 let count = try? eventLoop.submit { told.withLockedValue { $0 } }.wait()
                 found.withLockedValue { $0.append(count ?? -1) }
             } then: { _ in
@@ -130,7 +134,8 @@ struct BackgroundThreadPoolTests {
         await threads.stop()
     }
 
-    @Test func whoIsBegunGoesBeforeWhoBegins() async throws {
+    @Test("Continuations of begun work run before new work")
+    func continuationsFirst() async throws {
         let threads = BackgroundThreadPool(count: 1)
         threads.start()
         let release = self.hold(threads)
@@ -147,8 +152,9 @@ struct BackgroundThreadPoolTests {
         await threads.stop()
     }
 
-    /// What was gathered does not wait for work that is never done.
-    @Test func whatIsAbandonedKeepsNoReportBack() async throws {
+    /// Gathered completions do not wait for work that never runs.
+    @Test("Abandoned work does not delay the reports of other work")
+    func reportsDespiteAbandonedWork() async throws {
         let threads = BackgroundThreadPool(count: 1, reportBatchSize: 9)
         threads.start()
         let release = self.hold(threads)

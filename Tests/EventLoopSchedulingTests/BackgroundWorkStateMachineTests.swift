@@ -7,7 +7,8 @@ import Testing
 struct BackgroundWorkStateMachineTests {
     private var queue = BackgroundWorkStateMachine<String, Int>(reportBatchSize: 3)
 
-    @Test mutating func whatWasBegunGoesFirst() {
+    @Test("Continuations come before new work, each in order")
+    mutating func continuationsFirst() {
         self.queue.add("begins", isContinuation: false)
         self.queue.add("begins too", isContinuation: false)
         self.queue.add("goes on", isContinuation: true)
@@ -15,7 +16,8 @@ struct BackgroundWorkStateMachineTests {
         #expect((1...5).map { _ in self.queue.next() } == ["goes on", "goes on too", "begins", "begins too", nil])
     }
 
-    @Test mutating func reportsAreGatheredWhileThereIsMoreToDo() {
+    @Test("Reports are gathered into batches while more work waits")
+    mutating func reportBatches() {
         for number in 1...5 { self.queue.add("work", isContinuation: number == 2) }
         var passedOn: [[Int]] = []
         for report in 1...5 {
@@ -26,8 +28,9 @@ struct BackgroundWorkStateMachineTests {
         #expect(passedOn == [[], [], [1, 2, 3], [], [4, 5]])
     }
 
-    /// What is abandoned leads to nothing; it may be the last.
-    @Test mutating func nothingStaysBehind() {
+    /// Abandoned work yields no report, and may be the last.
+    @Test("Gathered reports are handed over even if the last work yields none")
+    mutating func lastReports() {
         self.queue.add("work", isContinuation: false)
         self.queue.add("abandoned", isContinuation: false)
         _ = self.queue.next()

@@ -8,12 +8,13 @@ import Testing
 @testable import EventLoopScheduling
 
 @Suite struct ConnectionSchedulerTests {
-    @Test func aTurnIsArrangedOnceForAllWhoWait() {
+    @Test("A turn is scheduled once, for the first connection that waits")
+    func singleScheduling() {
         var queue = TurnStateMachine<Int>()
         #expect(queue.wait(1) == true)
         #expect(queue.wait(2) == false)
         #expect(queue.next() == 1)
-        // The next is due, for the second.
+        // The next turn is scheduled, for the second connection.
         #expect(queue.wait(1) == false)
         #expect(queue.next() == 2)
         #expect(queue.next() == 1)
@@ -21,7 +22,8 @@ import Testing
         #expect(queue.wait(3) == true)
     }
 
-    @Test func whoComesFirstDoesNotWait() {
+    @Test("The first connection has its turn at once; the next waits until the pause is over")
+    func firstTurn() {
         var queue = TurnStateMachine<Int>()
         #expect(queue.takeNow() == true)
         // Not before the pause is over.
@@ -33,7 +35,8 @@ import Testing
         #expect(queue.takeNow() == true)
     }
 
-    @Test func afterATurnThatWasTakenAtOnceIsAPauseToo() throws {
+    @Test("A turn that is taken at once is followed by a pause")
+    func pauseAfterImmediateTurn() throws {
         let eventLoop = EmbeddedEventLoop()
         let turns = ConnectionScheduler()
         let taken = NIOLockedValueBox(0)
@@ -53,15 +56,16 @@ import Testing
         try eventLoop.syncShutdownGracefully()
     }
 
-    /// However many wait, there is a pause after each turn, in which an event loop looks at its sockets.
-    @Test func thereIsAPauseBetweenTwoTurns() throws {
+    /// However many connections wait, the event loop checks its sockets in a pause after each turn.
+    @Test("There is a pause between two turns of open connections")
+    func pauseBetweenTurns() throws {
         let eventLoop = EmbeddedEventLoop()
         let turns = ConnectionScheduler()
         let taken = NIOLockedValueBox<[Int]>([])
         for number in 1...4 {
             turns.wait(on: eventLoop) {
                 taken.withLockedValue { $0.append(number) }
-                // The third's connection is gone: it makes nobody wait.
+                // The third connection is closed, so the next turn follows without a pause.
                 return number != 3
             }
         }
@@ -70,7 +74,7 @@ import Testing
             #expect(taken.withLockedValue { $0 } == expected)
             eventLoop.advanceTime(by: ConnectionScheduler.pause)
         }
-        // Who comes later does not wait for ever.
+        // A later connection gets its turn as well.
         turns.wait(on: eventLoop) {
             taken.withLockedValue { $0.append(5) }
             return true

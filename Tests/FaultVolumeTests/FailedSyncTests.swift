@@ -8,8 +8,8 @@ import Logging
 import Notifications
 import Testing
 
-/// That an outcome which is taken after a failed `fsync` is on the disk all the same: the system may have dropped what the outcome
-/// comes after in the write-ahead log, and reports success from then on.
+/// Tests that an outcome that is recorded after a failed `fsync` is on the disk. The system may have dropped what
+/// precedes the outcome in the write-ahead log, and reports success from then on.
 @Suite("A disk that loses writes", .serialized, .timeLimit(.minutes(2)))
 struct FailedSyncTests {
     private let context = NotificationContext(
@@ -36,7 +36,7 @@ struct FailedSyncTests {
         await thin.destroy()
     }
 
-    /// From now on what is written to the disk for the first time is lost.
+    /// Exhausts the storage: from now on, blocks that are written to the disk for the first time are lost.
     private func exhaust(_ thin: ThinVolume) throws {
         try thin.exhaust()
         let probe = try DiskFile("\(thin.volume.path)/probe")
@@ -44,7 +44,7 @@ struct FailedSyncTests {
         #expect(throws: DiskFile.Failure.self) { try probe.sync() }
     }
 
-    /// The message ids that the disk has after a power cut.
+    /// Cuts the power, and returns the message ids that are on the disk afterwards.
     private func idsAfterPowerCut(_ thin: ThinVolume, _ directory: String, _ close: () async -> Void) async throws
         -> [MessageID]
     {
@@ -57,12 +57,13 @@ struct FailedSyncTests {
         return entries.filter { $0.report.outcome.phase == .end }.map(\.report.messageID)
     }
 
-    @Test("An outcome that was taken after an fsync failed while the spool was opened survives a power cut")
+    @Test("An outcome recorded after an fsync failed at the spool's opening survives a power cut")
     func takeover() async throws {
         try await self.withThinVolume { thin, directory in
             try await self.open(directory).close()
             try await thin.giveBackFreeBlocks()
-            // In the log and not on the disk yet, as an agent leaves it that is killed; and the machine was started again since.
+            // In the log and not yet on the disk, as a killed agent leaves it; and the machine has been restarted
+            // since.
             let killed = try DatabaseQueue(path: "\(directory)/spool.sqlite")
             try await killed.writeWithoutTransaction { db in
                 try db.execute(
@@ -75,7 +76,7 @@ struct FailedSyncTests {
             let spool = try await self.open(directory)
             let origin = try await killed.read { try String.fetchOne($0, sql: "SELECT boot_id FROM origin") }
             #expect(origin == "an earlier start", "the disk has not lost what was to be recorded")
-            // For the next agent, should this one be killed now.
+            // For the next agent, in case this one is killed now.
             #expect(fileText("\(directory)/agent.lock")?.hasSuffix("\ndoubt\n") == true)
             try thin.replenish()
             let report = try await self.begin(spool)
@@ -89,7 +90,7 @@ struct FailedSyncTests {
         }
     }
 
-    @Test("An outcome that was taken after an fsync failed while another guest's were set aside survives a power cut")
+    @Test("An outcome recorded after an fsync failed while others were set aside survives a power cut")
     func claim() async throws {
         try await self.withThinVolume { thin, directory in
             let before = try await self.open(directory)
@@ -100,11 +101,12 @@ struct FailedSyncTests {
             let spool = try await self.open(directory)
             spool.setGuest(["guest-1"])
             let report = try await self.begin(spool)
-            // The log's first blocks are synced, and with them all that was begun: no sync is due that would meet the failure first.
+            // The log's first blocks are synced, with everything begun so far: no sync is due that would meet the
+            // failure first.
             try await spool.finish(try await self.begin(spool))
             try self.exhaust(thin)
             spool.setGuest(["guest-2"])
-            // What is claimed again may succeed: it needs no block that has no storage.
+            // Claiming again may succeed, because it needs no block without storage.
             _ = try? await spool.entries(after: 0, limit: 10)
             try thin.replenish()
             #expect(try await spool.entries(after: 0, limit: 10).isEmpty)
@@ -114,7 +116,7 @@ struct FailedSyncTests {
         }
     }
 
-    @Test("While the disk does not take what an earlier agent left in the log, no operation becomes an interrupted one")
+    @Test("No operation becomes an interrupted one while the log of an earlier agent cannot be synced")
     func interruption() async throws {
         try await self.withThinVolume { thin, directory in
             let before = try await self.open(directory)

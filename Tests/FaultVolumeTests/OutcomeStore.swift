@@ -6,15 +6,15 @@ import GuestSpool
 import Logging
 import Notifications
 
-/// Something that says of an outcome that it is safe.
+/// A store that reports when an outcome is safe.
 protocol OutcomeStore: Sendable {
-    /// Opens what lies in the directory.
+    /// Opens the store in the directory.
     static func open(_ directory: String) async throws -> Self
-    /// Runs an operation that does nothing; when this returns its outcome is said to be on the disk.
+    /// Runs an operation that does nothing. When this returns, the store has reported that its outcome is on the disk.
     func take() async throws -> String
-    /// The message ids of all outcomes that are there.
+    /// Returns the message ids of all stored outcomes.
     func all() async throws -> Set<String>
-    /// Lets go of the files, also when the disk below them is gone.
+    /// Closes the files, even if the disk below them is gone.
     func close() async
 }
 
@@ -38,7 +38,7 @@ final class SpoolStore: OutcomeStore {
         return report.messageID.description
     }
 
-    /// Without those that the power cut interrupted.
+    /// Leaves out the operations that the power cut interrupted.
     func all() async throws -> Set<String> {
         var found: Set<String> = []
         var last: Int64 = 0
@@ -55,7 +55,7 @@ final class SpoolStore: OutcomeStore {
     func close() async { try? await self.spool.close() }
 }
 
-/// A store that breaks its word: SQLite with `synchronous = OFF` commits to the system's cache.
+/// A store that breaks its promise: SQLite with `synchronous = OFF` commits to the system's cache.
 final class UnsyncedStore: OutcomeStore {
     private let database: DatabasePool
 
@@ -66,7 +66,7 @@ final class UnsyncedStore: OutcomeStore {
         configuration.prepareDatabase { try $0.execute(sql: "PRAGMA synchronous = OFF") }
         let database = try DatabasePool(path: "\(directory)/unsynced.sqlite", configuration: configuration)
         try await database.write { try $0.execute(sql: "CREATE TABLE IF NOT EXISTS outcomes (id TEXT PRIMARY KEY)") }
-        // The tables themselves are to be there, so that only outcomes are missed.
+        // The tables themselves must be on the disk, so that only outcomes can be missing.
         _ = try await database.writeWithoutTransaction { try $0.checkpoint(.truncate) }
         try DiskFile("\(directory)/unsynced.sqlite").sync()
         return Self(database)

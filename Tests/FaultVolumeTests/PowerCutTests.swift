@@ -5,32 +5,32 @@ import Foundation
 import NIOConcurrencyHelpers
 import Testing
 
-/// That an outcome is on the disk when `finish` returns: with a disk whose power goes at that moment.
+/// Tests that an outcome is on the disk when `finish` returns, with a disk that loses its power at that moment.
 @Suite(.serialized) struct PowerCutTests {
-    @Test(.timeLimit(.minutes(5)))
-    func whatTheSpoolTookSurvivesTheLossOfPower() async throws {
+    @Test("An outcome that the spool has recorded survives a power cut", .timeLimit(.minutes(5)))
+    func spoolSurvivesPowerCut() async throws {
         let end = try await self.cutRepeatedly(SpoolStore.self, rounds: 20)
         #expect(end.taken > 20)
         #expect(end.lost == [])
     }
 
-    /// The same check of a store that does not sync: without this, the one above could be blind.
-    @Test(.timeLimit(.minutes(5)))
-    func whatWasNotSyncedDoesNot() async throws {
+    /// Runs the same check on a store that does not sync: without this, the check above might detect nothing.
+    @Test("A store that does not sync loses outcomes in a power cut", .timeLimit(.minutes(5)))
+    func unsyncedStoreLosesOutcomes() async throws {
         let end = try await self.cutRepeatedly(UnsyncedStore.self, rounds: 3)
         #expect(end.taken > 3)
         #expect(!end.lost.isEmpty)
     }
 
     private struct End {
-        /// How many outcomes the store said it had taken.
+        /// How many outcomes the store reported as recorded.
         var taken = 0
-        /// Those of them that were not there afterwards.
+        /// Those of them that were missing afterwards.
         var lost: Set<String> = []
     }
 
-    /// In each round, several tasks have outcomes taken until the power goes, at a moment when one has just been taken
-    /// and others are on their way. Then all that was taken, in this round and before, must be there.
+    /// Lets several tasks record outcomes in each round, until the power is cut at a moment when one has just been
+    /// recorded and others are in progress. Then all that were recorded, in this round and before, must be there.
     private func cutRepeatedly(_ type: (some OutcomeStore).Type, rounds: Int) async throws -> End {
         var end = End()
         var all: Set<String> = []
@@ -49,8 +49,8 @@ import Testing
         return end
     }
 
-    /// - Returns: what was taken while there was power. What a store says later counts for nothing: the machine would
-    ///   be dead.
+    /// - Returns: the outcomes that were recorded before the cut. Later reports of the store do not count: the machine
+    ///   would be off.
     private func takeUntilCut(_ store: some OutcomeStore, _ power: ArmedPowerCut) async -> Set<String> {
         let taken = NIOLockedValueBox<Set<String>>([])
         let tasks = Int.random(in: 1...40)
@@ -58,7 +58,7 @@ import Testing
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<tasks {
                 group.addTask {
-                    // Ends with the error of a disk that is gone.
+                    // Ends with the error of a disk without power.
                     while let id = try? await store.take() {
                         let isLast = taken.withLockedValue { taken in
                             guard taken.count < limit else { return false }

@@ -7,10 +7,10 @@ import Testing
 
 @testable import FaultVolume
 
-/// That each fault is real: the kernel's own, and not the volume's word for it.
+/// Tests that each fault is real: one of the kernel, and not only one that the volume claims.
 @Suite(.serialized) struct SpoolVolumeTests {
-    @Test(.timeLimit(.minutes(2)))
-    func aPowerCutTakesWhatWasNotSyncedAndNothingElse() async throws {
+    @Test("A power cut loses what was not synced, and nothing else", .timeLimit(.minutes(2)))
+    func powerCut() async throws {
         try await withVolume { volume in
             try writeFile("\(volume.path)/synced", "kept", isSynced: true)
             try writeFile("\(volume.path)/unsynced", "lost", isSynced: false)
@@ -26,9 +26,9 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
-    func whatAProcessSaidBeforeAPowerCutIsThere() async throws {
-        // Says each number once the disk has it.
+    @Test("Data that a process reported as synced before a power cut is on the disk", .timeLimit(.minutes(2)))
+    func outputBeforePowerCut() async throws {
+        // Prints each number once it is on the disk.
         let program = """
             import os, sys
             file = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -52,8 +52,8 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
-    func aFullDiskTakesNothingUntilThereIsRoom() async throws {
+    @Test("A full disk rejects writes until space is freed", .timeLimit(.minutes(2)))
+    func fullDisk() async throws {
         try await withVolume { volume in
             let file = try DiskFile("\(volume.path)/file")
             try file.append([UInt8](repeating: 1, count: 4096))
@@ -62,15 +62,15 @@ import Testing
                 try file.append([UInt8](repeating: 1, count: 64 << 10))
             }
             try volume.free()
-            // ext4 has the room once its journal is committed.
+            // ext4 has the space once its journal is committed.
             try await VolumeCommand.run("sync", "--file-system", volume.path)
             try file.append([UInt8](repeating: 1, count: 64 << 10))
             try file.sync()
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
-    func aReadOnlyDiskRefusesAlsoWhoHasAFileOpen() async throws {
+    @Test("A read-only disk rejects writes, also to open files, and can still be read", .timeLimit(.minutes(2)))
+    func readOnlyDisk() async throws {
         try await withVolume { volume in
             try writeFile("\(volume.path)/read", "kept", isSynced: true)
             try await {
@@ -87,8 +87,8 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
-    func aFrozenDiskHoldsUpAWriterUntilItIsThawed() async throws {
+    @Test("A frozen disk blocks a writer until it is thawed", .timeLimit(.minutes(2)))
+    func frozenDisk() async throws {
         try await withVolume { volume in
             let path = "\(volume.path)/file"
             let writer = try TestProcess(
@@ -97,7 +97,8 @@ import Testing
             let pid = try #require(await writer.outputUntil("pid").split(separator: " ").first)
             try await volume.freeze()
             try writer.send("go\n")
-            // D: it waits in the kernel, where no signal reaches it. It would have ended, had the disk taken the text.
+            // D: it waits in the kernel, where no signal reaches it. It would have ended if the disk had taken the
+            // text.
             var state = ""
             while state != "D" {
                 try Task.checkCancellation()
@@ -112,8 +113,8 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
-    func destroyLeavesNoMountNoDeviceAndNoFile() async throws {
+    @Test("After any fault, destroy() leaves no mount, no loop device and no file", .timeLimit(.minutes(2)))
+    func destroyAfterFaults() async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "destroy-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: false)
         defer { try? FileManager.default.removeItem(at: directory) }
@@ -132,9 +133,9 @@ import Testing
         }
     }
 
-    /// When this process is killed `destroy()` is not called, and the keepers' input ends.
-    @Test(.timeLimit(.minutes(2)))
-    func aThinVolumeThatIsNotDestroyedLeavesNoMountNoDeviceAndNoFile() async throws {
+    /// If this process is killed, `destroy()` is not called, and the input of the keepers ends.
+    @Test("A thin volume that is not destroyed leaves no mount, no loop device and no file", .timeLimit(.minutes(2)))
+    func abandonedThinVolume() async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "thin-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: false)
         defer { try? FileManager.default.removeItem(at: directory) }
@@ -142,7 +143,7 @@ import Testing
         try volume.exhaust()
         #expect(try traces(of: directory).count == 3)
         volume.abandon()
-        // The kernel does not notify of a mount that is gone.
+        // The kernel has no event for a mount that is gone.
         while try !traces(of: directory).isEmpty
             || !FileManager.default.contentsOfDirectory(atPath: directory.path).isEmpty
         {
@@ -150,8 +151,8 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
-    func aMachineThatCannotMountSaysSo() async throws {
+    @Test("The error of a failed mount names what the machine needs", .timeLimit(.minutes(2)))
+    func failedMount() async throws {
         let error = await #expect(throws: VolumeError.self) {
             // A file system of this size fits on no disk.
             _ = try await SpoolVolume.make(in: FileManager.default.temporaryDirectory, megabytes: 1 << 40)
@@ -159,7 +160,7 @@ import Testing
         #expect(error?.description.contains("root, loop devices") == true)
     }
 
-    /// The mounts below a directory and the loop devices on files there, as the kernel lists them.
+    /// Returns the mounts below a directory and the loop devices on files in it, as the kernel lists them.
     private func traces(of directory: URL) throws -> [String] {
         let mounts = try String(contentsOfFile: "/proc/mounts", encoding: .utf8).split(separator: "\n").filter {
             $0.contains(directory.path)

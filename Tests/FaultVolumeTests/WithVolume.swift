@@ -3,7 +3,7 @@
 import FaultVolume
 import Foundation
 
-/// Runs the body with a volume of its own, which is destroyed afterwards whatever happens.
+/// Runs the body with a new volume, which is destroyed afterwards in any case.
 func withVolume(megabytes: Int = 32, _ body: (SpoolVolume) async throws -> Void) async throws {
     let volume = try await SpoolVolume.make(in: FileManager.default.temporaryDirectory, megabytes: megabytes)
     do {

@@ -9,7 +9,7 @@ import Testing
 
 @Suite("The fault bench's proxy", .timeLimit(.minutes(1)))
 struct CuttingProxyTests {
-    /// Keeps what arrives.
+    /// Collects the bytes that arrive.
     private final class Collector: ChannelInboundHandler, Sendable {
         typealias InboundIn = ByteBuffer
         let bytes = NIOLockedValueBox<[UInt8]>([])
@@ -20,13 +20,13 @@ struct CuttingProxyTests {
         }
     }
 
-    /// More than sockets hold, so that a write of it ends only when the proxy has read.
+    /// More bytes than the socket buffers hold, so that a write of them ends only when the proxy has read.
     private static let sent = (0..<(16 << 20)).map { UInt8(truncatingIfNeeded: $0 / 251) }
 
     @Test(
-        "After a gap nothing more of a connection arrives, whatever the network does next",
+        "After lost bytes, no later byte of the connection arrives, whatever the next mode is",
         arguments: [CuttingProxy.Mode.forward, .halfOpen, .delay(milliseconds: 0)])
-    func nothingAfterAGap(next: CuttingProxy.Mode) async throws {
+    func noBytesAfterGap(next: CuttingProxy.Mode) async throws {
         let collector = Collector()
         let server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
@@ -41,9 +41,9 @@ struct CuttingProxyTests {
         proxy.set(.blackHole)
         try await client.writeAndFlush(ByteBuffer(bytes: Self.sent[..<half]))
         proxy.set(next)
-        // Refused where the connection is closed already.
+        // Fails if the connection is already closed.
         try? await client.writeAndFlush(ByteBuffer(bytes: Self.sent[half...]))
-        // Where the proxy forwards again it does not close.
+        // If the proxy forwarded again, it would not close the connection.
         let end = client.eventLoop.scheduleTask(in: .seconds(10)) { client.close(promise: nil) }
         try await client.closeFuture.get()
         end.cancel()

@@ -38,7 +38,8 @@ import Testing
         ExceptionInfo(etype: "OperationInterrupted", value: "The guest agent ended while the operation ran."),
         payload: [:])
 
-    @Test func whatWasKeptAndArrivedIsFlawless() throws {
+    @Test("A run whose kept outcomes all arrive is flawless")
+    func keptAndArrived() throws {
         var oracle = Oracle()
         for operation in [self.ending, self.failing] {
             oracle.said(operation, .open)
@@ -49,13 +50,15 @@ import Testing
         #expect(judgement.isFlawless && judgement.kept == 2 && judgement.messages == 2 && judgement.duplicates == 0)
     }
 
-    @Test func aKeptOutcomeThatDoesNotArriveIsLost() {
+    @Test("A kept outcome that does not arrive is lost")
+    func lostOutcome() {
         var oracle = Oracle()
         oracle.said(self.ending, .kept)
         #expect(oracle.judgement.lost == [self.ending.requestID])
     }
 
-    @Test func repetitionsWithOneIdAndOneBodyAreCounted() throws {
+    @Test("Repetitions with the same id and body are counted as duplicates")
+    func duplicates() throws {
         var oracle = Oracle()
         let id = MessageID()
         oracle.said(self.ending, .kept)
@@ -64,14 +67,16 @@ import Testing
         #expect(oracle.judgement.isFlawless && oracle.judgement.duplicates == 2)
     }
 
-    @Test func aRepetitionUnderAnotherIdIsAFork() throws {
+    @Test("A repetition with another id is a fork")
+    func otherID() throws {
         var oracle = Oracle()
         oracle.said(self.ending, .kept)
         for _ in 0..<2 { oracle.received(try self.observed(self.ending)) }
         #expect(oracle.judgement.forked.count == 1)
     }
 
-    @Test func aRepetitionWithOtherBytesIsAFork() throws {
+    @Test("A repetition with other bytes is a fork")
+    func otherBytes() throws {
         var oracle = Oracle()
         let id = MessageID()
         oracle.said(self.ending, .kept)
@@ -80,7 +85,8 @@ import Testing
         #expect(oracle.judgement.forked.count == 1)
     }
 
-    @Test func anEndAndAnInterruptionAreAFork() throws {
+    @Test("An end and an interruption of one operation are a fork")
+    func endAndInterruption() throws {
         var oracle = Oracle()
         let id = MessageID()
         oracle.said(self.ending, .open)
@@ -89,14 +95,16 @@ import Testing
         #expect(oracle.judgement.forked.count == 1)
     }
 
-    @Test func anInterruptionOfWhatWasKeptIsAnAlteration() throws {
+    @Test("An interruption of an operation whose outcome was kept is an alteration")
+    func interruptionOfKept() throws {
         var oracle = Oracle()
         oracle.said(self.ending, .kept)
         oracle.received(try self.observed(self.ending, self.interruption))
         #expect(oracle.judgement.altered.count == 1)
     }
 
-    @Test(arguments: [nil, true, false]) func anOpenOperationMayHaveAnyOneOutcome(isInterrupted: Bool?) throws {
+    @Test("An open operation may have any one outcome, or none", arguments: [nil, true, false])
+    func openOperation(isInterrupted: Bool?) throws {
         var oracle = Oracle()
         oracle.said(self.ending, .open)
         if let isInterrupted {
@@ -105,7 +113,8 @@ import Testing
         #expect(oracle.judgement.isFlawless)
     }
 
-    @Test(arguments: [nil, true, false]) func anOperationThatRanIsTold(isInterrupted: Bool?) throws {
+    @Test("An operation that ran must have an outcome or an interruption", arguments: [nil, true, false])
+    func runningOperation(isInterrupted: Bool?) throws {
         var oracle = Oracle()
         oracle.said(self.ending, .open)
         oracle.said(self.ending, .running)
@@ -115,7 +124,8 @@ import Testing
         #expect(oracle.judgement.isFlawless == (isInterrupted != nil))
     }
 
-    @Test func whatWasRefusedMayNotBeToldOf() throws {
+    @Test("Notifications must match whether an operation was refused, not begun or not kept")
+    func unkeptOperations() throws {
         for (fate, outcome, isFlawless) in [
             (Oracle.Fate.refused, nil, false), (.refused, self.interruption, false), (.notBegun, nil, false),
             (.notBegun, self.interruption, true), (.notKept, nil, true), (.notKept, self.interruption, true),
@@ -127,13 +137,15 @@ import Testing
         }
     }
 
-    @Test func messagesOfNobodyAreNoticed() throws {
+    @Test("A message of an operation that no guest began is detected")
+    func unknownOperation() throws {
         var oracle = Oracle()
         oracle.received(try self.observed(self.ending))
         #expect(oracle.judgement.strangers == 1 && !oracle.judgement.isFlawless)
     }
 
-    @Test func alterationsAreNoticed() throws {
+    @Test("Altered messages are detected")
+    func alteredMessages() throws {
         let other = OperationOutcome.error(ExceptionInfo(etype: "Other", value: "x"), payload: [:])
         let good = try self.body(self.ending)
         let text = String(decoding: good, as: UTF8.self)

@@ -2,13 +2,13 @@ import Foundation
 import FuzzEntries
 import Testing
 
-/// What the fuzzer begins with, and what it once found, goes through every entry it belongs to.
+/// Passes the fuzzer's first inputs, and inputs with which it found a defect, through the entries to which they belong.
 @Suite struct FuzzCorpusTests {
     private static let corpus = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .appending(path: "Fuzzing/Corpus")
 
-    @Test(arguments: FuzzEntry.allCases)
-    func theCorpusIsTakenWell(entry: FuzzEntry) throws {
+    @Test("Every input of the corpus passes the checks of its entry", arguments: FuzzEntry.allCases)
+    func corpusInputs(entry: FuzzEntry) throws {
         let files = try FileManager.default.contentsOfDirectory(
             at: Self.corpus.appending(path: entry.rawValue), includingPropertiesForKeys: nil)
         #expect(files.count >= 3)
@@ -18,7 +18,8 @@ import Testing
         }
     }
 
-    @Test func theCorpusHasNoOtherEntries() throws {
+    @Test("The corpus has exactly one directory for each fuzz entry")
+    func corpusDirectories() throws {
         let names = try FileManager.default.contentsOfDirectory(atPath: Self.corpus.path)
         #expect(Set(names) == Set(FuzzEntry.allCases.map(\.rawValue)))
     }

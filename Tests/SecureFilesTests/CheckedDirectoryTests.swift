@@ -14,7 +14,7 @@ struct CheckedDirectoryTests {
 
     private func isFile(_ name: String, _ status: FileStatus) -> Bool { status.isRegularFile }
 
-    @Test("A directory of one's own that others may write in is closed to them for writing, and may be read as it is")
+    @Test("Opening for writing removes others' write permission; opening for reading changes nothing")
     func openToOthers() throws {
         try TestDirectory.with { directory in
             for mode in [0o777, 0o770, 0o2770, 0o722, 0o700, 0o750, 0o755] {
@@ -28,7 +28,7 @@ struct CheckedDirectoryTests {
         }
     }
 
-    @Test("A directory that is meant for everybody is refused and stays so")
+    @Test("A sticky directory that everyone may write in is rejected for writing, and unchanged")
     func sticky() throws {
         try TestDirectory.with { directory in
             try directory.make("open", mode: 0o1777)
@@ -39,7 +39,7 @@ struct CheckedDirectoryTests {
         }
     }
 
-    @Test("With a directory that is closed its files that others could write become its owner's alone")
+    @Test("Closing a directory also removes others' access to files that they could write")
     func openFiles() throws {
         try TestDirectory.with { directory in
             try directory.make("spool", mode: 0o700)
@@ -55,13 +55,13 @@ struct CheckedDirectoryTests {
         }
     }
 
-    @Test("A directory that holds what is not the program's is refused, and nothing in it is changed")
+    @Test("A directory with files that are not the program's is rejected, and nothing in it changes")
     func foreign() throws {
         try TestDirectory.with { directory in
             try directory.write("text", to: "victim", mode: 0o666)
             for name in ["notes", "link", "second"] {
                 try directory.make(name, mode: 0o700)
-                // Before and behind it, in whatever order the directory is read.
+                // Some come before the other file and some after it, in whatever order the directory is read.
                 for number in 0..<20 { try directory.write("text", to: "\(name)/file-\(number)", mode: 0o666) }
             }
             try directory.write("text", to: "notes/notes", mode: 0o666)
@@ -87,13 +87,13 @@ struct CheckedDirectoryTests {
     }
 
     @Test(
-        "A directory with a file of another user is not closed, but refused with that file's name",
+        "A directory with a file of another user is rejected with that file's name, and unchanged",
         .enabled(if: isSuperuser))
     func planted() throws {
         try TestDirectory.with { directory in
             try directory.make("spool", mode: 0o770)
             try directory.write("text", to: "spool/planted", mode: 0o666)
-            // Before and behind it, in whatever order the directory is read.
+            // Some come before the other file and some after it, in whatever order the directory is read.
             for number in 0..<20 { try directory.write("text", to: "spool/own-\(number)", mode: 0o666) }
             try #require(chown(directory.path("spool/planted"), 65_534, 65_534) == 0)
             let error = #expect(throws: FileError.self) {
@@ -103,7 +103,7 @@ struct CheckedDirectoryTests {
                 error?.kind == .exposed && error?.clause.contains("planted in it belongs to the user 65534") == true)
             #expect(try directory.mode("spool") == 0o770)
             for number in 0..<20 { #expect(try directory.mode("spool/own-\(number)") == 0o666) }
-            // Nor is it used where an operator has closed the directory by hand.
+            // The file is also rejected if an operator has closed the directory by hand.
             try directory.setMode(0o700, "spool")
             let spool = try CheckedDirectory(directory.path("spool"), for: .writing)
             for refused in [
@@ -114,7 +114,8 @@ struct CheckedDirectoryTests {
         }
     }
 
-    @Test("A directory of many files is not closed: it is something else than a spool's")
+    /// Such a directory is not a spool's.
+    @Test("A directory with more than a thousand files is rejected and unchanged")
     func crowded() throws {
         try TestDirectory.with { directory in
             try directory.make("crowded", mode: 0o770)
@@ -127,7 +128,8 @@ struct CheckedDirectoryTests {
         }
     }
 
-    @Test("A file with a second name is not used: it may have been put there while others could write")
+    /// It may have been linked there while others could write.
+    @Test("A file with a second hard link is not opened")
     func hardLinks() throws {
         try TestDirectory.with { directory in
             try directory.write("precious", to: "victim", mode: 0o640)
@@ -145,7 +147,7 @@ struct CheckedDirectoryTests {
         }
     }
 
-    @Test("When a file was made is not known where the system does not say, for whatever reason")
+    @Test("A file's creation time is nil when the system does not report it")
     func birth() throws {
         try TestDirectory.with { directory in
             try directory.make("directory")
@@ -159,7 +161,7 @@ struct CheckedDirectoryTests {
         }
     }
 
-    @Test("A directory of another user is refused, and so is one that leads to it", .enabled(if: isSuperuser))
+    @Test("A directory of another user is rejected, and so is any directory below it", .enabled(if: isSuperuser))
     func anotherUsers() throws {
         try TestDirectory.with { directory in
             try directory.make("theirs", mode: 0o755)
@@ -172,13 +174,13 @@ struct CheckedDirectoryTests {
         }
     }
 
-    @Test("A directory below one in which everybody may exchange names is refused; the sticky bit keeps names safe")
-    func onTheWay() throws {
+    @Test("A directory below one that others may write in is rejected, unless the sticky bit is set")
+    func writableParent() throws {
         try TestDirectory.with { directory in
             try directory.make("open", mode: 0o777)
             try directory.make("open/own")
             #expect(self.refusal(directory.path("open/own"))?.clause.contains("every user") == true)
-            // One's own group too: others may be in it.
+            // This includes one's own group: others may be in it.
             try directory.setMode(0o770, "open")
             #expect(self.refusal(directory.path("open/own"))?.clause.contains("group \(getegid())") == true)
             try directory.setMode(0o1777, "open")
@@ -186,7 +188,7 @@ struct CheckedDirectoryTests {
         }
     }
 
-    @Test("Links of ours on the way are followed, through safe directories only")
+    @Test("Own symbolic links on the path are followed, through safe directories only")
     func links() throws {
         try TestDirectory.with { directory in
             try directory.make("real")
@@ -205,7 +207,7 @@ struct CheckedDirectoryTests {
             let loop = self.refusal(directory.path("loop"))
             #expect(loop?.kind == .wrongKind && loop?.clause.contains("loop of symbolic links") == true)
             guard isSuperuser else { return }
-            // In a directory where others may make links, only ours lead on.
+            // In a directory in which others may create links, only own links are followed.
             try directory.setMode(0o1777, "open")
             try directory.link("open/link", to: directory.path("real"))
             _ = try CheckedDirectory(directory.path("open/link"), for: .writing)
@@ -214,7 +216,7 @@ struct CheckedDirectoryTests {
         }
     }
 
-    @Test("What is missing, and what is no directory, is said so")
+    @Test("A missing path and a path that is no directory are reported as such")
     func noDirectory() throws {
         try TestDirectory.with { directory in
             try directory.write("text", to: "file")
@@ -238,7 +240,9 @@ struct CheckedDirectoryTests {
         }
     }
 
-    @Test("A link or a special file is not opened, and what it leads to stays as it was", .timeLimit(.minutes(1)))
+    @Test(
+        "A link, a special file or a directory is not opened, and a link's target does not change",
+        .timeLimit(.minutes(1)))
     func noLinks() throws {
         try TestDirectory.with { directory in
             try directory.write("precious", to: "victim", mode: 0o644)
@@ -262,7 +266,7 @@ struct CheckedDirectoryTests {
         }
     }
 
-    @Test("A file is replaced whole, and a link of its name is replaced and not followed")
+    @Test("A file is replaced as a whole, and a link of that name is replaced, not followed")
     func replaced() throws {
         try TestDirectory.with { directory in
             try directory.write("precious", to: "victim")

@@ -8,7 +8,7 @@ import Testing
 @Suite("Which users may read and change a file")
 struct FileAccessRuleTests {
     @Test(
-        "A secret is its owner's, or root's and its group's to read",
+        "A secret file may be its owner's alone, or root's and readable by its group",
         arguments: [
             (0o400, 1000), (0o600, 1000), (0o700, 1000), (0o600, 0), (0o640, 0), (0o440, 0),
         ] as [(mode_t, uid_t)])
@@ -17,7 +17,7 @@ struct FileAccessRuleTests {
     }
 
     @Test(
-        "A secret that others may read or write is exposed",
+        "A secret that others may access is exposed",
         arguments: [
             (0o604, 1000, "every user", "0600"), (0o644, 0, "every user", "0640"), (0o602, 0, "every user", "0640"),
             (0o601, 0, "every user", "0640"), (0o640, 1000, "group", "0600"), (0o620, 0, "group", "0640"),
@@ -33,7 +33,7 @@ struct FileAccessRuleTests {
     @Test(
         "A file of another user breaks either rule",
         arguments: [(1001, 1000, "1000"), (65_534, 0, "root"), (1000, 0, "root")] as [(uid_t, uid_t, String)])
-    func isSomebodyElses(owner: uid_t, user: uid_t, heir: String) throws {
+    func otherOwner(owner: uid_t, user: uid_t, heir: String) throws {
         for rule in [FileAccessRule.secret, .trusted] {
             let violation = try #require(rule.violation(owner: owner, mode: 0o600, path: "/k", user: user))
             #expect(violation.what.contains("user \(owner)") && violation.remedy == "chown \(heir) /k")
@@ -42,7 +42,7 @@ struct FileAccessRuleTests {
         }
     }
 
-    @Test("What is trusted everybody may read, and nobody else may write")
+    @Test("A trusted file may be readable by everyone, and writable only by its owner")
     func isTrusted() {
         for mode in [0o644, 0o444, 0o755] as [mode_t] {
             #expect(FileAccessRule.trusted.violation(owner: 1000, mode: mode, path: "/k", user: 1000) == nil)
@@ -53,7 +53,7 @@ struct FileAccessRuleTests {
         }
     }
 
-    @Test("A file is read whole, within its limit, and only if it keeps its rule")
+    @Test("A file is read as a whole, if it is within the size limit and obeys the access rule")
     func contents() throws {
         try TestDirectory.with { directory in
             try directory.write("secret", to: "key")
@@ -70,8 +70,7 @@ struct FileAccessRuleTests {
         }
     }
 
-    @Test(
-        "A pipe, a device and a directory are no files, and nothing waits for a pipe's writer", .timeLimit(.minutes(1)))
+    @Test("A pipe, a device and a directory are rejected, without waiting for a pipe's writer", .timeLimit(.minutes(1)))
     func specialFiles() throws {
         try TestDirectory.with { directory in
             try #require(mkfifo(directory.path("pipe"), 0o600) == 0)
@@ -82,7 +81,7 @@ struct FileAccessRuleTests {
         }
     }
 
-    @Test("What is absent is told from what may not be looked at")
+    @Test("A missing file is distinguished from one that may not be inspected")
     func absentOrForbidden() throws {
         try TestDirectory.with { directory in
             try directory.make("closed")
@@ -90,7 +89,7 @@ struct FileAccessRuleTests {
             #expect(try FileStatus.of(directory.path("none")) == nil)
             #expect(try FileStatus.of(directory.path("closed/file/below")) == nil)
             #expect(try FileStatus.of(directory.path("closed/file"))?.size == 4)
-            // Of a loop of links, which binds the superuser too, nobody can tell what is behind it.
+            // No user, not even the superuser, can follow a loop of links.
             try directory.link("loop", to: "loop")
             #expect(throws: FileError.self) { try FileStatus.of(directory.path("loop")) }
             guard !isSuperuser else { return }

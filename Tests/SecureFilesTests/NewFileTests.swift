@@ -8,11 +8,11 @@ import Testing
 
 @Suite("Files that are made")
 struct NewFileTests {
-    @Test("A file is made with its permissions, and is there once it is kept")
+    @Test("A file is created with its permissions, and stays once it is kept")
     func kept() throws {
         try TestDirectory.with { directory in
             var file = try NewFile(directory.path("key"))
-            // From its first byte, not narrowed afterwards.
+            // The permissions hold from the first byte; they are not narrowed afterwards.
             #expect(try directory.mode("key") == 0o600)
             try file.write(Array("secret".utf8))
             try file.keep()
@@ -35,7 +35,7 @@ struct NewFileTests {
         }
     }
 
-    @Test("Nothing that was there before is followed, changed or removed")
+    @Test("An existing file, link or directory is not followed, changed or removed")
     func existing() throws {
         try TestDirectory.with { directory in
             try directory.write("precious", to: "file", mode: 0o644)
@@ -54,7 +54,7 @@ struct NewFileTests {
         }
     }
 
-    @Test("A file that took the name meanwhile is not removed in place of the one that was made")
+    @Test("Another file that has replaced the new one under its name is not removed")
     func exchanged() throws {
         try TestDirectory.with { directory in
             do {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import SecureFiles
 
-/// A directory of a test's own, mode 0700.
+/// A directory of one test, with mode 0700.
 struct TestDirectory {
     let path: String
 
@@ -40,11 +40,12 @@ struct TestDirectory {
 
     func text(_ name: String) throws -> String { try String(contentsOfFile: self.path(name), encoding: .utf8) }
 
-    /// The permissions of a name, of a symbolic link those of the link.
+    /// Returns the permissions of a name; for a symbolic link, those of the link itself.
     func mode(_ name: String) throws -> mode_t {
         try #require(try FileStatus.of(self.path(name), followingLinks: false)).mode & 0o7777
     }
 }
 
-/// Whether the tests run as the superuser, who alone can give a file away, and whom permissions do not bind.
+/// Whether the tests run as the superuser, which alone can change a file's owner, and which permissions do not
+/// restrict.
 let isSuperuser = geteuid() == 0

@@ -8,7 +8,7 @@ import Testing
 @Suite("Whose files have no user in this user namespace")
 struct UserNamespaceTests {
     @Test(
-        "Only where root has no number here its files have that of users without one",
+        "Files of root have the overflow user only where the namespace does not map root",
         arguments: [
             ("         0          0 4294967295\n", nil), ("0 0 1\n", nil), ("5 0 1\n1000 1000 1\n", nil),
             ("1000 1000 1\n0 0 1\n", nil), ("         0       1000          1\n", 65_534), ("1000 1000 1\n", 65_534),

@@ -8,7 +8,7 @@ import Testing
 @Suite("Files made to do harm", .timeLimit(.minutes(1)))
 struct HostileFileTests {
     @Test(
-        "Anchors, aliases, merge keys and tags are refused",
+        "Anchors, aliases, merge keys and tags are rejected",
         arguments: [
             "listen: &a\n  port: 1\n", "listen:\n  port: &a 1\n", "listen:\n  &a port: 1\n", "&a\nlisten: {port: 1}",
             "listen: {<<: {port: 1}}", "<<: {listen: {port: 1}}", "listen:\n  port: !!int 1\n",
@@ -22,14 +22,15 @@ struct HostileFileTests {
         #expect(problems.allSatisfy { $0.code == .unsupportedYAML && $0.line != nil })
     }
 
-    @Test("An alias of nothing is refused")
+    @Test("An undefined alias is rejected")
     func undefinedAlias() async throws {
         let problems = try await SettingsFixture.problems("listen: {port: *a}")
         #expect(problems.map(\.message) == ["file.yaml:1: the settings file is not valid YAML: found undefined alias."])
     }
 
     @Test(
-        "Aliases of aliases are refused before they grow", arguments: ["z: *l29", "? *l29\n: 1", "? [*l29, *l28]\n: 1"])
+        "Aliases of aliases are rejected before they are expanded",
+        arguments: ["z: *l29", "? *l29\n: 1", "? [*l29, *l28]\n: 1"])
     func aliasBomb(_ last: String) async throws {
         let layers = (1..<30).map { "l\($0): &l\($0) [*l\($0 - 1), *l\($0 - 1)]" }
         let yaml = (["l0: &l0 [lol, lol]"] + layers + [last]).joined(separator: "\n")
@@ -38,14 +39,14 @@ struct HostileFileTests {
         #expect(problems.map(\.line) == [10])
     }
 
-    @Test("Stars in text and comments are no aliases")
+    @Test("Asterisks in text and comments are not aliases")
     func stars() async throws {
         let comments = String(repeating: "# *** note *x [*y] ***\n", count: 40)
         let settings = try await SettingsFixture.load(comments + "listen: {host: '*'}\n")
         #expect(try settings.string("listen.host") == "*")
     }
 
-    @Test("A file over the limit is refused, one below it is read")
+    @Test("A file above the size limit is rejected, and one within it is read")
     func large() async throws {
         let limit = YAMLDocument.sizeLimit
         let full = "listen: {port: 5}\n" + String(repeating: "# padding\n", count: limit / 10 - 2)
@@ -55,7 +56,7 @@ struct HostileFileTests {
         #expect(problems.map(\.code) == [.unreadableFile])
     }
 
-    @Test("Many unknown keys and a deep tree end in refusals, not in a crash")
+    @Test("Many unknown keys and deep nesting are handled without a crash")
     func manyAndDeep() async throws {
         let many = (0..<20_000).map { "key_\($0): 1" }.joined(separator: "\n")
         #expect(try await SettingsFixture.problems(many).count == 20_000)
@@ -69,7 +70,7 @@ struct HostileFileTests {
         #expect(try await !SettingsFixture.problems(blocks).isEmpty)
     }
 
-    @Test("Bytes that are not UTF-8 are refused with their line")
+    @Test("Bytes that are not UTF-8 are rejected with their line")
     func notUTF8() async throws {
         let cases: [([UInt8], Int)] = [
             ([0xff], 1), (Array("listen:\n  host: Z".utf8) + [0xfc] + Array("rich\n".utf8), 2),
@@ -84,7 +85,7 @@ struct HostileFileTests {
         }
     }
 
-    @Test("No secret shows, wherever it was put by mistake")
+    @Test("Errors show no secret, wherever it was put by mistake")
     func noSecrets() async throws {
         let secret = "rabbit://user:hunter2@broker/"
         let files = [

@@ -6,8 +6,8 @@ import Testing
 
 @Suite("Variables that Kubernetes makes for services that are called like the program")
 struct KubernetesServiceVariableTests {
-    /// As the kubelet has them for a service with the cluster address 10.0.0.11 or fd00::b and the ports 9100 (named
-    /// `metrics`), 53 over UDP and 7 over SCTP.
+    /// Returns the variables that the kubelet sets for a service with the cluster address 10.0.0.11 or fd00::b and the
+    /// ports 9100 (named `metrics`), 53 over UDP and 7 over SCTP.
     private static func made(service: String, address: String) -> [String: String] {
         let host = address.contains(":") ? "[\(address)]" : address
         var variables = [
@@ -26,7 +26,7 @@ struct KubernetesServiceVariableTests {
     }
 
     @Test(
-        "They are passed over, whatever setting could be called so",
+        "Service variables are ignored, even if a setting could have such a name",
         arguments: [
             "CONDUCTOR", "CONDUCTOR_METRICS", "CONDUCTOR_LISTEN", "CONDUCTOR_1", "CONDUCTOR_LISTEN_PORT",
             "CONDUCTOR_SERVICE", "CONDUCTOR_LISTEN_SERVICE",
@@ -38,14 +38,14 @@ struct KubernetesServiceVariableTests {
         #expect(settings.describe().matches(of: /environment/).isEmpty)
     }
 
-    @Test("A setting that could be called so can be set by its variable")
+    @Test("A setting whose name looks like a service variable can be set by its variable")
     func settable() async throws {
         let settings = try await SettingsFixture.load(environment: ["CONDUCTOR_LISTEN_PORT": "18"])
         #expect(try settings.integer("listen.port") == 18)
     }
 
     @Test(
-        "A typing mistake is one still",
+        "A variable that only resembles a service variable is rejected as a mistake",
         arguments: [
             ("CONDUCTOR_PORT", "8790"), ("CONDUCTOR_SERVICE_HOST", "db.example"), ("CONDUCTOR_SERVICE_PORT", "0"),
             ("CONDUCTOR_SERVICE_PORT", "99999"), ("CONDUCTOR_SERVICE_PORT", "+80"), ("CONDUCTOR_SERVICE_PORT", ""),

@@ -128,7 +128,7 @@ struct SettingsFileTests {
             message: "file.yaml:1: The top level has a key that is not a name; give a setting's name."),
     ]
 
-    @Test("Each mistake is refused with its line and what to do", arguments: refused)
+    @Test("Each mistake is rejected with its line and what to do", arguments: refused)
     func refuses(_ refused: Refused) async throws {
         let problems = try await SettingsFixture.problems(refused.yaml)
         #expect(problems.map(\.code) == [refused.code])
@@ -137,13 +137,13 @@ struct SettingsFileTests {
     }
 
     @Test(
-        "Files that set nothing are fine",
+        "A file that sets nothing is accepted",
         arguments: ["", "\n", "# nothing\n", "---\n", "~", "{}", "listen:\n", "listen: {}\n", "\u{FEFF}# marked\n"])
     func setsNothing(_ yaml: String) async throws {
         #expect(try await SettingsFixture.load(yaml).integer("listen.port") == 8790)
     }
 
-    @Test("Text is taken as written, whatever YAML would make of it, and quotes do not change a number")
+    @Test("Text is read as written, not as YAML's types, and a quoted number is a number")
     func textAsWritten() async throws {
         let settings = try await SettingsFixture.load(
             "listen: {host: 010, port: \"12\"}\ncluster: {hosts: [yes, 1.10, \"a,b\", ' padded ']}\r\ntls: {guest_ca: 'null'}"
@@ -159,7 +159,7 @@ struct SettingsFileTests {
         #expect(try await SettingsFixture.load("notify: {drivers: []}").strings("notify.drivers") == [])
     }
 
-    @Test("A missing file, a folder and a device are refused")
+    @Test("A missing file, a directory and a device are rejected")
     func unreadable() async throws {
         try await SettingsFixture.withFolder { folder in
             let cases = [

@@ -71,7 +71,7 @@ enum SettingsFixture {
         return try await withFile(bytes) { await check($0) }
     }
 
-    /// Runs the body with a folder of its own.
+    /// Runs the body with a new directory.
     static func withFolder<Result>(_ body: (URL) async throws -> Result) async throws -> Result {
         let folder = FileManager.default.temporaryDirectory.appending(path: "settings-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

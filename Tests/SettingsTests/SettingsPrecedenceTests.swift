@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Which source wins, and what settings say of themselves")
 struct SettingsPrecedenceTests {
-    @Test("Without any source the defaults hold")
+    @Test("Without any source, settings have their defaults")
     func defaults() async throws {
         let settings = try await SettingsFixture.load()
         #expect(try settings.string("listen.host") == "0.0.0.0")
@@ -33,7 +33,7 @@ struct SettingsPrecedenceTests {
         #expect(try await SettingsFixture.load(environment: environment).integer("listen.port") == 2)
     }
 
-    @Test("Every kind can be set in every place")
+    @Test("Every kind of setting can be set by file and environment, and all but secrets by flag")
     func everyKind() async throws {
         let file = """
             # all kinds
@@ -69,7 +69,7 @@ struct SettingsPrecedenceTests {
         ]
         let loaded = [
             try await SettingsFixture.load(file), try await SettingsFixture.load(environment: environment),
-            // A secret is not taken from a flag.
+            // A flag cannot set a secret.
             try await SettingsFixture.load(
                 environment: ["CONDUCTOR_TRANSPORT_URL": "rabbit://user:pw@broker/"], flags: flags),
         ]
@@ -156,7 +156,7 @@ struct SettingsPrecedenceTests {
         #expect(SettingsFixture.required.documentation().contains("| required |"))
     }
 
-    @Test("A schema knows its own defects")
+    @Test("A schema reports its own defects")
     func defects() {
         #expect(SettingsFixture.schema.defects() == [])
         #expect(SettingsFixture.required.defects() == [])

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Mistakes in the environment and on the command line, and all mistakes together")
 struct SettingsProblemsTests {
-    @Test("A malformed variable is refused by its name, even when a flag would win")
+    @Test("A malformed variable is rejected by name, even if a flag overrides it")
     func malformedVariable() async throws {
         let problems = try await SettingsFixture.problems(
             environment: ["CONDUCTOR_LISTEN_PORT": "abc"], flags: [(name: "listen.port", value: "1")])
@@ -18,7 +18,7 @@ struct SettingsProblemsTests {
     }
 
     @Test(
-        "Texts of the wrong form are refused",
+        "Malformed texts are rejected",
         arguments: [
             ("LISTEN_PORT", " 1"), ("LISTEN_PORT", "+1"), ("LISTEN_PORT", "-"), ("LISTEN_PORT", ""),
             ("LISTEN_PORT", "١"),
@@ -33,7 +33,7 @@ struct SettingsProblemsTests {
         #expect(problems.first?.message.contains("CONDUCTOR_\(name), must be ") == true)
     }
 
-    @Test("An unknown variable with the program's prefix is refused, others are left alone")
+    @Test("An unknown variable with the program's prefix is rejected; other variables are ignored")
     func unknownVariables() async throws {
         let problems = try await SettingsFixture.problems(
             environment: [
@@ -49,7 +49,7 @@ struct SettingsProblemsTests {
             ])
     }
 
-    @Test("Flags are refused when malformed, unknown or given twice")
+    @Test("Flags are rejected if they are malformed, unknown or given twice")
     func flags() async throws {
         let problems = try await SettingsFixture.problems(
             flags: [
@@ -65,7 +65,7 @@ struct SettingsProblemsTests {
         #expect(problems.map(\.code) == [.valueOutOfRange, .unknownName, .duplicateName])
     }
 
-    @Test("Missing settings say every way to set them")
+    @Test("The error for a missing setting names every way to set it")
     func missing() async throws {
         let problems = try await SettingsFixture.problems("conductor:\n  port: 1\n", schema: SettingsFixture.required)
         #expect(
@@ -80,9 +80,9 @@ struct SettingsProblemsTests {
         #expect(try settings.string("conductor.host") == "h")
     }
 
-    /// The hint of a setting is a flag that can be given, once the word in capitals is replaced.
+    /// The hint is a flag that can be given once the word in capitals is replaced.
     @Test(
-        "A hint has a value behind its equals sign",
+        "The hint for a missing setting is a flag with a valid value",
         arguments: [
             (Setting.string("a.b", required: true, valueName: "FILE", help: ""), "--set a.b=FILE", "x.pem"),
             (.string("a.b", required: true, help: ""), "--set a.b=TEXT", "x"),
@@ -102,12 +102,12 @@ struct SettingsProblemsTests {
         #expect(problems.map(\.message).allSatisfy { $0.hasSuffix(" or by the flag \(flag).") }, "\(problems)")
         let overrides = try SettingOverrides(["a.b=\(value)"]).values
         #expect(try await SettingsFixture.problems(flags: overrides, schema: schema).isEmpty)
-        // A command that needs less has the same hints.
+        // A command that requires fewer settings has the same hints.
         let less = schema.requiring(only: ["a.b"])
         #expect(try await SettingsFixture.problems(schema: less) == problems)
     }
 
-    @Test("A secret is not taken from the command line, which every user can read")
+    @Test("A secret on the command line is rejected, because every user can read it")
     func secretFlag() async throws {
         for (name, value) in [
             ("transport.url", "rabbit://u:hunter2@h/"), ("transport.url", "x"), ("transport.token", "hunter2"),
@@ -148,7 +148,7 @@ struct SettingsProblemsTests {
         #expect(error.code == .unknownName)
     }
 
-    @Test("A malformed required setting is not reported as missing as well, nor any while the file is unread")
+    @Test("A malformed setting, or any in an unreadable file, is not also reported as missing")
     func noFalseMissing() async throws {
         let malformed = try await SettingsFixture.problems(
             "conductor: {host: a, port: x}", schema: SettingsFixture.required)
@@ -158,7 +158,7 @@ struct SettingsProblemsTests {
         #expect(unread.map(\.code) == [.notYAML, .unknownName])
     }
 
-    @Test("A command that needs less asks for less, and knows the same settings")
+    @Test("A command that requires fewer settings still accepts all of them")
     func requiringLess() async throws {
         let schema = SettingsFixture.required.requiring(only: ["conductor.port"])
         #expect(schema.defects().isEmpty)
