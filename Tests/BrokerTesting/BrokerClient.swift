@@ -3,28 +3,28 @@
 internal import CConductorRabbitMQ
 internal import Dispatch
 
-/// A plain AMQP client for tests: reads messages back, and makes and deletes what a test needs on the broker.
+/// A plain AMQP client for tests: reads messages, and creates and deletes exchanges and queues on the broker.
 ///
-/// Each call is made on a queue of its own, over one connection, which is opened again after an error.
-/// @unchecked: `connection` is touched on `queue` only.
+/// Each call runs on the client's own dispatch queue, over one connection, which is opened again after an error.
+/// @unchecked: `connection` is accessed on `queue` only.
 package final class BrokerClient: @unchecked Sendable {
     private let broker: TestBroker
     private let user: (name: String, password: String)
     private let queue = DispatchQueue(label: "test-broker-client")
     private var connection: Connection?
 
-    /// - Parameter user: who it is to the broker; nil for the administrator.
+    /// - Parameter user: the broker's user; nil for the administrator.
     package init(_ broker: TestBroker, user: (name: String, password: String)? = nil) {
         self.broker = broker
         self.user = user ?? (broker.user, broker.password)
     }
 
-    /// The next message of a queue, taken from it; nil when there is none.
+    /// Takes the next message from a queue; nil if there is none.
     package func get(_ queue: String) async throws -> ReceivedMessage? {
         try await self.run { try $0.get(queue) }
     }
 
-    /// All messages of a queue, taken from it.
+    /// Takes all messages from a queue.
     package func getAll(_ queue: String) async throws -> [ReceivedMessage] {
         try await self.run { connection in
             var messages: [ReceivedMessage] = []
@@ -33,7 +33,7 @@ package final class BrokerClient: @unchecked Sendable {
         }
     }
 
-    /// How many messages a queue holds; it must exist.
+    /// Returns the number of messages in a queue, which must exist.
     package func count(_ queue: String) async throws -> Int {
         try await self.run { connection in
             let ok = connection.withBytes(queue) {
@@ -51,7 +51,7 @@ package final class BrokerClient: @unchecked Sendable {
         }
     }
 
-    /// - Parameter ifEmpty: whether to throw, and leave the queue, when it holds messages.
+    /// - Parameter ifEmpty: whether to throw, and keep the queue, if it has messages.
     package func deleteQueue(_ queue: String, ifEmpty: Bool = false) async throws {
         try await self.run { connection in
             _ = connection.withBytes(queue) { amqp_queue_delete(connection.state, 1, $0, 0, ifEmpty ? 1 : 0) }
@@ -109,7 +109,7 @@ package final class BrokerClient: @unchecked Sendable {
                         let connection = try self.connection ?? Connection(self.broker, self.user)
                         self.connection = nil
                         let result = try body(connection)
-                        // Kept only after success: an AMQP error closes the channel.
+                        // Stored only after success: an AMQP error closes the channel.
                         self.connection = connection
                         return result
                     })

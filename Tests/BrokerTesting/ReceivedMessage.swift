@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A message as a consumer of the broker finds it.
+/// A message as a consumer of the broker receives it.
 package struct ReceivedMessage: Sendable, Hashable {
-    /// The AMQP properties that a message can carry, nil for those that it does not.
+    /// The AMQP properties that a message can have; nil for those that it does not have.
     package struct Properties: Sendable, Hashable {
         package var contentType: String?
         package var contentEncoding: String?
-        /// Names of the headers; empty and nil differ on the wire.
+        /// The names of the headers; empty and nil differ on the wire.
         package var headers: [String]?
-        /// The values of those headers that are texts.
+        /// The values of the headers that are texts.
         package var headerTexts: [String: String] = [:]
         package var deliveryMode: UInt8?
         package var priority: UInt8?
-        /// Of the other properties those that are present: `message_id`, `timestamp` …
+        /// The names of the other properties that are present: `message_id`, `timestamp` …
         package var others: [String] = []
 
         package init() {}

@@ -4,14 +4,14 @@ internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import NIOPosix
 
-/// A TCP proxy on the loopback that can turn into a black hole: connections stay, and nothing gets through.
+/// A TCP proxy on the loopback interface that can become a black hole: connections stay open, and no bytes get through.
 package final class TCPProxy: Sendable {
-    /// What happens to bytes from either side.
+    /// The ways to handle bytes from either side.
     package enum Mode: Sendable {
         case forward
-        /// Read and thrown away: a peer that has vanished behind a firewall.
+        /// Bytes are read and discarded, as for a peer that has vanished behind a firewall.
         case swallow
-        /// Not read any more: a peer that hangs. Its sender blocks when the socket buffers are full.
+        /// Bytes are no longer read, as for a peer that hangs. The sender blocks when the socket buffers are full.
         case stall
     }
 
@@ -30,7 +30,7 @@ package final class TCPProxy: Sendable {
         self.targetPort = Int(targetPort)
     }
 
-    /// The port that the proxy listens on.
+    /// The port on which the proxy listens.
     package var port: Int { self.server.withLockedValue { $0?.localAddress?.port } ?? 0 }
 
     package static func with<Result>(
@@ -52,8 +52,8 @@ package final class TCPProxy: Sendable {
         }
     }
 
-    /// Holds for present and future connections. Bytes that were swallowed are lost for good: after a change back from that,
-    /// only new connections are sound. Stalled ones go on.
+    /// Sets the mode of present and future connections. Swallowed bytes are lost: after `swallow` ends, only new
+    /// connections work. Stalled connections continue.
     package func set(_ mode: Mode) {
         let channels = self.state.withLockedValue {
             $0.mode = mode
@@ -67,7 +67,7 @@ package final class TCPProxy: Sendable {
         }
     }
 
-    /// Returns once so many connections have come, in all.
+    /// Returns once this many connections have been made in all.
     package func wasConnected(_ count: Int) async {
         await withCheckedContinuation { continuation in
             let isReady = self.state.withLockedValue { state in
@@ -79,7 +79,7 @@ package final class TCPProxy: Sendable {
         }
     }
 
-    /// Ends every connection there is, as a router does that restarts. New ones are taken.
+    /// Closes every connection, like a router that restarts. New connections are accepted.
     package func cut() {
         for channel in self.state.withLockedValue({ Array($0.channels.values) }) { channel.close(promise: nil) }
     }
@@ -117,7 +117,7 @@ package final class TCPProxy: Sendable {
         typealias InboundIn = ByteBuffer
         private let proxy: TCPProxy
         private let peer: any Channel
-        /// What a read brought that was under way when the connection was stalled.
+        /// The bytes of a read that was in progress when the connection was stalled.
         private var held: [ByteBuffer] = []
 
         init(_ proxy: TCPProxy, to peer: any Channel) {
@@ -140,7 +140,7 @@ package final class TCPProxy: Sendable {
         }
 
         func channelInactive(context: ChannelHandlerContext) {
-            // A black hole swallows the end of a connection as well.
+            // A black hole does not forward the end of a connection either.
             guard self.proxy.state.withLockedValue({ $0.mode == .forward }) else { return }
             self.peer.close(promise: nil)
         }

@@ -7,9 +7,10 @@ package struct TestBroker: Sendable {
     package let directory: URL
     private let environment: [String: String]
 
-    /// The node that the whole test run shares. Not to be stopped; see ``withPrivateBroker(tls:maxMessageSize:_:)``.
+    /// Returns the node that the whole test run shares. Do not stop it; see
+    /// ``withPrivateBroker(tls:maxMessageSize:_:)``.
     ///
-    /// - Throws: A sentence for whoever ran the tests without it.
+    /// - Throws: an error with a sentence for a developer who ran the tests without the node.
     package static func shared() throws -> TestBroker {
         guard let directory = ProcessInfo.processInfo.environment["CONDUCTOR_TEST_RABBITMQ"], !directory.isEmpty else {
             throw TestBrokerError(
@@ -37,34 +38,34 @@ package struct TestBroker: Sendable {
     package var port: UInt16 { UInt16(self["RABBITMQ_PORT"]) ?? 0 }
     package var user: String { self["RABBITMQ_USER"] }
     package var password: String { self["RABBITMQ_PASSWORD"] }
-    /// With `?ssl=1&ssl_ca_file=…`. Empty for a node without TLS, as the others below.
+    /// The URL with `?ssl=1&ssl_ca_file=…`. Empty for a node without TLS, like the ones below.
     package var tlsURL: String { self["RABBITMQ_TLS_URL"] }
     package var tlsPort: UInt16 { UInt16(self["RABBITMQ_TLS_PORT"]) ?? 0 }
     package var caFile: String { self["RABBITMQ_CA"] }
     package var clientCertificateFile: String { self["RABBITMQ_CLIENT_CERT"] }
     package var clientKeyFile: String { self["RABBITMQ_CLIENT_KEY"] }
 
-    /// A value of the node's `env` file, or an empty string.
+    /// Returns a value of the node's `env` file, or an empty string.
     package subscript(_ name: String) -> String { self.environment[name] ?? "" }
 
-    /// The same broker, reached through another port, such as a ``TCPProxy``'s.
+    /// Returns the URL of the same broker at another port, such as that of a ``TCPProxy``.
     package func url(port: Int) -> String {
         "rabbit://\(self.user):\(self.password)@127.0.0.1:\(port)/"
     }
 
-    /// Ends the node as an operator would, and waits.
+    /// Stops the node as an operator does, and waits.
     package func stop() async throws { try await Self.script("stop", self.directory.path) }
-    /// Ends the node as a crash would.
+    /// Kills the node, like a crash.
     package func kill() async throws { try await Self.script("kill", self.directory.path) }
     /// Starts the node again, on the same ports and with the same data, and waits for it.
     package func restart() async throws { try await Self.script("restart", self.directory.path) }
-    /// rabbitmqctl.
+    /// Runs rabbitmqctl, and returns its output.
     @discardableResult
     package func control(_ arguments: String...) async throws -> String {
         try await Self.script(["ctl", self.directory.path] + arguments)
     }
 
-    /// `deploy/private-rabbitmq`, in the source tree that this file is compiled from.
+    /// Runs `deploy/private-rabbitmq` in the source tree from which this file is compiled.
     @discardableResult
     static func script(_ arguments: String...) async throws -> String {
         try await Self.script(arguments)
@@ -74,7 +75,7 @@ package struct TestBroker: Sendable {
     static func script(_ arguments: [String]) async throws -> String {
         let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
             .appendingPathComponent("../../deploy/private-rabbitmq").standardizedFileURL
-        // A file, not a pipe: the node outlives the script, and would keep a pipe it inherited open.
+        // A file, not a pipe: the node outlives the script, and would keep an inherited pipe open.
         let output = FileManager.default.temporaryDirectory.appendingPathComponent("script-\(UUID().uuidString)")
         try Data().write(to: output)
         defer { try? FileManager.default.removeItem(at: output) }
@@ -104,7 +105,7 @@ package struct TestBroker: Sendable {
     }
 }
 
-/// What a test needs and does not have. The description is a sentence.
+/// An error for a requirement of a test that is missing. The description is a sentence.
 package struct TestBrokerError: Error, CustomStringConvertible {
     package let description: String
 
@@ -113,7 +114,7 @@ package struct TestBrokerError: Error, CustomStringConvertible {
     }
 }
 
-/// Runs `body` with a node of its own, which it may stop, kill and restart; ends and removes it afterwards.
+/// Runs `body` with a new node, which it may stop, kill and restart; stops and removes the node afterwards.
 package func withPrivateBroker<Result>(
     tls: Bool = false, maxMessageSize: Int? = nil, _ body: (TestBroker) async throws -> Result
 ) async throws -> Result {
@@ -135,7 +136,7 @@ package func withPrivateBroker<Result>(
     }
 }
 
-/// Names that no other test uses, on a node that all share.
+/// Names that no other test uses on a shared node.
 package struct UniqueTopic: Sendable {
     package let exchange: String
     package let topic: String

@@ -4,7 +4,7 @@ import EventLoopScheduling
 import NIOConcurrencyHelpers
 package import NIOCore
 
-/// Does the work when the test says so.
+/// Holds work back until the test releases it.
 package final class HeldWork: BackgroundExecutor {
     private struct Piece {
         var isContinuation: Bool
@@ -13,9 +13,9 @@ package final class HeldWork: BackgroundExecutor {
 
     private let waiting = NIOLockedValueBox<[Piece]>([])
 
-    /// How much waits.
+    /// The number of pieces of work that wait.
     package var count: Int { self.waiting.withLockedValue { $0.count } }
-    /// How much of it goes on with something that was begun.
+    /// The number of waiting pieces that continue work that has begun.
     package var continuations: Int { self.waiting.withLockedValue { $0.count { $0.isContinuation } } }
 
     package init() {}
@@ -28,7 +28,7 @@ package final class HeldWork: BackgroundExecutor {
         eventLoop.execute(completion)
     }
 
-    /// Does all that waits.
+    /// Does all waiting work.
     package func release() {
         let waiting = self.waiting.withLockedValue { waiting in
             defer { waiting = [] }

@@ -3,7 +3,7 @@
 package import Logging
 import NIOConcurrencyHelpers
 
-/// Keeps what is logged at every level, and lets a test wait for it.
+/// Records what is logged at every level, and lets a test wait for it.
 package final class LogRecorder: Sendable {
     /// One call of a logger.
     package struct Entry: Sendable, CustomStringConvertible {
@@ -13,10 +13,10 @@ package final class LogRecorder: Sendable {
         package var level: Logger.Level
         /// The message.
         package var message: String
-        /// The logger's metadata, and the call's above it.
+        /// The logger's metadata, overridden by that of the call.
         package var metadata: [String: String]
 
-        /// All of it, the metadata as it is, in its keys' order.
+        /// The whole entry, with the metadata sorted by key.
         package var description: String {
             let metadata = self.metadata.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }
             return "\(self.label) \(self.level) \(self.message)\(metadata.joined())"
@@ -29,7 +29,7 @@ package final class LogRecorder: Sendable {
 
     private struct Waiter {
         var message: String
-        /// Whether entries before the one that is found were waited for with it.
+        /// Whether finding the entry marks it and all entries before it as read.
         var moves: Bool
         var continuation: CheckedContinuation<Entry, Never>
     }
@@ -38,43 +38,43 @@ package final class LogRecorder: Sendable {
         var entries: [Entry] = []
         var waiters: [Int: Waiter] = [:]
         var lastWaiter = 0
-        /// Entries before this one were waited for already.
+        /// The number of entries that are read; ``next(_:)`` searches after them.
         var read = 0
     }
 
     private let state = NIOLockedValueBox(State())
 
-    /// Nothing was logged yet.
+    /// Creates a recorder without entries.
     package init() {}
 
     /// A logger that writes here.
     package var logger: Logger { self.logger("test") }
 
-    /// A logger that writes here, under this label.
+    /// Returns a logger with this label that writes here.
     package func logger(_ label: String) -> Logger {
         Logger(label: label) { Handler(recorder: self, label: $0) }
     }
 
-    /// All that was logged so far, a line each.
+    /// All entries so far, one a line.
     package var text: String { self.entries.map(\.description).joined(separator: "\n") }
 
-    /// What was logged so far.
+    /// The entries so far.
     package var entries: [Entry] { self.state.withLockedValue { $0.entries } }
 
-    /// How many entries, at level info or above, have a message that begins so.
+    /// Returns the number of entries, at level info or above, whose message begins with this text.
     package func count(_ message: String) -> Int {
         self.entries.count { $0.message.hasPrefix(message) && $0.level >= .info }
     }
 
-    /// The first entry with this message since the one that was waited for before.
+    /// Waits for the first unread entry with this message.
     @discardableResult
     package func next(_ message: String) async -> Entry { await self.wait(for: message, moves: true) }
 
-    /// The first entry of all with this message, whatever was waited for before: for what comes in any order.
+    /// Waits for the first entry of all with this message, read or not: for messages that come in any order.
     @discardableResult
     package func first(_ message: String) async -> Entry { await self.wait(for: message, moves: false) }
 
-    /// A test that is cancelled, such as by its time limit, waits no longer: it gets an entry that says so.
+    /// Waits for an entry. If the test is cancelled, such as by its time limit, it returns an entry that says so.
     private func wait(for message: String, moves: Bool) async -> Entry {
         let id = self.state.withLockedValue { state in
             state.lastWaiter += 1

@@ -3,18 +3,18 @@
 import Foundation
 import Glibc
 
-/// What systemd is to a service: a datagram socket that its words arrive at.
+/// A datagram socket that receives a service's notifications, as systemd does.
 package final class NotifySocketListener: Sendable {
     /// The value of `$NOTIFY_SOCKET`.
     package let name: String
-    /// The messages, as they come.
+    /// The messages, in the order in which they arrive.
     package let messages: AsyncStream<String>
     private let descriptor: Int32
     private let sink: AsyncStream<String>.Continuation
 
     /// - Parameters:
     ///   - name: a path, or an abstract name after an `@`.
-    ///   - isBusy: whether it takes nothing before ``begin()``, so that what is sent fills its queue.
+    ///   - isBusy: whether it receives nothing before ``begin()``, so that messages fill its queue.
     package init(_ name: String, isBusy: Bool = false) throws {
         let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw POSIXError(.EIO) }
@@ -23,7 +23,7 @@ package final class NotifySocketListener: Sendable {
         var bytes = Array(name.utf8)
         if bytes.first == UInt8(ascii: "@") { bytes[0] = 0 }
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
-        // A name's own length: the abstract ones have no end mark.
+        // The exact length of the name: abstract names have no terminating zero.
         let length = socklen_t(MemoryLayout<sa_family_t>.size + bytes.count)
         let result = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, length) }
@@ -38,16 +38,16 @@ package final class NotifySocketListener: Sendable {
         if !isBusy { self.begin() }
     }
 
-    /// Takes what was sent, and goes on so.
+    /// Receives the messages that were sent, and continues to do so.
     package func begin() {
-        // Holds the listener, and so the descriptor: `stop()` must not meet another file's under its number.
+        // Holds the listener, and so the descriptor: `stop()` must not shut down another file with the same number.
         Thread.detachNewThread { [self] in
             let (descriptor, sink) = (self.descriptor, self.sink)
             var buffer = [UInt8](repeating: 0, count: 4096)
             while true {
                 let count = recv(descriptor, &buffer, buffer.count, 0)
                 if count < 0, errno == EINTR { continue }
-                // An empty message is ours, and the end.
+                // `stop()` makes the call return no bytes, which is the end.
                 guard count > 0 else { break }
                 sink.yield(String(decoding: buffer[..<count], as: UTF8.self))
             }

@@ -2,11 +2,12 @@
 
 import Glibc
 
-/// A port of 127.0.0.1 at which nobody answers, and that nobody else can take meanwhile: bound, never listened on.
+/// A port of 127.0.0.1 that is bound but not listened on: nothing answers there, and no other process can take it.
 ///
-/// A server that sets `SO_REUSEADDR`, as ours do, can listen there: what comes and goes at one place in a test.
+/// A server that sets `SO_REUSEADDR`, like the ones of this project, can listen there, so a test can stop and restart
+/// it at one address.
 package final class ReservedPort: Sendable {
-    /// The system could not give one.
+    /// The system could not reserve a port.
     package struct Failure: Error {}
 
     /// The port.
@@ -26,7 +27,7 @@ package final class ReservedPort: Sendable {
                 bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0
             }
         }
-        // After the bind, so that the system does not choose one that somebody else reuses.
+        // After the bind, so that the system does not choose a port that another process reuses.
         let size = socklen_t(MemoryLayout<Int32>.size)
         guard isBound, setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &isReused, size) == 0 else {
             close(descriptor)
@@ -38,15 +39,15 @@ package final class ReservedPort: Sendable {
 
     deinit { close(self.descriptor) }
 
-    /// Returns when nobody listens at a port of 127.0.0.1 any more.
+    /// Returns when nothing listens at a port of 127.0.0.1 any more.
     ///
-    /// A listener closed in this process listens on, for a moment, in a child that was forked before and is not yet the
-    /// program that it is to be. The kernel has no event for its end.
+    /// A listener that this process has closed stays open for a moment in a child that was forked before and has not
+    /// yet executed its program. The kernel has no event for its end.
     package static func becomesFree(_ port: Int) async throws {
         while try !self.isFree(port) { try await Task.sleep(for: .milliseconds(1)) }
     }
 
-    /// Bound only: a probe that listened could itself be inherited by a child.
+    /// Only binds: if this probe listened, a child could inherit it.
     private static func isFree(_ port: Int) throws -> Bool {
         let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard probe >= 0 else { throw Failure() }

@@ -4,14 +4,14 @@ import Foundation
 import Glibc
 import NIOConcurrencyHelpers
 
-/// A program that a test runs and talks to, such as `openssl` as a peer that somebody else has written.
+/// A program that a test runs and communicates with, such as `openssl` as a peer of another project.
 ///
-/// A thread of its own reads what it prints and waits for its end. (With Foundation's Process the tests hung in
-/// two runs of two after the child had ended; which part of it hangs was not found out.)
+/// A thread of its own reads its output and waits for its end. (With Foundation's Process the tests hung in two runs of
+/// two after the child had ended; which part of it hangs is unknown.)
 package final class TestProcess: Sendable {
     private struct State {
         var output = ""
-        /// Nil once the process has been waited for: the number may be somebody else's then.
+        /// Nil once the process has been waited for: then another process may have the number.
         var pid: pid_t?
         var input: Int32?
     }
@@ -29,7 +29,8 @@ package final class TestProcess: Sendable {
         posix_spawn_file_actions_adddup2(&actions, inputRead, 0)
         posix_spawn_file_actions_adddup2(&actions, outputWrite, 1)
         posix_spawn_file_actions_adddup2(&actions, outputWrite, 2)
-        // The thread that runs this has all signals blocked, being one of Dispatch's: the program must not inherit that.
+        // The thread that runs this may belong to Dispatch and have all signals blocked; the program must not inherit
+        // that.
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -64,7 +65,8 @@ package final class TestProcess: Sendable {
                 continuation.yield()
             }
             close(outputRead)
-            // Not reaped yet, so that its number stays its own until nobody can signal it any more.
+            // Not reaped yet, so that its number stays its own until it is removed from the state and cannot be
+            // signalled any more.
             var info = siginfo_t()
             while waitid(P_PID, id_t(child), &info, WEXITED | WNOWAIT) != 0, errno == EINTR {}
             state.withLockedValue { $0.pid = nil }
@@ -86,7 +88,7 @@ package final class TestProcess: Sendable {
         }
     }
 
-    /// All that has been printed, once that contains `text` so many times; or all there is, when the process ends without.
+    /// Returns all output once it contains `text` this many times, or when the process ends.
     package func outputUntil(_ text: String, times: Int = 1) async -> String {
         var changes = self.changes.makeAsyncIterator()
         while true {
@@ -96,7 +98,7 @@ package final class TestProcess: Sendable {
         }
     }
 
-    /// Waits for the process to end by itself, and tells everything that it has printed.
+    /// Waits for the process to end by itself, and returns all its output.
     package func outputUntilExit() async -> String {
         for await _ in self.changes {}
         return self.state.withLockedValue { $0.output }
@@ -111,7 +113,7 @@ package final class TestProcess: Sendable {
         _ = await self.outputUntilExit()
     }
 
-    /// A pair of sockets, because they can be made so that no other child inherits them (pipe2 is not visible here).
+    /// Creates a pair of sockets, because no other child can inherit them (pipe2 is not visible here).
     private static func pipe() throws -> (read: Int32, write: Int32) {
         var descriptors: [Int32] = [0, 0]
         let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
@@ -122,6 +124,6 @@ package final class TestProcess: Sendable {
 
 /// A system call that failed.
 struct TestProcessError: Error {
-    /// Its reason.
+    /// The error number.
     let number = errno
 }

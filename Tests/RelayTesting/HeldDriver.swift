@@ -4,7 +4,7 @@ import NIOConcurrencyHelpers
 package import Notifications
 package import Notifier
 
-/// A driver that vouches for nothing until the test says so.
+/// A driver that confirms nothing until the test releases it.
 package final class HeldDriver: NotificationDriver {
     private struct State {
         var held: [(NotificationMessage, @Sendable (Result<Void, DriverError>) -> Void)] = []
@@ -30,7 +30,7 @@ package final class HeldDriver: NotificationDriver {
         for waiter in ready { waiter.continuation.resume() }
     }
 
-    /// Returns once so many notifications have been received in all.
+    /// Returns once this many notifications have been received in all.
     package func received(_ count: Int) async {
         await withCheckedContinuation { continuation in
             let isReady = self.state.withLockedValue { state in
@@ -42,7 +42,7 @@ package final class HeldDriver: NotificationDriver {
         }
     }
 
-    /// Ends all that is held.
+    /// Completes all held notifications.
     package func release(_ result: Result<Void, DriverError> = .success(())) {
         let held = self.state.withLockedValue { state in
             defer { state.held = [] }

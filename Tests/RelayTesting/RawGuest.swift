@@ -4,14 +4,15 @@ import NIOCore
 import NIOPosix
 package import TLSChannel
 
-/// A guest that sends whatever bytes a test likes, over TLS, and reads lines.
+/// A guest that sends any bytes over TLS, and reads lines.
 package struct RawGuest {
     private let channel: any Channel
     private var lines: AsyncThrowingStream<String, any Error>.Iterator
 
     /// Runs `body` with a guest that is connected to the conductor.
     ///
-    /// - Parameter certificate: whose certificate, of those that were written to the conductor's.
+    /// - Parameter certificate: the name of the guest's certificate, one of those written to the conductor's
+    ///   certificates.
     package static func with<Result>(
         _ conductor: RunningConductor, certificate: String = "guest", _ body: (inout RawGuest) async throws -> Result
     ) async throws -> Result {
@@ -54,7 +55,7 @@ package struct RawGuest {
     /// Sends a line.
     package func send(line: String) async throws { try await self.send(Array("\(line)\n".utf8)) }
 
-    /// The next line from the conductor; nil when it closed the connection.
+    /// Returns the next line from the conductor; nil when it closed the connection.
     package mutating func line() async throws -> String? { try await self.lines.next() }
 
     /// Sends a line and returns the next answer.

@@ -12,24 +12,24 @@ package import TLSChannel
 
 /// A conductor in this process, on a port that the system chose.
 package struct RunningConductor: Sendable {
-    /// The port it listens on, on 127.0.0.1.
+    /// The port on 127.0.0.1 on which it listens.
     package let port: Int
-    /// The certificates that it and its guests have.
+    /// The certificates of the conductor and its guests.
     package let certificates: TestCertificates
-    /// The certificates that it shows now, and the connections that are open.
+    /// The certificates that the conductor presents now, and the open connections.
     package let tls: LiveTLSContext
-    /// What became of the requests so far.
+    /// The counts of what happened to the requests so far.
     package var counters: RelayCounters { self.relay.counters }
-    /// How many connections it has, and how many it refused.
+    /// The numbers of connections that are open and that were rejected.
     package var connections: ConnectionCounters { self.server.connections }
     fileprivate let relay: Relay
     fileprivate let server: ConductorServer
     fileprivate let group: ServiceGroup
 
-    /// Lets it drain and end.
+    /// Makes the conductor drain and end.
     package func stop() async { await self.group.triggerGracefulShutdown() }
 
-    /// A guest's connection to it.
+    /// Connects a guest to it.
     package func connect(
         _ configuration: ConductorConnection.Configuration = .init()
     ) async throws -> ConductorConnection {
@@ -53,7 +53,7 @@ package func withConductor<Result>(
     logger.logLevel = .error
     logger = conductorLogger ?? logger
     var configuration = ConductorServer.Configuration(host: "127.0.0.1", port: port)
-    // All that tests connect from is one address.
+    // All tests connect from one address.
     configuration.limits.newConnections.perSecond = 1_000_000
     configuration.limits.newConnections.burst = 1_000_000
     configure(&configuration)
@@ -90,7 +90,7 @@ package func withConductor<Result>(
     }
 }
 
-/// What went wrong with a conductor under test.
+/// A problem of a conductor under test.
 package struct TestConductorError: Error, CustomStringConvertible {
     package let description: String
 }

@@ -4,19 +4,19 @@ package import Notifications
 
 /// Outcomes for tests.
 package enum SampleReport {
-    /// A context of `database_create` on the instance `inst-1`.
+    /// Returns a context of `database_create` on the instance `inst-1`.
     package static func context(dbname: String = "shop") -> NotificationContext {
         NotificationContext(
             operation: "database_create", requestID: "req-1", tenantID: "tenant-1", userID: "user-1",
             clientIP: "198.51.100.7", payload: ["instance_id": "inst-1", "dbname": .string(dbname)])
     }
 
-    /// A successful end.
+    /// Returns the report of a successful end.
     package static func end(dbname: String = "shop") -> OutcomeReport {
         OutcomeReport(context: self.context(dbname: dbname), outcome: .end(payload: [:]))
     }
 
-    /// A request line of `notify_end`, without its line end.
+    /// Returns a request line of `notify_end`, without its line end.
     package static func line(id: Int, messageID: MessageID = MessageID(), instance: String = "inst-1") -> String {
         let context = self.contextText.replacing("inst-1", with: instance)
         return """

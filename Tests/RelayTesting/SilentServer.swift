@@ -3,9 +3,9 @@
 import NIOCore
 import NIOPosix
 
-/// A server that takes connections and hears what is said, and never speaks.
+/// A server that accepts connections and reads, but never answers.
 package struct SilentServer {
-    /// Its port on 127.0.0.1.
+    /// The port on 127.0.0.1.
     package let port: Int
     private let words: AsyncStream<Void>
 
@@ -32,7 +32,7 @@ package struct SilentServer {
         }
     }
 
-    /// Returns once somebody has connected and said something.
+    /// Returns once a client has connected and sent something.
     package func wasSpokenTo() async { _ = await self.words.first { true } }
 
     private final class Listener: ChannelInboundHandler {

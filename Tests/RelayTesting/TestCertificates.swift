@@ -5,12 +5,13 @@ package import TLSChannel
 
 /// Certificates made for one test, in a directory of their own that is removed with this object.
 package final class TestCertificates: Sendable {
-    /// Where the files lie.
+    /// The directory of the files.
     package let directory: URL
-    /// The authority of conductor and guests.
+    /// The authority of the conductor and the guests.
     package let authority: CertificateAuthority
 
-    /// An authority, a conductor's certificate for 127.0.0.1 and localhost, and the guest `inst-1`'s.
+    /// Creates an authority, a conductor's certificate for 127.0.0.1 and localhost, and the certificate of the guest
+    /// `inst-1`.
     package init() throws {
         self.directory = FileManager.default.temporaryDirectory.appending(path: "relay-\(UUID().uuidString.prefix(8))")
         try FileManager.default.createDirectory(at: self.directory, withIntermediateDirectories: true)
@@ -22,7 +23,7 @@ package final class TestCertificates: Sendable {
 
     deinit { try? FileManager.default.removeItem(at: self.directory) }
 
-    /// A conductor's certificate for 127.0.0.1 and localhost.
+    /// Returns a conductor's certificate for 127.0.0.1 and localhost.
     package static func server(
         of authority: CertificateAuthority, name: String = "conductor", validity: CertificateValidity = .days(1)
     ) throws -> IssuedCertificate {
@@ -30,17 +31,17 @@ package final class TestCertificates: Sendable {
             commonName: name, dnsNames: ["localhost"], ipAddresses: ["127.0.0.1"], validity: validity)
     }
 
-    /// A certificate for a guest.
+    /// Returns a certificate for a guest.
     ///
     /// - Parameters:
     ///   - instance: the instance that it names.
-    ///   - tenant: the tenant that it names besides, if any.
+    ///   - tenant: the tenant that it names in addition, if any.
     package static func guest(
         of authority: CertificateAuthority, instance: String = "inst-1", tenant: String? = nil,
         validity: CertificateValidity = .days(1)
     ) throws -> IssuedCertificate {
         let path = (tenant.map { "/tenant/\($0)" } ?? "") + "/instance/\(instance)"
-        // A common name has 64 characters at most.
+        // A common name has at most 64 characters.
         return try authority.issueClient(
             commonName: String(instance.prefix(64)), uris: ["spiffe://conductor.test\(path)"], validity: validity)
     }
@@ -53,7 +54,7 @@ package final class TestCertificates: Sendable {
         try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: key.path)
     }
 
-    /// Writes `<name>.crl`: the authority's list that revokes these.
+    /// Writes `<name>.crl`: the authority's list that revokes these certificates.
     package func writeList(
         _ name: String = "ca", revoking: [IssuedCertificate] = [], validity: CertificateValidity = .days(1)
     ) throws {
@@ -62,10 +63,10 @@ package final class TestCertificates: Sendable {
         try Data(list.utf8).write(to: self.directory.appending(path: "\(name).crl"), options: .atomic)
     }
 
-    /// The path of one of the files.
+    /// Returns the path of one of the files.
     package func path(_ file: String) -> String { self.directory.appending(path: file).path }
 
-    /// The conductor's side of TLS.
+    /// Returns the conductor's TLS context.
     ///
     /// - Parameter list: the file of the revocation lists.
     package func server(minimumVersion: TLSVersion = .tls13, list: String? = nil) throws -> TLSContext {
@@ -76,9 +77,9 @@ package final class TestCertificates: Sendable {
                 revocationLists: list.map { .file(self.path($0)) }, minimumVersion: minimumVersion))
     }
 
-    /// A guest's side of TLS.
+    /// Returns a guest's TLS context.
     ///
-    /// - Parameter name: whose certificate, of those that were written here.
+    /// - Parameter name: the name of the certificate, one of those that were written here.
     package func client(_ name: String = "guest") throws -> TLSContext {
         try TLSContext(
             configuration: TLSConfiguration(

@@ -2,13 +2,14 @@
 
 public import Glibc
 
-// Preloaded into a guest of the fault bench, this library gives it a wall clock that the bench can set while it runs: by
-// as many seconds as the eight bytes of the file hold that RELAY_FAULT_CLOCK names. Other clocks stay as they are, as
-// they do when an operator or NTP sets a real one. (libfaketime takes over the timers as well, and stops those of Dispatch.)
+// This library is preloaded into a guest of the fault bench. It gives the guest a wall clock that the bench can set
+// while the guest runs: by the number of seconds in the eight bytes of the file that RELAY_FAULT_CLOCK names. Other
+// clocks do not change, as when an operator or NTP sets a real one. (libfaketime also changes the timers, and stops
+// those of Dispatch.)
 
 private typealias ClockGetTime = @convention(c) (clockid_t, UnsafeMutablePointer<timespec>) -> CInt
 
-/// The C library's own, behind ours. `RTLD_NEXT` is a macro that Swift does not see.
+/// The C library's function, which this one replaces. `RTLD_NEXT` is a macro that Swift does not see.
 private let original = unsafeBitCast(
     dlsym(UnsafeMutableRawPointer(bitPattern: -1), "clock_gettime"), to: ClockGetTime.self)
 
@@ -23,7 +24,7 @@ private nonisolated(unsafe) let offset: UnsafePointer<Int64>? = {
     return UnsafePointer(memory.assumingMemoryBound(to: Int64.self))
 }()
 
-/// Takes the place of the C library's function.
+/// Replaces the C library's function.
 @_cdecl("clock_gettime")
 public func faultyClockGetTime(_ clock: clockid_t, _ time: UnsafeMutablePointer<timespec>) -> CInt {
     let result = original(clock, time)
@@ -31,7 +32,7 @@ public func faultyClockGetTime(_ clock: clockid_t, _ time: UnsafeMutablePointer<
     return result
 }
 
-/// Takes the place of the C library's function, which OpenSSL looks at certificates with.
+/// Replaces the C library's function, which OpenSSL uses to check certificates.
 @_cdecl("time")
 public func faultyTime(_ result: UnsafeMutablePointer<time_t>?) -> time_t {
     var now = timespec()

@@ -3,14 +3,14 @@
 import Foundation
 import ProcessTesting
 
-/// A power cut that is ready: it takes well below a millisecond, where to start a program would take a hundred.
+/// A power cut that is prepared: it takes well below a millisecond, while starting a program takes a hundred.
 ///
-/// It keeps the volume busy; cut in the end, or ``disarm()``.
+/// It keeps the volume busy until ``cut()`` or ``disarm()`` is called.
 package final class ArmedPowerCut: Sendable {
     private let process: TestProcess
 
-    /// FS_IOC_SHUTDOWN of linux/ext4.h with EXT4_GOING_FLAGS_NOLOGFLUSH: the journal's last transactions are lost too.
-    /// Swift cannot call `ioctl`, which takes any number of arguments.
+    /// Calls FS_IOC_SHUTDOWN of linux/ext4.h with EXT4_GOING_FLAGS_NOLOGFLUSH: the journal's last transactions are lost
+    /// too. Swift cannot call `ioctl`, which is variadic.
     private static let script = """
         import fcntl, os, struct, sys
         volume = os.open(sys.argv[1], os.O_RDONLY)
@@ -26,7 +26,7 @@ package final class ArmedPowerCut: Sendable {
         guard output.contains("armed") else { throw VolumeError("A power cut cannot be made ready: \(output)") }
     }
 
-    /// The power goes; see ``SpoolVolume/cutPower()``.
+    /// Cuts the power; see ``SpoolVolume/cutPower()``.
     package func cut() async throws {
         try self.process.send("now\n")
         let output = await Task { [process] in await process.outputUntilExit() }.value
@@ -34,6 +34,6 @@ package final class ArmedPowerCut: Sendable {
         guard output.contains("cut") else { throw VolumeError("The power could not be cut: \(output)") }
     }
 
-    /// The power stays.
+    /// Cancels the power cut.
     package func disarm() async { await self.process.finish() }
 }

@@ -3,28 +3,28 @@
 package import Foundation
 import Glibc
 
-/// A volume whose storage can run out below it, as that of a thinly provisioned disk.
+/// A volume whose underlying storage can run out, like that of a thinly provisioned disk.
 ///
-/// What its filesystem then writes to the disk for the first time is gone: `fsync` fails, once, the system takes what it could not
-/// write for written, and the next `fsync` succeeds.
+/// Blocks that its filesystem then writes to the disk for the first time are lost: `fsync` fails once, the system
+/// treats the data that it could not write as written, and the next `fsync` succeeds.
 ///
-/// What is mounted goes away with ``destroy()``, and also when this process ends in any other way: see ``VolumeKeeper``.
+/// The mounts are removed by ``destroy()``, and also when this process ends in any other way: see ``VolumeKeeper``.
 package final class ThinVolume: Sendable {
     /// The volume.
     package let volume: SpoolVolume
     private let storage: String
     private let keeper: VolumeKeeper
-    /// Takes all of the storage that is left.
+    /// The file that takes all of the storage that is left.
     private var filler: String { "\(self.storage)/filler" }
 
-    /// Makes a volume on a filesystem in memory.
+    /// Creates a volume on a filesystem in memory.
     ///
-    /// - Parameter directory: an existing directory, which gets a new one that is removed with the volume.
-    /// - Throws: ``VolumeError`` when this machine cannot mount.
+    /// - Parameter directory: an existing directory, in which a new one is created, which is removed with the volume.
+    /// - Throws: ``VolumeError`` if this machine cannot mount.
     package static func make(in directory: URL) async throws -> ThinVolume {
         let storage = directory.appending(path: "storage-\(UUID().uuidString.prefix(8))")
         try FileManager.default.createDirectory(at: storage, withIntermediateDirectories: false)
-        // It waits until the volume's own keeper has unmounted what lies in the storage.
+        // This keeper waits until the volume's own keeper has unmounted the filesystem in the storage.
         let keeper = try VolumeKeeper(home: storage.path, image: nil, mountPoint: storage.path)
         do {
             try await VolumeCommand.run("mount", "-t", "tmpfs", "-o", "size=48M", "none", storage.path)
@@ -33,7 +33,7 @@ package final class ThinVolume: Sendable {
                 let homes = try FileManager.default.contentsOfDirectory(at: storage, includingPropertiesForKeys: nil)
                 try Self.limitWrites(below: storage.path)
                 for home in homes {
-                    // The filesystem's own blocks, its journal's too, get storage now. Those of files yet to come get none.
+                    // The blocks of the filesystem and its journal get storage now; those of future files get none.
                     try await VolumeCommand.run("fallocate", "--length", "32M", home.appending(path: "image").path)
                 }
                 let thin = ThinVolume(volume, storage: storage.path, keeper)
@@ -49,9 +49,9 @@ package final class ThinVolume: Sendable {
         }
     }
 
-    /// A loop device reports success for a write that its storage took a part of: it gets no more than a block at once.
+    /// Limits writes to one block: a loop device reports success for a write of which its storage took only a part.
     private static func limitWrites(below storage: String) throws {
-        // The system names the file without links.
+        // The system names the file without symbolic links.
         let storage = URL(filePath: storage).resolvingSymlinksInPath().path + "/"
         var count = 0
         for device in try FileManager.default.contentsOfDirectory(atPath: "/sys/block") {
@@ -69,14 +69,14 @@ package final class ThinVolume: Sendable {
         self.keeper = keeper
     }
 
-    /// Blocks of files that were removed have storage no longer. No file of the volume may be open.
+    /// Takes the storage from the blocks of removed files. No file of the volume may be open.
     package func giveBackFreeBlocks() async throws {
-        // The filesystem knows of all of them once it is mounted again.
+        // The filesystem knows all of these blocks once it is mounted again.
         try await self.volume.remount()
         try await VolumeCommand.run("fstrim", self.volume.path)
     }
 
-    /// From now on there is no storage for blocks that have none.
+    /// Takes all storage: from now on, blocks without storage get none.
     package func exhaust() throws {
         let descriptor = open(self.filler, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw VolumeError("\(self.filler) cannot be made.") }
@@ -86,7 +86,7 @@ package final class ThinVolume: Sendable {
         guard errno == ENOSPC else { throw VolumeError("\(self.filler) cannot grow: \(errno)") }
     }
 
-    /// There is storage again.
+    /// Makes storage available again.
     package func replenish() throws { try FileManager.default.removeItem(atPath: self.filler) }
 
     /// Removes the volume and its storage, whatever was done before.
@@ -95,7 +95,7 @@ package final class ThinVolume: Sendable {
         await self.keeper.cleanUp()
     }
 
-    /// Leaves that to the keepers, as the end of this process does.
+    /// Leaves the cleanup to the keepers, like the end of this process.
     package func abandon() {
         self.keeper.abandon()
         self.volume.abandon()

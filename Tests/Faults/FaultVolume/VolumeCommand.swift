@@ -4,12 +4,12 @@ import Foundation
 import Subprocess
 import SystemPackage
 
-/// A system program that makes a volume, or makes it fail.
+/// A system program that creates a volume, or makes it fail.
 enum VolumeCommand {
     /// Runs a program to its end, whether or not the task is cancelled.
     ///
-    /// - Returns: what it printed, without the white space around it.
-    /// - Throws: ``VolumeError`` with what it said when it failed.
+    /// - Returns: its output, without white space at the ends.
+    /// - Throws: ``VolumeError`` with its output if it failed.
     @discardableResult
     static func run(_ program: String, _ arguments: String...) async throws -> String {
         try await Task {
@@ -26,7 +26,7 @@ enum VolumeCommand {
     }
 }
 
-/// Why a volume could not be made or changed, in a sentence.
+/// The reason why a volume could not be created or changed, in a sentence.
 package struct VolumeError: Error, CustomStringConvertible {
     package let description: String
 

@@ -3,13 +3,14 @@
 import Foundation
 import ProcessTesting
 
-/// Cleans up after a volume when it is told to, or when this process is gone, by whatever signal, SIGKILL included.
+/// Cleans up after a volume on request, or when this process ends, by any signal, SIGKILL included.
 ///
-/// A shell that waits for the end of its standard input, which is ours and nobody else's: the kernel ends it with us.
+/// A shell that waits for the end of its standard input. Only this process has the other end, and the kernel closes it
+/// when this process ends.
 final class VolumeKeeper: Sendable {
     private let shell: TestProcess
 
-    /// What somebody still uses after ten seconds is unmounted all the same, as soon as they are gone.
+    /// A volume that is still in use after ten seconds is unmounted lazily, as soon as its last user is gone.
     private static let script = """
         trap '' INT TERM HUP
         cat >/dev/null
@@ -26,19 +27,19 @@ final class VolumeKeeper: Sendable {
         """
 
     /// - Parameters:
-    ///   - home: what is removed in the end.
-    ///   - image: its loop devices are freed; nil for a filesystem without an image.
-    ///   - mountPoint: is unmounted.
+    ///   - home: the directory to remove at the end.
+    ///   - image: the file whose loop devices are freed; nil for a filesystem without an image.
+    ///   - mountPoint: the path to unmount.
     init(home: String, image: String?, mountPoint: String) throws {
-        // In a session of its own: an interrupt from the keyboard goes to us, not to it.
+        // In a session of its own: an interrupt from the keyboard goes to this process, not to the shell.
         self.shell = try TestProcess(
             "setsid", ["--wait", "sh", "-c", Self.script, "volume-keeper", mountPoint, image ?? "", home])
     }
 
-    /// Begins to clean up, as when this process is gone.
+    /// Begins to clean up, as when this process ends.
     func abandon() { self.shell.closeInput() }
 
-    /// Cleans up, and returns when it is done. A cancellation does not stop it. A second time it does nothing.
+    /// Cleans up, and returns when it is done, even if the task is cancelled. A second call does nothing.
     func cleanUp() async {
         self.shell.closeInput()
         _ = await Task { [shell] in await shell.outputUntilExit() }.value

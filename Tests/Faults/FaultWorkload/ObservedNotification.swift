@@ -2,9 +2,9 @@
 
 import Notifications
 
-/// A notification as a queue held it, reduced to what the oracle judges.
+/// A notification from a queue, reduced to the facts that the oracle checks.
 package struct ObservedNotification: Sendable, Hashable {
-    /// How the operation ended, by the notification.
+    /// The outcome of the operation, according to the notification.
     package enum Outcome: Sendable, Hashable {
         case end
         /// The error that was planned.
@@ -13,21 +13,21 @@ package struct ObservedNotification: Sendable, Hashable {
         case interrupted
     }
 
-    /// The operation it tells of.
+    /// The operation that it reports.
     package let operation: PlannedOperation
     /// Its identifier.
     package let messageID: String
-    /// What it tells.
+    /// The outcome that it reports.
     package let outcome: Outcome
-    /// All its bytes but those of `_unique_id`.
+    /// All its bytes except those of `_unique_id`.
     package let body: [UInt8]
 
     /// Reads a message's body.
     ///
     /// - Parameters:
     ///   - body: oslo's envelope.
-    ///   - queue: where it lay; an error's queue ends with `.error`.
-    /// - Throws: ``Alteration`` when it is not what an operation of the bench leads to.
+    ///   - queue: the queue that the message was in; an error's queue ends with `.error`.
+    /// - Throws: ``Alteration`` if no operation of the bench results in this message.
     package init(body: [UInt8], queue: String) throws(Alteration) {
         guard case .object(let envelope)? = try? JSONValue(json: body),
             case .string(let text)? = envelope["oslo.message"],
@@ -70,16 +70,16 @@ package struct ObservedNotification: Sendable, Hashable {
     }
 }
 
-/// A message that is not what its operation leads to.
+/// The error for a message that does not result from its operation.
 package struct Alteration: Error, CustomStringConvertible {
-    /// What is wrong with it.
+    /// The difference, in a sentence.
     package let description: String
 
     init(_ description: String) { self.description = description }
 }
 
 extension PlannedOperation {
-    /// The error's text as it stands in JSON, without its quotes.
+    /// The error's text as it is written in JSON, without its quotes.
     fileprivate var writtenValue: String {
         String(decoding: JSONWriter.encode(.string(self.value)).dropFirst().dropLast(), as: UTF8.self)
     }

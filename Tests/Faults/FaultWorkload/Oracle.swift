@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Knows of every operation of a run what its guest was promised, and judges what the queues held.
+/// Knows what each guest was promised about each operation of a run, and judges the contents of the queues.
 ///
-/// A guest says that it begins an operation before it calls `withNotification`, and what came of the call after it
-/// returned; so what a killed guest did not say is bounded: its last operations are open, and may have had any one
-/// outcome or none.
+/// A guest reports that it begins an operation before it calls `withNotification`, and the call's result after it
+/// returned. So a killed guest leaves little unreported: its last operations are open, and may have had any one outcome
+/// or none.
 package struct Oracle {
-    /// What is known of an operation from its guest.
+    /// The state of an operation, according to its guest.
     package enum Fate: UInt8, Sendable {
-        /// It was begun; whether its outcome was kept is not known.
+        /// It was begun; whether its outcome was kept is unknown.
         case open
         /// It ran, so `begin` had returned: its outcome must arrive, or an interruption, unless the power was cut.
         case running
         /// `withNotification` returned: the outcome must arrive.
         case kept
-        /// `withNotification` refused to begin it, since the spool was full: nothing may arrive.
+        /// `withNotification` refused to begin it, because the spool was full: nothing may arrive.
         case refused
-        /// `withNotification` failed to begin it, since the disk did: nothing may arrive but an interruption, for an error
-        /// of the disk leaves open what is on it.
+        /// `withNotification` failed to begin it, because the disk failed: nothing may arrive except an interruption,
+        /// because an error of the disk does not show what is on it.
         case notBegun
-        /// It ran, and `withNotification` said that its outcome could not be kept: one outcome or none.
+        /// It ran, and `withNotification` reported that its outcome could not be kept: one outcome or none may arrive.
         case notKept
     }
 
@@ -37,15 +37,15 @@ package struct Oracle {
     private var alterations: [String] = []
     private var strangers = 0
 
-    /// Knows of nothing yet.
+    /// Creates an oracle that knows no operations.
     package init() {}
 
-    /// A guest said what it knows of an operation.
+    /// Records what a guest reported about an operation.
     package mutating func said(_ operation: PlannedOperation, _ fate: Fate) {
         self.operations[operation, default: Operation(fate: fate)].fate = fate
     }
 
-    /// A queue held this.
+    /// Records a notification that was in a queue.
     package mutating func received(_ notification: ObservedNotification) {
         guard var operation = self.operations[notification.operation] else {
             self.strangers += 1
@@ -69,7 +69,7 @@ package struct Oracle {
         }
     }
 
-    /// A queue held what no operation of the run leads to.
+    /// Records a message that was in a queue and does not result from an operation of the run.
     package mutating func received(_ alteration: Alteration) { self.alterations.append(alteration.description) }
 
     private static func hashes(_ body: [UInt8]) -> (Int, Int) {
@@ -82,7 +82,7 @@ package struct Oracle {
         return (first.finalize(), second.finalize())
     }
 
-    /// What came of the run.
+    /// The result of the run so far.
     package var judgement: Judgement {
         var judgement = Judgement()
         judgement.altered = self.alterations
@@ -121,34 +121,34 @@ package struct Oracle {
     }
 }
 
-/// What the oracle found.
+/// The findings of the oracle.
 package struct Judgement: Sendable {
-    /// Operations that guests began or were refused.
+    /// The number of operations that guests began or were refused.
     package var operations = 0
-    /// Operations for which `withNotification` returned.
+    /// The number of operations for which `withNotification` returned.
     package var kept = 0
-    /// Operations whose guest was killed before it could say.
+    /// The number of operations whose guest was killed before it could report the result.
     package var open = 0
-    /// Operations that a full spool refused.
+    /// The number of operations that a full spool refused.
     package var refused = 0
-    /// Operations that the disk kept from beginning or from being kept.
+    /// The number of operations that could not begin, or whose outcome could not be kept, because of the disk.
     package var failedByDisk = 0
-    /// Operations that were told as interrupted.
+    /// The number of operations that were reported as interrupted.
     package var interrupted = 0
-    /// Messages that the queues held.
+    /// The number of messages in the queues.
     package var messages = 0
-    /// Messages beyond the first of an operation.
+    /// The number of messages beyond the first of an operation.
     package var duplicates = 0
-    /// Kept outcomes of which no message came.
+    /// Kept outcomes for which no message arrived.
     package var lost: [String] = []
-    /// Messages that are not what their operation leads to.
+    /// Messages that do not result from their operation.
     package var altered: [String] = []
     /// Operations with two outcomes, two ids, or two bodies.
     package var forked: [String] = []
-    /// Messages of operations that no guest spoke of.
+    /// The number of messages of operations that no guest reported.
     package var strangers = 0
 
-    /// Nothing yet.
+    /// Creates an empty judgement.
     package init() {}
 
     /// Whether every promise was kept.

@@ -2,7 +2,8 @@
 
 import ArgumentParser
 
-/// `backlog-check`: what a hundred thousand outcomes that wait for a broker cost a guest and its conductor.
+/// `backlog-check`: measures the cost of a hundred thousand outcomes that wait for a broker, for a guest and its
+/// conductor.
 @main
 struct BacklogProgram: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -11,7 +12,7 @@ struct BacklogProgram: AsyncParsableCommand {
         subcommands: [Check.self, Guest.self])
 }
 
-/// What all guests of one check have in common.
+/// The options that all guests of one check have in common.
 struct GuestOptions: ParsableArguments {
     @Option(help: "The directory that `conductor certificates` made, with the instance that the outcomes are about.")
     var tls: String

@@ -5,7 +5,8 @@ import BrokerTesting
 import Foundation
 import GuestAgent
 
-/// Has a backlog pile up, opened again, and delivered, and prints what that cost. `Tests/Faults/backlog` prepares it.
+/// Lets a backlog grow, opens it again, delivers it, and prints the cost of each step. `Tests/Faults/backlog` prepares
+/// it.
 struct Check: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Makes the measurement. Exit status 1 when a bound is broken.")
@@ -44,7 +45,7 @@ struct Check: AsyncParsableCommand {
         if bounds.isBroken { throw ExitCode(1) }
     }
 
-    /// The guest makes the backlog and keeps offering it; its memory and the conductor's must stay flat.
+    /// Lets the guest create the backlog and keep offering it; its memory and the conductor's must not grow.
     private func pileUp(_ bounds: inout Bounds) async throws {
         let every = self.outcomes / 10
         print("The broker is down. Memory while \(self.outcomes) outcomes pile up, in KiB:")
@@ -59,7 +60,7 @@ struct Check: AsyncParsableCommand {
             }
             let answers = try await self.answers()
             bounds.check(answers > 0, "The guest was answered broker_unavailable, for \(answers) outcomes so far")
-            // As a crash would: the backlog is what the disk has.
+            // Like a crash: the backlog is what is on the disk.
             try guest.kill()
             bounds.check(
                 counts.isBalanced && counts.waiting == self.outcomes,
@@ -79,7 +80,7 @@ struct Check: AsyncParsableCommand {
         }
     }
 
-    /// How many outcomes were offered and refused so far; waits for the first for a minute.
+    /// Returns how many outcomes were offered and refused so far; waits at most a minute for the first.
     private func answers() async throws -> Int {
         for _ in 0..<600 {
             let log = try String(contentsOfFile: self.log, encoding: .utf8)
@@ -90,10 +91,10 @@ struct Check: AsyncParsableCommand {
         return 0
     }
 
-    /// A guest that starts with the backlog, against one that starts with nothing.
+    /// Compares a guest that starts with the backlog and one that starts with nothing.
     private func openAgain(_ bounds: inout Bounds) async throws {
         var (full, empty) = (OpeningSamples(), OpeningSamples())
-        // Once without measuring: the first makes the empty spool, and recovers the other from the kill.
+        // The first round is not measured: it creates the empty spool, and recovers the other from the kill.
         for number in 0...5 {
             let openings = (try await self.opening(self.empty), try await self.opening(self.full))
             if number > 0 {
@@ -121,7 +122,7 @@ struct Check: AsyncParsableCommand {
         }
     }
 
-    /// The broker is back: all of it is delivered.
+    /// Restarts the broker, and checks that the whole backlog is delivered.
     private func deliver(_ bounds: inout Bounds) async throws {
         let start = ContinuousClock.now
         try await self.guest(self.full, drains: true) { guest in
@@ -138,7 +139,7 @@ struct Check: AsyncParsableCommand {
         }
     }
 
-    /// What a consumer finds in the real queue.
+    /// Reads what a consumer finds in the real queue.
     private func readBack(_ broker: TestBroker, _ bounds: inout Bounds) async throws {
         let client = BrokerClient(broker)
         var found = Set<Int>()
@@ -152,11 +153,11 @@ struct Check: AsyncParsableCommand {
             "The queue had \(messages) messages, of \(found.count) outcomes of \(self.outcomes)")
     }
 
-    /// The room that the backlog took is there for the next.
+    /// Checks that the next backlog uses the space that this one took.
     private func reuse(_ bounds: inout Bounds) async throws {
         let before = try SpoolSize(of: self.full)
         _ = try await self.guest(self.full, make: self.outcomes / 10, drains: true) { guest in
-            // Once they are made, and once they are delivered.
+            // Once after they are made, and once after they are delivered.
             _ = try await guest.counts()
             return try await guest.counts()
         }

@@ -6,12 +6,12 @@ import Foundation
 import GuestAgent
 import Logging
 
-/// A guest: opens its spool, has outcomes arise, and delivers until its standard input ends. It says on standard output
-/// what it has done, a line each; see ``GuestLine``.
+/// A guest: opens its spool, creates outcomes, and delivers them until its standard input ends. It prints its progress
+/// on standard output, one line for each step; see ``GuestLine``.
 struct Guest: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "A guest in a process of its own; the check runs it.")
 
-    /// The instance that the outcomes are about, and that the certificate names.
+    /// The instance of the outcomes, which the certificate names.
     private static let instance = "2f4a9c1e-6d0b-4b7e-9d53-3f1f0c7a55aa"
 
     @OptionGroup var options: GuestOptions
@@ -30,7 +30,7 @@ struct Guest: AsyncParsableCommand {
 
     func run() async throws {
         var log = Logger(label: "guest") { StreamLogHandler.standardError(label: $0) }
-        // Each answer that keeps an outcome waiting: the check counts them.
+        // Logs each answer that keeps an outcome waiting: the check counts them.
         log.logLevel = .debug
         var configuration = Spool.Configuration()
         configuration.maximumCount = max(configuration.maximumCount, self.make)
@@ -49,7 +49,7 @@ struct Guest: AsyncParsableCommand {
             conductors: [ConductorAddress(host: "127.0.0.1", port: self.options.port)],
             certificateFile: "\(self.options.tls)/guest-\(Self.instance).pem",
             keyFile: "\(self.options.tls)/guest-\(Self.instance).key", caFile: "\(self.options.tls)/ca.pem")
-        // However long the broker is away, the conductor is asked again and again.
+        // Retries at short intervals, however long the broker is away.
         agent.maximumBackoff = .milliseconds(500)
         return agent
     }
@@ -64,7 +64,7 @@ struct Guest: AsyncParsableCommand {
         }
         await self.endOfInput()
         delivery.cancel()
-        // Only then is the spool nobody's.
+        // Only then has the spool no owner.
         _ = await delivery.result
     }
 
@@ -77,7 +77,7 @@ struct Guest: AsyncParsableCommand {
         }
     }
 
-    /// As many at a time as one `fsync` can well take along.
+    /// Creates as many outcomes at a time as one `fsync` can well include.
     private func makeOutcomes(_ agent: GuestAgent) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for number in 0..<self.make {

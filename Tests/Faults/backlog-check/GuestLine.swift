@@ -3,11 +3,11 @@
 import Foundation
 import GuestAgent
 
-/// A line that a guest says to the check.
+/// A line that a guest prints for the check.
 enum GuestLine: Sendable {
-    /// The spool is open; it took so long, and the process has so many KiB in memory.
+    /// The spool is open; with the time that took, and the resident memory of the process in KiB.
     case opened(Duration, resident: Int)
-    /// So many outcomes are made.
+    /// This many outcomes exist.
     case made(Int)
     /// The spool's ledger.
     case counts(OutboxCounts)
@@ -26,7 +26,7 @@ enum GuestLine: Sendable {
         }
     }
 
-    /// Reads a line; nil when it is none.
+    /// Reads a line; nil if it is none.
     init?(_ text: String) {
         let words = text.split(whereSeparator: \.isWhitespace)
         let numbers = words.dropFirst().compactMap { Double($0) }

@@ -2,14 +2,14 @@
 
 import Foundation
 
-/// How much memory a process has, in KiB, as `/proc/<pid>/status` says.
+/// The memory of a process in KiB, from `/proc/<pid>/status`.
 struct ProcessMemory: Sendable {
-    /// In memory now: VmRSS.
+    /// The current resident memory: VmRSS.
     let resident: Int
-    /// The most it has ever had: VmHWM.
+    /// The peak resident memory: VmHWM.
     let peak: Int
 
-    /// - Throws: when there is no such process any more.
+    /// - Throws: ``CheckError`` if the process no longer exists.
     init(of process: Int32) throws {
         var values: [Substring: Int] = [:]
         let status = try String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)
@@ -25,7 +25,7 @@ struct ProcessMemory: Sendable {
     }
 }
 
-/// Why the check could not be made, in a sentence.
+/// The reason why the check could not be made, in a sentence.
 struct CheckError: Error, CustomStringConvertible {
     let description: String
 

@@ -12,9 +12,9 @@ struct RunningGuest {
     private var lines: AsyncThrowingStream<String, any Error>.Iterator
     private let killer: @Sendable () throws -> Void
 
-    /// The next line that it says.
+    /// Returns the next line that the guest prints.
     ///
-    /// - Throws: when it has ended instead.
+    /// - Throws: an error if the guest has ended instead.
     mutating func next() async throws -> GuestLine {
         while let text = try await self.lines.next() {
             if let line = GuestLine(text) { return line }
@@ -22,7 +22,7 @@ struct RunningGuest {
         throw CheckError("A guest ended before its time; see guest.log.")
     }
 
-    /// The ledger it says next; what it says meanwhile goes to `made`.
+    /// Returns the next ledger that the guest prints, and passes progress before it to `made`.
     mutating func counts(made: (Int) throws -> Void = { _ in }) async throws -> OutboxCounts {
         while true {
             switch try await self.next() {
@@ -33,14 +33,14 @@ struct RunningGuest {
         }
     }
 
-    /// Ends it by SIGKILL.
+    /// Kills it with SIGKILL.
     func kill() throws { try self.killer() }
 
-    /// Starts this very program as a guest, and ends its standard input after the body; so it ends, or fails the check.
+    /// Runs this program as a guest. Its standard input ends after the body, so that it ends, or fails the check.
     ///
     /// - Parameters:
-    ///   - arguments: what follows `backlog-check guest`.
-    ///   - log: the file that its standard error is appended to.
+    ///   - arguments: the arguments after `backlog-check guest`.
+    ///   - log: the file to which its standard error is appended.
     static func run<Result: Sendable>(
         _ arguments: [String], log: String, _ body: (inout RunningGuest) async throws -> Result
     ) async throws -> Result {
@@ -66,7 +66,7 @@ struct RunningGuest {
                 killer: { try execution.send(signal: .kill) })
             do {
                 let result = try await body(&guest)
-                // It may have been killed.
+                // The guest may have been killed.
                 try? await execution.standardInputWriter.finish()
                 await reader.value
                 return result

@@ -3,14 +3,14 @@
 import Foundation
 import GRDB
 
-/// Rows of the tables that are printed.
+/// The rows of the printed tables.
 enum Table {
     static func row(_ columns: String...) -> String {
         columns.map { String(repeating: " ", count: max(0, 16 - $0.count)) + $0 }.joined()
     }
 }
 
-/// The memory of guest and conductor at one moment.
+/// The memory of the guest and the conductor at one moment.
 struct MemorySample: Sendable {
     let outcomes: Int
     let guest: ProcessMemory
@@ -30,7 +30,7 @@ struct MemorySample: Sendable {
     }
 }
 
-/// How a spool was opened: the time, and the process's memory in KiB then.
+/// One opening of a spool: the time, and the process's memory in KiB then.
 struct Opening: Sendable {
     let time: Duration
     let resident: Int
@@ -46,29 +46,29 @@ struct OpeningSamples {
         self.residents.append(opening.resident)
     }
 
-    /// The median.
+    /// The median of the times.
     var time: Duration { self.times.sorted()[self.times.count / 2] }
-    /// The median.
+    /// The median of the memory.
     var resident: Int { self.residents.sorted()[self.residents.count / 2] }
     /// The time in milliseconds.
     var text: String { self.time.milliseconds }
 }
 
 extension Duration {
-    /// In milliseconds, with one digit after the point.
+    /// The duration in milliseconds, with one decimal.
     var milliseconds: String { String(format: "%.1f", self / .milliseconds(1)) }
 }
 
-/// What a spool takes of its disk, in bytes.
+/// The space that a spool takes on its disk, in bytes.
 struct SpoolSize: CustomStringConvertible {
-    /// The database's file.
+    /// The size of the database file.
     let total: Int
-    /// The pages of it that hold something.
+    /// The size of its pages that are in use.
     let used: Int
-    /// The write-ahead log.
+    /// The size of the write-ahead log.
     let log: Int
 
-    /// - Parameter directory: a spool's, which no agent has open.
+    /// - Parameter directory: the directory of a spool that no agent has open.
     init(of directory: String) throws {
         let file = "\(directory)/spool.sqlite"
         let database = try DatabaseQueue(path: file)

@@ -2,16 +2,16 @@
 
 import Foundation
 
-/// The wall clock of one guest, which can be set wrong while the guest runs (Tests/Faults/FaultClock).
+/// The wall clock of one guest, which can be set to a wrong time while the guest runs (Tests/Faults/FaultClock).
 struct BenchClock: Sendable {
     private let file: String
     private let library: String
 
-    /// A clock that is right.
+    /// Creates a clock with the right time.
     ///
     /// - Parameters:
-    ///   - directory: where its file goes.
-    ///   - programs: where the library was built.
+    ///   - directory: the directory of its file.
+    ///   - programs: the directory in which the library was built.
     init(in directory: String, programs: String) throws {
         self.file = "\(directory)/clock"
         self.library = "\(programs)/libFaultClock.so"
@@ -20,12 +20,12 @@ struct BenchClock: Sendable {
         else { throw BenchError("\(self.file) cannot be written, or there is no \(self.library)") }
     }
 
-    /// What a process needs to have this clock.
+    /// The environment that gives a process this clock.
     var environment: [String: String] { ["LD_PRELOAD": self.library, "RELAY_FAULT_CLOCK": self.file] }
 
-    /// Sets the clock wrong by so many seconds.
+    /// Sets the clock off by this many seconds.
     func set(offBy seconds: Int64) throws {
-        // In place: guests hold the file in their memory.
+        // Written in place: guests have the file mapped into memory.
         let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: self.file))
         defer { try? handle.close() }
         try handle.write(contentsOf: withUnsafeBytes(of: seconds) { Data($0) })

@@ -5,21 +5,21 @@ import FaultPoints
 import Foundation
 import NIOConcurrencyHelpers
 
-/// A conductor of the bench over its many lives, behind a proxy whose port stays.
+/// A conductor of the bench, which is restarted many times, behind a proxy whose port does not change.
 final class BenchConductor: Sendable {
     /// Its process.
     let process: SupervisedProcess
-    /// Between it and the guests.
+    /// The proxy between it and the guests.
     let guests: CuttingProxy
-    /// Between it and the broker.
+    /// The proxy between it and the broker.
     let broker: CuttingProxy
     private let ledgerLine: NIOLockedValueBox<String?>
     private static let points: [FaultPoint] = [.conductorBeforeConfirm, .conductorBeforeAnswer, .publisherMidBatch]
 
     /// - Parameters:
     ///   - number: 1 or 2.
-    ///   - setting: where everything lies.
-    ///   - usesFaultPoints: whether some of its lives end at a named point.
+    ///   - setting: the programs, files and broker of the run.
+    ///   - usesFaultPoints: whether some of its processes end at a named point.
     init(_ number: Int, _ setting: BenchSetting, usesFaultPoints: Bool) async throws {
         let name = "conductor\(number)"
         let (guests, broker) = (try await CuttingProxy.start(), try await CuttingProxy.start())
@@ -71,6 +71,6 @@ final class BenchConductor: Sendable {
         }
     }
 
-    /// The counters that it told when it ended in order.
+    /// The counters that it printed when it ended in order.
     var ledger: String? { self.ledgerLine.withLockedValue { $0 } }
 }

@@ -4,7 +4,7 @@ import FaultPoints
 import FaultWorkload
 import NIOConcurrencyHelpers
 
-/// A guest of the bench over its many lives: its spool stays, its process comes and goes.
+/// A guest of the bench, which is restarted many times: its spool stays.
 final class BenchGuest: Sendable {
     private struct State {
         var next = 1
@@ -13,7 +13,7 @@ final class BenchGuest: Sendable {
         var oracle: [(PlannedOperation, Oracle.Fate)] = []
     }
 
-    /// What a guest is started with.
+    /// The settings with which a guest is started.
     struct Place: Sendable {
         var program: String
         var name: String
@@ -23,9 +23,9 @@ final class BenchGuest: Sendable {
         var log: String
         var rate: Double
         var environment: [String: String]
-        /// Whether its disk may lose what was begun a few milliseconds ago.
+        /// Whether its disk may lose operations that began a few milliseconds ago.
         var losesPower: Bool
-        /// Whether its spool is to be made, so that its first life can end amid that.
+        /// Whether its spool does not exist yet, so that its first process can end while it creates the spool.
         var isNew: Bool
     }
 
@@ -39,9 +39,9 @@ final class BenchGuest: Sendable {
     ]
 
     /// - Parameters:
-    ///   - place: what it is started with.
-    ///   - number: its first operation's number in this round.
-    ///   - usesFaultPoints: whether some of its lives end at a named point.
+    ///   - place: the settings with which it is started.
+    ///   - number: the number of its first operation in this round.
+    ///   - usesFaultPoints: whether some of its processes end at a named point.
     init(_ place: Place, first number: Int, usesFaultPoints: Bool) {
         let state = NIOLockedValueBox(State(next: number, isUnmade: place.isNew))
         self.state = state
@@ -94,13 +94,13 @@ final class BenchGuest: Sendable {
         }
     }
 
-    /// The number that its next operation would have.
+    /// The number that its next operation will have.
     var next: Int { self.state.withLockedValue { $0.next } }
 
-    /// The counts of its outbox that it told when it ended in order.
+    /// The counts of its outbox that it printed when it ended in order.
     var ledger: String? { self.state.withLockedValue { $0.ledger } }
 
-    /// What it said, handed over once.
+    /// Returns what it reported since the last call.
     func takeSaid() -> [(PlannedOperation, Oracle.Fate)] {
         self.state.withLockedValue { state in
             defer { state.oracle = [] }

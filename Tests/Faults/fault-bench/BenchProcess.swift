@@ -4,15 +4,15 @@ import Foundation
 import Glibc
 import NIOConcurrencyHelpers
 
-/// A program that the bench runs: read line by line, and ended by its process id.
+/// A program that the bench runs: it reads the output line by line, and ends the program by its process id.
 final class BenchProcess: Sendable {
-    /// How a process ended.
+    /// The way in which a process ended.
     enum Ending: Sendable, Hashable {
         case exited(Int32)
         case signalled(Int32)
     }
 
-    /// What is read line by line; the other output goes to the log.
+    /// The output that is read line by line; the other output goes to the log.
     enum Listened: Sendable {
         case standardOutput
         case standardError
@@ -32,9 +32,9 @@ final class BenchProcess: Sendable {
     ///   - program: its path.
     ///   - arguments: without the program's name.
     ///   - environment: added to the bench's own.
-    ///   - log: the file that takes what is not listened to, and a copy of what is.
-    ///   - listened: what is read.
-    ///   - onLine: called with each line, on a thread of the process's own.
+    ///   - log: the file for the output that is not read, and for a copy of the output that is.
+    ///   - listened: the output that is read.
+    ///   - onLine: called with each line, on a thread of this object.
     init(
         _ program: String, _ arguments: [String], environment: [String: String] = [:], log: String, listened: Listened,
         onLine: @escaping @Sendable (String) -> Void
@@ -52,7 +52,7 @@ final class BenchProcess: Sendable {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_adddup2(&actions, listened == .standardOutput ? ends[1] : logFile, 1)
         posix_spawn_file_actions_adddup2(&actions, listened == .standardError ? ends[1] : logFile, 2)
-        // A thread of Dispatch's has all signals blocked: the program must not inherit that.
+        // The threads of Dispatch have all signals blocked; the program must not inherit that.
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -100,7 +100,8 @@ final class BenchProcess: Sendable {
     }
 
     private static func reap(_ child: pid_t, _ state: NIOLockedValueBox<State>) {
-        // Not reaped before nobody can signal it any more: its number may become another's.
+        // Not reaped before it is removed from the state and cannot be signalled: another process may then get its
+        // number.
         var info = siginfo_t()
         while waitid(P_PID, id_t(child), &info, WEXITED | WNOWAIT) != 0, errno == EINTR {}
         state.withLockedValue { $0.pid = nil }
@@ -116,10 +117,10 @@ final class BenchProcess: Sendable {
         for waiter in waiters { waiter.resume(returning: ending) }
     }
 
-    /// Its number while it runs.
+    /// Its process id while it runs.
     var pid: pid_t? { self.state.withLockedValue { $0.pid } }
 
-    /// Sends it a signal, if it still runs.
+    /// Sends it a signal if it still runs.
     @discardableResult
     func send(_ signal: Int32) -> Bool {
         self.state.withLockedValue { state in
@@ -128,7 +129,7 @@ final class BenchProcess: Sendable {
         }
     }
 
-    /// Waits for its end, and for all that it has written to be read.
+    /// Waits for its end, and until all its output has been read.
     func ended() async -> Ending {
         await withCheckedContinuation { continuation in
             let ending = self.state.withLockedValue { state -> Ending? in
@@ -140,7 +141,7 @@ final class BenchProcess: Sendable {
     }
 }
 
-/// Why the bench cannot go on. The description is a sentence.
+/// The reason why the bench cannot continue. The description is a sentence.
 struct BenchError: Error, CustomStringConvertible {
     let description: String
 

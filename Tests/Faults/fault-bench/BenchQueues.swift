@@ -3,7 +3,7 @@
 import BrokerTesting
 import NIOConcurrencyHelpers
 
-/// The queues that outcomes go to, and what the bench has taken from them.
+/// The queues of the outcomes, and the messages that the bench has taken from them.
 final class BenchQueues: Sendable {
     /// Their names.
     static let names = ["notification.info", "notification.error"]
@@ -13,7 +13,7 @@ final class BenchQueues: Sendable {
 
     init(_ broker: TestBroker) { self.client = BrokerClient(broker) }
 
-    /// What was taken from all of them since the last time, with what they hold now.
+    /// Returns the messages that were taken from all queues since the last call, and those that are in them now.
     func takeAll() async throws -> [(queue: String, body: [UInt8])] {
         for queue in Self.names { try await self.empty(queue) }
         return self.taken.withLockedValue { taken in
@@ -22,11 +22,11 @@ final class BenchQueues: Sendable {
         }
     }
 
-    /// Takes what a queue holds.
+    /// Takes all messages from a queue.
     ///
-    /// - Returns: whether there is such a queue.
-    /// - Throws: what ended the connection while messages were taken: one may be lost on its way to us, and the relay is
-    ///   not to be blamed for that.
+    /// - Returns: whether the queue exists.
+    /// - Throws: the error that ended the connection while messages were taken: one may be lost between the broker and
+    ///   the bench, and that is not the relay's fault.
     @discardableResult
     func empty(_ queue: String) async throws -> Bool {
         guard try await self.isThere(queue) else { return false }
@@ -36,9 +36,9 @@ final class BenchQueues: Sendable {
         return true
     }
 
-    /// Deletes a queue that holds nothing and that nobody sends to.
+    /// Deletes a queue that is empty and to which no message is sent.
     ///
-    /// - Returns: false when it held something after all, or was not there.
+    /// - Returns: false if it was not empty, or did not exist.
     func delete(_ queue: String) async -> Bool {
         do {
             try await self.client.deleteQueue(queue, ifEmpty: true)
@@ -48,8 +48,8 @@ final class BenchQueues: Sendable {
         }
     }
 
-    /// Asks with a question that may fail, since the broker may have been restarted after the last one: the connection
-    /// that is found dead is made anew.
+    /// Asks with a request that may fail, because the broker may have been restarted since the last one: then the dead
+    /// connection is replaced.
     private func isThere(_ queue: String) async throws -> Bool {
         var attempts = 20
         while true {

@@ -2,21 +2,21 @@
 
 import FaultWorkload
 
-/// What came of the rounds so far.
+/// The results of the rounds so far.
 struct BenchReport: Sendable {
-    /// What came of one round.
+    /// The result of one round.
     struct Round: Sendable {
         var judgement = Judgement()
         var faults: [Fault: Int] = [:]
-        /// Processes ended by SIGKILL, the broker's among them.
+        /// The number of processes that were ended by SIGKILL, including the broker's.
         var kills = 0
-        /// Broken promises that are not about one message: a ledger out of balance, a guest that does not drain.
+        /// Broken promises that are not about one message: a ledger that does not balance, a guest that does not drain.
         var problems: [String] = []
 
         /// Whether every promise was kept.
         var isFlawless: Bool { self.judgement.isFlawless && self.problems.isEmpty }
 
-        /// One line.
+        /// The result as one line.
         var line: String {
             let judgement = self.judgement
             let text =
@@ -35,7 +35,7 @@ struct BenchReport: Sendable {
     private var total = Round()
     private var rounds = 0
 
-    /// Whether every promise was kept, and there were some.
+    /// Whether there was a round, and every promise was kept.
     var isFlawless: Bool { self.rounds > 0 && self.total.isFlawless }
 
     /// Adds a round.
@@ -47,7 +47,7 @@ struct BenchReport: Sendable {
         self.total.problems += round.problems
     }
 
-    /// The whole of it.
+    /// Returns the whole report.
     func text(took: Duration, at points: NamedPointKills) -> String {
         let judgement = self.total.judgement
         var lines = ["", "\(self.rounds) rounds in \(took.components.seconds) s"]

@@ -5,13 +5,13 @@ import FaultWorkload
 import Foundation
 import NIOConcurrencyHelpers
 
-/// One round: everything runs and is broken for a while; then it is left alone, drains, ends, and is judged.
+/// One round: everything runs and is disturbed for a while; then it recovers, drains, ends, and is judged.
 struct BenchRound {
-    /// The guests; the first one's spool is new in each round, the second one's clock jumps, the last one's spool lies on
-    /// the volume.
+    /// The guests: the first one has a new spool in each round, the clock of the second one jumps, and the spool of the
+    /// last one is on the volume.
     static let guestNames = ["alpha", "beta", "gamma"]
 
-    /// What outlives the rounds.
+    /// The parts of the bench that outlive the rounds.
     final class Standing: Sendable {
         let setting: BenchSetting
         let volume: SpoolVolume?
@@ -38,7 +38,7 @@ struct BenchRound {
     let rate: Double
     let only: [Fault]
     let isSabotaged: Bool
-    /// How long guests may take to deliver what waits, once nothing is broken any more.
+    /// The time that guests have to deliver all outcomes after the last fault is repaired.
     private static let drainLimit = Duration.seconds(120)
 
     func run() async throws -> BenchReport.Round {
@@ -69,7 +69,7 @@ struct BenchRound {
             }
         } catch {
             for process in conductors.map(\.process) + guests.map(\.process) { process.abandon() }
-            // None of them outlives the bench.
+            // None of these processes may outlive the bench.
             for task in tasks { _ = await task.result }
             throw error
         }
@@ -87,9 +87,9 @@ struct BenchRound {
         return round
     }
 
-    /// Waits for processes that were asked to end; those that have not in time are killed.
+    /// Waits for processes that were asked to end, and kills those that do not end in time.
     ///
-    /// - Returns: whether all had ended in time.
+    /// - Returns: whether all ended in time.
     private func end(
         _ tasks: [Task<BenchProcess.Ending, any Error>], _ processes: [SupervisedProcess], within limit: Duration
     ) async throws -> Bool {
@@ -100,7 +100,8 @@ struct BenchRound {
             }
             group.addTask {
                 try await Task.sleep(for: limit)
-                // Here, since the group waits for the other child, and that one for the processes, cancelled or not.
+                // Here, because the group waits for the other child, which waits for the processes, even if it is
+                // cancelled.
                 for process in processes { process.abandon() }
                 return false
             }

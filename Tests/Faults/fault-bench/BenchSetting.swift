@@ -4,24 +4,24 @@ import BrokerTesting
 import FaultWorkload
 import Foundation
 
-/// Where a run of the bench has its programs, files and broker.
+/// The programs, files and broker of a run of the bench.
 struct BenchSetting: Sendable {
-    /// Holds everything that the run writes.
+    /// The directory of everything that the run writes.
     let directory: String
-    /// Where the programs were built.
+    /// The directory in which the programs were built.
     let programs: String
-    /// The private node.
+    /// The private RabbitMQ node.
     let broker: TestBroker
-    /// Given to every guest and conductor: the promise that is broken, if one is.
+    /// The environment of every guest and conductor: the promise that is broken on purpose, if any.
     let environment: [String: String]
 
-    /// The certificates of conductor and guests.
+    /// The directory of the certificates of conductors and guests.
     var certificates: String { "\(self.directory)/tls" }
 
-    /// The path of a program.
+    /// Returns the path of a program.
     func program(_ name: String) -> String { "\(self.programs)/\(name)" }
 
-    /// Makes the certificates.
+    /// Creates the certificates.
     func makeCertificates(guests: [String]) async throws {
         for arguments in [["init"]] + guests.map({ ["guest", $0, "--tenant", PlannedOperation.tenant(of: $0)] }) {
             let process = try BenchProcess(

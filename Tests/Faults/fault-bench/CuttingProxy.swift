@@ -4,15 +4,15 @@ import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 
-/// A TCP proxy on the loopback that does to connections what networks do. Its port stays while what is behind it comes
-/// and goes on other ports.
+/// A TCP proxy on the loopback interface that disturbs connections like a network. Its port does not change, while the
+/// server behind it restarts on other ports.
 final class CuttingProxy: Sendable {
-    /// What happens to bytes.
+    /// The ways to handle bytes.
     enum Mode: Sendable, Hashable {
         case forward
-        /// Both directions are read and thrown away, and no end of a connection is told.
+        /// Both directions are read and discarded, and the end of a connection is not forwarded.
         case blackHole
-        /// What the client sends arrives, and what is answered does not.
+        /// The client's bytes arrive; those of the server do not.
         case halfOpen
         /// Everything arrives late.
         case delay(milliseconds: Int64)
@@ -20,7 +20,7 @@ final class CuttingProxy: Sendable {
 
     private struct State {
         var mode = Mode.forward
-        /// Grows when a mode ends that throws bytes away or holds them back.
+        /// Incremented when a mode ends that discards or delays bytes.
         var epoch = 0
         var target = 0
         var channels: [ObjectIdentifier: any Channel] = [:]
@@ -29,10 +29,10 @@ final class CuttingProxy: Sendable {
     private let state = NIOLockedValueBox(State())
     private let server: NIOLockedValueBox<(any Channel)?> = NIOLockedValueBox(nil)
 
-    /// The port that it listens on.
+    /// The port on which it listens.
     var port: Int { self.server.withLockedValue { $0?.localAddress?.port } ?? 0 }
 
-    /// Starts to listen.
+    /// Starts a proxy.
     static func start() async throws -> CuttingProxy {
         let proxy = CuttingProxy()
         let server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
@@ -43,12 +43,13 @@ final class CuttingProxy: Sendable {
         return proxy
     }
 
-    /// Where new connections lead; 0 for nowhere.
+    /// Sets the port to which new connections lead; 0 for none.
     func lead(to port: Int) { self.state.withLockedValue { $0.target = port } }
 
-    /// Applies to present and future connections. When a mode other than ``Mode/forward`` ends, whatever follows it, the connections
-    /// that it applied to are cut: bytes of theirs were thrown away or are still held back, and no network delivers what comes after
-    /// a gap. A broker would count other messages than its client, and confirm some that it never got.
+    /// Sets the mode of present and future connections. When a mode other than ``Mode/forward`` ends, the connections
+    /// in that mode are cut, whatever the next mode is: some of their bytes were discarded or are still delayed, and no
+    /// network delivers bytes after a gap. A broker would count other messages than its client, and confirm some that
+    /// it never received.
     func set(_ mode: Mode) {
         let ends = self.state.withLockedValue { state in
             let ends = state.mode != .forward && state.mode != mode
@@ -59,9 +60,9 @@ final class CuttingProxy: Sendable {
         if ends { self.cut() }
     }
 
-    /// Ends all connections.
+    /// Closes all connections.
     ///
-    /// - Returns: how many ends there were.
+    /// - Returns: the number of channels that were closed.
     @discardableResult
     func cut() -> Int {
         let channels = self.state.withLockedValue { Array($0.channels.values) }
@@ -69,7 +70,7 @@ final class CuttingProxy: Sendable {
         return channels.count
     }
 
-    /// Ends everything.
+    /// Closes all connections and stops listening.
     func close() async {
         try? await self.server.withLockedValue { $0 }?.close()
         self.cut()
@@ -94,7 +95,7 @@ final class CuttingProxy: Sendable {
             }
     }
 
-    /// What happens to bytes of a connection of this epoch; nil for one that is cut.
+    /// Returns the mode of the connections of this epoch; nil if they are cut.
     fileprivate func mode(in epoch: Int) -> Mode? {
         self.state.withLockedValue { $0.epoch == epoch ? $0.mode : nil }
     }
@@ -116,13 +117,13 @@ final class CuttingProxy: Sendable {
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             let bytes = self.unwrapInboundIn(data)
             switch self.proxy.mode(in: self.epoch) {
-            // It was read before the connection was cut.
+            // The bytes were read before the connection was cut.
             case nil: context.close(promise: nil)
             case .forward: self.peer.writeAndFlush(bytes, promise: nil)
             case .blackHole: break
             case .halfOpen: if !self.isAnswer { self.peer.writeAndFlush(bytes, promise: nil) }
             case .delay(let milliseconds):
-                // One event loop, one delay: what was read first is written first.
+                // With one event loop and one delay, bytes are written in the order in which they were read.
                 let peer = self.peer
                 context.eventLoop.scheduleTask(in: .milliseconds(milliseconds)) {
                     peer.writeAndFlush(bytes, promise: nil)

@@ -2,7 +2,7 @@
 
 import ArgumentParser
 
-/// What the bench does to a running relay.
+/// A fault that the bench causes in a running relay.
 enum Fault: String, CaseIterable, Sendable, ExpressibleByArgument {
     case killGuest = "guest killed"
     case killConductor = "conductor killed"
@@ -24,8 +24,8 @@ enum Fault: String, CaseIterable, Sendable, ExpressibleByArgument {
     case readOnlyDisk = "disk read-only"
     case slowDisk = "disk stands still"
 
-    /// How often it is chosen, against the others. What takes a broker's restart of many seconds comes rarely, or most of
-    /// the run would be a broker that starts.
+    /// The weight of this fault in the random choice. Faults with a restart of the broker, which takes many
+    /// seconds, are rare; otherwise the broker would be starting for most of the run.
     var weight: Int {
         switch self {
         case .killGuest: 40
@@ -45,7 +45,7 @@ enum Fault: String, CaseIterable, Sendable, ExpressibleByArgument {
         }
     }
 
-    /// Which of a conductor's proxies suffers, and how, if it is a fault of the network that lasts.
+    /// The proxy of a conductor that is disturbed, and the mode, if the fault is a lasting one of the network.
     var disturbance: (proxy: @Sendable (BenchConductor) -> CuttingProxy, mode: CuttingProxy.Mode)? {
         switch self {
         case .halfOpenGuests: ({ $0.guests }, .halfOpen)
@@ -58,7 +58,7 @@ enum Fault: String, CaseIterable, Sendable, ExpressibleByArgument {
         }
     }
 
-    /// One of them, by their weights.
+    /// Returns a random fault, by the weights.
     static func random(withVolume: Bool, using generator: inout some RandomNumberGenerator) -> Fault {
         let candidates = Self.allCases.filter { withVolume || !$0.needsVolume }
         var left = Int.random(in: 0..<candidates.reduce(0) { $0 + $1.weight }, using: &generator)

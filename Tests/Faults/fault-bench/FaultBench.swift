@@ -7,8 +7,8 @@ import FaultVolume
 import FaultWorkload
 import Foundation
 
-/// Runs guests, two conductors and a RabbitMQ node, breaks them in every way it knows, and compares what the queues hold
-/// with what the guests were promised (Docs/reliability.md).
+/// Runs guests, two conductors and a RabbitMQ node, causes every fault that it knows, and compares the contents of the
+/// queues with what the guests were promised (Docs/reliability.md).
 @main
 struct FaultBench: AsyncParsableCommand {
     @Option(help: "How many rounds; each ends with an empty spool and a judgement.")
@@ -58,7 +58,7 @@ struct FaultBench: AsyncParsableCommand {
                     report.add(outcome)
                     print("round \(round): \(outcome.line)")
                     fflush(nil)
-                    // A broken promise is found once; the rest of the run would say no more.
+                    // One detected broken promise is enough; the rest of the run would show no more.
                     if self.sabotage != nil, !report.isFlawless { break }
                 }
             }

@@ -5,8 +5,8 @@ import FaultVolume
 import Foundation
 import NIOConcurrencyHelpers
 
-/// Makes faults, one after another; those of the network last while the next ones are made. Repairs them all in the
-/// end.
+/// Causes faults, one after another; those of the network last while the next ones are caused. Repairs all of them at
+/// the end.
 final class FaultMaker: Sendable {
     private let standing: BenchRound.Standing
     private let guests: [BenchGuest]
@@ -23,12 +23,12 @@ final class FaultMaker: Sendable {
         self.only = only
     }
 
-    /// How often each fault was made.
+    /// The number of times that each fault was caused.
     var made: [Fault: Int] { self.counts.withLockedValue { $0.made } }
-    /// How often the broker was killed.
+    /// The number of times that the broker was killed.
     var brokerKills: Int { self.counts.withLockedValue { $0.brokerKills } }
 
-    /// Makes faults for so long, repairs everything, and returns.
+    /// Causes faults for this long, repairs everything, and returns.
     func make(for load: Duration) async throws {
         var generator = SystemRandomNumberGenerator()
         let end = ContinuousClock.now + load
@@ -62,7 +62,7 @@ final class FaultMaker: Sendable {
         }
     }
 
-    /// - Returns: false when there was nothing to break at that moment.
+    /// - Returns: false if there was nothing to disturb at that moment.
     private func make(_ fault: Fault) async throws -> Bool {
         switch fault {
         case .killGuest: return self.guests.randomElement()?.process.kill() ?? false
@@ -75,34 +75,34 @@ final class FaultMaker: Sendable {
         case .cutGuests: return (self.conductors.randomElement()?.guests.cut() ?? 0) > 0
         case .cutBroker: return (self.conductors.randomElement()?.broker.cut() ?? 0) > 0
         case .halfOpenGuests, .blackHoleGuests, .delayGuests, .halfOpenBroker, .blackHoleBroker, .slowBroker:
-            // Made by the caller, since they last.
+            // The caller causes these, because they last.
             return false
         case .deleteQueue: return try await self.deleteQueue()
         case .alarm:
             try await self.standing.setting.broker.control("set_vm_memory_high_watermark", "0.0000001")
             try await self.standing.setting.broker.control("set_vm_memory_high_watermark", "0.4")
         case .clockJump:
-            // 14 hours ahead, as a hardware clock in local time can be; a day is the default of `limits.clock_skew`.
+            // 14 hours ahead, like a hardware clock in local time; a day is the default of `limits.clock_skew`.
             try self.standing.clock.set(offBy: [50_400, -7200, 3600, -600, 0].randomElement() ?? 0)
         case .powerCut, .fullDisk, .readOnlyDisk, .slowDisk: try await self.disturbDisk(fault)
         }
         return true
     }
 
-    /// Takes out what a queue holds and deletes it in a moment when it holds nothing: what a consumer's mistake would
-    /// destroy is not what the relay promises to keep.
+    /// Takes the messages from a queue, and deletes it at a moment when it is empty: the relay does not promise to keep
+    /// what a consumer's mistake destroys.
     ///
-    /// The conductors stand still meanwhile. RabbitMQ takes some milliseconds to delete a queue, confirms what is sent to
-    /// it within them, and loses it: at 300 messages a second, three deletions of four lost one (3.10).
+    /// The conductors are stopped meanwhile. RabbitMQ takes some milliseconds to delete a queue, confirms messages that
+    /// are sent to it in that time, and loses them: at 300 messages a second, three deletions of four lost one (3.10).
     private func deleteQueue() async throws -> Bool {
         guard let queue = BenchQueues.names.randomElement() else { return false }
         for conductor in self.conductors { conductor.process.standStill() }
-        // What a slow network still has would come at the wrong moment.
+        // Bytes that a slow network still delays would arrive at the wrong moment.
         for conductor in self.conductors { conductor.broker.set(.forward) }
         defer { for conductor in self.conductors { conductor.process.goOn() } }
         for _ in 0..<20 {
             guard try await self.standing.queues.empty(queue) else { return false }
-            // What they have sent already arrives.
+            // Messages that the conductors have already sent arrive now.
             try await Task.sleep(for: .milliseconds(200))
             if await self.standing.queues.delete(queue) { return true }
         }
@@ -118,7 +118,7 @@ final class FaultMaker: Sendable {
             do {
                 try await volume.powerCut(of: process.map { [$0] } ?? [])
             } catch  where process != nil {
-                // It met a fault point of its own just then.
+                // The guest reached a fault point of its own just then.
                 try await volume.powerCut(of: [])
             }
         case .fullDisk:
@@ -132,12 +132,12 @@ final class FaultMaker: Sendable {
                 do {
                     try await volume.makeReadOnly(before: process.map { [$0] } ?? [])
                 } catch  where process != nil {
-                    // It met a fault point of its own just then.
+                    // The guest reached a fault point of its own just then.
                     try await volume.makeReadOnly()
                 }
             }
             try await Task.sleep(for: .milliseconds(Int.random(in: 50...1000)))
-            // As with a real disk that failed, only a new mount makes it writable again.
+            // As on a real disk that failed, only a new mount makes it writable again.
             _ = guest.process.hold()
             defer { guest.process.release() }
             guest.process.kill()

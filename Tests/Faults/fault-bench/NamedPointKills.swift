@@ -3,9 +3,9 @@
 import FaultPoints
 import Foundation
 
-/// How often a process of the run ended at each named point, by what each said of it in its log as its last words.
+/// The number of processes of the run that ended at each named point, according to the last line of their logs.
 struct NamedPointKills {
-    /// The counts; points that were never met have none.
+    /// The counts; points that were never reached have none.
     private(set) var counts: [FaultPoint: Int] = [:]
 
     /// Reads the logs of a run.
@@ -19,6 +19,6 @@ struct NamedPointKills {
         }
     }
 
-    /// A line for each point.
+    /// The report, one line for each point.
     var lines: [String] { FaultPoint.allCases.map { "  at \($0.rawValue): \(self.counts[$0, default: 0])" } }
 }

@@ -3,7 +3,7 @@
 import Glibc
 import NIOConcurrencyHelpers
 
-/// Keeps a program running through a round: whenever it ends, by our hand or its own, it is started again.
+/// Keeps a program running through a round: whenever it ends, through a fault or by itself, it is started again.
 final class SupervisedProcess: Sendable {
     private struct State {
         var current: BenchProcess?
@@ -21,8 +21,8 @@ final class SupervisedProcess: Sendable {
     private let state = NIOLockedValueBox(State())
 
     /// - Parameters:
-    ///   - name: for the report.
-    ///   - start: starts it, and sees to it that `onReady` is called once it heeds signals.
+    ///   - name: the program's name, for the report.
+    ///   - start: starts it, and makes sure that `onReady` is called once it handles signals.
     init(
         name: String, start: @escaping @Sendable (_ onReady: @escaping @Sendable () -> Void) throws -> BenchProcess
     ) {
@@ -30,15 +30,16 @@ final class SupervisedProcess: Sendable {
         self.start = start
     }
 
-    /// How often it was ended by SIGKILL, from outside or at a fault point.
+    /// The number of times that it was ended by SIGKILL, from outside or at a fault point.
     var kills: Int { self.state.withLockedValue { $0.kills } }
 
-    /// Keeps it running until ``stop()``, and returns how it ended then.
+    /// Keeps the program running until ``stop()``, and returns how it ended then.
     ///
-    /// - Throws: ``BenchError`` when it ends by a signal that nobody sent: it crashed.
+    /// - Throws: ``BenchError`` if it ends by a signal that the bench did not send: it crashed.
     func run() async throws -> BenchProcess.Ending {
         while true {
-            // Under the lock, so that who holds it sees either no process or the one there is.
+            // Started while the lock is held, so that another holder of the lock sees either no process or the current
+            // one.
             let (process, isAbandoned) = try self.state.withLockedValue { state -> (BenchProcess?, Bool) in
                 guard !state.isAbandoned, state.holds == 0 || state.isStopping else { return (nil, state.isAbandoned) }
                 state.current = try self.start { self.ready() }
@@ -55,23 +56,23 @@ final class SupervisedProcess: Sendable {
                 state.isReady = false
                 if ending == .signalled(SIGKILL) { state.kills += 1 }
                 state.endings.append(ending)
-                // Killed at a fault point while it was draining, it is started once more, to drain.
+                // If it was killed at a fault point while it was draining, it is started once more, to drain.
                 return (state.isAbandoned || (state.isStopping && ending == .exited(0)), ending.isCrash)
             }
             if isLast { return ending }
             if isCrash { throw BenchError("\(self.name) crashed: \(ending)") }
             if case .exited(let status) = ending, status != 0 {
                 guard status == 75 else { throw BenchError("\(self.name) ended with exit status \(status)") }
-                // Its spool's disk is away for the moment.
+                // The disk of its spool is not available at the moment.
                 try await Task.sleep(for: .milliseconds(100))
             }
         }
     }
 
-    /// Its number, if it runs.
+    /// Its process id, if it runs.
     var pid: pid_t? { self.state.withLockedValue { $0.current }?.pid }
 
-    /// It has said that it heeds signals from now on. Before, SIGTERM would be its end.
+    /// Records that the program handles signals from now on. Before that, SIGTERM would kill it.
     func ready() {
         let process = self.state.withLockedValue { state in
             state.isReady = true
@@ -80,24 +81,24 @@ final class SupervisedProcess: Sendable {
         process?.send(SIGTERM)
     }
 
-    /// Ends it as a crash would.
+    /// Kills the program, like a crash.
     ///
-    /// - Returns: whether it ran.
+    /// - Returns: whether the program was running.
     @discardableResult
     func kill() -> Bool { self.state.withLockedValue { $0.current }?.send(SIGKILL) ?? false }
 
-    /// Does not start it again, once it has ended, before ``release()``.
+    /// Prevents the program from being started again, once it has ended, before ``release()``.
     ///
-    /// - Returns: its number, if it runs.
+    /// - Returns: its process id, if it runs.
     func hold() -> pid_t? {
         self.state.withLockedValue { $0.holds += 1 }
         return self.pid
     }
 
-    /// It may be started again.
+    /// Allows the program to be started again.
     func release() { self.state.withLockedValue { $0.holds -= 1 } }
 
-    /// Lets it stand still, and does not start it again once it has ended, before ``goOn()``.
+    /// Stops the program (SIGSTOP), and prevents it from being started again, once it has ended, before ``goOn()``.
     func standStill() {
         self.state.withLockedValue { state in
             state.holds += 1
@@ -105,7 +106,7 @@ final class SupervisedProcess: Sendable {
         }?.send(SIGSTOP)
     }
 
-    /// It goes on after ``standStill()``.
+    /// Lets the program continue after ``standStill()``.
     func goOn() {
         self.state.withLockedValue { state in
             state.holds -= 1
@@ -113,7 +114,7 @@ final class SupervisedProcess: Sendable {
         }?.send(SIGCONT)
     }
 
-    /// Ends it for good, whatever it was about to do.
+    /// Kills the program, and does not start it again.
     func abandon() {
         let process = self.state.withLockedValue { state in
             state.isStopping = true
@@ -123,7 +124,7 @@ final class SupervisedProcess: Sendable {
         process?.send(SIGKILL)
     }
 
-    /// Asks it to end in order.
+    /// Asks the program to end in order.
     func stop() {
         let process = self.state.withLockedValue { state in
             state.isStopping = true

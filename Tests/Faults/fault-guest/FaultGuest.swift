@@ -8,12 +8,11 @@ import Logging
 import ServiceLifecycle
 import UnixSignals
 
-/// A guest of the fault bench: runs planned operations until SIGTERM, delivers what waits, and ends with its ledger.
+/// A guest of the fault bench: runs planned operations until SIGTERM, delivers all outcomes, and ends with its ledger.
 ///
-/// On standard output it says `ready` once it heeds signals; `begun N` before an operation, `running N`
-/// from within it, and what came of it afterwards: `kept N`, `refused N`,
-/// `not-begun N`, `not-kept N`; and at the end `ledger` with the outbox's counts. Exit status 75: the spool could not be
-/// opened at the moment.
+/// On standard output it prints `ready` once it handles signals; `begun N` before an operation, `running N` in the
+/// operation, and its result afterwards: `kept N`, `refused N`, `not-begun N`, `not-kept N`; and at the end `ledger`
+/// with the outbox's counts. Exit status 75: the spool could not be opened at the moment.
 @main
 struct FaultGuest: AsyncParsableCommand {
     @Option var name: String
@@ -22,11 +21,11 @@ struct FaultGuest: AsyncParsableCommand {
     @Option var conductor: [String] = []
     /// The number of the first operation.
     @Option var first = 1
-    /// Operations that run at once.
+    /// The number of operations that run at once.
     @Option var concurrency = 8
-    /// Operations begun a second, about.
+    /// The approximate number of operations begun a second.
     @Option var rate = 200.0
-    /// How long to go on delivering after SIGTERM, in seconds.
+    /// The time to go on delivering after SIGTERM, in seconds.
     @Option var drain = 90
 
     func run() async throws {
@@ -45,7 +44,7 @@ struct FaultGuest: AsyncParsableCommand {
         let spool: Spool
         do {
             var limits = Spool.Configuration()
-            // Less than the disk sometimes stands still.
+            // Less than the time for which the disk sometimes hangs.
             limits.writeTimeout = .milliseconds(500)
             spool = try await Spool.open(self.spool, configuration: limits, logger: logger)
         } catch let error as OutboxError {
@@ -65,7 +64,7 @@ struct FaultGuest: AsyncParsableCommand {
         try await spool.close()
     }
 
-    /// One write a line, so that a kill leaves no half of one.
+    /// Prints a line with one write, so that a kill leaves no partial line.
     static func say(_ line: String) {
         try? FileHandle.standardOutput.write(contentsOf: Data("\(line)\n".utf8))
     }

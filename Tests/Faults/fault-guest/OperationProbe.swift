@@ -3,7 +3,7 @@
 import Logging
 import NIOConcurrencyHelpers
 
-/// What is learnt of one operation from within.
+/// Observes one operation from within.
 final class OperationProbe: Sendable {
     private let state = NIOLockedValueBox((hasRun: false, isNotKept: false))
 
@@ -11,15 +11,15 @@ final class OperationProbe: Sendable {
 
     /// Whether the operation's closure was called.
     var hasRun: Bool { self.state.withLockedValue { $0.hasRun } }
-    /// Whether the agent said that the outcome could not be kept. Of an operation that fails only its log says so: the
-    /// caller gets the operation's own error.
+    /// Whether the agent logged that the outcome could not be kept. For an operation that fails, only the log shows it:
+    /// the caller gets the operation's own error.
     var isNotKept: Bool { self.state.withLockedValue { $0.isNotKept } }
 
     func ran() { self.state.withLockedValue { $0.hasRun = true } }
     func notKept() { self.state.withLockedValue { $0.isNotKept = true } }
 }
 
-/// Passes log lines on, and tells the current operation of a critical one.
+/// Forwards log lines, and informs the current operation's probe of a critical one.
 struct ProbingLogHandler: LogHandler {
     private var inner: any LogHandler
 

@@ -5,13 +5,13 @@ import GuestAgent
 import NIOConcurrencyHelpers
 import ServiceLifecycle
 
-/// Runs planned operations, one after another in each of several tasks, until a graceful shutdown begins.
+/// Runs planned operations, one after another in each of several tasks, until graceful shutdown begins.
 struct Workload: Service {
     let guest: FaultGuest
     let agent: GuestAgent
 
     func run() async throws {
-        // The group traps signals before it runs its services.
+        // The group handles signals before it runs its services.
         FaultGuest.say("ready")
         let next = NIOLockedValueBox(self.guest.first)
         let interval = Duration.seconds(Double(self.guest.concurrency) / self.guest.rate)
@@ -31,12 +31,12 @@ struct Workload: Service {
             }
         }
         await self.waitForDisk()
-        // The agent drains after this service has ended, and the group ends when the agent has.
+        // The agent drains after this service has ended, and the group ends after the agent.
         try? await gracefulShutdown()
     }
 
-    /// Waits until outcomes that the spool keeps in memory, since its disk took nothing when the last operations ended, are on the disk:
-    /// the spool tries again each second, and an agent delivers what the disk has.
+    /// Waits until the outcomes that the spool keeps in memory, because its disk failed when the last operations ended,
+    /// are on the disk: the spool retries each second, and an agent delivers only what is on the disk.
     private func waitForDisk() async {
         let end = ContinuousClock.now + .seconds(10)
         while .now < end, (try? await self.agent.counts().running) != 0 {

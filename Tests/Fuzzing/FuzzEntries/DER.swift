@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Writes what certificates are made of (X.690): just enough to put any bytes into any name.
+/// Writes parts of certificates (X.690): just enough to put any bytes into any name.
 enum DER {
     static func value(_ tag: UInt8, _ content: [UInt8]) -> [UInt8] {
         let count = content.count
@@ -17,7 +17,8 @@ enum DER {
 
     static func sequence(of parts: [[UInt8]]) -> [UInt8] { self.value(0x30, Array(parts.joined())) }
 
-    /// An X.509 certificate (RFC 5280, 4.1) of these names, with a public key of RFC 8037's example and no true signature.
+    /// Returns an X.509 certificate (RFC 5280, 4.1) with these names, the public key of RFC 8037's example and a false
+    /// signature.
     ///
     /// - Parameters:
     ///   - commonNames: each with the tag of its string type.

@@ -3,12 +3,12 @@
 import ContextSigning
 import Notifications
 
-/// An honest report, and what a guest that is broken into makes of it.
+/// An honest report, and the changes that a compromised guest makes to it.
 struct ForgedReport {
-    /// The request, as it stands on the line.
+    /// The request, as it is written on the line.
     let request: JSONValue
 
-    /// Every name that a report, a context or an event has, and more.
+    /// All names in reports, contexts and events, and others.
     private static let names: [String] = {
         var names: Set<String> = [
             "server_ip", "server_type", "publisher_id", "event_type", "operation", "tenant", "project_id", "instance",
@@ -30,7 +30,7 @@ struct ForgedReport {
             catalogue.operations.map { ("\(catalogue.service).\($0.key)", $0) }
         }
 
-    /// Nil when it could not be signed.
+    /// Creates a report from the input; nil if it could not be signed.
     init?(_ input: inout FuzzBytes, _ case_: ReportCase) {
         let operation = input.choice(Self.operations)
         guard var parameters = Self.honest(operation, case_) else { return nil }
@@ -53,7 +53,7 @@ struct ForgedReport {
         ["context", "trove_notification"],
     ]
 
-    /// - Returns: nil to take the member away.
+    /// - Returns: the value, or nil to remove the member.
     private static func value(_ input: inout FuzzBytes) -> JSONValue? {
         switch input.number(below: 16) {
         case 0: .string(ReportCase.otherInstance)
@@ -119,7 +119,8 @@ struct ForgedReport {
 }
 
 extension JSONObject {
-    /// The object with another value at a path of members; what stands in the way is replaced.
+    /// Returns the object with another value at a path of members; members on the path that are no objects are
+    /// replaced.
     fileprivate func with(_ value: JSONValue?, at path: [String]) -> JSONObject {
         guard let first = path.first else { return self }
         var object = self

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A place where bytes from strangers come in. The fuzzer calls one of them with whatever it makes up, and the tests with
-/// all that lies in the entry's corpus.
+/// A place where bytes from untrusted sources enter. The fuzzer passes its inputs to one of them, and the tests pass
+/// all files of the entry's corpus.
 ///
-/// Each does more than not to crash: what is read and written again must be read as the same, and what is taken must be what
-/// the documents let in, by rules that the entry has in other words than the code.
+/// Each entry checks more than that nothing crashes: what is read and written again must be read as the same, and what
+/// is accepted must be what the documents allow, by rules that the entry implements independently of the code.
 package enum FuzzEntry: String, CaseIterable, Sendable {
     /// A stream that is cut into lines.
     case line
@@ -16,7 +16,7 @@ package enum FuzzEntry: String, CaseIterable, Sendable {
     case request
     /// A conductor's answer line, as a guest reads it.
     case response
-    /// A context: ours, or Trove's.
+    /// A context: of this project, or Trove's.
     case context
     /// Text that is redacted.
     case redaction
@@ -28,24 +28,24 @@ package enum FuzzEntry: String, CaseIterable, Sendable {
     case transportURL = "transport-url"
     /// The first bytes of a connection, in which its ClientHello ends.
     case hello
-    /// What arrives before, amid and after a TLS handshake.
+    /// Bytes before, during and after a TLS handshake.
     case tls
-    /// What the control plane has signed, as a guest presents it; its claims, and the form of JSON that is signed.
+    /// A signed token of the control plane, as a guest presents it; its claims, and the form of JSON that is signed.
     case token
-    /// Keys that contexts are signed with.
+    /// Keys for the signatures of contexts.
     case keys
     /// Certificates of guests, files of authorities and revocation lists.
     case certificate
-    /// An operator's rules of who may report what.
+    /// An operator's rules about which guest may report what.
     case permissions
     /// A guest's report on its whole way through the conductor.
     case report
-    /// What a command writes to standard error, of which a guest reports the last lines.
+    /// The standard error of a command, of which a guest reports the last lines.
     case terminalText = "terminal-text"
 
-    /// Takes the bytes as this entry would.
+    /// Passes the bytes to the code of this entry.
     ///
-    /// - Returns: what is wrong with what came of it; nil when all is well.
+    /// - Returns: the problem with the result; nil if there is none.
     package func problem(with bytes: [UInt8]) -> String? {
         switch self {
         case .line: FuzzedLines.problem(with: bytes)

@@ -3,7 +3,7 @@
 import ContextSigning
 import Notifications
 
-/// The form of JSON that digests are made of: one for each value.
+/// The form of JSON from which digests are computed: one for each value.
 enum FuzzedCanonicalJSON {
     static func problem(with bytes: [UInt8]) -> String? {
         guard let value = try? JSONValue(json: bytes) else { return nil }
@@ -11,7 +11,7 @@ enum FuzzedCanonicalJSON {
         guard text.allSatisfy({ (0x20...0x7E).contains($0) }) else { return "the canonical form is not plain ASCII" }
         guard let again = try? JSONValue(json: text) else { return "the canonical form is no JSON" }
         guard CanonicalJSON.encode(again) == text else { return "the canonical form has another canonical form" }
-        // In another order it is the same value still.
+        // In another order it is still the same value.
         guard CanonicalJSON.encode(self.reversed(value)) == text else { return "the order of members matters" }
         guard self.isSame(value, again) else { return "the canonical form is of another value" }
         guard case .object(let object) = value else { return nil }
@@ -31,7 +31,7 @@ enum FuzzedCanonicalJSON {
         }
     }
 
-    /// The same but for the order of members; texts by their bytes.
+    /// Whether two values are equal except for the order of members; texts are compared by their bytes.
     private static func isSame(_ left: JSONValue, _ right: JSONValue) -> Bool {
         switch (left, right) {
         case (.string(let left), .string(let right)): left.hasSameBytes(as: right)

@@ -5,9 +5,9 @@ import Foundation
 import RelayTesting
 import TLSChannel
 
-/// Reads certificates as a guest's, as authorities and as revocation lists. The first byte says what the rest is:
+/// Reads certificates as those of guests, as authorities and as revocation lists. The first byte says what the rest is:
 ///
-/// - `0`: names that the entry puts into a certificate: a kind, a length and so many bytes each;
+/// - `0`: names that the entry puts into a certificate: for each a kind, a length and the bytes;
 /// - `1`: a certificate in DER;
 /// - `2`: PEM text, for a certificate and for a file of authorities;
 /// - `3`: a revocation list in DER;
@@ -44,7 +44,8 @@ enum FuzzedCertificates {
 
     // MARK: - Guests
 
-    /// Of any names in a certificate the identity is that of the rules, which are written down in other words here.
+    /// Checks that the identity from any names in a certificate follows the rules, which are implemented independently
+    /// here.
     private static func names(_ input: inout FuzzBytes) -> String? {
         var commonNames: [(tag: UInt8, bytes: [UInt8])] = []
         var said: [[UInt8]] = []
@@ -52,7 +53,7 @@ enum FuzzedCertificates {
         while !input.isEmpty, commonNames.count + alternativeNames.count < 16 {
             let kind = input.byte()
             let piece = input.piece()
-            // Names past what a byte can count: four times the same.
+            // For lengths that a byte cannot express: four times the same bytes.
             let bytes = kind & 8 == 0 ? piece : piece + piece + piece + piece
             switch kind % 8 {
             case 0, 1: alternativeNames.append((0x86, bytes))
@@ -78,7 +79,8 @@ enum FuzzedCertificates {
             return "the URIs name \(expected.debugDescription), and \(spiffe.debugDescription) was read"
         }
         let common = try? GuestIdentity(certificate, source: .commonName)
-        // The other types hold characters of their own, which OpenSSL reads as it sees fit; what it takes must be there.
+        // OpenSSL may interpret the characters of the other types in its own way; what it accepts must be in the
+        // certificate.
         if commonNames.first?.tag == 0x0C || common != nil {
             let name = said.count == 1 ? GuestNames.name(said[0]) : nil
             guard common?.instanceID == name, common?.tenantID == nil else { return "the common name was misread" }
@@ -86,7 +88,7 @@ enum FuzzedCertificates {
         return nil
     }
 
-    /// What was read of a certificate must stand in it.
+    /// Checks that what was read from a certificate is in it.
     private static func problem(ofCertificate der: [UInt8]) -> String? {
         guard let certificate = try? PeerCertificate(pem: self.pem("CERTIFICATE", der)) else { return nil }
         if let problem = self.problem(with: certificate) { return problem }
@@ -108,12 +110,12 @@ enum FuzzedCertificates {
         return nil
     }
 
-    /// Who may stand for a guest or a conductor has the purpose in its extended key usage.
+    /// Checks that a certificate that is accepted for a guest or a conductor has the purpose in its extended key usage.
     private static func problem(ofUsage der: [UInt8]) -> String? {
         guard let usage = try? CertificateUsage(pem: self.pem("CERTIFICATE", der)) else {
             return "a certificate was read, and its usage was not"
         }
-        // id-ce-extKeyUsage, and what id-kp-serverAuth and id-kp-clientAuth have in common.
+        // id-ce-extKeyUsage, and the common part of id-kp-serverAuth and id-kp-clientAuth.
         let (extensionOID, purposeOID): ([UInt8], [UInt8]) = (
             [0x06, 0x03, 0x55, 0x1D, 0x25], [0x06, 0x08, 0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03]
         )
@@ -144,7 +146,7 @@ enum FuzzedCertificates {
                 guard names.allSatisfy({ GuestNames.name(Array($0.utf8)) != nil }) else { return "a name is none" }
                 guard source != .commonName || guest.tenantID == nil else { return "a common name names a tenant" }
             } catch {
-                // It goes to a stranger, and into a log.
+                // The error is sent to an untrusted peer, and logged.
                 guard error.description.utf8.count < 512, !error.description.isEmpty else { return "an odd error" }
             }
         }
@@ -173,7 +175,7 @@ enum FuzzedCertificates {
         }
     }
 
-    /// - Parameter isGenuine: whether the authority has signed it; nil where that is not known.
+    /// - Parameter isGenuine: whether the authority has signed it; nil if that is unknown.
     private static func lists(_ text: String, isGenuine: Bool?) -> String? {
         do {
             guard let context = try self.context(roots: PinnedList.authority, lists: text) else {
@@ -188,7 +190,7 @@ enum FuzzedCertificates {
 
     private static func problem(with context: TLSContext) -> String? {
         for expiry in context.expiries {
-            // A list without a nextUpdate, as others write "never".
+            // A list without a nextUpdate, which other programs write as "never".
             guard expiry.kind != .revocationList || expiry.notAfter < 253_402_300_799 else {
                 return "a list has no end"
             }

@@ -6,7 +6,7 @@ import Notifications
 import RabbitMQ
 import Settings
 
-/// Reads what operators write.
+/// Reads files that operators write.
 enum FuzzedFiles {
     private static let schema = SettingsSchema(
         environmentPrefix: "FUZZED",
@@ -41,7 +41,7 @@ enum FuzzedFiles {
         }
     }
 
-    /// What the file's comments `#FUZZED_…=…` put into the environment.
+    /// Returns the environment from the file's comments `#FUZZED_…=…`.
     private static func environment(in bytes: [UInt8]) -> [String: String] {
         let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n").filter { $0.hasPrefix("#FUZZED_") }
         let pairs = lines.map { $0.dropFirst().split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false) }
@@ -61,7 +61,7 @@ enum FuzzedFiles {
 
     static func transportURL(_ bytes: [UInt8]) -> String? {
         guard let text = String(validating: bytes, as: UTF8.self) else { return nil }
-        // What the conductor listens on is one of these as well.
+        // The host on which the conductor listens is one of these as well.
         if let host = try? ListenHost(text), host.bindings.isEmpty { return "a host that nothing stands for" }
         do throws(TransportURLError) {
             let url = try TransportURL(text)

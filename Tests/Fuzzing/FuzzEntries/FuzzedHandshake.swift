@@ -5,7 +5,7 @@ import NIOCore
 import RelayTesting
 import TLSChannel
 
-/// Feeds both sides of TLS: the first byte says which, and how much of a true handshake comes before the rest.
+/// Passes bytes to both sides of TLS: the first byte says to which, and how much of a true handshake precedes the rest.
 enum FuzzedHandshake {
     private static let contexts: (server: TLSContext, client: TLSContext)? = {
         guard let certificates = try? TestCertificates(), let server = try? certificates.server(),
@@ -33,7 +33,7 @@ enum FuzzedHandshake {
         _ = victim.read(into: &plaintext)
         _ = self.carry(from: victim, to: peer)
         _ = victim.shutdown()
-        // What no peer that proved who it is has said must not come out.
+        // No bytes may come out that no authenticated peer has sent.
         return plaintext.readableBytes == 0 ? nil : "\(plaintext.readableBytes) bytes of plaintext came out of it"
     }
 

@@ -3,7 +3,8 @@
 import ConductorRPC
 import NIOCore
 
-/// Finds the end of a ClientHello in pieces as long as the first byte says, and by a second reading of the whole.
+/// Finds the end of a ClientHello in pieces of the length in the first byte, and by an independent reading of the
+/// whole.
 enum FuzzedHellos {
     static func problem(with bytes: [UInt8]) -> String? {
         guard bytes.count > 1 else { return nil }
@@ -15,7 +16,7 @@ enum FuzzedHellos {
             let end = min(read + piece, stream.count)
             scanner.append(ByteBuffer(bytes: stream[read..<end]).readableBytesView)
             read = end
-            // Once more says nothing else.
+            // Reading once more has the same result.
             scanner.append(ByteBuffer().readableBytesView)
             if scanner.isComplete != self.isComplete(Array(stream.prefix(read))) {
                 return "after \(read) bytes in pieces of \(piece) it is\(scanner.isComplete ? "" : " not") complete"
@@ -35,7 +36,7 @@ enum FuzzedHellos {
             guard length > 0 else { return true }
             message += record.dropFirst(5).prefix(length)
             start += 5 + length
-            // What stands behind the message is not looked at.
+            // The bytes after the message are not checked.
             if self.isWhole(message) { return true }
         }
         return self.isWhole(message) || bytes.count > 2 * ClientHelloStateMachine.longestHello

@@ -3,11 +3,11 @@
 import ContextSigning
 import Foundation
 
-/// Reads keys that contexts are signed with. The first byte says what the rest is:
+/// Reads keys for the signatures of contexts. The first byte says what the rest is:
 ///
-/// - `0`, `1`: what a key file holds, for HS256 and for EdDSA, after a byte of permissions;
-/// - `2`, `3`: the bytes of an Ed25519 key, private and public, as a JWK has them;
-/// - `4`: the names of a set's keys, a line each.
+/// - `0`, `1`: the content of a key file, for HS256 and for EdDSA, after a byte of permissions;
+/// - `2`, `3`: the bytes of an Ed25519 key, private and public, as in a JWK;
+/// - `4`: the names of a set's keys, one a line.
 enum FuzzedKeys {
     static func problem(with bytes: [UInt8]) -> String? {
         var input = FuzzBytes(bytes)
@@ -24,7 +24,7 @@ enum FuzzedKeys {
     private static let message = Array("header.claims".utf8)
 
     private static func file(_ input: inout FuzzBytes, _ algorithm: SigningAlgorithm) -> String? {
-        // Of the permission bits those that somebody besides the owner may have.
+        // The permission bits for users other than the owner.
         let mode = input.byte() & 0o77
         let content = input.remainder()
         let key: SigningKey
@@ -36,7 +36,7 @@ enum FuzzedKeys {
             return self.problem(in: "\(error)", content)
         }
         guard key.algorithm == algorithm else { return "a key has chosen its own algorithm" }
-        // Nobody but the owner may change it; who could sign, others may not read either.
+        // Only the owner may change the file; others may not read one that can sign either.
         guard mode & 0o22 == 0, !key.canSign || mode & 0o07 == 0 else {
             return "a key was taken from a file of mode 06\(String(mode, radix: 8))"
         }
@@ -64,7 +64,7 @@ enum FuzzedKeys {
         return self.problem(with: key)
     }
 
-    /// A key says nothing of itself, and what it signs it takes, and nothing near it.
+    /// Checks that a key's description does not show it, and that it accepts what it signs, and nothing near it.
     private static func problem(with key: SigningKey) -> String? {
         guard "\(key)" == "SigningKey(\(key.kid), \(key.algorithm.rawValue))" else { return "a key shows itself" }
         guard let signature = key.sign(self.message) else { return key.canSign ? "a key does not sign" : nil }
@@ -94,13 +94,13 @@ enum FuzzedKeys {
         return ((try? SigningKeySet(keys)) != nil) == isSound ? nil : "a set was judged against the rule"
     }
 
-    /// An error names the file, and nothing of what it holds.
+    /// Checks that an error names the file, and shows nothing of its content.
     private static func problem(in error: String, _ content: [UInt8]) -> String? {
         guard !error.isEmpty, error.utf8.count < 1024 else { return "an error that nobody could read" }
         return error.contains(self.planted) && String(decoding: content, as: UTF8.self).contains(self.planted)
             ? "an error holds a part of the key" : nil
     }
 
-    /// Stands in secrets of the corpus.
+    /// A text in secrets of the corpus.
     private static let planted = "zQ9planted"
 }

@@ -3,7 +3,7 @@
 import ConductorRPC
 import NIOCore
 
-/// Cuts a stream into lines: in one piece, and in the pieces that its first two bytes say, which must give the same.
+/// Splits a stream into lines: in one piece, and in pieces of the lengths in its first two bytes, with the same result.
 enum FuzzedLines {
     static func problem(with bytes: [UInt8]) -> String? {
         guard bytes.count > 2 else { return nil }

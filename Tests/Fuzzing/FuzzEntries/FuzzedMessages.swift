@@ -4,7 +4,8 @@ import ConductorRPC
 import NIOCore
 import Notifications
 
-/// Reads what guests and conductors say to each other; what can be read is written, and must be read as the same again.
+/// Reads messages between guests and conductors; a message that can be read is written, and must be read as the same
+/// again.
 enum FuzzedMessages {
     static func json(_ bytes: [UInt8]) -> String? {
         guard let value = try? JSONValue(json: bytes) else { return nil }
@@ -43,7 +44,7 @@ enum FuzzedMessages {
     static func redaction(_ bytes: [UInt8]) -> String? {
         let text = String(decoding: bytes, as: UTF8.self)
         _ = Redaction.standard.redact(text)
-        // A secret that stands where secrets stand goes, whatever comes before it on other lines.
+        // A secret at a place for secrets is removed, whatever other lines precede it.
         let planted = Redaction.standard.redact("\(text)\n\npassword=qX7zPlantedSecret\n")
         return planted.contains("qX7zPlantedSecret") ? "a password after this text is not redacted" : nil
     }

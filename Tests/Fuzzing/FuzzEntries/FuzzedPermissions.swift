@@ -4,8 +4,8 @@ import ConductorService
 import Notifications
 import TLSChannel
 
-/// Reads rules, a line each, after the guest that they are asked about: `TENANT/ID` on the first line. The verdicts must be
-/// those of a second reading of Docs/operations.md, which is here.
+/// Reads rules, one a line, after the guest for which they are evaluated: `TENANT/ID` on the first line. The verdicts
+/// must match an independent implementation of Docs/operations.md, which is here.
 enum FuzzedPermissions {
     static func problem(with bytes: [UInt8]) -> String? {
         var input = FuzzBytes(bytes)
@@ -56,7 +56,7 @@ enum FuzzedPermissions {
             let isTenants =
                 names.count == 1 || names.count == 2 && guest.tenantID.map { self.fits(names[0], $0) } ?? false
             guard isTenants, let instance = names.last, self.fits(instance, guest.instanceID) else { return false }
-            // Which of the two names is meant is told by the dot.
+            // The dot decides which of the two names is meant.
             if sides[1].elementsEqual("*".utf8) { return true }
             return sides[1].contains(UInt8(ascii: "."))
                 ? self.fits(sides[1], "\(service).\(operation)") : service == "dbaas" && self.fits(sides[1], operation)

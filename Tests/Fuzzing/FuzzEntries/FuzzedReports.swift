@@ -10,11 +10,12 @@ import Notifications
 import Notifier
 import TLSChannel
 
-/// Sends a guest's reports the whole way through a relay, and looks at what comes out for names that are not the guest's.
+/// Sends a guest's reports through a whole relay, and searches the published messages for names that are not the
+/// guest's.
 ///
-/// The first byte says how (its bits: the certificate names the tenant; contexts must be signed; the rest is a request line
-/// as it is). Otherwise the entry makes an honest report, which the control plane signs, of the operation that the second
-/// byte says, and the rest is what the guest makes of it: a place, a name and a value at a time.
+/// The first byte says how (its bits: the certificate names the tenant; contexts must be signed; the rest is a request
+/// line as it is). Otherwise the entry creates an honest report, which the control plane signs, of the operation that
+/// the second byte selects, and the rest is the guest's changes to it: a place, a name and a value for each.
 enum FuzzedReports {
     static func problem(with bytes: [UInt8]) -> String? {
         var input = FuzzBytes(bytes)
@@ -41,7 +42,7 @@ enum FuzzedReports {
         guard let call = try? RPCRequest(line: ByteBuffer(bytes: line)).call else { return nil }
         guard let verifier = ReportCase.verifier else { return "no keys could be made" }
         let driver = TestDriver(capacity: 2)
-        // Anew for each input, which must not depend on those before it.
+        // A new relay for each input, which must not depend on those before it.
         let relay = Relay(
             notifier: Notifier(drivers: [driver]), catalogues: ReportCase.catalogues,
             publisherID: ReportCase.publisher, rememberedIDs: 4, verifier: case_.isSigned ? verifier : nil,
@@ -62,7 +63,7 @@ enum FuzzedReports {
     }
 }
 
-/// Who reports, and what is demanded of it.
+/// The guest that reports, and the requirements for its reports.
 struct ReportCase {
     /// Whether the guest's certificate names its tenant.
     var namesTenant: Bool
@@ -70,18 +71,18 @@ struct ReportCase {
     var isSigned: Bool
     /// Whether the operation failed.
     var isError: Bool
-    /// Whether what the control plane has signed names the instance.
+    /// Whether the signed context names the instance.
     var isInstanceSigned = false
 
-    /// The guest's own names, and names that it must not say.
+    /// The guest's own names, followed by names that it must not use.
     static let (instance, tenant) = ("inst-1", "tenant-1")
     static let (otherInstance, otherTenant) = ("b7d3-other-instance", "b7d3-other-tenant")
-    /// What both have in common.
+    /// The common prefix of the names that it must not use.
     static let other = "b7d3-other"
-    /// The conductor's own words.
+    /// The conductor's own names.
     static let (publisher, address) = ("conductor.edge-1", "192.0.2.1:8790")
 
-    /// The guest's connection.
+    /// The peer of the guest's connection.
     var peer: RPCPeer {
         let path = (self.namesTenant ? "/tenant/\(Self.tenant)" : "") + "/instance/\(Self.instance)"
         return RPCPeer(
@@ -92,7 +93,7 @@ struct ReportCase {
             remoteAddress: "192.0.2.9:5", localAddress: Self.address)
     }
 
-    /// Trove's, and another service's, whose fields have other names.
+    /// Trove's catalogue, and that of another service, whose fields have other names.
     static let catalogues: Catalogues = {
         let vm = FieldDefinition.required("vm", "Machine", alternate: "vm_id", role: .instance)
         let shop = Catalogue(
@@ -113,7 +114,7 @@ struct ReportCase {
     }()
 
     private static let key = try? SigningKey(kid: "now", secret: Array("planted 0123456789abcdef0123456789abcdef".utf8))
-    /// The control plane.
+    /// The control plane's signer.
     static let signer = key.flatMap { try? ContextSigner(key: $0) }
     static let verifier = key.flatMap { key in (try? SigningKeySet([key])).map { Self.verifier($0) } }
 

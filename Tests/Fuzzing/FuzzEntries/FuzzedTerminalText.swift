@@ -2,7 +2,7 @@
 
 import CommandExecution
 
-/// Takes the last lines of what a command wrote for a terminal.
+/// Takes the last lines of a command's output for a terminal.
 enum FuzzedTerminalText {
     static func problem(with bytes: [UInt8]) -> String? {
         var whole = LineTailBuffer(lineLimit: 5, byteLimit: 256)
@@ -17,7 +17,7 @@ enum FuzzedTerminalText {
             guard isPlain else { return "a control character is left" }
             guard TerminalText.plain(line) == line else { return "plain text is changed" }
         }
-        // Whatever comes before it on other lines.
+        // Whatever other lines precede it.
         whole.append("\n\u{1B}[31mdisk \u{1B}]0;title\u{7}full\u{1B}[0m\n".utf8)
         return whole.lines.last == "disk full" ? nil : "a line after these is not taken as it is"
     }

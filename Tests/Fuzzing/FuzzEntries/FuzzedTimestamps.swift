@@ -2,7 +2,7 @@
 
 import Notifications
 
-/// Reads the text of times, in all of RFC 3339's forms, and what is published of them.
+/// Reads the text of times, in all forms of RFC 3339, and checks what is published of them.
 enum FuzzedTimestamps {
     private static let field = FieldDefinition(name: "when", kind: .timestamp, isRequired: true, description: "")
     private static let years: Range<Int64> = 0..<253_402_300_800_000_000
@@ -27,7 +27,8 @@ enum FuzzedTimestamps {
         return nil
     }
 
-    /// What Python's `datetime.fromisoformat` reads: `YYYY-MM-DD`, `T` or a space, `HH:MM:SS`, one to six digits, `Z`.
+    /// Whether Python's `datetime.fromisoformat` reads it: `YYYY-MM-DD`, `T` or a space, `HH:MM:SS`, one to six digits,
+    /// `Z`.
     private static func isPlain(_ text: [UInt8]) -> Bool {
         let pattern = Array("0000-00-00T00:00:00".utf8)
         guard text.count >= pattern.count else { return false }

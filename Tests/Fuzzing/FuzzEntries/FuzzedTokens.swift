@@ -9,7 +9,7 @@ import Notifications
 /// Checks tokens as a conductor does, with keys of both algorithms. The first byte says what the rest is:
 ///
 /// - `0`: a token;
-/// - `1`: changes to a token that is right: which one, then pairs of place and value;
+/// - `1`: changes to a valid token: which one, then pairs of place and value;
 /// - `2`: the number of a key, a header's line and claims: the entry signs them itself;
 /// - `3`: JSON text, for its canonical form.
 enum FuzzedTokens {
@@ -27,11 +27,12 @@ enum FuzzedTokens {
     private struct Keys {
         let all: [SigningKey]
         let verifier: ContextVerifier
-        /// Tokens that are right. All signatures are deterministic, so that there is one for each key and text.
+        /// Valid tokens. All signatures are deterministic, so there is one for each key and text.
         let genuine: [String]
     }
 
-    /// No keys of anybody: the secrets are planted to be looked for, the private key is that of RFC 8037's example.
+    /// Keys that are not in use: the secrets are planted to be searched for, and the private key is that of RFC 8037's
+    /// example.
     private static let secrets = ["jQ7planted-one-0123456789abcdefghij", "kW2planted-two-0123456789abcdefghij"]
     private static let privateKey = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"
 
@@ -43,7 +44,7 @@ enum FuzzedTokens {
                 SigningKey(kid: "hs-two", secret: Array(FuzzedTokens.secrets[1].utf8)),
                 SigningKey(kid: "ed-one", ed25519: seed, isPrivate: true),
                 SigningKey(kid: "ed-two", ed25519: Array(seed.reversed()), isPrivate: true),
-                // The public half of another, which can only check.
+                // The public half of another key, which can only verify.
                 SigningKey(kid: "ed-public", ed25519: public2, isPrivate: false),
             ], let set = try? SigningKeySet(keys)
         else { return nil }
@@ -56,7 +57,7 @@ enum FuzzedTokens {
 
     // MARK: - What may be taken
 
-    /// A token that the entry did not sign is one of the genuine ones, or refused.
+    /// Checks that a token that the entry did not sign is one of the genuine ones, or rejected.
     private static func token(_ token: String, _ keys: Keys) -> String? {
         if let problem = self.spelling(of: token) { return problem }
         switch self.verdict(on: token, keys) {
@@ -74,7 +75,7 @@ enum FuzzedTokens {
         return self.token(String(decoding: token, as: UTF8.self), keys)
     }
 
-    /// What a key has signed is taken where header and claims are as the documents demand.
+    /// Checks that a token that a key has signed is accepted only if header and claims are as the documents require.
     private static func signed(_ input: inout FuzzBytes, _ keys: Keys) -> String? {
         let key = input.choice(keys.all.filter(\.canSign))
         let (header, claims) = (input.line(), input.remainder())
@@ -96,7 +97,7 @@ enum FuzzedTokens {
         }
     }
 
-    /// Claims that can be read are written and read as the same.
+    /// Checks that claims that can be read are written and read as the same.
     private static func claims(_ bytes: [UInt8]) -> String? {
         guard let claims = try? ContextClaims(bytes) else { return nil }
         guard let again = try? ContextClaims(JSONWriter.encode(.object(claims.json))) else {
@@ -114,7 +115,7 @@ enum FuzzedTokens {
         do throws(RPCError) {
             let verified = try keys.verifier.verify(
                 SignedReport.report(token), operation: operation, instance: "inst-1", now: SignedReport.now)
-            // Only what was published before is taken of it yet.
+            // After its expiry, a token is accepted only for what was published before.
             if let expiry = verified?.expiry { throw expiry }
             return .success(())
         } catch {
@@ -124,21 +125,22 @@ enum FuzzedTokens {
 
     // MARK: - Errors and spellings
 
-    /// A guest hears what is wrong with its token, and nothing of the keys but the name that its token says.
+    /// Checks that an error explains what is wrong with a token, and shows nothing of the keys but the name in the
+    /// token.
     private static func problem(in error: String, of token: String, _ keys: Keys) -> String? {
         if error.utf8.count > 1024 { return "an error is \(error.utf8.count) bytes long" }
         guard error.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else { return "an error holds control characters" }
         let header = token.split(separator: ".", omittingEmptySubsequences: false).first.map { String($0) } ?? ""
         let said = self.bytes(ofBase64URL: header).map { String(decoding: $0, as: UTF8.self) } ?? ""
         for key in keys.all where error.contains(key.kid) && !said.contains(key.kid) {
-            // The header may spell it with escapes.
+            // The header may write the name with escapes.
             guard said.contains("\\u") else { return "an error names a key that the token does not" }
         }
         return self.secrets.contains { error.contains($0.prefix(12)) } && !self.secrets.contains { said.contains($0) }
             ? "an error holds a key" : nil
     }
 
-    /// Of some bytes one spelling is taken only.
+    /// Checks that only one encoding of the bytes is accepted.
     private static func spelling(of token: String) -> String? {
         guard let jws = try? CompactJWS(token) else { return nil }
         let parts = token.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
@@ -156,7 +158,7 @@ enum FuzzedTokens {
         value?.string?.hasSameBytes(as: text) ?? false
     }
 
-    /// Foundation's base64, to compare ours with.
+    /// Encodes with Foundation's base64, as a comparison.
     private static func base64URL(_ bytes: [UInt8]) -> String {
         Data(bytes).base64EncodedString().replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
     }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Who a guest is by the URIs of its certificate: Docs/security.md's rule a second time, told by another road.
+/// A guest's identity from the URIs of its certificate: an independent implementation of the rule in Docs/security.md.
 struct GuestNames: Equatable {
     let instance: String
     let tenant: String?
 
-    /// Nil where the URIs name no guest.
+    /// Returns nil if the URIs name no guest.
     init?(uris: [[UInt8]]) {
-        // What is not printable ASCII is no URI (RFC 3986), and who knows what it would hide.
+        // Text with other characters than printable ASCII is no URI (RFC 3986), and could hide anything.
         guard uris.allSatisfy({ uri in uri.allSatisfy { $0 > 0x20 && $0 < 0x7F } }) else { return nil }
         let candidates = uris.filter { uri in
             String(decoding: uri, as: UTF8.self).lowercased().hasPrefix("spiffe:")
@@ -28,7 +28,7 @@ struct GuestNames: Equatable {
         }
     }
 
-    /// The bytes as a name; nil for what is none.
+    /// Returns the bytes as a name; nil if they are none.
     static func name(_ bytes: [UInt8]) -> String? {
         let text = String(decoding: bytes, as: UTF8.self)
         let characters = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.".utf8)

@@ -2,8 +2,8 @@
 
 import Foundation
 
-/// An authority whose key nobody has any more, and what it has signed of the revocation list in the corpus: whatever else is taken
-/// for a list of its own was forged.
+/// An authority whose key no longer exists, and the signed part of its revocation list in the corpus: any other list
+/// that is accepted as the authority's was forged.
 enum PinnedList {
     /// The authority's certificate.
     static let authority = """

@@ -3,14 +3,14 @@
 import ConductorService
 import Notifications
 
-/// Looks at a notification as it stands on the wire: whose names are in it.
+/// Checks whose names are in a notification, as it is sent to the broker.
 struct PublishedNames {
     private let report: OutcomeReport
     private let case_: ReportCase
 
-    /// Planted in values that are redacted.
+    /// A secret in values that are redacted.
     static let secret = "qX7zPlantedSecret"
-    /// What an operation has made is new, and for its end to tell (Docs/security.md).
+    /// The id of what an operation has created is new, and only its end can report it (Docs/security.md).
     private static let new = [
         "dbaas.backup_create.end": "backup_id", "dbaas.cluster_create.end": "cluster_id",
         "dbaas.configuration_create.end": "configuration_id",
@@ -21,7 +21,7 @@ struct PublishedNames {
         self.case_ = case_
     }
 
-    /// What is wrong with the message; nil when it names nobody but the guest.
+    /// Returns the problem with the message; nil if it names only the guest.
     func problem(in message: NotificationMessage) -> String? {
         let text = Envelope.messaging.encode(message)
         guard let wire = (try? JSONValue(json: text))?.object, let payload = wire["payload"]?.object else {
@@ -30,7 +30,7 @@ struct PublishedNames {
         if String(decoding: text, as: UTF8.self).contains("password=\(Self.secret)") { return "a secret was published" }
         let context = self.report.context
         let identifiers = [context.requestID, context.tenantID, context.userID ?? "", context.clientIP]
-        // Of the report: a redacted one may have become longer.
+        // The limit is checked on the report, because a redacted identifier may have become longer.
         guard identifiers.allSatisfy({ $0.utf8.count <= 255 }) else {
             return "an identifier of more than 255 bytes was published"
         }
@@ -38,7 +38,7 @@ struct PublishedNames {
             ?? (self.case_.isSigned ? self.signed(wire, payload) : nil)
     }
 
-    /// Publisher, server and event.
+    /// Checks the publisher, the server and the event.
     private func conductorsOwn(_ wire: JSONObject, _ payload: JSONObject) -> String? {
         guard let operation = ReportCase.catalogues.operation(self.report.context.operation),
             let event = operation.definition.event(self.report.outcome.phase)
@@ -55,7 +55,7 @@ struct PublishedNames {
         return nil
     }
 
-    /// The instance always, and the tenant where the certificate names it.
+    /// Checks the instance in every case, and the tenant if the certificate names it.
     private func guestsOwn(_ wire: JSONObject, _ payload: JSONObject) -> String? {
         let isShop =
             Self.isSame(wire["event_type"], "shop.sell.end") || Self.isSame(wire["event_type"], "shop.sell.error")
@@ -72,7 +72,7 @@ struct PublishedNames {
             guard let value, !value.isNull else { continue }
             guard Self.isSame(value, ReportCase.tenant) else { return "another tenant was published in \(name)" }
         }
-        // As Python's str.split() cuts it, whatever white space there is.
+        // Splits like Python's str.split(), at any white space.
         let words = (wire["_context_user_identity"]?.string ?? "").unicodeScalars.split { scalar in
             scalar.properties.isWhitespace || (0x1C...0x1F).contains(scalar.value)
         }
@@ -82,7 +82,8 @@ struct PublishedNames {
         return nil
     }
 
-    /// With signatures nobody else is named anywhere but in what the guest tells of its error, and of what it has made.
+    /// With signatures, another name may only be in the text of the guest's error, and in the id of what it has
+    /// created.
     private func signed(_ wire: JSONObject, _ payload: JSONObject) -> String? {
         let event = wire["event_type"]?.string ?? ""
         let isError = event.hasSuffix(".error")

@@ -4,21 +4,21 @@ import Foundation
 import Glibc
 import NIOConcurrencyHelpers
 
-/// A file that is written anew for each input; one for each process and purpose, since several fuzz at once.
+/// A file that is rewritten for each input; one for each process and purpose, because several processes fuzz at once.
 struct ScratchFile: Sendable {
     private let path: String
-    /// The tests read several corpora at once, each from the file of its entry, and one entry's files one by one.
+    /// The tests read several corpora at once, each through the file of its entry, and one entry's inputs one by one.
     private let lock = NIOLock()
 
     init(_ purpose: String, extension ending: String = "") {
-        // In memory where the machine has such a place: thousands of files a second are written.
+        // In memory if the machine has such a directory: thousands of files a second are written.
         let isThere = access("/dev/shm", W_OK) == 0
         let directory = isThere ? "/dev/shm" : FileManager.default.temporaryDirectory.path
         let name = "fuzzed-\(purpose)-\(ProcessInfo.processInfo.processIdentifier)"
         self.path = "\(directory)/\(name)\(ending)"
     }
 
-    /// Writes the bytes, and hands out the path until the body is done.
+    /// Writes the bytes, and passes the path to the body.
     func with<Value>(_ bytes: [UInt8], mode: Int = 0o600, _ body: (String) throws -> Value) throws -> Value {
         try self.lock.withLock {
             defer { unlink(self.path) }

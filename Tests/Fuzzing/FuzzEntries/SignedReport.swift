@@ -2,19 +2,19 @@
 
 import Notifications
 
-/// The one report that the token entry has tokens for, and what the documents demand of claims for it.
+/// The report for which the token entry has tokens, and the claims that the documents require for it.
 enum SignedReport {
     /// The conductor's time: 1 January 2026.
     static let now = NotificationTimestamp("2026-01-01 00:00:00") ?? .now()
     private static let seconds = 1_767_225_600.0
 
-    /// Claims that are right.
+    /// Valid claims.
     static let claims = """
         {"jti":"4f1c2a5e","iat":1767225000,"exp":1767311400,"operation":"database_create","request_id":"req-1",\
         "tenant_id":"tenant-1","user_id":"user-1","client_ip":"198.51.100.7","instance_id":"inst-1",\
         "payload_sha256":"\(payloadDigest)"}
         """
-    /// Of `{"dbname":"shop","instance_id":"inst-1"}`, by another program.
+    /// The digest of `{"dbname":"shop","instance_id":"inst-1"}`, computed by another program.
     static let payloadDigest = "db9748f350bc82ed5fe5f7218dab2c1305141c5e7464cf1884f71d50e15eaeb6"
 
     static func report(_ token: String) -> OutcomeReport {
@@ -25,7 +25,8 @@ enum SignedReport {
             outcome: .end(payload: [:]))
     }
 
-    /// What is wrong with claims that were taken: Docs/protocol.md's rules once more, in other words.
+    /// Returns the problem with claims that were accepted: an independent implementation of the rules in
+    /// Docs/protocol.md.
     static func problem(withAccepted claims: [UInt8]) -> String? {
         guard let object = (try? JSONValue(json: claims))?.object else { return "claims that are no object were taken" }
         func text(_ name: String) -> String? { object[name]?.string }

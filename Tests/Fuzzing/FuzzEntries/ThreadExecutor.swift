@@ -5,8 +5,9 @@ import NIOConcurrencyHelpers
 
 /// Runs asynchronous work on the thread that waits for it.
 ///
-/// On a thread of the concurrency pool a task's memory would be freed a moment after its result is there. The fuzzer, which
-/// counts what an input has taken and given back, would take that for a leak, and search all memory after every input.
+/// On a thread of the concurrency pool a task's memory would be freed a moment after its result is available. The
+/// fuzzer, which counts allocations and deallocations of an input, would treat that as a leak, and search all memory
+/// after every input.
 final class ThreadExecutor: TaskExecutor {
     private let jobs = NIOLockedValueBox<[UnownedJob]>([])
     private let hasWork = DispatchSemaphore(value: 0)
@@ -17,7 +18,7 @@ final class ThreadExecutor: TaskExecutor {
         self.hasWork.signal()
     }
 
-    /// What the work comes to.
+    /// Runs the work, and returns its result.
     static func wait<Value: Sendable>(for work: @escaping @Sendable () async -> Value) -> Value {
         let executor = ThreadExecutor()
         let result = NIOLockedValueBox<Value?>(nil)

@@ -11,11 +11,11 @@ private let entry: FuzzEntry = {
     return entry
 }()
 
-/// Called by libFuzzer, which is linked in and has the program's beginning.
+/// Called by libFuzzer, which is linked in and contains the program's entry point.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let input = unsafe bytes.map { unsafe Array(UnsafeBufferPointer(start: $0, count: count)) } ?? []
-    // A crash, so that libFuzzer keeps the input.
+    // Crashes, so that libFuzzer keeps the input.
     if let problem = entry.problem(with: input) { fatalError("\(entry.rawValue): \(problem)") }
     return 0
 }

@@ -2,7 +2,7 @@
 
 import ArgumentParser
 
-/// `hostile-bench`: what hostile peers cost a conductor's well-behaved guests.
+/// `hostile-bench`: measures the cost of hostile peers for a conductor's well-behaved guests.
 @main
 struct HostileBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -12,7 +12,7 @@ struct HostileBench: AsyncParsableCommand {
         subcommands: [Measure.self, AttackCommand.self, SlowBroker.self])
 }
 
-/// What measuring and attacking have in common.
+/// The options that measuring and attacking have in common.
 struct TargetOptions: ParsableArguments {
     @Option(help: "The conductor's port at 127.0.0.1.")
     var port: Int
@@ -23,7 +23,7 @@ struct TargetOptions: ParsableArguments {
     var tls: String
 }
 
-/// Why the bench cannot go on, in a sentence.
+/// The reason why the bench cannot continue, in a sentence.
 struct BenchError: Error, CustomStringConvertible {
     let description: String
 

@@ -5,12 +5,12 @@ import Dispatch
 import Foundation
 import Glibc
 
-/// Attacks until its standard input ends, and tells its tally then. The bench runs it, with the lowest priority.
+/// Attacks until its standard input ends, and then prints its tally. The bench runs it, with the lowest priority.
 struct AttackCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "attack", abstract: "An attacker in a process of its own.")
 
-    /// The line that it says when an attack that ends by itself has ended.
+    /// The line that it prints when an attack that ends by itself has ended.
     static let done = "done"
 
     @OptionGroup var options: TargetOptions
@@ -24,7 +24,7 @@ struct AttackCommand: AsyncParsableCommand {
     func run() async throws {
         guard let attack = Attacks.named(self.name) else { throw ValidationError("There is no attack \(self.name).") }
         let target = Target(port: self.options.port, directory: self.options.tls, connections: self.connections)
-        // A socket that is gone is no reason to go as well.
+        // A closed socket must not end the attacker.
         signal(SIGPIPE, SIG_IGN)
         let attacking = Task {
             try await attack.init().run(target)
@@ -33,13 +33,13 @@ struct AttackCommand: AsyncParsableCommand {
         await Self.endOfInput()
         attacking.cancel()
         for line in target.tally.lines { Self.say(line) }
-        // With everything open, as a peer that is killed: its kernel ends the connections.
+        // With all connections open, like a peer that is killed: its kernel closes the connections.
         Glibc.exit(0)
     }
 
     private static func say(_ line: String) { FileHandle.standardOutput.write(Data("\(line)\n".utf8)) }
 
-    /// Returns when nothing more can come on standard input.
+    /// Returns when standard input has ended.
     static func endOfInput() async {
         await withCheckedContinuation { continuation in
             DispatchQueue.global().async {

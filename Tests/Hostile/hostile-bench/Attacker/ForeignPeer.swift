@@ -4,22 +4,23 @@ import NIOConcurrencyHelpers
 import Subprocess
 import SystemPackage
 
-/// `openssl s_client`, which can do what our own TLS has no way to.
+/// `openssl s_client`, which can do what the project's own TLS cannot.
 enum ForeignPeer {
-    /// The options for one of the attackers' certificates.
+    /// Returns the options for one of the attackers' certificates.
     static func identity(_ target: Target, _ number: Int) -> [String] {
         let path = "\(target.directory)/guest-\(Target.instance(number))"
         return ["-cert", "\(path).pem", "-key", "\(path).key"]
     }
 
-    /// A word is given up on after so many looks, as many milliseconds apart as s_client may take to be scheduled.
+    /// The wait for an answer ends after this many checks, in intervals in which s_client should have been scheduled.
     private static let (looks, pause) = (400, Duration.milliseconds(5))
 
-    /// Connects, says words one after the other, and ends. s_client takes a letter at the beginning of what it reads for a
-    /// command, and what it reads along with it for nothing: each word waits until the one before it was answered.
+    /// Connects, sends words one after the other, and ends. s_client interprets a letter at the beginning of a read as
+    /// a command, and ignores the rest of that read, so each word waits until the one before it was answered.
     ///
-    /// - Parameter words: what to say, and what s_client then writes, once more for each; nil not to wait for it.
-    /// - Returns: all that s_client wrote.
+    /// - Parameter words: the words to send, and the text that s_client then prints, once more for each; nil not to
+    ///   wait for it.
+    /// - Returns: the output of s_client.
     static func run(
         _ target: Target, _ options: [String], _ words: [(text: String, answer: String?)]
     ) async throws -> String {
@@ -42,7 +43,7 @@ enum ForeignPeer {
                     try? await Task.sleep(for: Self.pause)
                 }
             }
-            // The handshake first, or its failure.
+            // Waits for the handshake, or its failure, first.
             await wait(for: "Verify return code", times: 1)
             var answers: [String: Int] = [:]
             for word in words {

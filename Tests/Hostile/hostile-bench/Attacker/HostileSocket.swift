@@ -6,24 +6,26 @@ import NIOPosix
 import NIOTLS
 import TLSChannel
 
-/// A connection to the conductor, with TLS or without, that can do what decent ones do not.
+/// A connection to the conductor, with or without TLS, that can break the rules of the protocol.
 final class HostileSocket: Sendable {
     private let channel: any Channel
     private let firstBytes: NIOLockedValueBox<[UInt8]>
 
     /// Whether the connection is open.
     var isOpen: Bool { self.channel.isActive }
-    /// How the conductor's first record begins, on a connection without TLS: 22 is a ServerHello, 21 an alert.
+    /// The first byte of the conductor's first record, on a connection without TLS: 22 is a ServerHello, 21 an alert.
     var firstByte: UInt8? { self.firstBytes.withLockedValue { $0.first } }
 
-    /// Connects; with TLS, also shakes hands. A conductor that refuses the certificate says so only after that.
+    /// Connects; with TLS, also performs the handshake. A conductor that rejects the certificate reports that only
+    /// afterwards.
     ///
     /// - Parameters:
-    ///   - tls: nil for the bare socket.
-    ///   - address: which of the attackers' addresses; the first is that of those who have no certificate to show.
-    ///   - receiveBuffer: of the socket, in bytes; nil for the system's.
-    ///   - closesWhenSpokenTo: whether the bare socket is closed as soon as the conductor says anything.
-    ///   - onLine: told each line that the conductor says within TLS.
+    ///   - tls: the TLS context; nil for the bare socket.
+    ///   - address: the number of one of the attackers' addresses; the first is that of the attackers without
+    ///     certificates.
+    ///   - receiveBuffer: the size of the socket's buffer in bytes; nil for the system's.
+    ///   - closesWhenSpokenTo: whether the bare socket is closed as soon as the conductor sends anything.
+    ///   - onLine: called with each line that the conductor sends through TLS.
     static func open(
         _ target: Target, tls: TLSContext? = nil, from address: Int = 0, receiveBuffer: Int? = nil,
         closesWhenSpokenTo: Bool = false,
@@ -65,13 +67,13 @@ final class HostileSocket: Sendable {
         self.firstBytes = firstBytes
     }
 
-    /// Sends, and waits until the kernel has taken it.
+    /// Sends bytes, and waits until the kernel has taken them.
     func send(_ bytes: [UInt8]) async throws { try await self.channel.writeAndFlush(ByteBuffer(bytes: bytes)) }
 
     /// Sends a text as it is.
     func send(_ text: String) async throws { try await self.channel.writeAndFlush(ByteBuffer(string: text)) }
 
-    /// Sends without waiting, unless more waits already than a decent program would leave.
+    /// Sends without waiting, unless more bytes are buffered than a well-behaved program would leave.
     ///
     /// - Returns: whether it was sent.
     func sendIfWritable(_ text: String) -> Bool {
@@ -80,19 +82,20 @@ final class HostileSocket: Sendable {
         return true
     }
 
-    /// Sends a byte in as many records as asked for, unless more waits already than a decent program would leave.
+    /// Sends a byte in each of this many records, unless more bytes are buffered than a well-behaved program would
+    /// leave.
     ///
     /// - Returns: whether it was sent.
     func sendIfWritable(_ byte: UInt8, records: Int) -> Bool {
         guard self.channel.isWritable else { return false }
         self.channel.eventLoop.execute { [channel] in
-            // What is flushed together is one record.
+            // Bytes that are flushed together form one record.
             for _ in 0..<records { channel.writeAndFlush(ByteBuffer(bytes: [byte]), promise: nil) }
         }
         return true
     }
 
-    /// Sends bytes on the socket itself, past the TLS that is established.
+    /// Sends bytes on the socket itself, past the established TLS.
     func sendBesideTLS(_ bytes: [UInt8]) async throws {
         try await self.channel.eventLoop.flatSubmit { [channel] in
             let sent = channel.eventLoop.makePromise(of: Void.self)
@@ -106,10 +109,10 @@ final class HostileSocket: Sendable {
         }.get()
     }
 
-    /// Reads nothing from now on.
+    /// Stops reading.
     func stopReading() async throws { try await self.channel.setOption(.autoRead, value: false).get() }
 
-    /// Shuts the socket's writing side, without a word in TLS.
+    /// Shuts down the socket's writing side, without a close_notify.
     func halfClose() async throws {
         try await self.channel.eventLoop.flatSubmit { [channel] in
             let closed = channel.eventLoop.makePromise(of: Void.self)
@@ -122,7 +125,7 @@ final class HostileSocket: Sendable {
         }.get()
     }
 
-    /// Ends the connection by a reset.
+    /// Closes the connection with a reset.
     func reset() async {
         _ = try? await (self.channel as? any SocketOptionProvider)?.unsafeSetSocketOption(
             level: .socket, name: .so_linger, value: NoLinger()
@@ -130,7 +133,7 @@ final class HostileSocket: Sendable {
         await self.drop()
     }
 
-    /// Closes the socket without a word in TLS.
+    /// Closes the socket without a close_notify.
     func drop() async {
         try? await self.channel.eventLoop.flatSubmit { [channel] in
             let closed = channel.eventLoop.makePromise(of: Void.self)
@@ -143,9 +146,9 @@ final class HostileSocket: Sendable {
         }.get()
     }
 
-    /// Waits until the conductor closes, for so long at most, and closes then.
+    /// Waits until the conductor closes the connection, for at most this long, and then closes it.
     ///
-    /// - Returns: whether the conductor did.
+    /// - Returns: whether the conductor closed it.
     @discardableResult
     func waitForClose(_ time: Duration) async -> Bool {
         let isOurs = NIOLockedValueBox(false)
@@ -160,13 +163,13 @@ final class HostileSocket: Sendable {
     }
 }
 
-/// The system's `struct linger`: on, for no time.
+/// The system's `struct linger`: on, with a time of zero.
 private struct NoLinger {
     var isOn: Int32 = 1
     var seconds: Int32 = 0
 }
 
-/// Remembers how the conductor began to speak, and forgets the rest.
+/// Stores the first byte from the conductor, and discards the rest.
 private final class RawEar: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     private let firstBytes: NIOLockedValueBox<[UInt8]>
@@ -188,10 +191,10 @@ private final class RawEar: ChannelInboundHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 }
 
-/// Counts answers by what they say.
+/// Counts answers by their content.
 private final class LineEar: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
-    /// More of a line is not kept.
+    /// The maximum number of bytes of a line that are kept.
     private static let longestLine = 2048
 
     private let tally: Tally

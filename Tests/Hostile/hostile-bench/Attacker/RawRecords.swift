@@ -3,7 +3,7 @@
 import NIOCore
 import TLSChannel
 
-/// Bytes as they lie on the wire before TLS is established.
+/// Bytes as they are on the wire before TLS is established.
 enum RawRecords {
     /// The kinds of record.
     enum Kind: UInt8, CaseIterable {
@@ -14,24 +14,24 @@ enum RawRecords {
         case heartbeat = 24
     }
 
-    /// One record; a length that is a lie can be given.
+    /// Returns one record; its length can be a false one.
     static func record(_ kind: UInt8, _ body: [UInt8], version: UInt16 = 0x0303, length: Int? = nil) -> [UInt8] {
         let length = length ?? body.count
         return [kind, UInt8(version >> 8), UInt8(version & 0xFF), UInt8(length >> 8 & 0xFF), UInt8(length & 0xFF)]
             + body
     }
 
-    /// Any bytes.
+    /// Returns random bytes.
     static func random(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 0...255) } }
 
-    /// A ClientHello as our own guests say it.
+    /// Returns a ClientHello, as a guest of this project sends it.
     static func hello(_ context: TLSContext) throws -> [UInt8] {
         let engine = try TLSEngine(context: context, serverName: "127.0.0.1")
         _ = engine.handshake()
         return Array((engine.takeCiphertext() ?? ByteBuffer()).readableBytesView)
     }
 
-    /// A ClientHello of TLS 1.3 that offers a ticket of long ago, and announces early data under it.
+    /// Returns a ClientHello of TLS 1.3 that offers an old ticket, and announces early data with it.
     static func helloWithEarlyData() -> [UInt8] {
         let ticket = Self.random(160)
         let identities = Self.sized(2, Self.sized(2, ticket) + [0, 0, 0x10, 0])
@@ -52,7 +52,7 @@ enum RawRecords {
 
     private static func `extension`(_ number: UInt8, _ body: [UInt8]) -> [UInt8] { [0, number] + Self.sized(2, body) }
 
-    /// Bytes behind their length in so many bytes.
+    /// Returns bytes after their length, which is a number of this many bytes.
     private static func sized(_ width: Int, _ bytes: [UInt8]) -> [UInt8] {
         (0..<width).reversed().map { UInt8(bytes.count >> ($0 * 8) & 0xFF) } + bytes
     }

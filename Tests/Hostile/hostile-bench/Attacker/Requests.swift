@@ -2,15 +2,15 @@
 
 import Foundation
 
-/// Request lines, their ends included, for attackers.
+/// Request lines for attackers, including their line ends.
 enum Requests {
     /// The tenant of every outcome.
     static let tenant = "t-h"
 
-    /// A `ping`.
+    /// Returns a `ping`.
     static func ping(id: String = "1") -> String { #"{"jsonrpc":"2.0","id":\#(id),"method":"ping"}"# + "\n" }
 
-    /// An outcome of an instance.
+    /// Returns an outcome of an instance.
     static func outcome(id: String, instance: String, messageID: String? = nil, database: String = "shop") -> String {
         let message = messageID.map { #","message_id":"\#($0)""# } ?? ""
         return

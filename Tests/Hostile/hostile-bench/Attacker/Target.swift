@@ -4,59 +4,59 @@ import NIOCore
 import NIOPosix
 import TLSChannel
 
-/// The conductor under attack, and what an attacker has to meet it with.
+/// The conductor under attack, and the means of an attacker to reach it.
 struct Target: Sendable {
-    /// Its port at 127.0.0.1.
+    /// Its port on 127.0.0.1.
     let port: Int
     /// The directory of the certificates.
     let directory: String
-    /// How many connections the attack that opens many is to open.
+    /// The number of connections for the attack that opens many.
     let connections: Int
-    /// What happened.
+    /// The counts of what happened.
     let tally = Tally()
 
-    /// Where attackers come from: not from where well-behaved guests do, and each guest from an address of its own.
+    /// Returns an address of attackers: never one of well-behaved guests, and a different one for each guest.
     ///
-    /// - Parameter number: any; past the last they begin anew.
+    /// - Parameter number: any number; beyond the last address they repeat.
     static func address(_ number: Int) -> String { "127.0.0.\(2 + number % (Self.identities + 1))" }
 
-    /// How many instances' certificates the attackers have; their guests are as good as others by their certificates.
+    /// The number of instances for which attackers have certificates; by these they are guests like all others.
     static let identities = 8
 
-    /// The TLS of one of them.
+    /// Returns the TLS context of one of these guests.
     ///
-    /// - Parameter number: any; they take turns.
+    /// - Parameter number: any number; the guests repeat.
     func guest(_ number: Int) throws -> TLSContext {
         try Self.context("\(self.directory)/guest-\(Self.instance(number))", roots: self.directory)
     }
 
-    /// The instance that this one's certificate names.
+    /// Returns the instance that this guest's certificate names.
     static func instance(_ number: Int) -> String { "bad-\(number % Self.identities)" }
 
-    /// The TLS of a guest of one attack alone: no other attack has used up its bytes, so that in a short run too its lines are read
-    /// to their ends.
+    /// Returns the TLS context of a guest of one attack only: no other attack has used up its bytes, so its lines are
+    /// read to their ends even in a short run.
     func guest(named name: String) throws -> TLSContext {
         try Self.context("\(self.directory)/guest-\(name)", roots: self.directory)
     }
 
-    /// The TLS of a guest whose certificate names the tenant ``Requests/tenant``.
+    /// Returns the TLS context of a guest whose certificate names the tenant ``Requests/tenant``.
     func guestOfTenant(_ number: Int) throws -> TLSContext {
         try Self.context("\(self.directory)/guest-\(Self.instanceOfTenant(number))", roots: self.directory)
     }
 
-    /// The instance that this guest's certificate names.
+    /// Returns the instance that this guest's certificate names.
     static func instanceOfTenant(_ number: Int) -> String { "tenant-\(number)" }
 
-    /// The TLS of somebody with a certificate that another authority has issued.
+    /// Returns the TLS context of a peer with a certificate of another authority.
     func stranger() throws -> TLSContext {
         try Self.context("\(self.directory)/foreign/guest-stranger", roots: self.directory)
     }
 
-    /// A guest's TLS.
+    /// Returns a guest's TLS context.
     ///
     /// - Parameters:
-    ///   - path: its certificate and key, up to the ending.
-    ///   - roots: the directory of the authority that the conductor's certificate is from.
+    ///   - path: the path of its certificate and key, without the extension.
+    ///   - roots: the directory of the authority that issued the conductor's certificate.
     static func context(_ path: String, roots: String) throws -> TLSContext {
         try TLSContext(
             configuration: TLSConfiguration(
@@ -64,12 +64,12 @@ struct Target: Sendable {
                 trustRoots: .file("\(roots)/ca.pem")))
     }
 
-    /// Has workers do something again and again, one after the other each, so often a second at most all together.
+    /// Lets workers repeat something, each one turn after the other, at a limited rate in total.
     ///
     /// - Parameters:
-    ///   - count: how many workers: as many can be at it at a time.
-    ///   - rate: how often a second, all together. Who is late does not make up for it.
-    ///   - turn: told the worker's number, and how often it has done it before. What it throws counts as failed.
+    ///   - count: the number of workers, and so of turns that can run at once.
+    ///   - rate: the number of turns a second, of all workers. A late turn is not made up for.
+    ///   - turn: called with the worker's number and the number of its turns so far. An error counts as a failed turn.
     func workers(
         _ count: Int, perSecond rate: Double, _ turn: @escaping @Sendable (Int, Int) async throws -> Void
     ) async {

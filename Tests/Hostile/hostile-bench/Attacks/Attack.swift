@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// One way to be a nuisance. It runs in a process of its own, until that is ended.
+/// One kind of attack. It runs in a process of its own, until that process is ended.
 protocol Attack: Sendable {
-    /// The word for it on the command line and in the report.
+    /// Its name on the command line and in the report.
     static var name: String { get }
-    /// What of it must have happened, by the tally, or it was no attack.
+    /// The counts that must not be zero; otherwise it was no attack.
     static var mustHappen: [String] { get }
-    /// What must not, or it got somewhere.
+    /// The counts that must be zero; otherwise the attack succeeded.
     static var mustNotHappen: [String] { get }
-    /// Whether it is over when it has done its work, and not when its time is up.
+    /// Whether it ends when it has done its work, and not when its time is up.
     static var endsByItself: Bool { get }
-    /// Whether it is tried on a conductor whose broker is slow, and on no other.
+    /// Whether it runs against a conductor whose broker is slow, and against no other.
     static var needsSlowBroker: Bool { get }
 
     init()
 
-    /// Attacks, and goes on doing so unless ``endsByItself``.
+    /// Attacks, and continues to do so unless ``endsByItself``.
     func run(_ target: Target) async throws
 }
 
@@ -25,7 +25,7 @@ extension Attack {
     static var needsSlowBroker: Bool { false }
 }
 
-/// All attacks, in the order that they are run in.
+/// All attacks, in the order in which they run.
 enum Attacks {
     static let all: [any Attack.Type] = [
         SlowHandshakes.self, FullEntrance.self, HelloFlood.self, Strangers.self, ConnectAndClose.self, Garbage.self,
@@ -36,6 +36,6 @@ enum Attacks {
         LargeRequests3.self, LargeRequests12.self, LargeRequestsOf4Guests.self,
     ]
 
-    /// The attack of this name.
+    /// Returns the attack with this name.
     static func named(_ name: String) -> (any Attack.Type)? { self.all.first { $0.name == name } }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Lines with nothing in them, as fast as the conductor reads them: no request, and work all the same.
+/// Sends empty lines as fast as the conductor reads them: they are no requests, but they cost work.
 struct BlankLines: Attack {
     static let name = "blank-lines"
     static let mustHappen = ["KiB of blank lines"]

@@ -3,7 +3,7 @@
 import Foundation
 import NIOConcurrencyHelpers
 
-/// The same request id for all that is in flight, and the same message id for one outcome after another.
+/// Uses one request id for everything in flight, and one message id for many outcomes.
 struct CollidingIDs: Attack {
     static let name = "colliding-ids"
     static let mustHappen = ["published", "refused invalid_params"]
@@ -22,7 +22,7 @@ struct CollidingIDs: Attack {
                     target.tally.add("published twice")
                 }
             }
-            // Each message id is tried two hundred times, with two hundred contents, by two connections' worth of guests.
+            // Each message id is used two hundred times, with two hundred contents, by the guests of two connections.
             while socket.isOpen {
                 let messageID = UUID().uuidString.lowercased()
                 for number in 0..<20 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Connects and is gone again: in order, by a reset, or in the middle of a ClientHello.
+/// Connects and disconnects: in order, by a reset, or in the middle of a ClientHello.
 struct ConnectAndClose: Attack {
     static let name = "connect-and-close"
     static let mustHappen = ["opened"]

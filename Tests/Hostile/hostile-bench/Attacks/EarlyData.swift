@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Offers tickets that nobody issued, and sends early data under them: little, and more than is passed over.
+/// Offers tickets that were never issued, and sends early data with them: a little, and more than is skipped.
 struct EarlyData: Attack {
     static let name = "early-data"
     static let mustHappen = ["hellos answered"]

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Keeps newcomers out: eight addresses, each connecting as often as it may, and each connection staying as long as the conductor lets
-/// it. A third sends nothing, a third sends a byte of its ClientHello now and then, and a third sends all of it and nothing more.
+/// Blocks newcomers: eight addresses connect as often as they may, and each connection stays as long as the conductor
+/// allows. A third of the connections send nothing, a third send a byte of a ClientHello now and then, and a third send
+/// the whole ClientHello and nothing more.
 struct FullEntrance: Attack {
     static let name = "full-entrance"
     static let mustHappen = ["silent", "bytes", "hellos"]
 
-    /// How many addresses there are, and limits.connections_per_second of each.
+    /// The number of addresses, and limits.connections_per_second of each.
     private static let (addresses, rate) = (8, 20.0)
 
     func run(_ target: Target) async throws {
         let hello = try RawRecords.hello(target.guest(0))
-        // Enough that none waits for one that is still open: a connection may last for limits.handshake_timeout.
+        // Enough workers, so that none waits for an open connection, which may last for limits.handshake_timeout.
         let workers = Self.addresses * Int(Self.rate) * 12
         await target.workers(workers, perSecond: Double(Self.addresses) * Self.rate) { worker, _ in
             let socket = try await HostileSocket.open(target, from: worker % Self.addresses + 1)

@@ -2,7 +2,7 @@
 
 import TLSChannel
 
-/// Records that no decent peer sends, before, amid and after the handshake.
+/// Sends records that no well-behaved peer sends, before, during and after the handshake.
 struct Garbage: Attack {
     static let name = "garbage"
     static let mustHappen = ["closed by the conductor", "garbage after the handshake"]
@@ -29,13 +29,13 @@ struct Garbage: Attack {
         }
     }
 
-    /// What comes instead of a ClientHello, or around it.
+    /// Returns bytes that are sent instead of a ClientHello, or around it.
     private static func before(number: Int, _ hello: [UInt8]) -> [UInt8] {
         let kinds = RawRecords.Kind.allCases
         switch number % 10 {
         case 0: return RawRecords.random(4096)
         case 1: return RawRecords.record(kinds[number % kinds.count].rawValue, RawRecords.random(512))
-        // A length above what a record may have, and as much behind it.
+        // A length above the limit of a record, and as many bytes after it.
         case 2: return RawRecords.record(22, RawRecords.random(65535), length: 65535)
         case 3: return Array(repeating: RawRecords.record(21, [1, 90]), count: 1000).flatMap { $0 }
         case 4: return RawRecords.record(21, [2, UInt8.random(in: 0...255)])
@@ -44,12 +44,12 @@ struct Garbage: Attack {
         case 7: return hello + Array(repeating: RawRecords.record(20, [1]), count: 1000).flatMap { $0 }
         case 8: return Array("GET / HTTP/1.1\r\nHost: conductor\r\n\r\n".utf8)
         default:
-            // A ClientHello of 16 MiB, by its own word.
+            // A ClientHello with a false length of 16 MiB.
             return RawRecords.record(22, [1, 255, 255, 255] + RawRecords.random(16000))
         }
     }
 
-    /// What comes in place of encrypted records.
+    /// Returns bytes that are sent instead of encrypted records.
     private static func after(number: Int) -> [UInt8] {
         switch number % 5 {
         case 0: RawRecords.record(23, RawRecords.random(1024))

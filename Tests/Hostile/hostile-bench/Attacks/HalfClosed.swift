@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Peers that shut their writing side, or read nothing, and stay.
+/// Peers that shut down their writing side, or read nothing, and stay connected.
 struct HalfClosed: Attack {
     static let name = "half-closed"
     static let mustHappen = ["halves closed", "requests that nobody reads the answers of"]
@@ -37,7 +37,7 @@ struct HalfClosed: Attack {
         await socket.reset()
     }
 
-    /// More answers than there is room for, and refusals of ids that nobody would want back.
+    /// Causes more answers than the buffers hold, and answers that repeat very long ids.
     private func readNothing(_ socket: HostileSocket, _ target: Target) async throws {
         try await socket.stopReading()
         let long = Requests.ping(id: #"""# + String(repeating: "i", count: 100_000) + #"""#)

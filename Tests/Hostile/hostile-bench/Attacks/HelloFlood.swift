@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Says one and the same ClientHello again and again: the conductor makes keys and signs for each, the attacker does nothing.
+/// Sends the same ClientHello again and again: the conductor generates keys and signs for each, and the attacker has no
+/// work.
 struct HelloFlood: Attack {
     static let name = "hello-flood"
     static let mustHappen = ["hellos answered"]

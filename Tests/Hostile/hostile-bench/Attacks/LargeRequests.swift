@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Good requests that are as large as they may be, as fast as the conductor takes them: identifiers at their bound, all letters
-/// outside ASCII, a line near its limit. The broker, slowed to 8 MB/s, is what they compete for with everybody else.
+/// Valid requests of the maximum size, as fast as the conductor accepts them: identifiers of the maximum length,
+/// letters outside ASCII only, and a line near the limit. They compete with all other guests for the broker, which is
+/// slowed to 8 MB/s.
 enum LargeRequests {
-    /// A request of an instance, its line's end included; about 1 MB, of which half a megabyte is published.
+    /// Returns a request of an instance, including its line end; about 1 MB, of which half a megabyte is published.
     ///
-    /// - Parameter tenant: the tenant that the guest's certificate names; nil when it names none.
+    /// - Parameter tenant: the tenant that the guest's certificate names; nil if it names none.
     static func line(instance: String, tenant: String? = nil) -> String {
         func letters(_ bytes: Int) -> String { String(repeating: "é", count: bytes / 2) }
-        // 255 bytes each, the most there may be.
+        // 255 bytes each, which is the maximum.
         let identifier = letters(254) + "x"
-        // In JSON a letter is six bytes, so that this is nearly limits.payload_bytes (256 KiB).
+        // In JSON a letter takes six bytes, so this is nearly limits.payload_bytes (256 KiB).
         let database = letters(84_000)
-        // Cut to limits.trace_bytes (64 KiB), each of them.
+        // Each of them is cut to limits.trace_bytes (64 KiB).
         let value = letters(400_000)
         let trace = (0..<40).map { _ in #""\#(letters(10_000))""# }.joined(separator: ",")
         return
@@ -22,7 +23,7 @@ enum LargeRequests {
             + #""etype":"E","value":"\#(value)","trace":[\#(trace)]}}"# + "\n"
     }
 
-    /// Sends them from so many connections, which belong to these guests.
+    /// Sends these requests on this many connections of these guests.
     static func run(_ target: Target, connections: Int, guests: Range<Int>) async throws {
         let contexts = try guests.map { try target.guest($0) }
         let lines = guests.map { Self.line(instance: Target.instance($0)) }
@@ -46,17 +47,17 @@ struct LargeRequests3: Attack {
     func run(_ target: Target) async throws { try await LargeRequests.run(target, connections: 3, guests: 0..<1) }
 }
 
-/// Twelve connections of one guest, another than that of the three, whose bytes are spent.
+/// Twelve connections of one guest, but not the guest of the three connections, whose bytes are used up.
 struct LargeRequests12: Attack {
     static let name = "large-requests-12"
-    // So many lines at once are more than the guest's bytes: none need be read to its end in a short run.
+    // So many lines at once exceed the guest's bytes: in a short run none may be read to its end.
     static let mustHappen = ["sent"]
     static let needsSlowBroker = true
 
     func run(_ target: Target) async throws { try await LargeRequests.run(target, connections: 12, guests: 4..<5) }
 }
 
-/// Twelve connections of four guests, which one tenant's instances may be.
+/// Twelve connections of four guests, which may be the instances of one tenant.
 struct LargeRequestsOf4Guests: Attack {
     static let name = "large-requests-of-4-guests"
     static let mustHappen = ["sent"]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Lines longer than may be, and lines that never end, as fast as the conductor reads them.
+/// Sends lines longer than the limit, and lines without an end, as fast as the conductor reads them.
 struct LongLines: Attack {
     static let name = "long-lines"
     static let mustHappen = ["refused too_large", "KiB of endless lines"]

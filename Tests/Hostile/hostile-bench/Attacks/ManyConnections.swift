@@ -2,7 +2,7 @@
 
 import NIOConcurrencyHelpers
 
-/// Ten thousand connections from one identity, kept open as long as the conductor lets them.
+/// Opens ten thousand connections with one identity, and keeps them open as long as the conductor allows.
 struct ManyConnections: Attack {
     static let name = "many-connections"
     static let mustHappen = ["let in", "refused rate_limited", "all attempts made"]
@@ -36,13 +36,13 @@ struct ManyConnections: Attack {
             }
             group.addTask {
                 while left.withLockedValue({ $0 }) > 0 { try? await Task.sleep(for: .milliseconds(50)) }
-                // The last ones are told.
+                // Waits until the last ones are rejected.
                 try? await Task.sleep(for: .milliseconds(500))
             }
             await group.next()
             group.cancelAll()
         }
-        // None that was let in was given up since, so this is how many there are.
+        // No accepted connection has been closed since, so this is their number.
         target.tally.add("let in", target.tally["answered"])
         if target.tally["answered"] > Self.limit { target.tally.add("let in above \(Self.limit) at once") }
         target.tally.add("all attempts made")

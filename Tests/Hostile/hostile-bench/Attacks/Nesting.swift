@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Arrays and objects in one another, as deep as a line is long, and one deeper than may be.
+/// Sends nested arrays and objects, as deep as a line allows, and one level deeper than the limit.
 struct Nesting: Attack {
     static let name = "nesting"
     static let mustHappen = ["refused parse_error"]
@@ -17,7 +17,7 @@ struct Nesting: Attack {
             #"{"jsonrpc":"2.0","id":1,"method":"ping","params":"# + String(repeating: #"[{"a":"#, count: depth / 6),
             #"{"jsonrpc":"2.0","id":"# + String(repeating: "[", count: 32) + String(repeating: "]", count: 32)
                 + #","method":"ping"}"#,
-            // No deeper than may be, and as wide as a line.
+            // Within the limit of depth, and as wide as a line.
             "[" + String(repeating: "[[[[[[[[[[]]]]]]]]]],", count: depth / 22) + "x",
         ]
         await target.workers(4, perSecond: 1000) { worker, _ in

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Four guests whose certificates name one tenant, each from its own address, do all at once what one guest can: open more connections
-/// than it may, report as fast as it can, send large outcomes, begin lines that never end, send blank lines, and hold handshakes.
+/// Four guests whose certificates name one tenant, each with its own address, combine the attacks of one guest: they
+/// open more connections than they may, report as fast as they can, send large outcomes, begin lines without an end,
+/// send empty lines, and hold handshakes open.
 struct OneTenant: Attack {
     static let name = "four-guests-of-one-tenant"
     static let mustHappen = [
@@ -11,9 +12,9 @@ struct OneTenant: Attack {
     static let mustNotHappen = ["another guest's instance: accepted"]
 
     private static let guests = 4
-    /// Connections of each guest at a time; limits.connections_per_guest is 8.
+    /// The number of connections of each guest at a time; limits.connections_per_guest is 8.
     private static let connections = 12
-    /// The id of each report of another guest's instance, and of no other request.
+    /// The id of each report for another guest's instance, and of no other request.
     private static let foreignID = "2"
 
     func run(_ target: Target) async throws {
@@ -50,7 +51,7 @@ struct OneTenant: Attack {
         }
     }
 
-    /// Counts an answer by the request that it is for, and by whether the report was accepted.
+    /// Counts an answer by its request, and by whether the report was accepted.
     private static func count(_ line: String, _ tally: Tally) {
         guard let id = line.firstMatch(of: #/"id":([0-9]+)[,}]/#)?.output.1 else { return }
         let name = id == Self.foreignID ? "another guest's instance" : "own instance"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Requests that are quickly said and always refused, for another's instance, and more of them than a guest's share.
+/// Sends short requests that are always rejected, for another guest's instance, and more of them than a guest's share.
 struct RefusedRequests: Attack {
     static let name = "refused-requests"
     static let mustHappen = ["refused not_permitted", "refused rate_limited"]
@@ -11,7 +11,7 @@ struct RefusedRequests: Attack {
         let requests = String(repeating: Requests.outcome(id: "1", instance: "good-0"), count: 6000)
         await target.workers(2, perSecond: 20) { worker, _ in
             let socket = try await HostileSocket.open(target, tls: guests[worker], from: worker + 1)
-            // Many at a time, and more than limits.requests_per_second (100) and limits.requests_burst (2000).
+            // Many at once, and more than limits.requests_per_second (100) and limits.requests_burst (2000).
             while socket.isOpen {
                 _ = socket.sendIfWritable(requests)
                 try await Task.sleep(for: .milliseconds(250))

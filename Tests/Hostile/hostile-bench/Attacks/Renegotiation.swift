@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// openssl s_client asks for renegotiation under TLS 1.2, and for new keys under TLS 1.3, again and again.
+/// Uses openssl s_client to request renegotiation with TLS 1.2, and new keys with TLS 1.3, again and again.
 struct Renegotiation: Attack {
     static let name = "renegotiation"
     static let mustHappen = ["renegotiations asked for", "keys asked for", "new keys: answered"]
@@ -10,7 +10,7 @@ struct Renegotiation: Attack {
         await target.workers(2, perSecond: 3) { worker, _ in
             let identity = ForeignPeer.identity(target, worker)
             if worker == 0 {
-                // s_client ends when it is told that there is none to be had.
+                // s_client ends when the conductor rejects renegotiation.
                 let said = try await ForeignPeer.run(
                     target, identity + ["-tls1_2"], [("R\n", "RENEGOTIATING"), (Requests.ping(), nil)])
                 if said.contains("RENEGOTIATING") { target.tally.add("renegotiations asked for") }

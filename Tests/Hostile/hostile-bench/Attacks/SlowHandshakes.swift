@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Slow loris in the handshake: more connections than may have one under way, each sending a byte of its ClientHello a second.
+/// A slow loris attack on the handshake: more connections than may have one in progress, each with a byte of its
+/// ClientHello a second.
 struct SlowHandshakes: Attack {
     static let name = "slow-handshakes"
     static let mustHappen = ["bytes"]

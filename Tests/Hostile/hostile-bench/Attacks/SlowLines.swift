@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Slow loris in a line: guests with good certificates, each saying a byte of a request a second.
+/// A slow loris attack on lines: guests with valid certificates, each sending a byte of a request a second.
 struct SlowLines: Attack {
     static let name = "slow-lines"
     static let mustHappen = ["bytes"]

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// TLS records of one byte each, of a line that does not end, as fast as the conductor reads them.
+/// Sends TLS records of one byte each, of a line without an end, as fast as the conductor reads them.
 struct SmallRecords: Attack {
     static let name = "small-records"
     static let mustHappen = ["records"]
     static let mustNotHappen = ["answered"]
 
-    /// How many are sent at a time.
+    /// The number of records that are sent at a time.
     private static let count = 1000
 
     func run(_ target: Target) async throws {

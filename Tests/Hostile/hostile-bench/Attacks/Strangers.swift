@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Peers that finish their handshakes, with a certificate that another authority has issued, or with none.
+/// Peers that finish their handshakes, with a certificate of another authority, or with none.
 struct Strangers: Attack {
     static let name = "strangers"
     static let mustHappen = ["foreign certificates", "no certificate"]
@@ -14,7 +14,7 @@ struct Strangers: Attack {
             if said.contains(#""result""#) { target.tally.add("without a certificate: answered") }
         }
         await target.workers(8, perSecond: 150) { _, _ in
-            // In TLS 1.3 a client is done before the conductor has looked at its certificate.
+            // In TLS 1.3 a client has finished before the conductor has checked its certificate.
             let socket = try await HostileSocket.open(target, tls: stranger)
             target.tally.add("foreign certificates")
             try? await socket.send(Requests.ping())

@@ -1,39 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What one attack has cost, over its repetitions.
+/// The measurements of one attack, over its repetitions.
 struct AttackResult {
     /// The attack's name.
     let name: String
-    /// The quiet windows around it.
+    /// The quiet windows around the attack.
     var quiet: [Latencies] = []
     /// The windows under attack.
     var attacked: [Latencies] = []
-    /// What went wrong for well-behaved guests.
+    /// The wrong answers to well-behaved guests.
     var wrong: [String] = []
-    /// Answers that did not come in time.
+    /// The number of answers that did not arrive in time.
     var unanswered = 0
-    /// Descriptors before the attack, at most during it, after it, by repetition.
+    /// The numbers of descriptors before, at most during, and after the attack, for each repetition.
     var descriptors: [(before: Int, during: Int, after: Int)] = []
-    /// KiB in memory, likewise.
+    /// The resident memory in KiB, likewise.
     var resident: [(before: Int, during: Int, after: Int)] = []
-    /// The conductor's processor time, of one processor's.
+    /// The conductor's processor time, as a fraction of one processor.
     var load: [Double] = []
-    /// What the attackers counted, all together.
+    /// The counts of the attackers, all together.
     var tally: [String: Int] = [:]
-    /// How newcomers fared.
+    /// The times of newcomers.
     var newcomer = Newcomer.Visits()
 
-    /// How many times as long the slowest hundredth took.
+    /// Returns the ratio of the p99 under attack to that in quiet.
     func ratio(quiet: Latencies) -> Double {
         quiet.p99 > .zero ? Latencies.joined(self.attacked).p99 / quiet.p99 : 0
     }
 
-    /// What the attackers counted, in words.
+    /// The counts of the attackers, as text.
     var counted: String {
         self.tally.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
     }
 
-    /// The table's head.
+    /// The head of the table.
     static var head: String {
         Report.row([
             "attack", "p50", "p99", "max", "p99 against quiet", "conductor's load", "descriptors", "memory",
@@ -41,7 +41,7 @@ struct AttackResult {
         ]) + "\n|---|---|---|---|---|---|---|---|---|"
     }
 
-    /// Its row; descriptors and memory are before, at most during, and after.
+    /// Returns its row of the table; descriptors and memory are before, at most during, and after.
     func row(quiet: Latencies) -> String {
         let times = Latencies.joined(self.attacked)
         let load = self.load.reduce(0, +) / Double(max(self.load.count, 1))

@@ -8,7 +8,7 @@ struct AttackRun {
     let attackers: AttackerProcess
     let patience: Duration
 
-    /// Measures without an attack. Here too every request must be answered.
+    /// Measures without an attack. Every request must be answered here too.
     func window(for length: Duration, into judgement: inout Judgement) async throws -> Latencies {
         let window = Window()
         self.guests.forEach { $0.count(in: window) }
@@ -22,7 +22,7 @@ struct AttackRun {
         return window.latencies
     }
 
-    /// Measures under an attack, and what is left when it is over.
+    /// Measures under an attack, and the state of the conductor when it is over.
     func attack(_ attack: any Attack.Type, for length: Duration, _ result: inout AttackResult) async throws {
         let before = try self.conductor.state()
         let window = Window()

@@ -4,28 +4,28 @@ import Foundation
 import Subprocess
 import SystemPackage
 
-/// Runs attackers: this very program, in a process of its own, on processors of its own.
+/// Runs attackers: this program, in a process of its own, on processors of its own.
 struct AttackerProcess {
     let options: TargetOptions
-    /// The processors, as `taskset --cpu-list` takes them. Who is measured runs on others.
+    /// The processors, in the format of `taskset --cpu-list`. The measured programs run on others.
     let processors: String
-    /// How many connections the attack that opens many opens.
+    /// The number of connections for the attack that opens many.
     let connections: Int
-    /// The file that its errors are appended to.
+    /// The file to which its errors are appended.
     let log: String
 
-    /// How long an attack that ends by itself may take.
+    /// The maximum time of an attack that ends by itself.
     private static let patience = Duration.seconds(300)
 
-    /// Attacks for so long, or until the attack has done its work.
+    /// Attacks for this long, or until the attack has done its work.
     ///
-    /// - Returns: what the attacker counted.
+    /// - Returns: the counts of the attacker.
     func run(_ attack: any Attack.Type, for duration: Duration) async throws -> [String: Int] {
         let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().path
         let arguments = [
-            // Whom they attack may go first (Tests/Hostile/run); they do not.
+            // The conductor's guests may have priority (Tests/Hostile/run); attackers do not.
             "--other", "0", "taskset", "--cpu-list", self.processors,
-            // A session of its own, as the conductor has.
+            // In a session of its own, like the conductor.
             "setsid", "--wait", program, "attack", attack.name, "--port", "\(self.options.port)", "--tls",
             self.options.tls,
             "--connections", "\(self.connections)",

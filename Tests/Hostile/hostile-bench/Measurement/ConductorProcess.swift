@@ -2,24 +2,24 @@
 
 import Foundation
 
-/// The conductor's process, from outside.
+/// The conductor's process, observed from outside.
 struct ConductorProcess: Sendable {
-    /// Its number.
+    /// Its process id.
     let pid: Int32
 
-    /// How it stands.
+    /// The resources that it uses.
     struct State: Sendable {
-        /// Open file descriptors.
+        /// The number of open file descriptors.
         var descriptors: Int
-        /// KiB in memory.
+        /// The resident memory in KiB.
         var resident: Int
-        /// Processor time that it has used, in hundredths of a second.
+        /// The processor time that it has used, in hundredths of a second.
         var ticks: Int
     }
 
-    /// How it stands now.
+    /// Returns the resources that it uses now.
     ///
-    /// - Throws: ``BenchError`` when it is no more.
+    /// - Throws: ``BenchError`` if it has ended.
     func state() throws -> State {
         guard
             let descriptors = try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(self.pid)/fd").count,
@@ -28,13 +28,13 @@ struct ConductorProcess: Sendable {
             let resident = Int(line.split(separator: " ", omittingEmptySubsequences: true).dropFirst().first ?? ""),
             let stat = try? String(contentsOfFile: "/proc/\(self.pid)/stat", encoding: .utf8)
         else { throw BenchError("the conductor is dead") }
-        // The numbers after the name, of which the 12th and 13th are the time in user mode and in the kernel.
+        // The numbers after the name; the 12th and the 13th are the time in user mode and in the kernel.
         let fields = stat.drop { $0 != ")" }.split(separator: " ")
         let ticks = fields.count > 13 ? (Int(fields[12]) ?? 0) + (Int(fields[13]) ?? 0) : 0
         return State(descriptors: descriptors, resident: resident, ticks: ticks)
     }
 
-    /// The highest numbers there are until it is cancelled.
+    /// Returns the highest numbers until it is cancelled.
     func peaks() async throws -> State {
         var peaks = try self.state()
         while !Task.isCancelled {
@@ -46,9 +46,9 @@ struct ConductorProcess: Sendable {
         return peaks
     }
 
-    /// Waits until it has no more descriptors than it had.
+    /// Waits until it has no more descriptors than this.
     ///
-    /// - Returns: how it stands then, or when patience is at its end.
+    /// - Returns: the resources that it uses then, or when the time is up.
     func settle(to descriptors: Int, patience: Duration) async throws -> State {
         let end = ContinuousClock.now + patience
         while true {

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What must hold, and which of it did not.
+/// The bounds, and the ones that did not hold.
 struct Judgement {
-    /// The slowest hundredth of well-behaved guests' requests may take so many times what it takes in quiet.
+    /// The maximum ratio of the p99 of well-behaved guests' requests to that in quiet.
     static let ratio = 2.0
-    /// KiB that may stay of one repetition to the next. An allocator gives back and takes again by the MiB; what a
-    /// connection or a request would leave behind comes in thousands.
+    /// The maximum growth in KiB from one repetition to the next. An allocator frees and allocates memory by the MiB;
+    /// connections or requests that leaked memory would come in thousands.
     static let growth = 8 << 10
 
-    /// How long the slowest hundredth of newcomers may take, from its connect to the answer to its first report.
+    /// The maximum p99 of newcomers, from connecting to the answer to the first report.
     static let newcomer = Duration.seconds(1)
 
     private(set) var broken: [String] = []
 
-    /// Notes what does not hold.
+    /// Records and prints a bound that does not hold.
     mutating func check(_ holds: Bool, _ sentence: @autoclosure () -> String) {
         guard !holds else { return }
         let sentence = sentence()
@@ -21,12 +21,12 @@ struct Judgement {
         self.broken.append(sentence)
     }
 
-    /// Looks at one attack.
+    /// Judges one attack.
     ///
     /// - Parameters:
-    ///   - quiet: what its p99 is compared with.
-    ///   - usualQuiet: the p99 that nine in ten quiet windows of the run stay within: below it, an attack cannot be distinguished from the
-    ///     machine. Nil to leave times unjudged.
+    ///   - quiet: the measurement with which its p99 is compared.
+    ///   - usualQuiet: the p99 that nine in ten quiet windows of the run do not exceed: below it, an attack cannot be
+    ///     distinguished from the machine's noise. Nil not to judge times.
     mutating func judge(_ result: AttackResult, _ attack: any Attack.Type, quiet: Latencies, usualQuiet: Duration?) {
         let name = result.name
         self.check(

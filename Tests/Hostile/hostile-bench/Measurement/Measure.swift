@@ -4,7 +4,7 @@ import ArgumentParser
 import BrokerTesting
 import Foundation
 
-/// Measures well-behaved guests in quiet and under each attack. Exit status 1 when something does not hold.
+/// Measures well-behaved guests in quiet and under each attack. Exit status 1 when a bound does not hold.
 struct Measure: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Makes the measurement. Exit status 1 when a promise is broken.")
@@ -48,8 +48,8 @@ struct Measure: AsyncParsableCommand {
     @Option(help: "Only attacks of these names.")
     var only: [String] = []
 
-    /// How long answers, and descriptors, may take to come after an attack. A guest that has gone into debt is not read until it is
-    /// out of it, so that its connection's end is not seen before.
+    /// The time in which answers must arrive, and descriptors be closed, after an attack. A guest that has exceeded its
+    /// share is not read until the debt is paid off, so the end of its connection is not noticed before.
     private static let patience = Duration.seconds(60)
 
     func validate() throws {
@@ -85,7 +85,8 @@ struct Measure: AsyncParsableCommand {
                 log: "\(self.work)/attackers.log"),
             patience: Self.patience)
         var judgement = Judgement()
-        // Connections are made, tables filled (limits.remembered_ids), and code is touched for the first time.
+        // The first window opens connections, fills tables (limits.remembered_ids), and runs all code for the first
+        // time.
         _ = try await run.window(for: .seconds(self.short ? 3 : 10), into: &judgement)
         let length = Duration.seconds(self.seconds)
         let first = try await run.window(for: self.short ? .seconds(5) : length, into: &judgement)
@@ -113,7 +114,7 @@ struct Measure: AsyncParsableCommand {
         Report.say("\nWhat the attackers counted:")
         for (_, result) in results { Report.say("- \(result.name): \(result.counted)") }
         let quiets = [first] + results.flatMap(\.result.quiet)
-        // Nine in ten: one window in which the machine did something else must not excuse every attack.
+        // Nine in ten: one window in which the machine was busy must not excuse every attack.
         let p99s = quiets.map(\.p99).sorted()
         let usual = p99s[(p99s.count - 1) * 9 / 10]
         let all = Latencies.joined(quiets)

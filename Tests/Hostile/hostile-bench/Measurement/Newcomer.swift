@@ -6,7 +6,8 @@ import NIOPosix
 import Notifications
 import TLSChannel
 
-/// A guest that connects five times a second, reports an outcome and disconnects: what it takes to be served.
+/// A guest that connects five times a second, reports an outcome and disconnects, and measures the time until it is
+/// served.
 final class Newcomer: Sendable {
     private let port: Int
     private let tls: TLSContext
@@ -16,15 +17,15 @@ final class Newcomer: Sendable {
         self.tls = try Target.context("\(options.tls)/guest-newcomer", roots: options.tls)
     }
 
-    /// How it fared.
+    /// The results of all visits.
     struct Visits {
-        /// How long those took that were served.
+        /// The times of the visits that were served.
         var times: [Duration] = []
-        /// How long those had waited that the end of the window cut short, if for more than a second.
+        /// The times of the visits that the end of the window cut short, if longer than a second.
         var unfinished: [Duration] = []
         var failures = 0
 
-        /// What kept the first of those from being served that were not.
+        /// The first error of a visit that was not served.
         var failure: String?
 
         var text: String {
@@ -35,10 +36,10 @@ final class Newcomer: Sendable {
             return "\(self.times.count) of \(self.times.count + self.failures)\(worst)"
         }
 
-        /// The times of all, at least.
+        /// The times of all visits, which are lower bounds for the unfinished ones.
         var latencies: Latencies { Latencies(self.times + self.unfinished) }
 
-        /// One that the end of the window cuts short has not failed.
+        /// Records an error. A visit that the end of the window cuts short has not failed.
         mutating func note(_ error: any Error, after time: Duration) {
             if error is CancellationError {
                 if time > .seconds(1) { self.unfinished.append(time) }
@@ -49,7 +50,7 @@ final class Newcomer: Sendable {
         }
     }
 
-    /// Comes and goes until it is cancelled, and leaves no connection behind.
+    /// Connects and disconnects until it is cancelled, and leaves no connection behind.
     func run() async -> Visits {
         var visits = Visits()
         while !Task.isCancelled {

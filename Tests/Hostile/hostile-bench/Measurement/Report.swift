@@ -2,18 +2,18 @@
 
 import Foundation
 
-/// What is printed.
+/// The output of the bench.
 enum Report {
-    /// Prints a line at once, whatever standard output is.
+    /// Prints a line at once, even if standard output is buffered.
     static func say(_ line: String) { FileHandle.standardOutput.write(Data("\(line)\n".utf8)) }
 
-    /// A time in milliseconds.
+    /// Returns a time in milliseconds.
     static func text(_ time: Duration) -> String { String(format: "%.2f ms", time / .milliseconds(1)) }
-    /// A ratio.
+    /// Returns a ratio.
     static func text(_ ratio: Double) -> String { String(format: "%.2f", ratio) }
-    /// KiB as MiB.
+    /// Returns KiB as MiB.
     static func text(kibibytes: Int) -> String { String(format: "%.1f MiB", Double(kibibytes) / 1024) }
 
-    /// A line of the table; also what it would be in Docs/performance.md.
+    /// Returns a row of the table, in the format of Docs/performance.md.
     static func row(_ cells: [String]) -> String { "| " + cells.joined(separator: " | ") + " |" }
 }

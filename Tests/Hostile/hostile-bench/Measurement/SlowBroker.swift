@@ -5,8 +5,9 @@ import Foundation
 import NIOCore
 import NIOPosix
 
-/// Stands before a broker and lets so many bytes a second through to it, of all connections together; what the broker says goes
-/// through at once. Connections take turns of 4 KiB, as those of a network do. Ends when its standard input does.
+/// A proxy before a broker that forwards a limited number of bytes a second to it, on all connections together; it
+/// forwards the broker's bytes at once. Connections take turns of 4 KiB, like those of a network. It ends with its
+/// standard input.
 struct SlowBroker: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "slow-broker", abstract: "A proxy that makes a broker slow.")
@@ -22,7 +23,7 @@ struct SlowBroker: AsyncParsableCommand {
         let rate = SlowRate(bytesPerSecond: self.bytesPerSecond)
         let target = self.target
         let server = try await ServerBootstrap(group: group)
-            // What waits on the way counts as the sender's, and not as a part of the broker.
+            // Waiting bytes must be buffered by the sender, and not by the proxy.
             .childChannelOption(.socketOption(.so_rcvbuf), value: 16 << 10)
             .serverChannelOption(.socketOption(.so_rcvbuf), value: 16 << 10)
             .childChannelOption(.autoRead, value: false)
@@ -46,9 +47,9 @@ struct SlowBroker: AsyncParsableCommand {
     }
 }
 
-/// Says which connection's bytes go on, and when. All on one event loop.
+/// Decides which connection's bytes are forwarded, and when. All calls are on one event loop.
 private final class SlowRate: @unchecked Sendable {
-    /// Bytes of one connection at a time.
+    /// The number of bytes of one connection in a turn.
     static let turn = 4 << 10
 
     private let bytesPerSecond: Int
@@ -58,7 +59,8 @@ private final class SlowRate: @unchecked Sendable {
 
     init(bytesPerSecond: Int) { self.bytesPerSecond = bytesPerSecond }
 
-    /// Calls `proceed` when it is the turn of these bytes. A connection has one call open, so all have their turns.
+    /// Calls `proceed` when it is the turn of these bytes. A connection has one open call, so all connections get their
+    /// turns.
     func wait(_ bytes: Int, on eventLoop: any EventLoop, _ proceed: @escaping () -> Void) {
         eventLoop.preconditionInEventLoop()
         self.waiting.append((bytes, proceed))
@@ -70,7 +72,7 @@ private final class SlowRate: @unchecked Sendable {
         let now = NIODeadline.now()
         while self.free <= now, let next = self.waiting.popFirst() {
             let cost = TimeAmount.nanoseconds(Int64(next.bytes) * 1_000_000_000 / Int64(self.bytesPerSecond))
-            // What was not used is gone, but for the timer's own inaccuracy.
+            // Unused time is lost, except for the inaccuracy of the timer.
             self.free = max(self.free, now - .milliseconds(1)) + cost
             next.proceed()
         }

@@ -6,22 +6,23 @@ import NIOPosix
 import Notifications
 import TLSChannel
 
-/// A well-behaved guest: one connection, one outcome after the other at a steady rate, whether or not the last was answered.
+/// A well-behaved guest: one connection, and one outcome after the other at a steady rate, whether or not the last was
+/// answered.
 ///
-/// A time is from the moment that a request is handed to the connection until its answer is there.
+/// A time is measured from the moment when a request is passed to the connection until its answer arrives.
 final class SteadyGuest: Sendable {
     private let instance: String
     private let interval: Duration
-    /// When it sends, within each interval: guests that sent at once would wait for each other.
+    /// The time at which it sends in each interval: guests that send at the same time would wait for each other.
     private let phase: Duration
     private let port: Int
     private let tls: TLSContext
     private let window = NIOLockedValueBox<Window?>(nil)
 
     /// - Parameters:
-    ///   - number: which of the good guests.
-    ///   - count: how many there are.
-    ///   - rate: requests a second.
+    ///   - number: the number of this guest.
+    ///   - count: the number of well-behaved guests.
+    ///   - rate: the number of requests a second.
     init(_ number: Int, of count: Int, options: TargetOptions, rate: Int) throws {
         self.instance = "good-\(number)"
         self.interval = .seconds(1) / rate
@@ -30,10 +31,10 @@ final class SteadyGuest: Sendable {
         self.tls = try Target.context("\(options.tls)/guest-\(self.instance)", roots: options.tls)
     }
 
-    /// Requests count in this window from now on; nil for none.
+    /// Sets the window in which requests count from now on; nil for none.
     func count(in window: Window?) { self.window.withLockedValue { $0 = window } }
 
-    /// Works until it is cancelled. When its connection ends it is one wrong answer, and makes another.
+    /// Works until it is cancelled. The end of its connection counts as one wrong answer, and it connects again.
     func run() async {
         while !Task.isCancelled {
             do {
@@ -67,7 +68,7 @@ final class SteadyGuest: Sendable {
         }
     }
 
-    /// Its next time to send, in step with the others whatever has held it up.
+    /// The next time to send, in step with the others even after a delay.
     private var next: ContinuousClock.Instant {
         let since = Self.beginning.duration(to: .now) - self.phase
         return Self.beginning + self.phase + self.interval * ((since / self.interval).rounded(.down) + 1)

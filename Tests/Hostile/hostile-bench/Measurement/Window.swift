@@ -2,7 +2,7 @@
 
 import NIOConcurrencyHelpers
 
-/// A stretch of time in which well-behaved guests are measured: what was sent in it, and how long the answers took.
+/// A period in which well-behaved guests are measured: the requests that were sent, and the times of their answers.
 final class Window: Sendable {
     private struct State {
         var sent = 0
@@ -12,25 +12,25 @@ final class Window: Sendable {
 
     private let state = NIOLockedValueBox(State())
 
-    /// A request was sent.
+    /// Records a request that was sent.
     func sent() { self.state.withLockedValue { $0.sent += 1 } }
-    /// It was answered as it should be.
+    /// Records a correct answer.
     func answered(after time: Duration) { self.state.withLockedValue { $0.times.append(time) } }
-    /// It was not.
+    /// Records a wrong answer.
     func failed(_ reason: String) { self.state.withLockedValue { $0.wrong.append(reason) } }
 
-    /// How many were sent.
+    /// The number of requests that were sent.
     var sentCount: Int { self.state.withLockedValue { $0.sent } }
-    /// The times of those that were answered.
+    /// The times of the requests that were answered.
     var latencies: Latencies { Latencies(self.state.withLockedValue { $0.times }) }
-    /// What went wrong with the others.
+    /// The problems of the others.
     var wrong: [String] { self.state.withLockedValue { $0.wrong } }
-    /// How many have had no answer yet, right or wrong.
+    /// The number of requests without an answer so far.
     var openCount: Int { self.state.withLockedValue { $0.sent - $0.times.count - $0.wrong.count } }
 
-    /// Waits for the answers that are still to come.
+    /// Waits for the missing answers.
     ///
-    /// - Returns: how many did not come.
+    /// - Returns: the number of answers that did not arrive.
     func settle(_ patience: Duration) async -> Int {
         let end = ContinuousClock.now + patience
         while self.openCount > 0, ContinuousClock.now < end { try? await Task.sleep(for: .milliseconds(5)) }
@@ -38,13 +38,13 @@ final class Window: Sendable {
     }
 }
 
-/// Times of one kind.
+/// The times of one kind of request.
 struct Latencies {
     private var sorted: [Duration]
 
     init(_ times: [Duration] = []) { self.sorted = times.sorted() }
 
-    /// All of these together.
+    /// Returns all of these together.
     static func joined(_ all: [Latencies]) -> Latencies { Latencies(all.flatMap(\.sorted)) }
 
     var count: Int { self.sorted.count }
