@@ -7,14 +7,15 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"), .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
-// What the relay is measured with, apart from the product so that the product does not depend on it. `run` builds and uses it.
+// The benchmarks of the relay are apart from the product, so the product does not depend on them. `run` builds and uses
+// them.
 let package = Package(
     name: "relay-benchmarks",
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
     ],
     targets: [
-        // Load generators, in C so that they take as little of the machine as can be; each is a process of its own.
+        // Load generators, in C so that they use as little of the machine as possible; each is a process of its own.
         .executableTarget(
             name: "direct-publisher",
             cSettings: [.define("_GNU_SOURCE"), .headerSearchPath("../Measure")],
@@ -27,12 +28,12 @@ let package = Package(
             name: "quiet-guests",
             cSettings: [.define("_GNU_SOURCE"), .headerSearchPath("../Measure")],
             linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
-        // What the conductor's handshakes are compared with.
+        // The server with which the conductor's handshakes are compared.
         .executableTarget(
             name: "plain-server",
             cSettings: [.define("_GNU_SOURCE")],
             linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
-        // The product's package has it too, for the benches that use the product's own rooms.
+        // The product's package has it too, for the benches that use the product's own modules.
         .target(name: "BenchmarkFigures", path: "BenchmarkFigures", swiftSettings: settings + [.strictMemorySafety()]),
         .target(name: "LineChart", swiftSettings: settings),
         .executableTarget(name: "plot", dependencies: ["LineChart"], swiftSettings: settings),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts the programs that Tests/Benchmarks/footprint has built, looks at them in /proc, and prints tables."""
+"""Starts the programs that Tests/Benchmarks/footprint has built, reads their values in /proc, and prints tables."""
 
 import argparse
 import os
@@ -15,19 +15,20 @@ import time
 # The instance that the guest's certificate names.
 INSTANCE = "2f4a9c1e-6d0b-4b7e-9d53-3f1f0c7a55aa"
 READY = b"Operations may begin"
-# Goals: resident memory at rest in KiB, time to start in milliseconds.
+# Goals: resident memory at rest in KiB, and the time to start in milliseconds.
 MEMORY_GOAL = 25 << 10
 START_GOAL = 100.0
-# How long a program may take to be ready or to end, in seconds.
+# The maximum time in seconds until a program is ready, or has ended.
 PATIENCE = 30.0
-# It is at rest when so many seconds have passed since it was ready: connected, its spool verified, its first certificates looked at.
+# A program is at rest this many seconds after it is ready: connected, its spool verified, its first certificates
+# checked.
 REST = 4.0
 
 running = []
 
 
 def stop_all(*_):
-    """Ends what was started, by process id."""
+    """Ends every program that was started, by process id."""
     for program in running:
         if program.poll() is None:
             program.kill()
@@ -35,7 +36,7 @@ def stop_all(*_):
 
 
 class Program:
-    """A program that was started, and when it was ready."""
+    """A program that was started, and the time until it was ready."""
 
     def __init__(self, arguments, environment=None):
         start = time.perf_counter()
@@ -68,26 +69,26 @@ class Program:
         status = self.process.wait(PATIENCE)
         self.process.stdout.close()
         running.remove(self.process)
-        # The bare program knows no signal.
+        # The bare program handles no signal.
         if status not in (0, -signal.SIGTERM):
             raise SystemExit(f"{self.process.args[0]} ended with {status}; it said: {self.said.decode()}")
 
 
 def kib(text, name):
-    """A line of /proc/PID/status or smaps_rollup, in KiB."""
+    """Returns a value of /proc/PID/status or smaps_rollup, in KiB."""
     return int(re.search(rf"^{name}:\s+(\d+)", text, re.MULTILINE).group(1))
 
 
 def group_of(path):
-    """What a mapping of this path is put under."""
+    """Returns the group of a mapping of this path."""
     name = os.path.basename(path)
     return re.sub(r"(\.so).*", r"\1", name) if name else "anonymous: heap's arenas, stacks"
 
 
 def mappings(text):
-    """Resident KiB by what is mapped, and what of it is in no file any more, from /proc/PID/smaps.
+    """Returns the resident KiB by mapping, and the part of it that is in no file any more, from /proc/PID/smaps.
 
-    Not Private_Dirty: a program that was written a moment ago has pages in the system's cache that are dirty for the disk.
+    Not Private_Dirty: a program that has just been written has pages in the system's cache that are dirty for the disk.
     """
     groups, current = {}, None
     for line in text.splitlines():
@@ -124,7 +125,7 @@ def main():
 
     memory, maps = {}, {}
     for kind in kinds:
-        # Nobody listens on port 1.
+        # No process listens on port 1.
         for name, port, sign in (("with a conductor", options.port, b"Connected"), ("no conductor", "1", b"Failed to connect")):
             program = agent(kind, port)
             program.wait_for(sign)
@@ -146,7 +147,7 @@ def main():
                 program = Program([f"{kinds[kind]}/bare"])
             else:
                 program = agent(kind, options.port, f"{options.work}/kept-{kind}" if what == "spool that is there" else None)
-            # What is done for the first time takes longer.
+            # The first time takes longer.
             if turn:
                 starts.setdefault((kind, what), []).append(program.start)
             program.stop()
@@ -172,7 +173,7 @@ def main():
 
     if not options.check:
         return 0
-    # The program as Swift builds it; how it is linked otherwise is its author's affair.
+    # The program as Swift builds it; other ways to link it are its author's choice.
     worst = max(kib(memory["dynamic", name], "VmRSS") for name in ("with a conductor", "no conductor"))
     slowest = max(statistics.median(starts["dynamic", what]) for what in ("new spool", "spool that is there"))
     print()

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-# What idle and storm share: the programs, certificates, a conductor without a broker, quiet guests, and their end. Sourced by them; they
-# set `name` and `scratch` first, and have `set -eu`.
+# The functions that idle and storm share: programs, certificates, a conductor without a broker, and quiet guests. The
+# scripts source this file; they set `name` and `scratch` before, and have `set -eu`.
 # shellcheck shell=bash disable=SC2154
 
 identities=200
 work='' processes=()
-# What `run` has as well: everything that was started is ended by its process id, however the script ends.
+# As in `run`, every process that was started is ended by its process id, however the script ends.
 die() { echo "Benchmarks/$name: $*" >&2; exit 1; }
 stop_all() {
     local status=$? process
@@ -21,10 +21,10 @@ stop_all() {
     exit $status
 }
 
-# Builds, makes certificates, and raises the limit of descriptors to that of so many guests.
+# Builds the programs, creates certificates, and raises the limit of descriptors for this many guests.
 prepare() { # GUESTS
     local number limit needed=$(($1 + 512)) build=(swift build -c release)
-    # For each guest the conductor has a descriptor, and the guests' own program another one.
+    # The conductor has a descriptor for each guest, and so has the program of the guests.
     limit=$(ulimit -Hn)
     [ "$limit" = unlimited ] || [ "$limit" -ge "$needed" ] ||
         die "$1 guests need $needed descriptors in a process, and the limit is $limit; raise it (ulimit -Hn, as root) or ask for fewer"
@@ -45,8 +45,8 @@ prepare() { # GUESTS
     done
 }
 
-# Writes a conductor's configuration: the defaults, and what comes on standard input. Two hundred identities stand for all guests, so the
-# connections of one are as many as that takes.
+# Writes a conductor's configuration: the defaults, and the settings on standard input. Two hundred identities are used
+# for all guests, so each has as many connections as necessary.
 configure() { # NAME PORT GUESTS
     {
         cat <<YAML
@@ -65,7 +65,8 @@ YAML
     } >"$work/$1.yaml"
 }
 
-# Starts a conductor of that configuration, before it what runs it (taskset), and waits until it listens; sets `server` and `port`.
+# Starts a conductor with that configuration, through an optional command (taskset), and waits until it listens; sets
+# `server` and `port`.
 start_conductor() { # NAME [COMMAND...]
     local tenths=3000
     : >"$work/$1.log"
@@ -96,13 +97,13 @@ start_plain() { # THREADS TICKETS [COMMAND...]
     done
 }
 
-# Ends a process of ours, and waits for that.
+# Ends a process that this script started, and waits for its end.
 stop() { # SIGNAL PROCESS
     kill "-$1" "$2" 2>/dev/null || true
     wait "$2" 2>/dev/null || true
 }
 
-# Starts the guests' program for the server at `port`; `tell` gives it commands.
+# Starts the program of the guests for the server at `port`; `tell` sends it commands.
 start_guests() { # [COMMAND...]
     [ -p "$work/guests.in" ] || mkfifo "$work/guests.in" "$work/guests.out"
     "$@" "$programs/quiet-guests" "$port" "$work/tls" "$identities" <"$work/guests.in" >"$work/guests.out" 2>"$work/guests.log" &
@@ -111,22 +112,22 @@ start_guests() { # [COMMAND...]
     exec 8>"$work/guests.in" 7<"$work/guests.out"
     hear
 }
-# Their connections go as the kernel closes them.
+# The kernel closes their connections.
 stop_guests() {
     exec 8>&- 7<&-
     stop KILL "$guests"
 }
 
-# Says a command to the guests; the answer is in `answer`.
+# Sends a command to the guests; sets `answer`.
 tell() { # COMMAND
     echo "$1" >&8
     hear
 }
-# The same in two parts, for what goes on meanwhile.
+# The same in two steps, for work between them.
 ask() { echo "$1" >&8; }
 hear() { read -r -t 300 answer <&7 || die "the guests have failed, or say nothing for five minutes"; }
 
-# A value of the guests' answer.
+# Prints a value of the guests' answer.
 value() { # NAME
     local pair
     for pair in $answer; do
@@ -135,17 +136,17 @@ value() { # NAME
     die "the guests said nothing of $1: $answer"
 }
 
-# Nanoseconds of processor time that a process has used, all its threads.
+# Prints the processor time of all threads of a process, in nanoseconds.
 processor_nanoseconds() { awk '{ sum += $1 } END { printf "%.0f\n", sum }' "/proc/$1"/task/*/schedstat; }
 
-# KiB of a process's memory: what is its own and lies in memory (`Anonymous`), or another line of the kernel's sums.
+# Prints a process's own resident memory in KiB (`Anonymous`), or another line of the kernel's sums.
 memory_kib() { # PROCESS [LINE]
     awk -v line="${2:-Anonymous}:" '$1 == line { print $2 }' "/proc/$1/smaps_rollup"
 }
 
 descriptors() { find "/proc/$1/fd" -mindepth 1 2>/dev/null | wc -l; }
 
-# Waits until a process has no more descriptors than that.
+# Waits until a process has no more descriptors than this.
 await_descriptors() { # PROCESS COUNT
     local tenths=300
     until [ "$(descriptors "$1")" -le "$2" ]; do

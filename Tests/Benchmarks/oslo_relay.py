@@ -28,7 +28,7 @@ PAYLOAD = {
 
 
 class Endpoint:
-    """What the guest calls."""
+    """The endpoint that the guest calls."""
 
     target = oslo_messaging.Target(version="1.0")
 
@@ -80,11 +80,11 @@ def main():
         sys.exit(__doc__)
     # Durable, as the other rows are.
     oslo_messaging.set_transport_defaults("bench_oslo")
-    # Not one of its own: oslo.messaging looks for some of its options here.
+    # The global object: oslo.messaging looks for some of its options here.
     conf = cfg.CONF
     conf([], project="oslo-relay", default_config_files=[])
     url = os.environ["BENCH_TRANSPORT_URL"]
-    # Registers the driver's options, of which one is wanted otherwise.
+    # Registers the options of the driver; one of them is changed.
     oslo_messaging.get_rpc_transport(conf, url=url)
     conf.set_override("transport_url", url)
     conf.set_override("amqp_durable_queues", True, group="oslo_messaging_rabbit")

@@ -5,7 +5,7 @@ import Glibc
 
 /// A file that is written by system calls alone, without a buffer.
 final class DiskFile: Sendable {
-    /// The error number of a system call that failed.
+    /// The error of a system call that failed.
     struct Failure: Error, Equatable { let number: Int32 }
 
     private let descriptor: Int32

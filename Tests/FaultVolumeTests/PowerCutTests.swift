@@ -23,7 +23,7 @@ import Testing
     }
 
     private struct End {
-        /// How many outcomes the store reported as recorded.
+        /// The number of outcomes that the store reported as recorded.
         var taken = 0
         /// Those of them that were missing afterwards.
         var lost: Set<String> = []

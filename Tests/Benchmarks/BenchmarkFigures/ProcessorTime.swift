@@ -3,21 +3,21 @@
 import Foundation
 import Glibc
 
-/// The processor time that processes use, user's and system's.
+/// The processor time of processes, in user mode and in the kernel.
 package enum ProcessorTime {
-    /// - Parameter process: its id.
-    /// - Returns: in microseconds, of all its threads that are there.
+    /// - Parameter process: the process id.
+    /// - Returns: the time in microseconds, of all threads that exist.
     package static func used(by process: Int32) throws -> Double {
         let tasks = "/proc/\(process)/task"
         return try FileManager.default.contentsOfDirectory(atPath: tasks).reduce(0) { sum, thread in
-            // A thread may end while one looks.
+            // A thread may end in the meantime.
             let text = (try? String(contentsOfFile: "\(tasks)/\(thread)/schedstat", encoding: .utf8)) ?? ""
             guard let nanoseconds = text.split(separator: " ").first.flatMap({ Double($0) }) else { return sum }
             return sum + nanoseconds / 1000
         }
     }
 
-    /// What this process has used, also in threads that have ended, in microseconds.
+    /// Returns the time of this process in microseconds, including threads that have ended.
     package static func own() -> Double {
         var time = timespec()
         guard unsafe clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time) == 0 else { return .nan }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Values of several rounds.
+/// The values of several rounds.
 package struct Spread: Sendable {
-    /// In the middle, and at either end.
+    /// The median and the extremes.
     package let median, least, most: Double
 
     package init(_ values: [Double]) {
@@ -18,15 +18,15 @@ package struct Spread: Sendable {
         }
     }
 
-    /// Of two things that were measured in the same rounds, one by one.
+    /// Creates the spread of the quotients of two values that were measured in the same rounds.
     package init(_ values: [Double], over others: [Double]) { self.init(zip(values, others).map { $0 / $1 }) }
 
-    /// Median, least and most as cells of a table, with so many decimals.
+    /// Returns median, least and most as cells of a table, with this many decimals.
     package func cells(_ decimals: Int) -> String {
         [self.median, self.least, self.most].map { Self.text($0, decimals) }.joined(separator: " | ")
     }
 
-    /// A number with so many decimals.
+    /// Returns a number with this many decimals.
     package static func text(_ value: Double, _ decimals: Int) -> String {
         guard value.isFinite else { return "–" }
         var scale = 1.0

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The least that must be done to keep operations and their outcomes in the spool's tables: statements that are prepared once, values
-// that are bound without a copy, as many operations a transaction as are asked for.
+// The minimum of work for keeping operations and their outcomes in the spool's tables: statements that are prepared
+// once, values that are bound without a copy, and as many operations in a transaction as requested.
 #include "plain_sqlite.h"
 
 #include <sqlite3.h>
@@ -9,13 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-// As the spool does: SpoolFile.logStep.
+// Like the spool: SpoolFile.logStep.
 enum { LOG_STEP = 4 << 20, ID_LENGTH = 36 };
 
 struct plain_sqlite {
     sqlite3 *db;
     sqlite3_stmt *begin, *commit, *read_tally, *save_tally, *insert_running, *delete_running, *insert_waiting;
-    // Its bytes in the log when it was last checkpointed, and now.
+    // The file's bytes in the log at the last checkpoint, and now.
     long long carried_over, log;
     sqlite3_int64 page_size;
     unsigned long long random, next;
@@ -32,10 +32,10 @@ static int prepare(plain_sqlite *file, sqlite3_stmt **statement, const char *sql
     return say(file, sqlite3_prepare_v3(file->db, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL));
 }
 
-// Runs a statement that yields nothing, or one row that nobody needs.
+// Runs a statement without a result, or with one row that is ignored.
 static int run(plain_sqlite *file, sqlite3_stmt *statement) {
     int code = sqlite3_step(statement);
-    // The statement is at its end only then.
+    // Only then the statement has ended.
     if (code == SQLITE_ROW) code = sqlite3_step(statement);
     say(file, code);
     sqlite3_reset(statement);
@@ -79,11 +79,11 @@ const char *plain_sqlite_message(plain_sqlite *file) {
     return file ? (file->message[0] ? file->message : NULL) : "there is no memory";
 }
 
-// A message id as random as a UUID, and the same one again for the same number.
+// Creates a message id as random as a UUID, and the same one for the same number.
 static void make_id(unsigned long long seed, char id[ID_LENGTH]) {
     static const char digits[] = "0123456789abcdef";
     for (int i = 0; i < ID_LENGTH; i++) {
-        // Xorshift, enough for keys that must only be spread.
+        // Xorshift is enough for keys that only need to be spread.
         if (i % 16 == 0) seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
         id[i] = i == 8 || i == 13 || i == 18 || i == 23 ? '-' : digits[seed >> (i % 16 * 4) & 15];
     }

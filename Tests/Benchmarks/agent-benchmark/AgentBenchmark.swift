@@ -6,7 +6,8 @@ import Foundation
 import GuestAgent
 import Logging
 
-/// `agent-benchmark`: what a notification takes of the guest's processor, and of the conductor's. `Tests/Benchmarks/agent` runs it.
+/// `agent-benchmark`: the processor time of a notification in the guest and in the conductor, for
+/// `Tests/Benchmarks/agent`.
 @main
 struct AgentBenchmark: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -31,9 +32,9 @@ struct AgentBenchmark: AsyncParsableCommand {
     @Option(help: "Operations in each measurement.")
     var operations = 4096
 
-    /// The instance that the operations are about, and that the certificate names.
+    /// The instance of the operations, which the certificate names.
     private static let instance = "2f4a9c1e-6d0b-4b7e-9d53-3f1f0c7a55aa"
-    /// Nobody waits longer than this for what was told to be delivered.
+    /// The time limit for the delivery of all outcomes.
     private static let gracePeriod = Duration.seconds(120)
 
     private struct Failure: Error, CustomStringConvertible { let description: String }
@@ -72,20 +73,20 @@ struct AgentBenchmark: AsyncParsableCommand {
         try await spool.close()
     }
 
-    /// By how many operations there are at once.
+    /// Returns the figures by the number of operations at once.
     private func measure(_ agent: GuestAgent) async throws -> [Int: [Figure]] {
         var figures: [Int: [Figure]] = [:]
         for round in 0...self.rounds {
             for concurrency in [1, 64].shuffled() {
                 let figure = try await self.measure(agent, concurrency)
-                // What is done for the first time takes longer.
+                // The first time takes longer.
                 if round > 0 { figures[concurrency, default: []].append(figure) }
             }
         }
         return figures
     }
 
-    /// Runs operations around nothing, and waits until the conductor has answered for all of them.
+    /// Runs empty operations, and waits until the conductor has answered all of them.
     private func measure(_ agent: GuestAgent, _ concurrency: Int) async throws -> Figure {
         let each = self.operations / concurrency
         let before = try await agent.counts()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What a program has to do to report its operations, and nothing else: Tests/Benchmarks/footprint weighs it.
+// The minimal program that reports its operations: Tests/Benchmarks/footprint measures it.
 import GuestAgent
 import Logging
 import ServiceLifecycle

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What a Swift program weighs that does nothing: Tests/Benchmarks/footprint compares with it. It ends with its standard input.
+// A Swift program that does nothing, for comparison in Tests/Benchmarks/footprint. It ends with its standard input.
 import Glibc
 
 print("Operations may begin")

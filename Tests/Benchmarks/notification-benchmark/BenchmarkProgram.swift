@@ -5,7 +5,8 @@ import Foundation
 import GuestAgent
 import Logging
 
-/// `notification-benchmark`: what `withNotification` adds to an operation. `Tests/Benchmarks/notification` prepares it.
+/// `notification-benchmark`: the time that `withNotification` adds to an operation. `Tests/Benchmarks/notification`
+/// prepares it.
 @main
 struct BenchmarkProgram: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -28,20 +29,20 @@ struct BenchmarkProgram: AsyncParsableCommand {
     @Flag(help: "Exit with status 1 when a bound is broken.")
     var check = false
 
-    /// The instance that the operations are about, and that the certificate names.
+    /// The instance of the operations, which the certificate names.
     private static let instance = "2f4a9c1e-6d0b-4b7e-9d53-3f1f0c7a55aa"
-    /// Measured in each turn.
+    /// The number of measurements in each turn.
     private static let turn = 50
-    /// Operations at once, to see what they share.
+    /// The number of operations at once, which shows what they share.
     private static let group = 64
-    /// One operation is two transactions, one of which waits for the disk: the rest is work that does not wait.
+    /// One operation is two transactions, one of which waits for the disk; the rest is work that does not wait.
     private static let operationBound = 5.0
-    /// A conductor that is up takes processor time and writes (removals), so that it should be the slower one.
+    /// A running conductor uses processor time and causes writes (removals), so operations with one should be slower.
     private static let downBound = 2.0
 
     func run() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
-            // Nobody listens on port 1.
+            // No process listens on port 1.
             let down = try await self.agent(port: 1, spool: "down")
             let up = try await self.agent(port: self.port, spool: "up")
             for agent in [down, up] { group.addTask { try await agent.run() } }
@@ -63,8 +64,8 @@ struct BenchmarkProgram: AsyncParsableCommand {
         return try GuestAgent(configuration: configuration, outbox: outbox, logger: logger)
     }
 
-    /// The measurements take turns, one operation each, so that whatever else the machine and its disk do meets all of
-    /// them alike: many syncs in a row are slower on some disks than as many with pauses.
+    /// The measurements alternate, one operation each, so that other load of the machine and its disk affects all of
+    /// them equally: many syncs in a row are slower on some disks than as many with pauses.
     private func measure(down: GuestAgent, up: GuestAgent) async throws -> Results {
         let append = try DiskWriter("\(self.directory)/append", rewrites: false)
         let rewrite = try DiskWriter("\(self.directory)/rewrite", rewrites: true)
@@ -79,7 +80,7 @@ struct BenchmarkProgram: AsyncParsableCommand {
             }
             turn.downTogether.add(try await self.together(down))
             turn.upTogether.add(try await self.together(up))
-            // What is done for the first time takes longer.
+            // The first time takes longer.
             if round > 0 { results.add(turn) }
         }
         return results
@@ -92,7 +93,7 @@ struct BenchmarkProgram: AsyncParsableCommand {
         try await agent.withNotification(context) {}
     }
 
-    /// The time for each of many operations that run at once.
+    /// Returns the time for each of many operations that run at once.
     private func together(_ agent: GuestAgent) async throws -> Duration {
         let rounds = 4
         let time = try await self.time {

@@ -4,18 +4,18 @@ import Dispatch
 import Foundation
 import Glibc
 
-/// Writes as SQLite does to its log, with nothing in between: a frame of one page with its header, then a sync.
+/// Writes like SQLite to its log, and nothing more: a frame of one page with its header, then a sync.
 final class DiskWriter: Sendable {
     private static let frame = [UInt8](repeating: 0x5A, count: 4096 + 24)
-    /// As long as SQLite's log gets before it is written over.
+    /// The length of SQLite's log before it is overwritten.
     private static let frames = 1000
     private let descriptor: Int32
     private let rewrites: Bool
     private let queue = DispatchQueue(label: "disk-writer")
 
     /// - Parameters:
-    ///   - path: the file; it is made.
-    ///   - rewrites: whether the file has its length already.
+    ///   - path: the file, which is created.
+    ///   - rewrites: whether the file has its full length already.
     init(_ path: String, rewrites: Bool) throws {
         self.descriptor = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         guard self.descriptor >= 0 else { throw Failure(number: errno) }
@@ -32,7 +32,7 @@ final class DiskWriter: Sendable {
     /// A system call that failed.
     struct Failure: Error { let number: Int32 }
 
-    /// The time of one write, on a thread that may wait.
+    /// Returns the time of one write, on a thread that may block.
     func measure() async throws -> Duration {
         try await withCheckedThrowingContinuation { continuation in
             self.queue.async {

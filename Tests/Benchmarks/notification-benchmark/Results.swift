@@ -2,18 +2,18 @@
 
 import Foundation
 
-/// Times of one thing, many times over.
+/// The times of many measurements of one thing.
 struct Samples {
     private var times: [Duration] = []
 
     mutating func add(_ time: Duration) { self.times.append(time) }
     mutating func add(_ samples: Samples) { self.times += samples.times }
 
-    /// The time that half of them took longer than.
+    /// The time that half of them exceeded.
     var median: Duration { self.percentile(50) }
-    /// The time that one in a hundred took longer than.
+    /// The time that one in a hundred exceeded.
     var p99: Duration { self.percentile(99) }
-    /// How many there are.
+    /// The number of measurements.
     var count: Int { self.times.count }
 
     private func percentile(_ percent: Int) -> Duration {
@@ -22,15 +22,15 @@ struct Samples {
     }
 }
 
-/// All that is measured.
+/// All measurements.
 struct Results {
     /// A page is appended to a file and synced.
     var append = Samples()
-    /// A page of a file is written over and synced, as SQLite does with its log most of the time.
+    /// A page of a file is overwritten and synced, as in SQLite's log most of the time.
     var rewrite = Samples()
     /// One operation, with no conductor.
     var down = Samples()
-    /// One operation, with a conductor that takes the outcomes.
+    /// One operation, with a conductor that accepts the outcomes.
     var up = Samples()
     /// Each of many operations at once, with no conductor.
     var downTogether = Samples()
@@ -46,7 +46,7 @@ struct Results {
         self.upTogether.add(other.upTogether)
     }
 
-    /// A table for people, and for Docs/performance.md.
+    /// The table for readers, and for Docs/performance.md.
     var table: String {
         let rows: [(String, Samples)] = [
             ("a   append a page and sync", self.append), ("a'  write a page over and sync", self.rewrite),

@@ -9,13 +9,14 @@ import Notifications
 import Notifier
 import TLSChannel
 
-/// `relay-instructions COUNT [--no-audit]`: so many reports from the line to the answer, in this process: cut, read, checked, redacted,
-/// put into oslo's envelope, counted, answered, and their audit lines written to /dev/null. No network, no broker, no threads:
-/// `Tests/Benchmarks/instructions` counts what it executes.
+/// `relay-instructions COUNT [--no-audit]`: processes this many reports from the line to the answer, in this process.
+/// Each is split off, read, checked, redacted, put into oslo's envelope, counted and answered, and its audit line is
+/// written to /dev/null. No network, no broker, no threads: `Tests/Benchmarks/instructions` counts the executed
+/// instructions.
 @main
 enum RelayInstructions {
     private static let instance = "2f4a9c1e-6d0b-4b7e-9d53-3f1f0c7a55aa"
-    /// How many requests come in one read, as they do when they are pipelined.
+    /// The number of requests in one read, as when they are pipelined.
     private static let batch = 16
 
     static func main() throws {
@@ -71,9 +72,9 @@ enum RelayInstructions {
     }
 }
 
-/// Audit lines as `conductor serve` makes them, but in this thread and into /dev/null, once for the reports of one read.
+/// Writes audit lines like `conductor serve`, but in this thread and to /dev/null, once for the reports of one read.
 ///
-/// @unchecked: it is used on the one thread that there is.
+/// @unchecked: it is used on the only thread.
 private final class BatchedAudit: @unchecked Sendable {
     private var work: [@Sendable () -> Void] = []
     private let file: FileHandle
@@ -100,11 +101,11 @@ private final class BatchedAudit: @unchecked Sendable {
     func isWhole(_ count: Int) -> Bool { self.lines == count }
 }
 
-/// A report's line as a guest writes it. Only the digits at its places change, so that next to nothing of the count is the making of
-/// lines.
+/// The line of a report as a guest writes it. Only the digits at its places change, so that building lines is a
+/// negligible part of the count.
 private struct ReportLine {
     private(set) var bytes: [UInt8]
-    /// Where the last of the digits stand.
+    /// The indices of the last digits.
     private let places: [Int]
     private static let digits = 12
 
@@ -132,7 +133,7 @@ private struct ReportLine {
     }
 }
 
-/// Makes the message that a broker would get, and vouches for it.
+/// Encodes the message as for a broker, and confirms it.
 private struct EncodingDriver: NotificationDriver {
     let name = "encoding"
 
@@ -144,9 +145,9 @@ private struct EncodingDriver: NotificationDriver {
     }
 }
 
-/// The relay answers before it returns here: the driver does.
+/// The answer, which is there when the relay returns, because the driver answers before.
 private final class Answer: @unchecked Sendable {
-    // Used on the one thread that there is.
+    // Used on the only thread.
     var result: RPCResult?
 }
 

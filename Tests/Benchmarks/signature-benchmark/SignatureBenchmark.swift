@@ -11,7 +11,7 @@ import Notifications
 import Notifier
 import TLSChannel
 
-/// `signature-benchmark`: what a conductor's processor does for a report, unsigned and signed, without network and broker.
+/// `signature-benchmark`: the conductor's processor time for a report, unsigned and signed, without network and broker.
 @main
 struct SignatureBenchmark: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -24,7 +24,7 @@ struct SignatureBenchmark: AsyncParsableCommand {
     @Option(help: "How often the kinds take turns.")
     var rounds = 100
 
-    /// Reports of each kind in each turn.
+    /// The number of reports of each kind in each turn.
     private static let turn = 100
     private static let instance = "2f4a9c1e-6d0b-4b7e-9d53-3f1f0c7a55aa"
 
@@ -46,7 +46,7 @@ struct SignatureBenchmark: AsyncParsableCommand {
         kinds.append(try self.kind("HS256", SigningKey(kid: "shared", secret: Self.random())))
         kinds.append(try self.kind("EdDSA", SigningKey(kid: "pair", ed25519: Self.random(), isPrivate: true)))
         for round in 0...self.rounds {
-            let isCounted = round > 0  // What is done for the first time takes longer.
+            let isCounted = round > 0  // The first time takes longer.
             for index in kinds.indices {
                 let time = try self.time(of: kinds[index], peer)
                 if isCounted { kinds[index].times.append(time) }
@@ -70,7 +70,8 @@ struct SignatureBenchmark: AsyncParsableCommand {
             verifier: ContextVerifier(keys: try SigningKeySet([key]), configuration: .init(policy: .require)))
     }
 
-    /// The time of one report in a turn, in microseconds. Each is of an operation of its own, as operations are.
+    /// Returns the time of one report in a turn, in microseconds. Each report is of a different operation, as in
+    /// production.
     private func time(of kind: Kind, _ peer: RPCPeer) throws -> Double {
         let lines = try (0..<Self.turn).map { number in
             let context = NotificationContext(

@@ -7,15 +7,15 @@ import Logging
 import Notifications
 import PlainSQLite
 
-/// What one measurement yields.
+/// The result of one measurement.
 struct Figure {
-    /// Outcomes a second.
+    /// The number of outcomes a second.
     var rate: Double
-    /// Microseconds of processor for an outcome, on all threads.
+    /// The microseconds of processor time for an outcome, on all threads.
     var processor: Double
 
     /// - Parameters:
-    ///   - body: does it, and says how many outcomes were on the disk in the end.
+    ///   - body: runs the work, and returns the number of outcomes on the disk at the end.
     init(_ body: () async throws -> Int) async throws {
         let (start, processor) = (ContinuousClock.now, ProcessorTime.own())
         let count = Double(try await body())
@@ -27,13 +27,13 @@ struct Figure {
 
 /// A way to keep outcomes.
 protocol Contestant: Sendable {
-    /// As it is called in the table.
+    /// The name in the table.
     var name: String { get }
-    /// Keeps outcomes in a directory that it makes, for about so long.
+    /// Keeps outcomes in a directory that it creates, for about this long.
     func measure(_ path: String, for time: Duration) async throws -> Figure
 }
 
-/// What all of them keep: an operation whose context and outcome are as large as those of Trove's.
+/// The data that all of them keep: an operation whose context and outcome are as large as Trove's.
 enum Subject {
     static let context = NotificationContext(
         operation: "database_create", requestID: "req-9b1a3f1c-6d0b-4b7e-9d53-3f1f0c7a55aa",
@@ -53,7 +53,7 @@ enum Subject {
         return logger
     }
 
-    /// Never full: this is about time.
+    /// Never full, because only time is measured.
     static func open(_ path: String) async throws -> Spool {
         var configuration = Spool.Configuration()
         configuration.maximumCount = .max
@@ -62,8 +62,8 @@ enum Subject {
     }
 }
 
-/// The spool: so many callers, each of whom begins an operation, waits, ends it, waits until the outcome is on the disk, and
-/// begins the next.
+/// The spool with concurrent callers: each begins an operation, waits, ends it, waits until the outcome is on the disk,
+/// and begins the next.
 struct SpoolContestant: Contestant {
     let concurrency: Int
     var name: String { "spool-\(self.concurrency)" }
@@ -93,8 +93,8 @@ struct SpoolContestant: Contestant {
     }
 }
 
-/// SQLite alone, on one thread: the same tables, statements and bytes, so many operations in the two transactions that the
-/// spool takes for one, with the bytes made beforehand.
+/// SQLite alone, on one thread: the same tables, statements and bytes, which are created beforehand. Several operations
+/// are in the two transactions that the spool needs for one.
 struct PlainContestant: Contestant {
     let count: Int
     var name: String { "plain-\(self.count)" }
@@ -102,7 +102,7 @@ struct PlainContestant: Contestant {
     private struct Failure: Error, CustomStringConvertible { let description: String }
 
     func measure(_ path: String, for time: Duration) async throws -> Figure {
-        // The spool makes its own tables, so that they are the same.
+        // The spool creates its own tables, so that they are the same.
         try await Subject.open(path).close()
         let file = plain_sqlite_open("\(path)/spool.sqlite")
         defer { plain_sqlite_close(file) }

@@ -4,7 +4,7 @@ import ArgumentParser
 import BenchmarkFigures
 import Foundation
 
-/// `spool-benchmark`: what the guest's spool takes beside SQLite with nothing around it. `Tests/Benchmarks/spool` runs it.
+/// `spool-benchmark`: compares the guest's spool with plain SQLite. `Tests/Benchmarks/spool` runs it.
 @main
 struct SpoolBenchmark: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -26,7 +26,7 @@ struct SpoolBenchmark: AsyncParsableCommand {
     @Option(help: "Measure this one alone, without a table's worth of rounds: for a profiler.")
     var only: String?
 
-    /// The spool's rate with many operations at once, over plain SQLite's with as many in a transaction.
+    /// The ratio of the spool's rate with many operations at once to plain SQLite's with as many in a transaction.
     private static let goal = 0.8
 
     func validate() throws {
@@ -44,11 +44,11 @@ struct SpoolBenchmark: AsyncParsableCommand {
         var figures: [String: [Figure]] = [:]
         for round in 0...self.rounds {
             for kind in kinds.shuffled() {
-                // A file of its own each time: one that has grown would be another measurement.
+                // A new file each time: a larger one would give another result.
                 let path = "\(self.directory)/\(kind.name)-\(round)"
                 let figure = try await kind.measure(path, for: .milliseconds(self.milliseconds))
                 try FileManager.default.removeItem(atPath: path)
-                // What is done for the first time takes longer.
+                // The first time takes longer.
                 if round > 0 { figures[kind.name, default: []].append(figure) }
             }
         }

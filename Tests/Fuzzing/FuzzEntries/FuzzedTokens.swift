@@ -55,7 +55,7 @@ enum FuzzedTokens {
             genuine: keys.compactMap { CompactJWS.sign(claims, with: $0) })
     }()
 
-    // MARK: - What may be taken
+    // MARK: - Accepted tokens and claims
 
     /// Checks that a token that the entry did not sign is one of the genuine ones, or rejected.
     private static func token(_ token: String, _ keys: Keys) -> String? {

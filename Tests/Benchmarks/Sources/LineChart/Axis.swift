@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// An axis with ticks: from nothing to a round number, at round numbers; or at certain values, one beside the other.
+/// An axis with ticks: from zero to a round number, at round numbers; or at given values, at equal distances.
 struct Axis {
-    /// Where the ticks are, in the axis' own unit, from the least to the most.
+    /// The places of the ticks in the unit of the axis, in ascending order.
     let ticks: [Double]
     private let isStepped: Bool
 
-    /// - Parameter steps: the values that it consists of, in any order.
+    /// - Parameter steps: the values of the axis, in any order.
     init(steps: [Double]) {
         self.ticks = Set(steps).sorted()
         self.isStepped = true
@@ -14,7 +14,7 @@ struct Axis {
 
     /// - Parameters:
     ///   - most: the largest value that must fit, in the axis' unit.
-    ///   - count: about how many ticks there are to be.
+    ///   - count: the approximate number of ticks.
     init(most: Double, count: Int) {
         let most = most.isFinite && most > 0 ? most : 1
         let rough = most / Double(max(count, 1))
@@ -24,14 +24,14 @@ struct Axis {
         self.isStepped = false
     }
 
-    /// How far along the axis a value is, from 0 to 1; of steps it must be one.
+    /// Returns the place of a value on the axis, from 0 to 1. With steps, the value must be one of them.
     func position(_ value: Double) -> Double {
         guard self.isStepped else { return value / (self.ticks.last ?? 1) }
         let step = self.ticks.firstIndex(of: value) ?? 0
         return (Double(step) + 0.5) / Double(max(self.ticks.count, 1))
     }
 
-    /// A tick as it is written: `2,500`, `0.25`.
+    /// Returns the text of a tick: `2,500`, `0.25`.
     static func text(_ value: Double) -> String {
         let hundredths = (value * 100).rounded()
         guard hundredths.truncatingRemainder(dividingBy: 100) == 0 else {
@@ -48,7 +48,7 @@ struct Axis {
             .joined()
     }
 
-    /// The largest power of ten that is not above the value.
+    /// Returns the largest power of ten that is not above the value.
     private static func power(below value: Double) -> Double {
         var power = 1.0
         while power > value { power /= 10 }

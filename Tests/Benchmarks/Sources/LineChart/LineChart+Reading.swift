@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension LineChart {
-    /// Why a text is no chart.
+    /// The error for a text that is no chart.
     public struct ReadingError: Error, CustomStringConvertible {
-        /// Which line is wrong, and how lines are written.
+        /// The wrong line, and the format of lines.
         public let description: String
     }
 
-    /// Reads a chart from lines: `title: …` begins a panel, `x: …` and `y: …` name its axes' units, `series: …` begins a line, and
-    /// `X Y`, two numbers, are its next point. Empty lines are passed over.
+    /// Reads a chart from lines: `title: …` begins a panel, `x: …` and `y: …` name the units of its axes, `series: …`
+    /// begins a series, and `X Y`, two numbers, are its next point. Empty lines are ignored.
     ///
-    /// - Throws: ``ReadingError`` for a line that is none of these, or comes before what it belongs to.
+    /// - Throws: ``ReadingError`` for any other line, and for one before the line to which it belongs.
     public init(reading lines: some Sequence<String>) throws(ReadingError) {
         self.init(panels: [])
         for (index, line) in lines.enumerated() where !line.isEmpty {

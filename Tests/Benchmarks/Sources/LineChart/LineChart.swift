@@ -1,55 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Panels one below the other, each with lines through points, as a plain SVG: for documents on light and dark backgrounds, with no fonts
-/// or styles from elsewhere.
+/// Panels one below the other, each with lines through points, as a plain SVG for documents on light and dark
+/// backgrounds, without external fonts or styles.
 public struct LineChart {
     /// A line.
     public struct Series {
-        /// What the legend calls it.
+        /// The name in the legend.
         public var name: String
-        /// From left to right, in the axes' units.
+        /// The points from left to right, in the units of the axes.
         public var points: [(x: Double, y: Double)]
 
-        /// A line of that name through those points, from left to right, in the axes' units.
+        /// Creates a line with this name through these points, from left to right, in the units of the axes.
         public init(name: String, points: [(x: Double, y: Double)]) {
             (self.name, self.points) = (name, points)
         }
     }
 
-    /// How a horizontal axis is divided.
+    /// The division of a horizontal axis.
     public enum Division {
-        /// From 0 on, each unit as wide as any other.
+        /// A scale from 0, on which all units have the same width.
         case even
-        /// Into the values that points have, one beside the other: for values that double again and again.
+        /// The values of the points at equal distances, for values that double repeatedly.
         case steps
     }
 
     /// A pair of axes; the vertical one begins with 0.
     public struct Panel {
-        /// Stands above it.
+        /// The text above the panel.
         public var title: String
-        /// What the horizontal axis counts, and its unit if it has one.
+        /// The quantity on the horizontal axis, and its unit if it has one.
         public var x: String
-        /// How that one is divided.
+        /// The division of the horizontal axis.
         public var division: Division
-        /// The vertical axis' unit.
+        /// The unit of the vertical axis.
         public var y: String
-        /// At most six, as many as there are colours; what is more is not drawn.
+        /// The lines, at most six, which is the number of colours; others are not drawn.
         public var series: [Series]
 
-        /// A panel with that title above, and those units (`guests`, `MiB`) at its axes.
+        /// Creates a panel with this title, and these units (`guests`, `MiB`) at its axes.
         public init(title: String, x: String, division: Division = .even, y: String, series: [Series]) {
             (self.title, self.x, self.division, self.y, self.series) = (title, x, division, y, series)
         }
     }
 
-    /// From top to bottom.
+    /// The panels from top to bottom.
     public var panels: [Panel]
 
-    /// A chart of these panels, from top to bottom.
+    /// Creates a chart of these panels, from top to bottom.
     public init(panels: [Panel]) { self.panels = panels }
 
-    /// All lengths are in the SVG's own unit, a pixel where nobody scales it.
+    /// Lengths in the SVG's own unit, which is a pixel without scaling.
     private enum Size {
         static let width = 720.0
         static let panel = 330.0
@@ -61,12 +61,12 @@ public struct LineChart {
         static let dot = 2.5
     }
 
-    /// Of middling lightness, so that they can be told on white and on black, and from one another by who sees red as green (Okabe and
-    /// Ito).
+    /// Colours of medium lightness, which can be distinguished on white and on black, and also by readers who see red
+    /// as green (Okabe and Ito).
     private static let colours = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]
     private static let grey = "#808080"
 
-    /// The SVG's text.
+    /// The text of the SVG.
     public var svg: String {
         let height = Size.panel * Double(self.panels.count)
         let body = self.panels.enumerated().flatMap { Self.lines(of: $1, below: Size.panel * Double($0)) }
@@ -124,7 +124,8 @@ public struct LineChart {
         return lines
     }
 
-    /// Where each name stands in the legend. A letter takes about so much: nobody can ask for a font's widths here.
+    /// Returns the place of each name in the legend, with an estimated width of letters: the widths of the font are
+    /// unknown here.
     private static func legend(_ series: [Series]) -> [(x: Double, row: Int)] {
         var (x, row) = (Size.left, 0)
         return series.map { series in
@@ -144,7 +145,7 @@ public struct LineChart {
             + " y2=\"\(self.text(end.1))\" stroke=\"\(self.grey)\" stroke-opacity=\"\(isAxis ? "0.9" : "0.25")\"/>"
     }
 
-    /// A length with a decimal at most.
+    /// Returns a length with at most one decimal.
     private static func text(_ length: Double) -> String {
         let tenths = Int((length * 10).rounded())
         return tenths % 10 == 0 ? "\(tenths / 10)" : "\(tenths / 10).\(abs(tenths % 10))"

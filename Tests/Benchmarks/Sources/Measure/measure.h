@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What both load generators measure, and the line that they print.
+// The measurements of both load generators, and the line that they print.
 #pragma once
 #include <stdint.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@ static inline uint64_t processor_microseconds(void) {
            (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
-// All latencies of a run, in microseconds: exact, where a histogram would round.
+// All latencies of a run, in microseconds: exact, while a histogram would round.
 struct latencies {
     uint32_t *values;
     size_t count, capacity;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The limit: a publisher in C on librabbitmq, with as many messages unconfirmed as the window says, and nothing else to do.
+// The upper limit: a publisher in C with librabbitmq, with as many unconfirmed messages as the window allows, and no
+// other work.
 //
 //   direct-publisher HOST PORT USER PASSWORD QUEUE TYPE WINDOW SECONDS BYTES
 //
-// Declares the durable queue of that type (classic or quorum) if it is not there, empties it, and publishes persistent, mandatory
-// messages to it. With 0 seconds it empties the queue only. One line on standard output: messages, seconds, microseconds of its own
-// processor time, and the 50th, 99th and 99.9th of 100 of the microseconds from a publish to its confirm.
+// Declares the durable queue of that type (classic or quorum) if it does not exist, empties it, and publishes
+// persistent, mandatory messages to it. With 0 seconds it only empties the queue. It prints one line: messages,
+// seconds, microseconds of its own processor time, and p50, p99 and p99.9 of the microseconds from a publish to its
+// confirm.
 #include <amqp.h>
 #include <amqp_tcp_socket.h>
 #include <errno.h>
@@ -31,11 +33,12 @@ static void check_reply(amqp_rpc_reply_t reply, const char *what) {
     }
 }
 
-// How far apart the oldest and the newest unconfirmed message may be. A broker confirms in any order.
+// The maximum distance between the oldest and the newest unconfirmed message. A broker confirms in any order.
 enum { RING = 1 << 16 };
-// What has been published, what of it is confirmed without a gap, and how much is not confirmed; tags count from 1.
+// The number of published messages, the first tag that is not confirmed, and the number of unconfirmed ones; tags count
+// from 1.
 static uint64_t published, oldest = 1, unconfirmed;
-// When a message was published; 0 once it is confirmed.
+// The time at which a message was published; 0 once it is confirmed.
 static uint64_t sent_at[RING];
 static struct latencies latencies;
 
@@ -48,7 +51,7 @@ static void note(uint64_t tag, uint64_t time) {
     }
 }
 
-// Takes one frame, waiting so long for it (NULL: as long as it takes). Returns 0 when there was none.
+// Takes one frame, and waits for it this long (NULL: without limit). Returns 0 if there was none.
 static int take_frame(amqp_connection_state_t connection, struct timeval *patience) {
     amqp_frame_t frame;
     memset(&frame, 0, sizeof frame);

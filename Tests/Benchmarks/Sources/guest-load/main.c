@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Guests in C: each keeps one mutual TLS connection to the conductor and so many reports in flight.
+// Guests in C: each keeps one mutual TLS connection to the conductor and a window of reports in flight.
 //
 //   guest-load HOST PORT TLS-DIRECTORY CONNECTIONS WINDOW SECONDS
 //
-// Guest number N has the certificate guest-bench-N.pem of the directory. One line on standard output, as direct-publisher's; a report
-// that is not answered `published` ends it with status 1. A thread for all: it takes as little of the machine as it can.
+// Guest number N has the certificate guest-bench-N.pem of the directory. It prints one line, like direct-publisher; a
+// report that is not answered `published` ends it with status 1. One thread runs all guests, so it uses as little of
+// the machine as possible.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +31,7 @@ enum { RING = 8192, LONGEST_LINE = 1024, INPUT = 1 << 16 };
 struct guest {
     int number, descriptor;
     SSL *ssl;
-    // Ids count from 1; the ring knows when each was sent.
+    // Ids count from 1; the ring has the time at which each was sent.
     uint64_t sent, answered, *sent_at;
     char *output;
     size_t output_length, output_done;
@@ -118,7 +119,7 @@ static void write_output(struct guest *guest) {
     guest->output_length = guest->output_done = 0;
 }
 
-// Sends what the window has room for, as one write.
+// Sends as many reports as the window allows, in one write.
 static void fill(struct guest *guest) {
     if (guest->output_length > 0) {
         return;
@@ -192,7 +193,7 @@ int main(int count, char **arguments) {
     }
     printf("connected\n");
     fflush(stdout);
-    // Whoever measures others' processor time looks at it now, and says so.
+    // The program that measures the processor time of others reads it now, and then sends a line.
     if (getchar() == EOF) {
         return 0;
     }

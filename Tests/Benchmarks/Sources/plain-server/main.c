@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What OpenSSL alone can do: a server that shakes hands and answers each line, and does nothing else.
+// The limit of OpenSSL alone: a server that performs handshakes and answers each line, and does nothing else.
 //
 //   plain-server TLS-DIRECTORY THREADS TICKETS
 //
-// TLS 1.3 and mutual authentication with the conductor's own certificate, on a port of 127.0.0.1 that it prints. With TICKETS above 0
-// guests may resume their sessions, which the conductor does not let them. It ends with its standard input.
+// TLS 1.3 and mutual authentication with the conductor's own certificate, on a port of 127.0.0.1 that it prints. With
+// TICKETS above 0 guests may resume their sessions, which the conductor does not allow. It ends with its standard
+// input.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -52,7 +53,8 @@ static void prepare(const char *directory, int tickets) {
     context = SSL_CTX_new(TLS_server_method());
     SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
     SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384");
-    // Without the second it would look for its own chain among the authorities in each handshake; the conductor does not.
+    // Without the second mode it would search the authorities for its own chain in each handshake; the conductor does
+    // not.
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
@@ -82,7 +84,7 @@ static int listen_anywhere(void) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
     listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    // As long a queue as the kernel lets it have.
+    // With a queue as long as the kernel allows.
     if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 65535) != 0 ||
         getsockname(listener, (struct sockaddr *)&address, &length) != 0) {
         fail("cannot listen");
@@ -97,7 +99,7 @@ static void end(struct connection *connection) {
     free(connection);
 }
 
-// Takes one, so that other threads have their share.
+// Accepts one connection, so that other threads get their share.
 static void take_connection(int poller) {
     int descriptor = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (descriptor < 0) {
@@ -122,7 +124,7 @@ static void take_connection(int poller) {
     }
 }
 
-// The handshake goes on with the first read. Flights and answers are short: the socket has room for them.
+// The handshake continues with the first read. Flights and answers are short: the socket buffer has space for them.
 static void serve(struct connection *connection) {
     static const char answer[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"version\":\"0\"}}\n";
     char line[4096];

@@ -3,7 +3,7 @@
 import Foundation
 import LineChart
 
-/// Draws what comes on standard input, as ``LineChart/init(reading:)`` reads it, and prints the SVG.
+/// Reads a chart from standard input with ``LineChart/init(reading:)``, and prints the SVG.
 @main
 struct Plot {
     static func main() {

@@ -18,13 +18,13 @@
 
 #include "measure.h"
 
-// The guest agent's own: how long a connection may take, and the pauses between attempts (Docs/reliability.md).
+// The values of the guest agent: the connect timeout, and the backoff between attempts (Docs/reliability.md).
 enum { CONNECT_TIMEOUT = 10000000, MINIMUM_BACKOFF = 200000, MAXIMUM_BACKOFF = 30000000 };
 
 struct settings settings;
 struct counts counts;
 int under_way, served, poller;
-// One for each certificate: what connections share is not made anew for each.
+// One for each certificate: connections share it, so that it is not created for each of them.
 static SSL_CTX **contexts;
 static int guest_index;
 
@@ -34,7 +34,7 @@ _Noreturn void fail(const char *what) {
     exit(1);
 }
 
-// In TLS 1.3 a ticket comes behind the handshake, so it is counted and kept when it does.
+// In TLS 1.3 a ticket arrives after the handshake, so it is counted and stored when it does.
 static int take_ticket(SSL *ssl, SSL_SESSION *session) {
     struct guest *guest = SSL_get_ex_data(ssl, guest_index);
     counts.tickets++;
@@ -53,8 +53,8 @@ void guests_prepare(void) {
     for (int number = 0; number < settings.identities; number++) {
         SSL_CTX *context = contexts[number] = SSL_CTX_new(TLS_client_method());
         SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
-        // The server is what is measured. Its proof of its key is checked all the same, its chain is not: so the guests take less than
-        // the server does, and one processor of theirs is enough for one of its.
+        // The server is measured. The guests check its proof of its key, but not its chain: so they need less time than
+        // the server, and one processor for them is enough for one of the server.
         SSL_CTX_set_verify(context, SSL_VERIFY_NONE, NULL);
         SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
         SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
@@ -90,7 +90,7 @@ static void drop(struct guest *guest) {
     guest->state = ABSENT;
 }
 
-// The pause is the agent's own: by chance up to a bound that doubles, and half the least at the least.
+// The backoff of the agent: random up to a bound that doubles, and at least half of the minimum.
 static void pause_before_next(struct guest *guest) {
     uint64_t bound = MAXIMUM_BACKOFF;
     if (guest->failures < 20 && (uint64_t)MINIMUM_BACKOFF << guest->failures < bound) {
@@ -131,7 +131,7 @@ void guest_connect(struct guest *guest) {
     if (guest->descriptor < 0) {
         fail("no more descriptors: raise the limit (ulimit -n)");
     }
-    // Each guest has an address of its own, as in life: what the conductor lets one address have is not what stops them.
+    // Each guest has an address of its own, as in production: the conductor's limits for an address do not stop them.
     uint32_t own = 0x7f010000u + (uint32_t)guest->number + 1;
     struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(own)};
     struct sockaddr_in to = {
@@ -181,7 +181,7 @@ static bool finish_connecting(struct guest *guest) {
     return true;
 }
 
-// A few bytes: on a connection that is quiet or new there is room for them.
+// A few bytes: on a quiet or new connection the socket buffer has space for them.
 static void send_request(struct guest *guest) {
     static const char request[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n";
     guest->state = ASKING;
@@ -253,7 +253,7 @@ void guest_continue(struct guest *guest) {
         }
         break;
     case HANDSHAKING:
-        // An answer cannot be there before the question.
+        // No answer arrives before the question.
         shake_hands(guest);
         break;
     case ASKING: take_answer(guest); break;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Many guests in one thread: each connects with mutual TLS, asks once, and is quiet when it is answered.
+// Many guests in one thread: each connects with mutual TLS, asks once, and is quiet once it has an answer.
 #pragma once
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -23,51 +23,52 @@ struct guest {
     int number, descriptor;
     enum state state;
     SSL *ssl;
-    // Of its last connection, where that may be resumed.
+    // The session of its last connection, if that may be resumed.
     SSL_SESSION *session;
-    // When it began to want a connection, when its attempt is given up, and when its next one is due; in microseconds.
+    // When the guest began to want a connection, when its attempt times out, and when its next one is due; in
+    // microseconds.
     uint64_t began, deadline, due;
-    // When the kernel at the other end took the connection, and when the answer came; the latter is 0 until it does.
+    // When the server's kernel accepted the connection, and when the answer arrived; the latter is 0 until it does.
     uint64_t accepted, answered;
-    // In a row, for the pause before the next one.
+    // The number of failures in a row, for the backoff.
     unsigned failures;
     char answer[256];
     size_t answer_length;
 };
 
-// What has happened since the last command.
+// The events since the last command.
 struct counts {
     uint64_t attempts, refused, broken, timed_out, resumed, tickets, lost;
 };
 
-// Where the server is, and how guests go to it.
+// The address of the server, and the behaviour of guests.
 struct settings {
     int port;
-    // Of certificates: guest number N has the certificate guest-bench-(N mod identities).
+    // The number of certificates: guest number N has the certificate guest-bench-(N mod identities).
     int identities;
     const char *directory;
     // Whether a guest offers its last session again.
     bool resumes;
-    // Whether a guest that loses its connection comes back.
+    // Whether a guest that loses its connection connects again.
     bool returns;
 };
 
 extern struct settings settings;
 extern struct counts counts;
-// How many are in a handshake or wait for their answer, and how many have it.
+// The number of guests in a handshake or waiting for an answer, and the number of those that have it.
 extern int under_way, served;
 
-// Reads the certificates; ends the program where one is missing.
+// Reads the certificates; ends the program if one is missing.
 void guests_prepare(void);
 // Begins an attempt.
 void guest_connect(struct guest *guest);
-// Goes on with what the network has for it.
+// Continues with the bytes that have arrived for it.
 void guest_continue(struct guest *guest);
-// One that is served asks again.
+// Makes a served guest ask again.
 void guest_ask(struct guest *guest);
-// The attempt has taken too long: another one follows after a pause.
+// Gives up an attempt that has taken too long: another one follows after the backoff.
 void guest_give_up(struct guest *guest);
-// Says close_notify and closes.
+// Sends close_notify and closes.
 void guest_leave(struct guest *guest);
 
 extern int poller;

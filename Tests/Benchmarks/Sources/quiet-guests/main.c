@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Guests that connect, ask once, and are quiet: what a connection costs, and how soon all are back after the conductor has gone.
+// Guests that connect, ask once, and are quiet: measures the cost of a connection, and the time of reconnecting to a
+// new conductor.
 //
 //   quiet-guests PORT TLS-DIRECTORY IDENTITIES
 //
-// Guest number N has the address 127.1.0.0 + N + 1 and the certificate guest-bench-(N mod IDENTITIES).pem of the directory. Commands come
-// on standard input, a line each, and each is answered by a line on standard output; between them the program sleeps.
+// Guest number N has the address 127.1.0.0 + N + 1 and the certificate guest-bench-(N mod IDENTITIES).pem of the
+// directory. Each line on standard input is a command, and is answered by a line on standard output; between commands
+// the program sleeps.
 //
-//   connect N UNDER-WAY SECONDS   N guests are to be served, with so many attempts under way at a time (0: all at once)
-//   ping SECONDS                  each that is served asks once more
-//   leave N                       all but the first N close their connections
-//   check                         how many are still connected
+//   connect N UNDER-WAY SECONDS   serves N guests, with this many attempts in progress at a time (0: all at once)
+//   ping SECONDS                  lets each served guest ask once more
+//   leave N                       closes the connections of all but the first N guests
+//   check                         counts the guests that are still connected
 //   lose SECONDS                  waits until the server has closed all connections
-//   return SECONDS                waits for the same, while each guest comes back as the guest agent does, until all are served
+//   return SECONDS                the same, while each guest reconnects as the guest agent does, until all are served
 //   resume on|off                 whether guests keep their sessions, and offer them when they connect
 #include <errno.h>
 #include <inttypes.h>
@@ -26,11 +28,11 @@
 #include "guests.h"
 #include "measure.h"
 
-// How often it is looked whose turn it is, in microseconds; who has waited longer than LATE is counted as late.
+// The interval of the checks for due attempts, in microseconds; a longer wait than LATE is counted as late.
 enum { MOST_GUESTS = 100000, LOOK = 5000, LATE = 1000000 };
 
 static struct guest *guests;
-// Of each guest that was served since the command began: since when it wanted that, and since when there was a server.
+// For each guest served since the command began: its wait since it wanted that, and since there was a server.
 static struct latencies waits, waits_since_up;
 
 static void begin_command(void) {
@@ -40,8 +42,8 @@ static void begin_command(void) {
     }
 }
 
-// Returns since when there was a server: when the first of the connections was taken that came to something. One that is being killed
-// takes connections to its end, since the kernel closes its newest descriptors first.
+// Returns the time since which there is a server: when the first successful connection was accepted. A server that is
+// being killed accepts connections until its end, because the kernel closes its newest descriptors first.
 static uint64_t take_waits(void) {
     uint64_t up = UINT64_MAX;
     waits.count = waits_since_up.count = 0;
@@ -88,7 +90,7 @@ static void end_command(int wanted, uint64_t start, uint64_t processor) {
     fflush(stdout);
 }
 
-// Returns whether there was anything.
+// Returns whether there was an event.
 static bool poll_once(int milliseconds) {
     struct epoll_event events[256];
     int ready = epoll_wait(poller, events, 256, milliseconds);
@@ -101,7 +103,7 @@ static bool poll_once(int milliseconds) {
     return ready > 0;
 }
 
-// Has those attempt it whose turn it is, and gives up attempts that have taken too long.
+// Begins the attempts that are due, and gives up attempts that have taken too long.
 static void look(int wanted, int most) {
     uint64_t time = now_microseconds();
     for (int number = 0; number < wanted; number++) {
@@ -114,7 +116,7 @@ static void look(int wanted, int most) {
     }
 }
 
-// Until all are served, or the time is over.
+// Runs until all are served, or the time is over.
 static void serve_all(int wanted, int most, uint64_t end) {
     uint64_t looked = 0;
     int next = 0;
@@ -123,7 +125,7 @@ static void serve_all(int wanted, int most, uint64_t end) {
         if ((served == wanted && next >= wanted) || time >= end) {
             return;
         }
-        // First attempts, in turn, as soon as there is room for one.
+        // First attempts, in order, as soon as the limit allows one.
         while (next < wanted && under_way < most) {
             struct guest *guest = &guests[next++];
             if (guest->state == ABSENT) {
@@ -178,7 +180,7 @@ static void wait_for_loss(bool return_too, uint64_t seconds) {
             look(wanted, wanted);
         }
     }
-    // From when the first guest knew.
+    // Measures from the moment when the first guest noticed.
     if (return_too) {
         for (int number = 0; number < wanted; number++) {
             start = number == 0 || guests[number].began < start ? guests[number].began : start;
@@ -227,7 +229,7 @@ int main(int count, char **arguments) {
     }
     settings.directory = arguments[2];
     srand((unsigned)time(NULL));
-    // As many descriptors as it may have; who wants more connections than that is told so when they run out.
+    // As many descriptors as allowed; a command for more connections fails when they run out.
     struct rlimit limit;
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;

@@ -3,7 +3,7 @@
 import BenchmarkFigures
 import Foundation
 
-/// The processes that stand ready, and how a row of the table is measured once.
+/// The running processes, and one measurement of a row of the table.
 struct Bench {
     /// A running conductor.
     struct Conductor {
@@ -11,13 +11,14 @@ struct Bench {
         var process: Int32
     }
 
-    /// One way that messages go.
+    /// One way of sending messages.
     enum Way {
-        /// The C publisher: a queue's type, and how many may be unconfirmed.
+        /// The C publisher: the type of the queue, and the maximum number of unconfirmed messages.
         case direct(queue: String, window: Int)
-        /// The C guests, through the conductor of that name.
+        /// The C guests, through the conductor with that name.
         case relay(conductor: String, connections: Int, window: Int)
-        /// So many through oslo.messaging, as Trove does it: cast to a conductor in Python, published by its Notifier.
+        /// This many through oslo.messaging, as Trove does: cast to a conductor in Python, which publishes with its
+        /// Notifier.
         case trove(messages: Int)
     }
 
@@ -25,20 +26,20 @@ struct Bench {
     var node: [String: String]
     /// The node's process.
     var broker: Int32
-    /// By name: `noop`, `classic`, `quorum`.
+    /// The conductors by name: `noop`, `classic`, `quorum`.
     var conductors: [String: Conductor]
     /// The oslo.messaging conductor, and the Python that runs its guest.
     var oslo: (process: Int32, python: String, script: String)
-    /// Where the guests' certificates are.
+    /// The directory of the guests' certificates.
     var certificates: String
-    /// Where the load generators are.
+    /// The directory of the load generators.
     var programs: String
-    /// How long one measurement takes.
+    /// The duration of one measurement.
     var seconds: Double
-    /// Of a message that goes directly; about what the relay makes of a guest's report.
+    /// The size of a message that is published directly, which is about that of a relayed report.
     var messageBytes: Int
 
-    /// The queue that a conductor publishes ends to.
+    /// Returns the queue to which a conductor publishes ends.
     private static func queue(of conductor: String) -> String { "bench_\(conductor).info" }
 
     func measure(_ way: Way) throws -> LoadResult {
@@ -76,7 +77,7 @@ struct Bench {
         return result
     }
 
-    /// - Parameter seconds: 0 to empty the queue only.
+    /// - Parameter seconds: 0 only to empty the queue.
     private func publisher(_ queue: String, _ type: String, window: Int, seconds: Double) throws -> LoadGenerator {
         try LoadGenerator(
             "\(self.programs)/direct-publisher",

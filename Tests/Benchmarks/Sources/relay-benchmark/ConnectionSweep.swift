@@ -3,11 +3,11 @@
 import BenchmarkFigures
 import LineChart
 
-/// Rows that differ in the number of connections alone, and how they are drawn. They are measured only when a drawing is asked for.
+/// Rows that differ only in the number of connections, and their chart. They are measured only if a chart is requested.
 enum ConnectionSweep {
     private static let connections = [1, 4, 16, 64, 200]
     private static let conductors = ["noop", "classic"]
-    /// How many reports each guest has in flight, and what that is called.
+    /// The numbers of reports that each guest has in flight, with their names.
     private static let windows = [(count: 1, name: "one at a time"), (count: 16, name: "16 in flight each")]
 
     static let rows: [Row] = Self.conductors.flatMap { conductor in
@@ -20,7 +20,7 @@ enum ConnectionSweep {
         }
     }
 
-    /// The medians of those rows, by the number of connections.
+    /// Returns a chart of the medians of these rows, by the number of connections.
     static func chart(of rounds: [String: Rounds]) -> LineChart {
         LineChart(panels: [
             Self.panel("Throughput", "reports a second", rounds, \.rate),

@@ -2,20 +2,20 @@
 
 import Foundation
 
-/// What a load generator says of its run (`Sources/Measure/measure.h`).
+/// The results that a load generator prints (`Sources/Measure/measure.h`).
 struct LoadResult {
-    /// How many messages were confirmed or answered.
+    /// The number of messages that were confirmed or answered.
     var messages: Double
-    /// How long that took.
+    /// The duration of the run.
     var seconds: Double
     /// The generator's own processor time, in microseconds.
     var processor: Double
-    /// Microseconds from a message to its confirm, or from a request to its answer; NaN where nobody knows.
+    /// The microseconds from a message to its confirm, or from a request to its answer; NaN if unknown.
     var p50, p99, p999: Double
     /// The conductor's processor time, and the broker's, in microseconds.
     var conductor = 0.0, broker = 0.0
 
-    /// Messages a second.
+    /// The number of messages a second.
     var rate: Double { self.messages / self.seconds }
 
     /// - Parameter line: `name=value` pairs.
@@ -36,7 +36,7 @@ struct LoadResult {
     }
 }
 
-/// A load generator that failed.
+/// The error of a load generator that failed.
 struct LoadError: Error, CustomStringConvertible {
     let description: String
 }
@@ -47,7 +47,7 @@ struct LoadGenerator {
     private let input = Pipe()
     private let output = Pipe()
 
-    /// Starts it. What it complains of is seen on standard error.
+    /// Starts the program. Its errors appear on standard error.
     init(_ path: String, _ arguments: [String]) throws {
         self.process.executableURL = URL(fileURLWithPath: path)
         self.process.arguments = arguments
@@ -56,7 +56,7 @@ struct LoadGenerator {
         try self.process.run()
     }
 
-    /// Waits until it has said that it is ready.
+    /// Waits until it has printed that it is ready.
     func waitUntilReady() throws {
         var said = Data()
         while !said.contains(UInt8(ascii: "\n")) {

@@ -36,7 +36,7 @@ struct Measure: ParsableCommand {
     @Option(help: "How long each row takes in each round.")
     var seconds = 3.0
 
-    /// What the conductor makes of a guest's report, as the queue counts it.
+    /// The size of the conductor's message for a guest's report, as the queue counts it.
     @Option(help: "The bytes of a message that is published directly; by default of one that the conductor publishes.")
     var messageBytes = 1310
 
@@ -53,7 +53,7 @@ struct Measure: ParsableCommand {
         let bench = try self.bench
         let rows = try self.choice.rows(withSweep: self.plot != nil)
         var rounds: [String: Rounds] = [:]
-        // Once for nothing: queues are declared, code is touched for the first time.
+        // Once without a result: queues are declared, and all code runs for the first time.
         for row in rows { _ = try bench.warmedUp.measure(row.way) }
         for _ in 1...self.rounds {
             for row in rows.shuffled() {
@@ -115,7 +115,7 @@ struct Measure: ParsableCommand {
 }
 
 extension Bench {
-    /// The same for half a second.
+    /// The same bench with a duration of half a second.
     var warmedUp: Bench {
         var bench = self
         bench.seconds = 0.5

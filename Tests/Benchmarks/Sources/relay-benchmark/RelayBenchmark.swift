@@ -2,7 +2,7 @@
 
 import ArgumentParser
 
-/// `relay-benchmark`: what `Tests/Benchmarks/throughput` measures with.
+/// `relay-benchmark`: the program that measures for `Tests/Benchmarks/throughput`.
 @main
 struct RelayBenchmark: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -11,7 +11,7 @@ struct RelayBenchmark: ParsableCommand {
         subcommands: [Measure.self, Rows.self], defaultSubcommand: Measure.self)
 }
 
-/// Which rows there are, or which of them the names stand for.
+/// Lists all rows, or those that the names select.
 struct Rows: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Names the rows that would be measured, one a line.")
 

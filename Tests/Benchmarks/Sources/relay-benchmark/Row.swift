@@ -2,12 +2,12 @@
 
 import BenchmarkFigures
 
-/// A row of the table: a way that messages go, and what it is compared with.
+/// A row of the table: a way of sending messages, and the row with which it is compared.
 struct Row {
-    /// As it is called on the command line and in the table.
+    /// The name on the command line and in the table.
     var name: String
     var way: Bench.Way
-    /// The name of the row that its rate and latency are compared with.
+    /// The name of the row with which its rate and latency are compared.
     var reference: String?
 
     static let all: [Row] = [
@@ -41,21 +41,21 @@ struct Row {
     ]
 }
 
-/// The results of a row, a round each.
+/// The results of a row, one for each round.
 struct Rounds {
     var results: [LoadResult] = []
 
-    /// The median of what a round yields, and the least and the most.
+    /// Returns the median, the least and the most of a value of the rounds.
     func spread(_ value: (LoadResult) -> Double) -> Spread { Spread(self.results.map(value)) }
 
-    /// The same of a quotient, with the other row's result of the same round below.
+    /// Returns the same of a quotient, whose divisor is the other row's result of the same round.
     func ratio(to other: Rounds, _ value: (LoadResult) -> Double) -> Spread {
         Spread(self.results.map(value), over: other.results.map(value))
     }
 }
 
 extension Spread {
-    /// Median and extremes with so many decimals.
+    /// Returns median and extremes with this many decimals.
     func text(_ decimals: Int) -> String {
         "\(Self.text(self.median, decimals)) (\(Self.text(self.least, decimals)) to \(Self.text(self.most, decimals)))"
     }

@@ -2,7 +2,7 @@
 
 import ArgumentParser
 
-/// The rows that somebody asks for.
+/// The rows that were requested.
 struct RowChoice: ParsableArguments {
     @Argument(help: "The rows, or what their names begin with; all when none is named.")
     var names: [String] = []
@@ -17,7 +17,7 @@ struct RowChoice: ParsableArguments {
         var chosen = all.filter { row in self.names.contains { row.name.hasPrefix($0) } }
         if self.names.isEmpty { chosen += Row.all }
         if withSweep { chosen += ConnectionSweep.rows }
-        // What they are compared with comes along.
+        // The rows with which they are compared are included.
         return all.filter { row in chosen.contains { $0.name == row.name || $0.reference == row.name } }
     }
 

@@ -50,7 +50,7 @@ struct LargeRequests3: Attack {
 /// Twelve connections of one guest, but not the guest of the three connections, whose bytes are used up.
 struct LargeRequests12: Attack {
     static let name = "large-requests-12"
-    // So many lines at once exceed the guest's bytes: in a short run none may be read to its end.
+    // So many lines at once exceed the guest's bytes: in a short run, possibly none is read to its end.
     static let mustHappen = ["sent"]
     static let needsSlowBroker = true
 
