@@ -41,13 +41,15 @@ import Testing
             try Catalogues([shop], switchedOn: switchedOn, switchedOff: switchedOff), topic: "events")
     }
 
-    @Test func theManualIsTheCatalogue() throws {
+    @Test("Docs/events.md is what the catalogue generates")
+    func manualIsCurrent() throws {
         let manual = String(decoding: try Self.file("Docs/events.md"), as: UTF8.self)
         let written = CatalogueDocument(.builtIn, topic: "notification").markdown()
         #expect(manual == written, "it is stale: conductor events --markdown > Docs/events.md")
     }
 
-    @Test func aLineForEachEvent() throws {
+    @Test("The list has a line for each event")
+    func listOfEvents() throws {
         #expect(
             try Self.shop(switchedOff: ["shop.sell.end"]).list() == """
                 shop.sell.start  events.info    on
@@ -61,7 +63,8 @@ import Testing
         #expect(try Self.shop(switchedOn: ["shop.use"]).list().contains("shop.usage       events.sample  on"))
     }
 
-    @Test func aSectionForEachOperationAndEvent() throws {
+    @Test("The manual has a section for each operation and event")
+    func sectionPerEvent() throws {
         let markdown = try Self.shop(switchedOff: ["shop.sell.end"]).markdown()
         let section = try #require(markdown.firstRange(of: "## `shop`\n"))
         #expect(
@@ -110,8 +113,9 @@ import Testing
                 """#)
     }
 
-    /// What programs are told, beside the specification's table, which was taken from the document itself.
-    @Test func theJSONIsTheSpecification() throws {
+    /// Compares the JSON for programs with the specification's table, which was extracted from the document itself.
+    @Test("The JSON has the operations and required fields of the specification")
+    func jsonMatchesSpecification() throws {
         let json = try JSONValue(json: Array(CatalogueDocument(.builtIn, topic: "notification").json().utf8))
         let catalogues = (json.object?["catalogues"]?.array ?? []).compactMap(\.object)
         #expect(catalogues.map { $0["service"]?.string } == ["dbaas", "trove"])
@@ -136,7 +140,8 @@ import Testing
         }
     }
 
-    @Test func theJSONHasEveryFact() throws {
+    @Test("The JSON has the other facts of a catalogue")
+    func jsonFacts() throws {
         let json = try JSONValue(json: Array(try Self.shop().json().utf8))
         let shop = try #require(json.object?["catalogues"]?.array?.first?.object)
         #expect(shop["identifiers"] == ["shelf"])

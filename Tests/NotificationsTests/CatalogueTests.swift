@@ -4,7 +4,7 @@ import Foundation
 import Notifications
 import Testing
 
-/// The catalogue beside the specification's table, which was taken from the document itself.
+/// The catalogue, compared with the specification's table, which was extracted from the document itself.
 @Suite struct CatalogueTests {
     private static func specification() throws -> [JSONObject] {
         let file = URL(fileURLWithPath: #filePath).appending(path: "../../Compatibility/specification.json")
@@ -14,7 +14,8 @@ import Testing
 
     private static func strings(_ value: JSONValue?) -> [String] { (value?.array ?? []).compactMap(\.string) }
 
-    @Test func hasEveryOperationOfTheSpecification() throws {
+    @Test("The catalogue has every operation of the specification")
+    func specifiedOperations() throws {
         let specification = try Self.specification()
         #expect(specification.count == 29)
         for entry in specification {
@@ -28,7 +29,7 @@ import Testing
                 #expect(event.eventType == expected["event_type"]?.string)
                 #expect("notification.\(event.priority.rawValue)" == expected["queue"]?.string)
                 var required = Self.strings(expected["required"])
-                // The one place where the catalogue is laxer, and says so.
+                // The one place where the catalogue is less strict, as its documentation says.
                 if event.eventType == "dbaas.instance_create.error" { required.removeAll { $0 == "instance_id" } }
                 #expect(Set(event.fields.filter(\.isRequired).map(\.name)) == Set(required), "\(event.eventType)")
                 let declared = Set(event.fields.map(\.name))
@@ -37,7 +38,8 @@ import Testing
         }
     }
 
-    @Test func hasTheNineOfRealTroveToo() throws {
+    @Test("The catalogue has nine more operations that only real Trove has")
+    func troveOperations() throws {
         let specified = Set(try Self.specification().compactMap { $0["operation"]?.string })
         let others = Catalogue.dbaas.operations.map(\.key).filter { !specified.contains($0) }
         #expect(
@@ -50,14 +52,16 @@ import Testing
         #expect(Catalogues.builtIn.catalogues.flatMap(\.allEvents).count == 87 + 9 * 3 + 6)
     }
 
-    @Test func operationsAreNamedWithAndWithoutTheirService() {
+    @Test("An operation is found by its name with and without its service")
+    func operationNames() {
         #expect(Catalogues.builtIn.operation("dbaas.user_grant")?.definition.key == "user_grant")
         #expect(Catalogues.builtIn.operation("user_grant")?.definition.key == "user_grant")
         #expect(Catalogues.builtIn.operation("instance.exists") == nil)
         #expect(Catalogues.builtIn.operation("trove.instance.exists") == nil, "no guest reports what exists")
     }
 
-    @Test func quotasGoByBothSpellings() throws {
+    @Test("The quota event is published under either spelling of its type")
+    func quotaSpellings() throws {
         for eventType in ["dbaas.quotas", "dbaas.quota"] {
             let event = try #require(Catalogues.builtIn.event(eventType))
             let notification = try event.notification(
@@ -67,7 +71,8 @@ import Testing
         }
     }
 
-    @Test func aFieldIsTakenUnderBothSpellings() throws {
+    @Test("A field is accepted under either of its two names")
+    func fieldSpellings() throws {
         let event = try #require(Catalogues.builtIn.event("dbaas.instance_create.start"))
         let base: JSONObject = [
             "tenant_id": "t", "client_ip": "c", "server_ip": "s", "server_type": "api", "request_id": "r",
@@ -89,7 +94,8 @@ import Testing
         }
     }
 
-    @Test func undeclaredFieldsAreLeftOutAndNamed() throws {
+    @Test("Undeclared fields are left out and named")
+    func undeclaredFields() throws {
         let operation = try #require(Catalogues.builtIn.operation("backup_create"))
         let notification = try operation.notification(
             of: .end(payload: ["backup_id": "b", "colour": "red"]),
@@ -106,7 +112,8 @@ import Testing
             ])
     }
 
-    @Test func operatorsSwitchEventsOnAndOff() throws {
+    @Test("Operators can switch events on and off")
+    func switchedEvents() throws {
         let usage = EventDefinition(eventType: "shop.usage", fields: [], isOnByDefault: false)
         let shop = Catalogue(service: "shop", description: "", events: [usage])
         #expect(try Catalogues([shop]).event("shop.usage")?.isPublished == false)
@@ -121,8 +128,11 @@ import Testing
         #expect(throws: CatalogueError.self) { try Catalogues([shop, shop]) }
     }
 
-    /// A guest's payload could say it then.
-    @Test(arguments: Catalogue.defaultBaseFields.map(\.name)) func noOperationHasABaseFieldForItsOwn(name: String) {
+    /// With such a field, a guest's payload could set the base field.
+    @Test(
+        "An operation that declares a base field as its own is rejected",
+        arguments: Catalogue.defaultBaseFields.map(\.name))
+    func baseFieldRedeclared(name: String) {
         for field in [FieldDefinition.optional(name, ""), .optional("mine", "", alternate: name)] {
             for phase in OperationPhase.allCases {
                 func event(_ own: OperationPhase) -> EventDefinition {
@@ -147,8 +157,8 @@ import Testing
         (.any, [["a": ["__type__": "uuid", "__value__": "x"]]], false),
     ]
 
-    @Test(arguments: Self.kinds)
-    func kindsTakeWhatTheySay(kind: FieldDefinition.Kind, value: JSONValue, isTaken: Bool) throws {
+    @Test("A field accepts only values of its kind", arguments: Self.kinds)
+    func fieldKinds(kind: FieldDefinition.Kind, value: JSONValue, isTaken: Bool) throws {
         let event = EventDefinition(
             eventType: "shop.x", fields: [FieldDefinition(name: "f", kind: kind, isRequired: true, description: "")])
         let catalogues = try Catalogues([Catalogue(service: "shop", description: "", events: [event])])

@@ -4,20 +4,21 @@ import Foundation
 import Notifications
 import Testing
 
-/// The event definitions that an operator gives to Ceilometer. What the real Ceilometer makes of them is tested with it
-/// (ProgramsTests).
+/// The event definitions that an operator gives to Ceilometer. ProgramsTests tests them with the real Ceilometer.
 @Suite struct CeilometerDefinitionsTests {
     private static let file = URL(fileURLWithPath: #filePath)
         .appending(path: "../../../deploy/ceilometer/event_definitions.yaml").standardizedFileURL
 
-    @Test func theFileIsWhatTheCatalogueWrites() throws {
+    @Test("The file event_definitions.yaml is what the catalogue generates")
+    func fileIsCurrent() throws {
         let expected = Catalogues.builtIn.ceilometerEventDefinitions
         let isFresh = try String(contentsOf: Self.file, encoding: .utf8) == expected
         if !isFresh { print("---- event_definitions.yaml as it should be\n\(expected)----") }
         #expect(isFresh, "deploy/ceilometer/event_definitions.yaml is not what the catalogue writes; see the output")
     }
 
-    @Test func everyEventTypeStandsThereOnce() {
+    @Test("Every event type is defined once")
+    func eventTypesOnce() {
         let lines = Catalogues.builtIn.ceilometerEventDefinitions.split(separator: "\n")
         for event in Catalogues.builtIn.catalogues.flatMap(\.allEvents) {
             for eventType in [event.eventType, event.alternateEventType].compactMap(\.self) {
@@ -26,7 +27,8 @@ import Testing
         }
     }
 
-    @Test func namesThatYAMLOrPathsTakeForSomethingElseAreQuoted() throws {
+    @Test("Names that have another meaning in YAML or in a path are quoted")
+    func quotedNames() throws {
         let names = ["on", "where", "true_size", "a b", "it's", "say \"so\"", "größe"]
         let event = EventDefinition(
             eventType: "shop.usage", fields: names.map { .required($0, "") } + [.required("ratio", "", .number)])

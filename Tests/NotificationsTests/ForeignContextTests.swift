@@ -3,7 +3,7 @@
 import Notifications
 import Testing
 
-/// Contexts that real Trove makes, written by hand; the compatibility tests have them from Trove itself.
+/// Contexts like those of real Trove, written by hand; the compatibility tests get them from Trove itself.
 @Suite struct ForeignContextTests {
     private static let plain: JSONObject = [
         "user": "user-1", "project_id": "tenant-1", "domain": nil, "user_domain": "default", "roles": ["member"],
@@ -24,7 +24,8 @@ import Testing
         "server_type": "api", "instance_id": "i", "username": "anna,ben", "host": nil,
     ]
 
-    @Test func aTroveContextIsReadLikeOurs() throws {
+    @Test("A Trove context is read like our own, without its credentials")
+    func troveContext() throws {
         let context = try NotificationContext(Self.trove(Self.notification))
         #expect(context.operation == "user_create")
         #expect(context.requestID == "req-2")
@@ -38,7 +39,8 @@ import Testing
         #expect(!"\(context)\(context.json)".contains("hunter2"))
     }
 
-    @Test func whatTheNotificationLacksIsTheContexts() throws {
+    @Test("Fields that the notification lacks come from the surrounding context")
+    func fallbackFields() throws {
         let context = try NotificationContext(Self.trove(["client_ip": "c", "request_id": nil]))
         #expect(context.requestID == "req-1")
         #expect(context.tenantID == "tenant-1")
@@ -52,7 +54,8 @@ import Testing
     }
 
     /// webob has no remote address where Trove's API is behind a Unix socket. Trove publishes null then.
-    @Test(arguments: [nil, ""] as [JSONValue]) func anUnknownClientLosesNoOutcome(address: JSONValue) throws {
+    @Test("An outcome whose client is unknown is published with a null address", arguments: [nil, ""] as [JSONValue])
+    func unknownClient(address: JSONValue) throws {
         let context = try NotificationContext(
             Self.trove(["client_ip": address, "instance_id": nil, "name": "n"], "DBaaSBackupCreate"))
         #expect(context.clientIP == "" && context.json["client_ip"] == .null)
@@ -66,20 +69,24 @@ import Testing
         #expect(payload["client_ip"] == .null && payload["instance_id"] == .null && payload["backup_id"] == "b")
     }
 
-    @Test func aGuestModelIsItsName() throws {
+    @Test("A guest model is replaced by its name")
+    func guestModel() throws {
         let user: JSONValue = ["_name": "anna", "_password": "hunter2", "_databases": []]
         let context = try NotificationContext(
             Self.trove(["client_ip": "c", "username": user, "database": [user, "b"], "nics": [["id": "n"]]]))
         #expect(context.payload == ["username": "anna", "database": ["anna", "b"], "nics": [["id": "n"]]])
     }
 
-    @Test(arguments: [
-        "os.system", "trove.common.notification.TroveInstanceCreate", "trove.common.notification.DBaaSAPINotification",
-        "trove.common.notification.DBaaSUserCreate\u{0}", "DBaaSUserCreate", "trove.common.notification.",
-        "trove.common.notification.user_create", "evil.trove.common.notification.DBaaSUserCreate",
-        "trove.common.notification.dbaasusercreate", "trove.common.notification.DBaaSUserCreate\u{301}",
-    ])
-    func aClassThatTheCatalogueDoesNotHaveIsRefusedByName(name: String) throws {
+    @Test(
+        "A class that the catalogue does not have is rejected, and the error names the field",
+        arguments: [
+            "os.system", "trove.common.notification.TroveInstanceCreate",
+            "trove.common.notification.DBaaSAPINotification",
+            "trove.common.notification.DBaaSUserCreate\u{0}", "DBaaSUserCreate", "trove.common.notification.",
+            "trove.common.notification.user_create", "evil.trove.common.notification.DBaaSUserCreate",
+            "trove.common.notification.dbaasusercreate", "trove.common.notification.DBaaSUserCreate\u{301}",
+        ])
+    func unknownClass(name: String) throws {
         var context = Self.trove(Self.notification)
         var notification = Self.notification
         notification["notification_classname"] = .string(name)
@@ -92,7 +99,8 @@ import Testing
         }
     }
 
-    @Test func aContextWithoutANotificationAsksForNone() throws {
+    @Test("An oslo context without a notification is read as none")
+    func noNotification() throws {
         func read(_ object: JSONObject) throws -> NotificationContext? {
             try NotificationContext.read(json: JSONWriter.encode(.object(object)))
         }
@@ -110,18 +118,19 @@ import Testing
         misspelt["operation"] = nil
         let error = #expect(throws: FieldError.self) { try read(misspelt) }
         #expect(error == FieldError(field: "operation", problem: "is missing"))
-        // Half an oslo context is none.
+        // An incomplete oslo context does not count as one.
         var half = Self.plain
         half["user_identity"] = nil
         let missing = ["operation", "tenant_id", "client_ip"].map { FieldError(field: $0, problem: "is missing") }
         let halfError = #expect(throws: FieldError.self) { try read(half) }
         #expect(halfError?.all == missing)
-        // And the library's and the wire's reader wants a notification in any case.
+        // The reader of the library and of the wire requires a notification in every case.
         let plainError = #expect(throws: FieldError.self) { try NotificationContext(Self.plain) }
         #expect(plainError?.all == missing)
     }
 
-    @Test func aRequestContextKeepsKnownKeysAndNoCredentials() throws {
+    @Test("A request context keeps known keys and no credentials")
+    func requestContextKeys() throws {
         var context = NotificationContext(
             operation: "user_create", requestID: "r", tenantID: "t", clientIP: "c", requestContext: Self.plain)
         let kept: JSONObject = [
@@ -133,7 +142,7 @@ import Testing
         #expect(try NotificationContext(context.json).requestContext == kept)
         context.requestContext = ["auth_token": "hunter2", "roles": [["x": "hunter2"]], "domain": ["x": "hunter2"]]
         #expect(context.requestContext == ["domain": nil, "auth_token": nil, "roles": nil])
-        // As oslo has it, no roles are an empty list.
+        // As in oslo, no roles are an empty list.
         #expect(context.publishedContext["roles"] == [])
         #expect(throws: FieldError(field: "request_context", problem: "must be an object, not a string")) {
             try NotificationContext([
@@ -151,7 +160,8 @@ import Testing
         ).message.context
     }
 
-    @Test func whoAskedIsTheContextsOwnWord() throws {
+    @Test("The published identity comes from the context's own fields")
+    func publishedIdentity() throws {
         let context = NotificationContext(
             operation: "user_create", requestID: "r", tenantID: "t", userID: "u", clientIP: "c",
             requestContext: Self.plain)
@@ -165,7 +175,8 @@ import Testing
             ])
     }
 
-    @Test func withoutRightsAContextSaysWhoAskedAndNothingThatGivesRights() throws {
+    @Test("A context without rights names the user and has nothing that grants rights")
+    func contextWithoutRights() throws {
         let context = NotificationContext(
             operation: "user_create", requestID: "r", tenantID: "t", userID: "u", clientIP: "c", token: "x",
             requestContext: [
@@ -186,7 +197,8 @@ import Testing
         #expect(plain.withoutRights == plain)
     }
 
-    @Test func withoutARequestContextTheKeysAreThereAllTheSame() throws {
+    @Test("A context without a request context still publishes the identity keys")
+    func noRequestContext() throws {
         let context = NotificationContext(operation: "user_create", requestID: "r", tenantID: "t", clientIP: "c")
         #expect(
             try self.published(context) == [

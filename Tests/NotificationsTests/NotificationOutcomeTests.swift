@@ -24,7 +24,8 @@ private func notification(
 }
 
 @Suite struct NotificationOutcomeTests {
-    @Test func anEndCarriesBaseFieldsEventFieldsAndIdentifiers() throws {
+    @Test("An end has the base fields, the fields of its event and the identifiers")
+    func endFields() throws {
         let end = try notification(
             .end(payload: ["backup_id": "b-1", "surprise": "dropped"]),
             context("backup_create", ["name": "nightly", "instance_id": "i-1", "description": "", "parent_id": nil]))
@@ -37,7 +38,8 @@ private func notification(
             ])
     }
 
-    @Test func anErrorGoesToTheErrorPriorityWithMessageAndException() throws {
+    @Test("An error has the priority error, a message and an exception")
+    func errorFields() throws {
         let error = try notification(
             .error(ExceptionInfo(etype: "DiskFull", value: "no space", trace: ["  at dump()"]), payload: [:]),
             context("database_create", ["instance_id": "i-1", "dbname": "shop"]))
@@ -48,18 +50,20 @@ private func notification(
         #expect(error.payload["dbname"] == "shop")
     }
 
-    @Test func aTraceThatNamesTheErrorIsNotRepeated() {
+    @Test("A trace that already ends with the error does not get it again")
+    func traceWithError() {
         let info = ExceptionInfo(etype: "ValueError", value: "x", trace: ["Traceback:\n", "ValueError: x\n"])
         #expect(info.formatted == ["Traceback:\n", "ValueError: x\n"])
         #expect(ExceptionInfo(etype: "Killed", value: "").formatted == ["Killed"])
         #expect(ExceptionInfo(etype: "Killed", value: "", trace: ["Killed\n"]).formatted == ["Killed\n"])
-        // A file whose name begins like the type names no error.
+        // A file whose name begins like the type does not name the error.
         let frame = ExceptionInfo(etype: "Error", value: "x", trace: ["ErrorHandler.swift:3"])
         #expect(frame.formatted == ["ErrorHandler.swift:3", "Error: x"])
     }
 
-    /// Who fills every key sends null for what it does not know.
-    @Test func nullHidesNothingThatTheContextKnowsAndLosesNoOutcome() throws {
+    /// A sender that fills every key sends null for the values that it does not know.
+    @Test("A null field hides no value of the context and does not reject the outcome")
+    func nullFields() throws {
         let known: JSONObject = ["name": "n", "instance_id": "i-1", "backup_id": "b-1"]
         let nothing: JSONObject = ["instance_id": nil, "backup_id": nil]
         let failed = ExceptionInfo(etype: "E", value: "")
@@ -72,7 +76,8 @@ private func notification(
         #expect(unknown["instance_id"] == nil && unknown["dbname"] == nil)
     }
 
-    @Test func nullUnderOneNameGivesWayToAValueUnderTheOther() throws {
+    @Test("A value under one name of a field takes precedence over null under the other")
+    func nullAlternateName() throws {
         let operation = try #require(Catalogues.builtIn.operation("instance_create"))
         let start = context(
             "instance_create",
@@ -83,7 +88,8 @@ private func notification(
         #expect(payload?["flavor"] == 7 && payload?["flavor_id"] == 7)
     }
 
-    @Test func aMissingEndFieldIsNamed() {
+    @Test("A missing or mistyped field of an end is named")
+    func invalidEndFields() {
         #expect(throws: FieldError(field: "payload.instance_id", problem: "is missing")) {
             try notification(.end(payload: [:]), context("instance_create", ["name": "n"]))
         }
@@ -106,13 +112,15 @@ private func notification(
     private static let inner =
         #"{"message_id":"7f8ff6b6-2f1f-40db-ae6f-c92cbc9e2827","publisher_id":"conductor.c","event_type":"dbaas.user_create.end","priority":"INFO","payload":{"username":"J\"\u00fc"},"timestamp":"2015-06-28 05:54:57.725572","_unique_id":"UNIQUE","_context_request_id":"req-1","_context_user":null}"#
 
-    @Test func theFirstEnvelopeIsTheMessageInOslosOrder() {
+    @Test("The messaging envelope is the message in oslo's field order")
+    func messagingEnvelope() {
         let uniqueID = UniqueID()
         let body = String(decoding: Envelope.messaging.encode(self.sample, uniqueID: uniqueID), as: UTF8.self)
         #expect(body == Self.inner.replacing("UNIQUE", with: uniqueID.description))
     }
 
-    @Test func theSecondEnvelopeHoldsTheMessageAsAString() throws {
+    @Test("The messagingv2 envelope holds the message as a string")
+    func messagingv2Envelope() throws {
         let uniqueID = UniqueID()
         let body = Envelope.messagingv2.encode(self.sample, uniqueID: uniqueID)
         #expect(body.allSatisfy { $0 < 0x80 })
@@ -122,7 +130,8 @@ private func notification(
         #expect(envelope["oslo.message"]?.string == Self.inner.replacing("UNIQUE", with: uniqueID.description))
     }
 
-    @Test func eachSendHasItsOwnUniqueID() {
+    @Test("Each encoding has its own unique id")
+    func uniqueIDs() {
         #expect(Envelope.messaging.encode(self.sample) != Envelope.messaging.encode(self.sample))
     }
 }

@@ -3,7 +3,7 @@
 import Notifications
 import Testing
 
-/// Values at which readers in other languages fail enter no message.
+/// Values that make readers in other languages fail, which must not be in a message.
 @Suite struct PoisonousValueTests {
     private static let origin = NotificationOrigin(publisherID: "p", serverType: "conductor", serverIP: "s")
 
@@ -24,8 +24,10 @@ import Testing
         }
     }
 
-    @Test(arguments: ["1e999", "-1e999", "1E+309", "1" + String(repeating: "0", count: 400)])
-    func aNumberThatNoDoubleHoldsIsRefused(literal: String) throws {
+    @Test(
+        "A number beyond the range of a double is rejected",
+        arguments: ["1e999", "-1e999", "1E+309", "1" + String(repeating: "0", count: 400)])
+    func numberOutOfRange(literal: String) throws {
         let number = try Self.number(literal)
         let error = try self.error("backup_create", ["backup_id": number])
         #expect(error?.field == "payload.backup_id")
@@ -39,12 +41,15 @@ import Testing
         }
     }
 
-    @Test(arguments: ["1e308", "-1.7976931348623157e308", "1e-999", "12345678901234567890123", "0.1"])
-    func aNumberThatADoubleHoldsIsTakenAsItIsWritten(literal: String) throws {
+    @Test(
+        "A number within the range of a double is accepted",
+        arguments: ["1e308", "-1.7976931348623157e308", "1e-999", "12345678901234567890123", "0.1"])
+    func numberInRange(literal: String) throws {
         #expect(try self.error("backup_create", ["backup_id": Self.number(literal)]) == nil)
     }
 
-    @Test func noNumberHidesInAFieldOfAnyKind() throws {
+    @Test("A field of the kind any rejects poisonous values at any depth")
+    func nestedValues() throws {
         let any = FieldDefinition(name: "any", kind: .any, isRequired: true, description: "")
         let catalogue = Catalogue(
             service: "shop", description: "", baseFields: [], identifiers: [], operations: [],
@@ -62,10 +67,13 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        ("user_domain", "1e999"), ("is_admin", "1e999"), ("is_admin", "1"), ("is_admin", #""yes""#), ("is_admin", "[]"),
-    ])
-    func aRequestContextHoldsNoneEither(key: String, literal: String) throws {
+    @Test(
+        "A request context with a poisonous value is rejected, or published without it",
+        arguments: [
+            ("user_domain", "1e999"), ("is_admin", "1e999"), ("is_admin", "1"), ("is_admin", #""yes""#),
+            ("is_admin", "[]"),
+        ])
+    func requestContextValues(key: String, literal: String) throws {
         let text =
             #"{"operation":"user_create","request_id":"r","tenant_id":"t","client_ip":"c","request_context":{"\#(key)":\#(literal)}}"#
         let error = #expect(throws: FieldError.self) { try NotificationContext(json: Array(text.utf8)) }
@@ -76,25 +84,25 @@ import Testing
             """#
         let troveError = #expect(throws: FieldError.self) { try NotificationContext(json: Array(trove.utf8)) }
         #expect(troveError?.field == key)
-        // Who sets it by a program gets what is published instead.
+        // A program may set such a value, and another one is published instead.
         let context = NotificationContext(
             operation: "user_create", requestID: "r", tenantID: "t", clientIP: "c",
             requestContext: JSONObject([(key, try Self.number(literal))]))
         #expect(context.publishedContext[key] == (key == "is_admin" ? false : .null))
     }
 
-    @Test(arguments: [("true", true), ("false", false), ("null", false)]) func isAdminIsABoolean(
-        literal: String, expected: Bool
-    ) throws {
+    @Test(
+        "The field is_admin is published as a boolean",
+        arguments: [("true", true), ("false", false), ("null", false)])
+    func isAdminField(literal: String, expected: Bool) throws {
         let text =
             #"{"operation":"user_create","request_id":"r","tenant_id":"t","client_ip":"c","request_context":{"is_admin":\#(literal)}}"#
         let context = try NotificationContext(json: Array(text.utf8))
         #expect(context.publishedContext["is_admin"] == .bool(expected))
     }
 
-    @Test(arguments: [Redaction.standard, .none]) func aNULIsPublishedAsAReplacementCharacter(redaction: Redaction)
-        throws
-    {
+    @Test("A NUL is published as a replacement character", arguments: [Redaction.standard, .none])
+    func replacedNUL(redaction: Redaction) throws {
         let message = NotificationMessage(
             messageID: MessageID(), publisherID: "p\u{0}", eventType: "e", priority: .error,
             payload: [
@@ -114,11 +122,13 @@ import Testing
         #expect(!String(decoding: Envelope.messagingv2.encode(redacted), as: UTF8.self).contains("u0000"))
     }
 
-    @Test func aSecretBehindANULIsTakenOut() {
+    @Test("A secret after a NUL is redacted")
+    func secretAfterNUL() {
         #expect(Redaction.standard.redact("\u{0} password=hunter2\u{0}") == "\u{FFFD} password=***")
     }
 
-    @Test func aMarkBeforeJSONIsPassedOverInFilesAndNotOnTheWire() throws {
+    @Test("A byte order mark before JSON is skipped in files and rejected on the wire")
+    func byteOrderMark() throws {
         let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
         let text = Array(#"{"a":1}"#.utf8)
         #expect(try JSONValue(json: mark + text) == ["a": 1])

@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct RedactionTests {
     private static let texts: [(String, String)] = [
-        // Names and values, as programs, files and headers write them.
+        // Names and values in the forms of programs, files and headers.
         ("connect(user='u', password='hunter2')", "connect(user='u', password='***')"),
         ("password=hunter2 host=db", "password=*** host=db"), ("PWD = hunter2;", "PWD = ***;"),
         ("password: hunter2, retry", "password: ***, retry"), ("db_passwd=hunter2", "db_passwd=***"),
@@ -30,7 +30,7 @@ import Testing
         ("rootPassword: hunter2\nname: n", "rootPassword: ***\nname: n"),
         ("db.userToken: hunter2", "db.userToken: ***"),
         ("password: no-hunter2", "password: ***"), ("password='None'", "password='***'"),
-        // Keys, whole or cut off, as they are and within a string.
+        // Keys, complete or cut off, plain and within a string.
         (
             "x -----BEGIN RSA PRIVATE KEY-----\nhunter2\nhunter2==\n-----END RSA PRIVATE KEY-----\ny",
             "x -----BEGIN RSA PRIVATE KEY-----***-----END RSA PRIVATE KEY-----\ny"
@@ -53,26 +53,31 @@ import Testing
         ("pä password=hunter2 \u{301}ü", "pä password=*** \u{301}ü"),
     ]
 
-    @Test(arguments: Self.texts) func takesSecretsOutOfText(text: String, expected: String) {
+    @Test("Secrets in text are redacted, and a second redaction changes nothing", arguments: Self.texts)
+    func secretsInText(text: String, expected: String) {
         let redacted = Redaction.standard.redact(text)
         #expect(Array(redacted.utf8) == Array(expected.utf8), "\(redacted)")
         #expect(Array(Redaction.standard.redact(redacted).utf8) == Array(expected.utf8), "the second time differs")
         #expect(Redaction.none.redact(text) == text)
     }
 
-    @Test(arguments: [
-        "no space left on device", "InvalidToken: no such user", "dbaas.user_change_password.end", "username=anna",
-        "http://host:8080/v1/users", "2015-06-28 05:54:57.725572", "Token::parse failed", "the password is wrong",
-        "password=", "password:", "secret=''", "pass: 3, fail: 2", "mail to a@b.example: failed", "e\u{301}: ü", "",
-        "token://x", "password expired", "BadPassword: expired", "connect(user='u', password=None, token=null)",
-        "Access denied for user 'root'@'localhost' (using password: YES)", #"{"password": null, "a": 1}"#,
-        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----", "-----BEGIN -----", "-----END PRIVATE KEY-----",
-    ])
-    func leavesOtherTextAlone(text: String) {
+    @Test(
+        "Text without secrets stays unchanged",
+        arguments: [
+            "no space left on device", "InvalidToken: no such user", "dbaas.user_change_password.end", "username=anna",
+            "http://host:8080/v1/users", "2015-06-28 05:54:57.725572", "Token::parse failed", "the password is wrong",
+            "password=", "password:", "secret=''", "pass: 3, fail: 2", "mail to a@b.example: failed", "e\u{301}: ü", "",
+            "token://x", "password expired", "BadPassword: expired", "connect(user='u', password=None, token=null)",
+            "Access denied for user 'root'@'localhost' (using password: YES)", #"{"password": null, "a": 1}"#,
+            "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----", "-----BEGIN -----",
+            "-----END PRIVATE KEY-----",
+        ])
+    func otherText(text: String) {
         #expect(Array(Redaction.standard.redact(text).utf8) == Array(text.utf8))
     }
 
-    @Test func fieldsOfSecretNamesAreNullAtAnyDepth() {
+    @Test("Fields with secret names become null at any depth")
+    func secretFields() {
         let object: JSONObject = [
             "username": "anna", "admin_password": "x", "Auth-Token": "x", "adminPass": 7, "keypassword": "kept",
             "rootPassword": "x", "tokenType": "kept",
@@ -89,7 +94,8 @@ import Testing
         #expect(Redaction.none.redact(object) == object)
     }
 
-    @Test func noDeclaredFieldIsTakenForASecret() throws {
+    @Test("No declared field is redacted as a secret")
+    func declaredFields() throws {
         for event in Catalogues.builtIn.catalogues.flatMap(\.allEvents) {
             let names = event.fields.flatMap { [$0.name, $0.alternateName].compactMap(\.self) }
             let object = JSONObject(
@@ -98,7 +104,8 @@ import Testing
         }
     }
 
-    @Test func operatorsAddFieldsAndPatterns() throws {
+    @Test("Operators can add field names and patterns")
+    func addedRules() throws {
         let redaction = try Redaction(
             fields: ["licence"], patterns: ["unlock  WITH *", "key [*]", "пароль *!", "pin '*'"])
         #expect(redaction.redact(["x_licence": "s", "password": "s"]) == ["x_licence": nil, "password": nil])
@@ -111,37 +118,44 @@ import Testing
         #expect(redaction.redact("pin 's t' pin s") == "pin '***' pin s")
     }
 
-    /// A text that has no byte that tells of a secret is not searched: each pattern must have one that it cannot do without.
-    @Test(arguments: [
-        ("geheim*", "xGeheims3 y", "xGeheim*** y"), ("--x*", "a--xs3", "a--x***"), ("a *", "a\ts3", "a\t***"),
-        ("pin'*'", "pin's3'", "pin'***'"), ("7*", "7s3", "7***"), ("ключ*", "ключs3", "ключ***"),
-        ("x*<", "xs3<", "x***<"),
-        ("(*", "(s3", "(***"),
-    ])
-    func aPatternOfAnyBytesIsFound(pattern: String, text: String, expected: String) throws {
+    /// A text without any byte that hints at a secret is not searched, so each pattern must have a byte that is always
+    /// in its matches.
+    @Test(
+        "A pattern of any bytes is found",
+        arguments: [
+            ("geheim*", "xGeheims3 y", "xGeheim*** y"), ("--x*", "a--xs3", "a--x***"), ("a *", "a\ts3", "a\t***"),
+            ("pin'*'", "pin's3'", "pin'***'"), ("7*", "7s3", "7***"), ("ключ*", "ключs3", "ключ***"),
+            ("x*<", "xs3<", "x***<"),
+            ("(*", "(s3", "(***"),
+        ])
+    func patternBytes(pattern: String, text: String, expected: String) throws {
         #expect(try Redaction(fields: [], patterns: [pattern]).redact(text) == expected)
         #expect(try Redaction(fields: [], patterns: [pattern]).redact("7f-aa") == (pattern == "7*" ? "7***" : "7f-aa"))
     }
 
-    @Test(arguments: [
-        ("nothing", "has no *; put one in the place of the secret"), ("a * b *", "has more than one *; use one"),
-        ("*", "has no text before its *; add text that precedes the secret"),
-        (" '*'", "has no text before its *; add text that precedes the secret"),
-        ("* there", "has no text before its *; add text that precedes the secret"),
-        ("", "has no *; put one in the place of the secret"),
-        (String(repeating: "a", count: 257), "is longer than 256 bytes; shorten it"),
-    ])
-    func wrongPatternsAreNamed(pattern: String, problem: String) {
+    @Test(
+        "An invalid pattern is rejected, and the error names it and its problem",
+        arguments: [
+            ("nothing", "has no *; put one in the place of the secret"), ("a * b *", "has more than one *; use one"),
+            ("*", "has no text before its *; add text that precedes the secret"),
+            (" '*'", "has no text before its *; add text that precedes the secret"),
+            ("* there", "has no text before its *; add text that precedes the secret"),
+            ("", "has no *; put one in the place of the secret"),
+            (String(repeating: "a", count: 257), "is longer than 256 bytes; shorten it"),
+        ])
+    func invalidPatterns(pattern: String, problem: String) {
         let error = #expect(throws: RedactionError.self) { try Redaction(fields: [], patterns: ["fine *", pattern]) }
         #expect(error?.text == pattern && error?.problem == problem && error?.part == .pattern)
         #expect(error?.description.contains(problem) == true)
     }
 
-    @Test func anEmptyFieldIsRefused() {
+    @Test("An empty field name is rejected")
+    func emptyField() {
         #expect(throws: RedactionError.self) { try Redaction(fields: [""], patterns: []) }
     }
 
-    @Test func anErrorsTextAndTraceAreRedacted() {
+    @Test("An error's text, trace and fields are redacted")
+    func errorTextAndTrace() {
         let info = ExceptionInfo(etype: "E", value: "password=x", trace: ["line 1", "token='x'"])
         let redacted = Redaction.standard.redact(OperationOutcome.error(info, payload: ["pwd": "x", "a": "secret=x"]))
         #expect(
@@ -151,8 +165,9 @@ import Testing
                     payload: ["pwd": nil, "a": "secret=***"]))
     }
 
-    /// Texts of a quarter of a MiB: a search that began anew at each byte would not end in time.
+    /// Texts of a quarter of a MiB: a search that started again at each byte would not end in time.
     @Test(
+        "Redaction of hostile text ends in time",
         .timeLimit(.minutes(2)),
         arguments: [
             "password", "password=", "password='", "password = ", "=", ": ", "\\", "\\\"", "'", "\\'=", "\"\"", " ",
@@ -160,7 +175,7 @@ import Testing
             "unlock with ", "unlock  ", "unlock with '", "e\u{301}", "password='\u{301}",
             "aToken:", "a", "-", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\n-----END ",
         ])
-    func hostileTextIsDoneWith(unit: String) throws {
+    func hostileText(unit: String) throws {
         let redaction = try Redaction(fields: [], patterns: ["unlock with *", "unlock *!", "\\*", "' '*", " k *"])
         let text = String(repeating: unit, count: (1 << 18) / unit.utf8.count)
         let redacted = redaction.redact(text)
@@ -170,11 +185,12 @@ import Testing
         #expect(!late.contains("hunter2") || unit.isEmpty)
     }
 
-    @Test func everyByteThatIsNoSecretStays() {
-        // A run of combining marks longer than Unicode's canonical order is quick with.
+    @Test("Every byte outside a secret stays unchanged, except a NUL")
+    func otherBytes() {
+        // A run of combining marks that is too long for a fast canonical ordering.
         let marks = String(repeating: "\u{301}\u{323}", count: 50_000)
         let text = "password=hunter2 e\(marks)\u{FFFD}\u{0}"
-        // But for a NUL, which is published as U+FFFD.
+        // Except for a NUL, which is published as U+FFFD.
         #expect(Array(Redaction.standard.redact(text).utf8) == Array("password=*** e\(marks)\u{FFFD}\u{FFFD}".utf8))
         let secret = "password=\(marks)hunter2 e"
         #expect(Array(Redaction.standard.redact(secret).utf8) == Array("password=*** e".utf8))

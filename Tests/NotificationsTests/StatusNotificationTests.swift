@@ -4,7 +4,7 @@ import Foundation
 import Notifications
 import Testing
 
-/// Status notifications beside the example messages of Trove's own description of them.
+/// Status notifications, compared with the example messages of Trove's own description of them.
 @Suite struct StatusNotificationTests {
     /// The instance of the document's first four examples, as it was created.
     private static let created: DatabaseInstance = {
@@ -48,7 +48,7 @@ import Testing
         return instance
     }
 
-    /// What happened in each example, in the document's order.
+    /// The instance and the event of each example, in the document's order.
     private static let inputs: [(DatabaseInstance, InstanceEvent)] = {
         let smaller = DatabaseInstance.Flavor(id: 8, name: "m1.rd-smaller", memory: 768)
         return [
@@ -75,14 +75,15 @@ import Testing
         return try #require(value.array).compactMap(\.object)
     }
 
-    /// The members in the order of their names, which JSON gives no meaning.
+    /// Returns the members in the order of their names. In JSON the order has no meaning.
     private static func sorted(_ object: JSONObject) -> JSONObject {
         JSONObject(
             object.members.map { ($0.name, $0.value.object.map { .object(sorted($0)) } ?? $0.value) }
                 .sorted { $0.0 < $1.0 })
     }
 
-    @Test(arguments: 0..<5) func theExamplesAreReproduced(index: Int) throws {
+    @Test("Trove's example messages are reproduced", arguments: 0..<5)
+    func troveExamples(index: Int) throws {
         let example = try Self.examples()[index]
         let (instance, event) = Self.inputs[index]
         let notification = try instance.notification(
@@ -95,7 +96,8 @@ import Testing
         #expect(Self.sorted(body) == Self.sorted(example))
     }
 
-    @Test func theSpecificationsLaterFieldsAreThere() throws {
+    @Test("The fields that the specification added later are published")
+    func laterFields() throws {
         var instance = Self.existing
         instance.resourceID = instance.id
         instance.clusterID = "cluster-1"
@@ -113,8 +115,9 @@ import Testing
         #expect(DatabaseInstance.createdForTest(id: "i").resourceID == "i")
     }
 
-    /// Each field that the specification lists for an event, in an instance that has them all.
-    @Test func everyDeclaredFieldIsMade() throws {
+    /// Uses an instance that has every field that the specification lists for an event.
+    @Test("Every declared field is created, and no other")
+    func declaredFields() throws {
         var instance = Self.created
         instance.resourceID = instance.id
         instance.clusterID = "cluster-1"
@@ -127,12 +130,13 @@ import Testing
             let definition = try #require(Catalogues.builtIn.event(event.eventType)).definition
             let payload = try instance.notification(of: event, publisherID: "taskmanager.h").payload
             #expect(Set(payload.members.map(\.name)) == Set(definition.fields.map(\.name)), "\(event.eventType)")
-            // And nothing was made that the catalogue would have dropped.
+            // No field was created that the catalogue would have dropped.
             #expect(instance.payload(of: event).members.count == payload.members.count)
         }
     }
 
-    @Test func whatAnEventRequiresIsNamed() {
+    @Test("A field that an event requires is named when it is missing")
+    func missingFields() {
         var instance = Self.created
         instance.flavor.memory = nil
         #expect(throws: FieldError(field: "payload.instance_size", problem: "is missing")) {
@@ -145,14 +149,16 @@ import Testing
         }
     }
 
-    /// Trove's own periodic event, made from its database alone, knows no user.
-    @Test func thePeriodicEventMayNotKnowItsUser() throws {
+    /// Trove's own periodic event is created from its database alone, and has no user.
+    @Test("The periodic event can be published without a user")
+    func unknownUser() throws {
         var instance = Self.existing
         instance.userID = nil
         #expect(try instance.notification(of: .exists(Self.period), publisherID: "p").payload["user_id"] == .null)
     }
 
-    @Test func quotasAreSpelledBothWays() throws {
+    @Test("A quota's usage can be published under either event type")
+    func quotaSpellings() throws {
         var usage = QuotaUsage(
             resource: "volumes", inUse: 3, reserved: 1, limit: -1, updated: Self.time("2015-06-29T20:52:12.5Z"),
             tenantID: "t")
@@ -172,7 +178,8 @@ import Testing
 }
 
 @Suite struct ServiceIDTests {
-    @Test func theDefaultsAreTrovesAndCanBeOverridden() {
+    @Test("The default service ids are Trove's, and can be overridden")
+    func defaultServiceIDs() {
         let own = ServiceIDs.trove.overridden(by: ServiceIDs(["mysql": "a", "oracle": "b"]))
         #expect(ServiceIDs.trove.serviceID(ofManager: "mysql") == "2f3ff068-2bfb-4f70-9a9d-a6bb65bc084b")
         #expect(own.serviceID(ofManager: "mysql") == "a")

@@ -30,8 +30,8 @@ import Testing
         lines.reduce(0) { $0 + JSONWriter.encode(.string($1)).count + 1 }
     }
 
-    @Test(arguments: 0..<200 as Range<UInt64>)
-    func ofATextTheMiddleIsLeftOut(seed: UInt64) throws {
+    @Test("A text that is too long loses its middle, and no more than necessary", arguments: 0..<200 as Range<UInt64>)
+    func truncatedText(seed: UInt64) throws {
         var random = Seeded(state: seed)
         let text = self.text(Int.random(in: 0...800, using: &random), &random)
         let limit = Int.random(in: TextTruncation.markLength...1500, using: &random)
@@ -46,12 +46,12 @@ import Testing
         #expect(Array(text.utf8.prefix(head.count)) == head)
         #expect(Array(text.utf8.suffix(tail.count)) == tail)
         #expect(head.count + missing + tail.count == text.utf8.count)
-        // No more is left out than must be: a scalar at either place takes twelve bytes at most.
+        // No more is left out than necessary: a scalar at either cut takes at most twelve bytes.
         #expect(TextTruncation.encodedLength(of: cut) > limit - TextTruncation.markLength - 12)
     }
 
-    @Test(arguments: 0..<300 as Range<UInt64>)
-    func ofATraceTheMiddleLinesAreLeftOut(seed: UInt64) throws {
+    @Test("A trace that is too long loses its middle", arguments: 0..<300 as Range<UInt64>)
+    func truncatedTrace(seed: UInt64) throws {
         var random = Seeded(state: seed)
         let longest = [3, 30, 400, 3000].randomElement(using: &random) ?? 3
         let trace = (0..<Int.random(in: 0...60, using: &random)).map { _ in
@@ -82,9 +82,9 @@ import Testing
         }
     }
 
-    /// What stands before a mark, how much it stands for, and what stands behind it.
+    /// Returns the text before a mark, the number of bytes that the mark replaces, and the text after it.
     private func parts(_ text: String) -> (head: [UInt8], missing: Int, tail: [UInt8])? {
-        // By scalars: one of the text's marks may follow ours.
+        // Matched by scalars: a combining mark of the text may follow our mark.
         let mark = /\[… (\d+) bytes left out\]/.matchingSemantics(.unicodeScalar)
         guard let match = text.firstMatch(of: mark), let missing = Int(match.output.1) else {
             return nil

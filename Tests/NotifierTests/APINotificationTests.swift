@@ -22,7 +22,8 @@ private struct DiskFull: Error, CustomStringConvertible {
         JSONObject((self.base.members + more.members).map { ($0.name, $0.value) })
     }
 
-    @Test func startAndEndAreTwoEventsOfOneRequest() async throws {
+    @Test("The start and the end are two events of one request")
+    func startAndEnd() async throws {
         let driver = TestDriver()
         let notification = try await ControlPlaneNotifier.api(driver).start(
             "configuration_create", request: .sample,
@@ -45,7 +46,8 @@ private struct DiskFull: Error, CustomStringConvertible {
         }
     }
 
-    @Test func anErrorHasItsTextItsPlaceAndTheSubject() async throws {
+    @Test("An error event has the error's text, its source location and the instance")
+    func errorFields() async throws {
         let driver = TestDriver()
         let notification = try await ControlPlaneNotifier.api(driver).start(
             "instance_restart", request: .sample, payload: ["instance_id": "i-1"])
@@ -60,7 +62,8 @@ private struct DiskFull: Error, CustomStringConvertible {
                 ]))
     }
 
-    @Test func anErrorOfAnotherRuntimeIsToldAsItIs() async throws {
+    @Test("An error of another runtime is published unchanged")
+    func foreignError() async throws {
         let driver = TestDriver()
         let notification = try await ControlPlaneNotifier.api(driver).start(
             "instance_create", request: .sample,
@@ -73,7 +76,8 @@ private struct DiskFull: Error, CustomStringConvertible {
         #expect(error.payload["instance_id"] == "half-made")
     }
 
-    @Test func missingStartFieldsAreAllNamedAndNothingIsTold() async {
+    @Test("Missing start fields are all named, and nothing is published")
+    func missingStartFields() async {
         let driver = TestDriver()
         let error = await #expect(throws: FieldError.self) {
             try await ControlPlaneNotifier.api(driver).start("instance_resize_volume", request: .sample)
@@ -83,7 +87,8 @@ private struct DiskFull: Error, CustomStringConvertible {
         #expect(driver.notifications.isEmpty)
     }
 
-    @Test func aMissingEndFieldDecidesNothing() async throws {
+    @Test("A missing end field leaves the outcome open")
+    func missingEndField() async throws {
         let driver = TestDriver()
         let notification = try await ControlPlaneNotifier.api(driver).start(
             "cluster_create", request: .sample,
@@ -97,7 +102,8 @@ private struct DiskFull: Error, CustomStringConvertible {
         #expect(driver.notifications.last?.payload["cluster_id"] == "c-1")
     }
 
-    @Test func aSecondOutcomeIsRefused() async throws {
+    @Test("A second outcome is rejected")
+    func secondOutcome() async throws {
         let driver = TestDriver()
         let notification = try await ControlPlaneNotifier.api(driver).start(
             "instance_restart", request: .sample, payload: ["instance_id": "i-1"])
@@ -111,7 +117,8 @@ private struct DiskFull: Error, CustomStringConvertible {
         #expect(driver.notifications.count == 2)
     }
 
-    @Test func anOutcomeIsToldByOneAtATime() async throws {
+    @Test("An outcome is rejected while another call publishes one")
+    func concurrentOutcome() async throws {
         let driver = HeldDriver()
         let notification = try ControlPlaneNotifier.api(driver).notification(
             "instance_restart", request: .sample, payload: ["instance_id": "i-1"])
@@ -123,7 +130,8 @@ private struct DiskFull: Error, CustomStringConvertible {
         try await end.value
     }
 
-    @Test func anOutcomeKeepsItsMessageOverRetries() async throws {
+    @Test("A retried outcome sends the same message again")
+    func retriedOutcome() async throws {
         let driver = ScriptedDriver([nil, .busy, .busy])
         let notification = try await ControlPlaneNotifier.api(driver).start(
             "instance_create", request: .sample,
@@ -132,7 +140,7 @@ private struct DiskFull: Error, CustomStringConvertible {
             let error = await #expect(throws: DriverError.self) { try await notification.end(["instance_id": "i-1"]) }
             #expect(error == .busy)
         }
-        // Decided, though nobody vouches for it yet.
+        // The outcome is decided, although no driver has confirmed it yet.
         let other = await #expect(throws: NotificationMisuseError.self) { try await notification.error(DiskFull()) }
         #expect(other?.code == .outcomeDecided)
         #expect(throws: NotificationMisuseError.self) { try notification.handOff() }
@@ -142,7 +150,8 @@ private struct DiskFull: Error, CustomStringConvertible {
         #expect(ends.first?.messageID == notification.outcomeMessageID)
     }
 
-    @Test func anOutcomeThatIsTooLargeCanBeSaidShorter() async throws {
+    @Test("An outcome that is too large can be replaced by a shorter one")
+    func oversizedOutcome() async throws {
         let driver = ScriptedDriver([nil, .tooLarge])
         let notification = try await ControlPlaneNotifier.api(driver).start(
             "instance_restart", request: .sample, payload: ["instance_id": "i-1"])
@@ -154,7 +163,8 @@ private struct DiskFull: Error, CustomStringConvertible {
         #expect(driver.attempts[1].messageID == driver.attempts[2].messageID)
     }
 
-    @Test func whoHandsTheContextOnTellsNoOutcome() async throws {
+    @Test("A context that is handed off leaves the outcome to its receiver")
+    func handedOffContext() async throws {
         let driver = TestDriver()
         let notification = try await ControlPlaneNotifier.api(driver).start(
             "backup_create", request: .sample,
@@ -172,7 +182,7 @@ private struct DiskFull: Error, CustomStringConvertible {
         #expect(error?.code == .handedOff)
         #expect(driver.notifications.count == 1)
 
-        // The task manager, which has the context from the API.
+        // The task manager, which received the context from the API.
         let task = ControlPlaneNotifier(
             Notifier(drivers: [driver]),
             origin: NotificationOrigin(publisherID: "taskmanager.t", serverType: "task", serverIP: "192.0.2.2"),
@@ -185,7 +195,8 @@ private struct DiskFull: Error, CustomStringConvertible {
         #expect(driver.notifications.last?.payload["server_type"] == "task")
     }
 
-    @Test func aCallThatFailsHandsNothingOn() async throws {
+    @Test("A hand-off whose call throws does not count")
+    func failedHandOff() async throws {
         let driver = TestDriver()
         let notification = try await ControlPlaneNotifier.api(driver).start(
             "instance_restart", request: .sample, payload: ["instance_id": "i-1"])
@@ -198,7 +209,8 @@ private struct DiskFull: Error, CustomStringConvertible {
         #expect(error?.code == .handedOff)
     }
 
-    @Test func undeclaredFieldsAreNamedOnceAndNotTold() async throws {
+    @Test("Undeclared fields are named once and not published")
+    func undeclaredFields() async throws {
         let driver = TestDriver()
         let notification = try await ControlPlaneNotifier.api(driver).start(
             "instance_restart", request: .sample, payload: ["instance_id": "i-1", "colour": "red"])
@@ -207,7 +219,8 @@ private struct DiskFull: Error, CustomStringConvertible {
         #expect(driver.notifications.allSatisfy { $0.payload["colour"] == nil && $0.payload["size"] == nil })
     }
 
-    @Test func fieldsAreBounded() throws {
+    @Test("At most 64 fields can be set, and a set field can be replaced")
+    func fieldLimit() throws {
         let notification = try ControlPlaneNotifier.api().notification(
             "instance_restart", request: .sample, payload: ["instance_id": "i-1"])
         for index in 0..<64 { #expect(notification.set("f\(index)", to: "x")) }

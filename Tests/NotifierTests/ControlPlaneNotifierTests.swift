@@ -10,7 +10,7 @@ import Testing
 
 private struct DiskFull: Error {}
 
-/// Keeps what is logged, a line each.
+/// Records log entries as one line each.
 private struct LineRecorder: LogHandler {
     let lines: NIOLockedValueBox<[String]>
     var metadata: Logger.Metadata = [:]
@@ -28,14 +28,17 @@ private struct LineRecorder: LogHandler {
     }
 }
 
-/// What a control plane's code calls.
+/// The functions that a control plane's code calls.
 @Suite struct ControlPlaneNotifierTests {
-    // MARK: One event for each
+    // MARK: Lists of names
 
-    @Test(arguments: [
-        ("database_create", "dbname"), ("user_create", "username"), ("user_grant", "database"),
-        ("user_change_password", "username"),
-    ]) func eachNameIsAnOperationOfItsOwn(operation: String, field: String) async throws {
+    @Test(
+        "Each name in a list is an operation of its own",
+        arguments: [
+            ("database_create", "dbname"), ("user_create", "username"), ("user_grant", "database"),
+            ("user_change_password", "username"),
+        ])
+    func operationPerName(operation: String, field: String) async throws {
         let driver = TestDriver()
         var payload: JSONObject = ["instance_id": "i-1", "username": "u"]
         payload[field] = ["one", "two"]
@@ -51,7 +54,8 @@ private struct LineRecorder: LogHandler {
         #expect(notifications[0].isOpen)
     }
 
-    @Test func oneObjectIsNoListsObject() async throws {
+    @Test("A list of several names is rejected for one operation, and a list of one is accepted")
+    func listForOneOperation() async throws {
         let api = ControlPlaneNotifier.api(TestDriver())
         let error = await #expect(throws: FieldError.self) {
             try await api.start(
@@ -67,9 +71,8 @@ private struct LineRecorder: LogHandler {
         ([], "payload.dbname"), (["a", 7], "payload.dbname[1]"), (["a", ["b"]], "payload.dbname[1]"),
     ]
 
-    @Test(arguments: Self.wrongLists) func aListThatCannotBeToldIsRefusedBeforeAnythingIsTold(
-        list: JSONValue, field: String
-    ) async throws {
+    @Test("An invalid list is rejected before anything is published", arguments: Self.wrongLists)
+    func invalidList(list: JSONValue, field: String) async throws {
         let driver = TestDriver()
         let error = await #expect(throws: FieldError.self) {
             try await ControlPlaneNotifier.api(driver).startEach(
@@ -79,7 +82,8 @@ private struct LineRecorder: LogHandler {
         #expect(driver.notifications.isEmpty)
     }
 
-    @Test func otherListsAreOneEvent() async throws {
+    @Test("A list in another field makes one event")
+    func otherLists() async throws {
         let driver = TestDriver()
         let notifications = try await ControlPlaneNotifier.api(driver).startEach(
             "instance_create", request: .sample,
@@ -90,7 +94,8 @@ private struct LineRecorder: LogHandler {
         #expect(driver.notifications.map { $0.payload["users"] } == [["a", "b"]])
     }
 
-    @Test func aBrokerThatFailsInTheMiddleLeavesTheRestToBeStarted() async throws {
+    @Test("A failed start and those after it can be retried, and published ones are not repeated")
+    func partialStart() async throws {
         let driver = ScriptedDriver([nil, .busy])
         let error = await #expect(throws: StartError.self) {
             try await ControlPlaneNotifier.api(driver).startEach(
@@ -102,13 +107,14 @@ private struct LineRecorder: LogHandler {
         #expect(interrupted.notStarted.map { $0.context.payload["dbname"] } == ["b", "c"])
         #expect(driver.attempts.count == 2)
         for notification in interrupted.notStarted { try await notification.start() }
-        // What was told already is not told again.
+        // A start that was published already is not published again.
         for notification in interrupted.started + interrupted.notStarted { try await notification.start() }
         #expect(driver.attempts.map { $0.payload["dbname"] } == ["a", "b", "b", "c"])
         #expect(driver.attempts[1] == driver.attempts[2])
     }
 
-    @Test func anOperationMayEndThoughItsStartWasNotTold() async throws {
+    @Test("An operation can end although its start was not published")
+    func endWithoutStart() async throws {
         let driver = ScriptedDriver([.busy])
         let error = await #expect(throws: StartError.self) {
             try await ControlPlaneNotifier.api(driver).start(
@@ -118,9 +124,10 @@ private struct LineRecorder: LogHandler {
         #expect(driver.attempts.last?.eventType == "dbaas.instance_restart.end")
     }
 
-    // MARK: Around an operation
+    // MARK: Operations in a closure
 
-    @Test func anOperationThatReturnsHasEnded() async throws {
+    @Test("An operation that returns publishes its end")
+    func returningOperation() async throws {
         let driver = TestDriver()
         let result = try await ControlPlaneNotifier.api(driver).withNotification(
             "configuration_create", request: .sample,
@@ -135,7 +142,8 @@ private struct LineRecorder: LogHandler {
         #expect(driver.notifications.last?.payload["configuration_id"] == "c-1")
     }
 
-    @Test func anOperationThatThrowsHasFailed() async throws {
+    @Test("An operation that throws publishes its error with the source location")
+    func throwingOperation() async throws {
         let driver = TestDriver()
         await #expect(throws: DiskFull.self) {
             try await ControlPlaneNotifier.api(driver).withNotification(
@@ -146,7 +154,8 @@ private struct LineRecorder: LogHandler {
             driver.notifications.last?.payload["exception"] == ["caught at A/B.swift:3", "DiskFull: DiskFull()"])
     }
 
-    @Test func whoHandsOnOrTellsInsideIsLeftAlone() async throws {
+    @Test("An operation that hands off or publishes its own outcome gets no second one")
+    func ownOutcome() async throws {
         let driver = TestDriver()
         let api = ControlPlaneNotifier.api(driver)
         let payload: JSONObject = ["instance_id": "i-1"]
@@ -166,7 +175,8 @@ private struct LineRecorder: LogHandler {
         #expect(driver.notifications.count == 4)
     }
 
-    @Test func withoutAStartNothingIsRun() async {
+    @Test("An operation whose start is not published does not run")
+    func unpublishedStart() async {
         await #expect(throws: StartError.self) {
             try await ControlPlaneNotifier.api(ScriptedDriver([.busy])).withNotification(
                 "instance_restart", request: .sample, payload: ["instance_id": "i-1"]
@@ -174,7 +184,8 @@ private struct LineRecorder: LogHandler {
         }
     }
 
-    @Test func anEndThatIsNotToldCanBeToldLater() async throws {
+    @Test("An end that was not published can be published later")
+    func unpublishedEnd() async throws {
         let driver = ScriptedDriver([nil, .busy])
         let error = await #expect(throws: UnpublishedEndError.self) {
             try await ControlPlaneNotifier.api(driver).withNotification(
@@ -186,7 +197,8 @@ private struct LineRecorder: LogHandler {
         #expect(driver.attempts.count == 3 && driver.attempts[1] == driver.attempts[2])
     }
 
-    @Test func whatFailedToBeToldInsideIsToldAtTheEnd() async throws {
+    @Test("An outcome that an operation failed to publish is retried when the operation returns")
+    func unpublishedOwnOutcome() async throws {
         let driver = ScriptedDriver([nil, .busy])
         try await ControlPlaneNotifier.api(driver).withNotification(
             "instance_restart", request: .sample, payload: ["instance_id": "i-1"]
@@ -196,7 +208,8 @@ private struct LineRecorder: LogHandler {
         #expect(driver.attempts.count == 3 && driver.attempts[1] == driver.attempts[2])
     }
 
-    @Test func theOperationsOwnErrorIsThrownThoughItCannotBeTold() async {
+    @Test("The operation's own error is thrown even when it cannot be published")
+    func unpublishedError() async {
         await #expect(throws: DiskFull.self) {
             try await ControlPlaneNotifier.api(ScriptedDriver([nil, .busy])).withNotification(
                 "instance_restart", request: .sample, payload: ["instance_id": "i-1"]
@@ -206,7 +219,8 @@ private struct LineRecorder: LogHandler {
 
     // MARK: Catalogues
 
-    @Test func anOperationWithoutAStartTellsItsOutcomeOnly() async throws {
+    @Test("An operation without a start event publishes its outcome only")
+    func noStartEvent() async throws {
         let driver = TestDriver()
         let catalogues = try Catalogues([
             Catalogue(
@@ -226,7 +240,8 @@ private struct LineRecorder: LogHandler {
         #expect(driver.notifications.map(\.eventType) == ["magnetodb.table.delete.end"])
     }
 
-    @Test func whatIsSwitchedOffIsCheckedAndNotTold() async throws {
+    @Test("Events that are switched off are checked and not published")
+    func switchedOffEvents() async throws {
         let driver = TestDriver()
         let catalogues = try Catalogues(
             [.dbaas, .trove], switchedOff: ["dbaas.instance_restart.*", "dbaas.quotas"])
@@ -238,7 +253,8 @@ private struct LineRecorder: LogHandler {
         #expect(driver.notifications.isEmpty)
     }
 
-    @Test func unknownNamesAreSaid() async {
+    @Test("An unknown operation is named, and the error for an unknown event is bounded")
+    func unknownNames() async {
         let api = ControlPlaneNotifier.api(TestDriver())
         let operation = await #expect(throws: UnknownEventError.self) {
             try await api.start("instance_restrat", request: .sample)
@@ -250,7 +266,8 @@ private struct LineRecorder: LogHandler {
         #expect("\(String(describing: event))".utf8.count < 300)
     }
 
-    @Test func whatIsLeftOutIsLoggedByNameWithoutItsValue() async throws {
+    @Test("A field that is left out is logged by its name, without its value")
+    func undeclaredFieldLogged() async throws {
         let log = NIOLockedValueBox<[String]>([])
         var logger = Logger(label: "test") { _ in LineRecorder(lines: log) }
         logger.logLevel = .debug
@@ -263,13 +280,14 @@ private struct LineRecorder: LogHandler {
         #expect(lines.first?.contains("password") == true && lines.first?.contains("hunter2") == false)
     }
 
-    // MARK: Events that stand alone
+    // MARK: Standalone events
 
     private static let quota: JSONObject = [
         "resource": "volumes", "in_use": 3, "reserved": 0, "limit": 10, "updated": "2015-06-28T05:54:52Z",
     ]
 
-    @Test func anEventStandsAlone() async throws {
+    @Test("A standalone event is published with its message id, and its fields are checked")
+    func standaloneEvent() async throws {
         let driver = TestDriver()
         let messageID = MessageID()
         var payload = Self.quota
@@ -286,7 +304,8 @@ private struct LineRecorder: LogHandler {
         }
     }
 
-    @Test func aRequestHasAnIdentifierOfOslosForm() throws {
+    @Test("A request has a unique identifier in oslo's form")
+    func requestID() throws {
         let ids = (0..<2).map { _ in APIRequest(tenantID: "t", clientIP: "c").requestID }
         #expect(ids[0] != ids[1])
         for id in ids {
@@ -297,7 +316,8 @@ private struct LineRecorder: LogHandler {
 
     // MARK: Retry timeout
 
-    @Test func aDriverThatCannotTakeItNowIsAskedAgainAndTheOthersAreNot() async throws {
+    @Test("A busy driver is retried, and the other drivers are not")
+    func busyDriver() async throws {
         let (busy, ready) = (ScriptedDriver([.busy, .busy]), ScriptedDriver())
         let api = ControlPlaneNotifier.api(busy, ready, retryTimeout: .seconds(60))
         _ = try await api.start("instance_restart", request: .sample, payload: ["instance_id": "i-1"])
@@ -305,7 +325,8 @@ private struct LineRecorder: LogHandler {
         #expect(ready.attempts.count == 1 && ready.attempts == [busy.attempts[0]])
     }
 
-    @Test func whatCanNeverBeTakenIsTriedOnce() async throws {
+    @Test("A notification that can never be accepted is tried once")
+    func permanentError() async throws {
         let driver = ScriptedDriver([.tooLarge])
         let error = await #expect(throws: StartError.self) {
             try await ControlPlaneNotifier.api(driver, retryTimeout: .seconds(60)).start(
@@ -315,7 +336,8 @@ private struct LineRecorder: LogHandler {
         #expect(driver.attempts.count == 1)
     }
 
-    @Test func cancellingEndsThePatience() async throws {
+    @Test("Cancellation ends the retries")
+    func cancelledRetries() async throws {
         let driver = ScriptedDriver(Array(repeating: .busy, count: 1_000_000))
         let api = ControlPlaneNotifier.api(driver, retryTimeout: .seconds(3600))
         let start = Task {

@@ -5,7 +5,7 @@ import Notifications
 import Notifier
 import Testing
 
-/// What `conductor notify` makes of what a script says.
+/// The events that `conductor notify` creates from a script's request.
 @Suite struct EventRequestTests {
     private let context = NotificationContext(
         operation: "database_create", requestID: "req-1", tenantID: "tenant-1", userID: "user-1",
@@ -28,7 +28,8 @@ import Testing
         #expect(throws: FieldError.self) { try self.events(eventType, context: context, payload: payload, change) }
     }
 
-    @Test func aContextHasTheStart() throws {
+    @Test("A start is created from its context, and a payload with it is rejected")
+    func startFromContext() throws {
         let events = try self.events("dbaas.database_create.start", context: self.context)
         try #require(events.count == 1)
         let message = events[0].message
@@ -38,7 +39,8 @@ import Testing
             self.error("dbaas.database_create.start", context: self.context, payload: [:])?.field == "payload")
     }
 
-    @Test func aContextNeedsNoMoreForAnEnd() throws {
+    @Test("An end is created from its context, with the request's server and time")
+    func endFromContext() throws {
         let end = try self.events("dbaas.database_create.end", context: self.context) {
             $0.serverType = "task"
             $0.serverIP = "192.0.2.9"
@@ -50,12 +52,13 @@ import Testing
         #expect(end.first?.message.timestamp.microsecondsSinceEpoch == 0)
     }
 
-    @Test func anErrorsMessageAndExceptionAreTakenAsTheyAre() throws {
+    @Test("An error's message and exception are published unchanged")
+    func errorFields() throws {
         let plain = try self.events(
             "dbaas.database_create.error", context: self.context, payload: ["message": "no space"])
         #expect(plain.first?.message.payload["exception"] == ["no space"])
         #expect(plain.first?.message.priority == .error)
-        // str(KeyboardInterrupt()) and many others.
+        // The message is empty for str(KeyboardInterrupt()) and many others.
         let silent = try self.events(
             "dbaas.database_create.error", context: self.context, payload: ["message": "", "exception": ["E"]])
         #expect(silent.first?.message.payload["message"] == "")
@@ -73,7 +76,8 @@ import Testing
                 == "payload.exception")
     }
 
-    @Test func aContextOfAnotherOperationIsRefused() {
+    @Test("A context of another operation is rejected")
+    func otherOperation() {
         #expect(self.error("dbaas.database_delete.end", context: self.context)?.field == "context.operation")
         #expect(self.error("dbaas.quotas", context: self.context)?.field == "context")
         var unknown = self.context
@@ -81,14 +85,16 @@ import Testing
         #expect(throws: UnknownEventError.self) { try self.events("dbaas.database_create.end", context: unknown) }
     }
 
-    @Test func aServersAddressMustBeSaidSomewhere() throws {
+    @Test("A server's address is required in the context or in the request")
+    func serverAddress() throws {
         var context = self.context
         context.serverIP = nil
         #expect(self.error("dbaas.database_create.end", context: context)?.field == "server_ip")
         #expect(try self.events("dbaas.database_create.end", context: context) { $0.serverIP = "x" }.count == 1)
     }
 
-    @Test func withoutAContextThePayloadIsTheEvent() throws {
+    @Test("A payload without a context has all facts of the event")
+    func payloadOnly() throws {
         let payload: JSONObject = [
             "tenant_id": "t", "client_ip": "c", "request_id": "r", "instance_id": "i", "dbname": ["a", "b"],
             "colour": "red",
@@ -106,13 +112,14 @@ import Testing
             #expect(event.message.context["request_id"] == "r" && event.message.context["project_id"] == "t")
         }
         let field = self.error("dbaas.database_create.start", payload: payload) { $0.messageIDs = [MessageID()] }
-        // The addresses' absence is found after the count's mismatch.
+        // The missing address is found after the wrong number of message ids.
         #expect(field?.field == "message-id")
         #expect(self.error("dbaas.database_create.start", payload: payload)?.field == "payload.server_ip")
         #expect(self.error("dbaas.database_create.start")?.field == "payload")
     }
 
-    @Test func theTaskManagerPublishesWhatStandsAlone() throws {
+    @Test("Standalone events are published as the task manager's by default")
+    func standaloneEvents() throws {
         let payload: JSONObject = ["resource": "volumes", "in_use": 3, "reserved": 0, "limit": 10, "updated": nil]
         let quota = try self.events("dbaas.quotas", payload: payload)
         #expect(quota.first?.message.publisherID == "taskmanager.h")
@@ -123,7 +130,8 @@ import Testing
                 == "x.y")
     }
 
-    @Test func whatIsSwitchedOffIsMadeAndMarked() throws {
+    @Test("An event that is switched off is created and marked as not published")
+    func switchedOffEvent() throws {
         let catalogues = try Catalogues([.dbaas], switchedOff: ["dbaas.database_create.start"])
         func isPublished(_ event: String) throws -> [Bool] {
             try EventRequest(eventType: event, context: self.context, host: "h").events(in: catalogues)

@@ -9,11 +9,11 @@ import Testing
 
 @testable import Notifier
 
-/// Lines of JSON for whoever reads them, and what becomes of them when nobody does.
+/// The lines of JSON that the driver writes, and its errors when they cannot be written.
 @Suite(.timeLimit(.minutes(1))) struct LogDriverTests {
     private let notification = LogDriverTests.notification(of: "ü")
 
-    /// A write to a pipe whose reader has gone is to fail, not to end the tests.
+    /// Ignores SIGPIPE: a write to a pipe without a reader must fail, and not end the tests.
     init() { _ = signal(SIGPIPE, SIG_IGN) }
 
     private static func notification(of username: String) -> NotificationMessage {
@@ -22,7 +22,8 @@ import Testing
             payload: ["username": .string(username)], timestamp: .now())
     }
 
-    @Test func itWritesALineOfJSON() async throws {
+    @Test("A notification is written as a line of JSON")
+    func lineOfJSON() async throws {
         let pipe = Pipe()
         try await LogDriver(output: pipe.fileHandleForWriting).emit(self.notification)
         try pipe.fileHandleForWriting.close()
@@ -33,16 +34,17 @@ import Testing
         #expect(object["payload"] == ["username": "ü"])
     }
 
-    /// A named pipe, for its reader can go and another come.
-    @Test func itStartsANewLineAfterOneThatWasTorn() async throws {
+    /// Uses a named pipe, because one reader can close it and another can open it.
+    @Test("A notification after a partial line is written on a new line")
+    func lineAfterPartialLine() async throws {
         let path = FileManager.default.temporaryDirectory.appending(path: "log-\(UUID().uuidString)").path
         #expect(mkfifo(path, 0o600) == 0)
         defer { unlink(path) }
         let reader = open(path, O_RDONLY | O_NONBLOCK)
         let output = try #require(FileHandle(forWritingAtPath: path))
         let driver = LogDriver(output: output)
-        // The pipe takes a part of the line and no more; then its reader goes.
-        // Not in a task, which could wait for this one: the wait below keeps a thread of the pool.
+        // The pipe accepts only a part of the line; then its reader closes it.
+        // Not in a task, which might have to wait for this one: the poll below blocks a thread of the pool.
         let (results, torn) = AsyncStream.makeStream(of: Result<Void, DriverError>.self)
         driver.emit(Self.notification(of: String(repeating: "u", count: 1 << 20))) { torn.yield($0) }
         var isReadable = pollfd(fd: reader, events: Int16(POLLIN), revents: 0)
@@ -55,18 +57,19 @@ import Testing
         #expect(error?.mayHaveArrived == true)
 
         let next = FileHandle(fileDescriptor: open(path, O_RDONLY | O_NONBLOCK), closeOnDealloc: true)
-        // What was written of the first line makes room. Not read(upToCount:), which would wait for all of it.
+        // Reading the written part of the first line frees space. read(upToCount:) would wait for all of it.
         #expect(!next.availableData.isEmpty)
         try await driver.emit(self.notification)
         try output.close()
-        // The end is waited for: a program that another test starts at this moment has the pipe too until it runs.
+        // Wait for the end: a program that another test starts at this moment also holds the pipe until it runs.
         try #require(fcntl(next.fileDescriptor, F_SETFL, 0) == 0)
         let rest = try #require(try next.readToEnd())
         let last = try #require(rest.split(separator: UInt8(ascii: "\n")).last)
         #expect(try JSONValue(json: Array(last)).object?["payload"] == ["username": "ü"])
     }
 
-    @Test func aFailureIsLoggedInWordsOnceAndItsEndToo() async throws {
+    @Test("A failure is logged once with its reason, and so is its end")
+    func failureLogged() async throws {
         let log = LogRecorder()
         let full = try #require(FileHandle(forWritingAtPath: "/dev/full"))
         let driver = LogDriver(output: full, logger: log.logger)
@@ -79,7 +82,7 @@ import Testing
         #expect(entries.first?.level == .error)
         #expect(entries.first?.message.contains("standard output") == true)
         #expect(entries.first?.metadata["error"] == "standard output cannot be written to: No space left on device")
-        // Another file takes the place of the full one.
+        // Another file replaces the full one.
         let file = open("/dev/null", O_WRONLY)
         #expect(dup2(file, full.fileDescriptor) >= 0)
         close(file)
@@ -90,7 +93,8 @@ import Testing
                 && log.entries.last?.metadata["failed"] == "3")
     }
 
-    @Test func nobodyWhoReadsIsAnErrorThatCanPass() async throws {
+    @Test("A closed output is a retryable error")
+    func closedOutput() async throws {
         let pipe = Pipe()
         try pipe.fileHandleForWriting.close()
         let error = await #expect(throws: DriverError.self) {
@@ -99,23 +103,24 @@ import Testing
         #expect(error?.isRetryable == true)
     }
 
-    /// A few lines may be gigabytes.
-    @Test func theBytesThatWaitAreBounded() async throws {
+    /// The bytes have a limit of their own, because a few lines can be gigabytes.
+    @Test("The bytes of waiting lines are bounded")
+    func waitingBytes() async throws {
         let pipe = Pipe()
         let log = LogRecorder()
         let driver = LogDriver(output: pipe.fileHandleForWriting, capacityBytes: 3 << 20, logger: log.logger)
         let large = Self.notification(of: String(repeating: "u", count: 1 << 20))
-        // Nobody reads, so that the first is being written, the second waits, and the third is refused at once.
+        // Without a reader the first is being written, the second waits, and the third is rejected at once.
         let (results, continuation) = AsyncStream.makeStream(of: Result<Void, DriverError>.self)
         for _ in 0..<3 { driver.emit(large) { continuation.yield($0) } }
         var result = results.makeAsyncIterator()
         let first = await result.next()
         let error = #expect(throws: DriverError.self) { try first?.get() }
         #expect(error?.reason == "the queue of lines that wait for the reader of standard output is full")
-        // A sender that repeats it need not fear that it is there twice.
+        // A sender that retries it cannot cause a duplicate.
         #expect(error?.isRetryable == true && error?.mayHaveArrived == false)
         #expect(log.entries.map { $0.metadata["error"] } == [error?.reason])
-        // Once they are read there is room again.
+        // Once they are read, there is space again.
         let reader = pipe.fileHandleForReading
         let reading = Task.detached {
             var count = 0
@@ -128,12 +133,14 @@ import Testing
         #expect(try await reading.value > 2 << 20)
     }
 
-    @Test func aLineLongerThanAllMayBeIsTakenAlone() async throws {
+    @Test("A line longer than the limit is accepted when no other line waits")
+    func longLine() async throws {
         let driver = LogDriver(output: try #require(FileHandle(forWritingAtPath: "/dev/null")), capacityBytes: 10)
         try await driver.emit(self.notification)
     }
 
-    @Test func troubleIsLoggedOnceAMinute() {
+    @Test("Failures are logged at most once a minute")
+    func failureLogInterval() {
         var trouble = OutputFailureLogStateMachine()
         let start = ContinuousClock.now
         #expect(trouble.succeeded() == nil)
@@ -142,7 +149,7 @@ import Testing
         #expect(trouble.failed(now: start + .seconds(60)) == 60)
         #expect(trouble.succeeded() == 61)
         #expect(trouble.succeeded() == nil)
-        // One that fails and recovers in turn fills no log.
+        // An output that fails and recovers in turn does not fill the log.
         for second in 61..<120 {
             #expect(trouble.failed(now: start + .seconds(second)) == nil)
             #expect(trouble.succeeded() == nil)

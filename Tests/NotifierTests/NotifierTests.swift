@@ -15,18 +15,21 @@ import Testing
         messageID: MessageID(), publisherID: "conductor.c", eventType: "dbaas.user_create.end", priority: .info,
         payload: ["username": "ü"], timestamp: .now())
 
-    @Test func everyDriverGetsEveryNotification() async throws {
+    @Test("Every driver receives every notification")
+    func everyDriver() async throws {
         let (one, two) = (TestDriver(), TestDriver())
         try await Notifier(drivers: [one, NoopDriver(), two]).emit(self.notification)
         #expect(one.notifications == [self.notification])
         #expect(two.notifications == [self.notification])
     }
 
-    @Test func withoutDriversThereIsNothingToWaitFor() async throws {
+    @Test("A notification without drivers succeeds at once")
+    func noDrivers() async throws {
         try await Notifier(drivers: []).emit(self.notification)
     }
 
-    @Test func oneFailingDriverFailsTheNotificationAndARetryableErrorComesFirst() async throws {
+    @Test("A failing driver fails the notification, and a retryable error takes precedence")
+    func failingDriver() async throws {
         let refuse = DriverError(.refused, driver: "a", reason: "no")
         let busy = DriverError(.unavailable, driver: "b", reason: "later")
         let (a, b) = (HeldDriver(), HeldDriver())
@@ -40,12 +43,14 @@ import Testing
         #expect(error == busy)
     }
 
-    @Test func driversAreChosenByNameEachOnce() throws {
+    @Test("Drivers are selected by name, each once")
+    func driversByName() throws {
         let notifier = try Notifier(names: [.log, .noop, .log, .test], logger: Logger(label: "test"))
         #expect(notifier.drivers.map(\.name) == ["log", "noop", "test"])
     }
 
-    @Test func messagingNeedsATransportURL() {
+    @Test("A messaging driver requires a valid transport URL")
+    func transportURL() {
         #expect(throws: DriverError.self) { try Notifier(names: [.messagingv2], logger: Logger(label: "test")) }
         let error = #expect(throws: DriverError.self) {
             try Notifier(
@@ -55,7 +60,8 @@ import Testing
         #expect(error?.description.contains("hunter2") == false)
     }
 
-    @Test func theNotifierRefusesPlaintextToAnotherMachine() throws {
+    @Test("Plaintext to another machine is rejected unless the URL has ssl=0")
+    func plaintextRejected() throws {
         let logger = Logger(label: "test")
         for name in [DriverName.messaging, .messagingv2] {
             let error = #expect(throws: DriverError.self) {
@@ -74,7 +80,8 @@ import Testing
         }
     }
 
-    @Test func aConfigurationShowsNoPassword() {
+    @Test("No printed form of a configuration contains a password")
+    func hiddenPassword() {
         let configuration = MessagingDriver.Configuration(transportURL: "rabbit://u:hunter2@h:5672/v")
         var dumped = ""
         dump(configuration, to: &dumped)
@@ -83,14 +90,16 @@ import Testing
         }
     }
 
-    @Test func aFullTestDriverSaysSo() async throws {
+    @Test("A full test driver fails with a retryable error")
+    func fullTestDriver() async throws {
         let driver = TestDriver(capacity: 1)
         try await driver.emit(self.notification)
         let error = await #expect(throws: DriverError.self) { try await driver.emit(self.notification) }
         #expect(error?.isRetryable == true)
     }
 
-    @Test(arguments: ["exchange", "topic"]) func namesThatAMQPCannotCarryAreRefused(setting: String) {
+    @Test("An exchange or topic name that AMQP cannot carry is rejected", arguments: ["exchange", "topic"])
+    func longNames(setting: String) {
         var messaging = MessagingDriver.Configuration(transportURL: "rabbit://localhost/")
         let name = String(repeating: "x", count: 256)
         if setting == "topic" { messaging.topic = name } else { messaging.exchange = name }
@@ -100,7 +109,7 @@ import Testing
         #expect(error?.description.contains("messaging.\(setting)") == true)
     }
 
-    /// A notification of a guest, and a record of what the guest is charged.
+    /// Returns a notification of a guest, and a record of the bytes that the guest is charged.
     private func guestNotification() -> (NotificationMessage, NIOLockedValueBox<[Int]>) {
         let charged = NIOLockedValueBox([Int]())
         var notification = NotificationMessage(
@@ -112,8 +121,10 @@ import Testing
         return (notification, charged)
     }
 
-    /// One guest cannot delay the others: what it is charged is what goes to the broker, letters as seven bytes each and all.
-    @Test func theMessagingDriverChargesTheBytesOfTheEncodedMessage() async throws {
+    /// A guest is charged for all bytes that are sent to the broker, so that it cannot delay the others. An escaped
+    /// letter has seven bytes.
+    @Test("The messaging driver charges a guest for the bytes of the encoded message")
+    func chargedBytes() async throws {
         let (notification, charged) = self.guestNotification()
         let broker = try TestBroker.shared()
         let topic = UniqueTopic()
@@ -130,12 +141,13 @@ import Testing
         }
         let charges = charged.withLockedValue { $0 }
         let lengths = try await BrokerClient(broker).getAll(topic.info).map(\.body.count)
-        // Once, for the longer one of the two messages.
+        // Charged once, for the longer of the two messages.
         #expect(lengths.count == 2 && charges.reduce(0, +) == lengths.max(), "\(charges) \(lengths)")
         #expect(charges.reduce(0, +) > 70_000)
     }
 
-    @Test func whatIsNotTakenIsNotCharged() async throws {
+    @Test("A notification that a driver rejects is not charged")
+    func rejectedNotCharged() async throws {
         let (notification, charged) = self.guestNotification()
         let messaging = try MessagingDriver(
             envelope: .messagingv2, configuration: .init(transportURL: "rabbit://localhost/"),

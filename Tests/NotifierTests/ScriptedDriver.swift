@@ -5,7 +5,7 @@ import NIOConcurrencyHelpers
 import Notifications
 import Notifier
 
-/// A driver that answers as a test has written down, then vouches for everything.
+/// A driver that gives the answers of a test's list, then confirms everything.
 final class ScriptedDriver: NotificationDriver {
     private struct State {
         var errors: [DriverError?]
@@ -18,7 +18,7 @@ final class ScriptedDriver: NotificationDriver {
     /// - Parameter errors: the answers to the first attempts; nil is success.
     init(_ errors: [DriverError?] = []) { self.state = NIOLockedValueBox(State(errors: errors)) }
 
-    /// What it was asked to send, successfully or not.
+    /// The notifications that it was asked to send, successfully or not.
     var attempts: [NotificationMessage] { self.state.withLockedValue { $0.attempts } }
 
     func emit(
@@ -33,14 +33,14 @@ final class ScriptedDriver: NotificationDriver {
 }
 
 extension DriverError {
-    /// It cannot be taken now.
+    /// A retryable error: the notification cannot be accepted now.
     static let busy = DriverError(.unavailable, driver: "scripted", reason: "later")
-    /// It can never be taken like this.
+    /// A permanent error: the notification can never be accepted unchanged.
     static let tooLarge = DriverError(.tooLarge, driver: "scripted", reason: "large", limitBytes: 1)
 }
 
 extension ControlPlaneNotifier {
-    /// An API's, which tries once only unless a test says otherwise.
+    /// Returns the notifier of an API, which tries only once unless a test sets a retry timeout.
     static func api(
         _ drivers: any NotificationDriver..., catalogues: Catalogues = .builtIn, retryTimeout: Duration = .zero,
         logger: Logger = Logger(label: "test")

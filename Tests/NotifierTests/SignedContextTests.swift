@@ -6,7 +6,7 @@ import Notifications
 import Notifier
 import Testing
 
-/// The contexts that a control plane hands off are signed.
+/// The signatures of the contexts that a control plane hands off.
 @Suite struct SignedContextTests {
     private let driver = TestDriver()
     private let request = APIRequest(tenantID: "tenant-1", userID: "user-1", clientIP: "198.51.100.7")
@@ -27,8 +27,9 @@ import Testing
         return try ContextClaims(SigningKeySet([Self.key()]).payload(of: token))
     }
 
-    /// Identifiers are bounded where contexts are made, and not only where a guest's outcome would be rejected for them.
-    @Test(arguments: [true, false]) func identifiersAreBounded(isSigning: Bool) throws {
+    /// Identifiers are bounded where contexts are created, and not only where they would reject a guest's outcome.
+    @Test("An identifier that is too long is rejected where the context is created", arguments: [true, false])
+    func longIdentifiers(isSigning: Bool) throws {
         let payload: JSONObject = ["instance_id": "i-1", "dbname": "shop"]
         let api = try self.api(isSigning: isSigning)
         let longest = String(repeating: "é", count: 127) + "x"
@@ -50,7 +51,7 @@ import Testing
         let context = NotificationContext(
             operation: "database_create", requestID: "r", tenantID: longest + "x", clientIP: "")
         #expect(throws: SigningKeyError.self) { try ContextSigner(key: Self.key()).sign(context) }
-        // An event that is told by its fields alone, as `conductor notify` does.
+        // An event that is published from its fields alone, as `conductor notify` does.
         let error = #expect(throws: FieldError.self) {
             try EventRequest(
                 eventType: "dbaas.database_create.end",
@@ -63,7 +64,8 @@ import Testing
         #expect(error?.field == "payload.tenant_id")
     }
 
-    @Test func eachOperationHasATokenOfItsOwn() async throws {
+    @Test("Each operation of a request has a token of its own")
+    func tokenPerOperation() async throws {
         let notifications = try await self.api().startEach(
             "database_create", request: self.request,
             payload: ["instance_id": "i-1", "dbname": ["shop", "stock"], "password": "pl4nted"])
@@ -81,7 +83,8 @@ import Testing
         #expect(!"\(self.driver.notifications)".contains(try #require(notifications.first?.context.token)))
     }
 
-    @Test func theRequestSaysTheInstanceWhereThePayloadDoesNot() throws {
+    @Test("The token has the request's instance when the payload has none")
+    func instanceOfRequest() throws {
         var request = self.request
         let payload: JSONObject = ["name": "n", "flavor": "1", "datastore": "mysql", "datastore_version": "8"]
         for instance in [nil, "i-7"] {
@@ -91,7 +94,8 @@ import Testing
         }
     }
 
-    @Test func whatWasSignedStaysAsItIs() throws {
+    @Test("A signed context stays unchanged, and an unsigned one is signed")
+    func signedContext() throws {
         var context = try self.api().notification(
             "instance_restart", request: self.request, payload: ["instance_id": "i-1"]
         ).context
@@ -100,7 +104,7 @@ import Testing
         // A Python control plane may have signed more than the catalogue declares.
         context.payload["note"] = "n"
         #expect(try self.api().notification(resuming: context).context == context)
-        // What nobody has signed yet is signed here.
+        // A context that is not signed yet is signed here.
         context.token = nil
         let signed = try self.api().notification(resuming: context).context
         #expect(signed.payload["note"] == nil && signed.token != nil)

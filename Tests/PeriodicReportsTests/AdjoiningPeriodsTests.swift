@@ -7,15 +7,16 @@ import Notifier
 import PeriodicReports
 import Testing
 
-/// Whatever fails, and however often the daemon is restarted, with whatever interval: the periods cover the time without
-/// a gap or an overlap, and each instance is reported once in each.
+/// The periods cover the time without a gap or an overlap, and each instance is reported once in each. This holds
+/// whatever fails, however often the daemon is restarted, and with any interval.
 @Suite(.timeLimit(.minutes(2))) struct AdjoiningPeriodsTests {
     private static let instances = [
         "a": "2026-01-01T00:00:00Z", "b": "2026-01-02T09:59:59Z", "c": "2026-01-03T00:00:00Z",
         "d": "2026-01-03T06:30:00Z",
     ]
 
-    @Test(arguments: UInt64(1)...60) func periodsAdjoin(seed: UInt64) async throws {
+    @Test("Periods have no gap and no overlap under random failures and restarts", arguments: UInt64(1)...60)
+    func periodsAdjoin(seed: UInt64) async throws {
         let random = NIOLockedValueBox(Seeded(seed))
         @Sendable func chance(_ percent: Int) -> Bool { random.withLockedValue { $0.chance(percent) } }
         @Sendable func number(_ range: ClosedRange<Int64>) -> Int64 {
@@ -31,7 +32,7 @@ import Testing
         var incarnations = 0
         while world.now() < end {
             incarnations += 1
-            // Once it has crashed nothing that it does has any effect.
+            // After the crash, nothing that the daemon does has any effect.
             let isDead = NIOLockedValueBox(false)
             world.with { world in
                 world.onRead = { _ in if chance(10) { throw RowSourceError("no") } }
@@ -60,7 +61,7 @@ import Testing
                 $0.now = NotificationTimestamp(microsecondsSinceEpoch: $0.now.microsecondsSinceEpoch + down)
             }
         }
-        // At last all goes well once.
+        // One last run without failures.
         world.with { world in
             world.onRead = { _ in }
             world.onEmit = { _, _ in (true, true) }
@@ -75,7 +76,7 @@ import Testing
     private func reporter(_ world: World, interval: Duration) -> ExistsReporter {
         var configuration = ExistsReporter.Configuration(publisherID: "taskmanager.h")
         configuration.interval = interval
-        // Few, so that a period can be half out.
+        // A small window, so that a period can be partly published.
         configuration.window = 2
         return ExistsReporter(
             configuration: configuration, source: world, notifier: Notifier(drivers: [world]),

@@ -9,7 +9,7 @@ import PeriodicReports
 import ServiceLifecycle
 import Testing
 
-/// The reporter over a real RabbitMQ node that falls silent.
+/// The reporter with a real RabbitMQ node that becomes silent.
 @Suite(.timeLimit(.minutes(2))) struct BrokerReportTests {
     private let logger: Logger = {
         var logger = Logger(label: "reports") { StreamLogHandler.standardError(label: $0) }
@@ -19,7 +19,7 @@ import Testing
 
     private enum Phase { case starting, connecting, silent, returning }
 
-    /// The first period in order, the second while the broker is silent, the third when it speaks again.
+    /// Sets up three periods: the broker answers in the first, is silent in the second, and answers again in the third.
     private func script(_ world: World, _ proxy: TCPProxy) {
         let phase = NIOLockedValueBox(Phase.starting)
         world.with { world in
@@ -51,7 +51,8 @@ import Testing
         }
     }
 
-    @Test func aSilentBrokerLosesNoPeriod() async throws {
+    @Test("A silent broker loses no period, and repeated messages keep their ids")
+    func silentBroker() async throws {
         let broker = try TestBroker.shared()
         let topic = UniqueTopic()
         try await TCPProxy.with(targetPort: UInt16(broker.port)) { proxy in

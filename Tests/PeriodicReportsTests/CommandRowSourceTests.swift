@@ -29,7 +29,7 @@ import Testing
         return error?.description ?? ""
     }
 
-    /// A script whose every process holds a pipe's end, while the body runs; returns when all of them are gone.
+    /// Runs the body with a script whose processes all hold an end of a pipe. Returns when all of them have ended.
     private func withLifeline(_ script: String, _ body: @Sendable (String, Task<Void, Never>) async throws -> Void)
         async throws
     {
@@ -39,7 +39,7 @@ import Testing
         let (opened, open) = AsyncStream<Void>.makeStream()
         async let closed: Void = withCheckedContinuation { continuation in
             Thread.detachNewThread {
-                // Waits for a writer, then for the last one's end.
+                // Waits for a writer, then until the last writer has closed.
                 let handle = FileHandle(forReadingAtPath: fifo)
                 open.finish()
                 _ = try? handle?.readToEnd()
@@ -51,22 +51,26 @@ import Testing
         await closed
     }
 
-    @Test func eachLineIsARow() async throws {
+    @Test("Each line of output is a row")
+    func rowPerLine() async throws {
         let rows = try await self.source(#"echo '{"a": 1}'; echo; printf '{"ä":\t"b"}\r\n{"c":null}'"#).rows()
         #expect(rows == [["a": 1], ["ä": "b"], ["c": nil]])
     }
 
-    @Test func theCommandHasItsEnvironmentAndNoInput() async throws {
+    @Test("The command has only the given environment, and no input")
+    func environmentAndInput() async throws {
         let rows = try await self.source(#"cat; echo "{\"only\": \"$ONLY\", \"home\": \"$HOME\"}""#).rows()
         #expect(rows == [["only": "this", "home": ""]])
     }
 
-    @Test func muchOutputArrivesWhole() async throws {
+    @Test("Large output arrives complete")
+    func largeOutput() async throws {
         let rows = try await self.source(#"seq 1 20000 | sed 's/.*/{"n": &, "text": "some more of it"}/'"#).rows()
         #expect(rows.count == 20_000 && rows.last?["n"] == 20_000)
     }
 
-    @Test func whatFailsIsNamed() async {
+    @Test("The error names the failed command's status, or the line and its problem")
+    func failureReasons() async {
         #expect(await self.failure("echo '{}'; exit 3").hasSuffix("the command exited with status 3"))
         #expect(await self.failure("echo '{}'; kill -9 $$").hasSuffix("the command was terminated by signal 9"))
         #expect(await self.failure("echo '{}'; echo '{\"a\":'").contains("line 2 is not valid JSON: "))
@@ -78,16 +82,19 @@ import Testing
         #expect(await self.failure("echo '{}'; echo '{}'; echo '{}'") { $0.rows = 2 }.hasSuffix("more than 2 rows"))
     }
 
-    @Test func aByteOrderMarkIsNoPartOfTheFirstRow() async throws {
+    @Test("A byte order mark is not part of the first row")
+    func byteOrderMark() async throws {
         let source = self.source("printf '\\357\\273\\277{\"a\":1}\\n{\"a\":2}\\n'")
         #expect(try await source.rows() == [["a": 1], ["a": 2]])
     }
 
-    @Test func whatALineSaysIsNotShown() async {
+    @Test("An error does not show the content of a line")
+    func hiddenContent() async {
         #expect(await !self.failure("echo 'hunter2'").contains("hunter2"))
     }
 
-    @Test func aProgramThatIsNotThereIsNamed() async {
+    @Test("A program that does not exist is named in the error")
+    func missingProgram() async {
         let source = CommandRowSource(
             name: "reports.quota_command", command: ["/nonexistent/program"], environment: [:],
             logger: LogRecorder().logger)
@@ -97,13 +104,15 @@ import Testing
                 == true)
     }
 
-    @Test func endlessOutputIsCutOff() async throws {
+    @Test("Endless output is cut off at the limit")
+    func endlessOutput() async throws {
         try await self.withLifeline("yes '{}' & wait") { script, _ in
             #expect(await self.failure(script) { $0.bytes = 100_000 }.contains("more than 100000 bytes"))
         }
     }
 
-    @Test func aHangingCommandIsKilledWithAllItStarted() async throws {
+    @Test("A hanging command is killed with every process that it started")
+    func hangingCommand() async throws {
         try await self.withLifeline("sleep 1000 & sleep 1000") { script, _ in
             #expect(
                 await self.failure(script) { $0.timeout = .milliseconds(200) }.contains(
@@ -111,8 +120,9 @@ import Testing
         }
     }
 
-    /// It closed its output, as if there were no more to come, and goes on.
-    @Test func aHangingCommandThatClosedItsOutputIsKilledToo() async throws {
+    /// The command closes its output, as if it were complete, and continues to run.
+    @Test("A hanging command that closed its output is killed")
+    func closedOutput() async throws {
         try await self.withLifeline("echo '{}'; exec >&- 2>&-; sleep 1000") { script, _ in
             #expect(
                 await self.failure(script) { $0.timeout = .milliseconds(200) }.contains(
@@ -120,14 +130,16 @@ import Testing
         }
     }
 
-    /// The output might go on: what was printed by then is not all.
-    @Test func outputThatIsHeldOpenIsAFailure() async throws {
+    /// The output might continue, so the rows that were printed so far are not all.
+    @Test("Output that another process holds open is a failure")
+    func heldOutput() async throws {
         try await self.withLifeline("sleep 1000 & echo '{}'") { script, _ in
             #expect(await self.failure(script) { $0.timeout = .milliseconds(200) }.hasSuffix("held its output open"))
         }
     }
 
-    @Test func aCancelledCommandIsKilledWithAllItStarted() async throws {
+    @Test("A cancelled command is killed with every process that it started")
+    func cancelledCommand() async throws {
         try await self.withLifeline("sleep 1000 & sleep 1000") { script, isOpened in
             let source = self.source(script)
             let rows = Task { try await source.rows() }
@@ -137,7 +149,8 @@ import Testing
         }
     }
 
-    @Test func standardErrorIsLoggedWithoutControlCharacters() async throws {
+    @Test("Standard error is logged without control characters")
+    func standardError() async throws {
         let log = LogRecorder()
         let rows = try await self.source(#"printf 'one\n\033two\n' >&2; echo '{}'"#, log: log).rows()
         #expect(rows.count == 1)
@@ -146,7 +159,8 @@ import Testing
             log.entries.map(\.metadata) == ["one", " two"].map { ["setting": "reports.exists_command", "text": $0] })
     }
 
-    @Test func ofMuchStandardErrorTheEndIsLogged() async throws {
+    @Test("The end of a long standard error is logged")
+    func longStandardError() async throws {
         let log = LogRecorder()
         _ = try await self.source("seq 1 100000 >&2", log: log) { $0.errorBytes = 20 }.rows()
         #expect(log.entries.count < 10 && log.entries.last?.metadata["text"] == "100000")

@@ -20,7 +20,7 @@ import Testing
             logger: log.logger)
     }
 
-    /// The periods of what the broker took, in order, each once.
+    /// Returns the periods of the messages that the broker accepted, in order, each once.
     private func periods(_ world: World, of id: String? = nil) -> [String] {
         var periods: [String] = []
         for message in world.with({ $0.taken }) where id == nil || message.payload["instance_id"]?.string == id {
@@ -33,7 +33,8 @@ import Testing
         return periods
     }
 
-    @Test func eachInstanceOnceEachPeriod() async throws {
+    @Test("Each instance is reported once in each period")
+    func oncePerPeriod() async throws {
         let world = World(now: "2026-01-02 10:00:00")
         world.with { $0.rows = [instanceRow("a"), instanceRow("b", createdAt: "2026-01-02T11:30:00Z")] }
         world.run(until: "2026-01-02 13:00:00")
@@ -59,7 +60,8 @@ import Testing
             ])
     }
 
-    @Test func aRestartContinuesWhereTheLastPeriodEnded() async throws {
+    @Test("A restart continues where the last period ended")
+    func continuesAfterRestart() async throws {
         let world = World(now: "2026-01-02 10:00:00.5")
         world.with { $0.rows = [instanceRow("a")] }
         world.run(until: "2026-01-02 11:59:00")
@@ -70,11 +72,12 @@ import Testing
         #expect(
             self.periods(world) == ["10:00-11:00", "11:00-12:00", "12:00-13:00", "13:00-14:00", "14:00-15:00"])
         #expect(world.with { $0.stored?.publishedUntil } == time("2026-01-02 15:00:00.5"))
-        // One question for all that was missed.
+        // One read for all missed periods.
         #expect(world.with { $0.reads } == 3)
     }
 
-    @Test func aSourceThatFailsLosesNoPeriod() async throws {
+    @Test("A source that fails loses no period")
+    func failingSource() async throws {
         let world = World(now: "2026-01-02 10:00:00")
         world.with { world in
             world.rows = [instanceRow("a")]
@@ -87,9 +90,11 @@ import Testing
         #expect(reporter.counters.counts == .init(rounds: 3, failedRounds: 2, published: 3))
     }
 
-    /// The last of many rows is wrong: none is published.
-    @Test(arguments: ["instance_id", "region", "created_at", "state", "tenant_id", "user_id", "instance_type"])
-    func aRowThatLacksAFieldStopsTheWholeRound(field: String) async throws {
+    /// The last of many rows is invalid, so none is published.
+    @Test(
+        "A row without a required field stops the whole round",
+        arguments: ["instance_id", "region", "created_at", "state", "tenant_id", "user_id", "instance_type"])
+    func missingField(field: String) async throws {
         let world = World(now: "2026-01-02 10:00:00")
         var broken = instanceRow("z")
         broken[field] = nil
@@ -101,7 +106,8 @@ import Testing
         #expect(reporter.counters.counts == .init(rounds: 1, failedRounds: 1, published: 0))
     }
 
-    @Test func whatARowDoesNotSayHasADefault() async throws {
+    @Test("A field that a row lacks has a default")
+    func rowDefaults() async throws {
         let world = World(now: "2026-01-02 10:00:00")
         var row = instanceRow("a")
         for name in ["instance_name", "datastore_manager"] { row[name] = nil }
@@ -134,7 +140,8 @@ import Testing
         #expect(second["instance_type_id"] == "1e+30" && second["resource_id"] == "r")
     }
 
-    @Test func aManagerWithoutAServiceIDIsWarnedOf() async throws {
+    @Test("A datastore manager without a service id is logged once")
+    func unknownManager() async throws {
         let world = World(now: "2026-01-02 10:00:00")
         let log = LogRecorder()
         var row = instanceRow("b")
@@ -153,7 +160,8 @@ import Testing
             }.count == 1)
     }
 
-    @Test func anInstanceTwiceStopsTheWholeRound() async throws {
+    @Test("A duplicate instance stops the whole round")
+    func duplicateInstance() async throws {
         let world = World(now: "2026-01-02 10:00:00")
         world.with { $0.rows = [instanceRow("a"), instanceRow("b"), instanceRow("a")] }
         world.run(until: "2026-01-02 11:00:00")
@@ -161,11 +169,12 @@ import Testing
         #expect(world.with { $0.taken.isEmpty })
     }
 
-    @Test func aBrokerThatIsDownLosesNoPeriodAndRepeatsUnderTheSameIDs() async throws {
+    @Test("A broker that is down loses no period, and repeated messages keep their ids")
+    func brokerDown() async throws {
         let world = World(now: "2026-01-02 10:00:00")
         world.with { world in
             world.rows = (0..<10).map { instanceRow("\($0)") }
-            // It goes down after the third notification of the first period, which it took and did not confirm.
+            // It goes down after the third notification of the first period, which it accepted and did not confirm.
             world.onEmit = { world, _ in
                 world.now < time("2026-01-02 12:00:00")
                     ? (world.taken.count < 3, world.taken.count < 2) : (true, true)
@@ -183,8 +192,9 @@ import Testing
         #expect(self.periods(world) == ["10:00-11:00", "11:00-12:00"])
     }
 
-    /// The crash lies between the last confirm and the state's writing; the interval is changed at the restart.
-    @Test func aCrashBeforeTheStateIsWrittenRepeatsThePeriodUnderTheSameIDs() async throws {
+    /// The crash is between the last confirm and the write of the state; the interval changes at the restart.
+    @Test("A crash before the state is written repeats the period with the same ids")
+    func crashBeforeWrite() async throws {
         let world = World(now: "2026-01-02 10:00:00")
         world.with { world in
             world.rows = (0..<5).map { instanceRow("\($0)") }
@@ -213,7 +223,8 @@ import Testing
         #expect(self.periods(world) == ["10:00-11:00", "11:00-11:10", "11:10-11:20"])
     }
 
-    @Test func nothingIsSentWhenTheDiskTakesNoAnnouncement() async throws {
+    @Test("Nothing is published when the announcement cannot be written")
+    func failedAnnouncement() async throws {
         let world = World(now: "2026-01-02 10:00:00")
         world.with { world in
             world.rows = [instanceRow("a")]
@@ -226,7 +237,8 @@ import Testing
         #expect(reporter.counters.counts.failedRounds == 2)
     }
 
-    @Test func noMoreThanTheWindowIsInFlight() async throws {
+    @Test("At most one window of notifications is in flight")
+    func windowInFlight() async throws {
         let driver = CountingDriver(heldAt: 256, of: 1024)
         let world = World(now: "2026-01-02 10:00:00")
         world.with { $0.rows = (0..<1024).map { instanceRow("\($0)") } }
@@ -241,7 +253,8 @@ import Testing
     }
 }
 
-/// Holds what it is given until so many are in flight. Before it first lets them go, more have every chance to come.
+/// A driver that holds notifications until a number of them is in flight. Before it first completes them, it yields
+/// often, so that the reporter could send more.
 private final class CountingDriver: NotificationDriver {
     private struct State {
         var held: [@Sendable (Result<Void, DriverError>) -> Void] = []

@@ -11,7 +11,7 @@ import Testing
         NotificationTimestamp(microsecondsSinceEpoch: Self.start.microsecondsSinceEpoch + minutes * 60_000_000)
     }
 
-    /// Periods as minutes after the start.
+    /// Returns the periods as minutes after the start.
     private static func minutes(_ periods: [AuditPeriod]) -> [[Int64]] {
         periods.map { period in
             [period.beginning, period.ending].map {
@@ -27,18 +27,20 @@ import Testing
                 publishedUntil: Self.start, announcedUntil: announcedUntil.map { Self.after(minutes: $0) }))
     }
 
-    @Test func aPeriodIsDueWhenItIsOver() {
+    @Test("A period is due when it is over")
+    func duePeriods() {
         let schedule = self.schedule()
         #expect(schedule.due(at: Self.after(minutes: 9)).isEmpty)
         #expect(Self.minutes(schedule.due(at: Self.after(minutes: 10))) == [[0, 10]])
         #expect(Self.minutes(schedule.due(at: Self.after(minutes: 35))) == [[0, 10], [10, 20], [20, 30]])
         #expect(schedule.nextLook(after: Self.after(minutes: 0)) == Self.after(minutes: 10))
-        // A round at minute 10 has failed: the next one is that of the next interval.
+        // After a failed round at minute 10, the next round is that of the next interval.
         #expect(schedule.nextLook(after: Self.after(minutes: 10)) == Self.after(minutes: 20))
         #expect(schedule.nextLook(after: Self.after(minutes: 35)) == Self.after(minutes: 40))
     }
 
-    @Test func theFirstOfTwentyFourSpansTheRest() {
+    @Test("A long backlog becomes 24 periods, of which the first spans the rest")
+    func longBacklog() {
         let schedule = self.schedule()
         let all = schedule.due(at: Self.after(minutes: 240))
         #expect(all.count == 24 && Self.minutes(all).first == [0, 10])
@@ -48,8 +50,10 @@ import Testing
         #expect(zip(more, more.dropFirst()).allSatisfy { $0.ending == $1.beginning })
     }
 
-    /// Part of an announced period may be out: it must be finished as it is, whatever the interval is now.
-    @Test func anAnnouncedPeriodKeepsItsEnding() {
+    /// A part of an announced period may be published already, so it must be finished unchanged, whatever the interval
+    /// is now.
+    @Test("An announced period keeps its ending")
+    func announcedPeriod() {
         let schedule = self.schedule(announcedUntil: 25)
         #expect(schedule.due(at: Self.after(minutes: 24)).isEmpty)
         #expect(schedule.nextLook(after: Self.after(minutes: 24)) == Self.after(minutes: 25))
@@ -59,7 +63,8 @@ import Testing
         #expect(Self.minutes(more).last == [985, 995])
     }
 
-    @Test func aClockSetBackMakesNothingDue() {
+    @Test("A clock that is set back makes no period due")
+    func clockSetBack() {
         var schedule = self.schedule()
         let period = schedule.due(at: Self.after(minutes: 10))[0]
         schedule.announce(period)

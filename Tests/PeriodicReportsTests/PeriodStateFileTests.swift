@@ -13,7 +13,8 @@ import Testing
         try await body(directory)
     }
 
-    @Test func theFirstPeriodBeginsWhenThereIsNoFile() async throws {
+    @Test("The first period begins when there is no file, and keeps its beginning")
+    func noFile() async throws {
         try await self.withDirectory { directory in
             let path = directory.appending(path: "state.json").path
             let file = PeriodStateFile(path: path, setting: "reports.state_file")
@@ -28,7 +29,8 @@ import Testing
         }
     }
 
-    @Test func whatIsWrittenIsReadAgainAndNothingElseIsLeft() async throws {
+    @Test("A written state is read again, and no other file remains")
+    func writtenState() async throws {
         try await self.withDirectory { directory in
             let file = PeriodStateFile(path: directory.appending(path: "state.json").path, setting: "s")
             for announced in [nil, time("2026-01-01 01:00:00.5")] {
@@ -41,13 +43,15 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        "", "[]", "{", #"{"version":1}"#, #"{"version":2,"published_until":"2026-01-01T00:00:00Z"}"#,
-        #"{"version":1,"published_until":"yesterday"}"#, #"{"version":1,"published_until":7}"#,
-        #"{"version":1,"published_until":"2026-01-01T00:00:00Z","announced_until":"2026-01-01T00:00:00Z"}"#,
-        #"{"version":1,"published_until":"2026-01-01T00:00:00Z"}"# + String(repeating: " ", count: 5000),
-    ])
-    func aDamagedFileIsNotGuessedAt(text: String) async throws {
+    @Test(
+        "A damaged file is an error and stays unchanged",
+        arguments: [
+            "", "[]", "{", #"{"version":1}"#, #"{"version":2,"published_until":"2026-01-01T00:00:00Z"}"#,
+            #"{"version":1,"published_until":"yesterday"}"#, #"{"version":1,"published_until":7}"#,
+            #"{"version":1,"published_until":"2026-01-01T00:00:00Z","announced_until":"2026-01-01T00:00:00Z"}"#,
+            #"{"version":1,"published_until":"2026-01-01T00:00:00Z"}"# + String(repeating: " ", count: 5000),
+        ])
+    func damagedFile(text: String) async throws {
         try await self.withDirectory { directory in
             let path = directory.appending(path: "state.json").path
             try Data(text.utf8).write(to: URL(fileURLWithPath: path))
@@ -58,7 +62,8 @@ import Testing
         }
     }
 
-    @Test func aDirectoryThatIsNotThereIsNamedAtTheStart() async throws {
+    @Test("A directory that does not exist is named in the error on load")
+    func missingDirectory() async throws {
         try await self.withDirectory { directory in
             let path = directory.appending(path: "none/state.json").path
             let file = PeriodStateFile(path: path, setting: "reports.state_file")

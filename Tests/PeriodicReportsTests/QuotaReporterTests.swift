@@ -26,8 +26,8 @@ import Testing
             logger: log.logger)
     }
 
-    @Test(arguments: QuotaUsage.EventType.allCases)
-    func eachQuotaAtTheStartAndAtEachInterval(eventType: QuotaUsage.EventType) async throws {
+    @Test("Each quota is published at the start and at each interval", arguments: QuotaUsage.EventType.allCases)
+    func quotasPerInterval(eventType: QuotaUsage.EventType) async throws {
         let world = World(now: "2026-01-02 10:00:00")
         var other = Self.row
         other["tenant_id"] = nil
@@ -50,8 +50,10 @@ import Testing
             ])
     }
 
-    @Test(arguments: ["resource", "in_use", "reserved", "limit", "updated"])
-    func aRowThatLacksAFieldIsNamedAndNothingPublished(field: String) async throws {
+    @Test(
+        "A row without a required field is named, and nothing is published",
+        arguments: ["resource", "in_use", "reserved", "limit", "updated"])
+    func missingField(field: String) async throws {
         let world = World(now: "2026-01-02 10:00:00")
         let log = LogRecorder()
         var broken = Self.row
@@ -63,7 +65,8 @@ import Testing
         #expect(log.entries.last?.metadata["error"]?.contains("row 2: \(field) is missing") == true, "\(log.text)")
     }
 
-    @Test func aBrokerWhoseConnectionIsBeingMadeCostsNoReport() async throws {
+    @Test("A broker that is still being connected to fails no report")
+    func connectingBroker() async throws {
         let world = World(now: "2026-01-02 10:00:00")
         let isConnected = NIOLockedValueBox(false)
         world.with { world in
@@ -82,7 +85,8 @@ import Testing
         #expect(reporter.counters.counts == .init(rounds: 1, failedRounds: 0, published: 1))
     }
 
-    @Test func aStopEndsThePatienceAndIsNoFailure() async throws {
+    @Test("A stop ends the retries and does not count as a failure")
+    func stopDuringRetries() async throws {
         let world = World(now: "2026-01-02 10:00:00")
         let (refused, refuse) = AsyncStream<Void>.makeStream()
         world.with { world in
@@ -100,7 +104,8 @@ import Testing
         #expect(reporter.counters.counts == .init(rounds: 1, failedRounds: 0, published: 0))
     }
 
-    @Test func aFailureIsCountedAndTheNextIntervalTriesAgain() async throws {
+    @Test("A failed round is counted, and the next interval retries")
+    func failedRound() async throws {
         let world = World(now: "2026-01-02 10:00:00")
         world.with { world in
             world.rows = [Self.row]
@@ -112,7 +117,8 @@ import Testing
         #expect(reporter.counters.counts == .init(rounds: 2, failedRounds: 1, published: 1))
     }
 
-    @Test func aClockSetBackDoesNotMakeItWaitForItsOldTime() async throws {
+    @Test("A clock that is set back does not delay the next report")
+    func clockSetBack() async throws {
         let world = World(now: "2026-01-02 10:00:00")
         world.with { world in
             world.rows = [Self.row]

@@ -5,30 +5,30 @@ import Notifications
 import Notifier
 import PeriodicReports
 
-/// What a reporter meets: a clock, a broker, a disk and a database, all of which a test moves and breaks at will.
+/// The environment of a reporter: a clock, a broker, a disk and a database. A test controls them and makes them fail.
 final class World: ReportClock, PeriodStore, NotificationDriver, RowSource {
     struct State {
         var now: NotificationTimestamp
         var rows: [JSONObject] = []
-        /// What is on the disk.
+        /// The state on the disk.
         var stored: PeriodState?
-        /// What the broker has taken, repetitions included.
+        /// The notifications that the broker has accepted, including repetitions.
         var taken: [NotificationMessage] = []
-        /// How often the rows were asked for.
+        /// The number of reads of the rows.
         var reads = 0
-        /// How often the reporter has gone to sleep.
+        /// The number of times that the reporter has gone to sleep.
         var sleeps = 0
-        /// Called when the reporter goes to sleep until a time; what it throws ends the reporter.
+        /// Called when the reporter goes to sleep until a time; an error that it throws ends the reporter.
         var onSleep: @Sendable (inout State, NotificationTimestamp) throws -> Void = { $0.now = max($0.now, $1) }
-        /// Whether the broker takes a notification, and whether it says so.
+        /// Decides whether the broker accepts a notification, and whether it confirms it.
         var onEmit: @Sendable (inout State, NotificationMessage) -> (isTaken: Bool, isConfirmed: Bool) = { _, _ in
             (true, true)
         }
-        /// Whether the disk takes a state, and whether it says so.
+        /// Decides whether the disk stores a state, and whether the write succeeds.
         var onWrite: @Sendable (inout State, PeriodState) -> (isTaken: Bool, isConfirmed: Bool) = { _, _ in
             (true, true)
         }
-        /// What the database says of the rows.
+        /// Called on each read of the rows; an error that it throws fails the read.
         var onRead: @Sendable (inout State) throws -> Void = { _ in }
     }
 
@@ -91,12 +91,12 @@ final class World: ReportClock, PeriodStore, NotificationDriver, RowSource {
     }
 }
 
-/// A moment; one that cannot be read is long ago, and fails the test.
+/// Returns a moment. A text that cannot be read becomes a moment long ago, which fails the test.
 func time(_ text: String) -> NotificationTimestamp {
     NotificationTimestamp(text) ?? NotificationTimestamp(microsecondsSinceEpoch: 0)
 }
 
-/// A row of the report of instances.
+/// Returns a row of the report of instances.
 func instanceRow(_ id: String, createdAt: String = "2026-01-01T00:00:00Z") -> JSONObject {
     [
         "instance_id": .string(id), "instance_name": "shop", "tenant_id": "t", "user_id": nil,

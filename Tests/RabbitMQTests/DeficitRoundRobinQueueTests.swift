@@ -5,7 +5,7 @@ import Testing
 
 @testable import RabbitMQ
 
-/// One guest cannot delay the others: messages of several senders are served in turn.
+/// The queue serves the messages of several senders in turn, so that one guest cannot delay the others.
 @Suite("DeficitRoundRobinQueue") struct DeficitRoundRobinQueueTests {
     private let start = ContinuousClock.now
 
@@ -21,7 +21,7 @@ import Testing
         queue.append(element, bytes: element.bytes, sendBy: self.start + within, flow: element.flow)
     }
 
-    @Test("one flow alone is first in, first out, and the own flow may have everything in flight")
+    @Test("The process's own flow is served in order, with no limit on its bytes in flight")
     func ownFlowAlone() {
         var queue = DeficitRoundRobinQueue<Element>(bytesInFlight: 10)
         let elements = (0..<100).map { Element(flow: 0, number: $0, bytes: 100_000) }
@@ -35,8 +35,8 @@ import Testing
         #expect(queue.isEmpty && queue.bytes == 0 && queue.nextExpiry == nil)
     }
 
-    @Test("a small message does not wait behind all that another sender has queued")
-    func oneGuestCannotDelayTheOthers() {
+    @Test("A small message does not wait behind another sender's backlog")
+    func smallMessageNotDelayed() {
         var queue = DeficitRoundRobinQueue<Element>(bytesInFlight: .max)
         for number in 0..<1000 { self.append(.init(flow: 1, number: number, bytes: 240_000), to: &queue) }
         _ = queue.first()
@@ -52,7 +52,7 @@ import Testing
         #expect(sentBefore <= 1)
     }
 
-    @Test("a sender that has its bytes in flight waits, and others do not")
+    @Test("A sender at its limit of bytes in flight waits, and other senders do not")
     func bytesInFlight() {
         var queue = DeficitRoundRobinQueue<Element>(bytesInFlight: 1000)
         for number in 0..<5 { self.append(.init(flow: 1, number: number, bytes: 600), to: &queue) }
@@ -63,13 +63,13 @@ import Testing
             queue.popFirst(isSent: true)
             sent.append(element)
         }
-        // One always may be sent, however large it is.
+        // One message may always be sent, however large it is.
         #expect(Set(sent.map(\.flow)) == [1, 2] && sent.count == 2)
         queue.complete(1, bytes: 600)
         #expect(queue.first() == .init(flow: 1, number: 1, bytes: 600))
     }
 
-    @Test("flows that always have something waiting get the same number of bytes, within a quantum and a message")
+    @Test("Flows that always have a backlog get the same number of bytes, within a bound")
     func equalShares() {
         for seed in UInt64(1)...30 {
             var random = SeededGenerator(seed: seed)
@@ -97,9 +97,9 @@ import Testing
         }
     }
 
-    @Test("what expires takes time by the number of flows, and not by its square")
+    @Test("The time that expiry takes does not grow with the square of the number of flows")
     func expiryOfManyFlows() {
-        /// Of this thread alone, so that other work on the machine does not count.
+        /// Returns the CPU time of this thread alone, so that other work on the machine does not count.
         func seconds() -> Double {
             var time = timespec()
             clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
@@ -117,11 +117,11 @@ import Testing
             }
             return times.min() ?? 0
         }
-        // Eight times as many: a square would make it 64 times as long.
+        // For eight times as many flows, quadratic time would be 64 times as long.
         #expect(time(flows: 16_000) < 24 * time(flows: 2000))
     }
 
-    @Test("nothing is lost, repeated or out of order, whatever happens", arguments: UInt64(1)...100)
+    @Test("No element is lost, repeated or reordered under random operations", arguments: UInt64(1)...100)
     func model(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         let limit = Int.random(in: 1...5000, using: &random)
@@ -147,7 +147,7 @@ import Testing
                 waiting[element.flow, default: []].append(element)
             case 40..<75:
                 guard let element = queue.first() else {
-                    // Only what has too much in flight may wait.
+                    // Only a flow at its limit of bytes in flight may wait.
                     for (flow, elements) in waiting {
                         guard let first = elements.first else { continue }
                         let bytes = inFlight[flow, default: []].reduce(0, +)
@@ -188,11 +188,11 @@ import Testing
     }
 }
 
-/// One guest cannot take the room of the others.
+/// The quotas of senders: one guest cannot use the space of the others.
 @Suite("SenderQuotaStateMachine") struct SenderQuotaStateMachineTests {
     private func sender(_ key: UInt64) -> OutgoingMessage.Sender { .init(key: key, name: "\(key)") }
 
-    @Test("a sender has an eighth of the messages and of the bytes, and always one message")
+    @Test("A sender may use an eighth of the messages and of the bytes, and always one message")
     func anEighth() {
         var shares = SenderQuotaStateMachine(capacity: 80, byteCapacity: 8000)
         for _ in 0..<10 { #expect(shares.take(self.sender(1), bytes: 1, countLeft: 80, bytesLeft: 8000) == 1) }
@@ -203,14 +203,14 @@ import Testing
         #expect(shares.take(self.sender(3), bytes: 2, countLeft: 80, bytesLeft: 8000) == nil)
         shares.release(2, bytes: 5000)
         #expect(shares.count == 2)
-        // The number is free for another.
+        // The flow's number is free for another sender.
         #expect(shares.take(self.sender(4), bytes: 1, countLeft: 80, bytesLeft: 8000) == 2)
         // Without a sender there is no quota.
         for _ in 0..<1000 { #expect(shares.take(nil, bytes: 1000, countLeft: 80, bytesLeft: 8000) == 0) }
     }
 
-    @Test("however many senders take all they can, there is room for another's message of the same length")
-    func roomForAnother() {
+    @Test("Space remains for another sender's message, however many senders reach their quotas")
+    func spaceForAnother() {
         var inbox = PublisherInbox(capacity: 10_000, byteCapacity: 1 << 20)
         inbox.refusal = nil
         var refusals: [PublishError.Code] = []
@@ -228,8 +228,8 @@ import Testing
         #expect(inbox.offer(another, timeout: .seconds(1), completion: { _ in }) == nil)
     }
 
-    @Test("what a sender has in hand is given back once, when it is sent and confirmed, or refused")
-    func givenBack() {
+    @Test("A sender's quota is released once, when the broker confirms its messages")
+    func quotaReleased() {
         var inbox = PublisherInbox(capacity: 80, byteCapacity: 80_000)
         inbox.refusal = nil
         let message = OutgoingMessage(queue: "q", body: Array(repeating: 0, count: 1000), sender: self.sender(1))
@@ -242,7 +242,7 @@ import Testing
         var taken: [PublisherInbox.Item] = []
         inbox.take(if: true, stillHeld: 0, bytes: 0, into: &taken)
         #expect(machine.enqueue(taken).isEmpty)
-        // Sent, and not confirmed: still in hand.
+        // Sent but not confirmed: still outstanding.
         for _ in 0..<10 { _ = machine.next(now: .now) }
         #expect(offer() == .senderShareFull)
         _ = machine.acknowledged(tag: 2, multiple: false, positively: true)
@@ -256,7 +256,7 @@ import Testing
     }
 }
 
-/// What serving senders in turn must not change.
+/// The behaviour that must not change when senders are served in turn.
 @Suite("PublisherStateMachine with senders") struct PublisherSenderTests {
     private typealias Machine = PublisherStateMachine<Int>
     private let start = ContinuousClock.now
@@ -267,7 +267,7 @@ import Testing
             completion: id, deadline: self.start + .seconds(30), sendBy: self.start + sendWithin, flow: flow)
     }
 
-    @Test("a message that waited too long for its turn is answered, and the broker is not taken for dead")
+    @Test("A message that waits too long for its turn times out, and the connection stays open")
     func waitedTooLong() {
         var machine = Machine(window: 100, senderWindow: 10)
         machine.connected()
@@ -288,7 +288,7 @@ import Testing
         }
     }
 
-    @Test("a full window holds messages back only while the broker owes confirms")
+    @Test("A full window holds messages back only while the broker owes confirms")
     func fullWindow() {
         var machine = Machine(window: 1)
         #expect(machine.wantsMessages)
@@ -301,7 +301,7 @@ import Testing
         #expect(machine.wantsMessages)
         #expect(machine.tick(now: self.start + .seconds(30)).outcomes.map(\.completion) == [1])
         machine.unblocked()
-        // Answered, and its place still taken: what comes must not wait for ever.
+        // Answered, but its slot is still in use: new messages must not wait without limit.
         #expect(machine.wantsMessages)
         _ = machine.enqueue([self.item(2, sendWithin: .seconds(45))])
         guard case .dropConnection = machine.tick(now: self.start + .seconds(46)).action else {

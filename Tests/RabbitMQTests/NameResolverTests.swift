@@ -10,7 +10,7 @@ import Testing
 
 @Suite("Name servers that do not answer", .timeLimit(.minutes(2)))
 struct NameResolverTests {
-    /// Says nothing until the test lets it.
+    /// Name servers that do not answer until the test calls ``speak()``.
     private final class SilentServers: Sendable {
         private let gate = ConditionLock(value: false)
         let questions = NIOLockedValueBox<[String]>([])
@@ -25,7 +25,7 @@ struct NameResolverTests {
             }
         }
 
-        /// Waits until this many more questions have arrived: their threads begin when the machine lets them.
+        /// Waits until this many more questions have arrived. The scheduler decides when their threads start.
         func next(_ count: Int) async -> Set<String> {
             await self.arrivals.prefix(count).reduce(into: []) { $0.insert($1) }
         }
@@ -36,7 +36,7 @@ struct NameResolverTests {
         }
     }
 
-    @Test("are not waited for beyond the limit, and one question for a name is enough")
+    @Test("The resolver stops waiting at the limit, and asks once for each name")
     func silence() async throws {
         let servers = SilentServers()
         let resolver = servers.resolver
@@ -47,23 +47,25 @@ struct NameResolverTests {
         #expect(await servers.next(2) == ["rabbit-1", "rabbit-2"])
         #expect(servers.questions.withLockedValue { $0.count } == 2)
         servers.speak()
-        // However long it takes now.
+        // The limit does not matter here: the servers answer now.
         #expect(try resolver.answers("rabbit-1", within: .seconds(100)))
     }
 
-    @Test("are not asked for an address", arguments: ["127.0.0.1", "::1"])
+    @Test("An IP address is not looked up", arguments: ["127.0.0.1", "::1"])
     func address(address: String) throws {
         let servers = SilentServers()
         #expect(try servers.resolver.answers(address, within: .milliseconds(1)))
         #expect(servers.questions.withLockedValue { $0 }.isEmpty)
     }
 
-    @Test("say no as well as yes", arguments: ["localhost", "no.such.host.invalid"])
+    @Test(
+        "The system's resolver answers for a known and for an unknown name",
+        arguments: ["localhost", "no.such.host.invalid"])
     func system(name: String) throws {
         #expect(try NameResolver.system.answers(name, within: .seconds(100)))
     }
 
-    @Test("do not keep messages from being refused, nor the publisher from ending; it connects when they answer")
+    @Test("A publisher rejects messages and ends without name servers, and connects once they answer")
     func publisher() async throws {
         let (broker, names, servers) = (try TestBroker.shared(), UniqueTopic(), SilentServers())
         let url = broker.url.replacing("@127.0.0.1:", with: "@localhost:")
@@ -78,7 +80,7 @@ struct NameResolverTests {
             let error = try await publisher.failure(message)
             #expect(error.code == .notConnected && error.isRetryable)
         }
-        // It ended, though its question is still asked.
+        // The publisher ended although its question is still unanswered.
         #expect(await servers.next(1) == ["localhost"])
         #expect(servers.questions.withLockedValue { $0 } == ["localhost"])
         var patient = configuration

@@ -35,7 +35,7 @@ struct PublisherConnectionTests {
 
     // MARK: TLS
 
-    @Test("publishes over TLS, the host given by name and by address")
+    @Test("The publisher publishes over TLS to a host given by name or by address")
     func tls() async throws {
         for host in ["localhost", "127.0.0.1"] {
             let url = self.broker.tlsURL.replacingOccurrences(of: "@localhost:", with: "@\(host):")
@@ -48,7 +48,7 @@ struct PublisherConnectionTests {
         try await self.cleanUp()
     }
 
-    @Test("10,000 messages over TLS, with a client certificate")
+    @Test("10,000 messages are confirmed over TLS with a client certificate")
     func pipelinedTLS() async throws {
         let url =
             self.broker.tlsURL + "&ssl_cert_file=\(self.broker.clientCertificateFile)"
@@ -63,7 +63,7 @@ struct PublisherConnectionTests {
     }
 
     @Test(
-        "TLS that cannot be trusted is not used, and the reason names what to look at",
+        "An untrusted or mismatched TLS connection is not used, and its reason says what to check",
         arguments: [
             ("amqps://conductor:secret-word@localhost:TLS/", "ssl_ca_file"),
             ("amqps://conductor:secret-word@localhost:TLS/?ssl_ca_file=/nonexistent.pem", "/nonexistent.pem"),
@@ -81,7 +81,7 @@ struct PublisherConnectionTests {
         try await self.expectCannotConnect(url, hint: hint)
     }
 
-    @Test("a client's key that others may read is not used, nor a certificate that others may write")
+    @Test("A client key that others can read, or a certificate that others can write, is not used")
     func exposedClientKey() async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "client-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
@@ -97,7 +97,7 @@ struct PublisherConnectionTests {
         }
     }
 
-    @Test("a certificate that does not name the host is refused, unless the URL says not to look")
+    @Test("A certificate that does not name the host is rejected unless the URL disables the check")
     func otherHost() async throws {
         let (broker, message) = (self.broker, self.message())
         // The certificate names localhost and 127.0.0.1.
@@ -129,7 +129,7 @@ struct PublisherConnectionTests {
 
     // MARK: Login and hosts
 
-    @Test("a wrong password is said clearly, once, without the password, and tried again")
+    @Test("A wrong password is logged as one warning without the password, and is retried")
     func wrongPassword() async throws {
         let message = self.message()
         let url = "rabbit://\(self.broker.user):secret-word@127.0.0.1:\(self.broker.port)/"
@@ -145,7 +145,7 @@ struct PublisherConnectionTests {
         }
     }
 
-    @Test("an unknown virtual host is said clearly")
+    @Test("An unknown virtual host is named in the log")
     func unknownVirtualHost() async throws {
         let url = self.broker.url + "no-such-vhost"
         try await withPublisher(self.configuration(url)) { _, log in
@@ -154,7 +154,7 @@ struct PublisherConnectionTests {
         }
     }
 
-    @Test("a user who may declare and not write: each message is answered retryable, and one warning says why")
+    @Test("A user without write permission gets retryable errors, and one log line")
     func noWritePermission() async throws {
         let user = "user-\(self.names.topic)"
         // Binding needs write on the queue and read on the exchange; publishing needs write on the exchange.
@@ -175,11 +175,11 @@ struct PublisherConnectionTests {
         try await self.cleanUp()
     }
 
-    @Test("a user who may not read the queues publishes, and whoever has its password can read nothing")
-    func writesAndCannotRead() async throws {
+    @Test("A user without read permission on the queues can publish and cannot get messages")
+    func publishWithoutRead() async throws {
         let user = (name: "user-\(self.names.topic)", password: "secret-word")
         try await self.broker.control("add_user", user.name, user.password)
-        // As Docs/operations.md has it.
+        // The permissions that Docs/operations.md describes.
         let (exchange, queues) = ("^\(self.names.exchange)$", "^\(self.names.topic)\\.(info|error)$")
         try await self.broker.control(
             "set_permissions", user.name, "\(exchange)|\(queues)", "\(exchange)|\(queues)", exchange)
@@ -197,7 +197,7 @@ struct PublisherConnectionTests {
         try await self.cleanUp()
     }
 
-    @Test("a user without permission: said with the permission's name, and works once it is given")
+    @Test("A missing permission is named in the error, and publishing works once it is granted")
     func noPermission() async throws {
         let user = "user-\(self.names.topic)"
         try await self.broker.control("add_user", user, "secret-word")
@@ -222,9 +222,9 @@ struct PublisherConnectionTests {
         try await self.cleanUp()
     }
 
-    @Test("of two hosts the one that can be reached is used, and its own credentials")
+    @Test("The reachable one of two hosts is used, with its own credentials")
     func secondHost() async throws {
-        // Bound and closed again: nothing listens there.
+        // The port was bound and closed again: nothing listens there.
         let dead = try await TCPProxy.with(targetPort: 1) { $0.port }
         let url =
             "rabbit://nobody:wrong@127.0.0.1:\(dead),\(self.broker.user):\(self.broker.password)"
@@ -239,16 +239,16 @@ struct PublisherConnectionTests {
         try await self.cleanUp()
     }
 
-    @Test("before run() a message is refused as not connected")
+    @Test("A message before run() is rejected as not connected")
     func beforeRun() async throws {
         let publisher = Publisher(configuration: try self.configuration(self.broker.url), logger: LogRecorder().logger)
         #expect(try await publisher.failure(self.message()).code == .notConnected)
         #expect(publisher.status == PublisherStatus())
     }
 
-    // MARK: Brokers that end
+    // MARK: Broker restarts and alarms
 
-    @Test("a broker that is stopped, killed and started again: refused meanwhile, then works, and nothing is lost")
+    @Test("Messages are rejected while the broker is down, and publishing resumes without loss")
     func brokerRestarts() async throws {
         try await withPrivateBroker { broker in
             var configuration = try self.configuration(broker.url)
@@ -271,7 +271,7 @@ struct PublisherConnectionTests {
                 await log.next("Connected to RabbitMQ")
                 try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("3".utf8)))
                 #expect(publisher.status.connections == 3)
-                // One line for each change, however many attempts there were.
+                // One line for each change, however many attempts it takes.
                 #expect(log.count("Lost the connection") == 2)
                 #expect(log.count("Connected") == 3)
                 #expect(log.count("Failed to connect") <= 8, "\(log.entries.filter { $0.level >= .info })")
@@ -281,7 +281,7 @@ struct PublisherConnectionTests {
         }
     }
 
-    @Test("killing the broker under load answers every message, and what was confirmed is there afterwards")
+    @Test("Every message is answered when the broker is killed, and no confirmed one is lost")
     func killedUnderLoad() async throws {
         try await withPrivateBroker { broker in
             var configuration = try self.configuration(broker.url)
@@ -304,14 +304,14 @@ struct PublisherConnectionTests {
         }
     }
 
-    @Test("an alarm of the broker refuses messages as blocked, and ends")
+    @Test("A memory alarm rejects messages as blocked until it ends")
     func memoryAlarm() async throws {
         try await withPrivateBroker { broker in
             let names = self.names
             try await withConnectedPublisher(self.configuration(broker.url)) { publisher, log in
                 try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("1".utf8)))
                 try await broker.control("set_vm_memory_high_watermark", "0.0000001")
-                // The broker says that it is blocked when it is sent something.
+                // The broker reports the alarm when it receives a message.
                 publisher.publish(OutgoingMessage(queue: names.info, body: Array("2".utf8))) { _ in }
                 let entry = await log.next("RabbitMQ blocked publishing")
                 #expect(entry.metadata["reason"]?.contains("memory") == true)
@@ -328,7 +328,7 @@ struct PublisherConnectionTests {
         }
     }
 
-    @Test("an alarm does not keep the publisher from ending, nor a message from being answered in time")
+    @Test("A lasting alarm delays neither a message's answer nor the publisher's end")
     func blockedForGood() async throws {
         try await withPrivateBroker { broker in
             var configuration = try self.configuration(broker.url)
@@ -348,9 +348,9 @@ struct PublisherConnectionTests {
         }
     }
 
-    // MARK: Brokers that fall silent
+    // MARK: Silent brokers
 
-    @Test("a broker that falls silent: answered in time, and the next connection works", arguments: [false, true])
+    @Test("Messages to a silent broker are answered in time, and the next connection works", arguments: [false, true])
     func blackHole(stalls: Bool) async throws {
         let (names, broker) = (self.names, self.broker)
         try await TCPProxy.with(targetPort: broker.port) { proxy in
@@ -376,12 +376,12 @@ struct PublisherConnectionTests {
         }
         let bodies = try await self.client.getAll(names.info).map(\.body)
         let (isFirst, isThere) = (bodies.first == Array("before".utf8), bodies.contains(Array("after".utf8)))
-        // Not always the last: what the proxy held of the old connection goes on its way, too.
+        // Not always the last message: the proxy also forwards the bytes that it held of the old connection.
         #expect(isFirst && isThere)
         try await self.cleanUp()
     }
 
-    @Test("shutdown does not wait for a call that is stuck, however long a publish may take")
+    @Test("Shutdown does not wait for a write that hangs, whatever the publish timeout")
     func stuckAtShutdown() async throws {
         let (names, broker) = (self.names, self.broker)
         try await TCPProxy.with(targetPort: broker.port) { proxy in
@@ -397,7 +397,7 @@ struct PublisherConnectionTests {
                 for message in messages {
                     publisher.publish(message) { _ in answered.withLockedValue { $0 += 1 } }
                 }
-                // Until the socket buffers are full and the library hangs in a write.
+                // Wait until the socket buffers are full and the library hangs in a write.
                 try await Task.sleep(for: .seconds(1))
                 return ContinuousClock.now
             }
@@ -407,7 +407,7 @@ struct PublisherConnectionTests {
         try await self.cleanUp()
     }
 
-    @Test("an idle connection lives on heartbeats, and a silent one ends by them")
+    @Test("A silent connection is closed after missed heartbeats, and the publisher reconnects")
     func heartbeats() async throws {
         let (names, broker) = (self.names, self.broker)
         try await TCPProxy.with(targetPort: broker.port) { proxy in
@@ -426,7 +426,7 @@ struct PublisherConnectionTests {
         try await self.cleanUp()
     }
 
-    @Test("a port that takes connections and says nothing is left within the connect timeout")
+    @Test("A connection attempt to a port that sends nothing fails within the connect timeout")
     func silentPort() async throws {
         try await TCPProxy.with(targetPort: self.broker.port) { proxy in
             proxy.set(.stall)

@@ -7,7 +7,7 @@ import Testing
 
 @testable import RabbitMQ
 
-/// One guest cannot delay the others, over a real broker.
+/// Fairness over a real broker: one guest cannot delay the others.
 @Suite("Publisher fairness", .timeLimit(.minutes(2))) struct PublisherFairnessTests {
     private let names = UniqueTopic()
 
@@ -18,8 +18,8 @@ import Testing
             queue: self.names.info, body: body, sender: sender.map { .init(key: $0, name: "guest-\($0)") })
     }
 
-    @Test("a guest that has its share waiting is refused, others are not, and each message is answered once")
-    func aGuestThatHasItsShare() async throws {
+    @Test("A guest over its quota is rejected, others are not, and each message is answered once")
+    func guestQuota() async throws {
         let broker = try TestBroker.shared()
         try await TCPProxy.with(targetPort: UInt16(broker.port)) { proxy in
             var configuration = try quickConfiguration(broker.url(port: proxy.port), exchange: self.names.exchange)
@@ -35,7 +35,7 @@ import Testing
                         end.yield(number)
                     }
                 }
-                // Ten are an eighth.
+                // A guest's quota is an eighth of the inbox: ten messages.
                 for number in 1...12 { send(number, sender: 1) }
                 for number in 13...20 { send(number, sender: 2) }
                 for number in 21...60 { send(number, sender: nil) }
@@ -56,14 +56,14 @@ import Testing
         try await self.cleanUp(broker)
     }
 
-    @Test("guests' large messages have a connection of their own, and the process's own have not")
+    @Test("Guests' large messages use a second connection, and the process's own do not")
     func largeMessages() async throws {
         let broker = try TestBroker.shared()
         try await TCPProxy.with(targetPort: UInt16(broker.port)) { proxy in
             var configuration = try quickConfiguration(broker.url(port: proxy.port), exchange: self.names.exchange)
             configuration.largeMessageBytes = 1000
             try await withPublisher(configuration) { publisher, log in
-                // Both connections are made at once.
+                // Both connections are opened at the same time.
                 await log.first("Connected to RabbitMQ")
                 await log.first("Opened a second connection to RabbitMQ for large messages")
                 let largeLane = try #require(publisher.largeLane)

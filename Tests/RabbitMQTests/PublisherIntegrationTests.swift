@@ -28,7 +28,7 @@ struct PublisherIntegrationTests {
         try await self.client.deleteExchange(self.names.exchange)
     }
 
-    @Test("a confirmed message is in its queue with oslo's properties and no others")
+    @Test("A confirmed message is in its queue with oslo's properties and no others")
     func properties() async throws {
         let body = Array(#"{"oslo.version": "2.0", "oslo.message": "{}"}"#.utf8)
         try await withConnectedPublisher(self.configuration()) { [names] publisher, _ in
@@ -49,7 +49,7 @@ struct PublisherIntegrationTests {
         try await self.cleanUp(self.names.info)
     }
 
-    @Test("a guest's message has the guest's name in a header, whatever its length, and others' have none")
+    @Test("A guest's message has the guest's name in a header, and other messages have no header")
     func guestHeader() async throws {
         let names = ["inst-1", "tenant-1/inst-1", String(repeating: "n", count: OutgoingMessage.Sender.longestName)]
         let senders =
@@ -72,12 +72,12 @@ struct PublisherIntegrationTests {
         #expect(received.map(\.body.count) == sizes.flatMap { size in senders.map { _ in size } })
         var properties = received.map(\.properties)
         for index in properties.indices { (properties[index].headers, properties[index].headerTexts) = ([], [:]) }
-        // Of everything else all have the same.
+        // All other properties are the same.
         #expect(Set(properties).count == 1)
         try await self.cleanUp(self.names.info)
     }
 
-    @Test("10,000 messages at once are all confirmed, in order and once each")
+    @Test("10,000 messages sent at once are all confirmed, in order and once each")
     func pipelined() async throws {
         let messages = numbered(10_000, queue: self.names.info, size: 1024)
         let results = try await withConnectedPublisher(self.configuration()) { publisher, _ in
@@ -93,7 +93,7 @@ struct PublisherIntegrationTests {
         try await self.cleanUp(self.names.info)
     }
 
-    @Test("a full inbox refuses at once, and what it took is confirmed")
+    @Test("A full inbox rejects messages at once, and every accepted message is confirmed")
     func inboxFull() async throws {
         var configuration = try self.configuration()
         configuration.window = 2
@@ -109,7 +109,7 @@ struct PublisherIntegrationTests {
         try await self.cleanUp(self.names.info)
     }
 
-    @Test("queues to declare at start exist, bound, before any message")
+    @Test("Queues to declare at start exist before the first message")
     func declareAtStart() async throws {
         var configuration = try self.configuration()
         configuration.declareAtStart = [self.names.info, self.names.error]
@@ -120,7 +120,7 @@ struct PublisherIntegrationTests {
         try await self.cleanUp(self.names.info, self.names.error)
     }
 
-    @Test("a quorum queue is declared as one, with a durable exchange")
+    @Test("A quorum queue is declared as one, with a durable exchange")
     func quorum() async throws {
         var configuration = try self.configuration()
         configuration.queueType = .quorum
@@ -136,14 +136,14 @@ struct PublisherIntegrationTests {
         try await self.cleanUp(self.names.info)
     }
 
-    @Test("exchange and queue that exist with other flags are used, with one warning each that names them")
+    @Test("An existing exchange or queue with other flags is used, with one warning for each")
     func otherFlags() async throws {
         try await self.client.declareExchange(self.names.exchange, durable: true)
         try await self.client.declareQueue(self.names.info, durable: true)
         let names = self.names
         let log = try await withConnectedPublisher(self.configuration()) { publisher, log in
             try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("{}".utf8)))
-            // Declared anew, which must not warn anew.
+            // The publisher declares it again, which must not log another warning.
             try await self.client.deleteExchange(names.exchange)
             try await self.client.declareExchange(names.exchange, durable: true)
             try await publisher.publishRetrying(OutgoingMessage(queue: names.info, body: Array("[]".utf8)))
@@ -159,7 +159,7 @@ struct PublisherIntegrationTests {
         try await self.cleanUp(names.info)
     }
 
-    @Test("an exchange of another type is used, and the warning names the setting of its name")
+    @Test("An exchange of another type is used, and the warning names the setting of its name")
     func otherType() async throws {
         try await self.client.declareExchange(self.names.exchange, type: "direct", durable: false)
         let names = self.names
@@ -173,7 +173,7 @@ struct PublisherIntegrationTests {
         try await self.cleanUp(names.info)
     }
 
-    @Test("asking for a quorum queue where a classic one is, uses the classic one")
+    @Test("An existing classic queue is used in place of a quorum queue, with a warning")
     func classicInsteadOfQuorum() async throws {
         try await self.client.declareQueue(self.names.info, durable: false)
         var configuration = try self.configuration()
@@ -189,7 +189,7 @@ struct PublisherIntegrationTests {
         try await self.cleanUp(names.info)
     }
 
-    @Test("a queue deleted under the publisher: its message is returned, the next finds it declared again")
+    @Test("A message to a deleted queue is returned, and the queue is declared again for the next")
     func queueDeleted() async throws {
         let names = self.names
         try await withConnectedPublisher(self.configuration()) { [client] publisher, log in
@@ -206,7 +206,7 @@ struct PublisherIntegrationTests {
         try await self.cleanUp(names.info)
     }
 
-    @Test("an exchange deleted under the publisher is made again on the same connection")
+    @Test("A deleted exchange is declared again on the same connection")
     func exchangeDeleted() async throws {
         let names = self.names
         try await withConnectedPublisher(self.configuration()) { [client] publisher, _ in
@@ -223,7 +223,7 @@ struct PublisherIntegrationTests {
         try await self.cleanUp(names.info)
     }
 
-    @Test("a message above the broker's limit is told the limit; the others and the connection live on")
+    @Test("A message above the broker's limit fails with the limit, and the connection stays open")
     func tooLarge() async throws {
         let names = self.names
         let limit = 262_144
@@ -233,7 +233,7 @@ struct PublisherIntegrationTests {
             #expect(first.code == .tooLarge)
             #expect(first.limit == limit)
             #expect(!first.isRetryable)
-            // Refused here from now on, at once.
+            // From now on the publisher itself rejects such a message, at once.
             #expect(try await publisher.failure(large).limit == limit)
             try await publisher.publish(OutgoingMessage(queue: names.info, body: Array(repeating: 32, count: limit)))
             let mixed = [large] + numbered(10, queue: names.info)
@@ -246,7 +246,7 @@ struct PublisherIntegrationTests {
         try await self.cleanUp(names.info)
     }
 
-    @Test("messages beside one that is too large fail retryably, and none is lost on retry")
+    @Test("Messages sent with one that is too large can be retried, and none is lost")
     func tooLargeAmongOthers() async throws {
         let names = self.names
         try await withConnectedPublisher(self.configuration()) { publisher, _ in
@@ -266,7 +266,7 @@ struct PublisherIntegrationTests {
         try await self.cleanUp(names.info)
     }
 
-    @Test("a queue's name that AMQP cannot carry is refused, not retryably")
+    @Test("A queue name that AMQP cannot carry is a permanent error")
     func invalidQueue() async throws {
         let publisher = Publisher(configuration: try self.configuration(), logger: LogRecorder().logger)
         for queue in ["", String(repeating: "q", count: 256)] {
@@ -276,7 +276,7 @@ struct PublisherIntegrationTests {
         }
     }
 
-    @Test("an empty body is published")
+    @Test("A message with an empty body is published")
     func emptyBody() async throws {
         let names = self.names
         try await withConnectedPublisher(self.configuration()) { publisher, _ in
@@ -286,7 +286,7 @@ struct PublisherIntegrationTests {
         try await self.cleanUp(names.info)
     }
 
-    @Test("many senders on many tasks")
+    @Test("Messages of many senders on many tasks all arrive")
     func concurrentSenders() async throws {
         let names = self.names
         try await withConnectedPublisher(self.configuration()) { publisher, _ in
@@ -307,7 +307,7 @@ struct PublisherIntegrationTests {
         try await self.cleanUp(names.info)
     }
 
-    @Test("graceful shutdown confirms what was taken, then refuses")
+    @Test("Graceful shutdown answers every message, loses no confirmed one, and rejects new ones")
     func drain() async throws {
         let names = self.names
         let answers = NIOLockedValueBox([Result<Void, PublishError>]())
@@ -328,7 +328,7 @@ struct PublisherIntegrationTests {
         try await self.cleanUp(names.info)
     }
 
-    @Test("a cancelled publisher ends, and answers what is in hand")
+    @Test("A cancelled publisher answers every outstanding message and ends")
     func cancelled() async throws {
         let log = LogRecorder()
         let publisher = Publisher(configuration: try self.configuration(), logger: log.logger)

@@ -10,7 +10,7 @@ import Testing
 
 @Suite("Parts of the publisher")
 struct PublisherPartsTests {
-    @Test("the back-off doubles up to its bound, with full jitter, and begins anew after a reset")
+    @Test("The backoff doubles up to its bound, with full jitter, and starts over after a reset")
     func backoff() {
         var generator = SeededGenerator(seed: 7)
         let configuration = PublisherConfiguration.Backoff(minimum: .milliseconds(100), maximum: .seconds(1))
@@ -26,7 +26,7 @@ struct PublisherPartsTests {
     }
 
     @Test(
-        "the broker's size limit is read from what it says",
+        "The broker's size limit is read from the text of its reply",
         arguments: [
             (406, "PRECONDITION_FAILED - message size 300000 is larger than configured max size 262144", 262144),
             (406, "PRECONDITION_FAILED - message size 300000 larger than max size 134217728", 134_217_728),
@@ -39,7 +39,7 @@ struct PublisherPartsTests {
         #expect(BrokerReply(code: code, text: text).messageSizeLimit == limit)
     }
 
-    @Test("a publisher with two connections is available only while both are")
+    @Test("A publisher with two connections is available only while both are usable")
     func status() throws {
         var configuration = try PublisherConfiguration(transportURL: TransportURL("rabbit://localhost/"), exchange: "e")
         configuration.largeMessageBytes = 1000
@@ -57,7 +57,7 @@ struct PublisherPartsTests {
         #expect(publisher.status.blocked && !publisher.status.isAvailable)
     }
 
-    @Test("an inbox is bounded by count and by bytes, and always takes one")
+    @Test("An inbox is bounded in messages and in bytes, and always accepts one message")
     func inbox() throws {
         var inbox = PublisherInbox(capacity: 3, byteCapacity: 100)
         inbox.refusal = nil
@@ -70,7 +70,7 @@ struct PublisherPartsTests {
         var taken: [PublisherInbox.Item] = []
         inbox.take(if: true, stillHeld: 0, bytes: 0, into: &taken)
         #expect(taken.count == 1)
-        // Taken, but not sent: still counted.
+        // Taken but not sent: still counted.
         #expect(offer(1) == .inboxFull)
         taken = []
         inbox.take(if: true, stillHeld: 0, bytes: 0, into: &taken)
@@ -86,7 +86,7 @@ struct PublisherPartsTests {
         #expect(offer(1) == .shuttingDown)
     }
 
-    @Test("a thread that has not looked is woken once for all that has come")
+    @Test("A waiting thread is woken once for all messages that have arrived")
     func wakesOnce() throws {
         var inbox = PublisherInbox(capacity: 10, byteCapacity: 100)
         let wake = try WakeUpEvent()
@@ -101,7 +101,7 @@ struct PublisherPartsTests {
         #expect(inbox.takeWake() == nil)
         for _ in 0..<2 { offer() }
         #expect(inbox.takeWake() === wake)
-        // It is on its way.
+        // The wake-up is already in progress.
         offer()
         #expect(inbox.takeWake() == nil)
         var taken: [PublisherInbox.Item] = []
@@ -109,13 +109,13 @@ struct PublisherPartsTests {
         #expect(taken.count == 3)
         taken = []
         offer()
-        // It has found that by itself.
+        // The thread has found this message without a wake-up.
         inbox.take(if: true, stillHeld: 0, bytes: 0, into: &taken)
         #expect(taken.count == 1)
         #expect(inbox.takeWake() == nil)
     }
 
-    @Test("durations become C's units")
+    @Test("Durations convert to milliseconds and to a timeval, within limits")
     func durations() {
         #expect(Duration.milliseconds(1500).wholeMilliseconds == 1500)
         #expect(Duration.microseconds(-1500).wholeMilliseconds == -1)
@@ -125,7 +125,7 @@ struct PublisherPartsTests {
         #expect(Duration.seconds(-5).timeval.tv_sec == 0)
     }
 
-    @Test("a dedicated thread runs its body, and ends before run() returns")
+    @Test("A dedicated thread runs its body before run() returns")
     func thread() async throws {
         let ran = NIOLockedValueBox(0)
         for _ in 0..<20 {

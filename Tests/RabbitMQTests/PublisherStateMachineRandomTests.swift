@@ -19,7 +19,7 @@ struct SeededGenerator: RandomNumberGenerator {
     }
 }
 
-/// Plays a broker that does anything a broker may do, in any order, and counts the answers.
+/// Simulates a broker that does everything that a broker may do, in random order, and counts the answers.
 @Suite("PublisherStateMachine under random events")
 struct PublisherStateMachineRandomTests {
     private struct Play {
@@ -28,7 +28,7 @@ struct PublisherStateMachineRandomTests {
         var now = ContinuousClock.now
         var nextID = 0
         var answers: [Int: Int] = [:]
-        /// Ids sent on the present channel, by tag - 1.
+        /// The messages sent on the current channel, indexed by tag - 1.
         var sent: [(id: Int, message: OutgoingMessage)] = []
         var settledTags: Set<Int> = []
         var everSent: Set<Int> = []
@@ -50,7 +50,7 @@ struct PublisherStateMachineRandomTests {
                     #expect(self.confirmedByBroker.contains(outcome.completion), "confirmed, but not by the broker")
                     continue
                 }
-                // The broker has none that it found too large, and none that it gave back.
+                // The broker has no message that it rejected as too large or returned.
                 let mayHaveArrived =
                     self.everSent.contains(outcome.completion) && error.code != .tooLarge && error.code != .returned
                 #expect(error.mayHaveArrived == mayHaveArrived, "\(error)")
@@ -154,7 +154,7 @@ struct PublisherStateMachineRandomTests {
         }
     }
 
-    @Test("every message is answered exactly once", arguments: UInt64(1)...200)
+    @Test("Every message is answered exactly once", arguments: UInt64(1)...200)
     func exactlyOnce(seed: UInt64) {
         var play = Play(seed: seed)
         play.machine.connected()
@@ -165,7 +165,7 @@ struct PublisherStateMachineRandomTests {
         }
         play.count(play.machine.closed(now: play.now))
         play.release()
-        // No sender has anything in hand any more, so all of it was given back once.
+        // No sender has an outstanding message, so every quota was released once.
         #expect(play.shares.count == 0)
         #expect(play.answers.count == play.nextID)
         #expect(play.answers.values.allSatisfy { $0 == 1 })

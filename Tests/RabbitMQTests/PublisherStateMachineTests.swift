@@ -15,7 +15,7 @@ struct PublisherStateMachineTests {
         return .init(message: OutgoingMessage(queue: queue, body: body), completion: id, deadline: self.start + within)
     }
 
-    /// Open, with these messages sent as tags 1, 2, …
+    /// Returns an open machine with this many messages sent, as tags 1, 2, …
     private func sending(_ count: Int, window: Int = 100) -> Machine {
         var machine = Machine(window: window)
         machine.connected()
@@ -44,7 +44,7 @@ struct PublisherStateMachineTests {
         return try #require(outcomes)
     }
 
-    @Test("single confirms, also out of order, answer their own message")
+    @Test("Single confirms answer their own messages, in any order")
     func singleAcks() throws {
         var machine = self.sending(3)
         #expect(self.codes(try self.confirm(&machine, tag: 2, multiple: false, positively: true)) == [2: nil])
@@ -56,7 +56,7 @@ struct PublisherStateMachineTests {
         #expect(machine.confirmedCount == 3)
     }
 
-    @Test("a multiple confirm answers all up to it, except those answered before; 0 means all")
+    @Test("A multiple confirm answers every unanswered message up to its tag; tag 0 means all")
     func multipleAcks() throws {
         var machine = self.sending(5)
         _ = machine.acknowledged(tag: 2, multiple: false, positively: true)
@@ -64,13 +64,13 @@ struct PublisherStateMachineTests {
         #expect(three.map(\.completion) == [1, 3])
         let rest = try self.confirm(&machine, tag: 0, multiple: true, positively: true)
         #expect(rest.map(\.completion) == [4, 5])
-        // Tags go on counting.
+        // The tags continue to count.
         _ = machine.enqueue([self.item(6)])
         _ = machine.next(now: self.start)
         #expect(try self.confirm(&machine, tag: 6, multiple: false, positively: true).map(\.completion) == [6])
     }
 
-    @Test("the window is bounded in bytes too, and what is confirmed out of order makes room")
+    @Test("The window is bounded in bytes too, and a confirm out of order frees its bytes")
     func windowInBytes() throws {
         var machine = Machine(window: 100, byteWindow: 25)
         machine.connected()
@@ -93,7 +93,7 @@ struct PublisherStateMachineTests {
         #expect(send() == 1)
     }
 
-    @Test("a confirm that comes twice answers once")
+    @Test("A repeated confirm answers no message again")
     func repeatedAck() throws {
         var machine = self.sending(2)
         _ = machine.acknowledged(tag: 1, multiple: false, positively: true)
@@ -102,7 +102,7 @@ struct PublisherStateMachineTests {
         #expect(machine.unconfirmedCount == 1)
     }
 
-    @Test("a confirm of what was never sent is a protocol error", arguments: [false, true])
+    @Test("A confirm of a tag that was never sent is a protocol error", arguments: [false, true])
     func unknownTag(multiple: Bool) {
         var machine = self.sending(2)
         #expect(machine.acknowledged(tag: 3, multiple: multiple, positively: true) == nil)
@@ -111,7 +111,7 @@ struct PublisherStateMachineTests {
         #expect(machine.unconfirmedCount == 2)
     }
 
-    @Test("nack is retryable")
+    @Test("A nack is a retryable error")
     func nack() throws {
         var machine = self.sending(2)
         let outcomes = try self.confirm(&machine, tag: 2, multiple: true, positively: false)
@@ -119,7 +119,7 @@ struct PublisherStateMachineTests {
         #expect(outcomes.allSatisfy { $0.result.error?.isRetryable == true })
     }
 
-    @Test("a return makes the following confirm a failure, and the queue is declared again")
+    @Test("A returned message fails at its confirm, and its queue is declared again")
     func returnThenAck() throws {
         var machine = self.sending(3)
         #expect(machine.returned(queue: "q", body: Array("2   ".utf8), reason: "312 NO_ROUTE") == true)
@@ -137,7 +137,7 @@ struct PublisherStateMachineTests {
         }
     }
 
-    @Test("a late return of a message sent before the latest declaration does not cause another")
+    @Test("A late return of a message sent before the last declaration causes no new declaration")
     func lateReturn() {
         var machine = self.sending(3)
         #expect(machine.returned(queue: "q", body: Array("1   ".utf8), reason: "") == true)
@@ -150,7 +150,7 @@ struct PublisherStateMachineTests {
         }
     }
 
-    @Test("two returns of equal bodies are two messages; one of an unknown body is none")
+    @Test("Returns of two equal bodies are two messages, and an unknown return is ignored")
     func equalReturns() throws {
         var machine = Machine(window: 10)
         machine.connected()
@@ -168,7 +168,7 @@ struct PublisherStateMachineTests {
         #expect(self.codes(outcomes) == [1: .returned, 2: .returned])
     }
 
-    @Test("no more than the window are unconfirmed")
+    @Test("At most one window of messages is unconfirmed")
     func window() throws {
         var machine = self.sending(5, window: 3)
         #expect(machine.unconfirmedCount == 3)
@@ -178,7 +178,7 @@ struct PublisherStateMachineTests {
             Issue.record("published beyond the window")
             return
         }
-        // Out of order: the slot of tag 1 is still in use, so there is no room yet.
+        // The confirm of tag 1 frees its slot.
         _ = machine.acknowledged(tag: 1, multiple: false, positively: true)
         guard case .publish = machine.next(now: self.start) else {
             Issue.record("did not use the room")
@@ -186,7 +186,7 @@ struct PublisherStateMachineTests {
         }
     }
 
-    @Test("not connected: refused at once")
+    @Test("A message is rejected at once while there is no connection")
     func notConnected() {
         var machine = Machine(window: 1)
         #expect(self.codes(machine.enqueue([self.item(1)])) == [1: .notConnected])
@@ -196,7 +196,7 @@ struct PublisherStateMachineTests {
         }
     }
 
-    @Test("a lost connection answers everything in hand, the expired as timed out")
+    @Test("A lost connection fails every outstanding message, and the next one declares queues again")
     func lost() {
         var machine = self.sending(2, window: 2)
         _ = machine.enqueue([self.item(3), self.item(4, within: .seconds(90))])
@@ -207,7 +207,7 @@ struct PublisherStateMachineTests {
         #expect(machine.waitingBytes == 0)
         #expect(!machine.isOpen)
         machine.connected()
-        // Tags and declarations belong to a connection.
+        // Tags and declarations are valid for one connection.
         _ = machine.enqueue([self.item(5)])
         guard case .declare("q") = machine.next(now: self.start) else {
             Issue.record("a declaration outlived its connection")
@@ -215,7 +215,7 @@ struct PublisherStateMachineTests {
         }
     }
 
-    @Test("a closed channel fails what is unconfirmed, keeps what waits, and counts tags from 1 again")
+    @Test("A closed channel fails unconfirmed messages, keeps waiting ones, and restarts the tags")
     func channelClosed() throws {
         var machine = self.sending(3, window: 2)
         let error = PublishError(.channelClosed, "404")
@@ -228,7 +228,7 @@ struct PublisherStateMachineTests {
         #expect(try self.confirm(&machine, tag: 1, multiple: false, positively: true).map(\.completion) == [3])
     }
 
-    @Test("a broker's size limit fails what is larger for good, and is remembered for the connection")
+    @Test("A broker's size limit fails larger messages, and is kept until the connection is lost")
     func sizeLimit() {
         var machine = Machine(window: 10)
         machine.connected()
@@ -249,7 +249,7 @@ struct PublisherStateMachineTests {
         #expect(machine.sizeLimit == nil)
     }
 
-    @Test("blocked: what waits and what comes is refused, what was sent may be confirmed or expires")
+    @Test("An alarm rejects waiting and new messages; sent ones can still be confirmed or expire")
     func blocked() throws {
         var machine = self.sending(3, window: 2)
         #expect(self.codes(machine.blocked("low on memory")) == [3: .blocked])
@@ -263,7 +263,7 @@ struct PublisherStateMachineTests {
         #expect(self.codes(expired) == [2: .timedOut])
         #expect(machine.nextDeadline == nil)
         machine.unblocked()
-        // Its confirm comes after all, and answers nobody.
+        // Its confirm comes late, and answers no message.
         #expect(try self.confirm(&machine, tag: 2, multiple: false, positively: true).isEmpty)
         #expect(machine.enqueue([self.item(5)]).isEmpty)
         guard case .publish = machine.next(now: self.start) else {
@@ -272,12 +272,12 @@ struct PublisherStateMachineTests {
         }
     }
 
-    /// Which of these messages the broker may have.
+    /// Returns for each message whether it may have arrived at the broker.
     private func mayHaveArrived(_ outcomes: [Machine.Outcome]) -> [Int: Bool?] {
         Dictionary(outcomes.map { ($0.completion, $0.result.error?.mayHaveArrived) }) { $1 }
     }
 
-    @Test("a message in flight whose time runs out during an alarm may have arrived; one that waits was not sent")
+    @Test("A sent message that expires during an alarm may have arrived; a waiting one was not sent")
     func blockedInFlight() {
         var machine = self.sending(3, window: 2)
         #expect(self.mayHaveArrived(machine.blocked("low on disk")) == [3: false])
@@ -288,7 +288,7 @@ struct PublisherStateMachineTests {
         #expect(expired.first?.result.error?.description.contains("low on disk") == true)
     }
 
-    @Test("what waits when the connection or the publisher ends was not sent; what was sent may have arrived")
+    @Test("Only sent messages may have arrived when the connection or the publisher ends")
     func endInFlight() {
         var machine = self.sending(3, window: 2)
         #expect(
@@ -304,8 +304,8 @@ struct PublisherStateMachineTests {
         #expect(self.mayHaveArrived(other.closed(now: self.start)) == [1: true, 2: true, 3: false])
     }
 
-    @Test("what the broker gives back is in no queue; what it refuses may be in one")
-    func givenBack() throws {
+    @Test("A returned message has not arrived, and a nacked message may have arrived")
+    func returnedAndNacked() throws {
         var machine = self.sending(2, window: 2)
         let isKnown = machine.returned(queue: "q", body: self.item(1).message.body, reason: "312")
         #expect(isKnown)
@@ -316,7 +316,7 @@ struct PublisherStateMachineTests {
         #expect(self.mayHaveArrived(refused) == [2: true])
     }
 
-    @Test("a window full of answered slots that are never confirmed ends the connection")
+    @Test("A window full of expired messages that are never confirmed drops the connection")
     func deadAfterAlarm() {
         var machine = self.sending(2, window: 2)
         _ = machine.blocked("disk")
@@ -331,7 +331,7 @@ struct PublisherStateMachineTests {
         #expect(self.codes(machine.lost(error, now: self.start + .seconds(60))) == [3: .connectionLost])
     }
 
-    @Test("a broker that does not confirm in time is left, and the expired message timed out")
+    @Test("A broker that does not confirm in time is disconnected, and the expired message times out")
     func deadline() {
         var machine = self.sending(1)
         _ = machine.enqueue([self.item(2, within: .seconds(40))])
@@ -349,7 +349,7 @@ struct PublisherStateMachineTests {
         #expect(self.codes(machine.lost(error, now: self.start + .seconds(30))) == [1: .timedOut, 2: .connectionLost])
     }
 
-    @Test("a refused declaration answers its messages until it is time to try again")
+    @Test("A refused declaration fails only its own queue's messages until it is retried")
     func declarationRefused() {
         var machine = Machine(window: 10)
         machine.connected()
@@ -379,7 +379,7 @@ struct PublisherStateMachineTests {
         }
     }
 
-    @Test("a drain sends what waits, closes when all is confirmed, and takes nothing more")
+    @Test("A drain sends waiting messages, rejects new ones, and closes when all are confirmed")
     func drain() {
         var machine = self.sending(2, window: 1)
         machine.shutdown(until: self.start + .seconds(10))
@@ -397,7 +397,7 @@ struct PublisherStateMachineTests {
         #expect(machine.closed(now: self.start).isEmpty)
     }
 
-    @Test("a drain ends at its bound, or with the connection")
+    @Test("A drain ends at its time limit, or with the connection")
     func drainEnds() {
         var machine = self.sending(2)
         machine.shutdown(until: self.start + .seconds(10))

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("TransportURL")
 struct TransportURLTests {
-    @Test("one host with everything")
+    @Test("A URL with one host and every part is parsed")
     func everything() throws {
         let url = try TransportURL(
             "rabbit://user:pa%3Ass%2Fw%40rd@broker.example:5673/vhost%2Fone?ssl=1&ssl_ca_file=%2Fetc%2Fca.pem"
@@ -20,7 +20,7 @@ struct TransportURLTests {
         #expect(url.ignoredOptions.isEmpty)
     }
 
-    @Test("each host has its own credentials and port, as in oslo; without any it is guest")
+    @Test("Each host has its own port and credentials, and the default user is guest")
     func hosts() throws {
         let url = try TransportURL("rabbit://a:1@one:5673,b:2@two,three:99,,[::1]:7,[fe80::2],fe80::3/v?ssl=0")
         #expect(url.hosts.map(\.name) == ["one", "two", "three", "::1", "fe80::2", "fe80::3"])
@@ -31,7 +31,9 @@ struct TransportURLTests {
         #expect(url.hosts[0].address == "one:5673")
     }
 
-    @Test("no host is localhost", arguments: ["rabbit://", "rabbit:///", "amqp://", "rabbit://guest:guest@:5672/"])
+    @Test(
+        "A URL without a host means localhost",
+        arguments: ["rabbit://", "rabbit:///", "amqp://", "rabbit://guest:guest@:5672/"])
     func noHost(text: String) throws {
         #expect(
             try TransportURL(text).hosts
@@ -39,7 +41,7 @@ struct TransportURLTests {
     }
 
     @Test(
-        "virtual hosts as oslo reads them",
+        "Virtual hosts are read as oslo reads them",
         arguments: [
             ("", "/"), ("/", "/"), ("/foo", "foo"), ("//foo", "/foo"), ("//", "/"), ("/%2F", "/"), ("/%2Ffoo", "/foo"),
             ("/a/b", "a/b"), ("/caf%C3%A9", "café"), ("/100%", "100%"), ("/a+b", "a+b"), ("?heartbeat_rate=2", "/"),
@@ -48,7 +50,7 @@ struct TransportURLTests {
         #expect(try TransportURL("rabbit://localhost\(path)").virtualHost == expected)
     }
 
-    @Test("the default port under TLS is 5671, and amqps means TLS")
+    @Test("The amqps scheme means TLS, and the default port under TLS is 5671")
     func tls() throws {
         #expect(try TransportURL("amqps://h").hosts[0].port == 5671)
         #expect(try TransportURL("amqps://h").tls == .init())
@@ -59,7 +61,7 @@ struct TransportURLTests {
             try TransportURL("rabbit://h?ssl=1&ssl_enforce_hostname_verification=no").tls?.verifiesHostname == false)
     }
 
-    @Test("options that only oslo uses are told, not refused")
+    @Test("Options that only oslo uses are listed as ignored, and are not rejected")
     func ignored() throws {
         #expect(
             try TransportURL("rabbit://localhost?heartbeat_rate=3&kombu_reconnect_delay=0.5").ignoredOptions
@@ -67,7 +69,7 @@ struct TransportURLTests {
     }
 
     @Test(
-        "what is wrong is named",
+        "An error names the part of the URL that is wrong",
         arguments: [
             ("", TransportURLError.Code.syntax, "not a URL"),
             ("hunter2", .syntax, "not a URL"),
@@ -111,7 +113,7 @@ struct TransportURLTests {
     }
 
     @Test(
-        "without TLS the hosts are on this machine",
+        "Plaintext to this machine needs no option",
         arguments: [
             "localhost", "LocalHost", "127.0.0.1", "127.9.8.7", "[::1]", "::1", "[0:0:0:0:0:0:0:1]", "",
             "127.0.0.1:5673,u:p@localhost,[::1]:7",
@@ -124,9 +126,9 @@ struct TransportURLTests {
         }
     }
 
-    /// Names are not looked up: the answer may be another one tomorrow.
+    /// Names are not looked up, because the answer may change.
     @Test(
-        "without TLS to another machine is an error unless ssl=0 is written out",
+        "Plaintext to another machine is an error unless the URL disables TLS",
         arguments: [
             "192.0.2.10", "broker.example", "10.0.0.1:5672", "[2001:db8::1]", "[::]", "0.0.0.0", "128.0.0.1",
             "localhost.example", "127.0.0.1.example", "127.1", "[::ffff:127.0.0.1]", "localhost.",
@@ -143,20 +145,20 @@ struct TransportURLTests {
                 #expect(url.tls == nil && url.plaintextHosts.count == 1)
                 #expect(url.description.hasSuffix("/v?ssl=0"))
             }
-            // Empty is absent.
+            // An empty value counts as absent.
             #expect(throws: TransportURLError.self) { try TransportURL("\(scheme)://\(hosts)/?ssl=") }
             #expect(try TransportURL("\(scheme)://\(hosts)/?ssl=1").plaintextHosts.isEmpty)
         }
     }
 
-    @Test("a URL that is refused for its plaintext can be shown all the same, without its passwords")
+    @Test("A URL that is rejected for plaintext can be printed without its passwords")
     func shown() {
         #expect(TransportURL.shown("rabbit://u:hunter2@h/v") == "rabbit://u:***@h:5672/v?ssl=0")
         #expect(TransportURL.shown("rabbit://u:hunter2@localhost/") == "rabbit://u:***@localhost:5672/")
         #expect(TransportURL.shown("hunter2") == "***")
     }
 
-    @Test("nothing that prints a URL prints a password")
+    @Test("No printed form of a URL contains a password")
     func secrecy() throws {
         let url = try TransportURL("rabbit://user:sesame-1@one,b:sesame-2@two/v?ssl=1")
         #expect(url.description == "rabbit://user:***@one:5671,b:***@two:5671/v?ssl=1")
@@ -173,9 +175,9 @@ struct TransportURLTests {
         #expect(url.hosts[0].password.revealed == "sesame-1")
     }
 
-    /// Passwords that somebody forgot to encode fall apart at their delimiters.
+    /// A password that is not percent-encoded is split at its delimiters.
     @Test(
-        "an error never quotes a piece of a password",
+        "An error never quotes a part of a password",
         arguments: ["/", "?", "#", ",", ":", "@", "%", "[", " ", "&", "=", "\u{7F}", "é", "/?#", "@,:", "?a=b&", "%zz"])
     func piecesOfPasswords(delimiter: String) {
         for url in [
@@ -193,7 +195,7 @@ struct TransportURLTests {
         }
     }
 
-    @Test("any string is a URL or an error", arguments: UInt64(1)...50)
+    @Test("Any string is parsed as a URL or rejected with an error", arguments: UInt64(1)...50)
     func hostile(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         let pieces = [

@@ -29,7 +29,7 @@ func withPublisher<Value: Sendable>(
     }
 }
 
-/// The same, once it is connected.
+/// Runs a publisher around `body` like ``withPublisher(_:_:)``, but calls `body` once it is connected.
 func withConnectedPublisher<Value: Sendable>(
     _ configuration: PublisherConfiguration,
     _ body: @escaping @Sendable (Publisher, LogRecorder) async throws -> Value
@@ -40,7 +40,7 @@ func withConnectedPublisher<Value: Sendable>(
     }
 }
 
-/// A configuration that does not make tests wait.
+/// Returns a configuration with a short backoff, so that tests do not wait.
 func quickConfiguration(_ url: String, exchange: String) throws -> PublisherConfiguration {
     var configuration = PublisherConfiguration(transportURL: try TransportURL(url), exchange: exchange)
     configuration.backoff = .init(minimum: .milliseconds(20), maximum: .milliseconds(200))
@@ -50,7 +50,7 @@ func quickConfiguration(_ url: String, exchange: String) throws -> PublisherConf
 }
 
 extension Publisher {
-    /// The error of a publish that must fail.
+    /// Returns the error of a publish that must fail.
     func failure(_ message: OutgoingMessage) async throws -> PublishError {
         do throws(PublishError) {
             try await self.publish(message)
@@ -60,7 +60,7 @@ extension Publisher {
         throw TestBrokerError("the message was confirmed, and should not have been")
     }
 
-    /// Publishes as a real sender does: again while the error is retryable.
+    /// Publishes like a real sender: retries while the error is retryable.
     func publishRetrying(_ message: OutgoingMessage) async throws {
         while true {
             do throws(PublishError) {
@@ -73,7 +73,7 @@ extension Publisher {
         }
     }
 
-    /// Publishes all at once and waits for all answers.
+    /// Publishes all messages at once and waits for all answers.
     func publishAll(_ messages: [OutgoingMessage]) async -> [Result<Void, PublishError>] {
         let answers = NIOLockedValueBox((results: [Int: Result<Void, PublishError>](), twice: 0))
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
@@ -99,7 +99,7 @@ extension Result where Success == Void, Failure == PublishError {
     }
 }
 
-/// Bodies that differ, as those of notifications do.
+/// Returns messages with different bodies, as notifications have.
 func numbered(_ count: Int, queue: String, size: Int = 64) -> [OutgoingMessage] {
     (0..<count).map { number in
         var body = Array("{\"number\":\(number)}".utf8)
