@@ -93,10 +93,10 @@ import Testing
                 && log.entries.last?.metadata["failed"] == "3")
     }
 
-    @Test("A closed output is a retryable error")
+    @Test("An output whose reader has closed it is a retryable error")
     func closedOutput() async throws {
         let pipe = Pipe()
-        try pipe.fileHandleForWriting.close()
+        try pipe.fileHandleForReading.close()
         let error = await #expect(throws: DriverError.self) {
             try await LogDriver(output: pipe.fileHandleForWriting).emit(self.notification)
         }

@@ -5,15 +5,34 @@ import Subprocess
 import SystemPackage
 import Testing
 
-/// A `log` driver whose disk is full: the log names the cause, and the guests' errors name the driver.
-@Suite("A log driver that nobody reads", .timeLimit(.minutes(2)))
+/// A `log` driver that cannot write: the log names the cause, and the guests' errors name the driver.
+@Suite("A log driver whose output fails", .timeLimit(.minutes(2)))
 struct LogReaderTests {
-    @Test("The conductor logs why its log driver cannot write, and the guest's error names the driver")
-    func fullDisk() async throws {
+    /// Why standard output cannot be written.
+    enum Failure: String, CaseIterable {
+        case fullDisk = "No space left on device"
+        case closedPipe = "Broken pipe"
+
+        func output() throws -> FileDescriptor {
+            switch self {
+            case .fullDisk: return try .open("/dev/full", .writeOnly)
+            case .closedPipe:
+                let (reading, writing) = try FileDescriptor.pipe()
+                try reading.close()
+                return writing
+            }
+        }
+    }
+
+    @Test(
+        "The conductor logs why its log driver cannot write, and the guest's error names the driver",
+        arguments: Failure.allCases)
+    func failure(_ failure: Failure) async throws {
         try await RelayFixture.with { relay in
             let config = try relay.conductorFile()
-            let full = try FileDescriptor.open("/dev/full", .writeOnly)
-            let end = try await Program.conductor.run(["serve", "--config", config], standardOutput: full) { program in
+            let output = try failure.output()
+            let end = try await Program.conductor.run(["serve", "--config", config], standardOutput: output) {
+                program in
                 let conductor = try await relay.listening(program)
                 let guest = try await relay.exec(["true"], ports: [conductor.port], drainTimeout: 10)
                 #expect(
@@ -21,7 +40,7 @@ struct LogReaderTests {
                     "\(guest.errorText)")
                 #expect(!guest.errorText.contains("broker has not confirmed"))
                 let line = try await program.standardError.line(containing: "standard output")
-                #expect(line.contains("No space left on device") && line.contains("error"), "\(line)")
+                #expect(line.contains(failure.rawValue) && line.contains("error"), "\(line)")
                 try program.send(.terminate)
             }
             #expect(end.status == .exited(0), "\(end.errorText)")
