@@ -16,12 +16,13 @@ struct TLSFilePermissionTests {
                 privateKey: .file(files.path("server.key")), trustRoots: .file(files.path("ca.pem"))))
     }
 
-    @Test("A private key file that belongs to another user is rejected")
-    func keyOwner() throws {
-        // Only the superuser can give a file away.
-        guard geteuid() == 0 else { return }
+    /// Only the superuser can give a file away.
+    @Test(
+        "A key or certificate file that belongs to another user is rejected", .enabled(if: geteuid() == 0),
+        arguments: ["server.key", "server.pem", "ca.pem"])
+    func owner(name: String) throws {
         let files = try IdentityFiles(TestIdentities())
-        try #require(chown(files.path("server.key"), 65_534, 65_534) == 0)
+        try #require(chown(files.path(name), 65_534, 65_534) == 0)
         let error = #expect(throws: TLSError.self) { try self.context(files) }
         #expect(error?.code == .fileExposed && error?.message.contains("chown root ") == true)
     }
@@ -36,11 +37,6 @@ struct TLSFilePermissionTests {
         }
         try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: files.path(name))
         _ = try self.context(files)
-        // Only the superuser can give a file away.
-        guard geteuid() == 0 else { return }
-        try #require(chown(files.path(name), 65_534, 65_534) == 0)
-        let error = #expect(throws: TLSError.self) { try self.context(files) }
-        #expect(error?.code == .fileExposed && error?.message.contains("chown root ") == true)
     }
 
     /// Lists are signed: a wrong mode must not keep a new list, and with it new revocations, from being read.
@@ -48,20 +44,33 @@ struct TLSFilePermissionTests {
     func writableList() throws {
         let identities = try TestIdentities()
         let files = try IdentityFiles(identities)
+        let configuration = try self.configuration(files, list: identities.authority)
         let path = files.path("ca.crl")
-        try Data(identities.authority.revocationList(validity: .days(1)).utf8).write(to: URL(fileURLWithPath: path))
-        var configuration = TLSConfiguration(
-            role: .server, certificateChain: .file(files.path("server.pem")),
-            privateKey: .file(files.path("server.key")), trustRoots: .file(files.path("ca.pem")))
-        configuration.revocationLists = .file(path)
         for mode in [0o664, 0o646, 0o666] {
             try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path)
             _ = try TLSContext(configuration: configuration)
         }
-        // Only the superuser can give a file away.
-        guard geteuid() == 0 else { return }
-        try #require(chown(path, 65_534, 65_534) == 0)
+    }
+
+    @Test("A revocation list of another user is read", .enabled(if: geteuid() == 0))
+    func listOwner() throws {
+        let identities = try TestIdentities()
+        let files = try IdentityFiles(identities)
+        let configuration = try self.configuration(files, list: identities.authority)
+        try #require(chown(files.path("ca.crl"), 65_534, 65_534) == 0)
         _ = try TLSContext(configuration: configuration)
+    }
+
+    /// Writes an empty revocation list, and returns a configuration with it.
+    private func configuration(_ files: IdentityFiles, list authority: CertificateAuthority) throws -> TLSConfiguration
+    {
+        let path = files.path("ca.crl")
+        try Data(authority.revocationList(validity: .days(1)).utf8).write(to: URL(fileURLWithPath: path))
+        var configuration = TLSConfiguration(
+            role: .server, certificateChain: .file(files.path("server.pem")),
+            privateKey: .file(files.path("server.key")), trustRoots: .file(files.path("ca.pem")))
+        configuration.revocationLists = .file(path)
+        return configuration
     }
 
     @Test("A private key that others may read is rejected, and readable certificates are accepted")

@@ -52,8 +52,8 @@ package final class GuestAdmission: RPCAdmission {
             """, logger: logger)
         self.full = RateLimitedWarning(
             """
-            Closed idle connections so that others are served: limits.connections was reached. Each belonged to the tenant or \
-            address with most connections, and in it to the guest with most
+            Closed connections so that others are served: limits.connections was reached. Each was the longest idle one of the \
+            guest with most, in the tenant or address with most
             """, logger: logger)
     }
 
