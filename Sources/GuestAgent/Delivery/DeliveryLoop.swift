@@ -122,6 +122,9 @@ final class DeliveryLoop: Sendable {
         // An earlier run may have consumed the arrivals.
         self.arrivals.withLockedValue { $0 = Set(DeliveryLanesStateMachine.phases) }
         while !Task.isCancelled {
+            // This comes before the attempt to connect, which may fail faster than the outbox can be read.
+            let wasStopping = self.isStopping
+            if wasStopping, await self.isDrained(lanes) { return }
             // The connection is opened, and kept open, before there is anything to send: the first outcome need not
             // wait for it.
             let address = self.configuration.conductors[turns.current]
@@ -186,7 +189,7 @@ final class DeliveryLoop: Sendable {
                     metadata: ["conductor": "\(address)", "error": "\(error)", "setting": "conductors"])
                 next = turns.failed(now: .now)
             }
-            if let next { await self.pause(until: next) }
+            if let next { await self.pause(until: next, lanes, wasStopping: wasStopping) }
         }
     }
 
@@ -259,10 +262,15 @@ final class DeliveryLoop: Sendable {
         return true
     }
 
-    /// Waits until this time. A stop or a cancellation ends the wait; new outcomes do not.
-    private func pause(until end: ContinuousClock.Instant) async {
-        let stoppedBefore = self.isStopping
-        while !Task.isCancelled, .now < end, stoppedBefore == self.isStopping { await self.wakeUp.wait(until: end) }
+    /// Waits until this time. A stop since `wasStopping` was read, or a cancellation, ends the wait; once the agent
+    /// stops, so does an empty outbox. New outcomes do not.
+    private func pause(
+        until end: ContinuousClock.Instant, _ lanes: DeliveryLanesStateMachine, wasStopping: Bool
+    ) async {
+        while !Task.isCancelled, .now < end, wasStopping == self.isStopping {
+            if wasStopping, await self.isDrained(lanes) { return }
+            await self.wakeUp.wait(until: end)
+        }
     }
 }
 
