@@ -95,8 +95,10 @@ let programs: KeyValuePairs<String, Uses> = [
 let helpers: KeyValuePairs<String, Uses> = [
     // An executor whose work runs when a test says so.
     "EventLoopTesting": ["EventLoopScheduling", .nioConcurrencyHelpers, .nioCore],
-    // A logger that tests read.
+    // Loggers for tests: one that a test reads, one that discards.
     "LogTesting": base,
+    // Pseudorandom numbers from a seed.
+    "RandomTesting": [],
     // Starts programs, and talks to them.
     "ProcessTesting": [.nioConcurrencyHelpers],
     // Runs a conductor inside a test.
@@ -110,54 +112,55 @@ let helpers: KeyValuePairs<String, Uses> = [
     "Faults/FaultVolume": ["ProcessTesting", .subprocess, .systemPackage],
     // The parsers of untrusted bytes, for the fuzzer (Tests/Fuzzing/run) and the test of its corpus.
     "Fuzzing/FuzzEntries": base + [
-        "CatalogueFiles", "CommandExecution", "ConductorRPC", "ConductorService", "ContextSigning", "Notifications",
-        "Notifier", "RabbitMQ", "RelayTesting", "Settings", "TLSChannel", .nioCore,
+        "CatalogueFiles", "CommandExecution", "ConductorRPC", "ConductorService", "ContextSigning", "LogTesting",
+        "Notifications", "Notifier", "RabbitMQ", "RelayTesting", "Settings", "TLSChannel", .nioCore,
     ],
     "Benchmarks/BenchmarkFigures": [],
 ]
 /// Tests, a target for each module; those of programs run them as processes.
 let tests: KeyValuePairs<String, Uses> = [
     "ConductorRPCTests": network + [
-        "ConductorRPC", "EventLoopScheduling", "EventLoopTesting", "Notifications", "TLSChannel", .nioEmbedded,
-        .nioExtras,
+        "ConductorRPC", "EventLoopScheduling", "EventLoopTesting", "Notifications", "RandomTesting", "TLSChannel",
+        .nioEmbedded, .nioExtras,
     ],
     "CommandExecutionTests": ["CommandExecution", .nioConcurrencyHelpers, .systemPackage],
     "EventLoopSchedulingTests": network + ["EventLoopScheduling", .nioEmbedded],
-    "NotificationsTests": ["Notifications"],
+    "NotificationsTests": ["Notifications", "RandomTesting"],
     "CatalogueFilesTests": ["CatalogueFiles", "Notifications"],
     "ContextSigningTests": ["ContextSigning", "Notifications", "ProcessTesting"],
     "SettingsTests": ["Settings"],
     "SecureFilesTests": ["SecureFiles"],
     "TLSChannelTests": network + [
-        "CConductorOpenSSL", "EventLoopScheduling", "EventLoopTesting", "ProcessTesting", "TLSChannel", .nioEmbedded,
-        .nioTLS,
+        "CConductorOpenSSL", "EventLoopScheduling", "EventLoopTesting", "ProcessTesting", "RandomTesting", "TLSChannel",
+        .nioEmbedded, .nioTLS,
     ],
     "ConductorServiceTests": server + [
         "BrokerTesting", "CatalogueFiles", "ConductorRPC", "ConductorService", "ContextSigning", "GuestAgent",
-        "GuestSpool", "LogTesting", "Notifications", "Notifier", "ProcessTesting", "RabbitMQ", "RelayTesting",
-        "TLSChannel", .nioEmbedded, .unixSignals,
+        "GuestSpool", "LogTesting", "Notifications", "Notifier", "ProcessTesting", "RabbitMQ", "RandomTesting",
+        "RelayTesting", "TLSChannel", .nioEmbedded, .unixSignals,
     ],
     "GuestAgentTests": server + [
         "BrokerTesting", "ConductorRPC", "ConductorService", "GuestAgent", "GuestSpool", "LogTesting", "Notifier",
-        "ProcessTesting", "RelayTesting", "TLSChannel",
+        "ProcessTesting", "RandomTesting", "RelayTesting", "TLSChannel",
     ],
     "GuestSpoolTests": base + ["GuestSpool", "LogTesting", "Notifications", "ProcessTesting", "SecureFiles", .grdb],
     "NotifierTests": base + [
         "BrokerTesting", "ContextSigning", "LogTesting", "Notifications", "Notifier", "RabbitMQ", "RelayTesting",
     ],
     "PeriodicReportsTests": base + [
-        "BrokerTesting", "LogTesting", "Notifications", "Notifier", "PeriodicReports", .serviceLifecycle,
+        "BrokerTesting", "LogTesting", "Notifications", "Notifier", "PeriodicReports", "RandomTesting",
+        .serviceLifecycle,
     ],
     "FaultWorkloadTests": network + ["fault-bench", "FaultWorkload", "Notifications"],
     "RabbitMQTests": base + [
-        "BrokerTesting", "CConductorRabbitMQ", "LogTesting", "RabbitMQ", .serviceLifecycle,
+        "BrokerTesting", "CConductorRabbitMQ", "LogTesting", "RabbitMQ", "RandomTesting", .serviceLifecycle,
         .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
     ],
     "ProgramsTests": base + [
-        "BrokerTesting", "conductor", "guest-agent", "Notifications", "Notifier", "ProcessTesting", "SecureFiles",
-        .grdb, .subprocess, .systemPackage,
+        "BrokerTesting", "conductor", "guest-agent", "LogTesting", "Notifications", "Notifier", "ProcessTesting",
+        "SecureFiles", .grdb, .subprocess, .systemPackage,
     ],
-    "FaultVolumeTests": base + ["FaultVolume", "GuestSpool", "Notifications", "ProcessTesting", .grdb],
+    "FaultVolumeTests": base + ["FaultVolume", "GuestSpool", "LogTesting", "Notifications", "ProcessTesting", .grdb],
     "FuzzCorpusTests": ["FuzzEntries"],
 ]
 /// Programs of the benches. A script beside each runs it, and says what it measures.
@@ -177,12 +180,11 @@ let benches: KeyValuePairs<String, Uses> = [
     "Benchmarks/footprint-agent": ["GuestAgent", .logging, .serviceLifecycle, .unixSignals],
     "Benchmarks/footprint-bare": [],
     "Benchmarks/signature-benchmark": [
-        "ConductorRPC", "ConductorService", "ContextSigning", "Notifications", "Notifier", "TLSChannel",
-        .argumentParser,
-        .logging, .nioCore,
+        "ConductorRPC", "ConductorService", "ContextSigning", "LogTesting", "Notifications", "Notifier", "TLSChannel",
+        .argumentParser, .nioCore,
     ],
     "Benchmarks/relay-instructions": [
-        "ConductorRPC", "ConductorService", "Notifications", "Notifier", "TLSChannel", .logging, .nioCore,
+        "ConductorRPC", "ConductorService", "LogTesting", "Notifications", "Notifier", "TLSChannel", .nioCore,
     ],
     "Hostile/hostile-bench": network + [
         "BrokerTesting", "ConductorRPC", "Notifications", "TLSChannel", .argumentParser, .nioTLS, .subprocess,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import RandomTesting
 import Testing
 
 @testable import ConductorRPC
@@ -179,7 +180,7 @@ import Testing
     /// The gate chooses without a search, and the model with one.
     @Test("The connection that is closed is the one that a complete search finds", arguments: 0..<60 as Range<UInt64>)
     func closedConnection(seed: UInt64) {
-        var random = Seeded(state: seed)
+        var random = Seeded(seed)
         let pending = Int.random(in: 2...60, using: &random)
         let handshakes = Int.random(in: 1...20, using: &random)
         let perAddress = Int.random(in: 1...4, using: &random)
@@ -300,7 +301,7 @@ import Testing
     @Test(
         "No limit is ever exceeded, and no connection waits while it could begin", arguments: 0..<200 as Range<UInt64>)
     func limitsHold(seed: UInt64) {
-        var random = Seeded(state: seed)
+        var random = Seeded(seed)
         let pending = Int.random(in: 1...8, using: &random)
         let handshakes = Int.random(in: 1...6, using: &random)
         let perAddress = Int.random(in: 1...4, using: &random)
@@ -398,7 +399,7 @@ import Testing
 
     @Test("Changes among 4096 addresses take at most 36 comparisons each on average")
     func logarithmicCost() {
-        var random = Seeded(state: 1)
+        var random = Seeded(1)
         let comparisons = Counted.Comparisons()
         var ranked = AddressPriorityQueue<Counted>()
         let addresses = 4096 as UInt32
@@ -419,7 +420,7 @@ import Testing
 
     @Test("The highest rank is the one that a search through all addresses finds", arguments: 0..<50 as Range<UInt64>)
     func highestRank(seed: UInt64) {
-        var random = Seeded(state: seed)
+        var random = Seeded(seed)
         var ranked = AddressPriorityQueue<Int>()
         var model: [UInt32: Int] = [:]
         let addresses = UInt32.random(in: 1...60, using: &random)
@@ -432,18 +433,5 @@ import Testing
             #expect(ranked.highest?.rank == model.values.max())
             if case .v4(let address)? = ranked.highest?.address { #expect(model[address] == model.values.max()) }
         }
-    }
-}
-
-/// Random numbers that are the same in every run.
-struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        self.state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = self.state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import RandomTesting
 import Testing
 
 @testable import ConductorRPC
@@ -76,7 +77,7 @@ import Testing
         "The total is right and within the limit, and only the largest holder is closed",
         arguments: 0..<50 as Range<UInt64>)
     func totalHolds(seed: UInt64) {
-        var random = Seeded(state: seed)
+        var random = Seeded(seed)
         var input = BufferedInputStateMachine<Int>(limit: 1000)
         var held: [Int: Int] = [:]
         for _ in 0..<500 {

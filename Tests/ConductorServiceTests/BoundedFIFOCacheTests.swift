@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ConductorService
-import RelayTesting
+import RandomTesting
 import Testing
 
 /// The cache is bounded, and removes the oldest value first.

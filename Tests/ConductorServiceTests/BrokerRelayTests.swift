@@ -6,6 +6,7 @@ import ConductorService
 import Foundation
 import GuestAgent
 import GuestSpool
+import LogTesting
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
@@ -18,11 +19,7 @@ import Testing
 
 /// The conductor over a real RabbitMQ node.
 @Suite(.timeLimit(.minutes(5))) struct BrokerRelayTests {
-    private let logger: Logger = {
-        var logger = Logger(label: "conductor") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = .critical
-        return logger
-    }()
+    private let logger = Logger.quiet
 
     private func notifier(
         _ url: String, _ topic: UniqueTopic, driver: DriverName = .messagingv2

@@ -7,6 +7,7 @@ import Logging
 import NIOConcurrencyHelpers
 import Notifications
 import Notifier
+import RandomTesting
 import RelayTesting
 import Testing
 

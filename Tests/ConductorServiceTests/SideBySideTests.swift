@@ -3,6 +3,7 @@
 import BrokerTesting
 import ConductorRPC
 import ConductorService
+import LogTesting
 import Logging
 import Notifications
 import Notifier
@@ -18,8 +19,7 @@ import Testing
         var messaging = MessagingDriver.Configuration(transportURL: broker.url)
         messaging.exchange = topic.exchange
         messaging.topic = topic.topic
-        var logger = Logger(label: "conductor") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = .critical
+        let logger = Logger.quiet
         let certificates = try TestCertificates()
         // Any stored outcome of the spool: an error with a trace, and text from outside.
         var report = OutcomeReport(

@@ -6,6 +6,7 @@ import ContextSigning
 import NIOConcurrencyHelpers
 import Notifications
 import Notifier
+import RandomTesting
 import RelayTesting
 import Testing
 

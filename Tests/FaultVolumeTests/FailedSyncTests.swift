@@ -4,7 +4,7 @@ import FaultVolume
 import Foundation
 import GRDB
 import GuestSpool
-import Logging
+import LogTesting
 import Notifications
 import Testing
 
@@ -16,7 +16,7 @@ struct FailedSyncTests {
         operation: "user_create", requestID: "r", tenantID: "t", clientIP: "c")
 
     private func open(_ directory: String) async throws -> Spool {
-        try await Spool.open(directory, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        try await Spool.open(directory, logger: .quiet)
     }
 
     private func begin(_ spool: Spool) async throws -> OutcomeReport {

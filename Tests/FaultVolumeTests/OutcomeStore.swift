@@ -3,6 +3,7 @@
 import Foundation
 import GRDB
 import GuestSpool
+import LogTesting
 import Logging
 import Notifications
 
@@ -27,7 +28,7 @@ final class SpoolStore: OutcomeStore {
     private init(_ spool: Spool) { self.spool = spool }
 
     static func open(_ directory: String) async throws -> Self {
-        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let logger = Logger.quiet
         return Self(try await Spool.open("\(directory)/spool", logger: logger))
     }
 

@@ -2,6 +2,7 @@
 
 import GuestAgent
 import GuestSpool
+import LogTesting
 import Logging
 import ServiceLifecycle
 
@@ -12,8 +13,7 @@ struct AgentRun {
     private let task: Task<Void, any Error>
 
     init(_ configuration: GuestAgent.Configuration, _ outbox: any Outbox) throws {
-        var logger = Logger(label: "agent") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = .critical
+        let logger = Logger.quiet
         self.init(try GuestAgent(configuration: configuration, outbox: outbox, logger: logger), logger)
     }
 

@@ -24,7 +24,7 @@ import Testing
             let loop = DeliveryLoop(
                 configuration: configuration, tls: LiveTLSContext(try TLSContext(configuration: .init(configuration))),
                 outbox: outbox,
-                logger: Logger(label: "agent") { _ in SwiftLogNoOpLogHandler() })
+                logger: .quiet)
             outbox.before(.entriesRead) {
                 guard outbox.calls(.entriesRead) == 1 else { return }
                 // The ends have been read, and there were none.

@@ -3,29 +3,17 @@
 import ConductorRPC
 import GuestSpool
 import Notifications
+import RandomTesting
 import RelayTesting
 import Testing
 
 @testable import GuestAgent
 
-/// A generator of pseudorandom numbers, the same for the same seed.
-struct SplitMix64: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        self.state &+= 0x9E37_79B9_7F4A_7C15
-        var z = self.state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-}
-
 /// An outbox, a network and a conductor that behave at random, around the lanes.
 private struct DeliveryWorld {
     private static let window = 6
 
-    var random: SplitMix64
+    var random: Seeded
     var lanes: DeliveryLanesStateMachine
     var now: ContinuousClock.Instant
     /// The sequence numbers in the outbox, by lane, oldest first.
@@ -38,7 +26,7 @@ private struct DeliveryWorld {
     var lastSequence: Int64 = 0
 
     init(seed: UInt64) {
-        self.random = SplitMix64(state: seed)
+        self.random = Seeded(seed)
         self.now = .now
         self.lanes = DeliveryLanesStateMachine(
             window: Self.window, backoff: Backoff(minimum: .milliseconds(100), maximum: .seconds(2)),

@@ -4,6 +4,7 @@ import ConductorRPC
 import ConductorService
 import GuestAgent
 import GuestSpool
+import LogTesting
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
@@ -41,11 +42,7 @@ private final class RecoveringDriver: NotificationDriver {
 
 /// An agent and a conductor, over real sockets.
 @Suite(.timeLimit(.minutes(2))) struct DeliveryTests {
-    private let logger: Logger = {
-        var logger = Logger(label: "agent") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = .critical
-        return logger
-    }()
+    private let logger = Logger.quiet
 
     /// Runs an agent while `body` runs, then lets it drain.
     private func run(

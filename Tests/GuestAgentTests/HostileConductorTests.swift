@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestAgent
+import LogTesting
 import Logging
 import NIOCore
 import NIOPosix
@@ -89,8 +90,7 @@ private final class Misbehaving: ChannelInboundHandler {
             }
             .bind(host: "127.0.0.1", port: 0).get()
         let driver = TestDriver()
-        var logger = Logger(label: "agent") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = .critical
+        let logger = Logger.quiet
         try await withConductor(Notifier(drivers: [driver]), certificates: certificates) { conductor in
             var configuration = GuestAgent.Configuration.test(
                 ports: [try #require(hostile.localAddress?.port), conductor.port], certificates: certificates)

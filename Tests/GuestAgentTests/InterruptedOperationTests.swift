@@ -3,6 +3,7 @@
 import ConductorRPC
 import ConductorService
 import GuestSpool
+import LogTesting
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
@@ -15,7 +16,7 @@ import Testing
 
 /// Agents with one spool, the first of which ends while its operations run.
 @Suite(.timeLimit(.minutes(2))) struct InterruptedOperationTests {
-    private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    private let logger = Logger.quiet
 
     @Test("An operation that ran when the agent ended is reported once, under its own message id")
     func interruptedOperations() async throws {

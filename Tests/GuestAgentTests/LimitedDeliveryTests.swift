@@ -3,6 +3,7 @@
 import ConductorRPC
 import ConductorService
 import GuestSpool
+import LogTesting
 import Logging
 import NIOCore
 import Notifier
@@ -21,7 +22,7 @@ import Testing
             $0.limits.rates.requestsPerSecond = 20
             $0.limits.rates.requestsBurst = 20
         } _: { conductor in
-            let logger = Logger(label: "agent") { _ in SwiftLogNoOpLogHandler() }
+            let logger = Logger.quiet
             let agent = try GuestAgent(
                 configuration: .test(ports: [conductor.port], certificates: conductor.certificates),
                 outbox: MemoryOutbox(), logger: logger)

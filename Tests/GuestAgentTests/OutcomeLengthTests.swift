@@ -7,6 +7,7 @@ import Logging
 import NIOCore
 import Notifications
 import Notifier
+import RandomTesting
 import RelayTesting
 import Testing
 
@@ -17,7 +18,7 @@ import Testing
         "a", "b", " ", "\"", "\\", "\n", "\u{0}", "\u{7F}", "é", "\u{301}", "€", "😀",
     ]
 
-    private func text(_ length: Int, _ random: inout SplitMix64) -> String {
+    private func text(_ length: Int, _ random: inout Seeded) -> String {
         var text = String.UnicodeScalarView()
         for _ in 0..<length { text.append(Self.scalars.randomElement(using: &random) ?? "a") }
         return String(text)
@@ -38,7 +39,7 @@ import Testing
 
     @Test("An error is truncated to the line limit, its trace before its text", arguments: 0..<200 as Range<UInt64>)
     func truncatedError(seed: UInt64) throws {
-        var random = SplitMix64(state: seed)
+        var random = Seeded(seed)
         func length() -> Int { [0, 1, 30, 500, 5000].randomElement(using: &random) ?? 0 }
         let whole = ExceptionInfo(
             etype: self.text(1 + length(), &random), value: self.text(length(), &random),
@@ -66,7 +67,7 @@ import Testing
         "Computed lengths equal those of the JSON writer, and truncation keeps the limit",
         arguments: 0..<50 as Range<UInt64>)
     func encodedLengths(seed: UInt64) {
-        var random = SplitMix64(state: seed)
+        var random = Seeded(seed)
         let text = self.text(200, &random)
         #expect(TextTruncation.encodedLength(of: text) + 2 == JSONWriter.encode(.string(text)).count)
         for limit in [45, 46, 100, 333] {

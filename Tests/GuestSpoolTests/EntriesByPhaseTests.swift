@@ -2,7 +2,7 @@
 
 import Foundation
 import GuestSpool
-import Logging
+import LogTesting
 import Notifications
 import Testing
 
@@ -51,7 +51,7 @@ import Testing
     func onDisk() async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "spool-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: directory) }
-        let spool = try await Spool.open(directory, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        let spool = try await Spool.open(directory, logger: .quiet)
         try await self.check(spool)
         try await spool.close()
     }

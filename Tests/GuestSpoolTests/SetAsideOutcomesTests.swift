@@ -2,12 +2,13 @@
 
 import Foundation
 import GuestSpool
+import LogTesting
 import Logging
 import Notifications
 import Testing
 
 @Suite struct SetAsideOutcomesTests {
-    private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    private let logger = Logger.quiet
     private let context = NotificationContext(
         operation: "user_create", requestID: "r", tenantID: "t", clientIP: "c")
 

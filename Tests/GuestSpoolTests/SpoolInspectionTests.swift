@@ -2,6 +2,7 @@
 
 import Foundation
 import GRDB
+import LogTesting
 import Logging
 import Notifications
 import Testing
@@ -9,7 +10,7 @@ import Testing
 @testable import GuestSpool
 
 @Suite struct SpoolInspectionTests {
-    private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    private let logger = Logger.quiet
     private let context = NotificationContext(
         operation: "user_create", requestID: "r", tenantID: "t", clientIP: "c")
 

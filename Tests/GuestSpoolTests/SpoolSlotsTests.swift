@@ -2,11 +2,12 @@
 
 import Foundation
 import GuestSpool
+import LogTesting
 import Logging
 import Testing
 
 @Suite struct SpoolSlotsTests {
-    private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    private let logger = Logger.quiet
 
     private func with(_ body: (String) async throws -> Void) async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "slots-\(UUID().uuidString)").path

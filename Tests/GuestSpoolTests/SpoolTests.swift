@@ -2,6 +2,7 @@
 
 import Foundation
 import GuestSpool
+import LogTesting
 import Logging
 import Notifications
 import Testing
@@ -9,7 +10,7 @@ import Testing
 @Suite struct SpoolTests {
     private let context = NotificationContext(
         operation: "user_create", requestID: "r", tenantID: "t", clientIP: "c")
-    private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    private let logger = Logger.quiet
 
     private func with(_ body: (String) async throws -> Void) async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "spool-\(UUID().uuidString)").path

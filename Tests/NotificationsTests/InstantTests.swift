@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Notifications
+import RandomTesting
 import Testing
 
 /// The instants of RFC 3339, each of which is read as one moment of UTC.
@@ -48,7 +49,7 @@ import Testing
     /// Random moments in random forms, computed with arithmetic that the parser does not use.
     @Test("Every form of a moment is read as that moment", arguments: [1, 2, 3, 4] as [UInt64])
     func randomForms(seed: UInt64) throws {
-        var random = Generator(state: seed)
+        var random = Seeded(seed)
         for _ in 0..<2000 {
             let moment = Int64.random(in: 0..<253_402_300_800_000_000, using: &random)
             let offset = Int64.random(in: -1439...1439, using: &random)
@@ -102,16 +103,5 @@ import Testing
         )
         let number = #expect(throws: FieldError.self) { try self.published(5) }
         #expect(number?.problem.hasSuffix(", not a number") == true)
-    }
-}
-
-/// Random numbers that are the same in every run.
-private struct Generator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        self.state = self.state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-        let mixed = (self.state ^ (self.state >> 33)) &* 0xFF51_AFD7_ED55_8CCD
-        return mixed ^ (mixed >> 33)
     }
 }

@@ -1,24 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Notifications
+import RandomTesting
 import Testing
 
 @Suite struct TextTruncationTests {
     private static let scalars: [Unicode.Scalar] = [
         "a", "b", " ", "\"", "\\", "\n", "\u{0}", "\u{7F}", "é", "\u{301}", "€", "😀",
     ]
-
-    private struct Seeded: RandomNumberGenerator {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            self.state &+= 0x9E37_79B9_7F4A_7C15
-            var mixed = self.state
-            mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-            return mixed ^ (mixed >> 31)
-        }
-    }
 
     private func text(_ length: Int, _ random: inout Seeded) -> String {
         var text = String.UnicodeScalarView()
@@ -32,7 +21,7 @@ import Testing
 
     @Test("A text that is too long loses its middle, and no more than necessary", arguments: 0..<200 as Range<UInt64>)
     func truncatedText(seed: UInt64) throws {
-        var random = Seeded(state: seed)
+        var random = Seeded(seed)
         let text = self.text(Int.random(in: 0...800, using: &random), &random)
         let limit = Int.random(in: TextTruncation.markLength...1500, using: &random)
         let cut = TextTruncation.middle(of: text, encodedLength: limit)
@@ -52,7 +41,7 @@ import Testing
 
     @Test("A trace that is too long loses its middle", arguments: 0..<300 as Range<UInt64>)
     func truncatedTrace(seed: UInt64) throws {
-        var random = Seeded(state: seed)
+        var random = Seeded(seed)
         let longest = [3, 30, 400, 3000].randomElement(using: &random) ?? 3
         let trace = (0..<Int.random(in: 0...60, using: &random)).map { _ in
             self.text(Int.random(in: 0...longest, using: &random), &random)

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Logging
+import LogTesting
 import NIOConcurrencyHelpers
 import Notifications
 import Notifier
 import PeriodicReports
+import RandomTesting
 import Testing
 
 /// The periods cover the time without a gap or an overlap, and each instance is reported once in each. This holds
@@ -81,7 +82,7 @@ import Testing
         return ExistsReporter(
             configuration: configuration, source: world, notifier: Notifier(drivers: [world]),
             state: world.with { $0.stored ?? PeriodState(publishedUntil: $0.now) }, store: world, clock: world,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            logger: .quiet)
     }
 
     private func check(_ world: World, from start: NotificationTimestamp) throws {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrokerTesting
+import LogTesting
 import Logging
 import NIOConcurrencyHelpers
 import Notifications
@@ -11,11 +12,7 @@ import Testing
 
 /// The reporter with a real RabbitMQ node that becomes silent.
 @Suite(.timeLimit(.minutes(2))) struct BrokerReportTests {
-    private let logger: Logger = {
-        var logger = Logger(label: "reports") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = .critical
-        return logger
-    }()
+    private let logger = Logger.quiet
 
     private enum Phase { case starting, connecting, silent, returning }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import LogTesting
-import Logging
 import NIOConcurrencyHelpers
 import Notifications
 import Notifier
@@ -246,7 +245,7 @@ import Testing
         let reporter = ExistsReporter(
             configuration: .init(publisherID: "p"), source: world, notifier: Notifier(drivers: [driver]),
             state: PeriodState(publishedUntil: world.now()), store: world, clock: world,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            logger: .quiet)
         try await reporter.run()
         #expect(driver.highest == 256)
         #expect(reporter.counters.counts.published == 1024)

@@ -2,7 +2,7 @@
 
 import BrokerTesting
 import Foundation
-import Logging
+import LogTesting
 import Notifications
 import Notifier
 import Subprocess
@@ -102,7 +102,7 @@ struct CeilometerTests {
         messaging.exchange = names.exchange
         messaging.topic = names.topic
         let notifier = try Notifier(
-            names: [driver], messaging: messaging, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            names: [driver], messaging: messaging, logger: .quiet)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await notifier.run() }
             for sample in samples {

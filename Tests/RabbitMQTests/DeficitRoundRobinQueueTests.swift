@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import RandomTesting
 import Testing
 
 @testable import RabbitMQ
@@ -72,13 +73,13 @@ import Testing
     @Test("Flows that always have a backlog get the same number of bytes, within a bound")
     func equalShares() {
         for seed in UInt64(1)...30 {
-            var random = SeededGenerator(seed: seed)
+            var random = Seeded(seed)
             let flows = Int.random(in: 2...12, using: &random)
             // Each flow has messages of its own usual length.
             let sizes = (0...flows).map { _ in Int.random(in: 100...60_000, using: &random) }
             var queue = DeficitRoundRobinQueue<Element>(bytesInFlight: .max)
             var numbers = Array(repeating: 0, count: flows + 1)
-            func add(_ flow: Int, _ queue: inout DeficitRoundRobinQueue<Element>, _ random: inout SeededGenerator) {
+            func add(_ flow: Int, _ queue: inout DeficitRoundRobinQueue<Element>, _ random: inout Seeded) {
                 let bytes = Int.random(in: 1...sizes[flow], using: &random)
                 self.append(.init(flow: flow, number: numbers[flow], bytes: bytes), to: &queue)
                 numbers[flow] += 1
@@ -123,7 +124,7 @@ import Testing
 
     @Test("No element is lost, repeated or reordered under random operations", arguments: UInt64(1)...100)
     func model(seed: UInt64) {
-        var random = SeededGenerator(seed: seed)
+        var random = Seeded(seed)
         let limit = Int.random(in: 1...5000, using: &random)
         var queue = DeficitRoundRobinQueue<Element>(bytesInFlight: limit)
         var waiting: [Int: [Element]] = [:]

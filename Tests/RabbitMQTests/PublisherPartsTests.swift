@@ -4,6 +4,7 @@ import CConductorRabbitMQ
 import Glibc
 import Logging
 import NIOConcurrencyHelpers
+import RandomTesting
 import Testing
 
 @testable import RabbitMQ
@@ -12,7 +13,7 @@ import Testing
 struct PublisherPartsTests {
     @Test("The backoff doubles up to its bound, with full jitter, and starts over after a reset")
     func backoff() {
-        var generator = SeededGenerator(seed: 7)
+        var generator = Seeded(7)
         let configuration = PublisherConfiguration.Backoff(minimum: .milliseconds(100), maximum: .seconds(1))
         for _ in 0..<50 {
             var backoff = ReconnectBackoff(configuration)

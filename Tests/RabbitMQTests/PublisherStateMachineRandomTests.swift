@@ -1,29 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import RandomTesting
 import Testing
 
 @testable import RabbitMQ
-
-/// SplitMix64: the same sequence for the same seed, on every machine.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { self.state = seed }
-
-    mutating func next() -> UInt64 {
-        self.state &+= 0x9E37_79B9_7F4A_7C15
-        var z = self.state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-}
 
 /// Simulates a broker that does everything that a broker may do, in random order, and counts the answers.
 @Suite("PublisherStateMachine under random events")
 struct PublisherStateMachineRandomTests {
     private struct Play {
-        var generator: SeededGenerator
+        var generator: Seeded
         var machine: PublisherStateMachine<Int>
         var now = ContinuousClock.now
         var nextID = 0
@@ -37,7 +23,7 @@ struct PublisherStateMachineRandomTests {
         let window: Int
 
         init(seed: UInt64) {
-            self.generator = SeededGenerator(seed: seed)
+            self.generator = Seeded(seed)
             self.window = Int.random(in: 1...20, using: &self.generator)
             self.machine = PublisherStateMachine(
                 window: self.window, senderWindow: Int.random(in: 1...40, using: &self.generator))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import RandomTesting
 import Testing
 
 @testable import RabbitMQ
@@ -197,7 +198,7 @@ struct TransportURLTests {
 
     @Test("Any string is parsed as a URL or rejected with an error", arguments: UInt64(1)...50)
     func hostile(seed: UInt64) {
-        var generator = SeededGenerator(seed: seed)
+        var generator = Seeded(seed)
         let pieces = [
             "rabbit", "amqps", "://", ":", "/", "?", "#", "@", ",", "[", "]", "%", "%4", "%41", "%FF", "%00", "&", "=",
             "ssl", "ssl=1", "ssl_ca_file", "5672", "99999999999999999999", "-1", "+5", "host", "::1", "\u{0}",

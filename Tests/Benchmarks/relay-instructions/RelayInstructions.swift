@@ -3,7 +3,7 @@
 import ConductorRPC
 import ConductorService
 import Foundation
-import Logging
+import LogTesting
 import NIOCore
 import Notifications
 import Notifier
@@ -34,7 +34,7 @@ enum RelayInstructions {
         let relay = Relay(
             notifier: Notifier(drivers: [EncodingDriver()]), catalogues: .builtIn, publisherID: "conductor.bench",
             audit: audit?.audit,
-            logger: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() })
+            logger: .quiet)
         let peer = RPCPeer(
             certificate: certificate, identity: relay.identity(of: certificate), remoteAddress: "192.0.2.9:5",
             localAddress: "192.0.2.1:8790")
@@ -80,7 +80,7 @@ private final class BatchedAudit: @unchecked Sendable {
     private let file: FileHandle
     private var lines = 0
     private(set) lazy var audit = AuditLog(
-        warnings: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() }, execute: { self.work.append($0) }
+        warnings: .quiet, execute: { self.work.append($0) }
     ) { records in
         self.lines += records.count
         try? self.file.write(contentsOf: Data(AuditRecord.lines(of: records).utf8))

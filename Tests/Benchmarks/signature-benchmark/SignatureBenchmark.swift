@@ -5,7 +5,7 @@ import ConductorRPC
 import ConductorService
 import ContextSigning
 import Foundation
-import Logging
+import LogTesting
 import NIOCore
 import Notifications
 import Notifier
@@ -85,7 +85,7 @@ struct SignatureBenchmark: AsyncParsableCommand {
         let relay = Relay(
             notifier: Notifier(drivers: [NoopDriver()]), catalogues: .builtIn, publisherID: "conductor.bench",
             rememberedIDs: 1000, verifier: kind.verifier,
-            logger: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() })
+            logger: .quiet)
         let time = try Self.microseconds {
             for line in lines { relay.handle(try RPCRequest(line: line).call, from: peer) { _ in } }
         }

@@ -2,6 +2,7 @@
 
 import ConductorRPC
 import ConductorService
+import LogTesting
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
@@ -51,8 +52,7 @@ struct ClaimFixture {
                         fields: [.required("message", ""), .required("exception", "", .texts)]))
             ])
         self.catalogues = try Catalogues(Catalogues.builtIn.catalogues + [shop])
-        var logger = Logger(label: "claims")
-        logger.logLevel = .critical
+        let logger = Logger.quiet
         self.relay = Relay(
             notifier: Notifier(drivers: [self.driver]), catalogues: self.catalogues, publisherID: "conductor.edge-1",
             rememberedIDs: 0, verifier: verifier, logger: logger)

@@ -2,7 +2,7 @@
 
 import ConductorRPC
 import ConductorService
-import Logging
+import LogTesting
 import NIOCore
 import NIOEmbedded
 import Testing
@@ -13,7 +13,7 @@ import Testing
     private func admission(_ configure: (inout ConnectionLimits) -> Void) -> GuestAdmission {
         var limits = ConnectionLimits()
         configure(&limits)
-        return GuestAdmission(limits, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
+        return GuestAdmission(limits, logger: .quiet)
     }
 
     private func join(

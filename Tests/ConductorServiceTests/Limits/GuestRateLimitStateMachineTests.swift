@@ -2,7 +2,7 @@
 
 import ConductorService
 import NIOCore
-import RelayTesting
+import RandomTesting
 import Testing
 
 @Suite struct GuestRateLimitStateMachineTests {

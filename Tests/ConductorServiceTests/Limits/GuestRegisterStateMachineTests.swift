@@ -3,7 +3,7 @@
 import ConductorRPC
 import ConductorService
 import NIOCore
-import RelayTesting
+import RandomTesting
 import TLSChannel
 import Testing
 

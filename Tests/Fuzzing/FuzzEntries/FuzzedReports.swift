@@ -3,7 +3,7 @@
 import ConductorRPC
 import ConductorService
 import ContextSigning
-import Logging
+import LogTesting
 import NIOConcurrencyHelpers
 import NIOCore
 import Notifications
@@ -32,12 +32,6 @@ enum FuzzedReports {
         return self.send(line, case_)
     }
 
-    private static let logger: Logger = {
-        var logger = Logger(label: "fuzzed")
-        logger.logLevel = .critical
-        return logger
-    }()
-
     private static func send(_ line: [UInt8], _ case_: ReportCase) -> String? {
         guard let call = try? RPCRequest(line: ByteBuffer(bytes: line)).call else { return nil }
         guard let verifier = ReportCase.verifier else { return "no keys could be made" }
@@ -46,7 +40,7 @@ enum FuzzedReports {
         let relay = Relay(
             notifier: Notifier(drivers: [driver]), catalogues: ReportCase.catalogues,
             publisherID: ReportCase.publisher, rememberedIDs: 4, verifier: case_.isSigned ? verifier : nil,
-            logger: self.logger)
+            logger: .quiet)
         let answer = NIOLockedValueBox<[RPCResult]>([])
         relay.handle(call, from: case_.peer) { result in answer.withLockedValue { $0.append(result) } }
         let answers = answer.withLockedValue { $0 }

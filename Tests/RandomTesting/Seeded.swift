@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Random numbers that are the same in every run (SplitMix64).
+/// A generator of pseudorandom numbers (SplitMix64): the same sequence for the same seed, on every machine.
+///
+/// A test takes its seeds as arguments, so that a failure names the seed.
 package struct Seeded: RandomNumberGenerator {
     private var state: UInt64
 
+    /// Creates a generator for this seed.
     package init(_ seed: UInt64) { self.state = seed }
 
     package mutating func next() -> UInt64 {
