@@ -102,7 +102,9 @@ let helpers: KeyValuePairs<String, Uses> = [
     // Starts programs, and talks to them.
     "ProcessTesting": [.nioConcurrencyHelpers],
     // Runs a conductor inside a test.
-    "RelayTesting": server + ["ConductorRPC", "ConductorService", "Notifications", "Notifier", "TLSChannel"],
+    "RelayTesting": server + [
+        "ConductorRPC", "ConductorService", "LogTesting", "Notifications", "Notifier", "TLSChannel",
+    ],
     // A client of a real RabbitMQ node.
     "BrokerTesting": network + ["CConductorRabbitMQ"],
     // The fault bench (Tests/Faults/run).
@@ -112,8 +114,8 @@ let helpers: KeyValuePairs<String, Uses> = [
     "Faults/FaultVolume": ["ProcessTesting", .subprocess, .systemPackage],
     // The parsers of untrusted bytes, for the fuzzer (Tests/Fuzzing/run) and the test of its corpus.
     "Fuzzing/FuzzEntries": base + [
-        "CatalogueFiles", "CommandExecution", "ConductorRPC", "ConductorService", "ContextSigning", "LogTesting",
-        "Notifications", "Notifier", "RabbitMQ", "RelayTesting", "Settings", "TLSChannel", .nioCore,
+        "CatalogueFiles", "CommandExecution", "ConductorRPC", "ConductorService", "ContextSigning", "Notifications",
+        "Notifier", "RabbitMQ", "RelayTesting", "Settings", "TLSChannel", .nioCore,
     ],
     "Benchmarks/BenchmarkFigures": [],
 ]

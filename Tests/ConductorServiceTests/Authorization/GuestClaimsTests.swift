@@ -3,6 +3,7 @@
 import ConductorRPC
 import ConductorService
 import Notifications
+import RelayTesting
 import TLSChannel
 import Testing
 
@@ -61,7 +62,7 @@ import Testing
             Set(
                 members.filter { member in
                     String(decoding: JSONWriter.encode([member.name: member.value]), as: UTF8.self)
-                        .contains(ClaimFixture.other)
+                        .contains(GuestReport.other)
                 }.map(\.name))
         }
         let tenants = namesTenant ? [] : Self.tenants
@@ -69,13 +70,14 @@ import Testing
         let rest = object.members.filter { $0.name != "payload" }
         #expect(naming(rest).subtracting(Self.freeContext).subtracting(tenants) == [], comment)
 
-        #expect(object["publisher_id"] == "conductor.edge-1", comment)
+        #expect(object["publisher_id"]?.string == ReportingGuest.publisherID, comment)
         #expect(object["event_type"]?.string == operation.definition.event(phase)?.eventType, comment)
-        for (name, own) in [("server_type", "conductor"), ("server_ip", "192.0.2.1:8790")] where payload[name] != nil {
+        for (name, own) in [("server_type", "conductor"), ("server_ip", ReportingGuest.address)]
+        where payload[name] != nil {
             #expect(payload[name] == .string(own), comment)
         }
         for field in operation.ownFields where field.isTold(in: phase) && field.role == .instance {
-            #expect(payload[field.name] == .string(ClaimFixture.instance), comment)
+            #expect(payload[field.name] == .string(GuestReport.instance), comment)
         }
         // All fields that name the tenant have the same value.
         for field in operation.ownFields where field.isTold(in: phase) && field.role == .tenant {
@@ -83,26 +85,26 @@ import Testing
         }
         guard namesTenant else { return }
         for name in ["_context_project_id", "_context_project"] {
-            #expect(object[name] == .string(ClaimFixture.tenant), comment)
+            #expect(object[name] == .string(GuestReport.tenant), comment)
         }
         // A reader that splits the identity finds the tenant in the second position.
         let identity = (object["_context_user_identity"]?.string ?? "").split(whereSeparator: \.isWhitespace)
-        #expect(identity.dropFirst().first.map { String($0) } == ClaimFixture.tenant, comment)
+        #expect(identity.dropFirst().first.map { String($0) } == GuestReport.tenant, comment)
     }
 
     @Test("No event names another instance, or another tenant than the certificate's", arguments: [true, false])
     func claimsInEvents(namesTenant: Bool) async throws {
-        let fixture = try ClaimFixture(namesTenant: namesTenant)
-        let operations = fixture.operations
+        let guest = ReportingGuest(namesTenant: namesTenant)
+        let operations = GuestReport.operations
         #expect(operations.count == 38 + 1)
-        let other = JSONValue.string(ClaimFixture.other)
+        let other = JSONValue.string(GuestReport.other)
         for (name, operation) in operations {
             // Lets other tests run.
             await Task.yield()
             for phase in [OperationPhase.end, .error] {
-                let honest = fixture.honest(name, operation, phase)
-                guard case .published(let message) = try fixture.send(honest) else {
-                    Issue.record("\(name) \(phase) was refused")
+                let honest = GuestReport.honest(name, operation, phase)
+                guard case .published(let message) = try guest.report(honest) else {
+                    Issue.record("\(name) \(phase) was rejected")
                     continue
                 }
                 try self.check(message, operation, phase, namesTenant: namesTenant, "\(name) \(phase)")
@@ -116,18 +118,18 @@ import Testing
                 places += names.others.flatMap { [["payload", $0], ["context", "payload", $0], ["context", $0]] }
                 places += Self.requestContext.map { ["context", "request_context", $0] }
                 for place in places {
-                    let value = place.last == "user_id" ? .string("user-1 \(ClaimFixture.other)") : other
+                    let value = place.last == "user_id" ? .string("user-1 \(GuestReport.other)") : other
                     let values = namesTenant && declared.contains(place) ? [value, [value], ["id": value]] : [value]
                     // An etype alone makes the report an error.
                     let told = place == ["etype"] ? .error : phase
                     for value in values {
-                        let end = try fixture.send(honest.with(value, at: place))
+                        let answer = try guest.report(honest.with(value, at: place))
                         let comment: Comment = "\(name) \(phase): \(place.joined(separator: ".")) is \(value)"
-                        if case .published(let message) = end {
+                        if case .published(let message) = answer {
                             try self.check(message, operation, told, namesTenant: namesTenant, comment)
                         }
                         guard value == other else { continue }
-                        try self.expectRefusal(end, place, operation, namesTenant: namesTenant, comment)
+                        try self.expectRejection(answer, place, operation, namesTenant: namesTenant, comment)
                     }
                 }
             }
@@ -136,8 +138,8 @@ import Testing
 
     /// Expects that a field that names another instance or tenant is rejected with the field's name, rather than left
     /// out.
-    private func expectRefusal(
-        _ end: ClaimFixture.End, _ place: [String], _ operation: Catalogues.Operation, namesTenant: Bool,
+    private func expectRejection(
+        _ answer: ReportingGuest.Answer, _ place: [String], _ operation: Catalogues.Operation, namesTenant: Bool,
         _ comment: Comment
     ) throws {
         let isOwn = operation.ownFields.contains { field in
@@ -146,26 +148,26 @@ import Testing
         let isClaim =
             place == ["context", "tenant_id"] && namesTenant || isOwn && place.dropLast().last == "payload"
         guard isClaim else { return }
-        guard case .refused(let error) = end else {
+        guard case .rejected(let error) = answer else {
             Issue.record("it was published: \(comment)")
             return
         }
         #expect(error.code == .notPermitted, comment)
         #expect(error.field == "params.\(place.joined(separator: "."))", comment)
-        #expect(!error.description.contains(ClaimFixture.other), comment)
+        #expect(!error.description.contains(GuestReport.other), comment)
     }
 
     @Test(
         "In Trove's form too, no event names another instance or tenant than the certificate's",
         arguments: [true, false])
     func claimsInTroveForm(namesTenant: Bool) throws {
-        let fixture = try ClaimFixture(namesTenant: namesTenant)
+        let guest = ReportingGuest(namesTenant: namesTenant)
         var reported = 0
-        for (name, operation) in fixture.operations {
+        for (name, operation) in GuestReport.operations {
             guard let className = operation.definition.troveClass else { continue }
-            let honest = fixture.honestOfTrove(className, operation)
-            guard case .published = try fixture.send(honest) else {
-                Issue.record("\(name) was refused")
+            let honest = GuestReport.honestOfTrove(className, operation)
+            guard case .published = try guest.report(honest) else {
+                Issue.record("\(name) was rejected")
                 continue
             }
             reported += 1
@@ -173,8 +175,8 @@ import Testing
             var places = names.map { ["context", "trove_notification", $0] }
             places += (Self.requestContext + names).map { ["context", $0] }
             for place in places {
-                let end = try fixture.send(honest.with(.string(ClaimFixture.other), at: place))
-                if case .published(let message) = end {
+                let answer = try guest.report(honest.with(.string(GuestReport.other), at: place))
+                if case .published(let message) = answer {
                     try self.check(
                         message, operation, .end, namesTenant: namesTenant, "\(name): \(place.joined(separator: "."))")
                 }
@@ -187,11 +189,11 @@ import Testing
     /// operations.
     @Test("A report that names an event type as its operation is rejected")
     func eventTypeAsOperation() throws {
-        let fixture = try ClaimFixture()
-        for event in fixture.catalogues.catalogues.flatMap(\.allEvents) {
+        let guest = ReportingGuest()
+        for event in GuestReport.catalogues.catalogues.flatMap(\.allEvents) {
             for name in [event.eventType, event.alternateEventType].compactMap(\.self) {
-                let operation = try #require(fixture.catalogues.operation("database_create"))
-                guard case .refused(let error) = try fixture.send(fixture.honest(name, operation, .end)) else {
+                let operation = try #require(GuestReport.catalogues.operation("database_create"))
+                guard case .rejected(let error) = try guest.report(GuestReport.honest(name, operation, .end)) else {
                     Issue.record("\(name) was published")
                     continue
                 }
@@ -208,13 +210,13 @@ import Testing
 
     @Test("A value that only resembles the instance's name is rejected", arguments: Self.nearly)
     func similarInstanceNames(value: JSONValue) throws {
-        let fixture = try ClaimFixture()
+        let guest = ReportingGuest()
         for (name, field) in [("database_create", "instance_id"), ("shop.sell", "vm"), ("shop.sell", "vm_id")] {
-            let operation = try #require(fixture.catalogues.operation(name))
+            let operation = try #require(GuestReport.catalogues.operation(name))
             for phase in [OperationPhase.end, .error] {
                 for place in [["payload", field], ["context", "payload", field]] {
-                    let report = fixture.honest(name, operation, phase).with(value, at: place)
-                    guard case .refused(let error) = try fixture.send(report) else {
+                    let report = GuestReport.honest(name, operation, phase).with(value, at: place)
+                    guard case .rejected(let error) = try guest.report(report) else {
                         Issue.record("\(name) \(phase) \(place) was published")
                         continue
                     }
@@ -227,22 +229,22 @@ import Testing
 
     @Test("The conductor fills in the instance and tenant fields that a report leaves out", arguments: [true, false])
     func omittedOwnFields(namesTenant: Bool) throws {
-        let fixture = try ClaimFixture(namesTenant: namesTenant)
-        for (name, operation) in fixture.operations {
+        let guest = ReportingGuest(namesTenant: namesTenant)
+        for (name, operation) in GuestReport.operations {
             for phase in [OperationPhase.end, .error] {
                 for value in [JSONValue?.none, .some(.null)] {
-                    var report = fixture.honest(name, operation, phase)
+                    var report = GuestReport.honest(name, operation, phase)
                     for field in operation.ownFields {
                         for path in [["payload"], ["context", "payload"]] {
                             report = report.with(value, at: path + [field.name])
                         }
                     }
-                    guard case .published(let message) = try fixture.send(report) else {
-                        Issue.record("\(name) \(phase) was refused")
+                    guard case .published(let message) = try guest.report(report) else {
+                        Issue.record("\(name) \(phase) was rejected")
                         continue
                     }
                     for field in operation.ownFields {
-                        let own = field.role == .instance ? ClaimFixture.instance : ClaimFixture.tenant
+                        let own = field.role == .instance ? GuestReport.instance : GuestReport.tenant
                         let told: JSONValue? = field.isTold(in: phase) ? .some(.string(own)) : .none
                         #expect(message.payload[field.name] == told, "\(name) \(phase) \(field.name)")
                     }
@@ -251,7 +253,7 @@ import Testing
         }
         // Each of Trove's error events publishes it, as does each event that has an instance_id in Trove's documents.
         for operation in Catalogue.dbaas.operations {
-            let field = try #require(fixture.catalogues.operation(operation.key)?.ownFields.first)
+            let field = try #require(GuestReport.catalogues.operation(operation.key)?.ownFields.first)
             #expect(field.name == "instance_id" && field.role == .instance && field.isTold(in: .error))
         }
     }
@@ -260,23 +262,23 @@ import Testing
     /// certificate has it.
     @Test("An instance's name that is sent as a number is published as text", arguments: ["42", "1e2", "7.50"])
     func numericInstanceName(instance: String) throws {
-        let fixture = try ClaimFixture(instance: instance)
+        let guest = ReportingGuest(instance: instance)
         let number = try JSONValue(json: Array(instance.utf8))
         for (name, said, told) in [
             ("database_create", "instance_id", ["instance_id"]), ("shop.sell", "vm", ["vm"]),
             ("shop.sell", "vm_id", ["vm", "vm_id"]),
         ] {
-            let operation = try #require(fixture.catalogues.operation(name))
+            let operation = try #require(GuestReport.catalogues.operation(name))
             for phase in [OperationPhase.end, .error] {
-                var report = fixture.honest(name, operation, phase)
+                var report = GuestReport.honest(name, operation, phase)
                 for field in ["instance_id", "vm", "vm_id"] {
                     report = report.with(nil, at: ["payload", field]).with(nil, at: ["context", "payload", field])
                 }
                 for places in [[["payload"]], [["context", "payload"]], [["payload"], ["context", "payload"]]] {
                     for value in [number, .string(instance)] {
                         let claim = places.reduce(report) { $0.with(value, at: $1 + [said]) }
-                        guard case .published(let message) = try fixture.send(claim) else {
-                            Issue.record("\(name) \(phase) \(places) was refused")
+                        guard case .published(let message) = try guest.report(claim) else {
+                            Issue.record("\(name) \(phase) \(places) was rejected")
                             continue
                         }
                         for field in told { #expect(message.payload[field] == .string(instance)) }
@@ -291,11 +293,11 @@ import Testing
         "A user with white space is rejected",
         arguments: [" ", "\t", "\n", "\u{A0}", "\u{2003}", "\u{1C}", "\u{1F}", "\u{85}", "\u{2028}", "\u{3000}"])
     func userWithWhiteSpace(space: String) throws {
-        let fixture = try ClaimFixture()
-        let operation = try #require(fixture.catalogues.operation("database_create"))
-        let report = fixture.honest("database_create", operation, .end)
+        let guest = ReportingGuest()
+        let operation = try #require(GuestReport.catalogues.operation("database_create"))
+        let report = GuestReport.honest("database_create", operation, .end)
         for user in ["user-1\(space)tenant-2", space, "\(space)a", "a\(space)"] {
-            guard case .refused(let error) = try fixture.send(report.with(.string(user), at: ["context", "user_id"]))
+            guard case .rejected(let error) = try guest.report(report.with(.string(user), at: ["context", "user_id"]))
             else {
                 Issue.record("it was published")
                 continue
@@ -309,29 +311,29 @@ import Testing
         "Redaction does not replace the tenant in the user identity",
         arguments: ["password='", "token:", "password=", "https://a:b"])
     func redactedUserIdentity(user: String) throws {
-        let fixture = try ClaimFixture()
-        let operation = try #require(fixture.catalogues.operation("database_create"))
+        let guest = ReportingGuest()
+        let operation = try #require(GuestReport.catalogues.operation("database_create"))
         for domain in ["' tenant-2", "x@ tenant-2"] {
-            let report = fixture.honest("database_create", operation, .end)
+            let report = GuestReport.honest("database_create", operation, .end)
                 .with(.string(user), at: ["context", "user_id"])
                 .with(.string(domain), at: ["context", "request_context", "domain"])
-            guard case .published(let message) = try fixture.send(report) else {
-                Issue.record("it was refused")
+            guard case .published(let message) = try guest.report(report) else {
+                Issue.record("it was rejected")
                 continue
             }
             let identity = try #require(message.context["user_identity"]?.string).split(separator: " ")
-            #expect(identity.count > 1 && identity[1] == ClaimFixture.tenant, "\(identity)")
+            #expect(identity.count > 1 && identity[1] == GuestReport.tenant, "\(identity)")
         }
     }
 
     /// The ids of the control plane's own events are predictable.
     @Test("A guest cannot use a message id of the control plane's own events")
     func controlPlaneMessageID() throws {
-        let fixture = try ClaimFixture()
-        let operation = try #require(fixture.catalogues.operation("database_create"))
-        let id = MessageID(naming: ["trove.instance.exists", ClaimFixture.instance])
-        let report = fixture.honest("database_create", operation, .end)
-        guard case .refused(let error) = try fixture.send(report.with(.string("\(id)"), at: ["message_id"])) else {
+        let guest = ReportingGuest()
+        let operation = try #require(GuestReport.catalogues.operation("database_create"))
+        let id = MessageID(naming: ["trove.instance.exists", GuestReport.instance])
+        let report = GuestReport.honest("database_create", operation, .end)
+        guard case .rejected(let error) = try guest.report(report.with(.string("\(id)"), at: ["message_id"])) else {
             Issue.record("it was published")
             return
         }
@@ -340,9 +342,8 @@ import Testing
 
     /// The catalogue, rather than a field's name, says which fields have a role: all of them are texts.
     @Test("Fields with a role are texts")
-    func fieldsWithRole() throws {
-        let fixture = try ClaimFixture()
-        for catalogue in fixture.catalogues.catalogues {
+    func fieldsWithRole() {
+        for catalogue in GuestReport.catalogues.catalogues {
             for field in catalogue.baseFields + catalogue.allEvents.flatMap(\.fields) where field.role != nil {
                 #expect(field.kind == .text)
             }

@@ -2,6 +2,7 @@
 
 import ConductorService
 import Notifications
+import RelayTesting
 
 /// Checks whose names are in a notification, as it is sent to the broker.
 struct PublishedNames {
@@ -40,12 +41,14 @@ struct PublishedNames {
 
     /// Checks the publisher, the server and the event.
     private func conductorsOwn(_ wire: JSONObject, _ payload: JSONObject) -> String? {
-        guard let operation = ReportCase.catalogues.operation(self.report.context.operation),
+        guard let operation = GuestReport.catalogues.operation(self.report.context.operation),
             let event = operation.definition.event(self.report.outcome.phase)
         else { return "an operation was published that is in no catalogue" }
         guard Self.isSame(wire["event_type"], event.eventType) else { return "another event was published" }
-        guard Self.isSame(wire["publisher_id"], ReportCase.publisher) else { return "another publisher was published" }
-        for (name, own) in [("server_type", "conductor"), ("server_ip", ReportCase.address)] {
+        guard Self.isSame(wire["publisher_id"], ReportingGuest.publisherID) else {
+            return "another publisher was published"
+        }
+        for (name, own) in [("server_type", "conductor"), ("server_ip", ReportingGuest.address)] {
             if let value = payload[name], !Self.isSame(value, own) { return "another \(name) was published" }
         }
         let base = operation.catalogue.baseFields + operation.definition.events.flatMap(\.fields)
@@ -61,7 +64,7 @@ struct PublishedNames {
             Self.isSame(wire["event_type"], "shop.sell.end") || Self.isSame(wire["event_type"], "shop.sell.error")
         for name in isShop ? ["vm", "vm_id"] : ["instance_id", "instance"] {
             guard let value = payload[name], !value.isNull else { continue }
-            guard Self.isSame(value, ReportCase.instance) else { return "another instance was published in \(name)" }
+            guard Self.isSame(value, GuestReport.instance) else { return "another instance was published in \(name)" }
         }
         guard self.case_.namesTenant else { return nil }
         for (name, value) in [
@@ -70,13 +73,13 @@ struct PublishedNames {
             ("_context_tenant", wire["_context_tenant"]),
         ] {
             guard let value, !value.isNull else { continue }
-            guard Self.isSame(value, ReportCase.tenant) else { return "another tenant was published in \(name)" }
+            guard Self.isSame(value, GuestReport.tenant) else { return "another tenant was published in \(name)" }
         }
         // Splits like Python's str.split(), at any white space.
         let words = (wire["_context_user_identity"]?.string ?? "").unicodeScalars.split { scalar in
             scalar.properties.isWhitespace || (0x1C...0x1F).contains(scalar.value)
         }
-        guard words.count >= 2, String(String.UnicodeScalarView(words[1])) == ReportCase.tenant else {
+        guard words.count >= 2, String(String.UnicodeScalarView(words[1])) == GuestReport.tenant else {
             return "another tenant was published in _context_user_identity"
         }
         return nil
@@ -95,14 +98,14 @@ struct PublishedNames {
         for member in wire.members where !member.name.hasSameBytes(as: "payload") && Self.namesOther(member.value) {
             return "somebody else was published in \(member.name), signed"
         }
-        for (name, own) in [("tenant_id", ReportCase.tenant), ("request_id", "req-1"), ("user_id", "user-1")] {
+        for (name, own) in [("tenant_id", GuestReport.tenant), ("request_id", "req-1"), ("user_id", "user-1")] {
             if let value = payload[name], !Self.isSame(value, own) { return "another \(name) than was signed" }
         }
         return nil
     }
 
     private static func namesOther(_ value: JSONValue) -> Bool {
-        String(decoding: JSONWriter.encode(value), as: UTF8.self).contains(ReportCase.other)
+        String(decoding: JSONWriter.encode(value), as: UTF8.self).contains(GuestReport.other)
     }
 
     private static func isSame(_ value: JSONValue?, _ text: String) -> Bool {
