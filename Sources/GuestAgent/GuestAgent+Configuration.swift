@@ -74,6 +74,7 @@ extension TLSConfiguration {
         self.init(
             role: .client, certificateChain: .file(configuration.certificateFile),
             privateKey: .file(configuration.keyFile), trustRoots: .file(configuration.caFile),
-            revocationLists: configuration.crlFile.map(TLSSource.file))
+            revocationLists: configuration.crlFile.map(TLSSource.file),
+            applicationProtocols: [RPCProtocol.applicationProtocol])
     }
 }

@@ -47,6 +47,9 @@ package enum TLSSource: Sendable, Hashable, CustomStringConvertible, CustomDebug
 /// Authentication is always mutual: a server requires a client certificate, a client checks the server's certificate
 /// and name. Authentication cannot be switched off.
 package struct TLSConfiguration: Sendable, Hashable {
+    /// The oldest version that is accepted where nothing else is configured.
+    package static let defaultMinimumVersion = TLSVersion.tls13
+
     /// The role of this side of a connection.
     package var role: TLSRole
     /// This side's certificate, followed by the intermediates up to, and not including, the root.
@@ -74,8 +77,8 @@ package struct TLSConfiguration: Sendable, Hashable {
         privateKey: TLSSource,
         trustRoots: TLSSource,
         revocationLists: TLSSource? = nil,
-        minimumVersion: TLSVersion = .tls13,
-        applicationProtocols: [String] = ["conductor-rpc/1"]
+        minimumVersion: TLSVersion = Self.defaultMinimumVersion,
+        applicationProtocols: [String]
     ) {
         self.role = role
         self.certificateChain = certificateChain

@@ -18,7 +18,8 @@ enum ConductorSettings {
                 "listen.host", default: "0.0.0.0",
                 help: "Listen for guests on this address; `*` for all addresses, IPv6 and IPv4."),
             .integer(
-                "listen.port", 0...65535, default: 8790, help: "Listen on this TCP port; 0 lets the system choose one."),
+                "listen.port", 0...65535, default: RPCProtocol.defaultPort,
+                help: "Listen on this TCP port; 0 lets the system choose one."),
             .string(
                 "tls.certificate", required: true, valueName: "FILE",
                 help: "Read the conductor's certificate and its chain from this PEM file."),
@@ -29,7 +30,8 @@ enum ConductorSettings {
                 "tls.guest_ca", required: true, valueName: "FILE",
                 help: "Read the authorities of guests' certificates from this PEM file."),
             .choice(
-                "tls.minimum_version", among: ["1.2", "1.3"], default: "1.3",
+                "tls.minimum_version", among: TLSVersion.allCases.map(\.rawValue),
+                default: TLSConfiguration.defaultMinimumVersion.rawValue,
                 help: "Accept no TLS version older than this."),
             .choices(
                 "drivers", among: DriverName.allCases.map(\.rawValue), required: true,
@@ -133,7 +135,9 @@ extension TLSConfiguration {
             privateKey: .file(try settings.string("tls.key")),
             trustRoots: .file(try settings.string("tls.guest_ca")),
             revocationLists: try settings.optionalString("tls.guest_crl").map(TLSSource.file),
-            minimumVersion: try settings.string("tls.minimum_version") == "1.2" ? .tls12 : .tls13)
+            minimumVersion: TLSVersion(rawValue: try settings.string("tls.minimum_version"))
+                ?? TLSConfiguration.defaultMinimumVersion,
+            applicationProtocols: [RPCProtocol.applicationProtocol])
     }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ConductorRPC
 import Foundation
 import GuestAgent
 import Settings
@@ -21,7 +22,8 @@ struct CertificateReport {
                 configuration: TLSConfiguration(
                     role: .client, certificateChain: .file(certificate), privateKey: .file(key),
                     trustRoots: .file(authorities),
-                    revocationLists: try settings.optionalString("tls.crl").map(TLSSource.file))
+                    revocationLists: try settings.optionalString("tls.crl").map(TLSSource.file),
+                    applicationProtocols: [RPCProtocol.applicationProtocol])
             ).expiries
         } catch let error as TLSError {
             self.problem = error.message

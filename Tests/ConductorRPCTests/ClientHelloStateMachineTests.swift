@@ -66,7 +66,8 @@ import Testing
                 configuration: TLSConfiguration(
                     role: .client, certificateChain: .pem(client.certificatePEM),
                     privateKey: .pem(client.privateKeyPEM),
-                    trustRoots: .pem(certificates.certificatePEM))), serverName: "localhost")
+                    trustRoots: .pem(certificates.certificatePEM),
+                    applicationProtocols: [RPCProtocol.applicationProtocol])), serverName: "localhost")
         _ = engine.handshake()
         let hello = try #require(engine.takeCiphertext())
         #expect(self.completeAfter(Array(hello.readableBytesView), pieces: 1) == hello.readableBytes)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ConductorRPC
 package import Foundation
 package import TLSChannel
 
@@ -74,7 +75,8 @@ package final class TestCertificates: Sendable {
             configuration: TLSConfiguration(
                 role: .server, certificateChain: .file(self.path("conductor.pem")),
                 privateKey: .file(self.path("conductor.key")), trustRoots: .file(self.path("ca.pem")),
-                revocationLists: list.map { .file(self.path($0)) }, minimumVersion: minimumVersion))
+                revocationLists: list.map { .file(self.path($0)) }, minimumVersion: minimumVersion,
+                applicationProtocols: [RPCProtocol.applicationProtocol]))
     }
 
     /// Returns a guest's TLS context.
@@ -84,6 +86,7 @@ package final class TestCertificates: Sendable {
         try TLSContext(
             configuration: TLSConfiguration(
                 role: .client, certificateChain: .file(self.path("\(name).pem")),
-                privateKey: .file(self.path("\(name).key")), trustRoots: .file(self.path("ca.pem"))))
+                privateKey: .file(self.path("\(name).key")), trustRoots: .file(self.path("ca.pem")),
+                applicationProtocols: [RPCProtocol.applicationProtocol]))
     }
 }

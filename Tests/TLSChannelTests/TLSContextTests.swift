@@ -48,7 +48,7 @@ struct TLSContextTests {
             role: .server,
             certificateChain: try write("chain.pem", "comment\n" + self.identities.server.certificatePEM),
             privateKey: try write("key.pem", self.identities.server.privateKeyPEM),
-            trustRoots: try write("roots.pem", self.identities.authority.certificatePEM))
+            trustRoots: try write("roots.pem", self.identities.authority.certificatePEM), applicationProtocols: [])
         _ = try TLSContext(configuration: configuration)
     }
 

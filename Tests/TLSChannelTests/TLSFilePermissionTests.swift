@@ -13,7 +13,8 @@ struct TLSFilePermissionTests {
         try TLSContext(
             configuration: TLSConfiguration(
                 role: .server, certificateChain: .file(files.path("server.pem")),
-                privateKey: .file(files.path("server.key")), trustRoots: .file(files.path("ca.pem"))))
+                privateKey: .file(files.path("server.key")), trustRoots: .file(files.path("ca.pem")),
+                applicationProtocols: []))
     }
 
     /// Only the superuser can give a file away.
@@ -68,7 +69,8 @@ struct TLSFilePermissionTests {
         try Data(authority.revocationList(validity: .days(1)).utf8).write(to: URL(fileURLWithPath: path))
         var configuration = TLSConfiguration(
             role: .server, certificateChain: .file(files.path("server.pem")),
-            privateKey: .file(files.path("server.key")), trustRoots: .file(files.path("ca.pem")))
+            privateKey: .file(files.path("server.key")), trustRoots: .file(files.path("ca.pem")),
+            applicationProtocols: [])
         configuration.revocationLists = .file(path)
         return configuration
     }

@@ -39,6 +39,6 @@ struct TestIdentities {
     ) -> TLSConfiguration {
         TLSConfiguration(
             role: role, certificateChain: .pem(identity.certificatePEM), privateKey: .pem(identity.privateKeyPEM),
-            trustRoots: .pem((trust ?? self.authority).certificatePEM))
+            trustRoots: .pem((trust ?? self.authority).certificatePEM), applicationProtocols: ["conductor-rpc/1"])
     }
 }

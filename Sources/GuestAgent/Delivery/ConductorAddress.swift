@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ConductorRPC
 internal import Glibc
 
 /// The address on which a conductor listens.
@@ -9,10 +10,10 @@ public struct ConductorAddress: Sendable, Hashable, CustomStringConvertible {
     /// The TCP port.
     public let port: Int
 
-    /// Creates an address of this host and port.
-    public init(host: String, port: Int = 8790) {
+    /// Creates an address of this host and port; nil for the default port, 8790.
+    public init(host: String, port: Int? = nil) {
         self.host = host
-        self.port = port
+        self.port = port ?? RPCProtocol.defaultPort
     }
 
     /// Parses `host`, `host:port`, `[ipv6]` or `[ipv6]:port`.

@@ -26,7 +26,7 @@ package struct CatalogueDocument: Sendable {
     }
 
     /// Returns the queue that an event goes to.
-    func queue(of event: EventDefinition) -> String { "\(self.topic).\(event.priority.rawValue)" }
+    func queue(of event: EventDefinition) -> String { event.priority.queue(topic: self.topic) }
 
     /// Returns whether an event is published, and not switched off.
     func isPublished(_ event: EventDefinition) -> Bool {

@@ -107,7 +107,7 @@ public final class MessagingDriver: NotificationDriver {
 
     private func message(of notification: NotificationMessage) -> OutgoingMessage {
         OutgoingMessage(
-            queue: "\(self.topic).\(notification.priority.rawValue)", body: self.envelope.encode(notification),
+            queue: notification.priority.queue(topic: self.topic), body: self.envelope.encode(notification),
             sender: notification.sender.map { .init(key: $0.key, name: $0.name) })
     }
 
@@ -133,10 +133,10 @@ extension PublisherConfiguration {
     package init(_ configuration: MessagingDriver.Configuration) throws(DriverError) {
         // AMQP allows at most 255 bytes for these names. For a longer name librabbitmq would send a malformed frame,
         // and the broker would close each new connection.
-        let longest = NotificationPriority.allCases.map(\.rawValue.utf8.count).max() ?? 0
+        let suffix = NotificationPriority.allCases.map { $0.queue(topic: "").utf8.count }.max() ?? 0
         for (name, text, limit) in [
             ("messaging.exchange", configuration.exchange, 255),
-            ("messaging.topic", configuration.topic, 255 - longest - 1),
+            ("messaging.topic", configuration.topic, 255 - suffix),
         ] where !(1...limit).contains(text.utf8.count) || text.utf8.contains(0) {
             throw DriverError(
                 .refused, driver: DriverName.messaging.rawValue,
@@ -157,7 +157,7 @@ extension PublisherConfiguration {
         self.largeMessageBytes = configuration.largeMessageBytes
         // The queues are declared before the first notification, so that none is lost before a consumer has declared
         // them.
-        self.declareAtStart = [NotificationPriority.info, .error].map { "\(configuration.topic).\($0.rawValue)" }
+        self.declareAtStart = [NotificationPriority.info, .error].map { $0.queue(topic: configuration.topic) }
     }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ConductorRPC
 import ConductorService
 import Foundation
 import RelayTesting
@@ -163,7 +164,8 @@ enum FuzzedCertificates {
         return try TLSContext(
             configuration: TLSConfiguration(
                 role: .server, certificateChain: .pem(own.certificatePEM), privateKey: .pem(own.privateKeyPEM),
-                trustRoots: .pem(roots), revocationLists: lists.map { .pem($0) }))
+                trustRoots: .pem(roots), revocationLists: lists.map { .pem($0) },
+                applicationProtocols: [RPCProtocol.applicationProtocol]))
     }
 
     private static func authorities(_ text: String) -> String? {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ConductorRPC
 import NIOCore
 import NIOPosix
 import TLSChannel
@@ -61,7 +62,7 @@ struct Target: Sendable {
         try TLSContext(
             configuration: TLSConfiguration(
                 role: .client, certificateChain: .file("\(path).pem"), privateKey: .file("\(path).key"),
-                trustRoots: .file("\(roots)/ca.pem")))
+                trustRoots: .file("\(roots)/ca.pem"), applicationProtocols: [RPCProtocol.applicationProtocol]))
     }
 
     /// Lets workers repeat something, each one turn after the other, at a limited rate in total.
