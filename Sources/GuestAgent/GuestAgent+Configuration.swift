@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ConductorRPC
+import NIOCore
 public import Notifications
 import TLSChannel
 
@@ -27,11 +28,11 @@ extension GuestAgent {
         /// longer error are truncated; an outcome whose fields alone exceed the limit is set aside.
         public var maximumLineLength = RPCProtocol.defaultMaximumLineLength
         /// The time after which an attempt to connect fails.
-        public var connectTimeout = Duration.seconds(10)
+        public var connectTimeout = Duration(ConductorConnection.Configuration().connectTimeout)
         /// The time without any answer, although outcomes wait for one, after which the connection counts as dead. A
         /// single outcome may wait ten times as long: a conductor reads large outcomes no faster than the guest's rate
         /// limit.
-        public var answerTimeout = Duration.seconds(60)
+        public var answerTimeout = Duration(ConductorConnection.Configuration().answerTimeout)
         /// The shortest backoff delay after a failure.
         public var minimumBackoff = Duration.milliseconds(200)
         /// The longest backoff delay after failures.

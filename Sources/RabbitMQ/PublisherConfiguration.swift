@@ -47,7 +47,7 @@ package struct PublisherConfiguration: Sendable {
     package var rpcTimeout = Duration.seconds(10)
     /// The time from `publish` within which each message is answered. If the broker leaves a message unconfirmed for so
     /// long, and has no alarm, it counts as dead and the publisher reconnects.
-    package var publishTimeout = Duration.seconds(30)
+    package var publishTimeout = Self.defaultPublishTimeout
     /// The time limit for outstanding confirms at shutdown.
     package var drainTimeout = Duration.seconds(10)
     package var backoff = Backoff()
@@ -72,6 +72,8 @@ package struct PublisherConfiguration: Sendable {
     /// small bodies.
     package var inboxByteCapacity = 64 * 1024 * 1024
 
+    /// The default of ``publishTimeout``.
+    package static let defaultPublishTimeout = Duration.seconds(30)
     private static let defaultWindow = 1000
     private static let defaultInboxCapacity = 10_000
     /// The maximum number of outstanding messages (waiting or unconfirmed) on both connections, with the default

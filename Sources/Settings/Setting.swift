@@ -151,6 +151,13 @@ extension Setting {
             secrecy: .open, help: help)
     }
 
+    /// Creates a setting whose value is a length of time in seconds, in the range, with the default of a library.
+    package static func seconds(
+        _ name: String, _ range: ClosedRange<Double>, default value: Duration, help: String
+    ) -> Setting {
+        .seconds(name, range, default: value / .seconds(1), help: help)
+    }
+
     /// Creates a setting whose value is one of the named values.
     package static func choice(
         _ name: String, among choices: [String], default value: String? = nil, required: Bool = false, help: String

@@ -41,22 +41,24 @@ enum ConductorSettings {
                 "messaging.transport_url", redact: MessagingDriver.Configuration.redacted,
                 help: "Connect to RabbitMQ at rabbit://user:password@host:port,host2:port/vhost?ssl=1; not by `--set`."),
             .string(
-                "messaging.exchange", default: "trove", help: "Publish on this topic exchange; oslo's control_exchange."
+                "messaging.exchange", default: Self.messaging.exchange,
+                help: "Publish on this topic exchange; oslo's control_exchange."
             ),
             .string(
-                "messaging.topic", default: "notification",
+                "messaging.topic", default: Self.messaging.topic,
                 help: "Publish to the queues <topic>.<priority>; oslo's topics."),
             .boolean(
-                "messaging.durable", default: false,
+                "messaging.durable", default: Self.messaging.isDurable,
                 help: "Declare the exchange and the queues durable; oslo's amqp_durable_queues."),
             .choice(
                 "messaging.queue_type", among: MessagingDriver.Configuration.QueueType.allCases.map(\.rawValue),
-                default: "classic", help: "Declare queues of this kind; oslo's rabbit_quorum_queue."),
+                default: Self.messaging.queueType.rawValue,
+                help: "Declare queues of this kind; oslo's rabbit_quorum_queue."),
             .seconds(
-                "messaging.publish_timeout", 1...3600, default: 30,
+                "messaging.publish_timeout", 1...3600, default: Self.messaging.publishTimeout,
                 help: "Wait this long for the broker to confirm a notification."),
             .seconds(
-                "messaging.maximum_backoff", 0.5...3600, default: 30,
+                "messaging.maximum_backoff", 0.5...3600, default: Self.messaging.maximumBackoff,
                 help: "Wait at most this long between attempts to connect to the broker."),
             .string(
                 "publisher.host",
@@ -74,16 +76,16 @@ enum ConductorSettings {
                 "catalogue.disable",
                 help: "Do not publish these events, written in the same way; overrides catalogue.enable."),
             .integer(
-                "limits.line_bytes", 1024...(64 << 20), default: 1 << 20,
+                "limits.line_bytes", 1024...(64 << 20), default: Self.server.connection.maximumLineLength,
                 help: "Reject requests longer than this many bytes."),
             .integer(
-                "limits.window", 1...100_000, default: 1000,
+                "limits.window", 1...100_000, default: Self.server.connection.window,
                 help: "Stop reading a connection while it has this many requests in flight."),
             .integer(
-                "limits.window_bytes", 1024...(1 << 30), default: 4 << 20,
+                "limits.window_bytes", 1024...(1 << 30), default: Self.server.connection.windowBytes,
                 help: "Stop reading a connection while it has this many bytes of requests in flight."),
             .seconds(
-                "limits.handshake_timeout", 0.1...600, default: 10,
+                "limits.handshake_timeout", 0.1...600, default: Duration(Self.server.handshakeTimeout),
                 help: "Close a connection whose TLS handshake takes longer than this."),
             .integer(
                 "limits.remembered_ids", 0...10_000_000, default: Relay.defaultRememberedIDs,
@@ -91,7 +93,7 @@ enum ConductorSettings {
                     "Remember this many published outcomes to detect repetitions, dropping the oldest first; 0 for none."
             ),
             .seconds(
-                "drain_timeout", 0...3600, default: 20,
+                "drain_timeout", 0...3600, default: Duration(Self.server.connection.drainTimeout),
                 help: "When stopping, answer accepted requests for at most this long."),
             .choice(
                 "log.level", among: ["debug", "info", "warning", "error"], default: "info",
@@ -113,18 +115,21 @@ enum ConductorSettings {
     static let notifySchema = Self.schema.requiring(only: ["drivers"])
     /// The settings of `context`, which requires none because it sends nothing.
     static let contextSchema = Self.schema.requiring(only: [])
+
+    private static let messaging = MessagingDriver.Configuration(transportURL: "")
+    private static let server = ConductorServer.Configuration(host: "", port: RPCProtocol.defaultPort)
 }
 
 extension ConductorServer.Configuration {
     init(_ settings: Settings) throws {
         self.init(host: try settings.string("listen.host"), port: try settings.integer("listen.port"))
-        self.handshakeTimeout = .nanoseconds(Int64(try settings.seconds("limits.handshake_timeout") * 1e9))
+        self.handshakeTimeout = TimeAmount(try settings.duration("limits.handshake_timeout"))
         self.connection.maximumLineLength = try settings.integer("limits.line_bytes")
         self.connection.window = try settings.integer("limits.window")
         self.connection.windowBytes = try settings.integer("limits.window_bytes")
         try self.connection.setDeadlines(settings)
         self.limits = try ConnectionLimits(settings)
-        self.connection.drainTimeout = .nanoseconds(Int64(try settings.seconds("drain_timeout") * 1e9))
+        self.connection.drainTimeout = TimeAmount(try settings.duration("drain_timeout"))
     }
 }
 
@@ -149,7 +154,7 @@ extension MessagingDriver.Configuration {
         self.exchange = try settings.string("messaging.exchange")
         self.topic = try settings.string("messaging.topic")
         self.isDurable = try settings.boolean("messaging.durable")
-        self.queueType = QueueType(rawValue: try settings.string("messaging.queue_type")) ?? .classic
+        self.queueType = QueueType(rawValue: try settings.string("messaging.queue_type")) ?? self.queueType
         self.publishTimeout = try settings.duration("messaging.publish_timeout")
         self.maximumBackoff = try settings.duration("messaging.maximum_backoff")
     }

@@ -37,13 +37,13 @@ enum LimitSettings {
             "limits.pending_connections", 1...100_000, default: Self.defaults.pendingConnections,
             help: "Allow this many new connections that are silent or wait; beyond that, close the oldest silent one."),
         .seconds(
-            "limits.hello_timeout", 0.1...60, default: 2,
+            "limits.hello_timeout", 0.1...60, default: Duration(Self.defaults.helloTimeout),
             help: "Close a new connection whose complete ClientHello takes longer than this."),
         .integer(
             "limits.handshakes", 1...100_000, default: Self.defaults.handshakes,
             help: "Run this many TLS handshakes at once; beyond that, new connections wait."),
         .integer(
-            "limits.handshakes_per_address", 0...100_000, default: 0,
+            "limits.handshakes_per_address", 0...100_000, default: Self.defaults.handshakesPerAddress ?? 0,
             help: "Run this many TLS handshakes of one address at once; 0 for limits.handshakes / 32, and at least 4."),
         .integer(
             "limits.buffered_input", (1 << 20)...(1 << 40), default: Self.defaults.bufferedInput,
@@ -51,10 +51,10 @@ enum LimitSettings {
                 "Buffer this many bytes of incomplete requests of all connections; beyond that, close the connection with the most."
         ),
         .seconds(
-            "limits.idle_timeout", 1...604_800, default: 3600,
+            "limits.idle_timeout", 1...604_800, default: Duration(Self.connectionDefaults.idleTimeout),
             help: "Close a connection that has received nothing for this long and has nothing in flight."),
         .seconds(
-            "limits.line_timeout", 0.1...3600, default: 60,
+            "limits.line_timeout", 0.1...3600, default: Duration(Self.connectionDefaults.lineTimeout),
             help: "Close a connection whose line takes longer than this from its first byte to its end."),
         .integer(
             "limits.trace_bytes", 1024...(64 << 20), default: Self.reportDefaults.traceBytes,
@@ -87,6 +87,7 @@ enum LimitSettings {
     ]
 
     private static let defaults = ConnectionLimits()
+    private static let connectionDefaults = RPCServerHandler.Configuration()
     private static let reportDefaults = ReportLimits()
 }
 
@@ -104,7 +105,7 @@ extension ConnectionLimits {
         self.tenantGuestsAtFullRate = try settings.integer("limits.tenant_guests_at_full_rate")
         self.ipv6PrefixLength = try settings.integer("limits.ipv6_prefix")
         self.pendingConnections = try settings.integer("limits.pending_connections")
-        self.helloTimeout = .nanoseconds(Int64(try settings.seconds("limits.hello_timeout") * 1e9))
+        self.helloTimeout = TimeAmount(try settings.duration("limits.hello_timeout"))
         self.bufferedInput = try settings.integer("limits.buffered_input")
         let lineBytes = try settings.integer("limits.line_bytes")
         guard self.bufferedInput >= lineBytes else {
@@ -133,8 +134,8 @@ extension ReportLimits {
 extension RPCServerHandler.Configuration {
     /// Sets the deadlines from the settings.
     mutating func setDeadlines(_ settings: Settings) throws {
-        self.idleTimeout = .nanoseconds(Int64(try settings.seconds("limits.idle_timeout") * 1e9))
-        self.lineTimeout = .nanoseconds(Int64(try settings.seconds("limits.line_timeout") * 1e9))
+        self.idleTimeout = TimeAmount(try settings.duration("limits.idle_timeout"))
+        self.lineTimeout = TimeAmount(try settings.duration("limits.line_timeout"))
     }
 }
 

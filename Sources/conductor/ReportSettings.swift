@@ -16,7 +16,8 @@ struct ReportSettings {
             help: "Run this program with its arguments to get the instances as JSON lines, for `trove.instance.exists`."
         ),
         .seconds(
-            "reports.exists_notification_interval", 1...Self.longestInterval, default: 3600,
+            "reports.exists_notification_interval", 1...Self.longestInterval,
+            default: ExistsReporter.Configuration(publisherID: "").interval,
             help: "Make audit periods this long."),
         .string(
             "reports.state_file",
@@ -29,10 +30,10 @@ struct ReportSettings {
             help: "Report the quotas at this interval, at least 1; -1 for no reports."),
         .choice(
             "reports.quota_event", among: QuotaUsage.EventType.allCases.map(\.rawValue),
-            default: QuotaUsage.EventType.quotas.rawValue,
+            default: Self.quotaDefaults.eventType.rawValue,
             help: "Use this event type for quotas: the specification's or real Trove's spelling."),
         .seconds(
-            "reports.command_timeout", 0.1...86_400, default: 120,
+            "reports.command_timeout", 0.1...86_400, default: CommandRowSource.Limits().timeout,
             help: "Kill a command that runs longer than this; the report has then failed."),
         .strings(
             "reports.service_ids",
@@ -41,6 +42,7 @@ struct ReportSettings {
             "reports.publisher_id", help: "Set the reports' publisher_id; by default `taskmanager.<publisher.host>`."),
     ]
 
+    private static let quotaDefaults = QuotaReporter.Configuration(interval: .zero, publisherID: "")
     /// The longest interval in seconds: four weeks.
     private static let longestInterval = 2_419_200.0
 
@@ -95,7 +97,7 @@ struct ReportSettings {
             var configuration = QuotaReporter.Configuration(interval: .seconds(interval), publisherID: publisherID)
             configuration.retryTimeout = retryTimeout
             configuration.eventType =
-                QuotaUsage.EventType(rawValue: try settings.string("reports.quota_event")) ?? .quotas
+                QuotaUsage.EventType(rawValue: try settings.string("reports.quota_event")) ?? configuration.eventType
             try Self.require(
                 configuration.eventType.rawValue, for: "reports.quota_notification_interval", in: catalogues)
             self.quotas = (configuration, source)

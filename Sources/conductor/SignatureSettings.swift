@@ -10,7 +10,7 @@ enum SignatureSettings {
     static let declarations: [Setting] = [
         .choice(
             "context_signatures.mode", among: ContextVerifier.Policy.allCases.map(\.rawValue),
-            default: ContextVerifier.Policy.off.rawValue,
+            default: Self.verifier.policy.rawValue,
             help:
                 "Verify contexts' signatures: `require` demands one, `accept` verifies those that are signed, `off` verifies none."
         ),
@@ -19,22 +19,23 @@ enum SignatureSettings {
             help: "Accept signatures by these keys, `kid:alg:path` each; alg is `EdDSA` (PEM) or `HS256` (the "
                 + "secret itself)."),
         .seconds(
-            "context_signatures.clock_skew", 0...600, default: 60,
+            "context_signatures.clock_skew", 0...600, default: Self.verifier.clockSkew,
             help: "Allow signers' clocks to differ from the conductor's by this much."),
         .seconds(
-            "context_signatures.grace", 0...2_592_000, default: 604_800,
+            "context_signatures.grace", 0...2_592_000, default: Self.verifier.grace,
             help: "Accept a token this long after its expiry, for outcomes that waited in their guest."),
         .seconds(
-            "context_signatures.maximum_lifetime", 1...Double(ContextSigner.longestLifetime), default: 604_800,
+            "context_signatures.maximum_lifetime", 1...Double(ContextSigner.longestLifetime),
+            default: Self.verifier.maximumLifetime,
             help: "Reject tokens with a longer time than this between issue and expiry."),
         .integer(
             "context_signatures.remembered_operations", 1...10_000_000,
-            default: ContextVerifier.Configuration.defaultRememberedOperations,
+            default: Self.verifier.rememberedOperations,
             help: "Remember this many signed operations that have ended, or may have, dropping the oldest first."),
         .string(
             Self.signingKey, help: "Use this key for `conductor context --sign`, `kid:alg:path`."),
         .seconds(
-            Self.lifetime, 1...Double(ContextSigner.longestLifetime), default: 86_400,
+            Self.lifetime, 1...Double(ContextSigner.longestLifetime), default: ContextSigner.defaultLifetime,
             help: "Make the tokens of `conductor context --sign` valid for this long."),
         .string(
             Self.keyDirectory,
@@ -43,6 +44,7 @@ enum SignatureSettings {
                 + "`tls`."),
     ]
 
+    private static let verifier = ContextVerifier.Configuration(policy: .off)
     fileprivate static let keys = "context_signatures.keys"
     fileprivate static let keyDirectory = "context_signatures.key_directory"
     fileprivate static let signingKey = "context_signatures.signing_key"

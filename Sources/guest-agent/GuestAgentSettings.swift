@@ -20,15 +20,20 @@ enum GuestAgentSettings {
             .string(
                 "tls.ca", required: true, valueName: "FILE",
                 help: "Read the authorities of conductors' certificates from this PEM file."),
-            .integer("delivery.window", 1...10_000, default: 256, help: "Keep at most this many outcomes in flight."),
-            .seconds("delivery.connect_timeout", 0.1...600, default: 10, help: "Wait this long for a connection."),
+            .integer(
+                "delivery.window", 1...10_000, default: Self.defaults.window,
+                help: "Keep at most this many outcomes in flight."),
             .seconds(
-                "delivery.answer_timeout", 0.1...3600, default: 60,
+                "delivery.connect_timeout", 0.1...600, default: Self.defaults.connectTimeout,
+                help: "Wait this long for a connection."),
+            .seconds(
+                "delivery.answer_timeout", 0.1...3600, default: Self.defaults.answerTimeout,
                 help: "Close a connection when a request waits and no answer arrives for this long."),
             .seconds(
-                "delivery.maximum_backoff", 0.2...3600, default: 30, help: "Wait at most this long between attempts."),
+                "delivery.maximum_backoff", 0.2...3600, default: Self.defaults.maximumBackoff,
+                help: "Wait at most this long between attempts."),
             .seconds(
-                "delivery.drain_timeout", 0...86_400, default: 30,
+                "delivery.drain_timeout", 0...86_400, default: Self.defaults.drainTimeout,
                 help: "Go on delivering for at most this long once the command has ended."),
             .choice(
                 "log.level", among: ["debug", "info", "warning", "error"], default: "warning",
@@ -45,12 +50,12 @@ enum GuestAgentSettings {
                     "Store outcomes in this directory until a conductor accepts them, on a disk that outlives a restart."
             ),
             .integer(
-                "spool.maximum_count", 1...10_000_000, default: 100_000,
+                "spool.maximum_count", 1...10_000_000, default: Self.spoolDefaults.maximumCount,
                 help:
                     "Allow this many running, waiting and set-aside operations in one spool; beyond that, run no command."
             ),
             .integer(
-                "spool.maximum_mib", 1...65_536, default: 256,
+                "spool.maximum_mib", 1...65_536, default: Self.spoolDefaults.maximumBytes >> 20,
                 help: "Allow their contexts and outcomes this many MiB in one spool; beyond that, run no command."),
             .string(
                 "tls.crl",
@@ -58,10 +63,14 @@ enum GuestAgentSettings {
                     "Read the authorities' revocation lists from this PEM file; reject conductors whose issuer has no valid list."
             ),
             .seconds(
-                "tls.reload_interval", 0.1...3600, default: 1,
+                "tls.reload_interval", 0.1...3600, default: Self.defaults.reloadInterval,
                 help: "Check the files of `tls` this often; changes apply to the next connection."),
         ],
         ignoredEnvironment: ["GUEST_AGENT_TEST_", CommandRun.fieldsVariable])
+
+    private static let defaults = GuestAgent.Configuration(
+        conductors: [], certificateFile: "", keyFile: "", caFile: "")
+    private static let spoolDefaults = Spool.Configuration()
 }
 
 extension GuestAgent.Configuration {

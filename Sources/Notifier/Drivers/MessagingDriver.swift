@@ -32,9 +32,9 @@ public final class MessagingDriver: NotificationDriver {
         /// The type of the declared queues; oslo's `rabbit_quorum_queue`.
         public var queueType = QueueType.classic
         /// The time after which an unconfirmed notification counts as not published.
-        public var publishTimeout = Duration.seconds(30)
+        public var publishTimeout = PublisherConfiguration.defaultPublishTimeout
         /// The longest backoff delay between two attempts to connect, after every host has failed.
-        public var maximumBackoff = Duration.seconds(30)
+        public var maximumBackoff = PublisherConfiguration.Backoff().maximum
 
         /// The length in bytes above which guests' messages use a separate connection; nil for a single connection.
         package var largeMessageBytes: Int?
