@@ -54,11 +54,8 @@ package struct NewFile: ~Copyable {
     /// Adds bytes.
     package func write(_ bytes: [UInt8]) throws(FileError) { try self.file.write(bytes) }
 
-    /// Writes the file's data to the disk, and returns when it is there. This does not keep the file.
-    package func sync() throws(FileError) { try self.file.sync() }
-
-    /// Keeps the file. Returns when the file and its name in the directory are on the disk.
-    package mutating func keep() throws(FileError) {
+    /// Returns when the file and its name in the directory are on the disk. This does not keep the file.
+    package func sync() throws(FileError) {
         try self.file.sync()
         do throws(FileError) {
             try self.directory.sync()
@@ -66,8 +63,16 @@ package struct NewFile: ~Copyable {
             guard error.code == EBADF else { throw error }
             try self.file.syncVolume()
         }
-        self.isKept = true
     }
+
+    /// Keeps the file. Returns when the file and its name in the directory are on the disk.
+    package mutating func keep() throws(FileError) {
+        try self.sync()
+        self.keepSynced()
+    }
+
+    /// Keeps the file after ``sync()``, so that several files can be kept together, or none.
+    package mutating func keepSynced() { self.isKept = true }
 
     /// Opens a directory. One that this user may not list is opened only to look up names, and cannot be synchronised
     /// then.

@@ -58,9 +58,9 @@ struct CertificateDirectory {
         var file = try NewFile(self.path(of: first.name), permissions: first.isSecret ? 0o600 : 0o644)
         try file.write(Array(first.text.utf8))
         try file.sync()
-        // If another file fails, this one is removed again, because it is not kept yet.
+        // If another file fails, this one is removed again, because it is not kept yet. Nothing can fail after that.
         try self.make(files.dropFirst())
-        try file.keep()
+        file.keepSynced()
     }
 
     /// Creates the directory if it does not exist, then the files in it. After a failure, removes a directory that it
