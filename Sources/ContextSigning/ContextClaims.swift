@@ -121,13 +121,17 @@ package struct ContextClaims: Sendable {
 
     /// Returns 32 bytes that identify the operation: a digest of its `jti`, request, operation and tenant, or without a
     /// `jti` of the whole payload. The `jti` stays the same when a control plane signs one operation twice.
-    package func fingerprint(of payload: [UInt8]) -> [UInt8] {
+    ///
+    /// - Parameters:
+    ///   - payload: the token's payload.
+    ///   - operation: the operation's canonical name: the claim may have either of its names.
+    package func fingerprint(of payload: [UInt8], operation: String) -> [UInt8] {
         guard let identifier else { return SHA256.digest(payload) }
         // Includes the request, the operation and the tenant, so that a signer that reuses identifiers blocks no
         // outcome of another operation.
         return SHA256.digest(
             JSONWriter.encode([
-                .string(identifier), .string(self.requestID), .string(self.operation), .string(self.tenantID),
+                .string(identifier), .string(self.requestID), .string(operation), .string(self.tenantID),
             ]))
     }
 

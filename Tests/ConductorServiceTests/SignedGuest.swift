@@ -6,6 +6,7 @@ import ContextSigning
 import Logging
 import Notifications
 import Notifier
+import RelayTesting
 import TLSChannel
 
 /// A relay that checks signed contexts, a control plane that signs them, and a guest, all without a network.
@@ -50,6 +51,13 @@ struct SignedGuest {
     /// Returns a signing key with this id.
     static func key(_ kid: String) throws -> SigningKey {
         try SigningKey(kid: kid, secret: Array("\(kid): 0123456789abcdef0123456789abcdef".utf8))
+    }
+
+    /// Returns the sample context with a token of these claims.
+    func context(_ claims: ContextClaims) throws -> NotificationContext {
+        var context = SampleReport.context()
+        context.token = CompactJWS.sign(JSONWriter.encode(.object(claims.json)), with: try Self.key("now"))
+        return context
     }
 
     /// Returns the relay's answer to a report.

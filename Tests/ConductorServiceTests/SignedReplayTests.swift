@@ -43,6 +43,20 @@ import Testing
         #expect(counters.rejected == ["not_permitted": 2, "invalid_params": 1])
     }
 
+    @Test("One identifier (jti) is one operation, with and without the service in front of the operation's name")
+    func spellingsOfOneOperation() async throws {
+        let driver = TestDriver()
+        let guest = try SignedGuest(driver)
+        let now = Int(NotificationTimestamp.now().microsecondsSinceEpoch / 1_000_000)
+        var claims = ContextClaims(SampleReport.context(), instanceID: nil, issuedAt: now, lifetime: 60)
+        let first = self.report(try guest.context(claims))
+        #expect(await guest.answer(first) == .success(.taken(first.messageID, .published)))
+        claims.operation = "dbaas.\(claims.operation)"
+        let second = self.report(try guest.context(claims))
+        #expect(await guest.answer(second).failure?.field == "params.context.token")
+        #expect(driver.notifications.map(\.messageID) == [first.messageID])
+    }
+
     /// Outcomes are remembered separately: the operation still knows an outcome that was forgotten, or never
     /// remembered.
     @Test("A repeated outcome is a duplicate although the relay has forgotten it", arguments: [0, 1])

@@ -48,8 +48,8 @@ import Testing
         // Two signatures are for two operations, unless the signer sets an identifier.
         let second = try ContextSigner(key: keys[number]).sign(Self.context)
         let other = try SigningKeySet(keys).payload(of: try #require(second.token))
-        let fingerprint = try ContextClaims(other).fingerprint(of: other)
-        #expect(fingerprint != claims.fingerprint(of: payload))
+        let fingerprint = try ContextClaims(other).fingerprint(of: other, operation: "database_create")
+        #expect(fingerprint != claims.fingerprint(of: payload, operation: "database_create"))
     }
 
     /// Replaces, removes and doubles each character of a token.

@@ -89,7 +89,8 @@ package struct ContextVerifier: Sendable {
                 context: report.context, operation: operation, phase: report.outcome.phase,
                 instance: claims.instanceID ?? instance, issuedAt: claims.issuedAt,
                 signed: SignedOperation(
-                    SignedOperationID(claims.fingerprint(of: payload)), usableUntil: self.end(of: claims)),
+                    SignedOperationID(claims.fingerprint(of: payload, operation: operation.canonicalName)),
+                    usableUntil: self.end(of: claims)),
                 isExpired: now >= Double(self.end(of: claims)))
         } catch {
             throw .refusedToken(error.problem)

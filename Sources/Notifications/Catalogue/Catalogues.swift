@@ -10,9 +10,11 @@ public struct Catalogues: Sendable {
         public let definition: OperationDefinition
         /// The phases whose events are published; the others have no event, or it is switched off.
         let published: Set<OperationPhase>
-        /// The names by which a context may refer to the operation: with its service in front, and for Trove's also the
-        /// key alone.
+        /// The names by which a context may refer to the operation: first with its service in front, and for Trove's
+        /// also the key alone.
         package let names: [String]
+        /// The operation's name with its service in front, in which all spellings are the same.
+        package var canonicalName: String { self.names[0] }
         /// The fields that hold a name of the reporting guest.
         package let ownFields: [GuestIdentityField]
         /// The start fields that identify the operation's subject; its end and error events may contain them too.

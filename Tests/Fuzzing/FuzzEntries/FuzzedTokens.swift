@@ -106,7 +106,8 @@ enum FuzzedTokens {
         guard JSONWriter.encode(.object(again.json)) == JSONWriter.encode(.object(claims.json)) else {
             return "claims that were written are others"
         }
-        let (one, other) = (claims.fingerprint(of: bytes), again.fingerprint(of: bytes))
+        let one = claims.fingerprint(of: bytes, operation: claims.operation)
+        let other = again.fingerprint(of: bytes, operation: again.operation)
         return one == other && one.count == 32 ? nil : "an operation is remembered by another name"
     }
 
