@@ -59,7 +59,8 @@ let modules: KeyValuePairs<String, Uses> = [
     "SecureFiles": ["CLinuxFiles"],
     "CommandExecution": ["CCommandExecution", .nioConcurrencyHelpers, .systemPackage],
     "EventLoopScheduling": ["CLinuxScheduling", .nioConcurrencyHelpers, .nioCore, .nioPosix],
-    "TLSChannel": network + ["CConductorOpenSSL", "EventLoopScheduling", "SecureFiles", .nioTLS],
+    "FileReloading": [.nioConcurrencyHelpers, .nioPosix],
+    "TLSChannel": network + ["CConductorOpenSSL", "EventLoopScheduling", "FileReloading", "SecureFiles", .nioTLS],
     "ContextSigning": ["CConductorOpenSSL", "Notifications", "SecureFiles"],
     "RabbitMQ": base + ["CConductorRabbitMQ", "FaultPoints", "SecureFiles", .dequeModule, .serviceLifecycle],
     "Settings": [.product(name: "Configuration", package: "swift-configuration"), .yams],
@@ -72,8 +73,8 @@ let modules: KeyValuePairs<String, Uses> = [
         .product(name: "ServiceContextModule", package: "swift-service-context"),
     ],
     "ConductorService": server + [
-        "CMemoryTrimming", "ConductorRPC", "ContextSigning", "EventLoopScheduling", "FaultPoints", "Notifications",
-        "Notifier", "TLSChannel", .dequeModule, .nioExtras,
+        "CMemoryTrimming", "ConductorRPC", "ContextSigning", "EventLoopScheduling", "FaultPoints", "FileReloading",
+        "Notifications", "Notifier", "TLSChannel", .dequeModule, .nioExtras,
     ],
     "PeriodicReports": base + [
         "Notifications", "Notifier", "SecureFiles", .serviceLifecycle, .subprocess, .systemPackage,
@@ -131,6 +132,7 @@ let tests: KeyValuePairs<String, Uses> = [
     "CatalogueFilesTests": ["CatalogueFiles", "Notifications"],
     "ContextSigningTests": ["ContextSigning", "Notifications", "ProcessTesting"],
     "SettingsTests": ["Settings"],
+    "FileReloadingTests": ["FileReloading", .nioConcurrencyHelpers, .nioPosix],
     "SecureFilesTests": ["SecureFiles"],
     "TLSChannelTests": network + [
         "CConductorOpenSSL", "EventLoopScheduling", "EventLoopTesting", "ProcessTesting", "RandomTesting", "TLSChannel",

@@ -39,19 +39,19 @@ struct Serve: AsyncParsableCommand {
 
             let tls = LiveTLSContext(try TLSContext(settings))
             let interval = try settings.duration("tls.reload_interval")
-            let reloader = CertificateReloader(live: tls, interval: interval, logger: logger)
+            let certificates = CertificateReloader(live: tls, interval: interval, logger: logger)
+            let signatures = try settings.contextVerifier()
+            let signingKeys = try signatures.map {
+                SigningKeyReloader(
+                    live: $0.keys, files: try settings.signingKeyFiles(), interval: interval, logger: logger,
+                    list: { [options] in try await options.load().signingKeyFiles() },
+                    read: { try SignatureSettings.read($0, mayBeEmpty: false) })
+            }
+            let files = ReloadedFiles(certificates: certificates, signingKeys: signingKeys)
             let systemd = SystemdService(
                 environment: ProcessInfo.processInfo.environment, processID: getpid(),
-                isWell: { !reloader.isStuck }, logger: logger)
-            let signatures = try settings.contextVerifier()
-            let certificates = CertificateReloadService(
-                reloader,
-                keys: try signatures.map {
-                    SigningKeyReloader(
-                        live: $0.keys, files: try settings.signingKeyFiles(), interval: interval, logger: logger,
-                        list: { [options] in try await options.load().signingKeyFiles() },
-                        read: { try SignatureSettings.read($0, mayBeEmpty: false) })
-                }, systemd: systemd)
+                isWell: { files.isResponsive }, logger: logger)
+            let reloads = FileReloadService(files, systemd: systemd)
             var messaging = try MessagingDriver.Configuration(settings)
             // Longer messages of guests get a connection of their own, so that they do not delay others. Most messages
             // have one or two KB.
@@ -84,7 +84,7 @@ struct Serve: AsyncParsableCommand {
             let group = ServiceGroup(
                 configuration: .init(
                     services: ([
-                        CounterLogService(relay: relay, server: server, logger: logger), certificates, notifier, server,
+                        CounterLogService(relay: relay, server: server, logger: logger), reloads, notifier, server,
                     ]
                         + reporters + [systemd]).map {
                             .init(service: $0)

@@ -1,31 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import ContextSigning
-import Glibc
+import FileReloading
 package import Logging
 import NIOConcurrencyHelpers
 package import NIOPosix
-import TLSChannel
 
 /// A reloader of the keys that contexts are signed with. It watches their files, loads changes, and rejects files that
 /// cannot be used. Connections are not affected.
 package final class SigningKeyReloader: Sendable {
-    private struct State {
-        var files: SigningKeyFiles
-        var machine: ReloadStateMachine
-    }
-
-    private let live: LiveSigningKeys
-    private let interval: Duration
-    private let logger: Logger
+    private let handler: SigningKeyReloadHandler
     private let list: @Sendable () async throws -> SigningKeyFiles
-    private let read: @Sendable (SigningKeyFiles) throws -> SigningKeySet
-    private let slowness: Duration
-    private let turns: CoalescingWorkQueue
-    /// The files that the configuration named at the last ``reload()``, until a check of the files has used them.
-    private let askedFiles = NIOLockedValueBox<SigningKeyFiles?>(nil)
-    // Held while files are read, which only one run of the queue's work at a time does.
-    private let state: NIOLockedValueBox<State>
+    /// The files that the configuration named at the last ``reload()``.
+    private let files: NIOLockedValueBox<SigningKeyFiles>
+    private let reloader: FileReloader<SigningKeySet?>
 
     /// - Parameters:
     ///   - live: the keys that are kept up to date.
@@ -43,110 +31,95 @@ package final class SigningKeyReloader: Sendable {
         list: @escaping @Sendable () async throws -> SigningKeyFiles,
         read: @escaping @Sendable (SigningKeyFiles) throws -> SigningKeySet
     ) {
-        self.live = live
-        self.interval = interval
-        self.slowness = slowness
-        self.turns = CoalescingWorkQueue(threads: threads)
-        self.logger = logger
+        let handler = SigningKeyReloadHandler(live: live, logger: logger)
+        let box = NIOLockedValueBox(files)
+        self.handler = handler
         self.list = list
-        self.read = read
-        self.state = NIOLockedValueBox(State(files: files, machine: ReloadStateMachine(gracePeriod: gracePeriod)))
+        self.files = box
+        self.reloader = FileReloader(
+            interval: interval, gracePeriod: gracePeriod, slowness: slowness, threads: threads,
+            files: {
+                let files = box.withLockedValue { $0 }
+                return .init(paths: { files.paths }) {
+                    do {
+                        let keys = try read(files)
+                        return (keys.changes(from: live.current).isEmpty ? .same : .new, keys)
+                    } catch {
+                        return (.unusable("\(error)"), nil)
+                    }
+                }
+            },
+            handle: { handler.handle($0) })
     }
 
     /// Checks the files until the task is cancelled. After that it does not wait for a check that hangs.
-    package func run() async {
-        while !Task.isCancelled {
-            let turn = self.look(isAsked: false)
-            var limit = self.slowness
-            while await !self.turns.wait(for: turn, atMost: limit), !Task.isCancelled {
-                self.logSlowness()
-                limit = .seconds(60)
-            }
-            try? await Task.sleep(for: self.interval)
-        }
-    }
+    package func run() async { await self.reloader.run() }
 
     /// Reads the list of files from the configuration, and then the files, whether they seem changed or not. Logs the
     /// result. If the files cannot be read in time, logs that instead, and the files are read as soon as possible.
     package func reload() async {
         do {
             let files = try await self.list()
-            self.askedFiles.withLockedValue { $0 = files }
+            // Also if they cannot be read yet: the operator wants these files.
+            self.files.withLockedValue { $0 = files }
         } catch {
-            self.refuse("\(error)", [])
+            self.handler.reject("\(error)", [])
             return
         }
-        let turn = self.look(isAsked: true)
-        let isOver = await self.turns.wait(for: turn, atMost: self.slowness)
-        if !isOver, !Task.isCancelled { self.logSlowness() }
+        await self.reloader.reload()
     }
 
-    /// Starts a check of the files on the pool. Their disk may hang, and neither an event loop nor a task's thread may
-    /// wait for it.
-    private func look(isAsked: Bool) -> UInt64 {
-        self.turns.request(isAsked: isAsked) { isAsked in
-            let files = self.askedFiles.withLockedValue { files in
-                defer { files = nil }
-                return files
-            }
-            self.state.withLockedValue { state in
-                // Also if they cannot be read yet: the operator wants these files.
-                if let files { state.files = files }
-                self.look(isAsked: isAsked, &state)
-            }
+    /// Whether the current check of the files has taken longer than `slowness`. Meanwhile no key is removed.
+    package var isStuck: Bool { self.reloader.isStuck }
+}
+
+/// A user of the signing-key files that a ``SigningKeyReloader`` has read: it replaces the keys in use, and logs.
+private struct SigningKeyReloadHandler: Sendable {
+    let live: LiveSigningKeys
+    let logger: Logger
+
+    func handle(_ event: FileReloader<SigningKeySet?>.Event) {
+        switch event {
+        case .began, .checked: break
+        case .read(let reading): self.use(reading)
+        case .unresponsive(let elapsed):
+            self.logger.error(
+                """
+                Failed to check the signing keys of contexts in time: their file system does not respond. No key \
+                changes until it does
+                """, metadata: ["seconds": "\(elapsed.components.seconds)"])
+        case .responsive: self.logger.notice("The file system of the signing keys of contexts responds again")
         }
     }
 
-    private func logSlowness() {
-        let seconds = self.turns.lasting.map { $0.components.seconds } ?? 0
-        self.logger.error(
-            """
-            Failed to check the signing keys of contexts in time: their file system does not respond. No key changes until \
-            it does
-            """, metadata: ["seconds": "\(seconds)"])
-    }
-
-    private func look(isAsked: Bool, _ state: inout State) {
-        let paths = state.files.paths
-        let stamps = FileStamps(paths)
-        guard
-            state.machine.looked(
-                stamps, isAsked: isAsked, isFresh: stamps.areFresh(at: Int64(time(nil))), now: .now)
-        else { return }
-        let outcome: ReloadStateMachine.Outcome
-        var (keys, changes) = (self.live.current, SigningKeySet.Changes())
-        do {
-            let fresh = try self.read(state.files)
-            changes = fresh.changes(from: keys)
-            keys = fresh
-            outcome = changes.isEmpty ? .same : .new
-        } catch {
-            outcome = .bad("\(error)")
-        }
-        let hasMoved = FileStamps(state.files.paths) != stamps
-        switch state.machine.read(outcome, hasMoved: hasMoved, isAsked: isAsked, now: .now) {
-        case .nothing: break
-        case .use:
-            self.live.replace(with: keys)
-            func names(_ kids: [String]) -> Logger.MetadataValue { "\(kids.joined(separator: " "))" }
-            self.logger.info(
-                "Reloaded the signing keys of contexts",
-                metadata: [
-                    "added": names(changes.added), "removed": names(changes.removed),
-                    "replaced": names(changes.replaced), "in_use": names(keys.keys.map(\.kid)),
-                ])
-        case .logUnchanged(let wasBad):
-            self.logger.info(
-                wasBad
-                    ? "The signing keys of contexts are usable again, and unchanged"
-                    : "Read the signing keys of contexts again; they are unchanged")
-        case .refuse(let reason): self.refuse(reason, paths)
-        }
-    }
-
-    private func refuse(_ reason: String, _ paths: [String]) {
+    func reject(_ reason: String, _ paths: [String]) {
         self.logger.error(
             "Failed to load the signing keys of contexts; the previous keys stay in use",
             metadata: ["reason": "\(reason)", "files": "\(paths.joined(separator: " "))"])
+    }
+
+    private func use(_ reading: FileReloader<SigningKeySet?>.Reading) {
+        switch (reading.verdict, reading.value) {
+        case (.nothing, _), (.use, nil): break
+        case (.use, let keys?): self.use(keys)
+        case (.logUnchanged(let wasUnusable), _):
+            self.logger.info(
+                wasUnusable
+                    ? "The signing keys of contexts are usable again, and unchanged"
+                    : "Read the signing keys of contexts again; they are unchanged")
+        case (.reject(let reason), _): self.reject(reason, reading.paths)
+        }
+    }
+
+    private func use(_ keys: SigningKeySet) {
+        let changes = keys.changes(from: self.live.current)
+        self.live.replace(with: keys)
+        func names(_ kids: [String]) -> Logger.MetadataValue { "\(kids.joined(separator: " "))" }
+        self.logger.info(
+            "Reloaded the signing keys of contexts",
+            metadata: [
+                "added": names(changes.added), "removed": names(changes.removed),
+                "replaced": names(changes.replaced), "in_use": names(keys.keys.map(\.kid)),
+            ])
     }
 }

@@ -10,9 +10,9 @@ import ServiceLifecycle
 /// A service that notifies systemd when the conductor is ready, reloads and stops, and that it is alive (a unit of
 /// `Type=notify` with `WatchdogSec=`). Without systemd it does nothing.
 ///
-/// The conductor is alive if every event loop and the disk of the certificates respond. If an event loop hangs, guests
-/// wait without limit; if the disk hangs, no guest is revoked. Then no watchdog notification is sent, and systemd
-/// restarts the conductor.
+/// The conductor is alive if every event loop responds, and so do the disks of the certificates and of the signing keys
+/// of contexts. If an event loop hangs, guests wait without limit; if a disk hangs, no guest or key is revoked. Then no
+/// watchdog notification is sent, and systemd restarts the conductor.
 package final class SystemdService: Service {
     private struct State {
         var isReady = false

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import FileReloading
+
 /// The current content of a context's files, and the part of it that can replace the context.
-struct CertificateReading {
+struct CertificateReading: Sendable {
     /// The result for the files as a whole.
     let outcome: ReloadStateMachine.Outcome
     /// The context to use from now on; nil to keep the present one. If the files as a whole cannot be used, it is made
@@ -28,7 +30,7 @@ struct CertificateReading {
                     try fresh.checkReplacement(of: present, now: now)
                     context = fresh
                 }
-                self.outcome = refusal.map(Self.bad) ?? (context == nil ? .same : .new)
+                self.outcome = refusal.map(Self.unusable) ?? (context == nil ? .same : .new)
                 self.context = context
                 self.kept = kept
                 return
@@ -38,12 +40,12 @@ struct CertificateReading {
                 refusal = refusal ?? TLSContext.Objection(reason: (error as? TLSError)?.message ?? "\(error)")
             }
         }
-        self.outcome = refusal.map(Self.bad) ?? .same
+        self.outcome = refusal.map(Self.unusable) ?? .same
         self.context = nil
         self.kept = nil
     }
 
-    private static func bad(_ objection: TLSContext.Objection) -> ReloadStateMachine.Outcome {
-        .bad(objection.reason, remaining: objection.remaining.map { .seconds($0) })
+    private static func unusable(_ objection: TLSContext.Objection) -> ReloadStateMachine.Outcome {
+        .unusable(objection.reason, remaining: objection.remaining.map { .seconds($0) })
     }
 }

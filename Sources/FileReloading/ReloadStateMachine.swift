@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A state machine that decides when to read the files again, and what to log about it. It has no files, clock or log.
-package struct ReloadStateMachine {
+package struct ReloadStateMachine: Sendable {
     /// The result of a reading.
-    package enum Outcome {
+    package enum Outcome: Sendable {
         /// The files hold what is in use already.
         case same
         /// The files hold something new that can be used.
         case new
         /// The files cannot be used, for this reason. If `remaining` is set, they may become usable after that time.
-        case bad(String, remaining: Duration? = nil)
+        case unusable(String, remaining: Duration? = nil)
     }
 
     /// The action to take after a reading.
-    package enum Verdict: Equatable {
+    package enum Verdict: Sendable, Equatable {
         /// Do nothing.
         case nothing
-        /// Use what was read. `wasBad` is whether the files were logged as unusable before.
-        case use(wasBad: Bool)
+        /// Use what was read. `wasUnusable` is whether the files were logged as unusable before.
+        case use(wasUnusable: Bool)
         /// Log that the files hold what is in use already: a caller requested the reading, or the files were logged as
         /// unusable before.
-        case logUnchanged(wasBad: Bool)
+        case logUnchanged(wasUnusable: Bool)
         /// Log that the files cannot be used, and keep what is in use.
-        case refuse(String)
+        case reject(String)
     }
 
     /// The longest time between two readings of unusable files that do not change.
@@ -31,11 +31,11 @@ package struct ReloadStateMachine {
     private let gracePeriod: Duration
     private var lastSeen: FileStamps?
     private var isUnsettled = false
-    private var badSince: ContinuousClock.Instant?
-    private var said: String?
+    private var unusableSince: ContinuousClock.Instant?
+    private var loggedReason: String?
     /// The time at which unusable files are read again although they look unchanged: the cause may not show in their
     /// stamps.
-    private var nextTry: ContinuousClock.Instant?
+    private var nextRetry: ContinuousClock.Instant?
     private var pause = Duration.zero
 
     /// - Parameter gracePeriod: how long files may be unusable before that is logged: a change may be in progress.
@@ -47,18 +47,18 @@ package struct ReloadStateMachine {
     /// another change may not show in their stamps.
     ///
     /// - Returns: whether to read the files now.
-    package mutating func looked(
-        _ stamps: FileStamps, isAsked: Bool, isFresh: Bool, now: ContinuousClock.Instant
+    package mutating func recordCheck(
+        _ stamps: FileStamps, isRequested: Bool, isFresh: Bool, now: ContinuousClock.Instant
     ) -> Bool {
         defer {
             self.lastSeen = stamps
             self.isUnsettled = isFresh
         }
-        if isAsked || stamps != self.lastSeen || self.isUnsettled {
+        if isRequested || stamps != self.lastSeen || self.isUnsettled {
             self.pause = .zero
             return true
         }
-        return self.nextTry.map { $0 <= now } ?? false
+        return self.nextRetry.map { $0 <= now } ?? false
     }
 
     /// Records a reading of the files, and decides what to do.
@@ -66,35 +66,34 @@ package struct ReloadStateMachine {
     /// - Parameters:
     ///   - outcome: the result of the reading.
     ///   - hasMoved: whether a file was changed during the reading, so that the files may not belong together.
-    ///   - isAsked: whether a caller requested the reading.
+    ///   - isRequested: whether a caller requested the reading.
     ///   - now: the current time.
-    package mutating func read(
-        _ outcome: Outcome, hasMoved: Bool, isAsked: Bool, now: ContinuousClock.Instant
+    package mutating func recordReading(
+        _ outcome: Outcome, hasMoved: Bool, isRequested: Bool, now: ContinuousClock.Instant
     ) -> Verdict {
         var outcome = outcome
-        if hasMoved, case .new = outcome { outcome = .bad("the files changed while they were read") }
-        let wasBad = self.said != nil
-        self.nextTry = nil
+        if hasMoved, case .new = outcome { outcome = .unusable("the files changed while they were read") }
+        let wasUnusable = self.loggedReason != nil
+        self.nextRetry = nil
         switch outcome {
         case .same:
-            (self.badSince, self.said) = (nil, nil)
-            return isAsked || wasBad ? .logUnchanged(wasBad: wasBad) : .nothing
+            (self.unusableSince, self.loggedReason) = (nil, nil)
+            return isRequested || wasUnusable ? .logUnchanged(wasUnusable: wasUnusable) : .nothing
         case .new:
-            (self.badSince, self.said) = (nil, nil)
-            return .use(wasBad: wasBad)
-        case .bad(let reason, let remaining):
-            let since = self.badSince ?? now
-            self.badSince = since
+            (self.unusableSince, self.loggedReason) = (nil, nil)
+            return .use(wasUnusable: wasUnusable)
+        case .unusable(let reason, let remaining):
+            let since = self.unusableSince ?? now
+            self.unusableSince = since
             // Retry at each check while a change may be in progress, then with exponential backoff.
-            self.nextTry = now + min(self.pause, remaining ?? self.pause)
+            self.nextRetry = now + min(self.pause, remaining ?? self.pause)
             if since.duration(to: now) >= self.gracePeriod {
                 self.pause = min(max(self.pause * 2, .seconds(1)), Self.longestPause)
             }
-            guard isAsked || since.duration(to: now) >= self.gracePeriod, isAsked || self.said != reason else {
-                return .nothing
-            }
-            self.said = reason
-            return .refuse(reason)
+            let isDue = since.duration(to: now) >= self.gracePeriod && self.loggedReason != reason
+            guard isRequested || isDue else { return .nothing }
+            self.loggedReason = reason
+            return .reject(reason)
         }
     }
 }

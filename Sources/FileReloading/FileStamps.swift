@@ -30,7 +30,7 @@ package struct FileStamps: Hashable, Sendable {
     package init(_ paths: [String]) {
         self.stamps = paths.map { path in
             var status = stat()
-            guard stat(path, &status) == 0 else { return Stamp(failure: errno) }
+            guard unsafe stat(path, &status) == 0 else { return Stamp(failure: errno) }
             return Stamp(
                 device: UInt64(status.st_dev), inode: UInt64(status.st_ino), mode: status.st_mode, owner: status.st_uid,
                 size: Int64(status.st_size),

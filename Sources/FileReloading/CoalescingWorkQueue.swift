@@ -7,16 +7,16 @@ package import NIOPosix
 ///
 /// Work that hangs blocks one thread and no other. A caller that waits for the work can stop waiting.
 package final class CoalescingWorkQueue: Sendable {
-    /// The work; `isAsked` is whether a caller explicitly requested it.
-    package typealias Work = @Sendable (_ isAsked: Bool) -> Void
+    /// The work; `isRequested` is whether a caller explicitly requested it.
+    package typealias Work = @Sendable (_ isRequested: Bool) -> Void
 
     private struct State {
         /// The number of finished runs; the run in progress has the next number.
         var done: UInt64 = 0
         var began: ContinuousClock.Instant?
         /// The run after the one in progress; it serves all requests that arrive meanwhile.
-        var next: (isAsked: Bool, work: Work)?
-        var waiters: [UInt64: (turn: UInt64, sink: AsyncStream<Void>.Continuation)] = [:]
+        var next: (isRequested: Bool, work: Work)?
+        var waiters: [UInt64: (run: UInt64, sink: AsyncStream<Void>.Continuation)] = [:]
         var nextWaiter: UInt64 = 0
     }
 
@@ -28,7 +28,7 @@ package final class CoalescingWorkQueue: Sendable {
     }
 
     /// The time that the run in progress has taken so far; nil when there is none.
-    package var lasting: Duration? {
+    package var elapsed: Duration? {
         self.state.withLockedValue { $0.began?.duration(to: .now) }
     }
 
@@ -37,39 +37,39 @@ package final class CoalescingWorkQueue: Sendable {
     /// is one, otherwise the one in progress.
     ///
     /// - Returns: the number of the run that does the work, for ``wait(for:atMost:)``.
-    package func request(isAsked: Bool, _ work: @escaping Work) -> UInt64 {
-        let (turn, isFree) = self.state.withLockedValue { state in
+    package func request(isRequested: Bool, _ work: @escaping Work) -> UInt64 {
+        let (run, isFree) = self.state.withLockedValue { state in
             if state.began == nil {
                 state.began = .now
                 return (state.done + 1, true)
             }
-            guard isAsked || state.next != nil else { return (state.done + 1, false) }
-            state.next = (isAsked || state.next?.isAsked == true, work)
+            guard isRequested || state.next != nil else { return (state.done + 1, false) }
+            state.next = (isRequested || state.next?.isRequested == true, work)
             return (state.done + 2, false)
         }
-        if isFree { self.start(isAsked, work) }
-        return turn
+        if isFree { self.start(isRequested, work) }
+        return run
     }
 
     /// Waits for the end of a run, until the task is cancelled or the limit has passed.
     ///
     /// - Returns: whether the run is over.
-    package func wait(for turn: UInt64, atMost limit: Duration) async -> Bool {
+    package func wait(for run: UInt64, atMost limit: Duration) async -> Bool {
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.wait(for: turn) }
+            group.addTask { await self.wait(for: run) }
             group.addTask { try? await Task.sleep(for: limit) }
             await group.next()
             group.cancelAll()
         }
-        return self.state.withLockedValue { $0.done >= turn }
+        return self.state.withLockedValue { $0.done >= run }
     }
 
-    private func wait(for turn: UInt64) async {
+    private func wait(for run: UInt64) async {
         let (end, sink) = AsyncStream.makeStream(of: Void.self)
         let number = self.state.withLockedValue { state -> UInt64? in
-            guard state.done < turn else { return nil }
+            guard state.done < run else { return nil }
             state.nextWaiter += 1
-            state.waiters[state.nextWaiter] = (turn, sink)
+            state.waiters[state.nextWaiter] = (run, sink)
             return state.nextWaiter
         }
         guard let number else { return }
@@ -78,10 +78,10 @@ package final class CoalescingWorkQueue: Sendable {
         self.state.withLockedValue { _ = $0.waiters.removeValue(forKey: number) }
     }
 
-    private func start(_ isAsked: Bool, _ work: @escaping Work) {
+    private func start(_ isRequested: Bool, _ work: @escaping Work) {
         // A pool that has stopped does no work; the run ends nevertheless.
         self.threads.submit { state in
-            if case .active = state { work(isAsked) }
+            if case .active = state { work(isRequested) }
             self.end()
         }
     }
@@ -92,9 +92,9 @@ package final class CoalescingWorkQueue: Sendable {
             let next = state.next
             state.next = nil
             state.began = next == nil ? nil : .now
-            return (next, state.waiters.values.filter { $0.turn <= state.done }.map(\.sink))
+            return (next, state.waiters.values.filter { $0.run <= state.done }.map(\.sink))
         }
         for sink in sinks { sink.finish() }
-        if let next { self.start(next.isAsked, next.work) }
+        if let next { self.start(next.isRequested, next.work) }
     }
 }

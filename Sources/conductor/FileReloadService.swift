@@ -2,20 +2,16 @@
 
 import ConductorService
 import ServiceLifecycle
-import TLSChannel
 import UnixSignals
 
 /// A service that keeps certificates and the keys of signed contexts up to date. It checks their files periodically,
 /// and reloads them at once on SIGHUP.
-final class CertificateReloadService: Service {
-    private let reloader: CertificateReloader
-    private let keys: SigningKeyReloader?
+final class FileReloadService: Service {
+    private let files: ReloadedFiles
     private let systemd: SystemdService
 
-    /// - Parameter keys: nil when signatures of contexts are not checked.
-    init(_ reloader: CertificateReloader, keys: SigningKeyReloader?, systemd: SystemdService) {
-        self.reloader = reloader
-        self.keys = keys
+    init(_ files: ReloadedFiles, systemd: SystemdService) {
+        self.files = files
         self.systemd = systemd
     }
 
@@ -23,13 +19,11 @@ final class CertificateReloadService: Service {
         // Also cancels a reload that waits for a disk that hangs.
         await cancelWhenGracefulShutdown {
             await withTaskGroup { group in
-                group.addTask { await self.reloader.run() }
-                group.addTask { await self.keys?.run() }
+                group.addTask { await self.files.run() }
                 // The signal is trapped before the first one is awaited, so that none is missed.
                 for await _ in await UnixSignalsSequence(trapping: .sighup) {
                     self.systemd.reloading()
-                    await self.reloader.reload()
-                    await self.keys?.reload()
+                    await self.files.reload()
                     self.systemd.reloaded()
                 }
                 group.cancelAll()
