@@ -44,6 +44,13 @@ import Testing
         #expect(pending.takeBatch().map(\.change.needsSync) == [false])
     }
 
+    @Test("Outcomes are taken before beginnings when a sync is overdue, and beginnings when there are none")
+    func outcomesFirstWhenSyncIsOverdue() {
+        var pending = self.pending([self.begin(), self.finish()])
+        #expect(pending.takeBatch(isSyncOverdue: true).map(\.change.needsSync) == [true])
+        #expect(pending.takeBatch(isSyncOverdue: true).map(\.change.needsSync) == [false])
+    }
+
     @Test("A batch is limited to 512 writes, and the oldest writes are taken first")
     func batchSizeLimit() {
         let changes = (0..<700).map { _ in self.finish() }

@@ -166,6 +166,45 @@ import Testing
         }
     }
 
+    @Test("After a refused sync, the next operation that begins is synced with its own transaction")
+    func syncAfterRefusal() async throws {
+        try await SpoolFixture.with { fixture in
+            let spool = try await fixture.open()
+            let (statements, continuation) = AsyncStream.makeStream(of: String.self)
+            spool.store.writing.sync {
+                try? spool.store.write { db in
+                    // A sync of its own is the only transaction that leaves the counts as they are.
+                    try db.execute(
+                        sql: """
+                            CREATE TEMP TRIGGER refuse BEFORE UPDATE ON main.tally WHEN NEW.begun = OLD.begun
+                            BEGIN SELECT RAISE(ABORT, 'refused'); END
+                            """)
+                    db.trace { event in
+                        let text = event.description
+                        if text.hasPrefix("PRAGMA synchronous") || text.hasPrefix("COMMIT")
+                            || text.hasPrefix("ROLLBACK")
+                        {
+                            continuation.yield(text)
+                        }
+                    }
+                }
+            }
+            _ = try await fixture.begin(spool)
+            var iterator = statements.makeAsyncIterator()
+            var seen: [String] = []
+            while let statement = await iterator.next() {
+                seen.append(statement)
+                if statement.hasPrefix("ROLLBACK") { break }
+            }
+            #expect(
+                seen.prefix(3) == ["PRAGMA synchronous = NORMAL", "COMMIT TRANSACTION", "PRAGMA synchronous = FULL"])
+            _ = try await fixture.begin(spool)
+            #expect(await iterator.next() == "PRAGMA synchronous = FULL")
+            #expect(await iterator.next() == "COMMIT TRANSACTION")
+            try await spool.close()
+        }
+    }
+
     @Test("A transaction that is to be synced adds to the WAL")
     func syncWritesToWAL() async throws {
         try await SpoolFixture.with { fixture in

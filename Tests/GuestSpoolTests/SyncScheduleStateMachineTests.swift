@@ -19,7 +19,7 @@ import Testing
         // The same sync covers a later commit.
         commits.committed(isSynced: false, self.time(105))
         #expect(commits.timeToSet(after: self.delay) == nil)
-        #expect(commits.timeCame(self.time(110), delay: self.delay) == true)
+        #expect(commits.timeCame(self.time(110), self.time(110), delay: self.delay) == true)
         commits.committed(isSynced: true, self.time(111))
         #expect(commits.isEmpty && commits.timeToSet(after: self.delay) == nil)
     }
@@ -31,19 +31,53 @@ import Testing
         #expect(commits.timeToSet(after: self.delay) == self.time(110))
         commits.committed(isSynced: true, self.time(103))
         commits.committed(isSynced: false, self.time(108))
-        #expect(commits.timeCame(self.time(110), delay: self.delay) == false)
+        #expect(commits.timeCame(self.time(110), self.time(110), delay: self.delay) == false)
         // The later commit has its own timer.
         #expect(commits.timeToSet(after: self.delay) == self.time(118))
-        #expect(commits.timeCame(self.time(118), delay: self.delay) == true)
+        #expect(commits.timeCame(self.time(118), self.time(118), delay: self.delay) == true)
     }
 
-    @Test("A failed sync is not retried before the given time")
-    func earliestRetry() {
+    @Test("A failed sync is retried at the given time, or by the next transaction")
+    func retryAfterFailure() {
         var commits = SyncScheduleStateMachine()
         commits.committed(isSynced: false, self.time(100))
         #expect(commits.timeToSet(after: self.delay) == self.time(110))
-        #expect(commits.timeCame(self.time(110), delay: self.delay) == true)
-        #expect(commits.timeToSet(after: self.delay, earliest: self.time(1110)) == self.time(1110))
-        #expect(commits.timeCame(self.time(1110), delay: self.delay) == true)
+        #expect(commits.timeCame(self.time(110), self.time(110), delay: self.delay) == true)
+        commits.syncFailed(retryAt: self.time(1110))
+        #expect(commits.timeToSet(after: self.delay) == self.time(1110))
+        #expect(commits.timeToSet(after: self.delay) == nil)
+        #expect(commits.isOverdue(self.time(111), delay: self.delay))
+        #expect(commits.timeCame(self.time(1110), self.time(1110), delay: self.delay) == true)
+    }
+
+    @Test("After a failed sync, a later commit waits for its own delay and not for the retry")
+    func commitAfterFailure() {
+        var commits = SyncScheduleStateMachine()
+        commits.committed(isSynced: false, self.time(100))
+        #expect(commits.timeToSet(after: self.delay) == self.time(110))
+        #expect(commits.timeCame(self.time(110), self.time(110), delay: self.delay) == true)
+        commits.syncFailed(retryAt: self.time(1110))
+        #expect(commits.timeToSet(after: self.delay) == self.time(1110))
+        commits.committed(isSynced: true, self.time(150))
+        commits.committed(isSynced: false, self.time(200))
+        #expect(commits.timeToSet(after: self.delay) == self.time(210))
+        // The other timer fires later, and finds nothing to do.
+        #expect(commits.timeCame(self.time(210), self.time(210), delay: self.delay) == true)
+        commits.committed(isSynced: true, self.time(211))
+        #expect(commits.timeCame(self.time(1110), self.time(1110), delay: self.delay) == false)
+        #expect(commits.timeToSet(after: self.delay) == nil)
+    }
+
+    @Test("The next transaction is synced once the delay is over, even if no timer fires")
+    func overdueWithoutTimer() {
+        var commits = SyncScheduleStateMachine()
+        var unsyncedSince = 1
+        for millisecond in 1..<1000 {
+            let now = self.time(UInt64(millisecond))
+            let isSynced = commits.isOverdue(now, delay: self.delay)
+            commits.committed(isSynced: isSynced, now)
+            if isSynced { unsyncedSince = millisecond + 1 }
+            #expect(millisecond - unsyncedSince < 10)
+        }
     }
 }

@@ -85,8 +85,11 @@ struct PendingWritesStateMachine {
     }
 
     /// Returns the first changes of the next transaction, oldest first; none when the queue is empty.
-    mutating func takeBatch() -> [SpoolWrite] {
-        let isTurnOver = self.unsyncedInARow >= Self.unsyncedLimit && !self.synced.isEmpty
+    ///
+    /// - Parameter isSyncOverdue: whether the transaction must wait for the disk in any case; then outcomes go first,
+    ///   which wait for the disk too.
+    mutating func takeBatch(isSyncOverdue: Bool = false) -> [SpoolWrite] {
+        let isTurnOver = (isSyncOverdue || self.unsyncedInARow >= Self.unsyncedLimit) && !self.synced.isEmpty
         let needsSync = self.unsynced.isEmpty || isTurnOver
         self.unsyncedInARow = needsSync ? 0 : self.unsyncedInARow + 1
         self.transaction = (needsSync, 0, 0)

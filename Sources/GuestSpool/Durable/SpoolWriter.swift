@@ -178,8 +178,8 @@ final class SpoolWriter: Sendable {
 
     /// Writes the next batch, and returns whether there was one.
     private func writeBatch() -> Bool {
-        guard var batch = self.takeBatch() else { return false }
-        let results = self.write(batch.map(\.change)) {
+        guard case (var batch, let isSynced)? = self.takeBatch() else { return false }
+        let results = self.write(batch.map(\.change), isSynced: isSynced) {
             let more = self.takeMore()
             batch += more
             return more.map(\.change)
@@ -194,12 +194,15 @@ final class SpoolWriter: Sendable {
         return true
     }
 
-    private func takeBatch() -> [SpoolWrite]? {
+    /// Returns the changes of the next transaction, and whether it must wait for the disk; nil when there are none.
+    private func takeBatch() -> (batch: [SpoolWrite], isSynced: Bool)? {
         self.state.withLockedValue { state in
-            let batch = state.pending.takeBatch()
+            // While callers never pause, the transaction of their changes makes the sync that is overdue.
+            let isOverdue = state.unsynced.isOverdue(.now(), delay: Self.syncDelay)
+            let batch = state.pending.takeBatch(isSyncOverdue: isOverdue)
             state.take(batch)
             if batch.isEmpty { state.isWriting = false }
-            return batch.isEmpty ? nil : batch
+            return batch.isEmpty ? nil : (batch, isOverdue || batch.contains { $0.change.needsSync })
         }
     }
 
@@ -213,16 +216,18 @@ final class SpoolWriter: Sendable {
 
     /// Makes changes, and before them those that the disk refused earlier.
     ///
-    /// - Parameter more: returns changes that arrived in the meantime and join the transaction; it is called until it
-    ///   returns none.
+    /// - Parameters:
+    ///   - isSynced: whether the transaction waits for the disk.
+    ///   - more: returns changes that arrived in the meantime and join the transaction; it is called until it returns
+    ///     none.
     /// - Returns: the result of each change; a change that cannot be made does not affect the others.
     @discardableResult
     private func write(
-        _ first: [SpoolChange], more: () -> [SpoolChange] = { [] }
+        _ first: [SpoolChange], isSynced: Bool, more: () -> [SpoolChange] = { [] }
     ) -> [Result<Void, OutboxError>] {
         let kept = self.unwrittenBefore(first)
         var changes = kept.map { .finish($0) } + first
-        var results = self.attempt(&changes, more)
+        var results = self.attempt(&changes, isSynced: isSynced, more)
         changes.removeFirst(kept.count)
         self.settle(kept, results.prefix(kept.count))
         results.removeFirst(kept.count)
@@ -265,9 +270,8 @@ final class SpoolWriter: Sendable {
     }
 
     private func attempt(
-        _ changes: inout [SpoolChange], _ more: () -> [SpoolChange] = { [] }
+        _ changes: inout [SpoolChange], isSynced: Bool, _ more: () -> [SpoolChange] = { [] }
     ) -> [Result<Void, OutboxError>] {
-        let isSynced = changes.contains { $0.needsSync }
         var results: [Result<Void, OutboxError>] = []
         do {
             try self.store.write { db in
@@ -279,7 +283,7 @@ final class SpoolWriter: Sendable {
             // One change cannot be made; the others must not fail because of it.
             return changes.flatMap { change in
                 var alone = [change]
-                return self.attempt(&alone)
+                return self.attempt(&alone, isSynced: isSynced)
             }
         } catch {
             if SpoolFailure.leavesDoubt(error) { self.doubt() }
@@ -352,7 +356,7 @@ final class SpoolWriter: Sendable {
         let names = self.state.withLockedValue { state -> [String] in
             state.refusals -= refusals
             if recorded != nil { state.origin = nil }
-            if isSynced, !changes.isEmpty { state.hasFinished = true }
+            if isSynced, changes.contains(where: \.needsSync) { state.hasFinished = true }
             state.unsynced.committed(isSynced: isSynced, .now())
             return recorded?.isBeingClaimed == true ? state.claimedNames : []
         }
@@ -416,34 +420,33 @@ final class SpoolWriter: Sendable {
     }
 
     /// Schedules a sync of commits that did not wait for the disk.
-    private func syncSoon(earliest: DispatchTime? = nil) {
+    private func syncSoon() {
         let time = self.state.withLockedValue { state in
             // Closing the spool has already tried the sync.
-            state.isClosed ? nil : state.unsynced.timeToSet(after: Self.syncDelay, earliest: earliest)
+            state.isClosed ? nil : state.unsynced.timeToSet(after: Self.syncDelay)
         }
         guard let time else { return }
         self.store.writing.asyncAfter(deadline: time) { [weak self] in
             guard let self else { return }
             let isOverdue = self.state.withLockedValue { state in
-                state.unsynced.timeCame(.now(), delay: Self.syncDelay) && !state.isClosed
+                state.unsynced.timeCame(time, .now(), delay: Self.syncDelay) && !state.isClosed
             }
-            let isRefused = isOverdue && !self.sync()
-            self.syncSoon(earliest: isRefused ? .now() + .seconds(Self.shortestRetry) : nil)
+            if isOverdue { self.sync() }
+            self.syncSoon()
         }
     }
 
-    /// Syncs all earlier commits by a commit that waits for the disk; returns whether that succeeded.
-    private func sync() -> Bool {
+    /// Syncs all earlier commits by a commit that waits for the disk.
+    private func sync() {
         do {
             try self.store.write { db in
                 var results: [Result<Void, OutboxError>] = []
                 var changes: [SpoolChange] = []
                 try self.commit(&changes, { [] }, db, isSynced: true, &results)
             }
-            return true
         } catch {
             if SpoolFailure.leavesDoubt(error) { self.doubt() }
-            return false
+            self.state.withLockedValue { $0.unsynced.syncFailed(retryAt: .now() + .seconds(Self.shortestRetry)) }
         }
     }
 
@@ -458,7 +461,7 @@ final class SpoolWriter: Sendable {
         self.store.writing.asyncAfter(deadline: .now() + .seconds(delay)) { [weak self] in
             guard let self else { return }
             self.state.withLockedValue { $0.isRetryComing = false }
-            if self.state.withLockedValue({ !$0.kept.isEmpty && !$0.isClosed }) { self.write([]) }
+            if self.state.withLockedValue({ !$0.kept.isEmpty && !$0.isClosed }) { self.write([], isSynced: true) }
         }
     }
 
@@ -478,10 +481,10 @@ final class SpoolWriter: Sendable {
                 while self.writeBatch() {}
                 while self.state.withLockedValue({ !$0.kept.isEmpty }) {
                     let before = self.state.withLockedValue { $0.kept.count }
-                    self.write([])
+                    self.write([], isSynced: true)
                     if self.state.withLockedValue({ $0.kept.count }) == before { break }
                 }
-                if self.state.withLockedValue({ !$0.unsynced.isEmpty }) { _ = self.sync() }
+                if self.state.withLockedValue({ !$0.unsynced.isEmpty }) { self.sync() }
                 let lost = self.state.withLockedValue { $0.kept.count }
                 if lost > 0 {
                     self.store.logger.critical(

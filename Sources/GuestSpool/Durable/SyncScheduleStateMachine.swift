@@ -5,12 +5,15 @@ import Dispatch
 /// A state machine that schedules the sync of transactions that were committed without waiting for the disk.
 ///
 /// The delay starts at the oldest commit that no later sync covers. A synced commit also covers all earlier commits, so
-/// while outcomes arrive continuously, no separate sync is made.
+/// while outcomes arrive continuously, no separate sync is made. While other changes arrive continuously, the next of
+/// their transactions is synced when the oldest commit is overdue, so the sync does not depend on a timer then.
 struct SyncScheduleStateMachine {
     /// The time of the oldest commit that may not be on the disk yet.
     private var since: DispatchTime?
-    /// Whether a timer is set.
-    private var isTimeSet = false
+    /// The earliest time of a sync of its own after the disk has refused one.
+    private var retryTime: DispatchTime?
+    /// The time of the timer that fires first; nil when none is set.
+    private var timer: DispatchTime?
 
     /// Creates the state in which nothing is committed.
     init() {}
@@ -18,29 +21,38 @@ struct SyncScheduleStateMachine {
     /// Whether all commits are on the disk.
     var isEmpty: Bool { self.since == nil }
 
+    /// Returns whether a commit has waited for the delay or longer: the next transaction must then wait for the disk.
+    func isOverdue(_ now: DispatchTime, delay: DispatchTimeInterval) -> Bool {
+        guard let since = self.since else { return false }
+        return since + delay <= now
+    }
+
     /// Records that a transaction was committed.
     mutating func committed(isSynced: Bool, _ now: DispatchTime) {
         self.since = isSynced ? nil : self.since ?? now
+        self.retryTime = nil
     }
 
-    /// Returns the time at which the caller must check for an overdue commit; nil when no timer is needed. Only one
-    /// timer is set at a time.
+    /// Records that the disk refused a sync. The sync is retried at the given time, or with the next transaction.
+    mutating func syncFailed(retryAt time: DispatchTime) { self.retryTime = time }
+
+    /// Returns the time at which the caller must check for an overdue commit; nil when a timer fires by then, or no
+    /// timer is needed.
     ///
-    /// - Parameters:
-    ///   - delay: the maximum time that a commit may wait.
-    ///   - earliest: the earliest time of the check; used after the disk has refused a sync.
-    mutating func timeToSet(after delay: DispatchTimeInterval, earliest: DispatchTime? = nil) -> DispatchTime? {
-        guard !self.isTimeSet, let since = self.since else { return nil }
-        self.isTimeSet = true
-        return max(since + delay, earliest ?? since)
+    /// - Parameter delay: the maximum time that a commit may wait.
+    mutating func timeToSet(after delay: DispatchTimeInterval) -> DispatchTime? {
+        guard let since = self.since else { return nil }
+        let time = max(since + delay, self.retryTime ?? since)
+        if let timer = self.timer, timer <= time { return nil }
+        self.timer = time
+        return time
     }
 
-    /// Records that the timer has fired.
+    /// Records that the timer of this time has fired.
     ///
-    /// - Returns: whether a commit has waited for the delay.
-    mutating func timeCame(_ now: DispatchTime, delay: DispatchTimeInterval) -> Bool {
-        self.isTimeSet = false
-        guard let since = self.since else { return false }
-        return since + delay <= now
+    /// - Returns: whether a sync is to be made now.
+    mutating func timeCame(_ time: DispatchTime, _ now: DispatchTime, delay: DispatchTimeInterval) -> Bool {
+        if self.timer == time { self.timer = nil }
+        return self.isOverdue(now, delay: delay) && self.retryTime.map { $0 <= now } ?? true
     }
 }
