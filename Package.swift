@@ -56,20 +56,23 @@ let modules: KeyValuePairs<String, Uses> = [
     "Notifications": [],
     "FaultPoints": [.nioConcurrencyHelpers],
     "StandardIO": [],
+    "Timing": [],
     "SecureFiles": ["CLinuxFiles"],
     "CommandExecution": ["CCommandExecution", .nioConcurrencyHelpers, .systemPackage],
     "EventLoopScheduling": ["CLinuxScheduling", .nioConcurrencyHelpers, .nioCore, .nioPosix],
     "FileReloading": [.nioConcurrencyHelpers, .nioPosix],
     "TLSChannel": network + ["CConductorOpenSSL", "EventLoopScheduling", "FileReloading", "SecureFiles", .nioTLS],
     "ContextSigning": ["CConductorOpenSSL", "Notifications", "SecureFiles"],
-    "RabbitMQ": base + ["CConductorRabbitMQ", "FaultPoints", "SecureFiles", .dequeModule, .serviceLifecycle],
+    "RabbitMQ": base + [
+        "CConductorRabbitMQ", "FaultPoints", "SecureFiles", "Timing", .dequeModule, .serviceLifecycle,
+    ],
     "Settings": [.product(name: "Configuration", package: "swift-configuration"), .yams],
     "CatalogueFiles": ["Notifications", "Settings", .yams],
     "ConductorRPC": network + ["EventLoopScheduling", "Notifications", "TLSChannel", .nioExtras, .nioTLS],
-    "Notifier": base + ["ContextSigning", "Notifications", "StandardIO", "RabbitMQ", .serviceLifecycle],
-    "GuestSpool": base + ["FaultPoints", "Notifications", "SecureFiles", .dequeModule, .grdb],
+    "Notifier": base + ["ContextSigning", "Notifications", "StandardIO", "RabbitMQ", "Timing", .serviceLifecycle],
+    "GuestSpool": base + ["FaultPoints", "Notifications", "SecureFiles", "Timing", .dequeModule, .grdb],
     "GuestAgent": server + [
-        "ConductorRPC", "FaultPoints", "GuestSpool", "Notifications", "TLSChannel",
+        "ConductorRPC", "FaultPoints", "GuestSpool", "Notifications", "Timing", "TLSChannel",
         .product(name: "ServiceContextModule", package: "swift-service-context"),
     ],
     "ConductorService": server + [
@@ -77,7 +80,7 @@ let modules: KeyValuePairs<String, Uses> = [
         "Notifications", "Notifier", "TLSChannel", .dequeModule, .nioExtras,
     ],
     "PeriodicReports": base + [
-        "Notifications", "Notifier", "SecureFiles", .serviceLifecycle, .subprocess, .systemPackage,
+        "Notifications", "Notifier", "SecureFiles", "Timing", .serviceLifecycle, .subprocess, .systemPackage,
     ],
 ]
 /// The programs: argument parsing and wiring only.
@@ -134,6 +137,7 @@ let tests: KeyValuePairs<String, Uses> = [
     "SettingsTests": ["Settings"],
     "FileReloadingTests": ["FileReloading", .nioConcurrencyHelpers, .nioPosix],
     "SecureFilesTests": ["SecureFiles"],
+    "TimingTests": ["RandomTesting", "Timing"],
     "TLSChannelTests": network + [
         "CConductorOpenSSL", "EventLoopScheduling", "EventLoopTesting", "ProcessTesting", "RandomTesting", "TLSChannel",
         .nioEmbedded, .nioTLS,
@@ -141,11 +145,11 @@ let tests: KeyValuePairs<String, Uses> = [
     "ConductorServiceTests": server + [
         "BrokerTesting", "CatalogueFiles", "ConductorRPC", "ConductorService", "ContextSigning", "GuestAgent",
         "GuestSpool", "LogTesting", "Notifications", "Notifier", "ProcessTesting", "RabbitMQ", "RandomTesting",
-        "RelayTesting", "TLSChannel", .nioEmbedded, .unixSignals,
+        "RelayTesting", "Timing", "TLSChannel", .nioEmbedded, .unixSignals,
     ],
     "GuestAgentTests": server + [
         "BrokerTesting", "ConductorRPC", "ConductorService", "GuestAgent", "GuestSpool", "LogTesting", "Notifier",
-        "ProcessTesting", "RandomTesting", "RelayTesting", "TLSChannel",
+        "ProcessTesting", "RandomTesting", "RelayTesting", "Timing", "TLSChannel",
     ],
     "GuestSpoolTests": base + ["GuestSpool", "LogTesting", "Notifications", "ProcessTesting", "SecureFiles", .grdb],
     "NotifierTests": base + [
@@ -157,7 +161,8 @@ let tests: KeyValuePairs<String, Uses> = [
     ],
     "FaultWorkloadTests": network + ["fault-bench", "FaultWorkload", "Notifications"],
     "RabbitMQTests": base + [
-        "BrokerTesting", "CConductorRabbitMQ", "LogTesting", "RabbitMQ", "RandomTesting", .serviceLifecycle,
+        "BrokerTesting", "CConductorRabbitMQ", "LogTesting", "RabbitMQ", "RandomTesting", "Timing",
+        .serviceLifecycle,
         .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
     ],
     "ProgramsTests": base + [

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Notifications
+import Timing
 
 extension Notifier {
     /// Sends a notification through every driver, and retries each driver that cannot accept it now until it succeeds
@@ -35,7 +36,7 @@ extension Notifier {
     ) async -> DriverError? {
         // A broker connection is established within milliseconds, so the first delay is short. It doubles up to one
         // second for a broker that stays unreachable.
-        var pause = Duration.milliseconds(20)
+        var backoff = Backoff(minimum: .milliseconds(20), maximum: .seconds(1), jitter: .none)
         while true {
             let result = await withCheckedContinuation { continuation in
                 self.emit(notification, through: [driver]) { continuation.resume(returning: $0) }
@@ -43,8 +44,7 @@ extension Notifier {
             guard case .failure(let error) = result else { return nil }
             let left = deadline - .now
             guard error.isRetryable, left > .zero else { return error }
-            do { try await Task.sleep(for: min(pause, left)) } catch { return result.error }
-            pause = min(pause * 2, .seconds(1))
+            do { try await Task.sleep(for: min(backoff.next(), left)) } catch { return result.error }
         }
     }
 }

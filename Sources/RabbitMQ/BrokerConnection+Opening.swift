@@ -3,6 +3,7 @@
 internal import CConductorRabbitMQ
 internal import Glibc
 import SecureFiles
+import Timing
 
 extension BrokerConnection {
     /// Connects, logs in and opens both channels. Blocks for at most three times the configured connect timeout plus

@@ -2,6 +2,7 @@
 
 internal import Glibc
 internal import NIOConcurrencyHelpers
+import Timing
 
 /// A resolver of host names that runs on threads which can be abandoned.
 ///

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Timing
+
 /// The configuration of a ``Publisher``. The defaults are oslo.messaging's, for settings that oslo.messaging has.
 package struct PublisherConfiguration: Sendable {
     /// The type of the declared queues.
@@ -8,21 +10,6 @@ package struct PublisherConfiguration: Sendable {
         /// Queues that the broker's cluster replicates. The exchange and the queues are then durable, even if
         /// ``PublisherConfiguration/durable`` is false.
         case quorum
-    }
-
-    /// An exponential backoff with full jitter. Each delay is random, from zero up to a bound that starts at `minimum`
-    /// and doubles up to `maximum`.
-    ///
-    /// The publisher waits before it reconnects, after a connection was lost or every host has failed, and before it
-    /// retries a rejected declaration.
-    package struct Backoff: Sendable, Hashable {
-        package var minimum: Duration
-        package var maximum: Duration
-
-        package init(minimum: Duration = .milliseconds(500), maximum: Duration = .seconds(30)) {
-            self.minimum = minimum
-            self.maximum = maximum
-        }
     }
 
     package var transportURL: TransportURL
@@ -50,7 +37,9 @@ package struct PublisherConfiguration: Sendable {
     package var publishTimeout = Self.defaultPublishTimeout
     /// The time limit for outstanding confirms at shutdown.
     package var drainTimeout = Duration.seconds(10)
-    package var backoff = Backoff()
+    /// The delays before the publisher reconnects, after a connection was lost or every host has failed, and before it
+    /// retries a rejected declaration.
+    package var backoff = Self.defaultBackoff
     /// The resolver of the hosts' addresses.
     var resolver = NameResolver.system
 
@@ -74,6 +63,9 @@ package struct PublisherConfiguration: Sendable {
 
     /// The default of ``publishTimeout``.
     package static let defaultPublishTimeout = Duration.seconds(30)
+    /// The default of ``backoff``.
+    package static let defaultBackoff = Backoff(
+        minimum: .milliseconds(500), maximum: .seconds(30), jitter: .full)
     private static let defaultWindow = 1000
     private static let defaultInboxCapacity = 10_000
     /// The maximum number of outstanding messages (waiting or unconfirmed) on both connections, with the default

@@ -3,6 +3,7 @@
 internal import FaultPoints
 internal import Logging
 internal import NIOConcurrencyHelpers
+import Timing
 
 /// The loop of the publisher's thread: it connects, serves the connection, and reconnects.
 ///
@@ -21,14 +22,14 @@ final class PublisherLoop {
     private let watchdog: Watchdog
     private var report: PublisherLog
     private var machine: Machine
-    private var backoff: ReconnectBackoff
+    private var backoff: Backoff
     private var generator = SystemRandomNumberGenerator()
     private var outcomes: [Machine.Outcome] = []
     private var taken: [PublisherInbox.Item] = []
     private var released: [Machine.Release] = []
     /// Whether the broker closed the channel. The channel is reopened when all input before that has been handled.
     private var channelIsClosed = false
-    private var declarationBackoff: ReconnectBackoff
+    private var declarationBackoff: Backoff
 
     init(
         configuration: PublisherConfiguration, logger: Logger, inbox: NIOLockedValueBox<PublisherInbox>,
@@ -44,8 +45,8 @@ final class PublisherLoop {
             window: configuration.window, byteWindow: configuration.windowBytes,
             senderWindow: min(
                 configuration.senderWindowBytes, configuration.windowBytes / SenderQuotaStateMachine.parts))
-        self.backoff = ReconnectBackoff(configuration.backoff)
-        self.declarationBackoff = ReconnectBackoff(configuration.backoff)
+        self.backoff = configuration.backoff
+        self.declarationBackoff = configuration.backoff
     }
 
     private var stop: PublisherInbox.Stop? { self.inbox.withLockedValue { $0.stop } }

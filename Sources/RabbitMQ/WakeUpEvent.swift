@@ -2,6 +2,7 @@
 
 internal import CConductorRabbitMQ
 internal import Glibc
+import Timing
 
 /// An eventfd that any thread can signal, and on which one thread sleeps in `poll`.
 final class WakeUpEvent: Sendable {
@@ -33,10 +34,8 @@ final class WakeUpEvent: Sendable {
     func wait(alsoFor other: Int32? = nil, timeout: Duration?) {
         var descriptors = [pollfd(fd: self.descriptor, events: Int16(POLLIN), revents: 0)]
         if let other { descriptors.append(pollfd(fd: other, events: Int16(POLLIN), revents: 0)) }
-        // Rounded up: a deadline less than a millisecond away must not cause a busy loop.
-        let milliseconds = timeout.map { min(max($0.wholeMilliseconds + 1, 0), 60_000) } ?? -1
         // EINTR is a spurious wake-up, which every caller tolerates.
-        _ = poll(&descriptors, nfds_t(descriptors.count), Int32(milliseconds))
+        _ = poll(&descriptors, nfds_t(descriptors.count), timeout?.pollTimeout ?? -1)
         if descriptors[0].revents != 0 { self.clear() }
     }
 }
@@ -47,19 +46,5 @@ struct SystemError: Error, CustomStringConvertible {
 
     init(_ call: String, _ code: Int32) {
         self.description = "\(call) failed: \(String(cString: strerror(code)))"
-    }
-}
-
-extension Duration {
-    /// The duration in milliseconds, rounded towards zero and limited to about 23 days.
-    var wholeMilliseconds: Int {
-        let (seconds, attoseconds) = self.components
-        return Int(max(min(seconds, 2_000_000), -2_000_000)) * 1000 + Int(attoseconds / 1_000_000_000_000_000)
-    }
-
-    /// The duration for C functions; never negative.
-    var timeval: timeval {
-        let (seconds, attoseconds) = max(self, .zero).components
-        return Glibc.timeval(tv_sec: Int(seconds), tv_usec: Int(attoseconds / 1_000_000_000_000))
     }
 }

@@ -11,6 +11,7 @@ import Notifier
 import RabbitMQ
 import RelayTesting
 import Testing
+import Timing
 
 /// Broker faults: an outcome that the broker does not accept is answered as retryable, and is accepted later.
 @Suite(.timeLimit(.minutes(5))) struct BrokerFaultTests {

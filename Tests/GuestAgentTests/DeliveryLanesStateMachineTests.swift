@@ -5,6 +5,7 @@ import GuestSpool
 import Notifications
 import RelayTesting
 import Testing
+import Timing
 
 @testable import GuestAgent
 

@@ -6,6 +6,7 @@ import Notifications
 import RandomTesting
 import RelayTesting
 import Testing
+import Timing
 
 @testable import GuestAgent
 

@@ -4,6 +4,7 @@ import ConductorRPC
 import GuestSpool
 import RelayTesting
 import Testing
+import Timing
 
 @testable import GuestAgent
 
@@ -199,37 +200,6 @@ import Testing
         machine.connectionEnded()
         #expect(machine.answered(1, self.published, now: self.now) == .ignore)
         #expect(machine.takeToSend(now: self.now).map(\.sequence) == [1, 2])
-    }
-}
-
-@Suite struct BackoffTests {
-    /// Returns the pauses of many backoffs after this many failures in a row.
-    private func waits(after failures: Int) -> [Duration] {
-        (0..<2000).map { _ in
-            var backoff = Backoff(minimum: .seconds(1), maximum: .seconds(8))
-            for _ in 0..<failures { _ = backoff.next() }
-            return backoff.next()
-        }
-    }
-
-    @Test(
-        "Pauses are random, up to a bound that doubles until it reaches the maximum",
-        arguments: [(0, 1), (1, 2), (2, 4), (3, 8), (4, 8), (100, 8)])
-    func pauseBounds(failures: Int, bound: Int) throws {
-        let waits = self.waits(after: failures)
-        let (low, high) = (try #require(waits.min()), try #require(waits.max()))
-        #expect(low >= .milliseconds(500))
-        #expect(high <= .seconds(bound))
-        // One of 2000 random times is within a tenth of the bound, except with odds of 1 to 10^91.
-        #expect(high > .milliseconds(900 * bound))
-    }
-
-    @Test("A reset starts the backoff again at its minimum")
-    func resetAfterSuccess() {
-        var backoff = Backoff(minimum: .seconds(1), maximum: .seconds(8))
-        for _ in 0..<10 { _ = backoff.next() }
-        backoff.reset()
-        #expect(backoff.next() <= .seconds(1))
     }
 }
 

@@ -7,6 +7,7 @@ import Notifications
 import Notifier
 import RelayTesting
 import Testing
+import Timing
 
 @testable import GuestAgent
 

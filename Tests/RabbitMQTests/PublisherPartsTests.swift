@@ -11,21 +11,6 @@ import Testing
 
 @Suite("Parts of the publisher")
 struct PublisherPartsTests {
-    @Test("The backoff doubles up to its bound, with full jitter, and starts over after a reset")
-    func backoff() {
-        var generator = Seeded(7)
-        let configuration = PublisherConfiguration.Backoff(minimum: .milliseconds(100), maximum: .seconds(1))
-        for _ in 0..<50 {
-            var backoff = ReconnectBackoff(configuration)
-            for bound in [100, 200, 400, 800, 1000, 1000] {
-                let delay = backoff.next(using: &generator)
-                #expect(delay >= .zero && delay <= .milliseconds(bound))
-            }
-            backoff.reset()
-            #expect(backoff.next(using: &generator) <= .milliseconds(100))
-        }
-    }
-
     @Test(
         "The broker's size limit is read from the text of its reply",
         arguments: [
@@ -114,16 +99,6 @@ struct PublisherPartsTests {
         inbox.take(if: true, stillHeld: 0, bytes: 0, into: &taken)
         #expect(taken.count == 1)
         #expect(inbox.takeWake() == nil)
-    }
-
-    @Test("Durations convert to milliseconds and to a timeval, within limits")
-    func durations() {
-        #expect(Duration.milliseconds(1500).wholeMilliseconds == 1500)
-        #expect(Duration.microseconds(-1500).wholeMilliseconds == -1)
-        #expect(Duration.seconds(Int64.max).wholeMilliseconds == 2_000_000_000)
-        #expect(Duration.milliseconds(1500).timeval.tv_sec == 1)
-        #expect(Duration.milliseconds(1500).timeval.tv_usec == 500_000)
-        #expect(Duration.seconds(-5).timeval.tv_sec == 0)
     }
 
     @Test("A dedicated thread runs its body before run() returns")

@@ -7,6 +7,7 @@ import NIOConcurrencyHelpers
 import ServiceLifecycle
 import ServiceLifecycleTestKit
 import Testing
+import Timing
 
 @testable import RabbitMQ
 

@@ -3,6 +3,7 @@
 import ConductorRPC
 import GuestSpool
 import Notifications
+import Timing
 
 /// Decides delivery for two lanes over one connection: one for ends, one for errors. Their notifications go to two
 /// queues, and a lane that is blocked must not block the other. It holds no I/O and no clock.

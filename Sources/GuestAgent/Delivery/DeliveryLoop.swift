@@ -8,6 +8,7 @@ import NIOCore
 import NIOPosix
 import Notifications
 import TLSChannel
+import Timing
 
 /// Delivers outcomes from the outbox to a conductor: pipelines requests, reconnects, and fails over between conductors.
 final class DeliveryLoop: Sendable {
@@ -219,8 +220,8 @@ final class DeliveryLoop: Sendable {
 
     private func connect(to address: ConductorAddress) async throws -> ConductorConnection {
         var configuration = ConductorConnection.Configuration()
-        configuration.answerTimeout = .nanoseconds(self.configuration.answerTimeout.nanoseconds)
-        configuration.connectTimeout = .nanoseconds(self.configuration.connectTimeout.nanoseconds)
+        configuration.answerTimeout = TimeAmount(self.configuration.answerTimeout)
+        configuration.connectTimeout = TimeAmount(self.configuration.connectTimeout)
         configuration.maximumLineLength = self.configuration.maximumLineLength
         return try await ConductorConnection.connect(
             host: address.host, port: address.port, tls: self.tls, group: MultiThreadedEventLoopGroup.singleton,
@@ -277,14 +278,4 @@ final class DeliveryLoop: Sendable {
 extension GuestAgent.Configuration {
     /// The delays after failures.
     fileprivate var backoff: Backoff { Backoff(minimum: self.minimumBackoff, maximum: self.maximumBackoff) }
-}
-
-extension Duration {
-    /// The duration in whole nanoseconds, clamped to the maximum of 64 bits.
-    var nanoseconds: Int64 {
-        let (seconds, attoseconds) = self.components
-        let (product, isTooMuch) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        let (sum, isOneTooMuch) = product.addingReportingOverflow(attoseconds / 1_000_000_000)
-        return isTooMuch || isOneTooMuch ? .max : sum
-    }
 }

@@ -2,6 +2,7 @@
 
 import ConductorRPC
 import GuestSpool
+import Timing
 
 /// Decides for one lane which outcomes are sent, when, and what follows from each answer. It holds no I/O and no clock.
 ///

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Timing
+
 /// Decides which conductor an agent connects to next, and when (failover). It holds no I/O and no clock.
 ///
 /// The conductors are tried in round robin. A backoff delay follows each round in which all of them failed, and each

@@ -4,6 +4,7 @@ import FaultPoints
 import GuestSpool
 import Logging
 import NIOConcurrencyHelpers
+import Timing
 
 /// Records answered outcomes in the outbox, concurrently with sending. Answers that arrive during one transaction form
 /// the next batch.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Timing
+
 /// The answered outcomes whose result is not yet recorded in the outbox. It holds no I/O and no clock.
 ///
 /// An outbox may reject writes although it can be read, as on a disk that is full or read-only. Delivered outcomes are

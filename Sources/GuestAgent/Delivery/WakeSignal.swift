@@ -53,7 +53,7 @@ extension WakeSignal {
         let timer = end.map { end in
             let delay = max(.zero, end - .now)
             return MultiThreadedEventLoopGroup.singleton.next()
-                .scheduleTask(in: .nanoseconds(delay.nanoseconds)) { self.signal() }
+                .scheduleTask(in: TimeAmount(delay)) { self.signal() }
         }
         await self.wait()
         timer?.cancel()

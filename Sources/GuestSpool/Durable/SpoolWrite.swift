@@ -34,12 +34,3 @@ final class SpoolWrite: Sendable {
         return continuation != nil
     }
 }
-
-extension Duration {
-    /// The interval for Dispatch; `never` for 2³² seconds or more.
-    var dispatchInterval: DispatchTimeInterval {
-        let (seconds, attoseconds) = self.components
-        guard seconds < 1 << 32 else { return .never }
-        return .nanoseconds(Int(seconds) * 1_000_000_000 + Int(attoseconds / 1_000_000_000))
-    }
-}

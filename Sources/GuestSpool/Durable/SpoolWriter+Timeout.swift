@@ -3,6 +3,7 @@
 import DequeModule
 import Dispatch
 import NIOConcurrencyHelpers
+import Timing
 
 /// Timeouts: a disk that hangs must not make callers wait without limit.
 extension SpoolWriter {

@@ -8,6 +8,7 @@ import Logging
 import NIOConcurrencyHelpers
 import Notifications
 import SecureFiles
+import Timing
 
 /// Writes changes in batches. Changes that arrive while one batch is being written form the next batch, so that many
 /// operations share one `fsync`.

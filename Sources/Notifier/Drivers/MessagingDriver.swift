@@ -3,6 +3,7 @@
 public import Logging
 public import Notifications
 package import RabbitMQ
+import Timing
 
 /// The `messaging` and `messagingv2` drivers: publish to RabbitMQ exactly as oslo.messaging does.
 ///
@@ -34,7 +35,7 @@ public final class MessagingDriver: NotificationDriver {
         /// The time after which an unconfirmed notification counts as not published.
         public var publishTimeout = PublisherConfiguration.defaultPublishTimeout
         /// The longest backoff delay between two attempts to connect, after every host has failed.
-        public var maximumBackoff = PublisherConfiguration.Backoff().maximum
+        public var maximumBackoff = PublisherConfiguration.defaultBackoff.maximum
 
         /// The length in bytes above which guests' messages use a separate connection; nil for a single connection.
         package var largeMessageBytes: Int?

@@ -3,6 +3,7 @@
 import Foundation
 import Glibc
 import SystemPackage
+import Timing
 
 /// The two pipes that a command writes to. A separate thread reads both to their ends.
 ///
@@ -109,9 +110,7 @@ final class CommandOutput: Sendable {
                 break
             }
             var descriptors = waiting.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-            // The time is rounded up, to avoid a busy loop in the last millisecond.
-            let milliseconds = min(left / .milliseconds(1) + 1, 60_000)
-            guard unsafe poll(&descriptors, 4, Int32(milliseconds)) > 0 else { continue }
+            guard unsafe poll(&descriptors, 4, left.pollTimeout) > 0 else { continue }
             if descriptors[3].revents != 0 {
                 result.verdict = .unwanted
                 break
