@@ -50,6 +50,7 @@ typealias Uses = [Target.Dependency]
 let base: Uses = [.logging, .nioConcurrencyHelpers]
 let network = base + [.nioCore, .nioPosix]
 let server = network + [.serviceLifecycle]
+let rpc: Uses = ["ConductorRPC", "Notifications", "TLSChannel"]
 
 /// The libraries, lowest first: each depends only on modules above it (Docs/architecture.md).
 let modules: KeyValuePairs<String, Uses> = [
@@ -57,27 +58,30 @@ let modules: KeyValuePairs<String, Uses> = [
     "FaultPoints": [.nioConcurrencyHelpers],
     "StandardIO": [],
     "Timing": [],
+    "HostNames": [],
     "SecureFiles": ["CLinuxFiles"],
     "CommandExecution": ["CCommandExecution", .nioConcurrencyHelpers, .systemPackage],
     "EventLoopScheduling": ["CLinuxScheduling", .nioConcurrencyHelpers, .nioCore, .nioPosix],
-    "FileReloading": [.nioConcurrencyHelpers, .nioPosix],
-    "TLSChannel": network + ["CConductorOpenSSL", "EventLoopScheduling", "FileReloading", "SecureFiles", .nioTLS],
+    "FileReloading": ["Timing", .nioConcurrencyHelpers, .nioPosix],
+    "TLSChannel": network + [
+        "CConductorOpenSSL", "EventLoopScheduling", "FileReloading", "HostNames", "SecureFiles", .nioTLS,
+    ],
     "ContextSigning": ["CConductorOpenSSL", "Notifications", "SecureFiles"],
     "RabbitMQ": base + [
-        "CConductorRabbitMQ", "FaultPoints", "SecureFiles", "Timing", .dequeModule, .serviceLifecycle,
+        "CConductorRabbitMQ", "FaultPoints", "HostNames", "SecureFiles", "Timing", .dequeModule, .serviceLifecycle,
     ],
     "Settings": [.product(name: "Configuration", package: "swift-configuration"), .yams],
     "CatalogueFiles": ["Notifications", "Settings", .yams],
-    "ConductorRPC": network + ["EventLoopScheduling", "Notifications", "TLSChannel", .nioExtras, .nioTLS],
+    "ConductorRPC": network + ["EventLoopScheduling", "HostNames", "Notifications", "TLSChannel", .nioExtras, .nioTLS],
     "Notifier": base + ["ContextSigning", "Notifications", "StandardIO", "RabbitMQ", "Timing", .serviceLifecycle],
     "GuestSpool": base + ["FaultPoints", "Notifications", "SecureFiles", "Timing", .dequeModule, .grdb],
     "GuestAgent": server + [
-        "ConductorRPC", "FaultPoints", "GuestSpool", "Notifications", "Timing", "TLSChannel",
+        "ConductorRPC", "FaultPoints", "GuestSpool", "HostNames", "Notifications", "Timing", "TLSChannel",
         .product(name: "ServiceContextModule", package: "swift-service-context"),
     ],
     "ConductorService": server + [
         "CMemoryTrimming", "ConductorRPC", "ContextSigning", "EventLoopScheduling", "FaultPoints", "FileReloading",
-        "Notifications", "Notifier", "TLSChannel", .dequeModule, .nioExtras,
+        "HostNames", "Notifications", "Notifier", "Timing", "TLSChannel", .dequeModule, .nioExtras,
     ],
     "PeriodicReports": base + [
         "Notifications", "Notifier", "SecureFiles", "Timing", .serviceLifecycle, .subprocess, .systemPackage,
@@ -137,6 +141,7 @@ let tests: KeyValuePairs<String, Uses> = [
     "SettingsTests": ["Settings"],
     "FileReloadingTests": ["FileReloading", .nioConcurrencyHelpers, .nioPosix],
     "SecureFilesTests": ["SecureFiles"],
+    "HostNamesTests": ["HostNames"],
     "TimingTests": ["RandomTesting", "Timing"],
     "TLSChannelTests": network + [
         "CConductorOpenSSL", "EventLoopScheduling", "EventLoopTesting", "ProcessTesting", "RandomTesting", "TLSChannel",
@@ -188,17 +193,11 @@ let benches: KeyValuePairs<String, Uses> = [
     "Benchmarks/agent-benchmark": ["BenchmarkFigures", "GuestAgent", .argumentParser, .logging],
     "Benchmarks/footprint-agent": ["GuestAgent", .logging, .serviceLifecycle, .unixSignals],
     "Benchmarks/footprint-bare": [],
-    "Benchmarks/signature-benchmark": [
-        "ConductorRPC", "ConductorService", "ContextSigning", "LogTesting", "Notifications", "Notifier", "TLSChannel",
-        .argumentParser, .nioCore,
+    "Benchmarks/signature-benchmark": rpc + [
+        "ConductorService", "ContextSigning", "LogTesting", "Notifier", .argumentParser, .nioCore,
     ],
-    "Benchmarks/relay-instructions": [
-        "ConductorRPC", "ConductorService", "LogTesting", "Notifications", "Notifier", "TLSChannel", .nioCore,
-    ],
-    "Hostile/hostile-bench": network + [
-        "BrokerTesting", "ConductorRPC", "Notifications", "TLSChannel", .argumentParser, .nioTLS, .subprocess,
-        .systemPackage,
-    ],
+    "Benchmarks/relay-instructions": rpc + ["ConductorService", "LogTesting", "Notifier", .nioCore],
+    "Hostile/hostile-bench": network + rpc + ["BrokerTesting", .argumentParser, .nioTLS, .subprocess, .systemPackage],
 ]
 
 /// The targets of a table whose keys are folders below Tests, named as their targets.
@@ -232,14 +231,13 @@ let package = Package(
         // The two C libraries; one module imports RabbitMQ's, two OpenSSL's.
         .systemLibrary(name: "CConductorOpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CConductorRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
-        // System calls and functions of glibc that Swift's Glibc module lacks.
-        .systemLibrary(name: "CLinuxScheduling"),
-        .systemLibrary(name: "CLinuxFiles"),
-        .systemLibrary(name: "CMemoryTrimming"),
         // Between vfork(2) and exec(2) only C may run.
         .target(name: "CCommandExecution"),
         .target(name: "PlainSQLite", path: "Tests/Benchmarks/PlainSQLite", linkerSettings: [.linkedLibrary("sqlite3")]),
-    ] + modules.map { .target(name: $0, dependencies: $1) }
+    ]
+        // System calls and functions of glibc that Swift's Glibc module lacks.
+        + ["CLinuxScheduling", "CLinuxFiles", "CMemoryTrimming"].map { .systemLibrary(name: $0) }
+        + modules.map { .target(name: $0, dependencies: $1) }
         + programs.map { .executableTarget(name: $0, dependencies: $1) }
         + inTests(helpers) { .target(name: $0, dependencies: $1, path: $2) }
         + inTests(tests) { .testTarget(name: $0, dependencies: $1, path: $2) }

@@ -2,6 +2,7 @@
 
 import ConductorRPC
 import Glibc
+import HostNames
 import NIOCore
 import Notifications
 
@@ -39,7 +40,7 @@ package struct ListenHost: Sendable, Hashable {
         switch host {
         case "*" where !hasBrackets: self.bindings = [.all, .one("0.0.0.0")]
         case "::": self.bindings = [.all]
-        case _ where Self.isIPv6(host) || !hasBrackets && Self.isNameOrIPv4(host): self.bindings = [.one(host)]
+        case _ where HostName(host).isIPv6 || !hasBrackets && Self.isNameOrIPv4(host): self.bindings = [.one(host)]
         default:
             throw ConductorServerError(
                 listenHost: "must be an IP address of this machine, a name of it, or * for all addresses, IPv6 and IPv4"
@@ -53,24 +54,12 @@ package struct ListenHost: Sendable, Hashable {
         number == EAFNOSUPPORT || number == EADDRNOTAVAIL
     }
 
-    /// Whether the text is an IPv6 address, optionally with a zone: `fe80::1%eth0`.
-    private static func isIPv6(_ text: String) -> Bool {
-        let parts = text.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let first = parts.first, Self.isAddress(String(first), in: AF_INET6) else { return false }
-        return parts.dropFirst().allSatisfy { !$0.isEmpty }
-    }
-
-    private static func isAddress(_ text: String, in family: CInt) -> Bool {
-        var bytes = [UInt8](repeating: 0, count: 16)
-        return unsafe inet_pton(family, text, &bytes) == 1
-    }
-
     /// Whether the text is an IPv4 address with all four parts, or can be a name in DNS or in a hosts file.
     private static func isNameOrIPv4(_ text: String) -> Bool {
         // Resolvers read a text of only digits and dots as an address, also in forms that are easily mistyped: `10.1`
         // is 10.0.0.1.
         if text.utf8.allSatisfy({ $0 == UInt8(ascii: ".") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) {
-            return Self.isAddress(text, in: AF_INET)
+            return HostName(text).isIPv4
         }
         return (1...253).contains(text.utf8.count) && text.utf8.allSatisfy(\.isDottedNameByte)
     }

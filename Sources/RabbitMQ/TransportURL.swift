@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HostNames
+
 /// The brokers' addresses and credentials: oslo.messaging's `transport_url`.
 ///
 /// `rabbit://user:password@host:port,user2:password2@host2:port2/vhost?ssl=1&ssl_ca_file=/etc/ca.pem`
@@ -32,9 +34,7 @@ package struct TransportURL: Sendable, Hashable {
         }
 
         /// `host:port`, an IPv6 address in brackets. For logs and messages.
-        package var address: String {
-            self.name.contains(":") ? "[\(self.name)]:\(self.port)" : "\(self.name):\(self.port)"
-        }
+        package var address: String { HostPort(host: self.name, port: Int(self.port)).description }
 
         /// Whether the host's name alone means this machine: `localhost`, 127.0.0.0/8 or ::1. Other names are not
         /// looked up, because the answer can change.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HostNames
+
 /// A transport URL split at its delimiters, as Python's `urlparse` and oslo split it.
 ///
 /// A password with an unencoded delimiter is split into parts that look like a host, a port, a path or an option. So no
@@ -79,32 +81,25 @@ struct TransportURLParts {
             (user, password) = try Self.credentials(text[..<at], number: number)
             location = text[text.index(after: at)...]
         }
-        let name: Substring
-        var portText: Substring?
-        if location.first == "[" {
-            guard let bracket = location.firstIndex(of: "]") else {
+        let parts: HostPort.Parts
+        do {
+            parts = try HostPort.Parts(location)
+        } catch {
+            switch error {
+            case .noClosingBracket:
                 throw TransportURLError(.host, "host number \(number) begins with [ but has no ]; add it")
-            }
-            name = location[location.index(after: location.startIndex)..<bracket]
-            let after = location[location.index(after: bracket)...]
-            guard after.isEmpty || after.first == ":" else {
+            case .textAfterBracket:
                 throw TransportURLError(
                     .host, "host number \(number) has text other than a port after the ]; remove it")
             }
-            portText = after.isEmpty ? nil : after.dropFirst()
-        } else if let colon = location.firstIndex(of: ":"), colon == location.lastIndex(of: ":") {
-            name = location[..<colon]
-            portText = location[location.index(after: colon)...]
-        } else {
-            // More than one colon is an IPv6 address without brackets, and without a port.
-            name = location
         }
+        let name = parts.host
         guard Self.isPrintable(String(name)), name.utf8.count <= 255 else {
             throw TransportURLError(
                 .host,
                 "the name of host number \(number) is not a host name; use printable characters, at most 255 bytes")
         }
-        guard location.first != "[" || HostName(String(name)).isIPv6 else {
+        guard !parts.hasBrackets || HostName(String(name)).isIPv6 else {
             throw TransportURLError(
                 .host,
                 "host number \(number) has brackets around text that is not an IPv6 address; correct the address, or remove the brackets"
@@ -115,12 +110,12 @@ struct TransportURLParts {
             throw TransportURLError(.host, "host number \(number) contains a *; name one broker")
         }
         var port = defaultPort
-        if let portText {
-            guard let number = UInt16(portText), number > 0, portText.first != "+" else {
+        if let portText = parts.port {
+            guard let portNumber = HostPort.portNumber(portText) else {
                 throw TransportURLError(
                     .port, "the port of host number \(number) is not a number from 1 to 65535 \(Self.encodingHint)")
             }
-            port = number
+            port = portNumber
         }
         return .init(
             name: name.isEmpty ? "localhost" : String(name), port: port, user: user, password: Password(password))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CConductorOpenSSL
-import Glibc
+import HostNames
 
 /// The name that a client expects in the server's certificate.
 enum ServerName: Hashable {
@@ -18,7 +18,8 @@ enum ServerName: Hashable {
             // A zone ("%eth0") is local to this machine; no certificate has one.
             if let zone = name.firstIndex(of: "%") { name = name[..<zone] }
         }
-        if Self.isIPAddress(String(name)) {
+        let host = HostName(String(name))
+        if host.isIPv4 || host.isIPv6 {
             self = .ip(String(name))
             return
         }
@@ -40,11 +41,6 @@ enum ServerName: Hashable {
                     + " (an international name in its xn-- form)")
         }
         self = .dns(String(name))
-    }
-
-    private static func isIPAddress(_ text: String) -> Bool {
-        var address = in6_addr()
-        return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1
     }
 
     /// Makes the handshake check the certificate for this name.

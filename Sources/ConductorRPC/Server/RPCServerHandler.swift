@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import EventLoopScheduling
+import HostNames
 package import Logging
 package import NIOCore
 import NIOExtras
@@ -433,6 +434,6 @@ extension SocketAddress {
         guard var ipAddress, let port else { return nil }
         // ::ffff:192.0.2.1 is how a listener for IPv6 and IPv4 sees 192.0.2.1.
         if ipAddress.hasPrefix("::ffff:"), ipAddress.contains(".") { ipAddress = String(ipAddress.dropFirst(7)) }
-        return ipAddress.contains(":") ? "[\(ipAddress)]:\(port)" : "\(ipAddress):\(port)"
+        return HostPort(host: ipAddress, port: port).description
     }
 }
