@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Timing
+
 /// A state machine that decides when to read the files again, and what to log about it. It has no files, clock or log.
 package struct ReloadStateMachine: Sendable {
     /// The result of a reading.
@@ -25,9 +27,6 @@ package struct ReloadStateMachine: Sendable {
         case reject(String)
     }
 
-    /// The longest time between two readings of unusable files that do not change.
-    private static let longestPause = Duration.seconds(30)
-
     private let gracePeriod: Duration
     private var lastSeen: FileStamps?
     private var isUnsettled = false
@@ -37,6 +36,8 @@ package struct ReloadStateMachine: Sendable {
     /// stamps.
     private var nextRetry: ContinuousClock.Instant?
     private var pause = Duration.zero
+    /// The times between two readings of unusable files that do not change.
+    private var backoff = Backoff(minimum: .seconds(1), maximum: .seconds(30), jitter: .none)
 
     /// - Parameter gracePeriod: how long files may be unusable before that is logged: a change may be in progress.
     package init(gracePeriod: Duration) {
@@ -56,6 +57,7 @@ package struct ReloadStateMachine: Sendable {
         }
         if isRequested || stamps != self.lastSeen || self.isUnsettled {
             self.pause = .zero
+            self.backoff.reset()
             return true
         }
         return self.nextRetry.map { $0 <= now } ?? false
@@ -88,7 +90,7 @@ package struct ReloadStateMachine: Sendable {
             // Retry at each check while a change may be in progress, then with exponential backoff.
             self.nextRetry = now + min(self.pause, remaining ?? self.pause)
             if since.duration(to: now) >= self.gracePeriod {
-                self.pause = min(max(self.pause * 2, .seconds(1)), Self.longestPause)
+                self.pause = self.backoff.next()
             }
             let isDue = since.duration(to: now) >= self.gracePeriod && self.loggedReason != reason
             guard isRequested || isDue else { return .nothing }
