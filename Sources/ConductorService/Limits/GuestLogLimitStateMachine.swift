@@ -2,6 +2,7 @@
 
 import ConductorRPC
 import NIOCore
+import Timing
 
 /// A rate limit for log lines about events that guests can cause as often as they like: one line a minute for each
 /// guest, with the number of its events that were not logged before. It reads no clock.
@@ -19,7 +20,7 @@ struct GuestLogLimitStateMachine: Sendable {
         var beforeOfOthers = 0
     }
 
-    private var guests: [PeerIdentity: (quietUntil: NIODeadline, unlogged: Int)] = [:]
+    private var guests: [PeerIdentity: LogIntervalStateMachine<NIODeadline>] = [:]
     private var unloggedOfOthers = 0
 
     /// Records an event of a guest.
@@ -28,8 +29,8 @@ struct GuestLogLimitStateMachine: Sendable {
     ///   counted.
     /// - Returns: the numbers for the line; nil if this event is not logged but counted.
     mutating func happened(_ guest: PeerIdentity, now: NIODeadline, hasPlace: () -> Bool = { true }) -> Line? {
-        if let known = self.guests[guest], now < known.quietUntil {
-            self.guests[guest]?.unlogged += 1
+        if let known = self.guests[guest], !known.mayLog(now: now) {
+            self.guests[guest]?.happened()
             return nil
         }
         if self.guests[guest] == nil, self.guests.count >= Self.limit {
@@ -39,20 +40,20 @@ struct GuestLogLimitStateMachine: Sendable {
                 return nil
             }
         }
-        let unlogged = self.guests[guest]?.unlogged ?? 0
+        var log = self.guests[guest] ?? LogIntervalStateMachine()
+        defer { self.guests[guest] = log }
         guard hasPlace() else {
-            self.guests[guest] = (now, unlogged + 1)
+            log.happened()
             return nil
         }
-        self.guests[guest] = (now + Self.interval, 0)
         defer { self.unloggedOfOthers = 0 }
-        return Line(before: unlogged, beforeOfOthers: self.unloggedOfOthers)
+        return Line(before: log.beginInterval(until: now + Self.interval), beforeOfOthers: self.unloggedOfOthers)
     }
 
     /// Removes the guests whose interval is over. Their counts are logged with the next line.
     private mutating func makeRoom(now: NIODeadline) {
         self.guests = self.guests.filter { guest in
-            guard now >= guest.value.quietUntil else { return true }
+            guard guest.value.mayLog(now: now) else { return true }
             self.unloggedOfOthers += guest.value.unlogged
             return false
         }

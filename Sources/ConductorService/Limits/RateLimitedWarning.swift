@@ -9,7 +9,7 @@ package import NIOCore
 package final class RateLimitedWarning: Sendable {
     private let message: Logger.Message
     private let logger: Logger
-    private let state: NIOLockedValueBox<LogIntervalStateMachine>
+    private let state: NIOLockedValueBox<RateLimitedWarningStateMachine>
 
     /// - Parameters:
     ///   - message: the message of the line.
@@ -18,7 +18,7 @@ package final class RateLimitedWarning: Sendable {
     package init(_ message: Logger.Message, interval: TimeAmount = .seconds(60), logger: Logger) {
         self.message = message
         self.logger = logger
-        self.state = NIOLockedValueBox(LogIntervalStateMachine(interval: interval))
+        self.state = NIOLockedValueBox(RateLimitedWarningStateMachine(interval: interval))
     }
 
     /// Records that it happened. Called on the event loop.

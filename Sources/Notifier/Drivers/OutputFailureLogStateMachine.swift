@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Timing
+
 /// Decides when failures of an output are logged: the first at once, then at most once a minute with the number of
 /// failures, and finally when a write succeeds again. It holds no clock.
 struct OutputFailureLogStateMachine {
     /// The minimum time between two log lines about failures.
     static let interval = Duration.seconds(60)
 
-    private var lastLogged: ContinuousClock.Instant?
-    private var unlogged = 0
+    private var log = LogIntervalStateMachine<ContinuousClock.Instant>()
     private var failures = 0
 
     /// Records that a write failed.
@@ -15,12 +16,8 @@ struct OutputFailureLogStateMachine {
     /// - Returns: the number of failed writes to log; nil to log nothing now.
     mutating func failed(now: ContinuousClock.Instant) -> Int? {
         self.failures += 1
-        self.unlogged += 1
-        // This limit also holds for an output that fails and recovers again and again.
-        if let lastLogged, now - lastLogged < Self.interval { return nil }
-        self.lastLogged = now
-        defer { self.unlogged = 0 }
-        return self.unlogged
+        // The interval also holds for an output that fails and recovers again and again.
+        return self.log.happened(now: now, quietUntil: now + Self.interval)
     }
 
     /// Records that a write succeeded.
@@ -29,9 +26,10 @@ struct OutputFailureLogStateMachine {
     ///   no failure was logged.
     mutating func succeeded() -> Int? {
         guard self.failures > 0 else { return nil }
-        let isLogged = self.failures > self.unlogged
+        let isLogged = self.failures > self.log.unlogged
         let failures = self.failures
-        (self.failures, self.unlogged) = (0, 0)
+        self.failures = 0
+        self.log.resetCount()
         return isLogged ? failures : nil
     }
 }

@@ -5,13 +5,13 @@ import NIOCore
 import RandomTesting
 import Testing
 
-@Suite struct LogIntervalStateMachineTests {
+@Suite struct RateLimitedWarningStateMachineTests {
     private let start = NIODeadline.uptimeNanoseconds(7)
 
     @Test("The first event is logged at once, and later ones once an interval")
     func firstAndLaterEvents() {
-        var notice = LogIntervalStateMachine(interval: .seconds(60))
-        func happened(_ seconds: Int64) -> LogIntervalStateMachine.Action {
+        var notice = RateLimitedWarningStateMachine(interval: .seconds(60))
+        func happened(_ seconds: Int64) -> RateLimitedWarningStateMachine.Action {
             notice.happened(now: self.start + .seconds(seconds))
         }
         func due(_ seconds: Int64) -> Int { notice.due(now: self.start + .seconds(seconds)) }
@@ -30,7 +30,7 @@ import Testing
     @Test("Every event is logged exactly once, in at most one line an interval", arguments: 0..<50 as Range<UInt64>)
     func everyEventOnce(seed: UInt64) {
         var random = Seeded(seed)
-        var notice = LogIntervalStateMachine(interval: .seconds(10))
+        var notice = RateLimitedWarningStateMachine(interval: .seconds(10))
         var now = self.start
         var (happened, written, lines) = (0, 0, 0)
         var call: NIODeadline?
