@@ -4,6 +4,8 @@
 package enum RPCProtocol {
     /// The protocol's name in TLS ALPN.
     package static let applicationProtocol = "conductor-rpc/1"
+    /// The version of JSON-RPC, in each message.
+    static var jsonRPC: String { "2.0" }
     /// The default port of a conductor.
     package static let defaultPort = 8790
     /// The default limit for a line, in bytes without its end.

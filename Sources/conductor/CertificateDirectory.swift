@@ -23,6 +23,11 @@ struct CertificateDirectory {
         }
     }
 
+    /// The directory that the commands use by default.
+    static let defaultPath = "certificates"
+    /// The number of days for which a certificate is valid by default.
+    static let defaultDays = 365
+
     private static let longestFile = 16 << 20
     private let path: String
 

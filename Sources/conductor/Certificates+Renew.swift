@@ -22,7 +22,7 @@ extension Certificates {
         var name: String
 
         @Option(help: ArgumentHelp("Use this directory, which `init` created.", valueName: "directory"))
-        var directory = "certificates"
+        var directory = CertificateDirectory.defaultPath
 
         @Option(
             name: .customLong("name"),
@@ -32,7 +32,7 @@ extension Certificates {
         var names: [String] = []
 
         @Option(help: "Make the certificate valid for this many days.")
-        var days = 365
+        var days = CertificateDirectory.defaultDays
 
         func validate() throws {
             guard !self.name.contains("/"), !self.name.isEmpty else {

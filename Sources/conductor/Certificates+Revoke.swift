@@ -19,7 +19,7 @@ extension Certificates {
         var names: [String] = []
 
         @Option(help: ArgumentHelp("Use this directory, which `init` created.", valueName: "directory"))
-        var directory = "certificates"
+        var directory = CertificateDirectory.defaultPath
 
         @Option(help: "Make the list valid for this many days; write the next one before it expires.")
         var days = 30

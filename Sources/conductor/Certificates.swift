@@ -25,7 +25,7 @@ struct Certificates: ParsableCommand {
         @Option(
             help: ArgumentHelp(
                 "Write the files to this directory; create it if it does not exist.", valueName: "directory"))
-        var directory = "certificates"
+        var directory = CertificateDirectory.defaultPath
 
         @Option(
             name: .customLong("name"),
@@ -34,7 +34,7 @@ struct Certificates: ParsableCommand {
         var names = ["localhost", "127.0.0.1", "::1"]
 
         @Option(help: "Make the certificates valid for this many days.")
-        var days = 365
+        var days = CertificateDirectory.defaultDays
 
         func run() throws {
             try ConductorExit.mapErrors {
@@ -66,7 +66,7 @@ struct Certificates: ParsableCommand {
         var instance: String
 
         @Option(help: ArgumentHelp("Use this directory, which `init` created.", valueName: "directory"))
-        var directory = "certificates"
+        var directory = CertificateDirectory.defaultPath
 
         @Option(
             help: ArgumentHelp(
@@ -80,7 +80,7 @@ struct Certificates: ParsableCommand {
         var trustDomain = TrustDomain.trial.name
 
         @Option(help: "Make the certificate valid for this many days.")
-        var days = 365
+        var days = CertificateDirectory.defaultDays
 
         func validate() throws {
             // The instance's id is also the common name, which holds at most 64 characters.

@@ -94,8 +94,8 @@ extension RPCRequest {
                 id: .null,
                 error: RPCError(.invalidRequest, message, field: "id", limitBytes: RPCProtocol.maximumIDBytes))
         }
-        guard object["jsonrpc"]?.string?.hasSameBytes(as: "2.0") == true else {
-            let error = RPCError(.invalidRequest, "jsonrpc must be \"2.0\".", field: "jsonrpc")
+        guard object["jsonrpc"]?.string?.hasSameBytes(as: RPCProtocol.jsonRPC) == true else {
+            let error = RPCError(.invalidRequest, "jsonrpc must be \"\(RPCProtocol.jsonRPC)\".", field: "jsonrpc")
             throw RPCRequestError(id: id ?? .null, error: error)
         }
         guard case .string(let method)? = object["method"] else {
@@ -147,7 +147,7 @@ extension RPCRequest {
 
     /// The request as a JSON object.
     var json: JSONObject {
-        var object: JSONObject = ["jsonrpc": "2.0"]
+        var object: JSONObject = ["jsonrpc": .string(RPCProtocol.jsonRPC)]
         if let id = self.id { object.append("id", id.json) }
         switch self.call {
         case .ping: object.append("method", "ping")

@@ -40,7 +40,7 @@ package struct RPCResponse: Sendable, Hashable {
     /// Appends the answer as a line, including its end.
     package func write(to writer: inout JSONWriter) {
         writer.writeObject {
-            $0.writeMember("jsonrpc", "2.0")
+            $0.writeMember("jsonrpc", RPCProtocol.jsonRPC)
             $0.writeName("id")
             $0.write(self.id.json)
             switch self.result {
