@@ -153,11 +153,11 @@ let tests: KeyValuePairs<String, Uses> = [
         "RelayTesting", "Timing", "TLSChannel", .nioEmbedded, .unixSignals,
     ],
     "GuestAgentTests": server + [
-        "BrokerTesting", "ConductorRPC", "ConductorService", "GuestAgent", "GuestSpool", "LogTesting", "Notifier",
-        "ProcessTesting", "RandomTesting", "RelayTesting", "Timing", "TLSChannel",
+        "BrokerTesting", "ConductorRPC", "ConductorService", "GuestAgent", "GuestSpool", "LogTesting", "Notifications",
+        "Notifier", "ProcessTesting", "RandomTesting", "RelayTesting", "Timing", "TLSChannel", .unixSignals,
     ],
     "GuestSpoolTests": base + ["GuestSpool", "LogTesting", "Notifications", "ProcessTesting", "SecureFiles", .grdb],
-    "NotifierTests": base + [
+    "NotifierTests": server + [
         "BrokerTesting", "ContextSigning", "LogTesting", "Notifications", "Notifier", "RabbitMQ", "RelayTesting",
     ],
     "PeriodicReportsTests": base + [
@@ -207,12 +207,8 @@ func inTests(_ table: KeyValuePairs<String, Uses>, _ make: (String, Uses, String
 
 let package = Package(
     name: "conductor-notification-relay",
-    products: [
-        .library(name: "GuestAgent", targets: ["GuestAgent"]),
-        .library(name: "Notifier", targets: ["Notifier"]),
-        .executable(name: "conductor", targets: ["conductor"]),
-        .executable(name: "guest-agent", targets: ["guest-agent"]),
-    ] + faultProducts,
+    products: ["GuestAgent", "Notifier"].map { .library(name: $0, targets: [$0]) }
+        + ["conductor", "guest-agent"].map { .executable(name: $0, targets: [$0]) } + faultProducts,
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
@@ -252,6 +248,9 @@ for target in package.targets where target.type != .system {
     let faults: [SwiftSetting] = target.name == "FaultPoints" && hasFaultPoints ? [.define("FAULT_POINTS")] : []
     target.swiftSettings = (target.swiftSettings ?? []) + settings + strict + faults
 }
+// Only the documentation's build (Tests/Documentation/run) has this plugin, so programs do not resolve it.
+let plugin = Package.Dependency.package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0")
+if Context.environment["RELAY_DOCUMENTATION"] != nil { package.dependencies.append(plugin) }
 // A sanitizer builds only the tests that it runs (Tests/run).
 if let names = Context.environment["RELAY_TESTS"]?.split(separator: " ") {
     package.targets.removeAll { $0.type == .test && !names.contains($0.name[...]) }

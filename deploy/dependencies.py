@@ -10,7 +10,7 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TABLE = os.path.join(ROOT, "Docs", "dependencies.md")
 # The first cell of a table's header, and the kind of its rows.
-HEADS = {"Swift package": "swift", "Debian package": "debian", "Toolchain": "toolchain"}
+HEADS = {"Swift package": "swift", "Documentation package": "documentation", "Debian package": "debian", "Toolchain": "toolchain"}
 
 
 class Failure(Exception):

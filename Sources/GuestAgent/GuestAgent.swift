@@ -24,7 +24,7 @@ public final class GuestAgent: Service {
     ///
     /// - Parameters:
     ///   - configuration: conductors, certificates, limits.
-    ///   - outbox: the store in which outcomes wait: a ``Spool``, or a ``MemoryOutbox`` when waiting outcomes may be
+    ///   - outbox: the store in which outcomes wait: a `Spool`, or a `MemoryOutbox` when waiting outcomes may be
     ///     lost with the process. The agent does not close it: the owner of a spool closes it after ``run()`` has
     ///     returned and no operation runs any more.
     ///   - logger: logs connections, and outcomes that were rejected permanently.
@@ -141,11 +141,11 @@ public final class GuestAgent: Service {
     ///   - operation: the work.
     /// - Returns: the operation's result.
     /// - Throws: the operation's error, also when that error could not be recorded (which is logged as critical). Or an
-    ///   ``OutboxError`` before the operation began, when the outbox has no space for its outcome or the spool's disk
+    ///   `OutboxError` before the operation began, when the outbox has no space for its outcome or the spool's disk
     ///   fails: no operation runs whose outcome could not be reported.
     ///
     /// - Warning: This method also throws the outbox's error when the operation **succeeded** and its end could not be
-    ///   recorded: an ``OutboxError``, as before the beginning, but the operation has run. A spool still knows that the
+    ///   recorded: an `OutboxError`, as before the beginning, but the operation has run. A spool still knows that the
     ///   operation began. Unless the end is written after all, the next agent that opens the spool reports the
     ///   operation as interrupted.
     @discardableResult
@@ -183,7 +183,7 @@ public final class GuestAgent: Service {
     /// - Parameters:
     ///   - outcome: the outcome of the operation.
     ///   - context: the context of the operation; with nil nothing is reported.
-    /// - Throws: ``OutboxError`` when the outbox has no space, or cannot record the outcome.
+    /// - Throws: `OutboxError` when the outbox has no space, or cannot record the outcome.
     public func notify(_ outcome: OperationOutcome, context: NotificationContext?) async throws {
         guard let context else { return }
         let messageID = MessageID()

@@ -42,7 +42,7 @@ public final class APINotification: Sendable {
     /// - Parameters:
     ///   - signature: signs the context, unless it is signed already.
     ///   - isStarted: whether another party has published the start.
-    /// - Throws: ``FieldError`` naming a field of the start that is missing or mistyped, or an identifier that is too
+    /// - Throws: `FieldError` naming a field of the start that is missing or mistyped, or an identifier that is too
     ///   long; ``SigningKeyError``.
     init(
         operation: Catalogues.Operation, context: NotificationContext, signature: Signature?, sender: EventSender,
@@ -122,7 +122,7 @@ public final class APINotification: Sendable {
     /// ignores the payload. After any other error nothing is decided, and the payload can be corrected.
     ///
     /// - Parameter payload: the end fields; they override those of ``set(_:to:)``.
-    /// - Throws: ``DriverError``; ``FieldError`` naming a field that is missing or mistyped;
+    /// - Throws: ``DriverError``; `FieldError` naming a field that is missing or mistyped;
     ///   ``NotificationMisuseError`` for a second outcome.
     public func end(_ payload: JSONObject = JSONObject()) async throws {
         try await self.publishOutcome { .end(payload: $0.adding(payload)) }
@@ -131,7 +131,7 @@ public final class APINotification: Sendable {
     /// Publishes the error event of the failed operation. Retries and errors work as for ``end(_:)``.
     ///
     /// - Parameters:
-    ///   - error: the operation's error; ``ExceptionInfo/init(_:fileID:line:)`` describes its conversion.
+    ///   - error: the operation's error; `ExceptionInfo.init(_:fileID:line:)` describes its conversion.
     ///   - payload: further fields; they override those of ``set(_:to:)``.
     ///   - fileID: the caller's file; part of the trace.
     ///   - line: the caller's line; part of the trace.

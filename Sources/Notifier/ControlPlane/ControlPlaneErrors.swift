@@ -83,7 +83,7 @@ public struct UnpublishedEndError: Error, Sendable, CustomStringConvertible {
     /// The operation's notification: ``APINotification/end(_:)`` can be called again.
     public let notification: APINotification
     /// The reason why the end is not published: a ``DriverError`` or, when a field is missing or mistyped, a
-    /// ``FieldError``.
+    /// `FieldError`.
     public let cause: any Error
 
     /// One sentence.

@@ -56,7 +56,7 @@ public struct ControlPlaneNotifier: Sendable {
     ///   - request: the request for the operation.
     ///   - payload: the start fields. Undeclared fields are left out (``APINotification/undeclaredFields``).
     /// - Returns: the object, once every driver has confirmed the start.
-    /// - Throws: ``UnknownEventError``; ``FieldError`` naming a field that is missing or mistyped; ``SigningKeyError``
+    /// - Throws: ``UnknownEventError``; `FieldError` naming a field that is missing or mistyped; `SigningKeyError`
     ///   when the context cannot be signed; ``StartError``, which holds the object, when a driver does not confirm the
     ///   start.
     public func start(
@@ -69,13 +69,13 @@ public struct ControlPlaneNotifier: Sendable {
 
     /// Creates the notification objects of a request that names several databases, users or grants, and publishes their
     /// starts, for operations where the specification requires an event for each name
-    /// (``OperationDefinition/oneForEach``). That field may be a list.
+    /// (`OperationDefinition.oneForEach`). That field may be a list.
     ///
     /// All are checked before the first start is published. The starts are published in order; the first one that a
     /// driver does not confirm stops the method.
     ///
     /// - Returns: an object for each name, in the order of the list; one object for any other operation.
-    /// - Throws: the errors of `start`, and ``FieldError`` for an empty list.
+    /// - Throws: the errors of `start`, and `FieldError` for an empty list.
     public func startEach(
         _ operation: String, request: APIRequest, payload: JSONObject = JSONObject()
     ) async throws -> [APINotification] {
@@ -86,8 +86,8 @@ public struct ControlPlaneNotifier: Sendable {
 
     /// Creates the notification object of an operation and publishes nothing.
     ///
-    /// - Throws: ``UnknownEventError``; ``FieldError`` naming a field that is missing or mistyped, or a field that
-    ///   names several objects where the specification requires an event for each; ``SigningKeyError`` when the context
+    /// - Throws: ``UnknownEventError``; `FieldError` naming a field that is missing or mistyped, or a field that
+    ///   names several objects where the specification requires an event for each; `SigningKeyError` when the context
     ///   cannot be signed.
     public func notification(
         _ operation: String, request: APIRequest, payload: JSONObject = JSONObject()
@@ -105,7 +105,7 @@ public struct ControlPlaneNotifier: Sendable {
     /// Creates the notification objects of an operation, as ``startEach(_:request:payload:)`` does, and publishes
     /// nothing.
     ///
-    /// - Throws: ``UnknownEventError``; ``FieldError`` naming a field that is missing or mistyped; ``SigningKeyError``
+    /// - Throws: ``UnknownEventError``; `FieldError` naming a field that is missing or mistyped; `SigningKeyError`
     ///   when a context cannot be signed.
     public func notifications(
         _ operation: String, request: APIRequest, payload: JSONObject = JSONObject()
@@ -126,7 +126,7 @@ public struct ControlPlaneNotifier: Sendable {
     ///
     /// A signed context stays unchanged, since a second signature would allow a second outcome of its operation.
     ///
-    /// - Throws: ``UnknownEventError``; ``FieldError`` naming an identifier that is too long; ``SigningKeyError`` when
+    /// - Throws: ``UnknownEventError``; `FieldError` naming an identifier that is too long; `SigningKeyError` when
     ///   the context cannot be signed.
     public func notification(resuming context: NotificationContext) throws -> APINotification {
         try APINotification(
@@ -219,7 +219,7 @@ public struct ControlPlaneNotifier: Sendable {
     ///   - messageID: the event's identifier; to send the event again after an error, pass the same one.
     ///   - timestamp: the time of the event.
     /// - Returns: the facts of the sent event; nothing is sent when the event is switched off.
-    /// - Throws: ``UnknownEventError``; ``FieldError`` naming a field that is missing or mistyped; ``DriverError``.
+    /// - Throws: ``UnknownEventError``; `FieldError` naming a field that is missing or mistyped; ``DriverError``.
     @discardableResult
     public func notify(
         _ eventType: String, payload: JSONObject, messageID: MessageID = MessageID(),
