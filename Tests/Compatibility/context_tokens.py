@@ -25,8 +25,11 @@ def documented():
     """The names that the document's Python code defines."""
     with open(DOCUMENT, encoding="utf-8") as file:
         blocks = re.findall(r"```python\n(.*?)```", file.read(), re.S)
+    signing = [block for block in blocks if "def sign(" in block]
+    if len(signing) != 1:
+        raise SystemExit(f"Docs/protocol.md has {len(signing)} Python blocks with a function sign, and not one")
     names = {}
-    exec("\n".join(block for block in blocks if "def sign(" in block), names)
+    exec(signing[0], names)
     return names
 
 

@@ -6,7 +6,7 @@ import ProcessTesting
 import Subprocess
 import Testing
 
-@Suite("guest-agent exec: a wrapper as env, nice and timeout are", .timeLimit(.minutes(2)))
+@Suite("guest-agent exec: behaviour as a wrapper", .timeLimit(.minutes(2)))
 struct GuestAgentWrapperTests {
     /// Returns the arguments of an `exec` that reports to this conductor, up to the `--`.
     private func exec(_ relay: RelayFixture, port: String, drainTimeout: Double = 30) throws -> [String] {
@@ -192,7 +192,7 @@ struct GuestAgentWrapperTests {
         }
     }
 
-    @Test("exec prints the conductor it waits for, and a flush command that runs as printed")
+    @Test("exec prints the conductor it waits for, and a flush command that delivers the outcome as printed")
     func waitingForConductor() async throws {
         try await RelayFixture.with { relay in
             let port = try ReservedPort()
@@ -210,10 +210,16 @@ struct GuestAgentWrapperTests {
             let hint = try #require(
                 end.errorText.firstMatch(of: /message [-0-9a-f]+; `(.*)` or the next exec delivers it/)?.output.1)
             #expect(hint == "\(Program.guestAgent.path) flush --config \(arguments[3])")
-            let flush = try await Program("sh").run(["-c", "\(hint) --timeout 4"])
-            #expect(flush.status == .exited(75), "\(flush.errorText)")
-            #expect(flush.standardOutput == ["0 delivered, 1 waiting, 0 set aside."])
-            #expect(flush.errorText.contains("Waiting for a conductor"), "\(flush.errorText)")
+            let early = try await Program("sh").run(["-c", "\(hint) --timeout 4"])
+            #expect(early.status == .exited(75), "\(early.errorText)")
+            #expect(early.standardOutput == ["0 delivered, 1 waiting, 0 set aside."])
+            #expect(early.errorText.contains("Waiting for a conductor"), "\(early.errorText)")
+            try await relay.withConductor(port: port.number) { conductor in
+                let flush = try await Program("sh").run(["-c", String(hint)])
+                #expect(flush.status == .exited(0), "\(flush.errorText)")
+                #expect(flush.standardOutput == ["1 delivered, 0 waiting, 0 set aside."])
+                _ = try await conductor.notification(of: "dbaas.database_create.end")
+            }
         }
     }
 

@@ -54,11 +54,11 @@ struct RelayFixture: Sendable {
         return self.path(name)
     }
 
-    /// Writes a conductor's settings: the `log` driver unless others are given, and a port that the system chooses.
-    func conductorFile(drivers: String = "log", more: String = "") throws -> String {
+    /// Writes a conductor's settings: the `log` driver and a port that the system chooses, unless others are given.
+    func conductorFile(drivers: String = "log", port: String = "0", more: String = "") throws -> String {
         try self.write(
             """
-            listen: {host: 127.0.0.1, port: 0}
+            listen: {host: 127.0.0.1, port: \(port)}
             tls:
               certificate: \(self.path("tls/conductor.pem"))
               key: \(self.path("tls/conductor.key"))
@@ -73,9 +73,9 @@ struct RelayFixture: Sendable {
     /// Serves while the body runs, then sends SIGTERM and requires exit status 0.
     @discardableResult
     func withConductor(
-        drivers: String = "log", more: String = "", _ body: (Conductor) async throws -> Void
+        drivers: String = "log", port: String = "0", more: String = "", _ body: (Conductor) async throws -> Void
     ) async throws -> ProgramEnd {
-        let file = try self.conductorFile(drivers: drivers, more: more)
+        let file = try self.conductorFile(drivers: drivers, port: port, more: more)
         let end = try await Program.conductor.run(["serve", "--config", file]) { program in
             try await body(try await self.listening(program))
             try program.send(.terminate)

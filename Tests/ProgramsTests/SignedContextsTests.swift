@@ -115,7 +115,7 @@ struct SignedContextsTests {
     ]
 
     @Test(
-        "The conductor accepts contexts signed with PyJWT, and rejects those with wrong claims",
+        "The conductor accepts contexts signed with the code in protocol.md, and rejects those with wrong claims",
         arguments: ["EdDSA", "HS256"])
     func signedInPython(algorithm: String) async throws {
         try await RelayFixture.with { relay in
