@@ -35,12 +35,10 @@ let package = Package(
             linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
         // The product's package has it too, for the benches that use the product's own modules.
         .target(name: "BenchmarkFigures", path: "BenchmarkFigures", swiftSettings: settings + [.strictMemorySafety()]),
-        .target(name: "LineChart", swiftSettings: settings),
-        .executableTarget(name: "plot", dependencies: ["LineChart"], swiftSettings: settings),
         .executableTarget(
             name: "relay-benchmark",
             dependencies: [
-                "BenchmarkFigures", "LineChart", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "BenchmarkFigures", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings),
     ],

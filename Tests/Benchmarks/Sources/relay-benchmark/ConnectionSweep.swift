@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BenchmarkFigures
-import LineChart
+import Foundation
 
-/// Rows that differ only in the number of connections, and their chart. They are measured only if a chart is requested.
+/// Rows that differ only in the number of connections, and their figures. They are measured only if the figures are requested.
 enum ConnectionSweep {
     private static let connections = [1, 4, 16, 64, 200]
     private static let conductors = ["noop", "classic"]
@@ -20,28 +20,31 @@ enum ConnectionSweep {
         }
     }
 
-    /// Returns a chart of the medians of these rows, by the number of connections.
-    static func chart(of rounds: [String: Rounds]) -> LineChart {
-        LineChart(panels: [
-            Self.panel("Throughput", "reports a second", rounds, \.rate),
-            Self.panel("The conductor's processor time", "µs a report", rounds) { $0.conductor / $0.messages },
-        ])
+    /// Returns the medians of these rows, by the number of connections, as figures for `plot.py`.
+    static func figures(of rounds: [String: Rounds]) -> String {
+        let throughput = Self.panel("Throughput", "reports a second", rounds, decimals: 0, \.rate)
+        let time = Self.panel("The conductor's processor time", "µs a report", rounds, decimals: 1) {
+            $0.conductor / $0.messages
+        }
+        return (["# Measured on \(Date.now.formatted(.iso8601.year().month().day()))."] + throughput + [""] + time)
+            .map { $0 + "\n" }.joined()
     }
 
     private static func panel(
-        _ title: String, _ unit: String, _ rounds: [String: Rounds], _ value: (LoadResult) -> Double
-    ) -> LineChart.Panel {
-        let series = Self.conductors.flatMap { conductor in
-            Self.windows.map { window in
-                LineChart.Series(
-                    name: "\(conductor), \(window.name)",
-                    points: Self.connections.compactMap { count in
-                        guard let results = rounds[Self.name(conductor, count, window.count)] else { return nil }
-                        return (x: Double(count), y: results.spread(value).median)
-                    })
+        _ title: String, _ unit: String, _ rounds: [String: Rounds], decimals: Int, _ value: (LoadResult) -> Double
+    ) -> [String] {
+        var lines = ["title: \(title)", "x: connections", "y: \(unit)", "steps:"]
+        for conductor in Self.conductors {
+            for window in Self.windows {
+                lines.append("series: \(conductor), \(window.name)")
+                lines += Self.connections.compactMap { count in
+                    rounds[Self.name(conductor, count, window.count)].map {
+                        "\(count) \(Spread.text($0.spread(value).median, decimals))"
+                    }
+                }
             }
         }
-        return LineChart.Panel(title: title, x: "connections", division: .steps, y: unit, series: series)
+        return lines
     }
 
     private static func name(_ conductor: String, _ connections: Int, _ window: Int) -> String {

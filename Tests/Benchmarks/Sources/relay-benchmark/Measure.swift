@@ -3,11 +3,10 @@
 import ArgumentParser
 import BenchmarkFigures
 import Foundation
-import LineChart
 
 /// Measures the rows in rounds, each round in another order, and prints the table.
 struct Measure: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Measures the rows and prints the table.")
+    static let configuration = CommandConfiguration(abstract: "Measure the rows and print the table.")
 
     @Option(help: "The directory of the node of deploy/private-rabbitmq.")
     var node: String
@@ -21,7 +20,7 @@ struct Measure: ParsableCommand {
     @Option(help: "The process of the conductor in oslo.messaging.")
     var osloConductor: Int32
 
-    @Option(help: "A Python with oslo.messaging.")
+    @Option(help: "The Python interpreter that has oslo.messaging.")
     var python: String
 
     @Option(help: "oslo_relay.py.")
@@ -30,18 +29,18 @@ struct Measure: ParsableCommand {
     @Option(help: "The directory of the guests' certificates.")
     var tls: String
 
-    @Option(help: "How many rounds.")
+    @Option(help: "The number of rounds.")
     var rounds = 5
 
-    @Option(help: "How long each row takes in each round.")
+    @Option(help: "The duration of each row in each round, in seconds.")
     var seconds = 3.0
 
     /// The size of the conductor's message for a guest's report, as the queue counts it.
-    @Option(help: "The bytes of a message that is published directly; by default of one that the conductor publishes.")
+    @Option(help: "The bytes of a message that is published directly; by default those of the conductor's messages.")
     var messageBytes = 1310
 
-    @Option(help: "Measures the conductor with few and many connections too, and draws that into this file, as SVG.")
-    var plot: String?
+    @Option(help: "Measure the conductor with few and many connections too, and write the figures for plot.py here.")
+    var figures: String?
 
     @OptionGroup var choice: RowChoice
 
@@ -51,7 +50,7 @@ struct Measure: ParsableCommand {
 
     func run() throws {
         let bench = try self.bench
-        let rows = try self.choice.rows(withSweep: self.plot != nil)
+        let rows = try self.choice.rows(withSweep: self.figures != nil)
         var rounds: [String: Rounds] = [:]
         // Once without a result: queues are declared, and all code runs for the first time.
         for row in rows { _ = try bench.warmedUp.measure(row.way) }
@@ -76,8 +75,8 @@ struct Measure: ParsableCommand {
             ]
             Self.say("| " + cells.joined(separator: " | ") + " |")
         }
-        if let plot = self.plot {
-            try ConnectionSweep.chart(of: rounds).svg.write(toFile: plot, atomically: true, encoding: .utf8)
+        if let figures = self.figures {
+            try ConnectionSweep.figures(of: rounds).write(toFile: figures, atomically: true, encoding: .utf8)
         }
         guard let relay = rounds["relay-classic-16x64"], let trove = rounds["trove"] else { return }
         Self.say(

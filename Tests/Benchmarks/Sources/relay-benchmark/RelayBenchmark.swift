@@ -7,13 +7,13 @@ import ArgumentParser
 struct RelayBenchmark: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "relay-benchmark",
-        abstract: "Measures direct publishing beside the relay. Tests/Benchmarks/throughput starts it.",
+        abstract: "Measure direct publishing and the relay. Tests/Benchmarks/throughput starts this program.",
         subcommands: [Measure.self, Rows.self], defaultSubcommand: Measure.self)
 }
 
 /// Lists all rows, or those that the names select.
 struct Rows: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Names the rows that would be measured, one a line.")
+    static let configuration = CommandConfiguration(abstract: "Print the names of the rows to measure, one a line.")
 
     @OptionGroup var choice: RowChoice
 

@@ -4,7 +4,7 @@ import ArgumentParser
 
 /// The rows that were requested.
 struct RowChoice: ParsableArguments {
-    @Argument(help: "The rows, or what their names begin with; all when none is named.")
+    @Argument(help: "The rows, or the beginnings of their names; all if none is named.")
     var names: [String] = []
 
     /// - Parameter withSweep: whether the rows of the drawing are measured as well.
