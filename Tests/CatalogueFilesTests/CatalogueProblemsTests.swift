@@ -4,7 +4,7 @@ import CatalogueFiles
 import Foundation
 import Testing
 
-@Suite("What is wrong in a catalogue file is named", .timeLimit(.minutes(1)))
+@Suite("Errors in catalogue files", .timeLimit(.minutes(1)))
 struct CatalogueProblemsTests {
     private static let cases: [(yaml: String, problem: String)] = [
         ("service: s", "file.yaml: the catalogue has neither operations nor events; declare some."),

@@ -5,7 +5,7 @@ import Foundation
 import Notifications
 import Testing
 
-@Suite("Catalogue files made to do harm", .timeLimit(.minutes(1)))
+@Suite("Malicious catalogue files", .timeLimit(.minutes(1)))
 struct HostileCatalogueTests {
     @Test(
         "Anchors, merge keys and tags are rejected",

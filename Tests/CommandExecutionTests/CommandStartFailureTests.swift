@@ -6,7 +6,7 @@ import Testing
 
 @testable import CommandExecution
 
-@Suite("Why a command cannot be started")
+@Suite("Command start failures")
 struct CommandStartFailureTests {
     private func failure(_ program: String, _ error: Errno, searchPath: String? = "/nowhere") -> CommandStartFailure {
         CommandStartFailure(Array(program.utf8), error, searchPath: searchPath)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import CommandExecution
 
-@Suite("What a signal to exec means")
+@Suite("CommandSupervisionStateMachine")
 struct CommandSupervisionStateMachineTests {
     private let start = ContinuousClock.now
     private let terminate: Int32 = 15

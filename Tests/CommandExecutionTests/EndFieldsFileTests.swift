@@ -6,7 +6,7 @@ import Testing
 
 @testable import CommandExecution
 
-@Suite("The file of end fields")
+@Suite("End fields file")
 struct EndFieldsFileTests {
     private func path(_ file: EndFieldsFile) -> String { String(decoding: file.path, as: UTF8.self) }
 

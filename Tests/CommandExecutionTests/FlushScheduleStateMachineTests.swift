@@ -4,7 +4,7 @@ import CommandExecution
 import NIOConcurrencyHelpers
 import Testing
 
-@Suite("The turns of a flush", .timeLimit(.minutes(1)))
+@Suite("FlushScheduleStateMachine", .timeLimit(.minutes(1)))
 struct FlushScheduleStateMachineTests {
     private let start = ContinuousClock.now
 

@@ -4,7 +4,7 @@ import Testing
 
 @testable import CommandExecution
 
-@Suite("A program's arguments as bytes")
+@Suite("Program arguments as bytes")
 struct ProgramArgumentsTests {
     private let latin: [UInt8] = [0x63, 0xE9]
     private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }

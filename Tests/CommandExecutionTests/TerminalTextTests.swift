@@ -4,7 +4,7 @@ import Testing
 
 @testable import CommandExecution
 
-@Suite("A command's last lines as plain text")
+@Suite("Plain text of terminal output")
 struct TerminalTextTests {
     @Test(
         "Control sequences are removed",

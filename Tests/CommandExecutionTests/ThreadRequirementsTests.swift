@@ -4,7 +4,7 @@ import Testing
 
 @testable import CommandExecution
 
-@Suite("How many threads guest-agent asks for")
+@Suite("Thread requirements of guest-agent")
 struct ThreadRequirementsTests {
     /// So a container's small limit is enough on a large machine.
     @Test("The number of threads grows with the processors, up to eight processors")

@@ -48,7 +48,7 @@ def main():
         try:
             event = events.to_event(priority, notification)
         except Exception as error:
-            # Ceilometer's endpoint logs this and goes on without the event.
+            # Ceilometer's endpoint logs this and continues without the event.
             result["lost"] = repr(error)
         else:
             if event is None:

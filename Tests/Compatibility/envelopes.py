@@ -85,7 +85,7 @@ def payload(seed):
 
 
 def same(one, other):
-    """Equality that tells true from 1, 1 from 1.0, 0.0 from -0.0, and one order of members from another."""
+    """Equality that distinguishes true from 1, 1 from 1.0, 0.0 from -0.0, and one order of members from another."""
     if type(one) is not type(other):
         return False
     if isinstance(one, dict):

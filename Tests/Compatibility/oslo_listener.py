@@ -49,7 +49,7 @@ class Endpoint:
         # oslo calls endpoints from a pool of threads.
         with self._lock:
             if self._remaining == 0:
-                # More than was asked for: it belongs to the next listener.
+                # More than requested: it belongs to the next listener.
                 return oslo_messaging.NotificationResult.REQUEUE
             notification = {
                 "priority": priority,
@@ -77,7 +77,7 @@ def main():
     conf.set_override("rabbit_quorum_queue", options.quorum, group="oslo_messaging_rabbit")
 
     endpoint = Endpoint(options.count)
-    # The time limit covers the start as well: without a broker, start() tries to connect for ever.
+    # The time limit covers the start as well: without a broker, start() tries to connect without end.
     watchdog = threading.Timer(options.timeout, give_up, [options])
     watchdog.daemon = True
     watchdog.start()

@@ -12,7 +12,7 @@ import Testing
     private struct Refusal: Error {}
 
     /// Records the events that it receives.
-    private final class Witness: ChannelInboundHandler {
+    private final class EventRecorder: ChannelInboundHandler {
         typealias InboundIn = ByteBuffer
         let events: NIOLockedValueBox<[String]>
 
@@ -41,7 +41,7 @@ import Testing
             return admits
         } setUp: { channel in
             if fails { throw Refusal() }
-            try channel.pipeline.syncOperations.addHandlers(Witness(events), HandshakeCompletionHandler(gate))
+            try channel.pipeline.syncOperations.addHandlers(EventRecorder(events), HandshakeCompletionHandler(gate))
         }
         let channel = EmbeddedChannel(loop: loop)
         try channel.pipeline.syncOperations.addHandler(handler)

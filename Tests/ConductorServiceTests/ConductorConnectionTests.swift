@@ -8,7 +8,7 @@ import RelayTesting
 import Testing
 
 /// A resolver that returns an IPv6 address that nothing listens on, and the address of the conductor.
-private final class TwoAddresses: Resolver, Sendable {
+private final class TwoAddressResolver: Resolver, Sendable {
     private let port: Int
 
     init(port: Int) { self.port = port }
@@ -33,7 +33,7 @@ private final class TwoAddresses: Resolver, Sendable {
         try await withConductor(Notifier(drivers: [TestDriver()])) { conductor in
             let connection = try await ConductorConnection.connect(
                 host: "localhost", port: conductor.port, tls: conductor.certificates.client(),
-                group: TestEventLoops.group, resolver: TwoAddresses(port: conductor.port))
+                group: TestEventLoops.group, resolver: TwoAddressResolver(port: conductor.port))
             guard case .pong = try await connection.call(.ping) else {
                 Issue.record("ping was not answered")
                 return

@@ -12,7 +12,7 @@ import Testing
 
 /// Rejected handshakes, with a client from outside this project; the conductor continues to serve.
 @Suite(.timeLimit(.minutes(2))) struct HandshakeRejectionTests {
-    private enum Visitor: String, CaseIterable {
+    private enum TestClient: String, CaseIterable {
         case guest
         case withoutCertificate
         case ofAnotherAuthority
@@ -21,11 +21,11 @@ import Testing
         case tls11
     }
 
-    private func arguments(_ visitor: Visitor, _ certificates: TestCertificates) throws -> [String] {
+    private func arguments(_ client: TestClient, _ certificates: TestCertificates) throws -> [String] {
         func identity(_ name: String) -> [String] {
             ["-cert", certificates.path("\(name).pem"), "-key", certificates.path("\(name).key")]
         }
-        switch visitor {
+        switch client {
         case .guest: return identity("guest")
         case .withoutCertificate: return []
         case .ofAnotherAuthority:
@@ -42,8 +42,8 @@ import Testing
         }
     }
 
-    @Test("Only a client with a valid certificate and TLS 1.3 is served", arguments: Visitor.allCases)
-    private func clientAdmission(visitor: Visitor) async throws {
+    @Test("Only a client with a valid certificate and TLS 1.3 is served", arguments: TestClient.allCases)
+    private func clientAdmission(client: TestClient) async throws {
         let driver = TestDriver()
         try await withConductor(Notifier(drivers: [driver])) { conductor in
             let certificates = conductor.certificates
@@ -52,13 +52,13 @@ import Testing
                 [
                     "s_client", "-quiet", "-connect", "127.0.0.1:\(conductor.port)", "-CAfile",
                     certificates.path("ca.pem"),
-                ] + self.arguments(visitor, certificates))
+                ] + self.arguments(client, certificates))
             // A rejected client may have exited before the test can write to it.
             try? openssl.send(SampleReport.line(id: 1) + "\n")
             let output = await openssl.outputUntil("published")
-            #expect(output.contains("published") == (visitor == .guest), "\(output)")
+            #expect(output.contains("published") == (client == .guest), "\(output)")
             await openssl.finish()
-            #expect(driver.notifications.count == (visitor == .guest ? 1 : 0))
+            #expect(driver.notifications.count == (client == .guest ? 1 : 0))
             // The conductor continues to serve.
             try await RawGuest.with(conductor) { guest in
                 let answer = try await guest.call(#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#)

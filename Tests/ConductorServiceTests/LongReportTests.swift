@@ -16,7 +16,7 @@ import Testing
 /// event loops.
 @Suite(.timeLimit(.minutes(1))) struct LongReportTests {
     /// A driver that records the threads on which it is used, and confirms everything.
-    private final class ThreadWatch: NotificationDriver {
+    private final class ThreadRecorder: NotificationDriver {
         struct Use: Hashable {
             var method: String
             var isOnEventLoop: Bool
@@ -65,7 +65,7 @@ import Testing
 
     @Test("A long report is prepared on a background thread and enqueued on the event loop")
     func driverThreads() async throws {
-        let driver = ThreadWatch()
+        let driver = ThreadRecorder()
         try await withConductor(Notifier(drivers: [driver])) { conductor in
             try await RawGuest.with(conductor) { guest in
                 let padding = String(repeating: " ", count: 20_000)
@@ -83,7 +83,7 @@ import Testing
 
     @Test("Preparing a report changes no counters and publishes nothing")
     func preparation() throws {
-        let driver = ThreadWatch()
+        let driver = ThreadRecorder()
         let relay = self.relay(driver)
         var unknown = SampleReport.end()
         unknown.context.operation = "unheard_of"

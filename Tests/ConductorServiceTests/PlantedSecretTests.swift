@@ -65,7 +65,7 @@ import Testing
     @Test("No secret enters the outbox")
     func outboxContents() async throws {
         let certificates = try TestCertificates()
-        let outbox = SeenOutbox()
+        let outbox = RecordingOutbox()
         let agent = try GuestAgent(
             configuration: .init(
                 conductors: [ConductorAddress(host: "127.0.0.1", port: 1)],
@@ -107,7 +107,7 @@ import Testing
 }
 
 /// An outbox that records everything that is stored in it.
-private actor SeenOutbox: Outbox {
+private actor RecordingOutbox: Outbox {
     private let memory = MemoryOutbox()
     private(set) var seen: [String] = []
 

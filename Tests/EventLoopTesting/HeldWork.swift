@@ -6,12 +6,12 @@ package import NIOCore
 
 /// Holds work back until the test releases it.
 package final class HeldWork: BackgroundExecutor {
-    private struct Piece {
+    private struct WorkItem {
         var isContinuation: Bool
         var work: @Sendable () -> Void
     }
 
-    private let waiting = NIOLockedValueBox<[Piece]>([])
+    private let waiting = NIOLockedValueBox<[WorkItem]>([])
 
     /// The number of pieces of work that wait.
     package var count: Int { self.waiting.withLockedValue { $0.count } }
@@ -21,7 +21,7 @@ package final class HeldWork: BackgroundExecutor {
     package init() {}
 
     package func submit(isContinuation: Bool, _ work: @escaping @Sendable () -> Void) {
-        self.waiting.withLockedValue { $0.append(Piece(isContinuation: isContinuation, work: work)) }
+        self.waiting.withLockedValue { $0.append(WorkItem(isContinuation: isContinuation, work: work)) }
     }
 
     package func report(to eventLoop: any EventLoop, _ completion: @escaping @Sendable () -> Void) {

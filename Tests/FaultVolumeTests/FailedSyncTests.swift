@@ -10,7 +10,7 @@ import Testing
 
 /// Tests that an outcome that is recorded after a failed `fsync` is on the disk. The system may have dropped what
 /// precedes the outcome in the write-ahead log, and reports success from then on.
-@Suite("A disk that loses writes", .serialized, .timeLimit(.minutes(2)))
+@Suite("Failed disk syncs", .serialized, .timeLimit(.minutes(2)))
 struct FailedSyncTests {
     private let context = NotificationContext(
         operation: "user_create", requestID: "r", tenantID: "t", clientIP: "c")

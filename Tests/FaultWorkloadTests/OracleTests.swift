@@ -46,15 +46,15 @@ import Testing
             oracle.said(operation, .kept)
             oracle.received(try self.observed(operation))
         }
-        let judgement = oracle.judgement
-        #expect(judgement.isFlawless && judgement.kept == 2 && judgement.messages == 2 && judgement.duplicates == 0)
+        let findings = oracle.findings
+        #expect(findings.isFlawless && findings.kept == 2 && findings.messages == 2 && findings.duplicates == 0)
     }
 
     @Test("A kept outcome that does not arrive is lost")
     func lostOutcome() {
         var oracle = Oracle()
         oracle.said(self.ending, .kept)
-        #expect(oracle.judgement.lost == [self.ending.requestID])
+        #expect(oracle.findings.lost == [self.ending.requestID])
     }
 
     @Test("Repetitions with the same id and body are counted as duplicates")
@@ -64,7 +64,7 @@ import Testing
         oracle.said(self.ending, .kept)
         // _unique_id differs each time.
         for _ in 0..<3 { oracle.received(try self.observed(self.ending, messageID: id)) }
-        #expect(oracle.judgement.isFlawless && oracle.judgement.duplicates == 2)
+        #expect(oracle.findings.isFlawless && oracle.findings.duplicates == 2)
     }
 
     @Test("A repetition with another id is a fork")
@@ -72,7 +72,7 @@ import Testing
         var oracle = Oracle()
         oracle.said(self.ending, .kept)
         for _ in 0..<2 { oracle.received(try self.observed(self.ending)) }
-        #expect(oracle.judgement.forked.count == 1)
+        #expect(oracle.findings.forked.count == 1)
     }
 
     @Test("A repetition with other bytes is a fork")
@@ -82,7 +82,7 @@ import Testing
         oracle.said(self.ending, .kept)
         oracle.received(try self.observed(self.ending, messageID: id))
         oracle.received(try self.observed(self.ending, messageID: id, address: "192.0.2.2"))
-        #expect(oracle.judgement.forked.count == 1)
+        #expect(oracle.findings.forked.count == 1)
     }
 
     @Test("An end and an interruption of one operation are a fork")
@@ -92,7 +92,7 @@ import Testing
         oracle.said(self.ending, .open)
         oracle.received(try self.observed(self.ending, messageID: id))
         oracle.received(try self.observed(self.ending, self.interruption, messageID: id))
-        #expect(oracle.judgement.forked.count == 1)
+        #expect(oracle.findings.forked.count == 1)
     }
 
     @Test("An interruption of an operation whose outcome was kept is an alteration")
@@ -100,7 +100,7 @@ import Testing
         var oracle = Oracle()
         oracle.said(self.ending, .kept)
         oracle.received(try self.observed(self.ending, self.interruption))
-        #expect(oracle.judgement.altered.count == 1)
+        #expect(oracle.findings.altered.count == 1)
     }
 
     @Test("An open operation may have any one outcome, or none", arguments: [nil, true, false])
@@ -110,7 +110,7 @@ import Testing
         if let isInterrupted {
             oracle.received(try self.observed(self.ending, isInterrupted ? self.interruption : nil))
         }
-        #expect(oracle.judgement.isFlawless)
+        #expect(oracle.findings.isFlawless)
     }
 
     @Test("An operation that ran must have an outcome or an interruption", arguments: [nil, true, false])
@@ -121,19 +121,19 @@ import Testing
         if let isInterrupted {
             oracle.received(try self.observed(self.ending, isInterrupted ? self.interruption : nil))
         }
-        #expect(oracle.judgement.isFlawless == (isInterrupted != nil))
+        #expect(oracle.findings.isFlawless == (isInterrupted != nil))
     }
 
     @Test("Notifications must match whether an operation was refused, not begun or not kept")
     func unkeptOperations() throws {
-        for (fate, outcome, isFlawless) in [
-            (Oracle.Fate.refused, nil, false), (.refused, self.interruption, false), (.notBegun, nil, false),
+        for (state, outcome, isFlawless) in [
+            (Oracle.OperationState.refused, nil, false), (.refused, self.interruption, false), (.notBegun, nil, false),
             (.notBegun, self.interruption, true), (.notKept, nil, true), (.notKept, self.interruption, true),
         ] {
             var oracle = Oracle()
-            oracle.said(self.ending, fate)
+            oracle.said(self.ending, state)
             oracle.received(try self.observed(self.ending, outcome))
-            #expect(oracle.judgement.isFlawless == isFlawless, "\(fate) \(outcome as Any)")
+            #expect(oracle.findings.isFlawless == isFlawless, "\(state) \(outcome as Any)")
         }
     }
 
@@ -141,7 +141,7 @@ import Testing
     func unknownOperation() throws {
         var oracle = Oracle()
         oracle.received(try self.observed(self.ending))
-        #expect(oracle.judgement.strangers == 1 && !oracle.judgement.isFlawless)
+        #expect(oracle.findings.strangers == 1 && !oracle.findings.isFlawless)
     }
 
     @Test("Altered messages are detected")

@@ -35,7 +35,7 @@ import Testing
 
     @Test("A new certificate of the same guest does not close the open connection")
     func renewalKeepsConnection() async throws {
-        let driver = ScoreDriver()
+        let driver = RejectingDriver()
         try await withConductor(Notifier(drivers: [driver]), certificates: self.certificates) { conductor in
             let run = try self.agent([conductor.port])
             await self.log.next("Connected to a conductor")
@@ -52,7 +52,7 @@ import Testing
 
     @Test("A guest delivers its waiting outcomes once it has a valid certificate")
     func validCertificateDelivers() async throws {
-        let driver = ScoreDriver()
+        let driver = RejectingDriver()
         let good = try TestCertificates.guest(of: self.certificates.authority)
         let other = try CertificateAuthority.create(commonName: "other", validity: .days(1))
         try self.certificates.write("guest", TestCertificates.guest(of: other))
@@ -69,7 +69,7 @@ import Testing
 
     @Test("Outcomes that wait under another guest's name are not sent with the new certificate")
     func anotherGuestsCertificate() async throws {
-        let driver = ScoreDriver()
+        let driver = RejectingDriver()
         let other = try CertificateAuthority.create(commonName: "other", validity: .days(1))
         let refused = try TestCertificates.guest(of: other, instance: "model")
         try self.certificates.write("guest", refused)
@@ -95,7 +95,7 @@ import Testing
 
     @Test("A connection closes when the certificate names another guest, and the next one uses it")
     func connectionOfAnotherGuest() async throws {
-        let driver = ScoreDriver()
+        let driver = RejectingDriver()
         try await withConductor(Notifier(drivers: [driver]), certificates: self.certificates) { conductor in
             let run = try self.agent([conductor.port])
             await self.log.next("Connected to a conductor")
@@ -113,7 +113,7 @@ import Testing
 
     @Test("An agent changes to another conductor when the current one is revoked")
     func revokedConductor() async throws {
-        let (held, driver) = (HeldDriver(), ScoreDriver())
+        let (held, driver) = (HeldDriver(), RejectingDriver())
         func conductorCertificate() throws -> IssuedCertificate {
             try self.certificates.authority.issueServer(
                 commonName: "conductor", ipAddresses: ["127.0.0.1"], validity: .days(1))
@@ -145,7 +145,7 @@ import Testing
 
     @Test("An agent changes conductor when the current one's authority is removed from tls.ca")
     func removedAuthority() async throws {
-        let (held, driver) = (HeldDriver(), ScoreDriver())
+        let (held, driver) = (HeldDriver(), RejectingDriver())
         let other = try CertificateAuthority.create(commonName: "other", validity: .days(1))
         func trust(_ authorities: CertificateAuthority...) throws {
             try Data(authorities.map(\.certificatePEM).joined().utf8).write(

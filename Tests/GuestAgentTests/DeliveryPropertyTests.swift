@@ -11,7 +11,7 @@ import Timing
 @testable import GuestAgent
 
 /// An outbox, a network and a conductor that behave at random, around the lanes.
-private struct DeliveryWorld {
+private struct DeliverySimulation {
     private static let window = 6
 
     var random: Seeded
@@ -141,11 +141,11 @@ private struct DeliveryWorld {
         "Every outcome is removed or set aside exactly once, whatever faults occur",
         arguments: 0..<300 as Range<UInt64>)
     func randomFaults(seed: UInt64) {
-        var world = DeliveryWorld(seed: seed)
-        for _ in 0..<400 { world.step() }
-        world.recover()
-        #expect(world.settled.count == Int(world.lastSequence))
-        #expect(world.settled.values.allSatisfy { $0 == 1 })
-        #expect(world.outbox.values.allSatisfy { $0.isEmpty })
+        var simulation = DeliverySimulation(seed: seed)
+        for _ in 0..<400 { simulation.step() }
+        simulation.recover()
+        #expect(simulation.settled.count == Int(simulation.lastSequence))
+        #expect(simulation.settled.values.allSatisfy { $0 == 1 })
+        #expect(simulation.outbox.values.allSatisfy { $0.isEmpty })
     }
 }

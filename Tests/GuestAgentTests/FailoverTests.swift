@@ -14,7 +14,7 @@ import Testing
 
 /// An agent with two conductors, which fail and recover.
 @Suite(.timeLimit(.minutes(2))) struct FailoverTests {
-    enum Death: CaseIterable, Sendable { case cut, blackHole, hang }
+    enum ConductorFailure: CaseIterable, Sendable { case cut, blackHole, hang }
 
     private func configuration(_ ports: [Int], _ certificates: TestCertificates) -> GuestAgent.Configuration {
         var configuration = GuestAgent.Configuration.test(ports: ports, certificates: certificates)
@@ -25,9 +25,11 @@ import Testing
         return configuration
     }
 
-    @Test("A second conductor receives the outcomes that the first has not answered", arguments: Death.allCases)
-    func unansweredOutcomes(death: Death) async throws {
-        let (first, second) = (HeldDriver(), ScoreDriver())
+    @Test(
+        "A second conductor receives the outcomes that the first has not answered",
+        arguments: ConductorFailure.allCases)
+    func unansweredOutcomes(failure: ConductorFailure) async throws {
+        let (first, second) = (HeldDriver(), RejectingDriver())
         let certificates = try TestCertificates()
         let outbox = FaultyOutbox(over: MemoryOutbox())
         try await withConductor(Notifier(drivers: [first]), certificates: certificates) {
@@ -39,7 +41,7 @@ import Testing
                     for _ in 1...300 { try await run.agent.notify(.end(payload: [:]), context: SampleReport.context()) }
                     // The first conductor has received a full window of outcomes, and has answered none.
                     await first.received(128)
-                    switch death {
+                    switch failure {
                     case .cut:
                         proxy.set(.swallow)
                         proxy.cut()
@@ -61,7 +63,7 @@ import Testing
 
     @Test("No outcome is lost when a conductor fails while it publishes")
     func failureWhilePublishing() async throws {
-        let (first, second) = (ScoreDriver(), ScoreDriver())
+        let (first, second) = (RejectingDriver(), RejectingDriver())
         let certificates = try TestCertificates()
         let outbox = FaultyOutbox(over: MemoryOutbox())
         try await withConductor(Notifier(drivers: [first]), certificates: certificates) { dying in
@@ -87,7 +89,7 @@ import Testing
 
     @Test("All outcomes are delivered after both conductors were unreachable")
     func bothUnreachable() async throws {
-        let driver = ScoreDriver()
+        let driver = RejectingDriver()
         let certificates = try TestCertificates()
         let outbox = FaultyOutbox(over: MemoryOutbox())
         try await withConductor(Notifier(drivers: [driver]), certificates: certificates) { conductor in

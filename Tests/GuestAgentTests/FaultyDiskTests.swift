@@ -30,7 +30,7 @@ import Timing
 
     @Test("A delivered outcome that cannot be removed is not sent again")
     func failedRemoval() async throws {
-        let driver = ScoreDriver()
+        let driver = RejectingDriver()
         let memory = MemoryOutbox()
         let outbox = FaultyOutbox(over: memory, failures: [.remove: .max])
         try await self.run(driver, outbox) { agent in
@@ -48,7 +48,7 @@ import Timing
 
     @Test("An outcome that cannot be set aside does not hold up others")
     func failedSetAside() async throws {
-        let driver = ScoreDriver()
+        let driver = RejectingDriver()
         let memory = MemoryOutbox()
         let outbox = FaultyOutbox(over: memory, failures: [.setAside: .max])
         try await self.run(driver, outbox) { agent in
@@ -66,7 +66,7 @@ import Timing
 
     @Test("No outcome is lost when the outbox cannot be read for a while")
     func failedReads() async throws {
-        let driver = ScoreDriver()
+        let driver = RejectingDriver()
         let outbox = FaultyOutbox(over: MemoryOutbox(), failures: [.entries: 5])
         try await self.run(driver, outbox) { agent in
             for _ in 1...10 { try await agent.notify(.end(payload: [:]), context: SampleReport.context()) }
@@ -77,7 +77,7 @@ import Timing
 
     @Test("Sending continues while a removal is in progress")
     func sendDuringRemoval() async throws {
-        let driver = ScoreDriver()
+        let driver = RejectingDriver()
         let outbox = FaultyOutbox(over: MemoryOutbox())
         let gate = AsyncStream.makeStream(of: Void.self)
         outbox.before(.remove) { _ = await gate.stream.first { true } }
@@ -95,7 +95,7 @@ import Timing
 
     @Test("An outcome that another process puts into the outbox is found and delivered")
     func outcomeOfAnotherProcess() async throws {
-        let driver = ScoreDriver()
+        let driver = RejectingDriver()
         let memory = MemoryOutbox()
         try await self.run(driver, memory, pollInterval: .milliseconds(50)) { agent in
             try await agent.notify(.end(payload: [:]), context: SampleReport.context())
@@ -156,7 +156,7 @@ import Timing
 
     @Test("An agent stops without waiting until the outbox is verified", .timeLimit(.minutes(1)))
     func stopDuringVerify() async throws {
-        let driver = ScoreDriver()
+        let driver = RejectingDriver()
         let outbox = SlowlyVerifiedOutbox()
         try await self.run(driver, outbox) { _ in await outbox.verifying.wait() }
     }

@@ -8,7 +8,7 @@ import Testing
 
 @testable import GuestAgent
 
-@Suite("The guest's names in its certificate, and answers for what was sent")
+@Suite("Guest names in certificates, and matching of answers to requests")
 struct GuestNamesTests {
     private func names(_ uris: [String], _ commonName: String? = nil, _ dnsNames: [String] = []) -> [String] {
         PeerCertificate(

@@ -15,7 +15,7 @@ import Testing
 
     @Test("Ends are delivered while errors are rejected, and the errors follow later")
     func rejectedErrors() async throws {
-        let driver = ScoreDriver()
+        let driver = RejectingDriver()
         driver.refuse { $0.priority == .error ? .unavailable : nil }
         try await withConductor(Notifier(drivers: [driver])) { conductor in
             let configuration = GuestAgent.Configuration.test(
@@ -38,7 +38,7 @@ import Testing
 
     @Test("An outcome that is never published does not hold up others of its kind")
     func unpublishableOutcome() async throws {
-        let driver = ScoreDriver()
+        let driver = RejectingDriver()
         driver.refuse { $0.payload["dbname"] == "poison" ? .refused : nil }
         try await withConductor(Notifier(drivers: [driver])) { conductor in
             var configuration = GuestAgent.Configuration.test(

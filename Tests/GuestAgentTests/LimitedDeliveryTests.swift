@@ -17,7 +17,7 @@ import Testing
     /// The agent's window is many times its rate limit. Still, every outcome is published once, and none is set aside.
     @Test("A backlog is delivered completely under a low rate limit")
     func backlogUnderRateLimit() async throws {
-        let driver = ScoreDriver()
+        let driver = RejectingDriver()
         try await withConductor(Notifier(drivers: [driver])) {
             $0.limits.rates.requestsPerSecond = 20
             $0.limits.rates.requestsBurst = 20
@@ -52,7 +52,7 @@ import Testing
     /// A conductor that closes idle connections has not failed: the next outcome is sent over a new connection.
     @Test("An agent whose idle connection was closed connects again for the next outcome")
     func reconnectAfterIdle() async throws {
-        let driver = ScoreDriver()
+        let driver = RejectingDriver()
         try await withConductor(Notifier(drivers: [driver])) {
             $0.connection.idleTimeout = .milliseconds(50)
         } _: { conductor in

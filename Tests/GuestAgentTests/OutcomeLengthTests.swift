@@ -142,7 +142,7 @@ import Testing
 
     @Test("An error that is too long is truncated and sent; an end is logged and set aside")
     func longErrorsAndEnds() async throws {
-        let driver = ScoreDriver()
+        let driver = RejectingDriver()
         let memory = MemoryOutbox()
         let log = LogRecorder()
         try await withConductor(Notifier(drivers: [driver])) { conductor in

@@ -31,7 +31,7 @@ import Testing
     /// An operator configures the conductor wrongly, and corrects it later.
     @Test("Outcomes wait until the conductor's configuration is corrected")
     func misconfiguredConductor() async throws {
-        let (driver, log, certificates) = (ScoreDriver(), LogRecorder(), try TestCertificates())
+        let (driver, log, certificates) = (RejectingDriver(), LogRecorder(), try TestCertificates())
         let reserved = try ReservedPort()
         defer { withExtendedLifetime(reserved) {} }
         let run = try await withConductor(
@@ -70,7 +70,7 @@ import Testing
 
     @Test("Outcomes are delivered to another conductor that accepts the guest")
     func acceptingConductor() async throws {
-        let (first, second, log) = (ScoreDriver(), ScoreDriver(), LogRecorder())
+        let (first, second, log) = (RejectingDriver(), RejectingDriver(), LogRecorder())
         let certificates = try TestCertificates()
         try await withConductor(
             Notifier(drivers: [first]), certificates: certificates, authorization: Self.strange()
@@ -92,7 +92,7 @@ import Testing
     func stopWhenRejected() async throws {
         let (log, certificates) = (LogRecorder(), try TestCertificates())
         try await withConductor(
-            Notifier(drivers: [ScoreDriver()]), certificates: certificates, authorization: Self.strange()
+            Notifier(drivers: [RejectingDriver()]), certificates: certificates, authorization: Self.strange()
         ) { wrong in
             var configuration = GuestAgent.Configuration.test(ports: [wrong.port], certificates: certificates)
             configuration.drainTimeout = .milliseconds(100)
@@ -108,7 +108,7 @@ import Testing
     /// the other conductor without waiting for that.
     @Test("A conductor at its connection limit is not contacted before the time that it asks for")
     func connectionLimit() async throws {
-        let (first, second) = (ScoreDriver(), ScoreDriver())
+        let (first, second) = (RejectingDriver(), RejectingDriver())
         let certificates = try TestCertificates()
         try await withConductor(Notifier(drivers: [first]), certificates: certificates) {
             $0.limits.connectionsPerGuest = 1

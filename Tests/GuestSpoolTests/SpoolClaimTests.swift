@@ -11,7 +11,7 @@ import Testing
 @testable import GuestSpool
 
 /// Tests of a claim: it sets aside another guest's outcomes, one transaction in each turn of the writing queue.
-@Suite("A claim of another guest's spool")
+@Suite("Claims of another guest's spool")
 struct SpoolClaimTests {
     /// The names of the guest that the outcomes belong to.
     private let other = ["instance-1"]

@@ -9,7 +9,7 @@ import Testing
 
 @testable import GuestSpool
 
-@Suite("Whether an agent uses a spool")
+@Suite("Detection of an agent that uses a spool")
 struct SpoolHolderTests {
     /// Returns the holder as in a container: there are locks, and the system's list shows none.
     private func holder(_ fixture: SpoolFixture, locks: String? = "") throws -> SpoolHolder {

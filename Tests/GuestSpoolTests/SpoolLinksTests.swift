@@ -8,7 +8,7 @@ import Testing
 
 @testable import GuestSpool
 
-@Suite("A spool's directory is its user's alone, and no link in it leads anywhere")
+@Suite("Spool directory permissions and symbolic links")
 struct SpoolLinksTests {
     private func refusal(_ fixture: SpoolFixture) async -> OutboxError? {
         await #expect(throws: OutboxError.self) { _ = try await fixture.open() }

@@ -9,7 +9,7 @@ import Testing
 
 @testable import GuestSpool
 
-@Suite("A spool that was copied, restored, or is another guest's")
+@Suite("Copied, restored and foreign spools")
 struct SpoolOriginTests {
     private let machine = GuestMachine(machineID: "machine-1", bootID: "boot-1", productUUID: nil)
 

@@ -25,68 +25,68 @@ import Testing
         }
         let start = "2026-01-02 10:00:00"
         let end = time("2026-01-05 10:00:00")
-        let world = World(now: start)
-        world.with { world in
-            world.stored = PeriodState(publishedUntil: time(start))
-            world.rows = Self.instances.map { instanceRow($0.key, createdAt: $0.value) }
+        let services = SimulatedServices(now: start)
+        services.with { services in
+            services.stored = PeriodState(publishedUntil: time(start))
+            services.rows = Self.instances.map { instanceRow($0.key, createdAt: $0.value) }
         }
         var incarnations = 0
-        while world.now() < end {
+        while services.now() < end {
             incarnations += 1
             // After the crash, nothing that the daemon does has any effect.
             let isDead = NIOLockedValueBox(false)
-            world.with { world in
-                world.onRead = { _ in if chance(10) { throw RowSourceError("no") } }
-                world.onEmit = { _, _ in
+            services.with { services in
+                services.onRead = { _ in if chance(10) { throw RowSourceError("no") } }
+                services.onEmit = { _, _ in
                     if isDead.withLockedValue({ $0 }) { return (false, false) }
                     if chance(2) { isDead.withLockedValue { $0 = true } }
                     return chance(5) ? (chance(50), false) : (true, true)
                 }
-                world.onWrite = { _, _ in
+                services.onWrite = { _, _ in
                     if isDead.withLockedValue({ $0 }) { return (false, false) }
                     if chance(5) { isDead.withLockedValue { $0 = true } }
                     return chance(5) ? (chance(50), false) : (true, true)
                 }
-                world.onSleep = { world, wake in
-                    guard !isDead.withLockedValue({ $0 }), world.now < end, !chance(10) else {
+                services.onSleep = { services, wake in
+                    guard !isDead.withLockedValue({ $0 }), services.now < end, !chance(10) else {
                         throw CancellationError()
                     }
                     // It wakes early, in time, late, or after the clock was set back.
                     let late = chance(10) ? number(-7_200_000_000...7_200_000_000) : 0
-                    world.now = NotificationTimestamp(microsecondsSinceEpoch: wake.microsecondsSinceEpoch + late)
+                    services.now = NotificationTimestamp(microsecondsSinceEpoch: wake.microsecondsSinceEpoch + late)
                 }
             }
-            try await self.reporter(world, interval: .seconds([3600, 600, 5000][Int(number(0...2))])).run()
+            try await self.reporter(services, interval: .seconds([3600, 600, 5000][Int(number(0...2))])).run()
             let down = chance(10) ? number(0...40) * 3_600_000_000 : number(0...100_000_000)
-            world.with {
+            services.with {
                 $0.now = NotificationTimestamp(microsecondsSinceEpoch: $0.now.microsecondsSinceEpoch + down)
             }
         }
         // One last run without failures.
-        world.with { world in
-            world.onRead = { _ in }
-            world.onEmit = { _, _ in (true, true) }
-            world.onWrite = { _, _ in (true, true) }
-            world.onSleep = { _, _ in throw CancellationError() }
+        services.with { services in
+            services.onRead = { _ in }
+            services.onEmit = { _, _ in (true, true) }
+            services.onWrite = { _, _ in (true, true) }
+            services.onSleep = { _, _ in throw CancellationError() }
         }
-        try await self.reporter(world, interval: .seconds(3600)).run()
+        try await self.reporter(services, interval: .seconds(3600)).run()
         #expect(incarnations > 1)
-        try self.check(world, from: time(start))
+        try self.check(services, from: time(start))
     }
 
-    private func reporter(_ world: World, interval: Duration) -> ExistsReporter {
+    private func reporter(_ services: SimulatedServices, interval: Duration) -> ExistsReporter {
         var configuration = ExistsReporter.Configuration(publisherID: "taskmanager.h")
         configuration.interval = interval
         // A small window, so that a period can be partly published.
         configuration.window = 2
         return ExistsReporter(
-            configuration: configuration, source: world, notifier: Notifier(drivers: [world]),
-            state: world.with { $0.stored ?? PeriodState(publishedUntil: $0.now) }, store: world, clock: world,
+            configuration: configuration, source: services, notifier: Notifier(drivers: [services]),
+            state: services.with { $0.stored ?? PeriodState(publishedUntil: $0.now) }, store: services, clock: services,
             logger: .quiet)
     }
 
-    private func check(_ world: World, from start: NotificationTimestamp) throws {
-        let (taken, stored, now) = world.with { ($0.taken, $0.stored, $0.now) }
+    private func check(_ services: SimulatedServices, from start: NotificationTimestamp) throws {
+        let (taken, stored, now) = services.with { ($0.taken, $0.stored, $0.now) }
         var messages: [MessageID: NotificationMessage] = [:]
         var periods: [String: Set<[NotificationTimestamp]>] = [:]
         for message in taken {

@@ -17,31 +17,31 @@ import Testing
     private enum Phase { case starting, connecting, silent, returning }
 
     /// Sets up three periods: the broker answers in the first, is silent in the second, and answers again in the third.
-    private func script(_ world: World, _ proxy: TCPProxy) {
+    private func script(_ services: SimulatedServices, _ proxy: TCPProxy) {
         let phase = NIOLockedValueBox(Phase.starting)
-        world.with { world in
-            world.rows = [instanceRow("a"), instanceRow("b")]
-            world.onSleep = { world, _ in
+        services.with { services in
+            services.rows = [instanceRow("a"), instanceRow("b")]
+            services.onSleep = { services, _ in
                 switch phase.withLockedValue({ $0 }) {
                 case .starting:
-                    world.now = time("2026-01-02 11:00:00")
+                    services.now = time("2026-01-02 11:00:00")
                     phase.withLockedValue { $0 = .connecting }
                 case .connecting:
-                    guard world.stored == PeriodState(publishedUntil: time("2026-01-02 11:00:00")) else { return }
+                    guard services.stored == PeriodState(publishedUntil: time("2026-01-02 11:00:00")) else { return }
                     proxy.set(.stall)
-                    world.now = time("2026-01-02 12:00:00")
+                    services.now = time("2026-01-02 12:00:00")
                     phase.withLockedValue { $0 = .silent }
                 case .silent:
                     #expect(
-                        world.stored
+                        services.stored
                             == PeriodState(
                                 publishedUntil: time("2026-01-02 11:00:00"),
                                 announcedUntil: time("2026-01-02 12:00:00")))
                     proxy.set(.forward)
-                    world.now = time("2026-01-02 13:00:00")
+                    services.now = time("2026-01-02 13:00:00")
                     phase.withLockedValue { $0 = .returning }
                 case .returning:
-                    guard world.stored == PeriodState(publishedUntil: time("2026-01-02 13:00:00")) else { return }
+                    guard services.stored == PeriodState(publishedUntil: time("2026-01-02 13:00:00")) else { return }
                     throw CancellationError()
                 }
             }
@@ -58,11 +58,12 @@ import Testing
             messaging.topic = topic.topic
             messaging.publishTimeout = .seconds(1)
             let notifier = try Notifier(names: [.messagingv2], messaging: messaging, logger: self.logger)
-            let world = World(now: "2026-01-02 10:00:00")
-            self.script(world, proxy)
+            let services = SimulatedServices(now: "2026-01-02 10:00:00")
+            self.script(services, proxy)
             let reporter = ExistsReporter(
-                configuration: .init(publisherID: "taskmanager.h"), source: world, notifier: notifier,
-                state: PeriodState(publishedUntil: world.now()), store: world, clock: world, logger: self.logger)
+                configuration: .init(publisherID: "taskmanager.h"), source: services, notifier: notifier,
+                state: PeriodState(publishedUntil: services.now()), store: services, clock: services,
+                logger: self.logger)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await notifier.run() }
                 try await reporter.run()

@@ -9,20 +9,20 @@ import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct ExistsReporterTests {
     private func reporter(
-        _ world: World, interval: Duration = .seconds(3600), log: LogRecorder = LogRecorder()
+        _ services: SimulatedServices, interval: Duration = .seconds(3600), log: LogRecorder = LogRecorder()
     ) -> ExistsReporter {
         var configuration = ExistsReporter.Configuration(publisherID: "taskmanager.h")
         configuration.interval = interval
         return ExistsReporter(
-            configuration: configuration, source: world, notifier: Notifier(drivers: [world]),
-            state: world.with { $0.stored ?? PeriodState(publishedUntil: $0.now) }, store: world, clock: world,
+            configuration: configuration, source: services, notifier: Notifier(drivers: [services]),
+            state: services.with { $0.stored ?? PeriodState(publishedUntil: $0.now) }, store: services, clock: services,
             logger: log.logger)
     }
 
     /// Returns the periods of the messages that the broker accepted, in order, each once.
-    private func periods(_ world: World, of id: String? = nil) -> [String] {
+    private func periods(_ services: SimulatedServices, of id: String? = nil) -> [String] {
         var periods: [String] = []
-        for message in world.with({ $0.taken }) where id == nil || message.payload["instance_id"]?.string == id {
+        for message in services.with({ $0.taken }) where id == nil || message.payload["instance_id"]?.string == id {
             let beginning = message.payload["audit_period_beginning"]?.string ?? ""
             let period =
                 "\(beginning.dropFirst(11).prefix(5))-"
@@ -34,17 +34,17 @@ import Testing
 
     @Test("Each instance is reported once in each period")
     func oncePerPeriod() async throws {
-        let world = World(now: "2026-01-02 10:00:00")
-        world.with { $0.rows = [instanceRow("a"), instanceRow("b", createdAt: "2026-01-02T11:30:00Z")] }
-        world.run(until: "2026-01-02 13:00:00")
-        let reporter = self.reporter(world)
+        let services = SimulatedServices(now: "2026-01-02 10:00:00")
+        services.with { $0.rows = [instanceRow("a"), instanceRow("b", createdAt: "2026-01-02T11:30:00Z")] }
+        services.run(until: "2026-01-02 13:00:00")
+        let reporter = self.reporter(services)
         try await reporter.run()
-        #expect(self.periods(world, of: "a") == ["10:00-11:00", "11:00-12:00", "12:00-13:00"])
+        #expect(self.periods(services, of: "a") == ["10:00-11:00", "11:00-12:00", "12:00-13:00"])
         // Created after the first period.
-        #expect(self.periods(world, of: "b") == ["11:00-12:00", "12:00-13:00"])
+        #expect(self.periods(services, of: "b") == ["11:00-12:00", "12:00-13:00"])
         #expect(reporter.counters.counts == .init(rounds: 3, failedRounds: 0, published: 5))
-        #expect(world.with { $0.stored } == PeriodState(publishedUntil: time("2026-01-02 13:00:00")))
-        let first = try #require(world.with { $0.taken.first })
+        #expect(services.with { $0.stored } == PeriodState(publishedUntil: time("2026-01-02 13:00:00")))
+        let first = try #require(services.with { $0.taken.first })
         #expect(first.eventType == "trove.instance.exists" && first.publisherID == "taskmanager.h")
         #expect(first.timestamp == time("2026-01-02 11:00:00"))
         #expect(
@@ -61,31 +61,31 @@ import Testing
 
     @Test("A restart continues where the last period ended")
     func continuesAfterRestart() async throws {
-        let world = World(now: "2026-01-02 10:00:00.5")
-        world.with { $0.rows = [instanceRow("a")] }
-        world.run(until: "2026-01-02 11:59:00")
-        try await self.reporter(world).run()
-        world.with { $0.now = time("2026-01-02 14:30:00") }
-        world.run(until: "2026-01-02 15:01:00")
-        try await self.reporter(world).run()
+        let services = SimulatedServices(now: "2026-01-02 10:00:00.5")
+        services.with { $0.rows = [instanceRow("a")] }
+        services.run(until: "2026-01-02 11:59:00")
+        try await self.reporter(services).run()
+        services.with { $0.now = time("2026-01-02 14:30:00") }
+        services.run(until: "2026-01-02 15:01:00")
+        try await self.reporter(services).run()
         #expect(
-            self.periods(world) == ["10:00-11:00", "11:00-12:00", "12:00-13:00", "13:00-14:00", "14:00-15:00"])
-        #expect(world.with { $0.stored?.publishedUntil } == time("2026-01-02 15:00:00.5"))
+            self.periods(services) == ["10:00-11:00", "11:00-12:00", "12:00-13:00", "13:00-14:00", "14:00-15:00"])
+        #expect(services.with { $0.stored?.publishedUntil } == time("2026-01-02 15:00:00.5"))
         // One read for all missed periods.
-        #expect(world.with { $0.reads } == 3)
+        #expect(services.with { $0.reads } == 3)
     }
 
     @Test("A source that fails loses no period")
     func failingSource() async throws {
-        let world = World(now: "2026-01-02 10:00:00")
-        world.with { world in
-            world.rows = [instanceRow("a")]
-            world.onRead = { if $0.reads <= 2 { throw RowSourceError("no") } }
+        let services = SimulatedServices(now: "2026-01-02 10:00:00")
+        services.with { services in
+            services.rows = [instanceRow("a")]
+            services.onRead = { if $0.reads <= 2 { throw RowSourceError("no") } }
         }
-        world.run(until: "2026-01-02 13:00:00")
-        let reporter = self.reporter(world)
+        services.run(until: "2026-01-02 13:00:00")
+        let reporter = self.reporter(services)
         try await reporter.run()
-        #expect(self.periods(world) == ["10:00-11:00", "11:00-12:00", "12:00-13:00"])
+        #expect(self.periods(services) == ["10:00-11:00", "11:00-12:00", "12:00-13:00"])
         #expect(reporter.counters.counts == .init(rounds: 3, failedRounds: 2, published: 3))
     }
 
@@ -94,20 +94,20 @@ import Testing
         "A row without a required field stops the whole round",
         arguments: ["instance_id", "region", "created_at", "state", "tenant_id", "user_id", "instance_type"])
     func missingField(field: String) async throws {
-        let world = World(now: "2026-01-02 10:00:00")
+        let services = SimulatedServices(now: "2026-01-02 10:00:00")
         var broken = instanceRow("z")
         broken[field] = nil
-        world.with { $0.rows = (0..<1000).map { instanceRow("\($0)") } + [broken] }
-        world.run(until: "2026-01-02 11:00:00")
-        let reporter = self.reporter(world)
+        services.with { $0.rows = (0..<1000).map { instanceRow("\($0)") } + [broken] }
+        services.run(until: "2026-01-02 11:00:00")
+        let reporter = self.reporter(services)
         try await reporter.run()
-        #expect(world.with { $0.taken.isEmpty && $0.stored == nil })
+        #expect(services.with { $0.taken.isEmpty && $0.stored == nil })
         #expect(reporter.counters.counts == .init(rounds: 1, failedRounds: 1, published: 0))
     }
 
     @Test("A field that a row lacks has a default")
     func rowDefaults() async throws {
-        let world = World(now: "2026-01-02 10:00:00")
+        let services = SimulatedServices(now: "2026-01-02 10:00:00")
         var row = instanceRow("a")
         for name in ["instance_name", "datastore_manager"] { row[name] = nil }
         for (name, value): (String, JSONValue) in [
@@ -120,10 +120,10 @@ import Testing
         other["display_name"] = "by display_name"
         other["instance_type_id"] = .number(JSONNumber(1e30) ?? JSONNumber(0))
         other["resource_id"] = "r"
-        world.with { $0.rows = [row, other] }
-        world.run(until: "2026-01-02 11:00:00")
-        try await self.reporter(world).run()
-        let taken = world.with { $0.taken }
+        services.with { $0.rows = [row, other] }
+        services.run(until: "2026-01-02 11:00:00")
+        try await self.reporter(services).run()
+        let taken = services.with { $0.taken }
         var payload = try #require(taken.first { $0.payload["instance_id"] == "a" }?.payload)
         for name in ["audit_period_beginning", "audit_period_ending"] { payload[name] = nil }
         #expect(
@@ -141,17 +141,17 @@ import Testing
 
     @Test("A datastore manager without a service id is logged once")
     func unknownManager() async throws {
-        let world = World(now: "2026-01-02 10:00:00")
+        let services = SimulatedServices(now: "2026-01-02 10:00:00")
         let log = LogRecorder()
         var row = instanceRow("b")
         row["datastore_manager"] = "oracle"
         var named = instanceRow("c")
         named["datastore_manager"] = nil
         named["service_id"] = "own"
-        world.with { $0.rows = [instanceRow("a"), row, named] }
-        world.run(until: "2026-01-02 11:00:00")
-        try await self.reporter(world, log: log).run()
-        let ids = world.with { $0.taken.map { $0.payload["service_id"]?.string } }
+        services.with { $0.rows = [instanceRow("a"), row, named] }
+        services.run(until: "2026-01-02 11:00:00")
+        try await self.reporter(services, log: log).run()
+        let ids = services.with { $0.taken.map { $0.payload["service_id"]?.string } }
         #expect(Set(ids) == ["2f3ff068-2bfb-4f70-9a9d-a6bb65bc084b", "unknown-service-id-error", "own"])
         #expect(
             log.entries.filter {
@@ -161,90 +161,90 @@ import Testing
 
     @Test("A duplicate instance stops the whole round")
     func duplicateInstance() async throws {
-        let world = World(now: "2026-01-02 10:00:00")
-        world.with { $0.rows = [instanceRow("a"), instanceRow("b"), instanceRow("a")] }
-        world.run(until: "2026-01-02 11:00:00")
-        try await self.reporter(world).run()
-        #expect(world.with { $0.taken.isEmpty })
+        let services = SimulatedServices(now: "2026-01-02 10:00:00")
+        services.with { $0.rows = [instanceRow("a"), instanceRow("b"), instanceRow("a")] }
+        services.run(until: "2026-01-02 11:00:00")
+        try await self.reporter(services).run()
+        #expect(services.with { $0.taken.isEmpty })
     }
 
     @Test("A broker that is down loses no period, and repeated messages keep their ids")
     func brokerDown() async throws {
-        let world = World(now: "2026-01-02 10:00:00")
-        world.with { world in
-            world.rows = (0..<10).map { instanceRow("\($0)") }
+        let services = SimulatedServices(now: "2026-01-02 10:00:00")
+        services.with { services in
+            services.rows = (0..<10).map { instanceRow("\($0)") }
             // It goes down after the third notification of the first period, which it accepted and did not confirm.
-            world.onEmit = { world, _ in
-                world.now < time("2026-01-02 12:00:00")
-                    ? (world.taken.count < 3, world.taken.count < 2) : (true, true)
+            services.onEmit = { services, _ in
+                services.now < time("2026-01-02 12:00:00")
+                    ? (services.taken.count < 3, services.taken.count < 2) : (true, true)
             }
         }
-        world.run(until: "2026-01-02 12:00:00")
-        try await self.reporter(world).run()
-        let taken = world.with { $0.taken }
+        services.run(until: "2026-01-02 12:00:00")
+        try await self.reporter(services).run()
+        let taken = services.with { $0.taken }
         #expect(taken.count == 3 + 20)
         for again in taken[3...] {
             guard let before = taken[..<3].first(where: { $0.messageID == again.messageID }) else { continue }
             #expect(before == again)
         }
         #expect(Set(taken.map(\.messageID)).count == 20)
-        #expect(self.periods(world) == ["10:00-11:00", "11:00-12:00"])
+        #expect(self.periods(services) == ["10:00-11:00", "11:00-12:00"])
     }
 
     /// The crash is between the last confirm and the write of the state; the interval changes at the restart.
     @Test("A crash before the state is written repeats the period with the same ids")
     func crashBeforeWrite() async throws {
-        let world = World(now: "2026-01-02 10:00:00")
-        world.with { world in
-            world.rows = (0..<5).map { instanceRow("\($0)") }
-            world.onWrite = { _, state in state.announcedUntil == nil ? (false, false) : (true, true) }
-            world.onSleep = { world, wake in
-                guard world.taken.isEmpty else { throw CancellationError() }
-                world.now = wake
+        let services = SimulatedServices(now: "2026-01-02 10:00:00")
+        services.with { services in
+            services.rows = (0..<5).map { instanceRow("\($0)") }
+            services.onWrite = { _, state in state.announcedUntil == nil ? (false, false) : (true, true) }
+            services.onSleep = { services, wake in
+                guard services.taken.isEmpty else { throw CancellationError() }
+                services.now = wake
             }
         }
-        try await self.reporter(world).run()
-        #expect(world.with { $0.taken.count } == 5)
+        try await self.reporter(services).run()
+        #expect(services.with { $0.taken.count } == 5)
         #expect(
-            world.with { $0.stored }
+            services.with { $0.stored }
                 == PeriodState(
                     publishedUntil: time("2026-01-02 10:00:00"), announcedUntil: time("2026-01-02 11:00:00")))
-        world.with { world in
-            world.onWrite = { _, _ in (true, true) }
-            world.now = time("2026-01-02 11:20:00")
+        services.with { services in
+            services.onWrite = { _, _ in (true, true) }
+            services.now = time("2026-01-02 11:20:00")
         }
-        world.run(until: "2026-01-02 11:20:00")
-        try await self.reporter(world, interval: .seconds(600)).run()
-        let taken = world.with { $0.taken }
+        services.run(until: "2026-01-02 11:20:00")
+        try await self.reporter(services, interval: .seconds(600)).run()
+        let taken = services.with { $0.taken }
         try #require(taken.count == 20)
         // In any order: several are in flight at once.
         #expect(Set(taken[..<5]) == Set(taken[5..<10]))
-        #expect(self.periods(world) == ["10:00-11:00", "11:00-11:10", "11:10-11:20"])
+        #expect(self.periods(services) == ["10:00-11:00", "11:00-11:10", "11:10-11:20"])
     }
 
     @Test("Nothing is published when the announcement cannot be written")
     func failedAnnouncement() async throws {
-        let world = World(now: "2026-01-02 10:00:00")
-        world.with { world in
-            world.rows = [instanceRow("a")]
-            world.onWrite = { _, _ in (false, false) }
+        let services = SimulatedServices(now: "2026-01-02 10:00:00")
+        services.with { services in
+            services.rows = [instanceRow("a")]
+            services.onWrite = { _, _ in (false, false) }
         }
-        world.run(until: "2026-01-02 12:00:00")
-        let reporter = self.reporter(world)
+        services.run(until: "2026-01-02 12:00:00")
+        let reporter = self.reporter(services)
         try await reporter.run()
-        #expect(world.with { $0.taken.isEmpty })
+        #expect(services.with { $0.taken.isEmpty })
         #expect(reporter.counters.counts.failedRounds == 2)
     }
 
     @Test("At most one window of notifications is in flight")
     func windowInFlight() async throws {
         let driver = CountingDriver(heldAt: 256, of: 1024)
-        let world = World(now: "2026-01-02 10:00:00")
-        world.with { $0.rows = (0..<1024).map { instanceRow("\($0)") } }
-        world.run(until: "2026-01-02 11:00:00")
+        let services = SimulatedServices(now: "2026-01-02 10:00:00")
+        services.with { $0.rows = (0..<1024).map { instanceRow("\($0)") } }
+        services.run(until: "2026-01-02 11:00:00")
         let reporter = ExistsReporter(
-            configuration: .init(publisherID: "p"), source: world, notifier: Notifier(drivers: [driver]),
-            state: PeriodState(publishedUntil: world.now()), store: world, clock: world,
+            configuration: .init(publisherID: "p"), source: services, notifier: Notifier(drivers: [driver]),
+            state: PeriodState(publishedUntil: services.now()), store: services, clock: services,
             logger: .quiet)
         try await reporter.run()
         #expect(driver.highest == 256)

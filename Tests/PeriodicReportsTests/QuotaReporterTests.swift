@@ -15,29 +15,29 @@ import Testing
     ]
 
     private func reporter(
-        _ world: World, log: LogRecorder = LogRecorder(), eventType: QuotaUsage.EventType = .quotas,
+        _ services: SimulatedServices, log: LogRecorder = LogRecorder(), eventType: QuotaUsage.EventType = .quotas,
         retryTimeout: Duration = .zero
     ) -> QuotaReporter {
         var configuration = QuotaReporter.Configuration(interval: .seconds(60), publisherID: "taskmanager.h")
         configuration.eventType = eventType
         configuration.retryTimeout = retryTimeout
         return QuotaReporter(
-            configuration: configuration, source: world, notifier: Notifier(drivers: [world]), clock: world,
+            configuration: configuration, source: services, notifier: Notifier(drivers: [services]), clock: services,
             logger: log.logger)
     }
 
     @Test("Each quota is published at the start and at each interval", arguments: QuotaUsage.EventType.allCases)
     func quotasPerInterval(eventType: QuotaUsage.EventType) async throws {
-        let world = World(now: "2026-01-02 10:00:00")
+        let services = SimulatedServices(now: "2026-01-02 10:00:00")
         var other = Self.row
         other["tenant_id"] = nil
         other["updated"] = JSONValue.null
-        world.with { $0.rows = [Self.row, other] }
-        world.run(until: "2026-01-02 10:02:00")
-        let reporter = self.reporter(world, eventType: eventType)
+        services.with { $0.rows = [Self.row, other] }
+        services.run(until: "2026-01-02 10:02:00")
+        let reporter = self.reporter(services, eventType: eventType)
         try await reporter.run()
         #expect(reporter.counters.counts == .init(rounds: 3, failedRounds: 0, published: 6))
-        let taken = world.with { $0.taken }
+        let taken = services.with { $0.taken }
         #expect(Set(taken.map(\.messageID)).count == 6)
         #expect(taken.allSatisfy { $0.eventType == eventType.rawValue && $0.publisherID == "taskmanager.h" })
         #expect(
@@ -54,24 +54,24 @@ import Testing
         "A row without a required field is named, and nothing is published",
         arguments: ["resource", "in_use", "reserved", "limit", "updated"])
     func missingField(field: String) async throws {
-        let world = World(now: "2026-01-02 10:00:00")
+        let services = SimulatedServices(now: "2026-01-02 10:00:00")
         let log = LogRecorder()
         var broken = Self.row
         broken[field] = nil
-        world.with { $0.rows = [Self.row, broken] }
-        world.run(until: "2026-01-02 10:00:00")
-        try await self.reporter(world, log: log).run()
-        #expect(world.with { $0.taken.isEmpty })
+        services.with { $0.rows = [Self.row, broken] }
+        services.run(until: "2026-01-02 10:00:00")
+        try await self.reporter(services, log: log).run()
+        #expect(services.with { $0.taken.isEmpty })
         #expect(log.entries.last?.metadata["error"]?.contains("row 2: \(field) is missing") == true, "\(log.text)")
     }
 
     @Test("A broker that is still being connected to fails no report")
     func connectingBroker() async throws {
-        let world = World(now: "2026-01-02 10:00:00")
+        let services = SimulatedServices(now: "2026-01-02 10:00:00")
         let isConnected = NIOLockedValueBox(false)
-        world.with { world in
-            world.rows = [Self.row]
-            world.onEmit = { _, _ in
+        services.with { services in
+            services.rows = [Self.row]
+            services.onEmit = { _, _ in
                 let isTaken = isConnected.withLockedValue { isConnected in
                     defer { isConnected = true }
                     return isConnected
@@ -79,24 +79,24 @@ import Testing
                 return (isTaken, isTaken)
             }
         }
-        world.run(until: "2026-01-02 10:00:00")
-        let reporter = self.reporter(world, retryTimeout: .seconds(50))
+        services.run(until: "2026-01-02 10:00:00")
+        let reporter = self.reporter(services, retryTimeout: .seconds(50))
         try await reporter.run()
         #expect(reporter.counters.counts == .init(rounds: 1, failedRounds: 0, published: 1))
     }
 
     @Test("A stop ends the retries and does not count as a failure")
     func stopDuringRetries() async throws {
-        let world = World(now: "2026-01-02 10:00:00")
+        let services = SimulatedServices(now: "2026-01-02 10:00:00")
         let (refused, refuse) = AsyncStream<Void>.makeStream()
-        world.with { world in
-            world.rows = [Self.row]
-            world.onEmit = { _, _ in
+        services.with { services in
+            services.rows = [Self.row]
+            services.onEmit = { _, _ in
                 refuse.finish()
                 return (false, false)
             }
         }
-        let reporter = self.reporter(world, retryTimeout: .seconds(3600))
+        let reporter = self.reporter(services, retryTimeout: .seconds(3600))
         let run = Task { try await reporter.run() }
         for await _ in refused {}
         run.cancel()
@@ -106,28 +106,28 @@ import Testing
 
     @Test("A failed round is counted, and the next interval retries")
     func failedRound() async throws {
-        let world = World(now: "2026-01-02 10:00:00")
-        world.with { world in
-            world.rows = [Self.row]
-            world.onEmit = { world, _ in world.reads == 1 ? (false, false) : (true, true) }
+        let services = SimulatedServices(now: "2026-01-02 10:00:00")
+        services.with { services in
+            services.rows = [Self.row]
+            services.onEmit = { services, _ in services.reads == 1 ? (false, false) : (true, true) }
         }
-        world.run(until: "2026-01-02 10:01:00")
-        let reporter = self.reporter(world)
+        services.run(until: "2026-01-02 10:01:00")
+        let reporter = self.reporter(services)
         try await reporter.run()
         #expect(reporter.counters.counts == .init(rounds: 2, failedRounds: 1, published: 1))
     }
 
     @Test("A clock that is set back does not delay the next report")
     func clockSetBack() async throws {
-        let world = World(now: "2026-01-02 10:00:00")
-        world.with { world in
-            world.rows = [Self.row]
-            world.onSleep = { world, _ in
-                guard world.sleeps == 1 else { throw CancellationError() }
-                world.now = time("2025-01-01 00:00:00")
+        let services = SimulatedServices(now: "2026-01-02 10:00:00")
+        services.with { services in
+            services.rows = [Self.row]
+            services.onSleep = { services, _ in
+                guard services.sleeps == 1 else { throw CancellationError() }
+                services.now = time("2025-01-01 00:00:00")
             }
         }
-        try await self.reporter(world).run()
-        #expect(world.with { $0.taken.count } == 2)
+        try await self.reporter(services).run()
+        #expect(services.with { $0.taken.count } == 2)
     }
 }

@@ -115,7 +115,7 @@ struct CertificatesTests {
                 let directory = relay.path("open-\(round)")
                 try FileManager.default.createDirectory(
                     atPath: directory, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o755])
-                let watch = KeyWatch(directory)
+                let watch = KeyFileWatcher(directory)
                 let end = try await Program("sh").run([
                     "-c", "umask 0 && exec \"$0\" certificates init --directory \"$1\"", Program.conductor.path,
                     directory,

@@ -8,7 +8,7 @@ import Subprocess
 import Testing
 
 /// The audit log, which leads from a message on the broker back to the guest that reported it.
-@Suite("conductor serve: its audit", .timeLimit(.minutes(3)))
+@Suite("conductor serve: audit log", .timeLimit(.minutes(3)))
 struct ConductorAuditTests {
     /// Returns the facts of an audit line, by name.
     private func facts(_ line: String) -> [String: String] {

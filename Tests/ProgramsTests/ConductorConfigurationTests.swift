@@ -4,7 +4,7 @@ import Foundation
 import Subprocess
 import Testing
 
-@Suite("conductor: settings that cannot be used", .timeLimit(.minutes(2)))
+@Suite("conductor: invalid settings", .timeLimit(.minutes(2)))
 struct ConductorConfigurationTests {
     /// Runs `serve` or another command, which must end with this code, and returns its one sentence.
     private func sentence(

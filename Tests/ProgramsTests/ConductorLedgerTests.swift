@@ -7,7 +7,7 @@ import Subprocess
 import Testing
 
 /// The line of counters, and the end of the conductor.
-@Suite("conductor serve: its ledger, and its end", .timeLimit(.minutes(3)))
+@Suite("conductor serve: ledger and shutdown", .timeLimit(.minutes(3)))
 struct ConductorLedgerTests {
     private func call(_ id: Int, _ messageID: MessageID = MessageID(), operation: String = "database_create") -> String
     {

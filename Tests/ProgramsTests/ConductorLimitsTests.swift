@@ -5,7 +5,7 @@ import Subprocess
 import Testing
 
 /// A limit of file descriptors that is low or reached.
-@Suite("conductor serve: its descriptors", .timeLimit(.minutes(2)))
+@Suite("conductor serve: descriptor limits", .timeLimit(.minutes(2)))
 struct ConductorLimitsTests {
     /// Returns the soft and the hard limit of a process's descriptors.
     private func limits(_ conductor: RelayFixture.Conductor) throws -> [String] {

@@ -6,7 +6,7 @@ import ProcessTesting
 import Subprocess
 import Testing
 
-@Suite("guest-agent flush, over several spools", .timeLimit(.minutes(2)))
+@Suite("guest-agent flush with several spools", .timeLimit(.minutes(2)))
 struct FlushTests {
     @Test("retry names the spools that must be opened first, and flush opens them")
     func unopenedSpools() async throws {

@@ -5,7 +5,7 @@ import Glibc
 import Subprocess
 import Testing
 
-@Suite("guest-agent by a user who may not read the spool")
+@Suite("guest-agent without permission to read the spool")
 struct ForbiddenSpoolTests {
     /// An unreadable spool is not a missing spool: every command reports it, and none prints that nothing is stored.
     @Test(

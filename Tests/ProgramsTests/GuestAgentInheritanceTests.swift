@@ -5,7 +5,7 @@ import Subprocess
 import Testing
 
 /// A command inherits the same under `exec` as without it.
-@Suite("guest-agent exec: what the command inherits", .timeLimit(.minutes(2)))
+@Suite("guest-agent exec: properties that the command inherits", .timeLimit(.minutes(2)))
 struct GuestAgentInheritanceTests {
     /// A property that a program inherits over exec(2), according to POSIX or Linux.
     struct Property: Sendable, CustomTestStringConvertible {

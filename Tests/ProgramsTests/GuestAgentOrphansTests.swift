@@ -4,7 +4,7 @@ import Foundation
 import Subprocess
 import Testing
 
-@Suite("guest-agent exec: what it leaves behind", .timeLimit(.minutes(2)))
+@Suite("guest-agent exec: cleanup", .timeLimit(.minutes(2)))
 struct GuestAgentOrphansTests {
     /// A Python script that adopts the processes that a program leaves behind, as a container's first process does, and
     /// prints their number.

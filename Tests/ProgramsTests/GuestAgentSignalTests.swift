@@ -6,7 +6,7 @@ import ProcessTesting
 import Subprocess
 import Testing
 
-@Suite("guest-agent exec: signals and deliveries that fail", .timeLimit(.minutes(2)))
+@Suite("guest-agent exec: signals and failed deliveries", .timeLimit(.minutes(2)))
 struct GuestAgentSignalTests {
     @Test(
         "A signal to the agent is forwarded to the command, and the outcome is still delivered",

@@ -6,7 +6,7 @@ import ProcessTesting
 import Subprocess
 import Testing
 
-@Suite("guest-agent: outcomes that outlive the command", .timeLimit(.minutes(2)))
+@Suite("guest-agent: stored outcomes", .timeLimit(.minutes(2)))
 struct GuestAgentSpoolTests {
     /// Returns the totals of all spools from `guest-agent status --json`.
     private func total(_ relay: RelayFixture) async throws -> [String: Any] {

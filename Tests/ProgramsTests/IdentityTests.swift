@@ -5,7 +5,7 @@ import Subprocess
 import Testing
 
 /// The identity of guests: the certificates that the programs make, and the settings that say what a guest may report.
-@Suite("conductor: who a guest is", .timeLimit(.minutes(2)))
+@Suite("conductor: guest identity", .timeLimit(.minutes(2)))
 struct IdentityTests {
     private func call(instance: String, tenant: String = "tenant-1") -> String {
         #"{"jsonrpc":"2.0","id":7,"method":"notify_end","params":{"context":{"operation":"database_create","#

@@ -5,7 +5,7 @@ import Subprocess
 import Testing
 
 /// Certificates that are renewed and revoked with the project's own commands, while the conductor runs.
-@Suite("Certificates that change", .timeLimit(.minutes(2)))
+@Suite("Certificate reload and renewal", .timeLimit(.minutes(2)))
 struct LiveCertificatesTests {
     private func list(_ relay: RelayFixture) -> String { "tls.guest_crl=\(relay.path("tls/ca.crl"))" }
 

@@ -5,7 +5,7 @@ import Subprocess
 import Testing
 
 /// Keys of signed contexts that are added and removed while the conductor runs.
-@Suite("Signing keys that change", .timeLimit(.minutes(3)))
+@Suite("Signing key reload", .timeLimit(.minutes(3)))
 struct LiveSigningKeysTests {
     /// A fixture's key directory, and a control plane that signs with any secret.
     private struct Keys {

@@ -6,7 +6,7 @@ import SystemPackage
 import Testing
 
 /// A `log` driver that cannot write: the log names the cause, and the guests' errors name the driver.
-@Suite("A log driver whose output fails", .timeLimit(.minutes(2)))
+@Suite("Log driver with a failing output", .timeLimit(.minutes(2)))
 struct LogReaderTests {
     /// Why standard output cannot be written.
     enum Failure: String, CaseIterable {

@@ -5,7 +5,7 @@ import Subprocess
 import Testing
 
 /// Unsafe settings: those that cause a warning, and those that are rejected.
-@Suite("Safe by default", .timeLimit(.minutes(3)))
+@Suite("Safe defaults", .timeLimit(.minutes(3)))
 struct SafeDefaultsTests {
     /// The beginning of each setting's warning in `check-config` and in the log.
     private static let phrases = [

@@ -4,7 +4,7 @@ import Foundation
 import Subprocess
 import Testing
 
-@Suite("A settings file with a secret in it")
+@Suite("Settings files with secrets")
 struct SettingsFileSecrecyTests {
     @Test("check-config and serve warn when other users may read or write a file with the password")
     func exposedPassword() async throws {

@@ -8,7 +8,7 @@ import Testing
 
 @testable import RabbitMQ
 
-@Suite("Name servers that do not answer", .timeLimit(.minutes(2)))
+@Suite("Unresponsive name servers", .timeLimit(.minutes(2)))
 struct NameResolverTests {
     /// Name servers that do not answer until the test calls ``speak()``.
     private final class SilentServers: Sendable {

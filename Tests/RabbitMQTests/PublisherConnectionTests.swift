@@ -9,7 +9,7 @@ import Testing
 
 @testable import RabbitMQ
 
-@Suite("Publisher and connections that fail", .timeLimit(.minutes(5)))
+@Suite("Publisher with failing connections", .timeLimit(.minutes(5)))
 struct PublisherConnectionTests {
     let broker: TestBroker
     let client: BrokerClient

@@ -8,7 +8,7 @@ import Testing
 /// Simulates a broker that does everything that a broker may do, in random order, and counts the answers.
 @Suite("PublisherStateMachine under random events")
 struct PublisherStateMachineRandomTests {
-    private struct Play {
+    private struct Simulation {
         var generator: Seeded
         var machine: PublisherStateMachine<Int>
         var now = ContinuousClock.now
@@ -142,21 +142,21 @@ struct PublisherStateMachineRandomTests {
 
     @Test("Every message is answered exactly once", arguments: UInt64(1)...200)
     func exactlyOnce(seed: UInt64) {
-        var play = Play(seed: seed)
-        play.machine.connected()
-        for _ in 0..<1000 { play.step() }
-        if Bool.random(using: &play.generator) {
-            play.machine.shutdown(until: play.now + .seconds(1))
-            for _ in 0..<50 { play.step() }
+        var simulation = Simulation(seed: seed)
+        simulation.machine.connected()
+        for _ in 0..<1000 { simulation.step() }
+        if Bool.random(using: &simulation.generator) {
+            simulation.machine.shutdown(until: simulation.now + .seconds(1))
+            for _ in 0..<50 { simulation.step() }
         }
-        play.count(play.machine.closed(now: play.now))
-        play.release()
+        simulation.count(simulation.machine.closed(now: simulation.now))
+        simulation.release()
         // No sender has an outstanding message, so every quota was released once.
-        #expect(play.shares.count == 0)
-        #expect(play.answers.count == play.nextID)
-        #expect(play.answers.values.allSatisfy { $0 == 1 })
-        #expect(play.machine.waitingCount == 0)
-        #expect(play.machine.waitingBytes == 0)
-        #expect(play.machine.unconfirmedCount == 0)
+        #expect(simulation.shares.count == 0)
+        #expect(simulation.answers.count == simulation.nextID)
+        #expect(simulation.answers.values.allSatisfy { $0 == 1 })
+        #expect(simulation.machine.waitingCount == 0)
+        #expect(simulation.machine.waitingBytes == 0)
+        #expect(simulation.machine.unconfirmedCount == 0)
     }
 }

@@ -6,7 +6,7 @@ import Testing
 
 @testable import SecureFiles
 
-@Suite("A directory whose names nobody else can exchange")
+@Suite("Checked directories")
 struct CheckedDirectoryTests {
     private func refusal(_ path: String) -> FileError? {
         #expect(throws: FileError.self, "\(path)") { try CheckedDirectory(path, for: .writing) }

@@ -5,7 +5,7 @@ import Testing
 
 @testable import SecureFiles
 
-@Suite("Which users may read and change a file")
+@Suite("File access rules")
 struct FileAccessRuleTests {
     @Test(
         "A secret file may be its owner's alone, or root's and readable by its group",

@@ -6,7 +6,7 @@ import Testing
 
 @testable import SecureFiles
 
-@Suite("Files that are made")
+@Suite("New files")
 struct NewFileTests {
     @Test("A file is created with its permissions, and stays once it is kept")
     func kept() throws {

@@ -5,7 +5,7 @@ import Testing
 
 @testable import SecureFiles
 
-@Suite("Whose files have no user in this user namespace")
+@Suite("Files without an owner in the user namespace")
 struct UserNamespaceTests {
     @Test(
         "Files of root have the overflow user only where the namespace does not map root",

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Settings
 
-@Suite("Files made to do harm", .timeLimit(.minutes(1)))
+@Suite("Malicious settings files", .timeLimit(.minutes(1)))
 struct HostileFileTests {
     @Test(
         "Anchors, aliases, merge keys and tags are rejected",

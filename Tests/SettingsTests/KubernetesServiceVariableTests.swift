@@ -4,7 +4,7 @@ import Testing
 
 @testable import Settings
 
-@Suite("Variables that Kubernetes makes for services that are called like the program")
+@Suite("Kubernetes service variables")
 struct KubernetesServiceVariableTests {
     /// Returns the variables that the kubelet sets for a service with the cluster address 10.0.0.11 or fd00::b and the
     /// ports 9100 (named `metrics`), 53 over UDP and 7 over SCTP.

@@ -5,9 +5,9 @@ import Testing
 
 @testable import Settings
 
-@Suite("What a settings file may hold")
+@Suite("Settings file contents")
 struct SettingsFileTests {
-    struct Refused: CustomTestStringConvertible {
+    struct RejectedFile: CustomTestStringConvertible {
         var yaml: String
         var code: SettingsError.Code
         var line: Int?
@@ -15,7 +15,7 @@ struct SettingsFileTests {
         var testDescription: String { String(yaml.prefix(40)).debugDescription }
     }
 
-    static let refused: [Refused] = [
+    static let refused: [RejectedFile] = [
         .init(
             yaml: "listen:\n  prot: 1\n", code: .unknownName, line: 2,
             message: "file.yaml:2: listen.prot is no setting; remove or correct it (did you mean listen.port?)."),
@@ -129,7 +129,7 @@ struct SettingsFileTests {
     ]
 
     @Test("Each mistake is rejected with its line and what to do", arguments: refused)
-    func refuses(_ refused: Refused) async throws {
+    func refuses(_ refused: RejectedFile) async throws {
         let problems = try await SettingsFixture.problems(refused.yaml)
         #expect(problems.map(\.code) == [refused.code])
         #expect(problems.map(\.line) == [refused.line])

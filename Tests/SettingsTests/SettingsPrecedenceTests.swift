@@ -4,7 +4,7 @@ import Testing
 
 @testable import Settings
 
-@Suite("Which source wins, and what settings say of themselves")
+@Suite("Precedence and description of settings")
 struct SettingsPrecedenceTests {
     @Test("Without any source, settings have their defaults")
     func defaults() async throws {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Settings
 
-@Suite("Mistakes in the environment and on the command line, and all mistakes together")
+@Suite("Errors in the environment, on the command line, and in several sources")
 struct SettingsProblemsTests {
     @Test("A malformed variable is rejected by name, even if a flag overrides it")
     func malformedVariable() async throws {

@@ -8,7 +8,7 @@ import Testing
 @testable import TLSChannel
 
 /// The effect of changed trust roots on open connections, through two embedded channels.
-@Suite("An authority that is removed from the trust roots", .timeLimit(.minutes(1)))
+@Suite("Removed trust roots", .timeLimit(.minutes(1)))
 struct AuthorityRemovalTests {
     private let identities: TestIdentities
     private let other: CertificateAuthority

@@ -6,7 +6,7 @@ import Testing
 @testable import TLSChannel
 
 /// Certificates of the right authority that are not issued for a guest, or a conductor.
-@Suite("Certificates that are issued for something else", .timeLimit(.minutes(1)))
+@Suite("Certificate key usage", .timeLimit(.minutes(1)))
 struct CertificateUsageTests {
     private let identities: TestIdentities
 

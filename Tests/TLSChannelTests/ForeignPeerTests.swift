@@ -202,7 +202,7 @@ struct ForeignPeerTests {
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let tls = try TLSHandler(context: context, serverName: nil)
-                    let echo = Witness(tls, greeting: nil) { continuation.yield($0) }
+                    let echo = ExchangeRecorder(tls, greeting: nil) { continuation.yield($0) }
                     try channel.pipeline.syncOperations.addHandlers([tls, echo])
                 }
             }
@@ -242,7 +242,7 @@ struct ForeignPeerTests {
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let tls = try TLSHandler(context: context, serverName: "localhost")
-                    let witness = Witness(tls, greeting: "hello\n") { continuation.yield($0) }
+                    let witness = ExchangeRecorder(tls, greeting: "hello\n") { continuation.yield($0) }
                     try channel.pipeline.syncOperations.addHandlers([tls, witness])
                 }
             }
@@ -266,7 +266,7 @@ struct ConnectionOutcome: Sendable {
 
 /// Sends its greeting, if it has one, and closes after the answer; otherwise echoes. Reports the outcome when the
 /// channel has closed.
-private final class Witness: ChannelInboundHandler {
+private final class ExchangeRecorder: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 

@@ -12,9 +12,9 @@ import Logging
 struct AgentBenchmark: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "agent-benchmark",
-        abstract: "Measures the processor time of a notification, in the agent with its spool and in the conductor.")
+        abstract: "Measure the processor time of a notification, in the agent with its spool and in the conductor.")
 
-    @Option(help: "The directory that `conductor certificates` made, with the guest \(AgentBenchmark.instance).")
+    @Option(help: "The directory of `conductor certificates`, with that of guest \(AgentBenchmark.instance).")
     var tls: String
 
     @Option(help: "The port of a conductor at 127.0.0.1.")
@@ -23,10 +23,10 @@ struct AgentBenchmark: AsyncParsableCommand {
     @Option(help: "The conductor's process.")
     var conductor: Int32
 
-    @Option(help: "A directory on the disk that the spool is to be on.")
+    @Option(help: "A directory on the disk of the spool.")
     var directory: String
 
-    @Option(help: "How often the measurements take turns.")
+    @Option(help: "The number of turns of each measurement.")
     var rounds = 9
 
     @Option(help: "Operations in each measurement.")

@@ -11,19 +11,19 @@ import Logging
 struct BenchmarkProgram: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "notification-benchmark",
-        abstract: "Measures what withNotification adds, against what one write to the same disk takes.")
+        abstract: "Measure the time that withNotification adds, and that of one write to the same disk.")
 
     @Option(
         help: "The directory that `conductor certificates` made, with the guest 2f4a9c1e-6d0b-4b7e-9d53-3f1f0c7a55aa.")
     var tls: String
 
-    @Option(help: "The port of a conductor at 127.0.0.1 that is up.")
+    @Option(help: "The port of a running conductor at 127.0.0.1.")
     var port: Int
 
     @Option(help: "A directory on the disk to measure.")
     var directory: String
 
-    @Option(help: "How often the measurements take turns; each measures 50 operations then.")
+    @Option(help: "The number of turns of each measurement, of 50 operations each.")
     var rounds = 40
 
     @Flag(help: "Exit with status 1 when a bound is broken.")

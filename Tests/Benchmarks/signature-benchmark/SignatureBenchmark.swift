@@ -16,12 +16,12 @@ import TLSChannel
 struct SignatureBenchmark: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "signature-benchmark",
-        abstract: "Measures what checking a context's signature adds to a report.",
+        abstract: "Measure the time that checking a context's signature adds to a report.",
         discussion:
             "From the request's line to its answer, through the noop driver, on one thread. The kinds take turns, a "
             + "hundred reports each.")
 
-    @Option(help: "How often the kinds take turns.")
+    @Option(help: "The number of turns of each kind.")
     var rounds = 100
 
     /// The number of reports of each kind in each turn.

@@ -9,21 +9,21 @@ import Foundation
 struct SpoolBenchmark: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "spool-benchmark",
-        abstract: "Counts the durable outcomes a second of the spool, and of plain SQLite with as many a transaction.")
+        abstract: "Measure the durable outcomes a second of the spool, and of plain SQLite with as many a transaction.")
 
     @Option(help: "An empty directory on the disk to measure.")
     var directory: String
 
-    @Option(help: "How often the measurements take turns.")
+    @Option(help: "The number of turns of each measurement.")
     var rounds = 15
 
-    @Option(help: "How long each is measured in a turn, in milliseconds.")
+    @Option(help: "The duration of each measurement, in milliseconds.")
     var milliseconds = 700
 
     @Flag(help: "Exit with status 1 when the goal is missed.")
     var check = false
 
-    @Option(help: "Measure this one alone, without a table's worth of rounds: for a profiler.")
+    @Option(help: "Measure only this one, without rounds, for a profiler.")
     var only: String?
 
     /// The ratio of the spool's rate with many operations at once to plain SQLite's with as many in a transaction.
@@ -36,9 +36,9 @@ struct SpoolBenchmark: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let kinds: [any Contestant] = [
-            SpoolContestant(concurrency: 1), PlainContestant(count: 1), SpoolContestant(concurrency: 64),
-            PlainContestant(count: 64),
+        let kinds: [any MeasuredStore] = [
+            DurableSpoolStore(concurrency: 1), PlainSQLiteStore(count: 1), DurableSpoolStore(concurrency: 64),
+            PlainSQLiteStore(count: 64),
         ].filter { self.only == nil || $0.name == self.only }
         guard !kinds.isEmpty else { throw ValidationError("--only: there is spool-1, plain-1, spool-64 and plain-64.") }
         var figures: [String: [Figure]] = [:]

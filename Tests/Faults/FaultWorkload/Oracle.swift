@@ -7,7 +7,7 @@
 /// or none.
 package struct Oracle {
     /// The state of an operation, according to its guest.
-    package enum Fate: UInt8, Sendable {
+    package enum OperationState: UInt8, Sendable {
         /// It was begun; whether its outcome was kept is unknown.
         case open
         /// It ran, so `begin` had returned: its outcome must arrive, or an interruption, unless the power was cut.
@@ -24,7 +24,7 @@ package struct Oracle {
     }
 
     private struct Operation {
-        var fate: Fate
+        var state: OperationState
         var outcome: ObservedNotification.Outcome?
         var messageID = ""
         /// Two hashes of the first copy's bytes.
@@ -41,8 +41,8 @@ package struct Oracle {
     package init() {}
 
     /// Records what a guest reported about an operation.
-    package mutating func said(_ operation: PlannedOperation, _ fate: Fate) {
-        self.operations[operation, default: Operation(fate: fate)].fate = fate
+    package mutating func said(_ operation: PlannedOperation, _ state: OperationState) {
+        self.operations[operation, default: Operation(state: state)].state = state
     }
 
     /// Records a notification that was in a queue.
@@ -70,7 +70,7 @@ package struct Oracle {
     }
 
     /// Records a message that was in a queue and does not result from an operation of the run.
-    package mutating func received(_ alteration: Alteration) { self.alterations.append(alteration.description) }
+    package mutating func received(_ alteration: AlterationError) { self.alterations.append(alteration.description) }
 
     private static func hashes(_ body: [UInt8]) -> (Int, Int) {
         var (first, second) = (Hasher(), Hasher())
@@ -83,46 +83,46 @@ package struct Oracle {
     }
 
     /// The result of the run so far.
-    package var judgement: Judgement {
-        var judgement = Judgement()
-        judgement.altered = self.alterations
-        judgement.strangers = self.strangers
+    package var findings: Findings {
+        var findings = Findings()
+        findings.altered = self.alterations
+        findings.strangers = self.strangers
         for (planned, operation) in self.operations {
-            judgement.operations += 1
-            judgement.messages += operation.copies
-            judgement.duplicates += max(0, operation.copies - 1)
-            if operation.outcome == .interrupted { judgement.interrupted += 1 }
-            if let problem = operation.problem { judgement.forked.append("\(planned.requestID): \(problem)") }
-            switch operation.fate {
+            findings.operations += 1
+            findings.messages += operation.copies
+            findings.duplicates += max(0, operation.copies - 1)
+            if operation.outcome == .interrupted { findings.interrupted += 1 }
+            if let problem = operation.problem { findings.forked.append("\(planned.requestID): \(problem)") }
+            switch operation.state {
             case .kept:
-                judgement.kept += 1
-                if operation.outcome == nil { judgement.lost.append(planned.requestID) }
+                findings.kept += 1
+                if operation.outcome == nil { findings.lost.append(planned.requestID) }
                 if operation.outcome == .interrupted {
-                    judgement.altered.append("\(planned.requestID): its outcome was kept, and an interruption was told")
+                    findings.altered.append("\(planned.requestID): its outcome was kept, but an interruption reported")
                 }
-            case .open: judgement.open += 1
+            case .open: findings.open += 1
             case .running:
-                judgement.open += 1
-                if operation.outcome == nil { judgement.lost.append("\(planned.requestID), which was running") }
+                findings.open += 1
+                if operation.outcome == nil { findings.lost.append("\(planned.requestID), which was running") }
             case .refused:
-                judgement.refused += 1
+                findings.refused += 1
                 if operation.outcome != nil {
-                    judgement.altered.append("\(planned.requestID): it was refused, and told of all the same")
+                    findings.altered.append("\(planned.requestID): it was rejected, but an outcome was reported")
                 }
             case .notBegun:
-                judgement.failedByDisk += 1
+                findings.failedByDisk += 1
                 if let outcome = operation.outcome, outcome != .interrupted {
-                    judgement.altered.append("\(planned.requestID): it was not run, and an outcome was told")
+                    findings.altered.append("\(planned.requestID): it was not run, but an outcome was reported")
                 }
-            case .notKept: judgement.failedByDisk += 1
+            case .notKept: findings.failedByDisk += 1
             }
         }
-        return judgement
+        return findings
     }
 }
 
 /// The findings of the oracle.
-package struct Judgement: Sendable {
+package struct Findings: Sendable {
     /// The number of operations that guests began or were refused.
     package var operations = 0
     /// The number of operations for which `withNotification` returned.
@@ -148,7 +148,7 @@ package struct Judgement: Sendable {
     /// The number of messages of operations that no guest reported.
     package var strangers = 0
 
-    /// Creates an empty judgement.
+    /// Creates findings without operations.
     package init() {}
 
     /// Whether every promise was kept.
@@ -157,7 +157,7 @@ package struct Judgement: Sendable {
     }
 
     /// Adds another part of the run.
-    package mutating func add(_ other: Judgement) {
+    package mutating func add(_ other: Findings) {
         self.operations += other.operations
         self.kept += other.kept
         self.open += other.open

@@ -8,13 +8,13 @@ import ArgumentParser
 struct BacklogProgram: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "backlog-check",
-        abstract: "Measures a guest and a conductor while a backlog piles up, and while it is delivered.",
+        abstract: "Measure a guest and a conductor while a backlog grows, and while it is delivered.",
         subcommands: [Check.self, Guest.self])
 }
 
 /// The options that all guests of one check have in common.
 struct GuestOptions: ParsableArguments {
-    @Option(help: "The directory that `conductor certificates` made, with the instance that the outcomes are about.")
+    @Option(help: "The directory of `conductor certificates`, with a certificate of the instance in the outcomes.")
     var tls: String
 
     @Option(help: "The conductor's port at 127.0.0.1.")

@@ -9,11 +9,11 @@ import GuestAgent
 /// it.
 struct Check: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Makes the measurement. Exit status 1 when a bound is broken.")
+        abstract: "Run the measurement. Exit with status 1 when a bound is broken.")
 
     @OptionGroup var options: GuestOptions
 
-    @Option(help: "How many outcomes the backlog has, at least 1000.")
+    @Option(help: "The number of outcomes in the backlog, at least 1000.")
     var outcomes = 100_000
 
     @Option(help: "The process id of the conductor, which publishes to the broker below.")

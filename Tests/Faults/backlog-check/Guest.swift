@@ -9,7 +9,7 @@ import Logging
 /// A guest: opens its spool, creates outcomes, and delivers them until its standard input ends. It prints its progress
 /// on standard output, one line for each step; see ``GuestLine``.
 struct Guest: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "A guest in a process of its own; the check runs it.")
+    static let configuration = CommandConfiguration(abstract: "Run a guest in a process of its own.")
 
     /// The instance of the outcomes, which the certificate names.
     private static let instance = "2f4a9c1e-6d0b-4b7e-9d53-3f1f0c7a55aa"
@@ -19,13 +19,13 @@ struct Guest: AsyncParsableCommand {
     @Option(help: "The spool's directory.")
     var spool: String
 
-    @Option(help: "How many outcomes to make.")
+    @Option(help: "The number of outcomes.")
     var make = 0
 
-    @Option(help: "Say so after so many.")
+    @Option(help: "Print a line after this many.")
     var every = 10_000
 
-    @Flag(help: "Wait until the spool is empty, and say so.")
+    @Flag(help: "Wait until the spool is empty, and print a line.")
     var drain = false
 
     func run() async throws {

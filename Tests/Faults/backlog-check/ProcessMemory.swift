@@ -18,7 +18,7 @@ struct ProcessMemory: Sendable {
             if words.count == 3, words[2] == "kB" { values[words[0]] = Int(words[1]) }
         }
         guard let resident = values["VmRSS:"], let peak = values["VmHWM:"] else {
-            throw CheckError("/proc/\(process)/status tells no memory; has the process ended?")
+            throw CheckError("/proc/\(process)/status has no memory line; has the process ended?")
         }
         self.resident = resident
         self.peak = peak

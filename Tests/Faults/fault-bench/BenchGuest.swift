@@ -10,7 +10,7 @@ final class BenchGuest: Sendable {
         var next = 1
         var isUnmade = false
         var ledger: String?
-        var oracle: [(PlannedOperation, Oracle.Fate)] = []
+        var oracle: [(PlannedOperation, Oracle.OperationState)] = []
     }
 
     /// The settings with which a guest is started.
@@ -78,19 +78,19 @@ final class BenchGuest: Sendable {
             return
         }
         guard let number = Int(words[1]) else { return }
-        let fate: Oracle.Fate
+        let operationState: Oracle.OperationState
         switch words[0] {
-        case "begun": fate = .open
-        case "running": fate = place.losesPower ? .open : .running
-        case "kept": fate = .kept
-        case "refused": fate = .refused
-        case "not-begun": fate = .notBegun
-        case "not-kept": fate = .notKept
+        case "begun": operationState = .open
+        case "running": operationState = place.losesPower ? .open : .running
+        case "kept": operationState = .kept
+        case "refused": operationState = .refused
+        case "not-begun": operationState = .notBegun
+        case "not-kept": operationState = .notKept
         default: return
         }
         state.withLockedValue { state in
             state.next = max(state.next, number + 1)
-            state.oracle.append((PlannedOperation(guest: place.name, number: number), fate))
+            state.oracle.append((PlannedOperation(guest: place.name, number: number), operationState))
         }
     }
 
@@ -101,7 +101,7 @@ final class BenchGuest: Sendable {
     var ledger: String? { self.state.withLockedValue { $0.ledger } }
 
     /// Returns what it reported since the last call.
-    func takeSaid() -> [(PlannedOperation, Oracle.Fate)] {
+    func takeSaid() -> [(PlannedOperation, Oracle.OperationState)] {
         self.state.withLockedValue { state in
             defer { state.oracle = [] }
             return state.oracle

@@ -13,7 +13,7 @@ final class BenchProcess: Sendable {
     }
 
     /// The output that is read line by line; the other output goes to the log.
-    enum Listened: Sendable {
+    enum ObservedOutput: Sendable {
         case standardOutput
         case standardError
     }
@@ -36,8 +36,8 @@ final class BenchProcess: Sendable {
     ///   - listened: the output that is read.
     ///   - onLine: called with each line, on a thread of this object.
     init(
-        _ program: String, _ arguments: [String], environment: [String: String] = [:], log: String, listened: Listened,
-        onLine: @escaping @Sendable (String) -> Void
+        _ program: String, _ arguments: [String], environment: [String: String] = [:], log: String,
+        listened: ObservedOutput, onLine: @escaping @Sendable (String) -> Void
     ) throws {
         let logFile = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         guard logFile >= 0 else { throw BenchError("\(log) cannot be opened") }

@@ -6,7 +6,7 @@ import FaultWorkload
 struct BenchReport: Sendable {
     /// The result of one round.
     struct Round: Sendable {
-        var judgement = Judgement()
+        var findings = Findings()
         var faults: [Fault: Int] = [:]
         /// The number of processes that were ended by SIGKILL, including the broker's.
         var kills = 0
@@ -14,21 +14,21 @@ struct BenchReport: Sendable {
         var problems: [String] = []
 
         /// Whether every promise was kept.
-        var isFlawless: Bool { self.judgement.isFlawless && self.problems.isEmpty }
+        var isFlawless: Bool { self.findings.isFlawless && self.problems.isEmpty }
 
         /// The result as one line.
         var line: String {
-            let judgement = self.judgement
+            let findings = self.findings
             let text =
-                "\(judgement.operations) operations, \(judgement.kept) kept, \(judgement.messages) messages, "
-                + "\(judgement.duplicates) duplicates, \(judgement.interrupted) interrupted, \(self.kills) kills"
+                "\(findings.operations) operations, \(findings.kept) kept, \(findings.messages) messages, "
+                + "\(findings.duplicates) duplicates, \(findings.interrupted) interrupted, \(self.kills) kills"
             guard !self.isFlawless else { return text }
-            let findings =
-                judgement.lost.map { "LOST \($0)" } + judgement.altered.map { "ALTERED \($0)" }
-                + judgement.forked.map { "FORKED \($0)" } + self.problems.map { "PROBLEM \($0)" }
-                + (judgement.strangers > 0 ? ["\(judgement.strangers) messages of unknown operations"] : [])
-            return text + findings.prefix(20).map { "\n  \($0)" }.joined()
-                + (findings.count > 20 ? "\n  and \(findings.count - 20) more" : "")
+            let lines =
+                findings.lost.map { "LOST \($0)" } + findings.altered.map { "ALTERED \($0)" }
+                + findings.forked.map { "FORKED \($0)" } + self.problems.map { "PROBLEM \($0)" }
+                + (findings.strangers > 0 ? ["\(findings.strangers) messages of unknown operations"] : [])
+            return text + lines.prefix(20).map { "\n  \($0)" }.joined()
+                + (lines.count > 20 ? "\n  and \(lines.count - 20) more" : "")
         }
     }
 
@@ -41,7 +41,7 @@ struct BenchReport: Sendable {
     /// Adds a round.
     mutating func add(_ round: Round) {
         self.rounds += 1
-        self.total.judgement.add(round.judgement)
+        self.total.findings.add(round.findings)
         self.total.faults.merge(round.faults, uniquingKeysWith: +)
         self.total.kills += round.kills
         self.total.problems += round.problems
@@ -49,18 +49,18 @@ struct BenchReport: Sendable {
 
     /// Returns the whole report.
     func text(took: Duration, at points: NamedPointKills) -> String {
-        let judgement = self.total.judgement
+        let findings = self.total.findings
         var lines = ["", "\(self.rounds) rounds in \(took.components.seconds) s"]
         for fault in Fault.allCases { lines.append("  \(fault.rawValue): \(self.total.faults[fault, default: 0])") }
         lines.append("processes killed: \(self.total.kills)")
         lines += points.lines
         lines += [
-            "operations: \(judgement.operations)", "  kept: \(judgement.kept)",
-            "  open when their guest was killed: \(judgement.open)",
-            "  refused by a full spool: \(judgement.refused)", "  failed by the disk: \(judgement.failedByDisk)",
-            "  told as interrupted: \(judgement.interrupted)", "messages: \(judgement.messages)",
-            "  duplicates: \(judgement.duplicates)", "lost: \(judgement.lost.count)",
-            "altered: \(judgement.altered.count)", "forked: \(judgement.forked.count)",
+            "operations: \(findings.operations)", "  kept: \(findings.kept)",
+            "  open when their guest was killed: \(findings.open)",
+            "  rejected by a full spool: \(findings.refused)", "  failed by the disk: \(findings.failedByDisk)",
+            "  reported as interrupted: \(findings.interrupted)", "messages: \(findings.messages)",
+            "  duplicates: \(findings.duplicates)", "lost: \(findings.lost.count)",
+            "altered: \(findings.altered.count)", "forked: \(findings.forked.count)",
             "other problems: \(self.total.problems.count)",
         ]
         return lines.joined(separator: "\n")

@@ -12,7 +12,7 @@ struct BenchRound {
     static let guestNames = ["alpha", "beta", "gamma"]
 
     /// The parts of the bench that outlive the rounds.
-    final class Standing: Sendable {
+    final class SharedParts: Sendable {
         let setting: BenchSetting
         let volume: SpoolVolume?
         let clock: BenchClock
@@ -33,7 +33,7 @@ struct BenchRound {
         }
     }
 
-    let standing: Standing
+    let shared: SharedParts
     let load: Duration
     let rate: Double
     let only: [Fault]
@@ -42,7 +42,7 @@ struct BenchRound {
     private static let drainLimit = Duration.seconds(120)
 
     func run() async throws -> BenchReport.Round {
-        let setting = self.standing.setting
+        let setting = self.shared.setting
         let conductors = [
             try await BenchConductor(1, setting, usesFaultPoints: self.only.isEmpty),
             try await BenchConductor(2, setting, usesFaultPoints: self.only.isEmpty),
@@ -52,7 +52,7 @@ struct BenchRound {
         }
         var round = BenchReport.Round()
         let faults = FaultMaker(
-            standing: self.standing, guests: guests, conductors: conductors, only: self.only)
+            shared: self.shared, guests: guests, conductors: conductors, only: self.only)
         let tasks = (conductors.map(\.process) + guests.map(\.process)).map { process in
             Task { try await process.run() }
         }
@@ -111,26 +111,26 @@ struct BenchRound {
     }
 
     private func guest(_ name: String, _ index: Int, _ conductors: [BenchConductor]) -> BenchGuest {
-        let setting = self.standing.setting
+        let setting = self.shared.setting
         var environment = setting.environment
         if name == Self.guestNames[1] {
-            environment.merge(self.standing.clock.environment) { $1 }
+            environment.merge(self.shared.clock.environment) { $1 }
         }
         let ports = conductors.map(\.guests.port)
         return BenchGuest(
             BenchGuest.Place(
-                program: setting.program("fault-guest"), name: name, spool: self.standing.spool(of: name),
+                program: setting.program("fault-guest"), name: name, spool: self.shared.spool(of: name),
                 certificates: setting.certificates, conductors: index % 2 == 0 ? ports : ports.reversed(),
                 log: "\(setting.directory)/\(name).log", rate: self.rate, environment: environment,
-                losesPower: self.standing.volume != nil && name == Self.guestNames.last, isNew: index == 0),
-            first: self.standing.nextNumbers.withLockedValue { $0[name] ?? 1 }, usesFaultPoints: self.only.isEmpty)
+                losesPower: self.shared.volume != nil && name == Self.guestNames.last, isNew: index == 0),
+            first: self.shared.nextNumbers.withLockedValue { $0[name] ?? 1 }, usesFaultPoints: self.only.isEmpty)
     }
 
     private func judge(_ guests: [BenchGuest], _ round: inout BenchReport.Round) async throws {
         var oracle = Oracle()
         for guest in guests {
-            self.standing.nextNumbers.withLockedValue { $0[guest.name] = guest.next }
-            for (operation, fate) in guest.takeSaid() { oracle.said(operation, fate) }
+            self.shared.nextNumbers.withLockedValue { $0[guest.name] = guest.next }
+            for (operation, state) in guest.takeSaid() { oracle.said(operation, state) }
             guard let ledger = guest.ledger else {
                 round.problems.append("\(guest.name) ended without a ledger")
                 continue
@@ -139,13 +139,13 @@ struct BenchRound {
                 round.problems.append("\(guest.name) did not deliver all, or its ledger does not balance: \(ledger)")
             }
         }
-        for (queue, body) in try await self.standing.queues.takeAll() { self.hear(body, queue, &oracle) }
-        round.judgement = oracle.judgement
-        if round.judgement.kept == 0 { round.problems.append("nothing was promised, so nothing was shown") }
+        for (queue, body) in try await self.shared.queues.takeAll() { self.hear(body, queue, &oracle) }
+        round.findings = oracle.findings
+        if round.findings.kept == 0 { round.problems.append("nothing was promised, so nothing was shown") }
     }
 
     private func hear(_ body: [UInt8], _ queue: String, _ oracle: inout Oracle) {
-        do throws(Alteration) {
+        do throws(AlterationError) {
             oracle.received(try ObservedNotification(body: body, queue: queue))
         } catch {
             oracle.received(error)

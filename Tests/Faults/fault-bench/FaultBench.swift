@@ -11,21 +11,21 @@ import Foundation
 /// queues with what the guests were promised (Docs/reliability.md).
 @main
 struct FaultBench: AsyncParsableCommand {
-    @Option(help: "How many rounds; each ends with an empty spool and a judgement.")
+    @Option(help: "The number of rounds; each ends with an empty spool and the findings of the oracle.")
     var rounds: Int?
-    @Option(help: "How long to go on beginning rounds.")
+    @Option(help: "Begin rounds for this long.")
     var minutes: Double?
-    @Option(help: "How long faults are made in each round, in seconds.")
+    @Option(help: "The duration of the faults in each round, in seconds.")
     var load = 15.0
     @Option(help: "Operations a second and guest.")
     var rate = 150.0
-    @Option(help: ArgumentHelp("Breaks a promise on purpose.", valueName: "name"))
+    @Option(help: ArgumentHelp("Break a promise on purpose.", valueName: "name"))
     var sabotage: String?
-    @Flag(help: "Does without a volume, and so without faults of the disk: for machines that let nobody mount one.")
+    @Flag(help: "Use no volume, and so no faults of the disk: for machines where none can be mounted.")
     var noVolume = false
-    @Option(help: "Where everything is written; it must be empty.")
+    @Option(help: "The directory for all output; it must be empty.")
     var directory: String
-    @Option(help: "Where the programs were built.")
+    @Option(help: "The directory of the built programs.")
     var programs: String
     @Option(
         help: ArgumentHelp("Makes this fault only, and no kills at named points; may be repeated.", valueName: "fault"))
@@ -47,12 +47,12 @@ struct FaultBench: AsyncParsableCommand {
             try await setting.makeCertificates(guests: BenchRound.guestNames)
             try await self.withVolume { volume in
                 let clock = try BenchClock(in: self.directory, programs: self.programs)
-                let bench = BenchRound.Standing(setting: setting, volume: volume, clock: clock)
+                let bench = BenchRound.SharedParts(setting: setting, volume: volume, clock: clock)
                 var round = 0
                 while self.goesOn(round, began) {
                     round += 1
                     let outcome = try await BenchRound(
-                        standing: bench, load: .seconds(self.load), rate: self.rate, only: self.only,
+                        shared: bench, load: .seconds(self.load), rate: self.rate, only: self.only,
                         isSabotaged: self.sabotage != nil
                     ).run()
                     report.add(outcome)

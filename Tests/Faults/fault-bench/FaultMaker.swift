@@ -8,16 +8,16 @@ import NIOConcurrencyHelpers
 /// Causes faults, one after another; those of the network last while the next ones are caused. Repairs all of them at
 /// the end.
 final class FaultMaker: Sendable {
-    private let standing: BenchRound.Standing
+    private let shared: BenchRound.SharedParts
     private let guests: [BenchGuest]
     private let conductors: [BenchConductor]
     private let only: [Fault]
     private let counts = NIOLockedValueBox<(made: [Fault: Int], brokerKills: Int)>(([:], 0))
 
     init(
-        standing: BenchRound.Standing, guests: [BenchGuest], conductors: [BenchConductor], only: [Fault]
+        shared: BenchRound.SharedParts, guests: [BenchGuest], conductors: [BenchConductor], only: [Fault]
     ) {
-        self.standing = standing
+        self.shared = shared
         self.guests = guests
         self.conductors = conductors
         self.only = only
@@ -36,7 +36,7 @@ final class FaultMaker: Sendable {
             while .now < end {
                 try await Task.sleep(for: .milliseconds(Int.random(in: 20...400)))
                 let fault =
-                    self.only.randomElement() ?? .random(withVolume: self.standing.volume != nil, using: &generator)
+                    self.only.randomElement() ?? .random(withVolume: self.shared.volume != nil, using: &generator)
                 if let (proxy, mode) = fault.disturbance, let conductor = self.conductors.randomElement() {
                     let proxy = proxy(conductor)
                     proxy.set(mode)
@@ -52,7 +52,7 @@ final class FaultMaker: Sendable {
             lasting.cancelAll()
         }
         self.mendNetwork()
-        try self.standing.clock.set(offBy: 0)
+        try self.shared.clock.set(offBy: 0)
     }
 
     private func mendNetwork() {
@@ -68,10 +68,10 @@ final class FaultMaker: Sendable {
         case .killGuest: return self.guests.randomElement()?.process.kill() ?? false
         case .killConductor: return self.conductors.randomElement()?.process.kill() ?? false
         case .killBroker:
-            try await self.standing.setting.broker.kill()
+            try await self.shared.setting.broker.kill()
             self.counts.withLockedValue { $0.brokerKills += 1 }
-            try await self.standing.setting.broker.restart()
-        case .restartBroker: try await self.standing.setting.broker.restart()
+            try await self.shared.setting.broker.restart()
+        case .restartBroker: try await self.shared.setting.broker.restart()
         case .cutGuests: return (self.conductors.randomElement()?.guests.cut() ?? 0) > 0
         case .cutBroker: return (self.conductors.randomElement()?.broker.cut() ?? 0) > 0
         case .halfOpenGuests, .blackHoleGuests, .delayGuests, .halfOpenBroker, .blackHoleBroker, .slowBroker:
@@ -79,11 +79,11 @@ final class FaultMaker: Sendable {
             return false
         case .deleteQueue: return try await self.deleteQueue()
         case .alarm:
-            try await self.standing.setting.broker.control("set_vm_memory_high_watermark", "0.0000001")
-            try await self.standing.setting.broker.control("set_vm_memory_high_watermark", "0.4")
+            try await self.shared.setting.broker.control("set_vm_memory_high_watermark", "0.0000001")
+            try await self.shared.setting.broker.control("set_vm_memory_high_watermark", "0.4")
         case .clockJump:
             // 14 hours ahead, like a hardware clock in local time; a day is the default of `limits.clock_skew`.
-            try self.standing.clock.set(offBy: [50_400, -7200, 3600, -600, 0].randomElement() ?? 0)
+            try self.shared.clock.set(offBy: [50_400, -7200, 3600, -600, 0].randomElement() ?? 0)
         case .powerCut, .fullDisk, .readOnlyDisk, .slowDisk: try await self.disturbDisk(fault)
         }
         return true
@@ -92,7 +92,7 @@ final class FaultMaker: Sendable {
     /// Takes the messages from a queue, and deletes it at a moment when it is empty: the relay does not promise to keep
     /// what a consumer's mistake destroys.
     ///
-    /// The conductors are stopped meanwhile. RabbitMQ takes some milliseconds to delete a queue, confirms messages that
+    /// The conductors are stopped during this. RabbitMQ takes some milliseconds to delete a queue, confirms messages that
     /// are sent to it in that time, and loses them: at 300 messages a second, three deletions of four lost one (3.10).
     private func deleteQueue() async throws -> Bool {
         guard let queue = BenchQueues.names.randomElement() else { return false }
@@ -101,16 +101,16 @@ final class FaultMaker: Sendable {
         for conductor in self.conductors { conductor.broker.set(.forward) }
         defer { for conductor in self.conductors { conductor.process.goOn() } }
         for _ in 0..<20 {
-            guard try await self.standing.queues.empty(queue) else { return false }
+            guard try await self.shared.queues.empty(queue) else { return false }
             // Messages that the conductors have already sent arrive now.
             try await Task.sleep(for: .milliseconds(200))
-            if await self.standing.queues.delete(queue) { return true }
+            if await self.shared.queues.delete(queue) { return true }
         }
         return false
     }
 
     private func disturbDisk(_ fault: Fault) async throws {
-        guard let volume = self.standing.volume, let guest = self.guests.last else { return }
+        guard let volume = self.shared.volume, let guest = self.guests.last else { return }
         switch fault {
         case .powerCut:
             let process = guest.process.hold()

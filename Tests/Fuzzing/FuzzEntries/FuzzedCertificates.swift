@@ -205,7 +205,7 @@ enum FuzzedCertificates {
     }
 
     private static func problem(in error: String) -> String? {
-        error.isEmpty || error.utf8.count > 1 << 14 ? "an error that nobody could read" : nil
+        error.isEmpty || error.utf8.count > 1 << 14 ? "an error is empty or too long" : nil
     }
 
     private static func holds(_ bytes: [UInt8], _ piece: [UInt8]) -> Bool {

@@ -67,7 +67,7 @@ enum FuzzedFiles {
             let url = try TransportURL(text)
             // An option's name may be percent-encoded.
             if !url.plaintextHosts.isEmpty, !text.contains("ssl"), !text.contains("%") {
-                return "plaintext that nobody asked for"
+                return "plaintext was accepted without its option"
             }
             return url.hosts.isEmpty ? "a URL without hosts" : nil
         } catch {

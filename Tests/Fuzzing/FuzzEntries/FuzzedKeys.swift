@@ -96,7 +96,7 @@ enum FuzzedKeys {
 
     /// Checks that an error names the file, and shows nothing of its content.
     private static func problem(in error: String, _ content: [UInt8]) -> String? {
-        guard !error.isEmpty, error.utf8.count < 1024 else { return "an error that nobody could read" }
+        guard !error.isEmpty, error.utf8.count < 1024 else { return "an error is empty or too long" }
         return error.contains(self.planted) && String(decoding: content, as: UTF8.self).contains(self.planted)
             ? "an error holds a part of the key" : nil
     }

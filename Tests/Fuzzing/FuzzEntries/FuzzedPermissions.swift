@@ -17,7 +17,7 @@ enum FuzzedPermissions {
             permissions = try GuestPermissions(rules, catalogues: .builtIn)
         } catch {
             let words = error.description
-            return words.utf8.count > 1024 || words.isEmpty ? "an error that nobody could read" : nil
+            return words.utf8.count > 1024 || words.isEmpty ? "an error is empty or too long" : nil
         }
         for (service, operation) in self.operations {
             guard let known = Catalogues.builtIn.operation("\(service).\(operation)") else { continue }

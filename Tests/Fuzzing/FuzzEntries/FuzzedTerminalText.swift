@@ -11,7 +11,7 @@ enum FuzzedTerminalText {
         for byte in bytes { cut.append(CollectionOfOne(byte)) }
         let lines = whole.lines
         guard lines == cut.lines else { return "the lines depend on how the stream was cut" }
-        guard lines.count <= 5 else { return "there are more lines than were asked for" }
+        guard lines.count <= 5 else { return "there are more lines than requested" }
         for line in lines {
             let isPlain = line.unicodeScalars.allSatisfy { $0 == "\t" || $0.properties.generalCategory != .control }
             guard isPlain else { return "a control character is left" }

@@ -62,7 +62,7 @@ enum FuzzedTokens {
         if let problem = self.spelling(of: token) { return problem }
         switch self.verdict(on: token, keys) {
         case .failure(let error): return self.problem(in: error.description, of: token, keys)
-        case .success: return keys.genuine.contains(token) ? nil : "a token was taken that nobody has signed"
+        case .success: return keys.genuine.contains(token) ? nil : "a token that was not signed was accepted"
         }
     }
 

@@ -93,10 +93,10 @@ struct PublishedNames {
         for member in payload.members {
             if isError, ["message", "exception"].contains(where: member.name.hasSameBytes) { continue }
             if let name = Self.new[event], member.name.hasSameBytes(as: name) { continue }
-            if Self.namesOther(member.value) { return "somebody else was published in \(member.name), signed" }
+            if Self.namesOther(member.value) { return "another party was published in \(member.name), signed" }
         }
         for member in wire.members where !member.name.hasSameBytes(as: "payload") && Self.namesOther(member.value) {
-            return "somebody else was published in \(member.name), signed"
+            return "another party was published in \(member.name), signed"
         }
         for (name, own) in [("tenant_id", GuestReport.tenant), ("request_id", "req-1"), ("user_id", "user-1")] {
             if let value = payload[name], !Self.isSame(value, own) { return "another \(name) than was signed" }

@@ -28,7 +28,9 @@ enum SignedReport {
     /// Returns the problem with claims that were accepted: an independent implementation of the rules in
     /// Docs/protocol.md.
     static func problem(withAccepted claims: [UInt8]) -> String? {
-        guard let object = (try? JSONValue(json: claims))?.object else { return "claims that are no object were taken" }
+        guard let object = (try? JSONValue(json: claims))?.object else {
+            return "claims were accepted that are no object"
+        }
         func text(_ name: String) -> String? { object[name]?.string }
         func isMissing(_ name: String) -> Bool { object[name]?.isNull ?? true }
         func time(_ name: String) -> Double? {
@@ -40,22 +42,24 @@ enum SignedReport {
         for (name, expected) in [
             ("request_id", "req-1"), ("tenant_id", "tenant-1"), ("user_id", "user-1"), ("client_ip", "198.51.100.7"),
             ("payload_sha256", self.payloadDigest),
-        ] where !isSame(name, expected) { return "another \(name) was taken" }
+        ] where !isSame(name, expected) { return "another \(name) was accepted" }
         guard isSame("operation", "database_create") || isSame("operation", "dbaas.database_create") else {
-            return "another operation was taken"
+            return "another operation was accepted"
         }
-        guard isMissing("instance_id") || isSame("instance_id", "inst-1") else { return "another instance was taken" }
-        guard isMissing("request_context_sha256") else { return "another request's context was taken" }
-        guard isMissing("jti") || text("jti")?.isEmpty == false else { return "an empty jti was taken" }
+        guard isMissing("instance_id") || isSame("instance_id", "inst-1") else {
+            return "another instance was accepted"
+        }
+        guard isMissing("request_context_sha256") else { return "another request's context was accepted" }
+        guard isMissing("jti") || text("jti")?.isEmpty == false else { return "an empty jti was accepted" }
         guard let issued = time("iat"), let expires = time("exp") else { return "claims without times were taken" }
         guard issued <= self.seconds + 60, isMissing("nbf") || (time("nbf") ?? .infinity) <= self.seconds + 60 else {
-            return "a token of the future was taken"
+            return "a token of the future was accepted"
         }
         guard (0...604_800).contains(expires - issued), self.seconds < expires + 60 + 604_800 else {
-            return "a token that expired, or lives too long, was taken"
+            return "a token that expired, or lives too long, was accepted"
         }
         guard isMissing("aud") || isSame("aud", "conductor") || self.isAmong(object["aud"]) else {
-            return "a token for somebody else was taken"
+            return "a token for another audience was accepted"
         }
         return nil
     }

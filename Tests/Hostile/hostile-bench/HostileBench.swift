@@ -8,7 +8,7 @@ struct HostileBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "hostile-bench",
         abstract:
-            "Measures well-behaved guests while hostile peers attack their conductor; Tests/Hostile/run prepares it.",
+            "Measure well-behaved guests while hostile peers attack their conductor; Tests/Hostile/run starts this program.",
         subcommands: [Measure.self, AttackCommand.self, SlowBroker.self])
 }
 

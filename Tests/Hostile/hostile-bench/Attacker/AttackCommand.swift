@@ -8,17 +8,17 @@ import Glibc
 /// Attacks until its standard input ends, and then prints its tally. The bench runs it, with the lowest priority.
 struct AttackCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "attack", abstract: "An attacker in a process of its own.")
+        commandName: "attack", abstract: "Run an attacker in a process of its own.")
 
     /// The line that it prints when an attack that ends by itself has ended.
     static let done = "done"
 
     @OptionGroup var options: TargetOptions
 
-    @Option(help: "How many connections the attack that opens many opens.")
+    @Option(help: "The number of connections that the attack many-connections opens.")
     var connections = 10_000
 
-    @Argument(help: "Which attack.")
+    @Argument(help: "The name of the attack.")
     var name: String
 
     func run() async throws {

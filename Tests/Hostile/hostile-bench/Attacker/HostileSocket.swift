@@ -47,13 +47,13 @@ final class HostileSocket: Sendable {
                 channel.eventLoop.makeCompletedFuture {
                     guard let tls else {
                         return try channel.pipeline.syncOperations.addHandler(
-                            RawEar(firstBytes, closesWhenSpokenTo: closesWhenSpokenTo))
+                            FirstByteHandler(firstBytes, closesWhenSpokenTo: closesWhenSpokenTo))
                     }
                     let promise = channel.eventLoop.makePromise(of: Void.self)
                     ready.withLockedValue { $0 = promise }
                     try channel.pipeline.syncOperations.addHandlers(
                         TLSHandler(context: tls, serverName: "127.0.0.1"),
-                        LineEar(target.tally, ready: promise, onLine: onLine))
+                        AnswerCounter(target.tally, ready: promise, onLine: onLine))
                 }
             }
             .connect(host: "127.0.0.1", port: target.port).get()
@@ -170,7 +170,7 @@ private struct NoLinger {
 }
 
 /// Stores the first byte from the conductor, and discards the rest.
-private final class RawEar: ChannelInboundHandler {
+private final class FirstByteHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     private let firstBytes: NIOLockedValueBox<[UInt8]>
     private let closesWhenSpokenTo: Bool
@@ -192,7 +192,7 @@ private final class RawEar: ChannelInboundHandler {
 }
 
 /// Counts answers by their content.
-private final class LineEar: ChannelInboundHandler {
+private final class AnswerCounter: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     /// The maximum number of bytes of a line that are kept.
     private static let longestLine = 2048

@@ -3,7 +3,7 @@
 /// Peers that shut down their writing side, or read nothing, and stay connected.
 struct HalfClosed: Attack {
     static let name = "half-closed"
-    static let mustHappen = ["halves closed", "requests that nobody reads the answers of"]
+    static let mustHappen = ["halves closed", "requests with unread answers"]
 
     func run(_ target: Target) async throws {
         let hello = try RawRecords.hello(target.guest(0))
@@ -44,7 +44,7 @@ struct HalfClosed: Attack {
         let many = String(repeating: Requests.ping(), count: 500)
         for number in 0..<60 {
             let (requests, count) = number.isMultiple(of: 20) ? (many, 500) : (long, 1)
-            if socket.sendIfWritable(requests) { target.tally.add("requests that nobody reads the answers of", count) }
+            if socket.sendIfWritable(requests) { target.tally.add("requests with unread answers", count) }
             try await Task.sleep(for: .milliseconds(50))
         }
         await socket.reset()

@@ -5,8 +5,8 @@ import NIOConcurrencyHelpers
 /// Opens ten thousand connections with one identity, and keeps them open as long as the conductor allows.
 struct ManyConnections: Attack {
     static let name = "many-connections"
-    static let mustHappen = ["let in", "refused rate_limited", "all attempts made"]
-    static let mustNotHappen = ["let in above 8 at once"]
+    static let mustHappen = ["accepted", "refused rate_limited", "all attempts made"]
+    static let mustNotHappen = ["accepted above 8 at once"]
     static let endsByItself = true
 
     /// limits.connections_per_guest.
@@ -43,8 +43,8 @@ struct ManyConnections: Attack {
             group.cancelAll()
         }
         // No accepted connection has been closed since, so this is their number.
-        target.tally.add("let in", target.tally["answered"])
-        if target.tally["answered"] > Self.limit { target.tally.add("let in above \(Self.limit) at once") }
+        target.tally.add("accepted", target.tally["answered"])
+        if target.tally["answered"] > Self.limit { target.tally.add("accepted above \(Self.limit) at once") }
         target.tally.add("all attempts made")
         withExtendedLifetime(held) {}
     }

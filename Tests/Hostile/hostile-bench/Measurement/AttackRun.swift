@@ -9,14 +9,14 @@ struct AttackRun {
     let patience: Duration
 
     /// Measures without an attack. Every request must be answered here too.
-    func window(for length: Duration, into judgement: inout Judgement) async throws -> Latencies {
+    func window(for length: Duration, into checks: inout BoundsChecks) async throws -> Latencies {
         let window = Window()
         self.guests.forEach { $0.count(in: window) }
         try await Task.sleep(for: length)
         self.guests.forEach { $0.count(in: nil) }
         let unanswered = await window.settle(self.patience)
-        judgement.check(unanswered == 0, "quiet: \(unanswered) requests had no answer in time")
-        judgement.check(
+        checks.check(unanswered == 0, "quiet: \(unanswered) requests had no answer in time")
+        checks.check(
             window.wrong.isEmpty,
             "quiet: \(window.wrong.count) requests were not answered ok: \(window.wrong.first ?? "")")
         return window.latencies

@@ -7,7 +7,7 @@ import Foundation
 /// Measures well-behaved guests in quiet and under each attack. Exit status 1 when a bound does not hold.
 struct Measure: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Makes the measurement. Exit status 1 when a promise is broken.")
+        abstract: "Run the measurement. Exit with status 1 when a promise is broken.")
 
     @OptionGroup var options: TargetOptions
 
@@ -21,31 +21,31 @@ struct Measure: AsyncParsableCommand {
         help: "The directory of the broker's node, to empty its queue between attacks; without one nothing is emptied.")
     var broker: String?
 
-    @Option(help: "The attackers' processors, as taskset takes them.")
+    @Option(help: "The attackers' processors, in the format of taskset.")
     var attackersProcessors: String
 
-    @Option(help: "How long each attack lasts, and the quiet before it.")
+    @Option(help: "The duration of each attack, and of the quiet window before it.")
     var seconds = 10.0
 
-    @Option(help: "How often each attack is repeated.")
+    @Option(help: "The number of times that each attack is repeated.")
     var repetitions = 3
 
-    @Option(help: "How many connections the attack that opens many opens each time.")
+    @Option(help: "The number of connections that the attack many-connections opens each time.")
     var connections = 10_000
 
-    @Option(help: "How many well-behaved guests there are.")
+    @Option(help: "The number of well-behaved guests.")
     var guests = 8
 
-    @Option(help: "How many requests a second each of them sends.")
+    @Option(help: "The number of requests a second of each of them.")
     var rate = 50
 
-    @Flag(help: "One quiet window for all, and times are told but not judged.")
+    @Flag(help: "Measure one quiet window for all attacks, and print times without checking their bounds.")
     var short = false
 
-    @Flag(help: "The conductor's broker is slow: the attacks that need one, instead of the others.")
+    @Flag(help: "Run the attacks that need a slow broker instead of the others; the conductor's broker is slow.")
     var slowBroker = false
 
-    @Option(help: "Only attacks of these names.")
+    @Option(help: "Run only the attacks with these names.")
     var only: [String] = []
 
     /// The time in which answers must arrive, and descriptors be closed, after an attack. A guest that has exceeded its
@@ -61,7 +61,7 @@ struct Measure: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let judgement = try await withThrowingTaskGroup(of: Void.self) { group in
+        let checks = try await withThrowingTaskGroup(of: Void.self) { group in
             let guests = try (0..<self.guests).map {
                 try SteadyGuest($0, of: self.guests, options: self.options, rate: self.rate)
             }
@@ -69,14 +69,14 @@ struct Measure: AsyncParsableCommand {
             defer { group.cancelAll() }
             return try await self.measure(guests)
         }
-        guard judgement.broken.isEmpty else {
-            Report.say("\nWhat did not hold:\n" + judgement.broken.map { "- \($0)" }.joined(separator: "\n"))
+        guard checks.broken.isEmpty else {
+            Report.say("\nWhat did not hold:\n" + checks.broken.map { "- \($0)" }.joined(separator: "\n"))
             throw ExitCode(1)
         }
         Report.say("\nAll of it held.")
     }
 
-    private func measure(_ guests: [SteadyGuest]) async throws -> Judgement {
+    private func measure(_ guests: [SteadyGuest]) async throws -> BoundsChecks {
         let run = AttackRun(
             guests: guests, conductor: ConductorProcess(pid: self.conductor),
             newcomer: try Newcomer(options: self.options),
@@ -84,12 +84,12 @@ struct Measure: AsyncParsableCommand {
                 options: self.options, processors: self.attackersProcessors, connections: self.connections,
                 log: "\(self.work)/attackers.log"),
             patience: Self.patience)
-        var judgement = Judgement()
+        var checks = BoundsChecks()
         // The first window opens connections, fills tables (limits.remembered_ids), and runs all code for the first
         // time.
-        _ = try await run.window(for: .seconds(self.short ? 3 : 10), into: &judgement)
+        _ = try await run.window(for: .seconds(self.short ? 3 : 10), into: &checks)
         let length = Duration.seconds(self.seconds)
-        let first = try await run.window(for: self.short ? .seconds(5) : length, into: &judgement)
+        let first = try await run.window(for: self.short ? .seconds(5) : length, into: &checks)
         Report.say(
             "quiet: p50 \(Report.text(first.median)), p99 \(Report.text(first.p99)), max \(Report.text(first.maximum)),"
                 + " \(first.count) requests, \(Report.text(kibibytes: try run.conductor.state().resident))")
@@ -101,7 +101,7 @@ struct Measure: AsyncParsableCommand {
         for attack in chosen {
             var result = AttackResult(name: attack.name)
             for _ in 0..<self.repetitions {
-                if !self.short { result.quiet.append(try await run.window(for: length, into: &judgement)) }
+                if !self.short { result.quiet.append(try await run.window(for: length, into: &checks)) }
                 try await run.attack(attack, for: length, &result)
             }
             Report.say(result.row(quiet: self.short ? first : .joined(result.quiet)))
@@ -126,9 +126,9 @@ struct Measure: AsyncParsableCommand {
         )
         Report.say("at the end: \(end.descriptors) descriptors, \(Report.text(kibibytes: end.resident))")
         for (attack, result) in results {
-            judgement.judge(
+            checks.judge(
                 result, attack, quiet: self.short ? first : .joined(result.quiet), usualQuiet: self.short ? nil : usual)
         }
-        return judgement
+        return checks
     }
 }

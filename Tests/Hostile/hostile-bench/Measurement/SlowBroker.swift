@@ -10,12 +10,12 @@ import NIOPosix
 /// standard input.
 struct SlowBroker: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "slow-broker", abstract: "A proxy that makes a broker slow.")
+        commandName: "slow-broker", abstract: "Run a proxy that makes a broker slow.")
 
     @Option(help: "The broker's port at 127.0.0.1.")
     var target: Int
 
-    @Option(help: "How many bytes a second reach the broker.")
+    @Option(help: "The number of bytes a second that reach the broker.")
     var bytesPerSecond = 8_000_000
 
     func run() async throws {

@@ -9,7 +9,7 @@ import Testing
 
 /// The end of an open connection whose peer is revoked, through two embedded channels.
 @Suite(.timeLimit(.minutes(1)))
-struct RevocationCutTests {
+struct RevokedConnectionTests {
     let identities: TestIdentities
     let live: LiveTLSContext
     let pair: ChannelPair

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The bounds, and the ones that did not hold.
-struct Judgement {
+struct BoundsChecks {
     /// The maximum ratio of the p99 of well-behaved guests' requests to that in quiet.
     static let ratio = 2.0
     /// The maximum growth in KiB from one repetition to the next. An allocator frees and allocates memory by the MiB;

@@ -5,7 +5,7 @@ import Notifications
 import Notifier
 
 /// A driver that counts its publications by message id, and rejects the messages that the test selects.
-final class ScoreDriver: NotificationDriver {
+final class RejectingDriver: NotificationDriver {
     private struct State {
         var counts: [MessageID: Int] = [:]
         var published = 0

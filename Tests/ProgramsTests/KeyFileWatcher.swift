@@ -4,7 +4,7 @@ import Foundation
 import NIOConcurrencyHelpers
 
 /// Watches a directory without a pause, on its own thread, for private keys that users other than the owner may read.
-final class KeyWatch: Sendable {
+final class KeyFileWatcher: Sendable {
     private struct State {
         var isOver = false
         var exposed: Set<String> = []

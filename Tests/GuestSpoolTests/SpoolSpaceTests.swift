@@ -8,7 +8,7 @@ import Testing
 
 @testable import GuestSpool
 
-@Suite struct SpoolRoomTests {
+@Suite struct SpoolSpaceTests {
     /// Returns the number of free pages and the number of all pages of the file.
     private func pages(_ spool: Spool) async throws -> (free: Int, all: Int) {
         try await spool.store.read { db in

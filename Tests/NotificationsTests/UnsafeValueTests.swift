@@ -4,7 +4,7 @@ import Notifications
 import Testing
 
 /// Values that make readers in other languages fail, which must not be in a message.
-@Suite struct PoisonousValueTests {
+@Suite struct UnsafeValueTests {
     private static let origin = NotificationOrigin(publisherID: "p", serverType: "conductor", serverIP: "s")
 
     private static func number(_ literal: String) throws -> JSONValue { try JSONValue(json: Array(literal.utf8)) }

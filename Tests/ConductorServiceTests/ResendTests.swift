@@ -11,7 +11,7 @@ import RelayTesting
 import Testing
 
 /// Several conductors over one broker: guests change from one to another.
-@Suite(.timeLimit(.minutes(2))) struct SideBySideTests {
+@Suite(.timeLimit(.minutes(2))) struct ResendTests {
     @Test("An outcome that is sent again to another conductor is the same message")
     func resendToAnotherConductor() async throws {
         let broker = try TestBroker.shared()

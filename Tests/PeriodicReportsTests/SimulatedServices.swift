@@ -5,8 +5,8 @@ import Notifications
 import Notifier
 import PeriodicReports
 
-/// The environment of a reporter: a clock, a broker, a disk and a database. A test controls them and makes them fail.
-final class World: ReportClock, PeriodStore, NotificationDriver, RowSource {
+/// The services of a reporter: a clock, a broker, a disk and a database. A test controls them and makes them fail.
+final class SimulatedServices: ReportClock, PeriodStore, NotificationDriver, RowSource {
     struct State {
         var now: NotificationTimestamp
         var rows: [JSONObject] = []
@@ -34,7 +34,7 @@ final class World: ReportClock, PeriodStore, NotificationDriver, RowSource {
 
     struct DiskFull: Error {}
 
-    let name = "world"
+    let name = "services"
     private let state: NIOLockedValueBox<State>
 
     init(now: String) { self.state = NIOLockedValueBox(State(now: time(now))) }
@@ -63,9 +63,9 @@ final class World: ReportClock, PeriodStore, NotificationDriver, RowSource {
     }
 
     func write(_ state: PeriodState) async throws {
-        let isConfirmed = self.with { world in
-            let (isTaken, isConfirmed) = world.onWrite(&world, state)
-            if isTaken { world.stored = state }
+        let isConfirmed = self.with { services in
+            let (isTaken, isConfirmed) = services.onWrite(&services, state)
+            if isTaken { services.stored = state }
             return isConfirmed
         }
         if !isConfirmed { throw DiskFull() }
@@ -73,9 +73,9 @@ final class World: ReportClock, PeriodStore, NotificationDriver, RowSource {
 
     func emit(_ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void)
     {
-        let isConfirmed = self.with { world in
-            let (isTaken, isConfirmed) = world.onEmit(&world, notification)
-            if isTaken { world.taken.append(notification) }
+        let isConfirmed = self.with { services in
+            let (isTaken, isConfirmed) = services.onEmit(&services, notification)
+            if isTaken { services.taken.append(notification) }
             return isConfirmed
         }
         completion(
@@ -83,10 +83,10 @@ final class World: ReportClock, PeriodStore, NotificationDriver, RowSource {
     }
 
     func rows() async throws -> [JSONObject] {
-        try self.with { world in
-            world.reads += 1
-            try world.onRead(&world)
-            return world.rows
+        try self.with { services in
+            services.reads += 1
+            try services.onRead(&services)
+            return services.rows
         }
     }
 }

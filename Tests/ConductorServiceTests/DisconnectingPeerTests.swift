@@ -11,7 +11,7 @@ import Testing
 
 /// Peers that send bytes and disconnect without waiting, over real sockets: the conductor processes the bytes, and
 /// keeps nothing of the connection.
-@Suite(.timeLimit(.minutes(2))) struct LeavingPeerTests {
+@Suite(.timeLimit(.minutes(2))) struct DisconnectingPeerTests {
     private static let ping = #"{"jsonrpc":"2.0","id":1,"method":"ping"}"# + "\n"
     private static let report = #"""
         {"jsonrpc":"2.0","method":"notify_end","params":{"context":{"operation":"database_create","request_id":"r",\#

@@ -26,7 +26,7 @@ struct Figure {
 }
 
 /// A way to keep outcomes.
-protocol Contestant: Sendable {
+protocol MeasuredStore: Sendable {
     /// The name in the table.
     var name: String { get }
     /// Keeps outcomes in a directory that it creates, for about this long.
@@ -64,7 +64,7 @@ enum Subject {
 
 /// The spool with concurrent callers: each begins an operation, waits, ends it, waits until the outcome is on the disk,
 /// and begins the next.
-struct SpoolContestant: Contestant {
+struct DurableSpoolStore: MeasuredStore {
     let concurrency: Int
     var name: String { "spool-\(self.concurrency)" }
 
@@ -95,7 +95,7 @@ struct SpoolContestant: Contestant {
 
 /// SQLite alone, on one thread: the same tables, statements and bytes, which are created beforehand. Several operations
 /// are in the two transactions that the spool needs for one.
-struct PlainContestant: Contestant {
+struct PlainSQLiteStore: MeasuredStore {
     let count: Int
     var name: String { "plain-\(self.count)" }
 

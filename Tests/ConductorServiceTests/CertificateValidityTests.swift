@@ -10,7 +10,7 @@ import TLSChannel
 import Testing
 
 /// New files that are too early or too old for those that they replace: real files, real clocks, real connections.
-@Suite(.timeLimit(.minutes(2))) struct UntimelyCertificatesTests {
+@Suite(.timeLimit(.minutes(2))) struct CertificateValidityTests {
     private let certificates: TestCertificates
     private let revoked: IssuedCertificate
 

@@ -9,7 +9,7 @@ import TLSChannel
 import Testing
 
 /// A file that cannot be used does not keep a revoked guest connected: real files, real clocks, real connections.
-@Suite(.timeLimit(.minutes(2))) struct RevocationBesideBadFilesTests {
+@Suite(.timeLimit(.minutes(2))) struct RevocationWithDamagedFilesTests {
     private let certificates: TestCertificates
     private let revoked: IssuedCertificate
 
