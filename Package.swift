@@ -186,7 +186,7 @@ let benches: KeyValuePairs<String, Uses> = [
     "Faults/backlog-check": [
         "BrokerTesting", "GuestAgent", .argumentParser, .grdb, .logging, .subprocess, .systemPackage,
     ],
-    "Benchmarks/notification-benchmark": ["GuestAgent", .argumentParser, .logging],
+    "Benchmarks/notification-benchmark": ["BenchmarkFigures", "GuestAgent", .argumentParser, .logging],
     "Benchmarks/spool-benchmark": [
         "BenchmarkFigures", "GuestSpool", "Notifications", "PlainSQLite", .argumentParser, .logging,
     ],
@@ -194,10 +194,12 @@ let benches: KeyValuePairs<String, Uses> = [
     "Benchmarks/footprint-agent": ["GuestAgent", .logging, .serviceLifecycle, .unixSignals],
     "Benchmarks/footprint-bare": [],
     "Benchmarks/signature-benchmark": rpc + [
-        "ConductorService", "ContextSigning", "LogTesting", "Notifier", .argumentParser, .nioCore,
+        "BenchmarkFigures", "ConductorService", "ContextSigning", "LogTesting", "Notifier", .argumentParser, .nioCore,
     ],
     "Benchmarks/relay-instructions": rpc + ["ConductorService", "LogTesting", "Notifier", .nioCore],
-    "Hostile/hostile-bench": network + rpc + ["BrokerTesting", .argumentParser, .nioTLS, .subprocess, .systemPackage],
+    "Hostile/hostile-bench": network + rpc + [
+        "BenchmarkFigures", "BrokerTesting", .argumentParser, .nioTLS, .subprocess, .systemPackage,
+    ],
 ]
 
 /// The targets of a table whose keys are folders below Tests, named as their targets.

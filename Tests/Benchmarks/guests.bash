@@ -3,6 +3,9 @@
 # scripts source this file; they set `name` and `scratch` before, and have `set -eu`.
 # shellcheck shell=bash disable=SC2154
 
+# shellcheck source=Tests/Benchmarks/machine.bash
+. Tests/Benchmarks/machine.bash
+
 identities=200
 work='' processes=()
 # As in `run`, every process that was started is ended by its process id, however the script ends.
@@ -27,7 +30,7 @@ prepare() { # GUESTS
     # The conductor has a descriptor for each guest, and so has the program of the guests.
     limit=$(ulimit -Hn)
     [ "$limit" = unlimited ] || [ "$limit" -ge "$needed" ] ||
-        die "$1 guests need $needed descriptors in a process, and the limit is $limit; raise it (ulimit -Hn, as root) or ask for fewer"
+        die "$1 guests need $needed descriptors in a process, and the limit is $limit; raise it (ulimit -Hn, as root) or request fewer"
     ulimit -n "$limit"
     deploy/install-packages ca-certificates git librabbitmq-dev libsqlite3-dev libssl-dev openssl pkg-config util-linux ||
         die "a Debian package is missing, see above"
@@ -68,16 +71,11 @@ YAML
 # Starts a conductor with that configuration, through an optional command (taskset), and waits until it listens; sets
 # `server` and `port`.
 start_conductor() { # NAME [COMMAND...]
-    local tenths=3000
     : >"$work/$1.log"
     "${@:2}" "$conductor" serve --config "$work/$1.yaml" >"$work/$1.out" 2>"$work/$1.log" &
     server=$!
     processes+=("$server")
-    until port=$(sed -n 's/.*address=127\.0\.0\.1:\([0-9]*\).*Listening for guests.*/\1/p' "$work/$1.log") && [ -n "$port" ]; do
-        kill -0 "$server" 2>/dev/null || die "the conductor did not start"
-        [ $((tenths -= 1)) -gt 0 ] || die "the conductor does not listen after 30 seconds"
-        sleep 0.01
-    done
+    await_conductor "$work/$1.log" "$server"
 }
 
 # Starts the plain server; sets `server` and `port`.
@@ -125,7 +123,7 @@ tell() { # COMMAND
 }
 # The same in two steps, for work between them.
 ask() { echo "$1" >&8; }
-hear() { read -r -t 300 answer <&7 || die "the guests have failed, or say nothing for five minutes"; }
+hear() { read -r -t 300 answer <&7 || die "the guests have failed, or have printed nothing for five minutes"; }
 
 # Prints a value of the guests' answer.
 value() { # NAME
@@ -133,7 +131,7 @@ value() { # NAME
     for pair in $answer; do
         case "$pair" in "$1"=*) echo "${pair#*=}" && return ;; esac
     done
-    die "the guests said nothing of $1: $answer"
+    die "the guests' answer has no value $1: $answer"
 }
 
 # Prints the processor time of all threads of a process, in nanoseconds.
@@ -150,9 +148,7 @@ descriptors() { find "/proc/$1/fd" -mindepth 1 2>/dev/null | wc -l; }
 await_descriptors() { # PROCESS COUNT
     local tenths=300
     until [ "$(descriptors "$1")" -le "$2" ]; do
-        [ $((tenths -= 1)) -gt 0 ] || die "connections that guests have left are still open after 30 seconds"
+        [ $((tenths -= 1)) -gt 0 ] || die "connections that guests have closed are still open after 30 seconds"
         sleep 0.1
     done
 }
-
-machine() { echo "$(nproc) x $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), load $(cut -d ' ' -f 1-3 /proc/loadavg)"; }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import BenchmarkFigures
 import Foundation
 
 /// The times of many measurements of one thing.
@@ -10,16 +11,11 @@ struct Samples {
     mutating func add(_ samples: Samples) { self.times += samples.times }
 
     /// The time that half of them exceeded.
-    var median: Duration { self.percentile(50) }
+    var median: Duration { self.times.sorted().percentile(50) ?? .zero }
     /// The time that one in a hundred exceeded.
-    var p99: Duration { self.percentile(99) }
+    var p99: Duration { self.times.sorted().percentile(99) ?? .zero }
     /// The number of measurements.
     var count: Int { self.times.count }
-
-    private func percentile(_ percent: Int) -> Duration {
-        let sorted = self.times.sorted()
-        return sorted.isEmpty ? .zero : sorted[min(sorted.count - 1, sorted.count * percent / 100)]
-    }
 }
 
 /// All measurements.

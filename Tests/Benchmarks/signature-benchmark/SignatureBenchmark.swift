@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import BenchmarkFigures
 import ConductorRPC
 import ConductorService
 import ContextSigning
@@ -100,8 +101,7 @@ struct SignatureBenchmark: AsyncParsableCommand {
     }
 
     private static func percentile(_ times: [Double], _ percent: Int) -> Double {
-        let sorted = times.sorted()
-        return sorted.isEmpty ? 0 : sorted[min(sorted.count - 1, sorted.count * percent / 100)]
+        times.sorted().percentile(percent) ?? 0
     }
 
     private static func random() -> [UInt8] {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import BenchmarkFigures
 import NIOConcurrencyHelpers
 
 /// A period in which well-behaved guests are measured: the requests that were sent, and the times of their answers.
@@ -48,11 +49,7 @@ struct Latencies {
     static func joined(_ all: [Latencies]) -> Latencies { Latencies(all.flatMap(\.sorted)) }
 
     var count: Int { self.sorted.count }
-    var median: Duration { self.percentile(50) }
-    var p99: Duration { self.percentile(99) }
+    var median: Duration { self.sorted.percentile(50) ?? .zero }
+    var p99: Duration { self.sorted.percentile(99) ?? .zero }
     var maximum: Duration { self.sorted.last ?? .zero }
-
-    private func percentile(_ percent: Int) -> Duration {
-        self.sorted.isEmpty ? .zero : self.sorted[min(self.sorted.count - 1, self.sorted.count * percent / 100)]
-    }
 }
