@@ -76,7 +76,7 @@ struct GuestAgentLimitsTests {
     /// A Python script that traces a program and reaps its threads late, so that the kernel counts them for a tenth of
     /// a second after their end.
     private static let tracer = #"""
-        # Runs a program whose threads the kernel counts for a while after they have ended: a tracer that does not reap them at once.
+        # Runs a program under a tracer that reaps ended threads late, so the kernel counts them for a while after their end.
         import ctypes, os, sys, time
 
         libc = ctypes.CDLL(None, use_errno=True)
@@ -114,7 +114,7 @@ struct GuestAgentLimitsTests {
                     child = ctypes.c_ulong()
                     libc.ptrace(0x4201, task, None, ctypes.byref(child))
                     known.add(child.value)
-                # Of what is not the program's own: the stop at an exec, and that of a new task.
+                # Signals of the tracer and not of the program: the stop at an exec, and that of a new task.
                 own = 0 if event or signal in (5, 19) else signal
                 libc.ptrace(resume, task, None, own)
             time.sleep(0.0005)

@@ -9,7 +9,7 @@ struct GuestAgentOrphansTests {
     /// A Python script that adopts the processes that a program leaves behind, as a container's first process does, and
     /// prints their number.
     private static let adopter = #"""
-        # Adopts what the program that it runs leaves behind, as a container's first process, and prints how many processes those were.
+        # Runs a program, adopts its orphans as a container's first process does, and prints their number.
         import ctypes, os, sys
 
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
