@@ -110,9 +110,7 @@ let helpers: KeyValuePairs<String, Uses> = [
     // Starts programs, and talks to them.
     "ProcessTesting": [.nioConcurrencyHelpers],
     // Runs a conductor inside a test.
-    "RelayTesting": server + [
-        "ConductorRPC", "ConductorService", "LogTesting", "Notifications", "Notifier", "TLSChannel",
-    ],
+    "RelayTesting": server + rpc + ["ConductorService", "LogTesting", "Notifier"],
     // A client of a real RabbitMQ node.
     "BrokerTesting": network + ["CConductorRabbitMQ"],
     // The fault bench (Tests/Faults/run).
