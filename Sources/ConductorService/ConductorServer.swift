@@ -20,7 +20,7 @@ package final class ConductorServer: Service {
         package var port: Int
         /// The maximum time of a TLS handshake, and the maximum time that a connection waits for its handshake to
         /// begin.
-        package var handshakeTimeout = TimeAmount.seconds(10)
+        package var handshakeTimeout = TLSHandler.defaultHandshakeTimeout
         /// Each connection's limits.
         package var connection = RPCServerHandler.Configuration()
         /// The limits of all connections together, and of each guest.

@@ -29,6 +29,11 @@ package final class TLSHandler: ChannelDuplexHandler {
     package typealias OutboundIn = ByteBuffer
     package typealias OutboundOut = ByteBuffer
 
+    /// The default time limit of a handshake.
+    package static let defaultHandshakeTimeout = TimeAmount.seconds(10)
+    /// The default time that a connection which closes waits for its peer's close_notify.
+    package static let defaultShutdownTimeout = TimeAmount.seconds(5)
+
     /// The limit of bytes written before the handshake has completed: 1 MiB. Each write counts as at least 64 bytes.
     package static let maximumEarlyBytes = 1 << 20
 
@@ -106,8 +111,8 @@ package final class TLSHandler: ChannelDuplexHandler {
     package convenience init(
         context: TLSContext,
         serverName: String?,
-        handshakeTimeout: TimeAmount = .seconds(10),
-        shutdownTimeout: TimeAmount = .seconds(5)
+        handshakeTimeout: TimeAmount = TLSHandler.defaultHandshakeTimeout,
+        shutdownTimeout: TimeAmount = TLSHandler.defaultShutdownTimeout
     ) throws(TLSError) {
         try self.init(context, nil, serverName, nil, handshakeTimeout, shutdownTimeout)
     }
@@ -121,8 +126,8 @@ package final class TLSHandler: ChannelDuplexHandler {
         live: LiveTLSContext,
         serverName: String?,
         background: (any BackgroundExecutor)? = nil,
-        handshakeTimeout: TimeAmount = .seconds(10),
-        shutdownTimeout: TimeAmount = .seconds(5)
+        handshakeTimeout: TimeAmount = TLSHandler.defaultHandshakeTimeout,
+        shutdownTimeout: TimeAmount = TLSHandler.defaultShutdownTimeout
     ) throws(TLSError) {
         try self.init(live.current, live, serverName, background, handshakeTimeout, shutdownTimeout)
     }

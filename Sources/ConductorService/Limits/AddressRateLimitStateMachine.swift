@@ -37,7 +37,7 @@ package struct AddressRateLimitStateMachine: Sendable {
         self.rates = rates
         self.capacity = capacity
         let seconds = Double(rates.burst) / Double(max(rates.perSecond, 1))
-        self.period = .nanoseconds(Int64(min(max(seconds, 1), 1e9) * 1e9))
+        self.period = TimeAmount(.seconds(min(max(seconds, 1), 1e9)))
     }
 
     /// The number of addresses that are remembered.

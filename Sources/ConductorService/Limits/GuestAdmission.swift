@@ -42,7 +42,7 @@ package final class GuestAdmission: RPCAdmission {
                     .init(
                         connections: limits.connections, connectionsPerGuest: limits.connectionsPerGuest,
                         connectionsPerHolder: limits.connectionsPerHolder),
-                    memory: .nanoseconds(Int64(min(max(seconds, 1), 3600) * 1e9)))))
+                    memory: TimeAmount(.seconds(min(max(seconds, 1), 3600))))))
         self.tooManyOfGuest = RateLimitedWarning(
             "Rejected connections: a guest has reached limits.connections_per_guest", logger: logger)
         self.tooManyOfHolder = RateLimitedWarning(
