@@ -13,13 +13,22 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
-// amqp_ssl_socket_get_context returns an SSL_CTX *, and these three calls on it are all that this module needs of
-// OpenSSL. They are declared, not included, so that this module does not bring a second copy of OpenSSL's headers.
+// amqp_ssl_socket_get_context returns an SSL_CTX *, and these calls are all that this module needs of OpenSSL. They are
+// declared, not included, so that this module does not bring a second copy of OpenSSL's headers.
+struct bio_st;
+struct evp_pkey_st;
 struct ssl_ctx_st;
 struct X509_VERIFY_PARAM_st;
 int SSL_CTX_set_default_verify_paths(struct ssl_ctx_st *context);
 struct X509_VERIFY_PARAM_st *SSL_CTX_get0_param(struct ssl_ctx_st *context);
 int X509_VERIFY_PARAM_set1_ip_asc(struct X509_VERIFY_PARAM_st *parameters, const char *address);
+int SSL_CTX_use_certificate_chain_file(struct ssl_ctx_st *context, const char *file);
+int SSL_CTX_use_PrivateKey(struct ssl_ctx_st *context, struct evp_pkey_st *key);
+struct bio_st *BIO_new_mem_buf(const void *bytes, int length);
+int BIO_free(struct bio_st *bio);
+struct evp_pkey_st *PEM_read_bio_PrivateKey(struct bio_st *bio, struct evp_pkey_st **key,
+                                            int (*passphrase)(char *, int, int, void *), void *data);
+void EVP_PKEY_free(struct evp_pkey_st *key);
 
 // A GNU extension that Swift does not see. The name has at most 15 bytes.
 int pthread_setname_np(pthread_t thread, const char *name);
@@ -28,6 +37,27 @@ static inline void conductor_name_thread(pthread_t thread, const char *name) { p
 // Makes the socket trust the CAs of the system. Returns 0 when OpenSSL fails.
 static inline int conductor_amqp_trust_system(amqp_socket_t *socket) {
     return SSL_CTX_set_default_verify_paths((struct ssl_ctx_st *)amqp_ssl_socket_get_context(socket)) == 1;
+}
+
+// Gives no passphrase. OpenSSL's own function would ask for one at the terminal.
+static inline int conductor_amqp_no_passphrase(char *buffer, int size, int writing, void *data) {
+    (void)buffer, (void)size, (void)writing, (void)data;
+    return -1;
+}
+
+// Makes the socket present the certificates of a file, and use the private key of these bytes (PEM). Returns 0 when
+// OpenSSL fails. amqp_ssl_socket_set_key would open the key's file again: it may be another one than the file that was
+// checked. amqp_ssl_socket_set_key_buffer of librabbitmq 0.11 accepts RSA keys only.
+static inline int conductor_amqp_use_key(amqp_socket_t *socket, const char *certificates, const void *key, int length) {
+    struct ssl_ctx_st *context = (struct ssl_ctx_st *)amqp_ssl_socket_get_context(socket);
+    if (SSL_CTX_use_certificate_chain_file(context, certificates) != 1) return 0;
+    struct bio_st *bio = BIO_new_mem_buf(key, length);
+    if (bio == NULL) return 0;
+    struct evp_pkey_st *parsed = PEM_read_bio_PrivateKey(bio, NULL, conductor_amqp_no_passphrase, NULL);
+    int used = parsed != NULL && SSL_CTX_use_PrivateKey(context, parsed) == 1;
+    EVP_PKEY_free(parsed);
+    BIO_free(bio);
+    return used;
 }
 
 // Makes OpenSSL itself check the certificate for an IP address: librabbitmq compares DNS names only, and would reject

@@ -26,6 +26,8 @@ public struct SigningKey: Sendable {
     static let shortestSecret = 32
     /// The longest secret, in bytes; no real secret is longer.
     private static let longestSecret = 4096
+    /// The most bytes that are read of a file, in case of a wrong one; no key is longer.
+    private static let longestFile = 65_536
 
     /// Creates a key of a secret for HS256.
     ///
@@ -84,19 +86,30 @@ public struct SigningKey: Sendable {
     ///     can sign, other users must not be able to read it; its group may read it only when root owns it.
     /// - Throws: ``SigningKeyError`` that names the file.
     public init(kid: String, algorithm: SigningAlgorithm, file path: String) throws(SigningKeyError) {
-        let file = try KeyFile(path)
+        let file: SecretFile
+        do throws(FileError) {
+            file = try SecretFile(unchecked: path, limit: Self.longestFile)
+        } catch {
+            throw SigningKeyError("the file \(path) \(error.clause)")
+        }
         do throws(SigningKeyError) {
-            switch algorithm {
-            case .hs256:
-                var secret = file.text
-                defer { SecretBytes.wipe(&secret) }
-                try self.init(kid: kid, secret: secret)
-            case .edDSA: try self.init(kid: kid, ed25519PEM: file.bytes)
+            self = try file.bytes.withCopy { (bytes: inout [UInt8]) throws(SigningKeyError) in
+                switch algorithm {
+                case .hs256:
+                    // An editor or `openssl rand` adds line ends, which are not part of the secret.
+                    while bytes.last == 0x0A || bytes.last == 0x0D { bytes.removeLast() }
+                    return try SigningKey(kid: kid, secret: bytes)
+                case .edDSA: return try SigningKey(kid: kid, ed25519PEM: bytes)
+                }
             }
         } catch {
             throw SigningKeyError("the file \(path) \(error)")
         }
-        try file.checkPermissions(isSecret: self.canSign)
+        do throws(FileError) {
+            try file.check(isSecret: self.canSign)
+        } catch {
+            throw SigningKeyError("the file \(path) \(error.clause)")
+        }
     }
 
     private init(kid: String, algorithm: SigningAlgorithm, material: KeyMaterial) throws(SigningKeyError) {

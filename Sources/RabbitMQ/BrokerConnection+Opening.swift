@@ -73,10 +73,13 @@ extension BrokerConnection {
         }
         if let file = tls.certificateFile {
             let keyFile = tls.keyFile ?? file
-            // The library opens both files by path, and does not check which users may read or write them.
-            try Self.check(.secret, keyFile, option: tls.keyFile == nil ? "ssl_cert_file" : "ssl_key_file")
-            if keyFile != file { try Self.check(.trusted, file, option: "ssl_cert_file") }
-            guard amqp_ssl_socket_set_key(socket, file, keyFile) == AMQP_STATUS_OK.rawValue else {
+            let key = try Self.readKey(keyFile, option: tls.keyFile == nil ? "ssl_cert_file" : "ssl_key_file")
+            // OpenSSL opens this file by path, and does not check which users may write it.
+            if keyFile != file { try Self.checkCertificate(file) }
+            let isUsed = key.bytes.withUnsafeBytes {
+                conductor_amqp_use_key(socket, file, $0.baseAddress, Int32($0.count)) == 1
+            }
+            guard isUsed else {
                 throw BrokerError(
                     "ssl_cert_file \(file) or ssl_key_file \(keyFile) cannot be read, or the key does not match the certificate; check both files"
                 )
@@ -91,11 +94,20 @@ extension BrokerConnection {
         return socket
     }
 
-    private static func check(_ rule: FileAccessRule, _ path: String, option: String) throws(BrokerError) {
+    private static func readKey(_ path: String, option: String) throws(BrokerError) -> SecretFile {
         do throws(FileError) {
-            try rule.check(path)
+            // The file may hold a chain of certificates too.
+            return try SecretFile(path, limit: 1 << 24)
         } catch {
             throw BrokerError("\(option) \(path) \(error.clause)")
+        }
+    }
+
+    private static func checkCertificate(_ path: String) throws(BrokerError) {
+        do throws(FileError) {
+            try FileAccessRule.trusted.check(path)
+        } catch {
+            throw BrokerError("ssl_cert_file \(path) \(error.clause)")
         }
     }
 

@@ -2,7 +2,7 @@
 
 import Glibc
 
-/// The contents of a file that was read once, and its status at that time.
+/// The contents of a file that was read once, and its status at that time. ``SecretFile`` reads a file with a secret.
 package struct FileContents: Sendable {
     /// The path of the file.
     package let path: String
@@ -26,11 +26,6 @@ package struct FileContents: Sendable {
         self.status = status
         self.bytes = try file.read(limit: limit, expected: status.size)
     }
-
-    /// Checks the file's owner and mode, as they were when it was read.
-    ///
-    /// - Throws: ``FileError`` of the kind ``FileError/Kind/exposed``.
-    package func check(_ rule: FileAccessRule) throws(FileError) { try rule.check(self.status, path: self.path) }
 
     static func isNoFile(_ path: String) -> FileError {
         FileError(.wrongKind, path, "cannot be read: it is not a regular file; name the file itself")

@@ -130,14 +130,3 @@ package struct OpenFile: ~Copyable {
         }
     }
 }
-
-/// Functions for secrets in memory.
-package enum SecretBytes {
-    /// Overwrites the bytes, so that they do not stay in freed memory.
-    package static func wipe(_ bytes: inout [UInt8]) {
-        unsafe bytes.withUnsafeMutableBytes { buffer in
-            guard let base = buffer.baseAddress else { return }
-            unsafe explicit_bzero(base, buffer.count)
-        }
-    }
-}

@@ -9,7 +9,8 @@ final class PEMDocument: Sendable {
 
     /// The field and the source of its text: "certificate chain (file /etc/…)".
     let name: String
-    private let bytes: [UInt8]
+    /// The text, which may be a private key, and is then overwritten with the last reference to it.
+    private let bytes: SecretBytes
 
     /// Reads the source. Throws `.fileNotFound`, `.fileUnreadable`, or `.fileExposed` for a file that breaks the rule.
     ///
@@ -19,26 +20,21 @@ final class PEMDocument: Sendable {
         let name = "\(field) (\(source))"
         let bytes =
             switch source {
-            case .pem(let text): Array(text.utf8)
+            case .pem(let text): SecretBytes(Array(text.utf8))
             case .file(let path): try Self.read(path, name: name, rule: rule)
             }
         self.name = name
         // OpenSSL cannot create a memory BIO of no bytes; an empty line reads the same.
-        self.bytes = bytes.isEmpty ? [UInt8(ascii: "\n")] : bytes
-    }
-
-    deinit {
-        // The text may be a private key: do not leave it in freed memory.
-        self.bytes.withUnsafeBytes { buffer in
-            guard let base = buffer.baseAddress else { return }
-            OPENSSL_cleanse(UnsafeMutableRawPointer(mutating: base), buffer.count)
-        }
+        self.bytes = bytes.isEmpty ? SecretBytes([UInt8(ascii: "\n")]) : bytes
     }
 
     /// Returns the SHA-256 digest of the text.
     func digest() throws(TLSError) -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: 32)
-        guard EVP_Digest(self.bytes, self.bytes.count, &digest, nil, EVP_sha256(), nil) == 1 else {
+        let result = self.bytes.withUnsafeBytes {
+            EVP_Digest($0.baseAddress, $0.count, &digest, nil, EVP_sha256(), nil)
+        }
+        guard result == 1 else {
             throw TLSError.internalFailure("digest \(self.name)")
         }
         return digest
@@ -117,9 +113,10 @@ final class PEMDocument: Sendable {
         }
     }
 
-    private static func read(_ path: String, name: String, rule: FileAccessRule?) throws(TLSError) -> [UInt8] {
+    private static func read(_ path: String, name: String, rule: FileAccessRule?) throws(TLSError) -> SecretBytes {
         do throws(FileError) {
-            return try FileContents(path, limit: self.maximumBytes, rule: rule).bytes
+            if rule == .secret { return try SecretFile(path, limit: self.maximumBytes).bytes }
+            return SecretBytes(try FileContents(path, limit: self.maximumBytes, rule: rule).bytes)
         } catch {
             switch error.kind {
             case .missing: throw TLSError(.fileNotFound, "\(name) \(error.clause)")

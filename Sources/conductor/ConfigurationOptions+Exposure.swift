@@ -13,7 +13,7 @@ extension ConfigurationOptions {
             try settings.optionalString(name)?.contains("@") == true
         else { return nil }
         do throws(FileError) {
-            try FileAccessRule.secret.check(path)
+            try SecretFile.check(path)
             return nil
         } catch {
             // The clause has two parts: what is wrong, and what to do.
