@@ -48,6 +48,7 @@ extension Target.Dependency {
 
 typealias Uses = [Target.Dependency]
 let base: Uses = [.logging, .nioConcurrencyHelpers]
+let services = base + [.serviceLifecycle]
 let network = base + [.nioCore, .nioPosix]
 let server = network + [.serviceLifecycle]
 let rpc: Uses = ["ConductorRPC", "Notifications", "TLSChannel"]
@@ -55,6 +56,7 @@ let rpc: Uses = ["ConductorRPC", "Notifications", "TLSChannel"]
 /// The libraries, lowest first: each depends only on modules above it (Docs/architecture.md).
 let modules: KeyValuePairs<String, Uses> = [
     "Notifications": [],
+    "DriverErrors": [],
     "FaultPoints": [.nioConcurrencyHelpers],
     "StandardIO": [],
     "Timing": [],
@@ -67,13 +69,15 @@ let modules: KeyValuePairs<String, Uses> = [
         "CConductorOpenSSL", "EventLoopScheduling", "FileReloading", "HostNames", "SecureFiles", .nioTLS,
     ],
     "ContextSigning": ["CConductorOpenSSL", "Notifications", "SecureFiles"],
-    "RabbitMQ": base + [
-        "CConductorRabbitMQ", "FaultPoints", "HostNames", "SecureFiles", "Timing", .dequeModule, .serviceLifecycle,
+    "RabbitMQ": services + [
+        "CConductorRabbitMQ", "DriverErrors", "FaultPoints", "HostNames", "SecureFiles", "Timing", .dequeModule,
     ],
     "Settings": [.product(name: "Configuration", package: "swift-configuration"), .yams],
     "CatalogueFiles": ["Notifications", "Settings", .yams],
     "ConductorRPC": network + ["EventLoopScheduling", "HostNames", "Notifications", "TLSChannel", .nioExtras, .nioTLS],
-    "Notifier": base + ["ContextSigning", "Notifications", "StandardIO", "RabbitMQ", "Timing", .serviceLifecycle],
+    "Notifier": services + [
+        "ContextSigning", "DriverErrors", "Notifications", "StandardIO", "RabbitMQ", "Timing",
+    ],
     "GuestSpool": base + ["FaultPoints", "Notifications", "SecureFiles", "Timing", .dequeModule, .grdb],
     "GuestAgent": server + [
         "ConductorRPC", "FaultPoints", "GuestSpool", "HostNames", "Notifications", "Timing", "TLSChannel",
@@ -83,9 +87,7 @@ let modules: KeyValuePairs<String, Uses> = [
         "CMemoryTrimming", "ConductorRPC", "ContextSigning", "EventLoopScheduling", "FaultPoints", "FileReloading",
         "HostNames", "Notifications", "Notifier", "Timing", "TLSChannel", .dequeModule, .nioExtras,
     ],
-    "PeriodicReports": base + [
-        "Notifications", "Notifier", "SecureFiles", "Timing", .serviceLifecycle, .subprocess, .systemPackage,
-    ],
+    "PeriodicReports": services + ["Notifications", "Notifier", "SecureFiles", "Timing", .subprocess, .systemPackage],
 ]
 /// The programs: argument parsing and wiring only.
 let programs: KeyValuePairs<String, Uses> = [
@@ -158,14 +160,12 @@ let tests: KeyValuePairs<String, Uses> = [
     "NotifierTests": server + [
         "BrokerTesting", "ContextSigning", "LogTesting", "Notifications", "Notifier", "RabbitMQ", "RelayTesting",
     ],
-    "PeriodicReportsTests": base + [
+    "PeriodicReportsTests": services + [
         "BrokerTesting", "LogTesting", "Notifications", "Notifier", "PeriodicReports", "RandomTesting",
-        .serviceLifecycle,
     ],
     "FaultWorkloadTests": network + ["fault-bench", "FaultWorkload", "Notifications"],
-    "RabbitMQTests": base + [
-        "BrokerTesting", "CConductorRabbitMQ", "LogTesting", "RabbitMQ", "RandomTesting", "Timing",
-        .serviceLifecycle,
+    "RabbitMQTests": services + [
+        "BrokerTesting", "CConductorRabbitMQ", "DriverErrors", "LogTesting", "RabbitMQ", "RandomTesting", "Timing",
         .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
     ],
     "ProgramsTests": base + [

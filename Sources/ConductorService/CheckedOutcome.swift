@@ -24,25 +24,25 @@ struct CheckedOutcome: Sendable {
     let signed: SignedOperation?
     /// The error for an outcome whose signature has expired, unless it was published before; nil while the signature is
     /// valid.
-    let expiry: RPCError?
+    let expiryError: RPCError?
     /// The fields that are not published.
-    let leftOut: UndeclaredFields?
+    let undeclared: UndeclaredFields?
     /// The names of some of these fields, for the log.
-    let leftOutNames: String?
+    let undeclaredNames: String?
     var notification: Notification
 
     init(
-        _ message: NotificationMessage, isPublished: Bool, signed: SignedOperation?, expiry: RPCError?,
-        leftOut: UndeclaredFields?, leftOutNames: String?
+        _ message: NotificationMessage, isPublished: Bool, signed: SignedOperation?, expiryError: RPCError?,
+        undeclared: UndeclaredFields?, undeclaredNames: String?
     ) {
         self.messageID = message.messageID
         self.eventType = message.eventType
         self.contentDigest = isPublished ? message.contentDigest : 0
         self.isPublished = isPublished
         self.signed = signed
-        self.expiry = expiry
-        self.leftOut = leftOut
-        self.leftOutNames = leftOutNames
+        self.expiryError = expiryError
+        self.undeclared = undeclared
+        self.undeclaredNames = undeclaredNames
         self.notification = .message(message)
     }
 

@@ -12,16 +12,16 @@ package import TLSChannel
 
 /// A request handler that turns each report into a notification, and answers once every driver has confirmed it.
 package struct Relay: RPCRequestHandler {
-    private typealias Completion = @Sendable (RPCResult) -> Void
+    private typealias Completion = PendingReport.Completion
 
     private let notifier: Notifier
     private let catalogues: Catalogues
     private let publisherID: String
     private let address: String?
     private let authorization: GuestAuthorization
-    private let refusals: RejectionLog
-    private let forgetting: RateLimitedWarning
-    private let withoutTenant: RateLimitedWarning
+    private let rejectionLog: RejectionLog
+    private let forgottenOperations: RateLimitedWarning
+    private let missingTenant: RateLimitedWarning
     private let verifier: ContextVerifier?
     private let ledger: NIOLockedValueBox<RelayLedgerStateMachine<Completion>>
     private let limits: ReportLimits
@@ -56,7 +56,7 @@ package struct Relay: RPCRequestHandler {
         self.publisherID = publisherID
         self.address = address
         self.authorization = authorization
-        self.refusals = RejectionLog(authorization, logger: logger)
+        self.rejectionLog = RejectionLog(authorization, logger: logger)
         self.limits = limits
         self.audit = audit
         self.verifier = verifier
@@ -64,12 +64,12 @@ package struct Relay: RPCRequestHandler {
             RelayLedgerStateMachine(
                 rememberedIDs: rememberedIDs,
                 rememberedOperations: verifier?.configuration.rememberedOperations ?? 0))
-        self.forgetting = RateLimitedWarning(
+        self.forgottenOperations = RateLimitedWarning(
             """
             Forgot signed operations whose tokens are still accepted, so that each could be ended once more. Raise \
             context_signatures.remembered_operations
             """, logger: logger)
-        self.withoutTenant = RateLimitedWarning(
+        self.missingTenant = RateLimitedWarning(
             "A guest's certificate names no tenant, so the guest can name any", interval: .hours(1), logger: logger
         )
         self.logger = logger
@@ -84,7 +84,7 @@ package struct Relay: RPCRequestHandler {
         if !self.authorization.requiresTenant, self.verifier?.configuration.policy != .require,
             let guest = GuestIdentity(identity), guest.tenantID == nil
         {
-            self.withoutTenant.happened(
+            self.missingTenant.happened(
                 on: MultiThreadedEventLoopGroup.singleton.any(),
                 metadata: ["guest": "\(guest)", "setting": "identity.require_tenant"])
         }
@@ -92,7 +92,7 @@ package struct Relay: RPCRequestHandler {
     }
 
     package func refused(_ code: RPCError.Code, from peer: RPCPeer) {
-        self.ledger.withLockedValue { $0.refused(code) }
+        self.ledger.withLockedValue { $0.countRejection(code) }
     }
 
     package func flush() { self.notifier.flush() }
@@ -100,12 +100,12 @@ package struct Relay: RPCRequestHandler {
     package func handle(_ call: RPCCall, from peer: RPCPeer, completion: @escaping @Sendable (RPCResult) -> Void) {
         switch call {
         case .ping:
-            self.ledger.withLockedValue { $0.pinged() }
+            self.ledger.withLockedValue { $0.countPing() }
             do throws(RPCError) {
                 _ = try self.authorization.guest(peer)
                 completion(.success(.pong(version: RPCProtocol.version)))
             } catch {
-                self.refusals.refused(error, peer)
+                self.rejectionLog.log(error, peer)
                 completion(.failure(error))
             }
         case .notify(let report): self.relay(self.checked(report, from: peer), from: peer, completion)
@@ -141,54 +141,54 @@ package struct Relay: RPCRequestHandler {
     ) {
         switch checked {
         case .success(let outcome): self.relay(outcome, from: peer, completion)
-        case .failure(let error): self.refuse(error, peer, completion)
+        case .failure(let error): self.countAndReject(error, peer, completion)
         }
     }
 
     private func relay(_ checked: CheckedOutcome, from peer: RPCPeer, _ completion: @escaping Completion) {
         let messageID = checked.messageID
-        if let names = checked.leftOutNames {
+        if let names = checked.undeclaredNames {
             self.logger.debug(
                 "Left out fields that the event does not declare",
                 metadata: ["event_type": "\(checked.eventType)", "fields": "\(names)"])
         }
-        if let expiry = checked.expiry, !checked.isPublished {
-            self.refuse(expiry, peer, completion)
+        if let expiryError = checked.expiryError, !checked.isPublished {
+            self.countAndReject(expiryError, peer, completion)
             return
         }
         guard checked.isPublished else {
-            self.ledger.withLockedValue { $0.disabled(leftOut: checked.leftOut) }
+            self.ledger.withLockedValue { $0.countDisabled(undeclared: checked.undeclared) }
             completion(.success(.taken(messageID, .disabled)))
             return
         }
         let key = OutcomeKey(messageID, from: peer.identity)
-        let arrival = self.ledger.withLockedValue {
-            $0.arrived(
-                key, content: checked.contentDigest, operation: checked.signed, isLate: checked.expiry != nil,
-                leftOut: checked.leftOut, waiter: self.waiter(checked, peer, completion))
+        let status = self.ledger.withLockedValue {
+            $0.admit(
+                key, content: checked.contentDigest, operation: checked.signed, isExpired: checked.expiryError != nil,
+                undeclared: checked.undeclared, waiter: self.waiter(checked, peer, completion))
         }
-        switch arrival {
-        case .isNew: self.publish(checked, key, peer, completion)
-        case .joined: break
-        case .wasConfirmed:
-            self.audit?.duplicate(checked.record(.duplicate, from: peer), of: peer.identity)
+        switch status {
+        case .new, .unconfirmed: self.publish(checked, key, peer, completion)
+        case .inFlight: break
+        case .confirmed:
+            self.audit?.recordDuplicate(checked.record(.duplicate, from: peer), of: peer.identity)
             completion(.success(.taken(messageID, .duplicate)))
-        case .conflicts: completion(.failure(.conflict))
-        case .operationIsBeingEnded: completion(.failure(.operationIsBeingEnded))
-        case .operationWasEnded: self.reject(.operationWasEnded, peer, completion)
-        case .operationIsBound: self.reject(.operationIsBound, peer, completion)
-        case .isTooLate: self.reject(checked.expiry ?? .operationWasEnded, peer, completion)
+        case .conflicting: completion(.failure(.conflict))
+        case .otherInFlight: completion(.failure(.otherOutcomeInFlight))
+        case .otherConfirmed: self.reject(.otherOutcomeConfirmed, peer, completion)
+        case .otherUnconfirmed: self.reject(.otherOutcomeUnconfirmed, peer, completion)
+        case .expired: self.reject(checked.expiryError ?? .otherOutcomeConfirmed, peer, completion)
         }
     }
 
-    private func refuse(_ error: RPCError, _ peer: RPCPeer, _ completion: Completion) {
-        self.ledger.withLockedValue { $0.refused(error.code) }
+    private func countAndReject(_ error: RPCError, _ peer: RPCPeer, _ completion: Completion) {
+        self.ledger.withLockedValue { $0.countRejection(error.code) }
         self.reject(error, peer, completion)
     }
 
     /// Answers with an error that is already counted, and logs the rejection for the operator.
     private func reject(_ error: RPCError, _ peer: RPCPeer, _ completion: Completion) {
-        self.refusals.refused(error, peer)
+        self.rejectionLog.log(error, peer)
         completion(.failure(error))
     }
 
@@ -196,86 +196,30 @@ package struct Relay: RPCRequestHandler {
     private func waiter(
         _ checked: CheckedOutcome, _ peer: RPCPeer, _ completion: @escaping Completion
     ) -> Completion {
-        self.audit?.joining(completion, checked.record(.duplicate, from: peer), of: peer.identity) ?? completion
+        self.audit?.recordingDuplicate(completion, checked.record(.duplicate, from: peer), of: peer.identity)
+            ?? completion
     }
 
     private func publish(
         _ checked: CheckedOutcome, _ key: OutcomeKey, _ peer: RPCPeer, _ completion: @escaping Completion
     ) {
-        let (messageID, signed) = (checked.messageID, checked.signed)
-        var audited: AuditLog.Reservation?
+        var report = PendingReport(
+            key: key, messageID: checked.messageID, operation: checked.signed, ledger: self.ledger,
+            forgottenOperations: self.forgottenOperations, logger: self.logger, completion: completion)
         if let audit = self.audit {
-            audited = audit.reserve(for: checked.record(.published, from: peer))
-            guard audited != nil else {
-                Self.settle(
-                    key, signed, messageID, Failure(error: .noPlaceForLine, mayHaveArrived: false), self.ledger,
-                    self.forgetting, nil, completion)
-                return
-            }
+            report.auditSlot = audit.reserve(for: checked.record(.published, from: peer))
+            guard report.auditSlot != nil else { return report.reject(.auditBacklogFull, mayHaveArrived: false) }
         }
-        // Captures only what is needed of the report: the rest must not stay in memory until the broker confirms.
-        let published: @Sendable (Result<Void, DriverError>) -> Void = {
-            [ledger, logger, forgetting, audited] result in
-            var failure: Failure?
-            if case .failure(let error) = result {
-                failure = Failure(error: RPCError(error), mayHaveArrived: error.mayHaveArrived)
-                // The operator must fix the cause of a permanent rejection, and the answer refers to this line.
-                logger.log(
-                    level: error.code == .refused ? .error : .debug, "Failed to publish a notification",
-                    metadata: ["message_id": "\(messageID)", "error": "\(error)"])
-            }
+        let published: @Sendable (Result<Void, DriverError>) -> Void = { [report] result in
             guard !Sabotage.acknowledgeBeforeConfirm.isOn else { return }
-            Self.settle(key, signed, messageID, failure, ledger, forgetting, audited, completion)
+            report.complete(result)
         }
         switch checked.notification {
         case .message(let message): self.notifier.enqueue(message, completion: published)
         case .prepared(let notification): notification.enqueue(completion: published)
         }
         FaultPoint.conductorBeforeConfirm.reached()
-        if Sabotage.acknowledgeBeforeConfirm.isOn {
-            Self.settle(key, signed, messageID, nil, self.ledger, self.forgetting, audited, completion)
-        }
-    }
-
-    /// The failure to publish an outcome.
-    private struct Failure {
-        /// The error that the guest is answered with.
-        var error: RPCError
-        /// Whether the broker may have the outcome in spite of the error.
-        var mayHaveArrived: Bool
-    }
-
-    /// Answers the request, and the guest's other requests that sent the same outcome in the meantime.
-    ///
-    /// - Parameter failure: nil if the outcome was published.
-    private static func settle(
-        _ key: OutcomeKey, _ signed: SignedOperation?, _ messageID: MessageID, _ failure: Failure?,
-        _ ledger: NIOLockedValueBox<RelayLedgerStateMachine<Completion>>,
-        _ forgetting: RateLimitedWarning, _ audited: AuditLog.Reservation?, _ completion: Completion
-    ) {
-        let mayHaveArrived = failure?.mayHaveArrived ?? true
-        // Before the guest is answered, so that each outcome that the guest knows to be published has its line.
-        if mayHaveArrived {
-            audited?.accepted(failure == nil ? .published : .unconfirmed)
-        } else {
-            audited?.release()
-        }
-        let now = NotificationTimestamp.now().microsecondsSinceEpoch / 1_000_000
-        let (joined, hasForgotten) = ledger.withLockedValue { [code = failure?.error.code] ledger in
-            let forgotten = ledger.counters.forgottenOperations
-            let joined = ledger.ended(
-                key, with: code, mayHaveArrived: mayHaveArrived, operation: signed, now: now)
-            return (joined, ledger.counters.forgottenOperations > forgotten)
-        }
-        if hasForgotten { forgetting.happened(on: MultiThreadedEventLoopGroup.singleton.any()) }
-        if let failure {
-            completion(.failure(failure.error))
-            for completion in joined { completion(.failure(failure.error)) }
-        } else {
-            FaultPoint.conductorBeforeAnswer.reached()
-            completion(.success(.taken(messageID, .published)))
-            for completion in joined { completion(.success(.taken(messageID, .duplicate))) }
-        }
+        if Sabotage.acknowledgeBeforeConfirm.isOn { report.acknowledge() }
     }
 
     private func check(_ report: OutcomeReport, from peer: RPCPeer) throws(RPCError) -> CheckedOutcome {
@@ -307,11 +251,11 @@ package struct Relay: RPCRequestHandler {
         let names = notification.undeclaredFields
         return CheckedOutcome(
             message, isPublished: operation.isPublished(report.outcome.phase), signed: verified?.signed,
-            expiry: verified?.expiry,
-            leftOut: names.isEmpty
+            expiryError: verified?.expiryError,
+            undeclared: names.isEmpty
                 ? nil
                 : .init(count: names.count, operation: "\(operation.catalogue.service).\(operation.definition.key)"),
-            leftOutNames: names.isEmpty || self.logger.logLevel > .debug
+            undeclaredNames: names.isEmpty || self.logger.logLevel > .debug
                 ? nil : names.prefix(8).map(\.excerpt).joined(separator: ", "))
     }
 }
@@ -324,45 +268,17 @@ extension RPCError {
         "params.message_id was already used for another outcome, which remains valid; give each outcome a unique message_id",
         field: "params.message_id")
 
-    fileprivate static let operationWasEnded = refusedToken(
+    fileprivate static let otherOutcomeConfirmed = refusedToken(
         "was used: another outcome, with another message_id, has ended its operation")
 
     /// The error is permanent: nothing more will be known of the other outcome, unless its own guest sends it again.
-    fileprivate static let operationIsBound = refusedToken(
+    fileprivate static let otherOutcomeUnconfirmed = refusedToken(
         "was used: another outcome of its operation, with another message_id, was sent to the broker, which may "
             + "have it; only that one may be sent again")
 
     /// The error is retryable: the other outcome may fail, and then this one can be published.
-    fileprivate static let operationIsBeingEnded = RPCError(
+    fileprivate static let otherOutcomeInFlight = RPCError(
         .brokerUnavailable,
         "Another outcome of the operation of params.context.token is being published; send this one again later.",
         retryAfterMilliseconds: 1000)
-
-    /// Creates the answer to a driver's failure: enough for a guest to act on, and nothing about the control plane's
-    /// internals.
-    fileprivate init(_ error: DriverError) {
-        switch error.code {
-        case .tooLarge:
-            let limit = error.limitBytes
-            let size = limit.map { " (\($0) bytes)" } ?? ""
-            self.init(.tooLarge, "The notification is larger than the broker accepts\(size).", limitBytes: limit)
-        case .rateLimited:
-            self.init(
-                .rateLimited,
-                "This guest has reached its limit of notifications waiting for the broker; send this one again later.",
-                retryAfterMilliseconds: 1000)
-        case .unavailable:
-            let problem =
-                switch DriverName(rawValue: error.driver) {
-                case .messaging?, .messagingv2?: "The broker has not confirmed the notification"
-                case .log?: "The conductor's log driver cannot write the notification to standard output"
-                default: "The conductor's driver \(error.driver.excerpt) cannot accept the notification"
-                }
-            self.init(.brokerUnavailable, "\(problem); send it again later.", retryAfterMilliseconds: 1000)
-        default:
-            self.init(
-                .internal, "The conductor cannot publish this notification; its operator finds the reason in its log.",
-                retryAfterMilliseconds: 60_000)
-        }
-    }
 }

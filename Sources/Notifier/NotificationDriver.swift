@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+@_exported public import DriverErrors
 public import Notifications
 
 /// A way to send notifications; oslo.messaging calls it a driver.
@@ -60,60 +61,6 @@ extension NotificationDriver {
         }
         try result.get()
     }
-}
-
-/// The error of a driver that has not confirmed a notification.
-public struct DriverError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// The kind of failure.
-    public struct Code: Sendable, Hashable {
-        private let value: String
-
-        /// The driver cannot accept the notification now; the same notification can succeed later.
-        public static let unavailable = Code(value: "unavailable")
-        /// The sender has reached its quota: it has as many waiting notifications as one sender may have. The same
-        /// notification can succeed later.
-        public static let rateLimited = Code(value: "rate limited")
-        /// The notification exceeds the size that the system behind the driver accepts.
-        public static let tooLarge = Code(value: "too large")
-        /// The driver can never accept the notification.
-        public static let refused = Code(value: "refused")
-    }
-
-    /// The kind of failure.
-    public let code: Code
-    /// The driver's name.
-    public let driver: String
-    /// The cause, as a clause.
-    public let reason: String
-    /// The size limit in bytes, with ``Code/tooLarge``.
-    public let limitBytes: Int?
-    /// Whether the notification may have been sent in spite of the error, for example when only the confirmation was
-    /// lost.
-    package let mayHaveArrived: Bool
-
-    /// Creates an error of this kind.
-    public init(_ code: Code, driver: String, reason: String, limitBytes: Int? = nil) {
-        self.code = code
-        self.driver = driver
-        self.reason = reason
-        self.limitBytes = limitBytes
-        self.mayHaveArrived = code == .unavailable
-    }
-
-    /// Creates a copy of an error, with this value of ``mayHaveArrived``.
-    package init(_ error: DriverError, mayHaveArrived: Bool) {
-        self.code = error.code
-        self.driver = error.driver
-        self.reason = error.reason
-        self.limitBytes = error.limitBytes
-        self.mayHaveArrived = mayHaveArrived
-    }
-
-    /// Whether the same notification can succeed later.
-    public var isRetryable: Bool { self.code == .unavailable || self.code == .rateLimited }
-
-    /// The driver and the reason.
-    public var description: String { "driver \(self.driver): \(self.reason)" }
 }
 
 /// The drivers that are part of the relay.

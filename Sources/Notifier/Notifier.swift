@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import DriverErrors
 public import Logging
 import NIOConcurrencyHelpers
 @_exported public import Notifications
@@ -46,7 +47,7 @@ public final class Notifier: Service {
             case .messaging, .messagingv2:
                 guard let messaging else {
                     throw DriverError(
-                        .refused, driver: name.rawValue,
+                        .rejected, driver: name.rawValue,
                         reason: "messaging.transport_url is not set: set it, since this driver needs a broker")
                 }
                 let shared: Publisher

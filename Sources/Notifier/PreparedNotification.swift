@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import DriverErrors
+
 /// A notification that can be sent without long work: the part that takes long for a long notification is done.
 public struct PreparedNotification: Sendable {
     private let rest: @Sendable (_ completion: @escaping @Sendable (Result<Void, DriverError>) -> Void) -> Void

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import DriverErrors
 package import Logging
 internal import NIOConcurrencyHelpers
 internal import ServiceLifecycle
@@ -83,7 +84,7 @@ package final class Publisher: Service, Sendable {
     ///
     /// Ignores cancellation: the message may be in flight, and the answer comes within
     /// ``PublisherConfiguration/publishTimeout`` anyway.
-    package func publish(_ message: OutgoingMessage) async throws(PublishError) {
+    package func publish(_ message: OutgoingMessage) async throws(DriverError) {
         let result = await withCheckedContinuation { continuation in
             self.publish(message) { continuation.resume(returning: $0) }
         }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import DriverErrors
+
 /// Reports to the sender whether its message was confirmed. Called once.
-package typealias PublishCompletion = @Sendable (Result<Void, PublishError>) -> Void
+package typealias PublishCompletion = @Sendable (Result<Void, DriverError>) -> Void
 
 /// The queue between senders, on any thread, and the publisher's thread. A value; ``PublisherWorker`` keeps it behind a
 /// lock.
@@ -29,7 +31,7 @@ struct PublisherInbox {
     /// Whether messages have arrived since the thread last took some, and the thread was not woken yet.
     private var isWakeDue = false
     /// The error for new messages; nil while messages are accepted.
-    var refusal: PublishError? = PublishError(.notConnected, "the publisher has not started yet")
+    var refusal: DriverError? = DriverError(.notConnected, "the publisher has not started yet")
     var sizeLimit: Int?
     private(set) var stop: Stop?
     var status = PublisherStatus()
@@ -53,7 +55,7 @@ struct PublisherInbox {
     /// Records that the publisher's thread has ended.
     mutating func end() {
         self.wake = nil
-        self.refusal = PublishError.shuttingDown.ofUnsent
+        self.refusal = DriverError.shuttingDown.asUnsent
         self.status.host = nil
         self.status.blocked = false
         self.status.unconfirmed = 0
@@ -72,7 +74,7 @@ struct PublisherInbox {
     /// - Returns: why the message is rejected; nil when it is accepted, and then ``takeWake()`` must follow.
     mutating func offer(
         _ message: OutgoingMessage, timeout: Duration, completion: @escaping PublishCompletion
-    ) -> PublishError? {
+    ) -> DriverError? {
         if let refusal = self.refusal { return refusal }
         let size = message.body.count
         if let limit = self.sizeLimit, size > limit { return .tooLarge(limit: limit) }
@@ -82,7 +84,7 @@ struct PublisherInbox {
         guard count < self.capacity, bytes + size <= self.byteCapacity || count == 0 else { return .inboxFull }
         let flow = self.shares.take(
             message.sender, bytes: size, countLeft: self.capacity - count, bytesLeft: self.byteCapacity - bytes)
-        guard let flow else { return .senderShareFull }
+        guard let flow else { return .senderQuotaExceeded }
         if self.items.isEmpty { self.isWakeDue = true }
         let now = ContinuousClock.now
         self.items.append(

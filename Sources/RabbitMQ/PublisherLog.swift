@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import DriverErrors
 internal import Logging
 
 /// The publisher's log messages: one line for each change of state, not one for each attempt.
@@ -116,7 +117,7 @@ struct PublisherLog {
     /// Logs a rejected declaration.
     ///
     /// - Returns: The error for senders to the queue.
-    mutating func declarationRefused(_ queue: String, _ reply: BrokerReply, user: String) -> PublishError {
+    mutating func declarationRefused(_ queue: String, _ reply: BrokerReply, user: String) -> DriverError {
         let isNew = self.refusedQueues.insert(queue).inserted
         let remedy =
             reply.code == BrokerReply.accessRefused
@@ -128,16 +129,9 @@ struct PublisherLog {
             level: isNew ? .error : .debug,
             "RabbitMQ rejected the setup of a queue, its exchange or its binding; retrying",
             metadata: ["queue": "\(queue)", "reason": "\(reply.code) \(reply.text)", "remedy": "\(remedy)"])
-        return PublishError(
-            .accessRefused,
+        return DriverError(
+            .declarationRejected,
             "RabbitMQ rejected the setup of the queue \(queue), its exchange or its binding: \(reply.code) \(reply.text); \(remedy)"
         )
-    }
-}
-
-extension PublishError {
-    /// The error for messages that arrive after a connection was lost, with the reason of the loss.
-    var asNotConnected: PublishError {
-        PublishError(.notConnected, self.description)
     }
 }

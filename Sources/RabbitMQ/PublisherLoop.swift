@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import DriverErrors
 internal import FaultPoints
 internal import Logging
 internal import NIOConcurrencyHelpers
@@ -53,7 +54,7 @@ final class PublisherLoop {
 
     /// Runs the loop. Returns when a stop was requested and every outstanding message has been answered.
     func run() {
-        self.refuse(PublishError(.notConnected, "the publisher has not connected to RabbitMQ yet"))
+        self.refuse(DriverError(.notConnected, "the publisher has not connected to RabbitMQ yet"))
         let hosts = self.configuration.transportURL.hosts
         // Starts at a random host, as oslo does, so that many publishers spread over the brokers of a cluster.
         var index = Int.random(in: hosts.indices, using: &self.generator)
@@ -69,7 +70,7 @@ final class PublisherLoop {
             } catch {
                 self.report.cannotConnect(host, error)
                 self.refuse(
-                    PublishError(.notConnected, "there is no connection to RabbitMQ at \(host.address): \(error)"))
+                    DriverError(.notConnected, "there is no connection to RabbitMQ at \(host.address): \(error)"))
                 failuresInARow += 1
                 if failuresInARow < hosts.count { continue }
                 failuresInARow = 0
@@ -108,7 +109,7 @@ final class PublisherLoop {
             if closesCleanly { connection.close() }
             self.report.closed(connection.host)
         } catch {
-            let lost = PublishError(
+            let lost = DriverError(
                 .connectionLost, "the connection to RabbitMQ at \(connection.host.address) was lost: \(error)")
             // In this order: first new messages are rejected, then every message that had arrived is answered.
             self.refuse(self.stop == nil ? lost.asNotConnected : .shuttingDown)
@@ -137,7 +138,7 @@ final class PublisherLoop {
         self.takeInbox()
         let isSleepy = try self.publishBatch(connection)
         if let stop = self.stop {
-            self.inbox.withLockedValue { $0.refusal = PublishError.shuttingDown.ofUnsent }
+            self.inbox.withLockedValue { $0.refusal = DriverError.shuttingDown.asUnsent }
             self.machine.shutdown(until: stop == .draining ? now + self.configuration.drainTimeout : now)
             if stop == .atOnce { return false }
         }
@@ -190,7 +191,7 @@ final class PublisherLoop {
             case .unblocked:
                 self.machine.unblocked()
                 self.inbox.withLockedValue {
-                    $0.refusal = $0.stop == nil ? nil : PublishError.shuttingDown.ofUnsent
+                    $0.refusal = $0.stop == nil ? nil : DriverError.shuttingDown.asUnsent
                     $0.status.blocked = false
                 }
                 self.report.unblocked(connection.host)
@@ -211,7 +212,7 @@ final class PublisherLoop {
         self.channelIsClosed = true
         let limit = reply.messageSizeLimit
         self.report.channelClosed(reply, sizeLimit: limit)
-        let error = PublishError(
+        let error = DriverError(
             .channelClosed, "the broker closed the channel before it confirmed the message: \(reply.code) \(reply.text)"
         )
         self.outcomes += self.machine.channelClosed(error, sizeLimit: limit, now: .now)
@@ -260,9 +261,9 @@ final class PublisherLoop {
 
     // MARK: Senders
 
-    private func refuse(_ error: PublishError) {
+    private func refuse(_ error: DriverError) {
         self.inbox.withLockedValue {
-            $0.refusal = error.ofUnsent
+            $0.refusal = error.asUnsent
             $0.status.host = nil
             $0.status.blocked = false
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DequeModule
+import DriverErrors
 
 /// A state machine that decides the outcome of each message. It has no socket, no clock and no thread.
 ///
@@ -29,7 +30,7 @@ struct PublisherStateMachine<Completion> {
 
     struct Outcome {
         var completion: Completion
-        var result: Result<Void, PublishError>
+        var result: Result<Void, DriverError>
     }
 
     /// The next action for the waiting messages.
@@ -66,7 +67,7 @@ struct PublisherStateMachine<Completion> {
     private enum QueueState {
         /// Declared before the message with this tag was sent.
         case declared(beforeTag: UInt64)
-        case refused(PublishError, until: Instant)
+        case refused(DriverError, until: Instant)
     }
 
     private enum State {
@@ -142,7 +143,7 @@ struct PublisherStateMachine<Completion> {
 
     /// Records that the connection was lost. Every outstanding message is answered with `error`, or as timed out if it
     /// was sent and its deadline has passed. Errors of messages that were not sent are marked so.
-    mutating func lost(_ error: PublishError, now: Instant) -> [Outcome] {
+    mutating func lost(_ error: DriverError, now: Instant) -> [Outcome] {
         switch self.state {
         case .closed, .disconnected: break
         case .open: self.state = .disconnected
@@ -187,9 +188,9 @@ struct PublisherStateMachine<Completion> {
         switch self.state {
         case .open: break
         case .disconnected:
-            return self.refuse(items, PublishError(.notConnected, "there is no connection to RabbitMQ"))
+            return self.refuse(items, DriverError(.notConnected, "there is no connection to RabbitMQ"))
         case .draining, .closed:
-            return self.refuse(items, PublishError.shuttingDown.ofUnsent)
+            return self.refuse(items, DriverError.shuttingDown.asUnsent)
         }
         if let alarm = self.alarm { return self.refuse(items, .blocked(alarm)) }
         for item in items {
@@ -226,7 +227,7 @@ struct PublisherStateMachine<Completion> {
         }
     }
 
-    private mutating func settleFirst(_ item: Item, _ error: PublishError) -> Next {
+    private mutating func settleFirst(_ item: Item, _ error: DriverError) -> Next {
         self.waiting.popFirst(isSent: false)
         self.release(item)
         return .settle(Outcome(item.completion, error))
@@ -238,7 +239,7 @@ struct PublisherStateMachine<Completion> {
 
     /// Records a rejected declaration. Messages to the queue are answered with `error` until `until`; then the
     /// declaration is retried.
-    mutating func declarationRefused(_ queue: String, error: PublishError, until: Instant) {
+    mutating func declarationRefused(_ queue: String, error: DriverError, until: Instant) {
         self.queues[queue] = .refused(error, until: until)
     }
 
@@ -296,7 +297,7 @@ struct PublisherStateMachine<Completion> {
     /// Records that the broker closed the channel. The driver reopens it, and tags count from 1 again.
     ///
     /// - Parameter sizeLimit: the broker's limit, if it closed the channel because a message was larger.
-    mutating func channelClosed(_ error: PublishError, sizeLimit: Int?, now: Instant) -> [Outcome] {
+    mutating func channelClosed(_ error: DriverError, sizeLimit: Int?, now: Instant) -> [Outcome] {
         if let sizeLimit { self.sizeLimit = min(sizeLimit, self.sizeLimit ?? sizeLimit) }
         var outcomes: [Outcome] = []
         for slot in self.unconfirmed {
@@ -380,7 +381,7 @@ struct PublisherStateMachine<Completion> {
         self.release(slot.flow, bytes)
     }
 
-    private mutating func refuse(_ items: [Item], _ error: PublishError) -> [Outcome] {
+    private mutating func refuse(_ items: [Item], _ error: DriverError) -> [Outcome] {
         items.map { item in
             self.release(item)
             return Outcome(item.completion, error)
@@ -393,7 +394,7 @@ struct PublisherStateMachine<Completion> {
         if !positively {
             outcomes.append(Outcome(completion, .nacked))
         } else if let reason = slot.returned {
-            let error = PublishError(
+            let error = DriverError(
                 .returned, "the broker had no queue for the message (\(reason)); declaring the queue again")
             outcomes.append(Outcome(completion, error))
         } else {
@@ -402,17 +403,17 @@ struct PublisherStateMachine<Completion> {
         }
     }
 
-    private mutating func failWaiting(_ error: PublishError) -> [Outcome] {
+    private mutating func failWaiting(_ error: DriverError) -> [Outcome] {
         self.refuse(self.waiting.removeAll(), error)
     }
 
-    private mutating func failAll(_ error: PublishError, now: Instant) -> [Outcome] {
+    private mutating func failAll(_ error: DriverError, now: Instant) -> [Outcome] {
         var outcomes: [Outcome] = []
         for slot in self.unconfirmed {
             guard let completion = slot.completion else { continue }
             outcomes.append(Outcome(completion, slot.deadline <= now ? .timedOut : error))
         }
-        outcomes += self.failWaiting(error.ofUnsent)
+        outcomes += self.failWaiting(error.asUnsent)
         self.resetChannel()
         return outcomes
     }
@@ -429,7 +430,7 @@ struct PublisherStateMachine<Completion> {
 }
 
 extension PublisherStateMachine.Outcome {
-    init(_ completion: Completion, _ error: PublishError) {
+    init(_ completion: Completion, _ error: DriverError) {
         self.init(completion: completion, result: .failure(error))
     }
 }

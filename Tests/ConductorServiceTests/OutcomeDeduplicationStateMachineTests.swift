@@ -24,11 +24,11 @@ import Testing
     func repeatedOutcome() {
         var outcomes = OutcomeDeduplicationStateMachine<Int>(limit: 10)
         let key = self.keys(1)[0]
-        #expect(outcomes.arrived(key, content: 1, waiter: 0) == .isNew)
-        #expect(outcomes.arrived(key, content: 1, waiter: 1) == .joined)
-        #expect(outcomes.arrived(key, content: 1, waiter: 2) == .joined)
-        #expect(outcomes.ended(key, isConfirmed: true) == [1, 2])
-        #expect(outcomes.arrived(key, content: 1, waiter: 3) == .wasConfirmed)
+        #expect(outcomes.admit(key, content: 1, waiter: 0) == .new)
+        #expect(outcomes.admit(key, content: 1, waiter: 1) == .inFlight)
+        #expect(outcomes.admit(key, content: 1, waiter: 2) == .inFlight)
+        #expect(outcomes.finish(key, isConfirmed: true) == [1, 2])
+        #expect(outcomes.admit(key, content: 1, waiter: 3) == .confirmed)
         #expect(outcomes.rememberedCount == 1 && outcomes.inFlightCount == 0)
     }
 
@@ -36,24 +36,24 @@ import Testing
     func failedOutcome() {
         var outcomes = OutcomeDeduplicationStateMachine<Int>(limit: 10)
         let key = self.keys(1)[0]
-        #expect(outcomes.arrived(key, content: 1, waiter: 0) == .isNew)
-        #expect(outcomes.arrived(key, content: 1, waiter: 1) == .joined)
-        #expect(outcomes.ended(key, isConfirmed: false) == [1])
+        #expect(outcomes.admit(key, content: 1, waiter: 0) == .new)
+        #expect(outcomes.admit(key, content: 1, waiter: 1) == .inFlight)
+        #expect(outcomes.finish(key, isConfirmed: false) == [1])
         #expect(outcomes.rememberedCount == 0 && outcomes.inFlightCount == 0)
         // Also with other content: nothing was published under the id.
-        #expect(outcomes.arrived(key, content: 2, waiter: 2) == .isNew)
-        #expect(outcomes.ended(key, isConfirmed: true).isEmpty)
+        #expect(outcomes.admit(key, content: 2, waiter: 2) == .new)
+        #expect(outcomes.finish(key, isConfirmed: true).isEmpty)
     }
 
     @Test("Another outcome under the same id conflicts, and the first one stays valid")
     func conflictingOutcome() {
         var outcomes = OutcomeDeduplicationStateMachine<Int>(limit: 10)
         let key = self.keys(1)[0]
-        #expect(outcomes.arrived(key, content: 1, waiter: 0) == .isNew)
-        #expect(outcomes.arrived(key, content: 2, waiter: 1) == .conflicts)
-        #expect(outcomes.ended(key, isConfirmed: true).isEmpty)
-        #expect(outcomes.arrived(key, content: 2, waiter: 2) == .conflicts)
-        #expect(outcomes.arrived(key, content: 1, waiter: 3) == .wasConfirmed)
+        #expect(outcomes.admit(key, content: 1, waiter: 0) == .new)
+        #expect(outcomes.admit(key, content: 2, waiter: 1) == .conflicting)
+        #expect(outcomes.finish(key, isConfirmed: true).isEmpty)
+        #expect(outcomes.admit(key, content: 2, waiter: 2) == .conflicting)
+        #expect(outcomes.admit(key, content: 1, waiter: 3) == .confirmed)
     }
 
     @Test("The oldest outcome is forgotten first", arguments: [1, 2, 7, 64])
@@ -61,11 +61,11 @@ import Testing
         var outcomes = OutcomeDeduplicationStateMachine<Int>(limit: limit)
         let keys = self.keys(5 * limit + 3)
         for (index, key) in keys.enumerated() {
-            #expect(outcomes.arrived(key, content: 1, waiter: 0) == .isNew)
-            #expect(outcomes.ended(key, isConfirmed: true).isEmpty)
+            #expect(outcomes.admit(key, content: 1, waiter: 0) == .new)
+            #expect(outcomes.finish(key, isConfirmed: true).isEmpty)
             #expect(outcomes.rememberedCount == min(index + 1, limit) && outcomes.inFlightCount == 0)
         }
-        let remembered = keys.map { outcomes.arrived($0, content: 1, waiter: 0) == .wasConfirmed }
+        let remembered = keys.map { outcomes.admit($0, content: 1, waiter: 0) == .confirmed }
         #expect(remembered == keys.indices.map { $0 >= keys.count - limit })
     }
 
@@ -74,9 +74,9 @@ import Testing
         var outcomes = OutcomeDeduplicationStateMachine<Int>(limit: 0)
         let key = self.keys(1)[0]
         for content in [1, 1, 2] as [UInt64] {
-            #expect(outcomes.arrived(key, content: content, waiter: 0) == .isNew)
+            #expect(outcomes.admit(key, content: content, waiter: 0) == .new)
         }
-        for _ in 0..<3 { #expect(outcomes.ended(key, isConfirmed: true).isEmpty) }
+        for _ in 0..<3 { #expect(outcomes.finish(key, isConfirmed: true).isEmpty) }
         #expect(outcomes.rememberedCount == 0 && outcomes.inFlightCount == 0)
     }
 

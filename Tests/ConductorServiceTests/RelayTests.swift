@@ -231,7 +231,7 @@ import Testing
         "A driver's error is answered with its code, and without internal details",
         arguments: [
             (DriverError.Code.unavailable, RPCError.Code.brokerUnavailable), (.tooLarge, .tooLarge),
-            (.refused, .internal),
+            (.rejected, .internal),
         ])
     func driverErrors(driverCode: DriverError.Code, code: RPCError.Code) async throws {
         let driver = HeldDriver()

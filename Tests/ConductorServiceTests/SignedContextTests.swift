@@ -166,7 +166,7 @@ import Testing
                 guard let verified = try verifier.verify(report, operation: operation, now: moment) else {
                     return "unsigned"
                 }
-                return verified.expiry?.message
+                return verified.expiryError?.message
             } catch {
                 return error.message
             }

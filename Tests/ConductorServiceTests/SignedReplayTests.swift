@@ -271,8 +271,8 @@ import Testing
             let operation = SignedOperation(
                 SignedOperationID(Array(repeating: number, count: 32)), usableUntil: usableUntil)
             let key = OutcomeKey(MessageID(), from: guest)
-            #expect(ledger.arrived(key, content: 0, operation: operation, waiter: 0) == .isNew)
-            _ = ledger.ended(key, with: nil, operation: operation, now: now)
+            #expect(ledger.admit(key, content: 0, operation: operation, waiter: 0) == .new)
+            _ = ledger.finish(key, .confirmed, operation: operation, now: now)
         }
         for number in 1...3 as ClosedRange<UInt8> { end(number, usableUntil: 100, now: 100) }
         #expect(ledger.counters.forgottenOperations == 0)
@@ -301,26 +301,27 @@ import Testing
             let number = Int.random(in: keys.indices, using: &generator)
             let (key, operation) = (keys[number], operations[number % operations.count])
             if generator.chance(50) || inFlight.isEmpty {
-                let arrival = ledger.arrived(key, content: UInt64(number), operation: operation, waiter: 0)
-                switch (arrival, ended[operation]) {
-                case (.isNew, nil):
-                    #expect(bound[operation] ?? key == key)
+                let status = ledger.admit(key, content: UInt64(number), operation: operation, waiter: 0)
+                switch (status, ended[operation]) {
+                case (.new, nil), (.unconfirmed, nil):
+                    #expect(bound[operation] == (status == .new ? nil : key))
                     #expect(!inFlight.contains { $0.1 == operation })
                     inFlight.append((key, operation))
-                case (.joined, nil): #expect(inFlight.contains { $0.0 == key })
-                case (.operationIsBound, nil): #expect(bound[operation] != key && bound[operation] != nil)
-                case (.operationIsBeingEnded, nil): #expect(inFlight.contains { $0.1 == operation })
-                case (.wasConfirmed, let other?): #expect(other == key)
-                case (.operationWasEnded, let other?): #expect(other != key)
-                default: Issue.record("\(arrival) though it was \(ended[operation] == nil ? "not " : "")ended")
+                case (.inFlight, nil): #expect(inFlight.contains { $0.0 == key })
+                case (.otherUnconfirmed, nil): #expect(bound[operation] != key && bound[operation] != nil)
+                case (.otherInFlight, nil): #expect(inFlight.contains { $0.1 == operation })
+                case (.confirmed, let other?): #expect(other == key)
+                case (.otherConfirmed, let other?): #expect(other != key)
+                default: Issue.record("\(status) though it was \(ended[operation] == nil ? "not " : "")ended")
                 }
             } else {
                 let index = Int.random(in: inFlight.indices, using: &generator)
                 let (key, operation) = inFlight.remove(at: index)
                 let (isConfirmed, mayHaveArrived) = (generator.chance(20), generator.chance(50))
-                _ = ledger.ended(
-                    key, with: isConfirmed ? nil : .brokerUnavailable, mayHaveArrived: mayHaveArrived,
-                    operation: operation)
+                let failure =
+                    mayHaveArrived
+                    ? PublishResult.unconfirmed(.brokerUnavailable) : .unsent(.brokerUnavailable)
+                _ = ledger.finish(key, isConfirmed ? .confirmed : failure, operation: operation)
                 if isConfirmed { ended[operation] = key } else if mayHaveArrived { bound[operation] = key }
             }
             #expect(ledger.counters.isBalanced)

@@ -39,7 +39,7 @@ import Testing
     @Test("An outcome that is never published does not hold up others of its kind")
     func unpublishableOutcome() async throws {
         let driver = RejectingDriver()
-        driver.refuse { $0.payload["dbname"] == "poison" ? .refused : nil }
+        driver.refuse { $0.payload["dbname"] == "poison" ? .rejected : nil }
         try await withConductor(Notifier(drivers: [driver])) { conductor in
             var configuration = GuestAgent.Configuration.test(
                 ports: [conductor.port], certificates: conductor.certificates)

@@ -30,7 +30,7 @@ import Testing
 
     @Test("A failing driver fails the notification, and a retryable error takes precedence")
     func failingDriver() async throws {
-        let refuse = DriverError(.refused, driver: "a", reason: "no")
+        let refuse = DriverError(.rejected, driver: "a", reason: "no")
         let busy = DriverError(.unavailable, driver: "b", reason: "later")
         let (a, b) = (HeldDriver(), HeldDriver())
         let notifier = Notifier(drivers: [a, b, NoopDriver()])

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DriverErrors
 import Glibc
 import RandomTesting
 import Testing
@@ -214,17 +215,17 @@ import Testing
     func spaceForAnother() {
         var inbox = PublisherInbox(capacity: 10_000, byteCapacity: 1 << 20)
         inbox.refusal = nil
-        var refusals: [PublishError.Code] = []
+        var refusals: [DriverError.BrokerCause?] = []
         for _ in 0..<2000 {
             for key in UInt64(1)...40 {
                 let message = OutgoingMessage(
                     queue: "q", body: Array(repeating: 0, count: 2000), sender: self.sender(key))
                 if let refusal = inbox.offer(message, timeout: .seconds(1), completion: { _ in }) {
-                    refusals.append(refusal.code)
+                    refusals.append(refusal.cause)
                 }
             }
         }
-        #expect(!refusals.isEmpty && refusals.allSatisfy { $0 == .senderShareFull })
+        #expect(!refusals.isEmpty && refusals.allSatisfy { $0 == .senderQuotaExceeded })
         let another = OutgoingMessage(queue: "q", body: Array(repeating: 0, count: 2000), sender: self.sender(99))
         #expect(inbox.offer(another, timeout: .seconds(1), completion: { _ in }) == nil)
     }
@@ -234,18 +235,20 @@ import Testing
         var inbox = PublisherInbox(capacity: 80, byteCapacity: 80_000)
         inbox.refusal = nil
         let message = OutgoingMessage(queue: "q", body: Array(repeating: 0, count: 1000), sender: self.sender(1))
-        func offer() -> PublishError.Code? { inbox.offer(message, timeout: .seconds(1), completion: { _ in })?.code }
+        func offer() -> DriverError.BrokerCause? {
+            inbox.offer(message, timeout: .seconds(1), completion: { _ in })?.cause
+        }
         var machine = PublisherStateMachine<PublishCompletion>(window: 100)
         machine.connected()
         machine.declared("q")
         for _ in 0..<10 { #expect(offer() == nil) }
-        #expect(offer() == .senderShareFull)
+        #expect(offer() == .senderQuotaExceeded)
         var taken: [PublisherInbox.Item] = []
         inbox.take(if: true, stillHeld: 0, bytes: 0, into: &taken)
         #expect(machine.enqueue(taken).isEmpty)
         // Sent but not confirmed: still outstanding.
         for _ in 0..<10 { _ = machine.next(now: .now) }
-        #expect(offer() == .senderShareFull)
+        #expect(offer() == .senderQuotaExceeded)
         _ = machine.acknowledged(tag: 2, multiple: false, positively: true)
         _ = machine.acknowledged(tag: 4, multiple: true, positively: true)
         var released: [PublisherStateMachine<PublishCompletion>.Release] = []
@@ -253,7 +256,7 @@ import Testing
         #expect(released.map(\.bytes) == [1000, 1000, 1000, 1000])
         inbox.release(released)
         for _ in 0..<4 { #expect(offer() == nil) }
-        #expect(offer() == .senderShareFull)
+        #expect(offer() == .senderQuotaExceeded)
     }
 }
 
@@ -281,7 +284,7 @@ import Testing
         let (action, outcomes) = machine.tick(now: self.start + .seconds(16))
         guard case .none = action else { return #expect(Bool(false)) }
         #expect(outcomes.map(\.completion) == [2])
-        #expect(outcomes.first?.result.error?.code == .timedOut)
+        #expect(outcomes.first?.result.error?.cause == .timedOut)
         #expect(outcomes.first?.result.error?.mayHaveArrived == false)
         #expect(machine.unconfirmedCount == 2)
         guard case .dropConnection = machine.tick(now: self.start + .seconds(31)).action else {

@@ -2,6 +2,7 @@
 
 import BrokerTesting
 import Dispatch
+import DriverErrors
 import LogTesting
 import NIOConcurrencyHelpers
 import Testing
@@ -78,7 +79,7 @@ struct NameResolverTests {
             let entry = await log.next("Failed to connect to RabbitMQ")
             #expect(entry.metadata["reason"]?.contains("localhost was not resolved in time") == true, "\(entry)")
             let error = try await publisher.failure(message)
-            #expect(error.code == .notConnected && error.isRetryable)
+            #expect(error.cause == .notConnected && error.isRetryable)
         }
         // The publisher ended although its question is still unanswered.
         #expect(await servers.next(1) == ["localhost"])

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrokerTesting
+import DriverErrors
 import Foundation
 import LogTesting
 import Logging
@@ -121,7 +122,7 @@ struct PublisherConnectionTests {
             #expect(entry.metadata["reason"]?.contains(hint) == true, "\(entry)")
             #expect(entry.metadata["setting"] == "messaging.transport_url")
             let error = try await publisher.failure(message)
-            #expect(error.code == .notConnected)
+            #expect(error.cause == .notConnected)
             #expect(error.isRetryable)
             #expect(!"\(log.entries) \(error)".contains("secret-word"))
         }
@@ -139,7 +140,7 @@ struct PublisherConnectionTests {
             #expect(entries.count { $0.level == .warning } == 1)
             #expect(entries.first?.metadata["reason"]?.contains("the user name or the password is wrong") == true)
             let error = try await publisher.failure(message)
-            #expect(error.code == .notConnected)
+            #expect(error.cause == .notConnected)
             #expect(error.description.contains("password is wrong"))
             #expect(!"\(entries) \(error)".contains("secret-word"))
         }
@@ -165,7 +166,7 @@ struct PublisherConnectionTests {
         try await withConnectedPublisher(configuration) { publisher, log in
             for _ in 1...3 {
                 let error = try await publisher.failure(message)
-                #expect(error.code == .channelClosed)
+                #expect(error.cause == .channelClosed)
                 #expect(error.isRetryable)
                 #expect(error.description.contains("403"))
             }
@@ -208,7 +209,7 @@ struct PublisherConnectionTests {
         let (broker, message) = (self.broker, self.message())
         try await withConnectedPublisher(configuration) { publisher, log in
             let error = try await publisher.failure(message)
-            #expect(error.code == .accessRefused)
+            #expect(error.cause == .declarationRejected)
             #expect(error.isRetryable)
             #expect(error.description.contains("permissions configure and write"))
             #expect(log.entries.count { $0.level == .error } == 1)
@@ -242,7 +243,7 @@ struct PublisherConnectionTests {
     @Test("A message before run() is rejected as not connected")
     func beforeRun() async throws {
         let publisher = Publisher(configuration: try self.configuration(self.broker.url), logger: LogRecorder().logger)
-        #expect(try await publisher.failure(self.message()).code == .notConnected)
+        #expect(try await publisher.failure(self.message()).cause == .notConnected)
         #expect(publisher.status == PublisherStatus())
     }
 
@@ -260,7 +261,7 @@ struct PublisherConnectionTests {
                 let entry = await log.next("Lost the connection to RabbitMQ")
                 #expect(entry.metadata["reason"]?.contains("320") == true, "\(entry)")
                 let error = try await publisher.failure(OutgoingMessage(queue: names.info, body: []))
-                #expect(error.code == .notConnected)
+                #expect(error.cause == .notConnected)
                 #expect(publisher.status.host == nil)
                 try await broker.restart()
                 await log.next("Connected to RabbitMQ")
@@ -316,7 +317,7 @@ struct PublisherConnectionTests {
                 let entry = await log.next("RabbitMQ blocked publishing")
                 #expect(entry.metadata["reason"]?.contains("memory") == true)
                 let error = try await publisher.failure(OutgoingMessage(queue: names.info, body: Array("3".utf8)))
-                #expect(error.code == .blocked)
+                #expect(error.cause == .blocked)
                 #expect(error.isRetryable)
                 #expect(publisher.status.blocked)
                 #expect(!publisher.status.isAvailable)
@@ -341,7 +342,7 @@ struct PublisherConnectionTests {
                 let began = ContinuousClock.now
                 let results = await publisher.publishAll(numbered(3000, queue: names.info, size: 1024))
                 #expect(ContinuousClock.now - began < .seconds(4))
-                #expect(results.contains { $0.error?.code == .blocked })
+                #expect(results.contains { $0.error?.cause == .blocked })
                 #expect(results.allSatisfy { $0.error?.isRetryable ?? true })
                 #expect(log.count("RabbitMQ blocked publishing") == 1)
             }
@@ -366,7 +367,7 @@ struct PublisherConnectionTests {
                 let results = await publisher.publishAll(messages)
                 let took = ContinuousClock.now - began
                 #expect(results.allSatisfy { $0.error?.isRetryable == true })
-                let codes = Set(results.compactMap { $0.error?.code })
+                let codes = Set(results.compactMap { $0.error?.cause })
                 #expect(codes.isSubset(of: [.timedOut, .connectionLost, .notConnected]), "\(codes)")
                 #expect(took < .seconds(5), "\(took)")
                 proxy.set(.forward)

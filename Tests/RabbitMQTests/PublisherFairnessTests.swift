@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrokerTesting
+import DriverErrors
 import LogTesting
 import NIOConcurrencyHelpers
 import Testing
@@ -27,11 +28,11 @@ import Testing
             try await withConnectedPublisher(configuration) { publisher, _ in
                 try await publisher.publish(self.message(0, sender: nil))
                 proxy.set(.stall)
-                let answers = NIOLockedValueBox<[Int: [PublishError.Code?]]>([:])
+                let answers = NIOLockedValueBox<[Int: [DriverError.BrokerCause?]]>([:])
                 let (ends, end) = AsyncStream.makeStream(of: Int.self)
                 func send(_ number: Int, sender: UInt64?) {
                     publisher.publish(self.message(number, sender: sender)) { result in
-                        answers.withLockedValue { $0[number, default: []].append(result.error?.code) }
+                        answers.withLockedValue { $0[number, default: []].append(result.error?.cause) }
                         end.yield(number)
                     }
                 }
@@ -39,7 +40,7 @@ import Testing
                 for number in 1...12 { send(number, sender: 1) }
                 for number in 13...20 { send(number, sender: 2) }
                 for number in 21...60 { send(number, sender: nil) }
-                #expect(answers.withLockedValue { $0 } == [11: [.senderShareFull], 12: [.senderShareFull]])
+                #expect(answers.withLockedValue { $0 } == [11: [.senderQuotaExceeded], 12: [.senderQuotaExceeded]])
                 proxy.set(.forward)
                 var answered = 0
                 for await _ in ends {
@@ -74,7 +75,7 @@ import Testing
                 }
                 largeLane.inbox.withLockedValue { $0.sizeLimit = 1500 }
                 let error = try await publisher.failure(self.message(4, sender: 1, size: 2000))
-                #expect(error.code == .tooLarge)
+                #expect(error.cause == .tooLarge)
                 try await publisher.publish(self.message(5, sender: nil, size: 2000))
                 try await publisher.publish(self.message(6, sender: 1, size: 1000))
             }

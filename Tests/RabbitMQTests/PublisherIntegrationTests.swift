@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrokerTesting
+import DriverErrors
 import LogTesting
 import Logging
 import NIOConcurrencyHelpers
@@ -103,8 +104,8 @@ struct PublisherIntegrationTests {
             await publisher.publishAll(messages).map(\.error)
         }
         let confirmed = results.count { $0 == nil }
-        #expect(results.contains { $0?.code == .inboxFull && $0?.isRetryable == true })
-        #expect(results.allSatisfy { $0 == nil || $0?.code == .inboxFull })
+        #expect(results.contains { $0?.cause == .inboxFull && $0?.isRetryable == true })
+        #expect(results.allSatisfy { $0 == nil || $0?.cause == .inboxFull })
         #expect(try await self.client.count(self.names.info) == confirmed)
         try await self.cleanUp(self.names.info)
     }
@@ -196,7 +197,7 @@ struct PublisherIntegrationTests {
             try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("1".utf8)))
             try await client.deleteQueue(names.info)
             let error = try await publisher.failure(OutgoingMessage(queue: names.info, body: Array("2".utf8)))
-            #expect(error.code == .returned)
+            #expect(error.cause == .returned)
             #expect(error.isRetryable)
             try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("2".utf8)))
             #expect(log.count("Lost") == 0)
@@ -213,7 +214,7 @@ struct PublisherIntegrationTests {
             try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("1".utf8)))
             try await client.deleteExchange(names.exchange)
             let error = try await publisher.failure(OutgoingMessage(queue: names.info, body: Array("2".utf8)))
-            #expect(error.code == .channelClosed)
+            #expect(error.cause == .channelClosed)
             #expect(error.isRetryable)
             #expect(error.description.contains("404"))
             try await publisher.publish(OutgoingMessage(queue: names.info, body: Array("2".utf8)))
@@ -230,15 +231,15 @@ struct PublisherIntegrationTests {
         try await withConnectedPublisher(self.configuration()) { publisher, _ in
             let large = OutgoingMessage(queue: names.info, body: Array(repeating: 32, count: limit + 1))
             let first = try await publisher.failure(large)
-            #expect(first.code == .tooLarge)
-            #expect(first.limit == limit)
+            #expect(first.cause == .tooLarge)
+            #expect(first.limitBytes == limit)
             #expect(!first.isRetryable)
             // From now on the publisher itself rejects such a message, at once.
-            #expect(try await publisher.failure(large).limit == limit)
+            #expect(try await publisher.failure(large).limitBytes == limit)
             try await publisher.publish(OutgoingMessage(queue: names.info, body: Array(repeating: 32, count: limit)))
             let mixed = [large] + numbered(10, queue: names.info)
             let results = await publisher.publishAll(mixed)
-            #expect(results[0].error?.code == .tooLarge)
+            #expect(results[0].error?.cause == .tooLarge)
             #expect(results.dropFirst().allSatisfy { $0.error == nil })
             #expect(publisher.status.connections == 1)
         }
@@ -253,10 +254,10 @@ struct PublisherIntegrationTests {
             var messages = numbered(200, queue: names.info)
             messages[100].body = Array(repeating: 32, count: 300_000)
             let results = await publisher.publishAll(messages)
-            #expect(results[100].error?.code == .tooLarge)
+            #expect(results[100].error?.cause == .tooLarge)
             for (index, result) in results.enumerated() where index != 100 {
                 guard let error = result.error else { continue }
-                #expect(error.code == .channelClosed)
+                #expect(error.cause == .channelClosed)
                 try await publisher.publish(messages[index])
             }
             #expect(publisher.status.connections == 1)
@@ -271,7 +272,7 @@ struct PublisherIntegrationTests {
         let publisher = Publisher(configuration: try self.configuration(), logger: LogRecorder().logger)
         for queue in ["", String(repeating: "q", count: 256)] {
             let error = try await publisher.failure(OutgoingMessage(queue: queue, body: []))
-            #expect(error.code == .invalidQueue)
+            #expect(error.cause == .invalidQueue)
             #expect(!error.isRetryable)
         }
     }
@@ -310,7 +311,7 @@ struct PublisherIntegrationTests {
     @Test("Graceful shutdown answers every message, loses no confirmed one, and rejects new ones")
     func drain() async throws {
         let names = self.names
-        let answers = NIOLockedValueBox([Result<Void, PublishError>]())
+        let answers = NIOLockedValueBox([Result<Void, DriverError>]())
         let kept = try await withConnectedPublisher(self.configuration()) { publisher, _ in
             for message in numbered(500, queue: names.info) {
                 publisher.publish(message) { result in answers.withLockedValue { $0.append(result) } }
@@ -319,10 +320,10 @@ struct PublisherIntegrationTests {
         }
         let results = answers.withLockedValue { $0 }
         #expect(results.count == 500)
-        #expect(results.allSatisfy { $0.error == nil || $0.error?.code == .shuttingDown })
+        #expect(results.allSatisfy { $0.error == nil || $0.error?.cause == .shuttingDown })
         #expect(try await self.client.count(names.info) == results.count { $0.error == nil })
         let error = try await kept.failure(OutgoingMessage(queue: names.info, body: []))
-        #expect(error.code == .shuttingDown)
+        #expect(error.cause == .shuttingDown)
         #expect(error.isRetryable)
         await #expect(throws: (any Error).self) { try await kept.run() }
         try await self.cleanUp(names.info)

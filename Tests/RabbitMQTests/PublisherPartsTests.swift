@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CConductorRabbitMQ
+import DriverErrors
 import Glibc
 import Logging
 import NIOConcurrencyHelpers
@@ -47,9 +48,9 @@ struct PublisherPartsTests {
     func inbox() throws {
         var inbox = PublisherInbox(capacity: 3, byteCapacity: 100)
         inbox.refusal = nil
-        func offer(_ size: Int) -> PublishError.Code? {
+        func offer(_ size: Int) -> DriverError.BrokerCause? {
             let message = OutgoingMessage(queue: "q", body: Array(repeating: 0, count: size))
-            return inbox.offer(message, timeout: .seconds(1)) { _ in }?.code
+            return inbox.offer(message, timeout: .seconds(1)) { _ in }?.cause
         }
         #expect(offer(500) == nil)
         #expect(offer(1) == .inboxFull)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DriverErrors
 import RandomTesting
 import Testing
 
@@ -38,7 +39,7 @@ struct PublisherStateMachineRandomTests {
                 }
                 // The broker has no message that it rejected as too large or returned.
                 let mayHaveArrived =
-                    self.everSent.contains(outcome.completion) && error.code != .tooLarge && error.code != .returned
+                    self.everSent.contains(outcome.completion) && error.cause != .tooLarge && error.cause != .returned
                 #expect(error.mayHaveArrived == mayHaveArrived, "\(error)")
             }
         }
@@ -76,7 +77,7 @@ struct PublisherStateMachineRandomTests {
                         self.machine.declared(queue)
                     } else {
                         self.machine.declarationRefused(
-                            queue, error: PublishError(.accessRefused, ""), until: self.now + .milliseconds(50))
+                            queue, error: DriverError(.declarationRejected, ""), until: self.now + .milliseconds(50))
                     }
                 case .settle(let outcome): self.count([outcome])
                 case .none: break
@@ -94,7 +95,7 @@ struct PublisherStateMachineRandomTests {
             case 92:
                 self.count(
                     self.machine.channelClosed(
-                        PublishError(.channelClosed, ""),
+                        DriverError(.channelClosed, ""),
                         sizeLimit: Bool.random(using: &self.generator) ? 3 : nil, now: self.now))
                 self.newChannel()
             case 93: self.lose()
@@ -116,7 +117,7 @@ struct PublisherStateMachineRandomTests {
         }
 
         private mutating func lose() {
-            self.count(self.machine.lost(PublishError(.connectionLost, ""), now: self.now))
+            self.count(self.machine.lost(DriverError(.connectionLost, ""), now: self.now))
             self.newChannel()
         }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DriverErrors
 import Testing
 
 @testable import RabbitMQ
@@ -30,8 +31,8 @@ struct PublisherStateMachineTests {
         return machine
     }
 
-    private func codes(_ outcomes: [Machine.Outcome]) -> [Int: PublishError.Code?] {
-        Dictionary(outcomes.map { ($0.completion, $0.result.error?.code) }) { _, _ in
+    private func codes(_ outcomes: [Machine.Outcome]) -> [Int: DriverError.BrokerCause?] {
+        Dictionary(outcomes.map { ($0.completion, $0.result.error?.cause) }) { _, _ in
             Issue.record("answered twice")
             return nil
         }
@@ -200,7 +201,7 @@ struct PublisherStateMachineTests {
     func lost() {
         var machine = self.sending(2, window: 2)
         _ = machine.enqueue([self.item(3), self.item(4, within: .seconds(90))])
-        let error = PublishError(.connectionLost, "gone")
+        let error = DriverError(.connectionLost, "gone")
         #expect(
             self.codes(machine.lost(error, now: self.start))
                 == [1: .connectionLost, 2: .connectionLost, 3: .connectionLost, 4: .connectionLost])
@@ -218,7 +219,7 @@ struct PublisherStateMachineTests {
     @Test("A closed channel fails unconfirmed messages, keeps waiting ones, and restarts the tags")
     func channelClosed() throws {
         var machine = self.sending(3, window: 2)
-        let error = PublishError(.channelClosed, "404")
+        let error = DriverError(.channelClosed, "404")
         #expect(
             self.codes(machine.channelClosed(error, sizeLimit: nil, now: self.start))
                 == [1: .channelClosed, 2: .channelClosed])
@@ -235,16 +236,16 @@ struct PublisherStateMachineTests {
         machine.declared("q")
         _ = machine.enqueue([self.item(1, size: 10), self.item(2, size: 101), self.item(3, size: 100)])
         for _ in 0..<3 { _ = machine.next(now: self.start) }
-        let outcomes = machine.channelClosed(PublishError(.channelClosed, "406"), sizeLimit: 100, now: self.start)
+        let outcomes = machine.channelClosed(DriverError(.channelClosed, "406"), sizeLimit: 100, now: self.start)
         #expect(self.codes(outcomes) == [1: .channelClosed, 2: .tooLarge, 3: .channelClosed])
-        #expect(outcomes.first { $0.completion == 2 }?.result.error?.limit == 100)
+        #expect(outcomes.first { $0.completion == 2 }?.result.error?.limitBytes == 100)
         _ = machine.enqueue([self.item(4, size: 101)])
         guard case .settle(let outcome) = machine.next(now: self.start) else {
             Issue.record("sent although too large")
             return
         }
-        #expect(outcome.result.error?.code == .tooLarge)
-        _ = machine.lost(PublishError(.connectionLost, ""), now: self.start)
+        #expect(outcome.result.error?.cause == .tooLarge)
+        _ = machine.lost(DriverError(.connectionLost, ""), now: self.start)
         machine.connected()
         #expect(machine.sizeLimit == nil)
     }
@@ -284,7 +285,7 @@ struct PublisherStateMachineTests {
         #expect(self.mayHaveArrived(machine.enqueue([self.item(4)])) == [4: false])
         let expired = machine.tick(now: self.start + .seconds(31)).outcomes
         #expect(self.mayHaveArrived(expired) == [1: true, 2: true])
-        #expect(expired.allSatisfy { $0.result.error?.isRetryable == true && $0.result.error?.isUnavailable == true })
+        #expect(expired.allSatisfy { $0.result.error?.isRetryable == true })
         #expect(expired.first?.result.error?.description.contains("low on disk") == true)
     }
 
@@ -292,11 +293,11 @@ struct PublisherStateMachineTests {
     func endInFlight() {
         var machine = self.sending(3, window: 2)
         #expect(
-            self.mayHaveArrived(machine.lost(PublishError(.connectionLost, "gone"), now: self.start))
+            self.mayHaveArrived(machine.lost(DriverError(.connectionLost, "gone"), now: self.start))
                 == [1: true, 2: true, 3: false])
         var late = self.sending(3, window: 2)
         #expect(
-            self.mayHaveArrived(late.lost(PublishError(.connectionLost, "gone"), now: self.start + .seconds(31)))
+            self.mayHaveArrived(late.lost(DriverError(.connectionLost, "gone"), now: self.start + .seconds(31)))
                 == [1: true, 2: true, 3: false])
         var other = self.sending(3, window: 2)
         other.shutdown(until: self.start + .seconds(1))
@@ -327,7 +328,7 @@ struct PublisherStateMachineTests {
             Issue.record("waits for ever")
             return
         }
-        let error = PublishError(.connectionLost, "")
+        let error = DriverError(.connectionLost, "")
         #expect(self.codes(machine.lost(error, now: self.start + .seconds(60))) == [3: .connectionLost])
     }
 
@@ -345,7 +346,7 @@ struct PublisherStateMachineTests {
             Issue.record("too late")
             return
         }
-        let error = PublishError(.connectionLost, "silent")
+        let error = DriverError(.connectionLost, "silent")
         #expect(self.codes(machine.lost(error, now: self.start + .seconds(30))) == [1: .timedOut, 2: .connectionLost])
     }
 
@@ -359,14 +360,15 @@ struct PublisherStateMachineTests {
             Issue.record("not declared")
             return
         }
-        machine.declarationRefused("q", error: PublishError(.accessRefused, "403"), until: self.start + .seconds(1))
+        machine.declarationRefused(
+            "q", error: DriverError(.declarationRejected, "403"), until: self.start + .seconds(1))
         for id in [1, 2] {
             guard case .settle(let outcome) = machine.next(now: self.start) else {
                 Issue.record("not answered")
                 return
             }
             #expect(outcome.completion == id)
-            #expect(outcome.result.error?.code == .accessRefused)
+            #expect(outcome.result.error?.cause == .declarationRejected)
         }
         guard case .publish(let message) = machine.next(now: self.start) else {
             Issue.record("another queue was held up")
@@ -410,7 +412,7 @@ struct PublisherStateMachineTests {
 
         var other = self.sending(1)
         other.shutdown(until: self.start + .seconds(10))
-        #expect(self.codes(other.lost(PublishError(.connectionLost, ""), now: self.start)) == [1: .connectionLost])
+        #expect(self.codes(other.lost(DriverError(.connectionLost, ""), now: self.start)) == [1: .connectionLost])
         other.connected()
         #expect(!other.isOpen)
         #expect(self.codes(other.enqueue([self.item(2)])) == [2: .shuttingDown])

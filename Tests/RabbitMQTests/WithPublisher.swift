@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrokerTesting
+import DriverErrors
 import LogTesting
 import Logging
 import NIOConcurrencyHelpers
@@ -52,8 +53,8 @@ func quickConfiguration(_ url: String, exchange: String) throws -> PublisherConf
 
 extension Publisher {
     /// Returns the error of a publish that must fail.
-    func failure(_ message: OutgoingMessage) async throws -> PublishError {
-        do throws(PublishError) {
+    func failure(_ message: OutgoingMessage) async throws -> DriverError {
+        do throws(DriverError) {
             try await self.publish(message)
         } catch {
             return error
@@ -64,7 +65,7 @@ extension Publisher {
     /// Publishes like a real sender: retries while the error is retryable.
     func publishRetrying(_ message: OutgoingMessage) async throws {
         while true {
-            do throws(PublishError) {
+            do throws(DriverError) {
                 return try await self.publish(message)
             } catch {
                 guard error.isRetryable else { throw error }
@@ -75,8 +76,8 @@ extension Publisher {
     }
 
     /// Publishes all messages at once and waits for all answers.
-    func publishAll(_ messages: [OutgoingMessage]) async -> [Result<Void, PublishError>] {
-        let answers = NIOLockedValueBox((results: [Int: Result<Void, PublishError>](), twice: 0))
+    func publishAll(_ messages: [OutgoingMessage]) async -> [Result<Void, DriverError>] {
+        let answers = NIOLockedValueBox((results: [Int: Result<Void, DriverError>](), twice: 0))
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             for (index, message) in messages.enumerated() {
                 self.publish(message) { result in
@@ -94,8 +95,8 @@ extension Publisher {
     }
 }
 
-extension Result where Success == Void, Failure == PublishError {
-    var error: PublishError? {
+extension Result where Success == Void, Failure == DriverError {
+    var error: DriverError? {
         if case .failure(let error) = self { error } else { nil }
     }
 }

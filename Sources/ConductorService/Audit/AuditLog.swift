@@ -73,7 +73,7 @@ package final class AuditLog: Sendable {
 
     /// Records an outcome that was answered `duplicate`. Its line is written if it is the guest's first one in a minute
     /// and a slot is free.
-    func duplicate(_ makeRecord: @autoclosure () -> AuditRecord, of guest: PeerIdentity) {
+    func recordDuplicate(_ makeRecord: @autoclosure () -> AuditRecord, of guest: PeerIdentity) {
         // A slot is taken only for a line that is due. A line without a slot is left to the next duplicate.
         let line = self.duplicates.withLockedValue { duplicates in
             duplicates.happened(guest, now: self.now()) { self.backlog.withLockedValue { $0.reserve() } }
@@ -86,11 +86,11 @@ package final class AuditLog: Sendable {
     }
 
     /// Returns a completion that records a repeated outcome once it is answered `duplicate`.
-    func joining(
+    func recordingDuplicate(
         _ completion: @escaping @Sendable (RPCResult) -> Void, _ record: AuditRecord, of guest: PeerIdentity
     ) -> @Sendable (RPCResult) -> Void {
         { result in
-            if case .success = result { self.duplicate(record, of: guest) }
+            if case .success = result { self.recordDuplicate(record, of: guest) }
             completion(result)
         }
     }
@@ -101,7 +101,7 @@ package final class AuditLog: Sendable {
         fileprivate let record: AuditRecord
 
         /// Writes the line: the outcome was accepted.
-        func accepted(_ disposition: AuditRecord.Disposition) {
+        func write(_ disposition: AuditRecord.Disposition) {
             var record = self.record
             record.disposition = disposition
             self.audit.append(record)
@@ -137,7 +137,7 @@ package final class AuditLog: Sendable {
 
 extension RPCError {
     /// The error for an outcome whose audit line has no slot.
-    static let noPlaceForLine = RPCError(
+    static let auditBacklogFull = RPCError(
         .brokerUnavailable,
         "The conductor's audit backlog has no space for the line of another outcome at the moment; send this one again later.",
         retryAfterMilliseconds: 1000)

@@ -18,7 +18,7 @@ struct RejectionLog: Sendable {
 
     /// Logs a rejection if its reason is the guest's identity or permissions. Above debug level it logs at most one
     /// line a minute for each guest, so that no guest fills the log.
-    func refused(_ error: RPCError, _ peer: RPCPeer, now: NIODeadline = .now()) {
+    func log(_ error: RPCError, _ peer: RPCPeer, now: NIODeadline = .now()) {
         guard error.code == .notPermitted || error.code == .unauthenticated else { return }
         let line = self.notices.withLockedValue { $0.happened(peer.identity, now: now) }
         let level: Logger.Level = line == nil ? .debug : .warning

@@ -7,36 +7,6 @@
 /// unless certainly no part of the outcome reached the broker. A lost confirm does not prove that the broker does not
 /// have the outcome; another outcome could end the operation a second time.
 package struct OperationBindingStateMachine: Sendable {
-    /// The state of an operation in relation to one of its outcomes.
-    package enum Standing: Sendable, Hashable {
-        /// No outcome was sent to the broker, or certainly none reached it.
-        case isOpen
-        /// This outcome is in flight to the broker.
-        case isBeingEndedSo
-        /// Another outcome is in flight to the broker.
-        case isBeingEndedOtherwise
-        /// This outcome may have reached the broker, which has not confirmed it. It may be sent again.
-        case isBoundSo
-        /// Another outcome, with another message id, may have reached the broker, which has not confirmed it.
-        case isBoundOtherwise
-        /// This outcome has ended the operation.
-        case wasEndedSo
-        /// Another outcome with the same message id has ended the operation, or may have ended it.
-        case conflicts
-        /// Another outcome, with another message id, has ended the operation.
-        case wasEndedOtherwise
-    }
-
-    /// The result of publishing an outcome.
-    package enum Ending: Sendable, Hashable {
-        /// The broker confirmed the outcome.
-        case confirmed
-        /// The broker did not confirm the outcome, but may have received it.
-        case unconfirmed
-        /// Certainly no part of the outcome reached the broker.
-        case unsent
-    }
-
     private struct Outcome {
         var key: OutcomeKey
         var content: UInt64
@@ -56,7 +26,8 @@ package struct OperationBindingStateMachine: Sendable {
     /// The number of remembered operations.
     package var rememberedCount: Int { self.bound.count }
 
-    /// Returns the state of an operation in relation to this outcome.
+    /// Returns what is known about this outcome of an operation: any ``OutcomeStatus`` except
+    /// ``OutcomeStatus/expired``.
     ///
     /// Once the publishing of an outcome has ended, its sender does not matter: the operation says which guest it
     /// belongs to, and that guest may have received a new name since.
@@ -65,20 +36,19 @@ package struct OperationBindingStateMachine: Sendable {
     ///   - operation: the operation.
     ///   - key: the message id and the sender of the outcome.
     ///   - content: a digest of the outcome's content.
-    package func standing(of operation: SignedOperation, _ key: OutcomeKey, content: UInt64) -> Standing {
-        if let first = self.inFlight[operation.id] {
-            return first.key == key ? .isBeingEndedSo : .isBeingEndedOtherwise
-        }
-        guard let first = self.bound[operation.id] else { return .isOpen }
+    package func status(of operation: SignedOperation, _ key: OutcomeKey, content: UInt64) -> OutcomeStatus {
+        if let first = self.inFlight[operation.id] { return first.key == key ? .inFlight : .otherInFlight }
+        guard let first = self.bound[operation.id] else { return .new }
         guard first.key.hasSameMessageID(as: key) else {
-            return first.isConfirmed ? .wasEndedOtherwise : .isBoundOtherwise
+            return first.isConfirmed ? .otherConfirmed : .otherUnconfirmed
         }
-        guard first.content == content else { return .conflicts }
-        return first.isConfirmed ? .wasEndedSo : .isBoundSo
+        guard first.content == content else { return .conflicting }
+        return first.isConfirmed ? .confirmed : .unconfirmed
     }
 
-    /// Records that this outcome of an operation is in flight. The operation must be open, or bound to this outcome.
-    package mutating func begin(_ operation: SignedOperation, _ key: OutcomeKey, content: UInt64) {
+    /// Records that this outcome of an operation is in flight. The operation must be unbound, or bound to this
+    /// outcome.
+    package mutating func beginPublishing(_ operation: SignedOperation, _ key: OutcomeKey, content: UInt64) {
         guard self.inFlight[operation.id] == nil else { return }
         self.inFlight[operation.id] = Outcome(
             key: key, content: content, usableUntil: operation.usableUntil, isConfirmed: false)
@@ -90,14 +60,14 @@ package struct OperationBindingStateMachine: Sendable {
     /// - Returns: whether an operation was forgotten whose token is still accepted, so that it could be ended once
     ///   more.
     @discardableResult
-    package mutating func ended(
-        _ operation: SignedOperation, by key: OutcomeKey, _ ending: Ending, now: Int64
+    package mutating func finishPublishing(
+        _ operation: SignedOperation, by key: OutcomeKey, _ result: PublishResult, now: Int64
     ) -> Bool {
         guard var outcome = self.inFlight[operation.id], outcome.key == key else { return false }
         self.inFlight[operation.id] = nil
         // An operation that was bound before stays bound: the attempt before this one may have reached the broker.
-        if ending == .unsent { return false }
-        outcome.isConfirmed = ending == .confirmed
+        if case .unsent = result { return false }
+        outcome.isConfirmed = result == .confirmed
         guard let forgotten = self.bound.remember(outcome, for: operation.id) else { return false }
         return now < forgotten.usableUntil
     }

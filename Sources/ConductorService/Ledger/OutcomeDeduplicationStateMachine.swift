@@ -5,19 +5,6 @@
 ///
 /// A `Waiter` represents a request that repeats an outcome in flight, and that is answered together with it.
 package struct OutcomeDeduplicationStateMachine<Waiter> {
-    /// The decision about an outcome that arrived.
-    package enum Arrival: Sendable, Hashable {
-        /// The outcome is new: publish it, then call ``OutcomeDeduplicationStateMachine/ended(_:isConfirmed:)``.
-        case isNew
-        /// The same outcome is already in flight. Its waiter is kept until
-        /// ``OutcomeDeduplicationStateMachine/ended(_:isConfirmed:)`` returns it.
-        case joined
-        /// The same outcome was confirmed before.
-        case wasConfirmed
-        /// Another outcome was sent with this message id.
-        case conflicts
-    }
-
     /// The content digest of each outcome in flight.
     private var inFlight: [OutcomeKey: UInt64] = [:]
     private var confirmed: BoundedFIFOCache<OutcomeKey, UInt64>
@@ -42,23 +29,28 @@ package struct OutcomeDeduplicationStateMachine<Waiter> {
     /// - Parameters:
     ///   - key: the outcome's message id and sender.
     ///   - content: a digest of the outcome's content.
-    ///   - waiter: represents the request; kept with ``Arrival/joined`` only.
-    package mutating func arrived(_ key: OutcomeKey, content: UInt64, waiter: @autoclosure () -> Waiter) -> Arrival {
-        guard self.confirmed.limit > 0 else { return .isNew }
-        if let other = self.confirmed[key] { return other == content ? .wasConfirmed : .conflicts }
+    ///   - waiter: represents the request; kept only for an outcome in flight, until ``finish(_:isConfirmed:)`` returns
+    ///     it.
+    /// - Returns: ``OutcomeStatus/new``, ``OutcomeStatus/inFlight``, ``OutcomeStatus/confirmed`` or
+    ///   ``OutcomeStatus/conflicting``. A new outcome must be published; ``finish(_:isConfirmed:)`` must follow.
+    package mutating func admit(
+        _ key: OutcomeKey, content: UInt64, waiter: @autoclosure () -> Waiter
+    ) -> OutcomeStatus {
+        guard self.confirmed.limit > 0 else { return .new }
+        if let other = self.confirmed[key] { return other == content ? .confirmed : .conflicting }
         guard let other = self.inFlight[key] else {
             self.inFlight[key] = content
-            return .isNew
+            return .new
         }
-        guard other == content else { return .conflicts }
+        guard other == content else { return .conflicting }
         self.waiters[key, default: []].append(waiter())
-        return .joined
+        return .inFlight
     }
 
     /// Records that the publishing of a new outcome ended, with a confirm or without.
     ///
     /// - Returns: the waiters of the requests that repeated the outcome in the meantime.
-    package mutating func ended(_ key: OutcomeKey, isConfirmed: Bool) -> [Waiter] {
+    package mutating func finish(_ key: OutcomeKey, isConfirmed: Bool) -> [Waiter] {
         guard let content = self.inFlight.removeValue(forKey: key) else { return [] }
         if isConfirmed { self.confirmed.remember(content, for: key) }
         return self.waiters.isEmpty ? [] : self.waiters.removeValue(forKey: key) ?? []

@@ -40,40 +40,40 @@ package struct RelayCounters: Sendable, Hashable {
             && self.inFlight >= 0
     }
 
-    mutating func pinged() { self.pings += 1 }
+    mutating func countPing() { self.pings += 1 }
 
-    mutating func forgotSignedOperation() { self.forgottenOperations += 1 }
+    mutating func countForgottenOperation() { self.forgottenOperations += 1 }
 
-    mutating func leftOut(_ fields: Int, of operation: String) {
+    mutating func countUndeclared(_ fields: Int, of operation: String) {
         self.undeclaredFields[operation, default: 0] += fields
     }
 
     /// Counts a request that is received now and answered later.
-    mutating func took() {
+    mutating func countAccepted() {
         self.received += 1
         self.inFlight += 1
     }
 
     /// Counts a request that is received now and answered at once with this disposition.
-    mutating func answered(_ disposition: Disposition) {
+    mutating func countAnswered(_ disposition: Disposition) {
         self.received += 1
         self.count(disposition)
     }
 
     /// Counts a request that is received now and rejected at once.
-    mutating func refused(_ code: RPCError.Code) {
+    mutating func countRejected(_ code: RPCError.Code) {
         self.received += 1
         self.rejected[code.reason, default: 0] += 1
     }
 
     /// Counts the answer to a request in flight.
-    mutating func settled(_ disposition: Disposition) {
+    mutating func countCompleted(_ disposition: Disposition) {
         self.inFlight -= 1
         self.count(disposition)
     }
 
     /// Counts the rejection of this many requests in flight.
-    mutating func failed(_ count: Int, _ code: RPCError.Code) {
+    mutating func countFailed(_ count: Int, _ code: RPCError.Code) {
         self.inFlight -= count
         self.rejected[code.reason, default: 0] += count
     }

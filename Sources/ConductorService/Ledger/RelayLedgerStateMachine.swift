@@ -13,28 +13,6 @@ package struct UndeclaredFields: Sendable {
 /// The state of a relay: its counters and the outcomes that it remembers. It does no I/O. The relay guards it with one
 /// lock, so that the counters are consistent with one another at any moment.
 package struct RelayLedgerStateMachine<Waiter> {
-    /// The decision about an outcome that arrived.
-    package enum Arrival: Sendable, Hashable {
-        /// The outcome is new: publish it, then call
-        /// ``RelayLedgerStateMachine/ended(_:with:mayHaveArrived:operation:now:)``.
-        case isNew
-        /// The same outcome is already in flight. Its waiter is kept until the end of that outcome's publishing.
-        case joined
-        /// The same outcome was confirmed before.
-        case wasConfirmed
-        /// Another outcome was sent with this message id.
-        case conflicts
-        /// Another outcome has already ended its signed operation.
-        case operationWasEnded
-        /// Another outcome of its signed operation is in flight, and may fail. Where no outcomes are remembered, it may
-        /// be the same outcome that is in flight.
-        case operationIsBeingEnded
-        /// Another outcome of its signed operation may have reached the broker. Only that one may be sent again.
-        case operationIsBound
-        /// The signature has expired, and this outcome was not published before that.
-        case isTooLate
-    }
-
     /// The current counters.
     package private(set) var counters = RelayCounters()
     private var outcomes: OutcomeDeduplicationStateMachine<Waiter>
@@ -51,16 +29,16 @@ package struct RelayLedgerStateMachine<Waiter> {
     }
 
     /// Counts a `ping` request.
-    package mutating func pinged() { self.counters.pinged() }
+    package mutating func countPing() { self.counters.countPing() }
 
     /// Counts a request that is rejected at once.
-    package mutating func refused(_ code: RPCError.Code) { self.counters.refused(code) }
+    package mutating func countRejection(_ code: RPCError.Code) { self.counters.countRejected(code) }
 
     /// Counts an outcome whose event is switched off. The outcome is not remembered: sent again after the event is
     /// switched on, it is published.
-    package mutating func disabled(leftOut: UndeclaredFields? = nil) {
-        self.count(leftOut)
-        self.counters.answered(.disabled)
+    package mutating func countDisabled(undeclared: UndeclaredFields? = nil) {
+        self.count(undeclared)
+        self.counters.countAnswered(.disabled)
     }
 
     /// Counts an outcome that is to be published, and decides what to do with it.
@@ -69,90 +47,77 @@ package struct RelayLedgerStateMachine<Waiter> {
     ///   - key: the outcome's message id and sender.
     ///   - content: a digest of the outcome's content.
     ///   - operation: the operation that the outcome ends, if the control plane has signed it.
-    ///   - isLate: whether the signature has expired, so that the outcome must not be new.
-    ///   - leftOut: the fields that are not published.
-    ///   - waiter: represents the request if it repeats an outcome in flight;
-    ///     ``ended(_:with:mayHaveArrived:operation:now:)`` returns it.
-    /// - Returns: the decision. A request that is answered at once is already counted by its answer.
-    package mutating func arrived(
-        _ key: OutcomeKey, content: UInt64, operation: SignedOperation? = nil, isLate: Bool = false,
-        leftOut: UndeclaredFields? = nil, waiter: @autoclosure () -> Waiter
-    ) -> Arrival {
-        self.count(leftOut)
-        let arrival = self.arrival(key, content, operation, isLate, waiter())
-        switch arrival {
-        case .isNew, .joined: self.counters.took()
-        case .wasConfirmed: self.counters.answered(.duplicate)
-        case .conflicts: self.counters.refused(.invalidParameters)
-        case .operationWasEnded, .operationIsBound, .isTooLate: self.counters.refused(.notPermitted)
-        case .operationIsBeingEnded: self.counters.refused(.brokerUnavailable)
+    ///   - isExpired: whether the signature has expired, so that the outcome must not be new.
+    ///   - undeclared: the fields that are not published.
+    ///   - waiter: represents the request if it repeats an outcome in flight; ``finish(_:_:operation:now:)`` returns
+    ///     it.
+    /// - Returns: what is known about the outcome. If it is ``OutcomeStatus/new`` or ``OutcomeStatus/unconfirmed``, it
+    ///   must be published, and ``finish(_:_:operation:now:)`` must follow. If it is ``OutcomeStatus/inFlight``, its
+    ///   request is answered later. A request with any other status is to be answered at once, and is already counted
+    ///   by its answer.
+    package mutating func admit(
+        _ key: OutcomeKey, content: UInt64, operation: SignedOperation? = nil, isExpired: Bool = false,
+        undeclared: UndeclaredFields? = nil, waiter: @autoclosure () -> Waiter
+    ) -> OutcomeStatus {
+        self.count(undeclared)
+        let status = self.status(key, content, operation, isExpired, waiter())
+        switch status {
+        case .new, .unconfirmed, .inFlight: self.counters.countAccepted()
+        case .confirmed: self.counters.countAnswered(.duplicate)
+        case .conflicting: self.counters.countRejected(.invalidParameters)
+        case .otherConfirmed, .otherUnconfirmed, .expired: self.counters.countRejected(.notPermitted)
+        case .otherInFlight: self.counters.countRejected(.brokerUnavailable)
         }
-        return arrival
+        return status
     }
 
-    private mutating func arrival(
-        _ key: OutcomeKey, _ content: UInt64, _ operation: SignedOperation?, _ isLate: Bool,
+    private mutating func status(
+        _ key: OutcomeKey, _ content: UInt64, _ operation: SignedOperation?, _ isExpired: Bool,
         _ waiter: @autoclosure () -> Waiter
-    ) -> Arrival {
-        let standing = operation.map { self.operations.standing(of: $0, key, content: content) } ?? .isOpen
-        switch standing {
-        case .isOpen, .isBoundSo, .isBeingEndedSo: break
-        case .isBeingEndedOtherwise: return .operationIsBeingEnded
-        case .wasEndedSo: return .wasConfirmed
-        case .conflicts: return .conflicts
-        case .wasEndedOtherwise: return .operationWasEnded
-        case .isBoundOtherwise: return .operationIsBound
+    ) -> OutcomeStatus {
+        let bound = operation.map { self.operations.status(of: $0, key, content: content) } ?? .new
+        switch bound {
+        case .new, .unconfirmed, .inFlight: break
+        case .confirmed, .conflicting, .otherInFlight, .otherUnconfirmed, .otherConfirmed, .expired: return bound
         }
-        if isLate, !self.outcomes.isKnown(key) {
+        if isExpired, !self.outcomes.isKnown(key) {
             // The outcome in flight decides whether this one is a duplicate, once its publishing has ended.
-            return standing == .isBeingEndedSo ? .operationIsBeingEnded : .isTooLate
+            return bound == .inFlight ? .otherInFlight : .expired
         }
-        switch self.outcomes.arrived(key, content: content, waiter: waiter()) {
-        case .isNew:
-            // Where no outcomes are remembered, the same outcome can arrive twice at once, and would be published
-            // twice.
-            guard standing != .isBeingEndedSo else { return .operationIsBeingEnded }
-            if let operation { self.operations.begin(operation, key, content: content) }
-            return .isNew
-        case .joined: return .joined
-        case .wasConfirmed: return .wasConfirmed
-        case .conflicts: return .conflicts
-        }
+        let status = self.outcomes.admit(key, content: content, waiter: waiter())
+        guard status == .new else { return status }
+        // Where no outcomes are remembered, the same outcome can arrive twice at once, and would be published twice.
+        guard bound != .inFlight else { return .otherInFlight }
+        if let operation { self.operations.beginPublishing(operation, key, content: content) }
+        return bound
     }
 
-    /// Records that the publishing of a new outcome ended.
+    /// Records that the publishing of an outcome ended.
     ///
     /// - Parameters:
     ///   - key: the outcome's message id and sender.
-    ///   - failure: the error code of the answer to the request, and to those that repeated it; nil if the broker
-    ///     confirmed the outcome.
-    ///   - mayHaveArrived: whether the broker may have the outcome in spite of the failure. If so, the operation stays
-    ///     bound to it.
+    ///   - result: the result. With ``PublishResult/unconfirmed(_:)`` the operation stays bound to the outcome.
     ///   - operation: the operation that the outcome ends, if the control plane has signed it.
     ///   - now: the conductor's time, in seconds since 1970.
     /// - Returns: the waiters of the requests that repeated it, to be answered `duplicate` or with the same error.
-    package mutating func ended(
-        _ key: OutcomeKey, with failure: RPCError.Code?, mayHaveArrived: Bool = true,
-        operation: SignedOperation? = nil, now: Int64 = 0
+    package mutating func finish(
+        _ key: OutcomeKey, _ result: PublishResult, operation: SignedOperation? = nil, now: Int64 = 0
     ) -> [Waiter] {
-        if let operation,
-            self.operations.ended(
-                operation, by: key, failure == nil ? .confirmed : mayHaveArrived ? .unconfirmed : .unsent, now: now)
-        {
-            self.counters.forgotSignedOperation()
+        if let operation, self.operations.finishPublishing(operation, by: key, result, now: now) {
+            self.counters.countForgottenOperation()
         }
-        let waiters = self.outcomes.ended(key, isConfirmed: failure == nil)
-        if let failure {
-            self.counters.failed(1 + waiters.count, failure)
-        } else {
-            self.counters.settled(.published)
-            for _ in waiters { self.counters.settled(.duplicate) }
+        let waiters = self.outcomes.finish(key, isConfirmed: result == .confirmed)
+        switch result {
+        case .confirmed:
+            self.counters.countCompleted(.published)
+            for _ in waiters { self.counters.countCompleted(.duplicate) }
+        case .unconfirmed(let code), .unsent(let code): self.counters.countFailed(1 + waiters.count, code)
         }
         return waiters
     }
 
-    private mutating func count(_ leftOut: UndeclaredFields?) {
-        if let leftOut { self.counters.leftOut(leftOut.count, of: leftOut.operation) }
+    private mutating func count(_ undeclared: UndeclaredFields?) {
+        if let undeclared { self.counters.countUndeclared(undeclared.count, of: undeclared.operation) }
     }
 }
 

@@ -13,7 +13,7 @@ package struct VerifiedContext: Sendable {
     package let instance: String?
     /// The error for an outcome that must not be published any more; nil while the context has not expired. An outcome
     /// that was published before the expiry is still a duplicate: its sender has only missed the answer.
-    package let expiry: RPCError?
+    package let expiryError: RPCError?
     private let context: NotificationContext
     private let operation: Catalogues.Operation
     private let phase: OperationPhase
@@ -28,7 +28,7 @@ package struct VerifiedContext: Sendable {
         self.phase = phase
         self.instance = instance
         self.signed = signed
-        self.expiry = isExpired ? .refusedToken("has expired (exp)") : nil
+        self.expiryError = isExpired ? .refusedToken("has expired (exp)") : nil
     }
 
     /// Checks the notification that was made of the report. The fields that a guest adds at the end must not name

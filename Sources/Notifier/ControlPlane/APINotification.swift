@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ContextSigning
+import DriverErrors
 import Logging
 import NIOConcurrencyHelpers
 public import Notifications

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import DriverErrors
 import Notifications
 
 /// The error for a name that no catalogue has.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 @_exported public import ContextSigning
+import DriverErrors
 public import Logging
 public import Notifications
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DriverErrors
 import Notifications
 
 /// Decides which events of a notification object may be published: a start, and one outcome, published here or handed

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Dispatch
+public import DriverErrors
 public import Foundation
 public import Logging
 import NIOConcurrencyHelpers
@@ -69,7 +70,7 @@ public final class LogDriver: NotificationDriver {
         _ line: [UInt8], _ sender: NotificationSender?,
         _ completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
-        let isTaken = self.state.withLockedValue { state in
+        let isAccepted = self.state.withLockedValue { state in
             guard state.lines < self.capacity, state.lines == 0 || state.bytes + line.count <= self.capacityBytes else {
                 return false
             }
@@ -77,10 +78,10 @@ public final class LogDriver: NotificationDriver {
             state.bytes += line.count
             return true
         }
-        guard isTaken else {
+        guard isAccepted else {
             // No part of this line is ever written.
             let error = self.failed("the queue of lines that wait for the reader of standard output is full")
-            completion(.failure(DriverError(error, mayHaveArrived: false)))
+            completion(.failure(error.asUnsent))
             return
         }
         sender?.charge(bytes: line.count)

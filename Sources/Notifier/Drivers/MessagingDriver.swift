@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import DriverErrors
 public import Logging
 public import Notifications
 package import RabbitMQ
@@ -116,10 +117,10 @@ public final class MessagingDriver: NotificationDriver {
         _ message: OutgoingMessage, _ sender: NotificationSender?,
         _ completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
-        let isTaken = self.publisher.enqueue(message) { [name] result in
+        let isAccepted = self.publisher.enqueue(message) { [name] result in
             completion(result.mapError { DriverError($0, driver: name) })
         }
-        if isTaken { sender?.charge(bytes: message.body.count) }
+        if isAccepted { sender?.charge(bytes: message.body.count) }
     }
 
     /// Wakes the publisher's thread.
@@ -140,13 +141,13 @@ extension PublisherConfiguration {
             ("messaging.topic", configuration.topic, 255 - suffix),
         ] where !(1...limit).contains(text.utf8.count) || text.utf8.contains(0) {
             throw DriverError(
-                .refused, driver: DriverName.messaging.rawValue,
+                .rejected, driver: DriverName.messaging.rawValue,
                 reason: "\(name) must have 1 to \(limit) bytes, and no NUL")
         }
         do {
             self.init(transportURL: try TransportURL(configuration.transportURL), exchange: configuration.exchange)
         } catch {
-            throw DriverError(.refused, driver: DriverName.messaging.rawValue, reason: error.description)
+            throw DriverError(.rejected, driver: DriverName.messaging.rawValue, reason: error.description)
         }
         self.durable = configuration.isDurable
         switch configuration.queueType {
@@ -159,21 +160,6 @@ extension PublisherConfiguration {
         // The queues are declared before the first notification, so that none is lost before a consumer has declared
         // them.
         self.declareAtStart = [NotificationPriority.info, .error].map { $0.queue(topic: configuration.topic) }
-    }
-}
-
-extension DriverError {
-    fileprivate init(_ error: PublishError, driver: String) {
-        let code: Code
-        switch error.code {
-        case .tooLarge: code = .tooLarge
-        case .senderShareFull: code = .rateLimited
-        case _ where error.isRetryable: code = .unavailable
-        default: code = .refused
-        }
-        self.init(
-            DriverError(code, driver: driver, reason: error.description, limitBytes: error.limit),
-            mayHaveArrived: error.mayHaveArrived)
     }
 }
 

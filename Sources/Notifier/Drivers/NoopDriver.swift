@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import DriverErrors
 public import Notifications
 
 /// The `noop` driver: confirms every notification and sends nothing.

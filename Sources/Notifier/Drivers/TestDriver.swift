@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import DriverErrors
 import NIOConcurrencyHelpers
 public import Notifications
 
@@ -26,12 +27,12 @@ public final class TestDriver: NotificationDriver {
     public func emit(
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
-        let isTaken = self.state.withLockedValue { notifications in
+        let isAccepted = self.state.withLockedValue { notifications in
             guard notifications.count < self.capacity else { return false }
             notifications.append(notification)
             return true
         }
-        guard isTaken else {
+        guard isAccepted else {
             let reason = "the limit of \(self.capacity) notifications is reached; call reset()"
             completion(.failure(DriverError(.unavailable, driver: self.name, reason: reason)))
             return

@@ -141,7 +141,7 @@ private struct EncodingDriver: NotificationDriver {
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
         let body = Envelope.messagingv2.encode(notification)
-        completion(body.isEmpty ? .failure(DriverError(.refused, driver: self.name, reason: "no body")) : .success(()))
+        completion(body.isEmpty ? .failure(DriverError(.rejected, driver: self.name, reason: "no body")) : .success(()))
     }
 }
 

@@ -214,7 +214,7 @@ import Testing
                 DriverError(.unavailable, driver: "held", reason: "lost"),
                 AuditRecord.Disposition.unconfirmed as AuditRecord.Disposition?
             ),
-            (DriverError(.refused, driver: "held", reason: "no"), nil),
+            (DriverError(.rejected, driver: "held", reason: "no"), nil),
         ] {
             let (driver, audit) = (HeldDriver(), self.audit())
             let relay = self.relay(driver, audit: audit)

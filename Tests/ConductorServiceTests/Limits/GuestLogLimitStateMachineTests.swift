@@ -88,7 +88,7 @@ import Testing
             let peer = RPCPeer(
                 certificate: nil, identity: self.guest(number), remoteAddress: "192.0.2.9:5",
                 localAddress: "192.0.2.1:8790")
-            refusals.refused(RPCError(.notPermitted, "no"), peer, now: now)
+            refusals.log(RPCError(.notPermitted, "no"), peer, now: now)
         }
         for number in 0..<GuestLogLimitStateMachine.limit { refuse(number, now: start) }
         for _ in 0..<5 { refuse(7, now: start) }

@@ -117,7 +117,7 @@ enum FuzzedTokens {
             let verified = try keys.verifier.verify(
                 SignedReport.report(token), operation: operation, instance: "inst-1", now: SignedReport.now)
             // After its expiry, a token is accepted only for what was published before.
-            if let expiry = verified?.expiry { throw expiry }
+            if let expiry = verified?.expiryError { throw expiry }
             return .success(())
         } catch {
             return .failure(error)

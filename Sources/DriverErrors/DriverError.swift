@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The error of a driver that has not confirmed a notification.
+///
+/// There is one such type from the broker's connection to the sender, so a failure is classified once, where it occurs:
+/// whether the same notification can succeed later (``isRetryable``), and whether it may have been sent nevertheless
+/// (``mayHaveArrived``). A conductor turns the error into the RPC error of its answer to the guest.
+public struct DriverError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The kind of failure.
+    public struct Code: Sendable, Hashable {
+        private enum Value { case unavailable, rateLimited, tooLarge, rejected }
+        private let value: Value
+
+        /// The driver cannot accept the notification now; the same notification can succeed later.
+        public static let unavailable = Code(value: .unavailable)
+        /// The sender has reached its quota: it has as many waiting notifications as one sender may have. The same
+        /// notification can succeed later.
+        public static let rateLimited = Code(value: .rateLimited)
+        /// The notification exceeds the size that the system behind the driver accepts.
+        public static let tooLarge = Code(value: .tooLarge)
+        /// The driver can never accept the notification.
+        public static let rejected = Code(value: .rejected)
+    }
+
+    /// The kind of failure.
+    public let code: Code
+    /// The driver's name.
+    public let driver: String
+    /// The cause, as a clause for the operator, without secrets.
+    public let reason: String
+    /// The size limit in bytes, with ``Code/tooLarge``.
+    public let limitBytes: Int?
+    /// The cause, if the broker or the connection to it failed; nil for every other driver.
+    package let cause: BrokerCause?
+    /// Whether the notification may have been sent in spite of the error, for example when only the confirmation was
+    /// lost. A notification that is sent again can then arrive twice.
+    package let mayHaveArrived: Bool
+
+    /// Creates an error of this kind.
+    public init(_ code: Code, driver: String, reason: String, limitBytes: Int? = nil) {
+        self.init(
+            code, driver: driver, reason: reason, limitBytes: limitBytes, cause: nil,
+            mayHaveArrived: code == .unavailable)
+    }
+
+    /// Creates an error of a broker's driver.
+    ///
+    /// - Parameter isSent: whether the message was handed to a connection, where the cause does not imply it.
+    package init(
+        _ cause: BrokerCause, driver: String, reason: String, limitBytes: Int? = nil, isSent: Bool = true
+    ) {
+        self.init(
+            cause.code, driver: driver, reason: reason, limitBytes: limitBytes, cause: cause,
+            mayHaveArrived: isSent && cause.mayFollowSending)
+    }
+
+    /// Creates a copy of an error, with this value of ``mayHaveArrived``.
+    package init(_ error: DriverError, mayHaveArrived: Bool) {
+        self.init(
+            error.code, driver: error.driver, reason: error.reason, limitBytes: error.limitBytes, cause: error.cause,
+            mayHaveArrived: mayHaveArrived)
+    }
+
+    /// Creates a copy of an error, with the name of another driver.
+    package init(_ error: DriverError, driver: String) {
+        self.init(
+            error.code, driver: driver, reason: error.reason, limitBytes: error.limitBytes, cause: error.cause,
+            mayHaveArrived: error.mayHaveArrived)
+    }
+
+    private init(
+        _ code: Code, driver: String, reason: String, limitBytes: Int?, cause: BrokerCause?, mayHaveArrived: Bool
+    ) {
+        self.code = code
+        self.driver = driver
+        self.reason = reason
+        self.limitBytes = limitBytes
+        self.cause = cause
+        self.mayHaveArrived = mayHaveArrived
+    }
+
+    /// The same failure of a notification of which nothing was sent.
+    package var asUnsent: DriverError { DriverError(self, mayHaveArrived: false) }
+
+    /// Whether the same notification can succeed later.
+    public var isRetryable: Bool { self.code == .unavailable || self.code == .rateLimited }
+
+    /// The driver and the reason.
+    public var description: String { "driver \(self.driver): \(self.reason)" }
+}
