@@ -153,7 +153,9 @@ import Testing
             envelope: .messagingv2, configuration: .init(transportURL: "rabbit://localhost/"),
             logger: Logger(label: "test"))
         let error = await #expect(throws: DriverError.self) { try await messaging.emit(notification) }
-        #expect(error?.code == .unavailable)
+        #expect(error?.code == .unavailable && error?.driver == "messagingv2")
+        // What is known where the publish failed reaches the sender unchanged: there was no connection.
+        #expect(error?.cause == .notConnected && error?.mayHaveArrived == false && error?.limitBytes == nil)
         let output = try #require(FileHandle(forWritingAtPath: "/dev/null"))
         let log = LogDriver(output: output, capacity: 0)
         await #expect(throws: DriverError.self) { try await log.emit(notification) }
