@@ -29,7 +29,7 @@ public final class Notifier: Service {
     ///   - messaging: the broker; only the messaging drivers need it.
     ///   - redaction: the redaction that is applied to every notification before a driver sees it.
     ///   - logger: logs events of the connection and of standard output.
-    /// - Throws: ``DriverError`` when a messaging driver is named without a broker, or when the transport URL, the
+    /// - Throws: `DriverError` when a messaging driver is named without a broker, or when the transport URL, the
     ///   exchange or the topic is invalid.
     public init(
         names: [DriverName], messaging: MessagingDriver.Configuration? = nil, redaction: Redaction = .standard,

@@ -90,7 +90,7 @@ public final class APINotification: Sendable {
     ///
     /// An end may be published even if the start could not be.
     ///
-    /// - Throws: ``DriverError``; ``NotificationMisuseError`` while another call is publishing the start.
+    /// - Throws: `DriverError`; ``NotificationMisuseError`` while another call is publishing the start.
     public func start() async throws {
         guard try self.change({ try $0.life.beginStart() }) else { return }
         do {
@@ -119,11 +119,11 @@ public final class APINotification: Sendable {
     /// Publishes the end event of the successful operation, and returns once every driver has confirmed it, or at once
     /// when the event is switched off.
     ///
-    /// After a retryable ``DriverError`` call it again: it sends the first call's message again, with the same id, and
+    /// After a retryable `DriverError` call it again: it sends the first call's message again, with the same id, and
     /// ignores the payload. After any other error nothing is decided, and the payload can be corrected.
     ///
     /// - Parameter payload: the end fields; they override those of ``set(_:to:)``.
-    /// - Throws: ``DriverError``; `FieldError` naming a field that is missing or mistyped;
+    /// - Throws: `DriverError`; `FieldError` naming a field that is missing or mistyped;
     ///   ``NotificationMisuseError`` for a second outcome.
     public func end(_ payload: JSONObject = JSONObject()) async throws {
         try await self.publishOutcome { .end(payload: $0.adding(payload)) }

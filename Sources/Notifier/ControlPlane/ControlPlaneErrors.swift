@@ -83,7 +83,7 @@ public struct StartError: Error, Sendable, CustomStringConvertible {
 public struct UnpublishedEndError: Error, Sendable, CustomStringConvertible {
     /// The operation's notification: ``APINotification/end(_:)`` can be called again.
     public let notification: APINotification
-    /// The reason why the end is not published: a ``DriverError`` or, when a field is missing or mistyped, a
+    /// The reason why the end is not published: a `DriverError` or, when a field is missing or mistyped, a
     /// `FieldError`.
     public let cause: any Error
 

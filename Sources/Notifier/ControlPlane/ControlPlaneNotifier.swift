@@ -220,7 +220,7 @@ public struct ControlPlaneNotifier: Sendable {
     ///   - messageID: the event's identifier; to send the event again after an error, pass the same one.
     ///   - timestamp: the time of the event.
     /// - Returns: the facts of the sent event; nothing is sent when the event is switched off.
-    /// - Throws: ``UnknownEventError``; `FieldError` naming a field that is missing or mistyped; ``DriverError``.
+    /// - Throws: ``UnknownEventError``; `FieldError` naming a field that is missing or mistyped; `DriverError`.
     @discardableResult
     public func notify(
         _ eventType: String, payload: JSONObject, messageID: MessageID = MessageID(),

@@ -79,7 +79,7 @@ public final class MessagingDriver: NotificationDriver {
 
     /// Creates a driver with a separate connection.
     ///
-    /// - Throws: ``DriverError`` that names the problem of the exchange, the topic or the transport URL.
+    /// - Throws: `DriverError` that names the problem of the exchange, the topic or the transport URL.
     public convenience init(envelope: Envelope, configuration: Configuration, logger: Logger) throws {
         self.init(
             envelope: envelope, topic: configuration.topic,
@@ -131,7 +131,7 @@ public final class MessagingDriver: NotificationDriver {
 }
 
 extension PublisherConfiguration {
-    /// - Throws: ``DriverError`` that names the problem of the exchange, the topic or the transport URL.
+    /// - Throws: `DriverError` that names the problem of the exchange, the topic or the transport URL.
     package init(_ configuration: MessagingDriver.Configuration) throws(DriverError) {
         // AMQP allows at most 255 bytes for these names. For a longer name librabbitmq would send a malformed frame,
         // and the broker would close each new connection.
