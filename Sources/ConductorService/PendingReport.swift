@@ -21,7 +21,7 @@ struct PendingReport: Sendable {
     /// The operation that the outcome ends, if the control plane has signed it.
     let operation: SignedOperation?
     /// The slot for the outcome's audit line; nil without an audit log.
-    var auditSlot: AuditLog.Reservation?
+    let auditSlot: AuditLog.Reservation?
     let ledger: NIOLockedValueBox<RelayLedgerStateMachine<Completion>>
     /// The warning that signed operations were forgotten.
     let forgottenOperations: RateLimitedWarning

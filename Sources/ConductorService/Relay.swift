@@ -203,23 +203,29 @@ package struct Relay: RPCRequestHandler {
     private func publish(
         _ checked: CheckedOutcome, _ key: OutcomeKey, _ peer: RPCPeer, _ completion: @escaping Completion
     ) {
-        var report = PendingReport(
-            key: key, messageID: checked.messageID, operation: checked.signed, ledger: self.ledger,
-            forgottenOperations: self.forgottenOperations, logger: self.logger, completion: completion)
-        if let audit = self.audit {
-            report.auditSlot = audit.reserve(for: checked.record(.published, from: peer))
-            guard report.auditSlot != nil else { return report.reject(.auditBacklogFull, mayHaveArrived: false) }
+        let auditSlot = self.audit?.reserve(for: checked.record(.published, from: peer))
+        let report = PendingReport(
+            key: key, messageID: checked.messageID, operation: checked.signed, auditSlot: auditSlot,
+            ledger: self.ledger, forgottenOperations: self.forgottenOperations, logger: self.logger,
+            completion: completion)
+        if self.audit != nil, auditSlot == nil { return report.reject(.auditBacklogFull, mayHaveArrived: false) }
+        if Sabotage.acknowledgeBeforeConfirm.isOn {
+            self.enqueue(checked.notification) { _ in }
+            report.acknowledge()
+        } else {
+            self.enqueue(checked.notification) { report.complete($0) }
         }
-        let published: @Sendable (Result<Void, DriverError>) -> Void = { [report] result in
-            guard !Sabotage.acknowledgeBeforeConfirm.isOn else { return }
-            report.complete(result)
-        }
-        switch checked.notification {
-        case .message(let message): self.notifier.enqueue(message, completion: published)
-        case .prepared(let notification): notification.enqueue(completion: published)
+    }
+
+    private func enqueue(
+        _ notification: CheckedOutcome.Notification,
+        completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
+    ) {
+        switch notification {
+        case .message(let message): self.notifier.enqueue(message, completion: completion)
+        case .prepared(let prepared): prepared.enqueue(completion: completion)
         }
         FaultPoint.conductorBeforeConfirm.reached()
-        if Sabotage.acknowledgeBeforeConfirm.isOn { report.acknowledge() }
     }
 
     private func check(_ report: OutcomeReport, from peer: RPCPeer) throws(RPCError) -> CheckedOutcome {
