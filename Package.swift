@@ -10,7 +10,7 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 // The bindings to C do without strict memory safety: nearly every line of theirs would say `unsafe`.
-let bindings = ["TLSChannel", "ContextSigning", "RabbitMQ"]
+let bindings = ["TLSChannel", "CertificateIssuing", "ContextSigning", "RabbitMQ"]
 // The tests and test helpers that keep it; all other modules of Sources do.
 let strictTests = ["CatalogueFilesTests", "SettingsTests", "EventLoopTesting"]
 
@@ -57,6 +57,8 @@ let rpc: Uses = ["ConductorRPC", "Notifications", "TLSChannel"]
 let modules: KeyValuePairs<String, Uses> = [
     "Notifications": [],
     "DriverErrors": [],
+    "StatusNotifications": ["Notifications"],
+    "CatalogueDocuments": ["Notifications"],
     "FaultPoints": [.nioConcurrencyHelpers],
     "StandardIO": [],
     "Timing": [],
@@ -68,6 +70,7 @@ let modules: KeyValuePairs<String, Uses> = [
     "TLSChannel": network + [
         "CConductorOpenSSL", "EventLoopScheduling", "FileReloading", "HostNames", "SecureFiles", .nioTLS,
     ],
+    "CertificateIssuing": ["CConductorOpenSSL", "TLSChannel"],
     "ContextSigning": ["CConductorOpenSSL", "Notifications", "SecureFiles"],
     "RabbitMQ": services + [
         "CConductorRabbitMQ", "DriverErrors", "FaultPoints", "HostNames", "SecureFiles", "Timing", .dequeModule,
@@ -87,14 +90,16 @@ let modules: KeyValuePairs<String, Uses> = [
         "CMemoryTrimming", "ConductorRPC", "ContextSigning", "EventLoopScheduling", "FaultPoints", "FileReloading",
         "HostNames", "Notifications", "Notifier", "Timing", "TLSChannel", .dequeModule, .nioExtras,
     ],
-    "PeriodicReports": services + ["Notifications", "Notifier", "SecureFiles", "Timing", .subprocess, .systemPackage],
+    "PeriodicReports": services + [
+        "Notifications", "Notifier", "SecureFiles", "StatusNotifications", "Timing", .subprocess, .systemPackage,
+    ],
 ]
 /// The programs: argument parsing and wiring only.
 let programs: KeyValuePairs<String, Uses> = [
-    "conductor": base + [
-        "CatalogueFiles", "ConductorRPC", "ConductorService", "ContextSigning", "EventLoopScheduling", "Notifications",
-        "Notifier", "PeriodicReports", "StandardIO", "SecureFiles", "Settings", "TLSChannel", .argumentParser,
-        .nioCore, .serviceLifecycle, .unixSignals,
+    "conductor": base + rpc + [
+        "CatalogueDocuments", "CatalogueFiles", "CertificateIssuing", "ConductorService", "ContextSigning",
+        "EventLoopScheduling", "Notifier", "PeriodicReports", "StandardIO", "SecureFiles", "Settings",
+        "StatusNotifications", .argumentParser, .nioCore, .serviceLifecycle, .unixSignals,
     ],
     "guest-agent": server + [
         "CommandExecution", "ConductorRPC", "GuestAgent", "GuestSpool", "Notifications", "StandardIO",
@@ -105,16 +110,12 @@ let programs: KeyValuePairs<String, Uses> = [
 let helpers: KeyValuePairs<String, Uses> = [
     // An executor whose work runs when a test says so.
     "EventLoopTesting": ["EventLoopScheduling", .nioConcurrencyHelpers, .nioCore],
-    // Loggers for tests: one that a test reads, one that discards.
-    "LogTesting": base,
-    // Pseudorandom numbers from a seed.
-    "RandomTesting": [],
-    // Starts programs, and talks to them.
-    "ProcessTesting": [.nioConcurrencyHelpers],
+    "LogTesting": base,  // Loggers for tests: one that a test reads, one that discards.
+    "RandomTesting": [],  // Pseudorandom numbers from a seed.
+    "ProcessTesting": [.nioConcurrencyHelpers],  // Starts programs, and talks to them.
     // Runs a conductor inside a test.
-    "RelayTesting": server + rpc + ["ConductorService", "LogTesting", "Notifier"],
-    // A client of a real RabbitMQ node.
-    "BrokerTesting": network + ["CConductorRabbitMQ"],
+    "RelayTesting": server + rpc + ["CertificateIssuing", "ConductorService", "LogTesting", "Notifier"],
+    "BrokerTesting": network + ["CConductorRabbitMQ"],  // A client of a real RabbitMQ node.
     // The fault bench (Tests/Faults/run).
     "Faults/FaultWorkload": ["Notifications"],
     "Faults/FaultClock": [],
@@ -122,20 +123,21 @@ let helpers: KeyValuePairs<String, Uses> = [
     "Faults/FaultVolume": ["ProcessTesting", .subprocess, .systemPackage],
     // The parsers of untrusted bytes, for the fuzzer (Tests/Fuzzing/run) and the test of its corpus.
     "Fuzzing/FuzzEntries": base + [
-        "CatalogueFiles", "CommandExecution", "ConductorRPC", "ConductorService", "ContextSigning", "Notifications",
-        "Notifier", "RabbitMQ", "RelayTesting", "Settings", "TLSChannel", .nioCore,
+        "CatalogueFiles", "CertificateIssuing", "CommandExecution", "ConductorRPC", "ConductorService",
+        "ContextSigning", "Notifications", "Notifier", "RabbitMQ", "RelayTesting", "Settings", "TLSChannel", .nioCore,
     ],
     "Benchmarks/BenchmarkFigures": [],
 ]
 /// Tests, a target for each module; those of programs run them as processes.
 let tests: KeyValuePairs<String, Uses> = [
-    "ConductorRPCTests": network + [
-        "ConductorRPC", "EventLoopScheduling", "EventLoopTesting", "Notifications", "RandomTesting", "TLSChannel",
-        .nioEmbedded, .nioExtras,
+    "ConductorRPCTests": network + rpc + [
+        "CertificateIssuing", "EventLoopScheduling", "EventLoopTesting", "RandomTesting", .nioEmbedded, .nioExtras,
     ],
     "CommandExecutionTests": ["CommandExecution", .nioConcurrencyHelpers, .systemPackage],
     "EventLoopSchedulingTests": network + ["EventLoopScheduling", .nioEmbedded],
     "NotificationsTests": ["Notifications", "RandomTesting"],
+    "StatusNotificationsTests": ["Notifications", "StatusNotifications"],
+    "CatalogueDocumentsTests": ["CatalogueDocuments", "Notifications"],
     "CatalogueFilesTests": ["CatalogueFiles", "Notifications"],
     "ContextSigningTests": ["ContextSigning", "Notifications", "ProcessTesting"],
     "SettingsTests": ["Settings"],
@@ -144,17 +146,17 @@ let tests: KeyValuePairs<String, Uses> = [
     "HostNamesTests": ["HostNames"],
     "TimingTests": ["RandomTesting", "Timing"],
     "TLSChannelTests": network + [
-        "CConductorOpenSSL", "EventLoopScheduling", "EventLoopTesting", "ProcessTesting", "RandomTesting", "TLSChannel",
-        .nioEmbedded, .nioTLS,
+        "CConductorOpenSSL", "CertificateIssuing", "EventLoopScheduling", "EventLoopTesting", "ProcessTesting",
+        "RandomTesting", "TLSChannel", .nioEmbedded, .nioTLS,
     ],
     "ConductorServiceTests": server + [
-        "BrokerTesting", "CatalogueFiles", "ConductorRPC", "ConductorService", "ContextSigning", "GuestAgent",
-        "GuestSpool", "LogTesting", "Notifications", "Notifier", "ProcessTesting", "RabbitMQ", "RandomTesting",
-        "RelayTesting", "Timing", "TLSChannel", .nioEmbedded, .unixSignals,
+        "BrokerTesting", "CatalogueFiles", "CertificateIssuing", "ConductorRPC", "ConductorService", "ContextSigning",
+        "GuestAgent", "GuestSpool", "LogTesting", "Notifications", "Notifier", "ProcessTesting", "RabbitMQ",
+        "RandomTesting", "RelayTesting", "Timing", "TLSChannel", .nioEmbedded, .unixSignals,
     ],
-    "GuestAgentTests": server + [
-        "BrokerTesting", "ConductorRPC", "ConductorService", "GuestAgent", "GuestSpool", "LogTesting", "Notifications",
-        "Notifier", "ProcessTesting", "RandomTesting", "RelayTesting", "Timing", "TLSChannel", .unixSignals,
+    "GuestAgentTests": server + rpc + [
+        "BrokerTesting", "CertificateIssuing", "ConductorService", "GuestAgent", "GuestSpool", "LogTesting", "Notifier",
+        "ProcessTesting", "RandomTesting", "RelayTesting", "Timing", .unixSignals,
     ],
     "GuestSpoolTests": base + ["GuestSpool", "LogTesting", "Notifications", "ProcessTesting", "SecureFiles", .grdb],
     "NotifierTests": server + [
@@ -162,6 +164,7 @@ let tests: KeyValuePairs<String, Uses> = [
     ],
     "PeriodicReportsTests": services + [
         "BrokerTesting", "LogTesting", "Notifications", "Notifier", "PeriodicReports", "RandomTesting",
+        "StatusNotifications",
     ],
     "FaultWorkloadTests": network + ["fault-bench", "FaultWorkload", "Notifications"],
     "RabbitMQTests": services + [
@@ -169,8 +172,8 @@ let tests: KeyValuePairs<String, Uses> = [
         .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
     ],
     "ProgramsTests": base + [
-        "BrokerTesting", "conductor", "guest-agent", "LogTesting", "Notifications", "Notifier", "ProcessTesting",
-        "SecureFiles", .grdb, .subprocess, .systemPackage,
+        "BrokerTesting", "CatalogueDocuments", "conductor", "guest-agent", "LogTesting", "Notifications", "Notifier",
+        "ProcessTesting", "SecureFiles", .grdb, .subprocess, .systemPackage,
     ],
     "FaultVolumeTests": base + ["FaultVolume", "GuestSpool", "LogTesting", "Notifications", "ProcessTesting", .grdb],
     "FuzzCorpusTests": ["FuzzEntries"],
@@ -207,7 +210,7 @@ func inTests(_ table: KeyValuePairs<String, Uses>, _ make: (String, Uses, String
 
 let package = Package(
     name: "conductor-notification-relay",
-    products: ["GuestAgent", "Notifier"].map { .library(name: $0, targets: [$0]) }
+    products: ["GuestAgent", "Notifier", "StatusNotifications"].map { .library(name: $0, targets: [$0]) }
         + ["conductor", "guest-agent"].map { .executable(name: $0, targets: [$0]) } + faultProducts,
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

@@ -17,9 +17,9 @@ public enum SigningAlgorithm: String, Sendable, Hashable, CaseIterable {
 /// name and algorithm.
 public struct SigningKey: Sendable {
     /// The key's name, which a token carries as `kid`: 1 to 128 ASCII letters, digits, `.`, `_` and `-`.
-    public let kid: String
+    package let kid: String
     /// The algorithm.
-    public let algorithm: SigningAlgorithm
+    package let algorithm: SigningAlgorithm
     private let material: KeyMaterial
 
     /// The shortest secret, in bytes: an HMAC key must not be shorter than the digest (RFC 7518, 3.2).
@@ -123,7 +123,7 @@ public struct SigningKey: Sendable {
     }
 
     /// Whether the key can sign; otherwise it can only check.
-    public var canSign: Bool { self.material.canSign }
+    package var canSign: Bool { self.material.canSign }
 
     /// Whether the other is the same key under the same name.
     package func isSame(as other: SigningKey) -> Bool {

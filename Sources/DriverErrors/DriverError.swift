@@ -29,7 +29,7 @@ public struct DriverError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The cause, as a clause for the operator, without secrets.
     public let reason: String
     /// The size limit in bytes, with ``Code/tooLarge``.
-    public let limitBytes: Int?
+    package let limitBytes: Int?
     /// The cause, if the broker or the connection to it failed; nil for every other driver.
     package let cause: BrokerCause?
     /// Whether the notification may have been sent in spite of the error, for example when only the confirmation was

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-@_exported public import GuestSpool
+public import GuestSpool
 public import Logging
 import NIOConcurrencyHelpers
-@_exported public import Notifications
+public import Notifications
 import ServiceContextModule
 public import ServiceLifecycle
 import TLSChannel
@@ -20,17 +20,34 @@ public final class GuestAgent: Service {
     private let certificates: CertificateReloader
     private let isRunning = NIOLockedValueBox(false)
 
-    /// Creates an agent, and loads its certificate, key and authorities.
+    /// Creates an agent whose outcomes survive the process, and loads its certificate, key and authorities.
     ///
     /// - Parameters:
     ///   - configuration: conductors, certificates, limits.
-    ///   - outbox: the store in which outcomes wait: a `Spool`, or a `MemoryOutbox` when waiting outcomes may be
-    ///     lost with the process. The agent does not close it: the owner of a spool closes it after ``run()`` has
-    ///     returned and no operation runs any more.
+    ///   - outbox: the spool in which outcomes wait. The agent does not close it: its owner closes it after ``run()``
+    ///     has returned and no operation runs any more.
     ///   - logger: logs connections, and outcomes that were rejected permanently.
     /// - Throws: ``GuestAgentError`` when there is no conductor or a limit is invalid, or an error that names the
     ///   certificate, key, CA or CRL file that cannot be used.
-    public init(configuration: Configuration, outbox: any Outbox, logger: Logger) throws {
+    public convenience init(configuration: Configuration, outbox: Spool, logger: Logger) throws {
+        try self.init(configuration: configuration, outbox: outbox as any Outbox, logger: logger)
+    }
+
+    /// Creates an agent whose waiting outcomes are lost with the process, and loads its certificate, key and
+    /// authorities.
+    ///
+    /// - Parameters:
+    ///   - configuration: conductors, certificates, limits.
+    ///   - outbox: the memory in which outcomes wait.
+    ///   - logger: logs connections, and outcomes that were rejected permanently.
+    /// - Throws: ``GuestAgentError`` when there is no conductor or a limit is invalid, or an error that names the
+    ///   certificate, key, CA or CRL file that cannot be used.
+    public convenience init(configuration: Configuration, outbox: MemoryOutbox, logger: Logger) throws {
+        try self.init(configuration: configuration, outbox: outbox as any Outbox, logger: logger)
+    }
+
+    /// Creates an agent whose outcomes wait in any outbox.
+    package init(configuration: Configuration, outbox: any Outbox, logger: Logger) throws {
         guard !configuration.conductors.isEmpty else {
             throw GuestAgentError(.invalidConfiguration, "conductors is empty: add at least one conductor.")
         }
@@ -250,7 +267,7 @@ public struct GuestAgentError: Error, Sendable, Hashable, CustomStringConvertibl
     public let description: String
 
     /// Creates an error of this kind.
-    public init(_ code: Code, _ description: String) {
+    package init(_ code: Code, _ description: String) {
         self.code = code
         self.description = description
     }

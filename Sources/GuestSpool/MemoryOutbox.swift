@@ -2,7 +2,7 @@
 
 import DequeModule
 import NIOConcurrencyHelpers
-public import Notifications
+package import Notifications
 
 /// An outbox in memory: outcomes that wait in it are lost when the process ends.
 public final class MemoryOutbox: Outbox {
@@ -31,7 +31,7 @@ public final class MemoryOutbox: Outbox {
     ///
     /// - Throws: ``OutboxError`` with ``OutboxError/Code/full`` when the capacity is reached, and with
     ///   ``OutboxError/Code/alreadyBegun`` when the operation is running.
-    public func begin(_ operation: BegunOperation) async throws {
+    package func begin(_ operation: BegunOperation) async throws {
         try self.state.withLockedValue { state in
             guard !state.running.contains(operation.messageID) else {
                 throw OutboxError(.alreadyBegun, "The operation of message \(operation.messageID) runs already.")
@@ -51,7 +51,7 @@ public final class MemoryOutbox: Outbox {
     /// Stores the outcome in memory.
     ///
     /// - Throws: ``OutboxError`` with ``OutboxError/Code/notBegun`` when the operation is not running.
-    public func finish(_ report: OutcomeReport) async throws {
+    package func finish(_ report: OutcomeReport) async throws {
         try self.state.withLockedValue { state in
             guard state.running.remove(report.messageID) != nil else {
                 throw OutboxError(.notBegun, "The operation of message \(report.messageID) is not running.")
@@ -66,7 +66,7 @@ public final class MemoryOutbox: Outbox {
     }
 
     /// Returns waiting outcomes, oldest first.
-    public func entries(
+    package func entries(
         _ phase: OperationPhase?, after sequence: Int64, limit: Int
     ) async throws -> [OutboxEntry] {
         self.state.withLockedValue { state in
@@ -82,7 +82,7 @@ public final class MemoryOutbox: Outbox {
     }
 
     /// Removes outcomes that were delivered.
-    public func remove(_ sequences: [Int64]) async throws {
+    package func remove(_ sequences: [Int64]) async throws {
         self.state.withLockedValue { state in
             for sequence in sequences {
                 if state.take(sequence) != nil {
@@ -99,7 +99,7 @@ public final class MemoryOutbox: Outbox {
 
     /// Sets the waiting outcomes aside when the certificate names another guest than before: they must not be reported
     /// under the new guest's name.
-    public func setGuest(_ names: [String]) {
+    package func setGuest(_ names: [String]) {
         guard let name = names.first else { return }
         self.state.withLockedValue { state in
             defer { state.guest = name }
@@ -117,14 +117,14 @@ public final class MemoryOutbox: Outbox {
     }
 
     /// Stores an outcome with the reason why no conductor accepts it.
-    public func setAside(_ sequence: Int64, reason: String) async throws {
+    package func setAside(_ sequence: Int64, reason: String) async throws {
         self.state.withLockedValue { state in
             if let entry = state.take(sequence) { state.setAside(entry, reason) }
         }
     }
 
     /// Returns the number of operations and outcomes in each state.
-    public func counts() async throws -> OutboxCounts {
+    package func counts() async throws -> OutboxCounts {
         self.state.withLockedValue { state in
             var counts = state.counts
             counts.running = state.running.count
@@ -134,7 +134,7 @@ public final class MemoryOutbox: Outbox {
     }
 
     /// The latest outcomes that were set aside, oldest first, each with the reason.
-    public var setAside: [(report: OutcomeReport, reason: String)] {
+    package var setAside: [(report: OutcomeReport, reason: String)] {
         self.state.withLockedValue { state in state.setAside.map { ($0.entry.report, $0.reason) } }
     }
 }

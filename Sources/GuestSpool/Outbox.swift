@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Notifications
+package import Notifications
 
 /// A queue in the guest that stores outcomes until a conductor has answered for them.
 ///
 /// The order of calls for one operation: ``begin(_:)``, ``finish(_:)``, any number of ``entries(_:after:limit:)``, then
 /// ``remove(_:)`` or ``setAside(_:reason:)``. The last two ignore outcomes that the outbox no longer has, because a
 /// caller repeats them after a failure.
-public protocol Outbox: Sendable {
+package protocol Outbox: Sendable {
     /// Records that an operation begins, and reserves the space that its outcome will need.
     ///
     /// - Throws: ``OutboxError`` when there is no space: the operation was not begun.
@@ -51,45 +51,45 @@ public protocol Outbox: Sendable {
 
 extension Outbox {
     /// Does nothing: for an outbox that cannot be damaged.
-    public func verify() async throws {}
+    package func verify() async throws {}
 
     /// Does nothing: for an outbox whose guest does not change.
-    public func setGuest(_ names: [String]) {}
+    package func setGuest(_ names: [String]) {}
 
     /// Does nothing: for an outbox in which an outcome never waits after ``finish(_:)`` has failed.
-    public func whenOutcomesArrive(_ body: @escaping @Sendable () -> Void) {}
+    package func whenOutcomesArrive(_ body: @escaping @Sendable () -> Void) {}
 }
 
 extension Outbox {
     /// Returns waiting outcomes, ends and errors, oldest first.
-    public func entries(after sequence: Int64, limit: Int) async throws -> [OutboxEntry] {
+    package func entries(after sequence: Int64, limit: Int) async throws -> [OutboxEntry] {
         try await self.entries(nil, after: sequence, limit: limit)
     }
 }
 
 /// An operation that has begun.
-public struct BegunOperation: Sendable, Hashable {
+package struct BegunOperation: Sendable, Hashable {
     /// The message id that its outcome will have, whether it is an end or an error.
-    public let messageID: MessageID
+    package let messageID: MessageID
     /// The notification context of the operation.
-    public let context: NotificationContext
+    package let context: NotificationContext
 
     /// Creates an operation with this context.
-    public init(messageID: MessageID, context: NotificationContext) {
+    package init(messageID: MessageID, context: NotificationContext) {
         self.messageID = messageID
         self.context = context
     }
 }
 
 /// A waiting outcome.
-public struct OutboxEntry: Sendable, Hashable {
+package struct OutboxEntry: Sendable, Hashable {
     /// The position of the outcome in the outbox. Sequences grow, and none is used twice.
-    public let sequence: Int64
+    package let sequence: Int64
     /// The outcome.
-    public let report: OutcomeReport
+    package let report: OutcomeReport
 
     /// Creates an entry with this sequence.
-    public init(sequence: Int64, report: OutcomeReport) {
+    package init(sequence: Int64, report: OutcomeReport) {
         self.sequence = sequence
         self.report = report
     }
@@ -114,7 +114,7 @@ public struct OutboxCounts: Sendable, Hashable {
     public var exported = 0
 
     /// Creates counts of zero.
-    public init() {}
+    package init() {}
 
     /// Whether every operation that was begun is accounted for: begun = running + waiting + delivered + set aside +
     /// exported.

@@ -40,7 +40,7 @@ public struct OutboxError: Error, Sendable, Hashable, CustomStringConvertible {
     public let description: String
 
     /// Creates an error of this kind.
-    public init(_ code: Code, _ description: String) {
+    package init(_ code: Code, _ description: String) {
         self.code = code
         self.description = description
     }

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Logging
+package import Logging
 import SecureFiles
 
 /// Several spools in one directory, `exec-1`, `exec-2` and so on, for short-lived agents. A spool has one agent, so
 /// each agent uses the first slot that no other agent uses.
-public struct SpoolSlots: Sendable {
+package struct SpoolSlots: Sendable {
     /// The maximum number of agents that run at once.
-    public static let limit = 64
+    package static let limit = 64
 
     private let directory: String
 
     /// - Parameter directory: the directory of the slots; it may be missing.
-    public init(_ directory: String) { self.directory = directory }
+    package init(_ directory: String) { self.directory = directory }
 
     /// Returns the path of a slot; the first slot is 1.
-    public func path(_ number: Int) -> String { "\(self.directory)/exec-\(number)" }
+    package func path(_ number: Int) -> String { "\(self.directory)/exec-\(number)" }
 
     /// Whether a slot has this name.
     static func isSlotName(_ name: String) -> Bool { (1...Self.limit).contains { name == "exec-\($0)" } }
@@ -24,7 +24,7 @@ public struct SpoolSlots: Sendable {
     ///
     /// - Throws: ``OutboxError`` with ``OutboxError/Code/noSpool`` when there is no such directory, and with
     ///   ``OutboxError/Code/notWritable`` when this user may not look into it.
-    public func existing() throws(OutboxError) -> [String] {
+    package func existing() throws(OutboxError) -> [String] {
         guard let status = try self.status(of: self.directory) else {
             throw OutboxError(.noSpool, "The directory \(self.directory) does not exist; check the path.")
         }
@@ -63,7 +63,7 @@ public struct SpoolSlots: Sendable {
     /// together with those that this agent adds.
     ///
     /// - Throws: ``OutboxError``, with ``OutboxError/Code/inUse`` when all ``limit`` slots are in use.
-    public func openFirstFree(
+    package func openFirstFree(
         configuration: Spool.Configuration = Spool.Configuration(), logger: Logger
     ) async throws -> (spool: Spool, path: String) {
         let directory = SpoolDirectory(path: self.directory)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-@_exported public import DriverErrors
+public import DriverErrors
 public import Notifications
 
 /// A way to send notifications; oslo.messaging calls it a driver.
@@ -16,6 +16,25 @@ public protocol NotificationDriver: Sendable {
     ///     failed. The messaging drivers confirm it when the broker has confirmed it.
     func emit(_ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void)
 
+    /// Maintains the driver's connections until the task is cancelled or a graceful shutdown begins.
+    func run() async throws
+}
+
+extension NotificationDriver {
+    /// Returns at once: the default for a driver without connections.
+    public func run() async throws {}
+
+    /// Sends one notification and waits until the driver has confirmed it.
+    package func emit(_ notification: NotificationMessage) async throws(DriverError) {
+        let result = await withCheckedContinuation { continuation in
+            self.emit(notification) { continuation.resume(returning: $0) }
+        }
+        try result.get()
+    }
+}
+
+/// A driver that can send notifications in batches, and prepare a long one on another thread.
+package protocol BatchingDriver: NotificationDriver {
     /// Sends one of several notifications. It may wait for ``flush()``, which the caller must call soon.
     func enqueue(
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void)
@@ -30,37 +49,38 @@ public protocol NotificationDriver: Sendable {
 
     /// Sends the enqueued notifications, without blocking.
     func flush()
-
-    /// Maintains the driver's connections until the task is cancelled or a graceful shutdown begins.
-    func run() async throws
 }
 
-extension NotificationDriver {
+extension BatchingDriver {
     /// Sends the notification immediately: the default for a driver that gains nothing from batches.
-    public func enqueue(
+    package func enqueue(
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
         self.emit(notification, completion: completion)
     }
 
     /// Defers all work: the default for a driver in which nothing takes long.
-    public func prepare(_ notification: NotificationMessage) -> PreparedNotification {
+    package func prepare(_ notification: NotificationMessage) -> PreparedNotification {
         PreparedNotification { self.enqueue(notification, completion: $0) }
     }
 
     /// Does nothing: the default for a driver that sends each notification immediately.
-    public func flush() {}
+    package func flush() {}
+}
 
-    /// Returns at once: the default for a driver without connections.
-    public func run() async throws {}
+/// Adapts a driver that sends each notification immediately.
+struct UnbatchedDriver: BatchingDriver {
+    let driver: any NotificationDriver
 
-    /// Sends one notification and waits until the driver has confirmed it.
-    public func emit(_ notification: NotificationMessage) async throws(DriverError) {
-        let result = await withCheckedContinuation { continuation in
-            self.emit(notification) { continuation.resume(returning: $0) }
-        }
-        try result.get()
+    var name: String { self.driver.name }
+
+    func emit(
+        _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
+    ) {
+        self.driver.emit(notification, completion: completion)
     }
+
+    func run() async throws { try await self.driver.run() }
 }
 
 /// The drivers that are part of the relay.

@@ -13,7 +13,7 @@ extension Notifier {
     /// - Parameters:
     ///   - notification: the notification to send.
     ///   - retryTimeout: the time during which attempts are begun. An attempt that has begun may take the driver's own
-    ///     time limit, for a broker ``MessagingDriver/Configuration/publishTimeout``.
+    ///     time limit, for a broker ``MessagingConfiguration/publishTimeout``.
     /// - Throws: the error of a driver that has not confirmed the notification; a retryable one takes precedence.
     public func emit(_ notification: NotificationMessage, retryTimeout: Duration) async throws(DriverError) {
         let deadline = ContinuousClock.now + retryTimeout
@@ -32,7 +32,7 @@ extension Notifier {
 
     /// - Returns: the driver's error; nil when the driver has confirmed the notification.
     private func emit(
-        _ notification: NotificationMessage, through driver: any NotificationDriver,
+        _ notification: NotificationMessage, through driver: any BatchingDriver,
         until deadline: ContinuousClock.Instant
     ) async -> DriverError? {
         // A broker connection is established within milliseconds, so the first delay is short. It doubles up to one

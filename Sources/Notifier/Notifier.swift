@@ -3,14 +3,14 @@
 public import DriverErrors
 public import Logging
 import NIOConcurrencyHelpers
-@_exported public import Notifications
+public import Notifications
 import RabbitMQ
 public import ServiceLifecycle
 
 /// Sends notifications through every configured driver, and maintains the drivers' connections.
 public final class Notifier: Service {
     /// The drivers, in the order in which they were named.
-    public let drivers: [any NotificationDriver]
+    package let drivers: [any BatchingDriver]
     private let connections: [any Service]
     /// The redaction that is applied to every notification before a driver sees it.
     package let redaction: Redaction
@@ -18,7 +18,7 @@ public final class Notifier: Service {
     /// Creates a notifier with custom drivers, which see only redacted notifications.
     public init(drivers: [any NotificationDriver], redaction: Redaction = .standard) {
         self.redaction = redaction
-        self.drivers = drivers
+        self.drivers = drivers.map(Self.batching)
         self.connections = drivers.map(DriverConnection.init)
     }
 
@@ -26,17 +26,18 @@ public final class Notifier: Service {
     ///
     /// - Parameters:
     ///   - names: the drivers; duplicates count once.
+    ///   - others: custom drivers, in addition.
     ///   - messaging: the broker; only the messaging drivers need it.
     ///   - redaction: the redaction that is applied to every notification before a driver sees it.
     ///   - logger: logs events of the connection and of standard output.
     /// - Throws: `DriverError` when a messaging driver is named without a broker, or when the transport URL, the
     ///   exchange or the topic is invalid.
     public init(
-        names: [DriverName], messaging: MessagingDriver.Configuration? = nil, redaction: Redaction = .standard,
-        logger: Logger
+        names: [DriverName], drivers others: [any NotificationDriver] = [], messaging: MessagingConfiguration? = nil,
+        redaction: Redaction = .standard, logger: Logger
     ) throws {
         self.redaction = redaction
-        var drivers: [any NotificationDriver] = []
+        var drivers: [any BatchingDriver] = []
         var connections: [any Service] = []
         var publisher: Publisher?
         for (index, name) in names.enumerated() where names.firstIndex(of: name) == index {
@@ -64,8 +65,12 @@ public final class Notifier: Service {
                         publisher: shared))
             }
         }
-        self.drivers = drivers
-        self.connections = connections
+        self.drivers = drivers + others.map(Self.batching)
+        self.connections = connections + others.map(DriverConnection.init)
+    }
+
+    private static func batching(_ driver: any NotificationDriver) -> any BatchingDriver {
+        driver as? any BatchingDriver ?? UnbatchedDriver(driver: driver)
     }
 
     /// Sends a notification, redacted, through every driver, without blocking.
@@ -75,7 +80,7 @@ public final class Notifier: Service {
     ///   - completion: called exactly once, on any thread: with success when every driver has confirmed the
     ///     notification, otherwise with the error of one that has not. A retryable error takes precedence. Sending
     ///     again repeats the notification, with the same message id, at the drivers that had accepted it.
-    public func emit(
+    package func emit(
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
         self.emit(notification, through: self.drivers, completion: completion)
@@ -109,7 +114,7 @@ public final class Notifier: Service {
 
     /// Sends a notification through some of the drivers.
     func emit(
-        _ notification: NotificationMessage, through drivers: [any NotificationDriver],
+        _ notification: NotificationMessage, through drivers: [any BatchingDriver],
         completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
         self.enqueue(notification, through: drivers, completion: completion)
@@ -117,7 +122,7 @@ public final class Notifier: Service {
     }
 
     private func enqueue(
-        _ notification: NotificationMessage, through drivers: [any NotificationDriver],
+        _ notification: NotificationMessage, through drivers: [any BatchingDriver],
         completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
         guard let first = drivers.first else {

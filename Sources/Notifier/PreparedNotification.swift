@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import DriverErrors
+package import DriverErrors
 
 /// A notification that can be sent without long work: the part that takes long for a long notification is done.
-public struct PreparedNotification: Sendable {
+package struct PreparedNotification: Sendable {
     private let rest: @Sendable (_ completion: @escaping @Sendable (Result<Void, DriverError>) -> Void) -> Void
 
     /// Creates a prepared notification.
     ///
     /// - Parameter rest: sends the notification as ``NotificationDriver/enqueue(_:completion:)`` does.
-    public init(
+    package init(
         _ rest: @escaping @Sendable (_ completion: @escaping @Sendable (Result<Void, DriverError>) -> Void) -> Void
     ) {
         self.rest = rest

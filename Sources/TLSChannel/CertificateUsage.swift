@@ -17,7 +17,8 @@ package struct CertificateUsage: Sendable, Hashable {
     /// Whether its extended key usage names serverAuth.
     package let isForServers: Bool
 
-    init(x509: OpaquePointer) {
+    /// Reads the extensions of an `X509`.
+    package init(x509: OpaquePointer) {
         // Each may be set without the other: keyCertSign without CA:TRUE, and the reverse.
         let flags = X509_get_extension_flags(x509)
         self.isAuthority = flags & UInt32(EXFLAG_CA) != 0 || X509_check_ca(x509) != 0

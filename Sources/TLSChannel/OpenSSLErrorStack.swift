@@ -7,7 +7,7 @@ import CConductorOpenSSL
 /// The stack belongs to the thread, so all connections of an event loop share it. One stale entry makes the next
 /// SSL_get_error of a healthy connection return "failed". Clear the stack before each SSL call, and take all entries
 /// after a failure.
-struct OpenSSLErrorStack {
+package struct OpenSSLErrorStack {
     struct Entry {
         let library: Int32
         let reason: Int32
@@ -17,14 +17,16 @@ struct OpenSSLErrorStack {
     /// The errors, oldest first, so the cause comes before its consequences.
     let entries: [Entry]
 
-    var texts: [String] { self.entries.map(\.text) }
+    /// The texts of the errors.
+    package var texts: [String] { self.entries.map(\.text) }
 
-    static func clear() {
+    /// Removes all entries of the stack.
+    package static func clear() {
         ERR_clear_error()
     }
 
     /// Removes and returns all entries of the stack.
-    static func take() -> OpenSSLErrorStack {
+    package static func take() -> OpenSSLErrorStack {
         var entries: [Entry] = []
         while true {
             var data: UnsafePointer<CChar>?
@@ -59,7 +61,7 @@ struct OpenSSLErrorStack {
 
 extension TLSError {
     /// Creates the error of an OpenSSL call that failed unexpectedly, with the entries of the stack.
-    static func internalFailure(_ what: String) -> TLSError {
+    package static func internalFailure(_ what: String) -> TLSError {
         TLSError(.internalFailure, "OpenSSL could not \(what)", openSSLErrors: OpenSSLErrorStack.take().texts)
     }
 }

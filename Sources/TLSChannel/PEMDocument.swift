@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CConductorOpenSSL
-import SecureFiles
+package import SecureFiles
 
 /// The PEM text of a configuration field, with a name for errors.
-final class PEMDocument: Sendable {
+package final class PEMDocument: Sendable {
     private static let maximumBytes = 16 << 20
 
     /// The field and the source of its text: "certificate chain (file /etc/…)".
@@ -16,7 +16,7 @@ final class PEMDocument: Sendable {
     ///
     /// - Parameter rule: the rule for who may read and change the file; nil for no rule, where a signature
     ///   authenticates the text.
-    init(_ field: String, _ source: TLSSource, rule: FileAccessRule? = .trusted) throws(TLSError) {
+    package init(_ field: String, _ source: TLSSource, rule: FileAccessRule? = .trusted) throws(TLSError) {
         let name = "\(field) (\(source))"
         let bytes =
             switch source {
@@ -42,7 +42,7 @@ final class PEMDocument: Sendable {
 
     /// Returns every certificate of the text, in order; the caller frees them with ``free(_:)``. Throws
     /// `.malformedPEM`.
-    func certificates() throws(TLSError) -> [OpaquePointer] {
+    package func certificates() throws(TLSError) -> [OpaquePointer] {
         try self.all(
             "certificate", begin: "CERTIFICATE", read: { PEM_read_bio_X509($0, nil, conductor_no_passphrase, nil) },
             free: { X509_free($0) })
@@ -50,7 +50,7 @@ final class PEMDocument: Sendable {
 
     /// Returns every revocation list of the text, in order; the caller frees them with X509_CRL_free. Throws
     /// `.malformedPEM`.
-    func revocationLists() throws(TLSError) -> [OpaquePointer] {
+    package func revocationLists() throws(TLSError) -> [OpaquePointer] {
         try self.all(
             "revocation list", begin: "X509 CRL",
             read: { PEM_read_bio_X509_CRL($0, nil, conductor_no_passphrase, nil) }, free: { X509_CRL_free($0) })
@@ -81,7 +81,7 @@ final class PEMDocument: Sendable {
     }
 
     /// Returns the private key of the text; the caller frees it with EVP_PKEY_free. Throws `.malformedPEM`.
-    func privateKey() throws(TLSError) -> OpaquePointer {
+    package func privateKey() throws(TLSError) -> OpaquePointer {
         let key = self.withMemoryBIO { PEM_read_bio_PrivateKey($0, nil, conductor_no_passphrase, nil) }
         guard let key else {
             let stack = OpenSSLErrorStack.take()
@@ -98,7 +98,8 @@ final class PEMDocument: Sendable {
         return key
     }
 
-    static func free(_ certificates: [OpaquePointer]) {
+    /// Frees certificates.
+    package static func free(_ certificates: [OpaquePointer]) {
         for certificate in certificates {
             X509_free(certificate)
         }

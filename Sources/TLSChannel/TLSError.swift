@@ -66,7 +66,8 @@ package struct TLSError: Error, Sendable, Hashable, CustomStringConvertible {
     /// OpenSSL's error texts, oldest first, for a bug report. Often empty.
     package let openSSLErrors: [String]
 
-    init(_ code: Code, _ message: String, openSSLErrors: [String] = []) {
+    /// Creates an error of this kind.
+    package init(_ code: Code, _ message: String, openSSLErrors: [String] = []) {
         self.code = code
         self.message = message
         self.openSSLErrors = openSSLErrors

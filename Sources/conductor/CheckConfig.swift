@@ -4,6 +4,7 @@ import ArgumentParser
 import ConductorService
 import Foundation
 import Logging
+import Notifications
 import Notifier
 import Settings
 import StandardIO
@@ -39,7 +40,7 @@ struct CheckConfig: AsyncParsableCommand {
             _ = try ListenHost(try settings.string("listen.host"))
             let authorization = try GuestAuthorization(settings, catalogues: catalogues)
             _ = try Notifier(
-                names: try settings.drivers(), messaging: MessagingDriver.Configuration(settings),
+                names: try settings.drivers(), messaging: MessagingConfiguration(settings),
                 redaction: Redaction(settings), logger: .init(label: "conductor"))
             _ = try settings.contextVerifier()
             _ = try ConductorServer.Configuration(settings)

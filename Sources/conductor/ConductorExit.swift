@@ -3,6 +3,7 @@
 import ArgumentParser
 import ConductorService
 import ContextSigning
+import Notifications
 import Notifier
 import PeriodicReports
 import Settings

@@ -38,7 +38,7 @@ enum ConductorSettings {
                 valueName: DriverName.log.rawValue,
                 help: "Send notifications to these drivers: `messagingv2` for RabbitMQ with oslo's envelope."),
             .secret(
-                "messaging.transport_url", redact: MessagingDriver.Configuration.redacted,
+                "messaging.transport_url", redact: MessagingConfiguration.redacted,
                 help: "Connect to RabbitMQ at rabbit://user:password@host:port,host2:port/vhost?ssl=1; not by `--set`."),
             .string(
                 "messaging.exchange", default: Self.messaging.exchange,
@@ -51,7 +51,7 @@ enum ConductorSettings {
                 "messaging.durable", default: Self.messaging.isDurable,
                 help: "Declare the exchange and the queues durable; oslo's amqp_durable_queues."),
             .choice(
-                "messaging.queue_type", among: MessagingDriver.Configuration.QueueType.allCases.map(\.rawValue),
+                "messaging.queue_type", among: MessagingConfiguration.QueueType.allCases.map(\.rawValue),
                 default: Self.messaging.queueType.rawValue,
                 help: "Declare queues of this kind; oslo's rabbit_quorum_queue."),
             .seconds(
@@ -116,7 +116,7 @@ enum ConductorSettings {
     /// The settings of `context`, which requires none because it sends nothing.
     static let contextSchema = Self.schema.requiring(only: [])
 
-    private static let messaging = MessagingDriver.Configuration(transportURL: "")
+    private static let messaging = MessagingConfiguration(transportURL: "")
     private static let server = ConductorServer.Configuration(host: "", port: RPCProtocol.defaultPort)
 }
 
@@ -146,7 +146,7 @@ extension TLSConfiguration {
     }
 }
 
-extension MessagingDriver.Configuration {
+extension MessagingConfiguration {
     /// - Returns: nil when no transport URL is set.
     init?(_ settings: Settings) throws {
         guard let transportURL = try settings.optionalString("messaging.transport_url") else { return nil }

@@ -90,7 +90,7 @@ struct Notify: AsyncParsableCommand {
             // Errors of the configuration are reported before any file is read, because a file may be standard input.
             let names = try settings.drivers()
             let notifier = try Notifier(
-                names: names, messaging: MessagingDriver.Configuration(settings), redaction: Redaction(settings),
+                names: names, messaging: MessagingConfiguration(settings), redaction: Redaction(settings),
                 logger: try Self.logger(settings))
             let request = try self.request(host: try settings.publisherHost())
             let events = try EventDataError.describing(catalogues) { try request.events(in: catalogues) }

@@ -2,10 +2,12 @@
 
 import Foundation
 import Logging
+import Notifications
 import Notifier
 import PeriodicReports
 import ServiceLifecycle
 import Settings
+import StatusNotifications
 
 /// The settings of the periodic reports, and the reporters made from them.
 struct ReportSettings {

@@ -15,7 +15,7 @@ extension SecurityPosture {
         self.init(
             signatures: ContextVerifier.Policy(rawValue: try settings.string("context_signatures.mode")) ?? .require,
             hasGuestRevocationList: try settings.optionalString("tls.guest_crl") != nil, authorization: authorization,
-            plaintextBrokers: usesBroker ? try MessagingDriver.Configuration(settings)?.plaintextHosts ?? [] : [],
+            plaintextBrokers: usesBroker ? try MessagingConfiguration(settings)?.plaintextHosts ?? [] : [],
             exposedSecret: exposedSecret)
     }
 

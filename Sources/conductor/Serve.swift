@@ -52,7 +52,7 @@ struct Serve: AsyncParsableCommand {
                 environment: ProcessInfo.processInfo.environment, processID: getpid(),
                 isWell: { files.isResponsive }, logger: logger)
             let reloads = FileReloadService(files, systemd: systemd)
-            var messaging = try MessagingDriver.Configuration(settings)
+            var messaging = try MessagingConfiguration(settings)
             // Longer messages of guests get a connection of their own, so that they do not delay others. Most messages
             // have one or two KB.
             messaging?.largeMessageBytes = 16 << 10

@@ -3,6 +3,7 @@
 import ConductorRPC
 import Foundation
 import GuestAgent
+import Notifications
 import Settings
 import TLSChannel
 

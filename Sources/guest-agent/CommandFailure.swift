@@ -2,6 +2,7 @@
 
 import CommandExecution
 import GuestAgent
+import Notifications
 
 /// A command that did not end with exit status 0.
 struct CommandFailure: ExceptionInfoProviding, CustomStringConvertible {

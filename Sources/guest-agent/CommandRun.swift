@@ -4,6 +4,7 @@ import CommandExecution
 import Foundation
 import GuestAgent
 import NIOConcurrencyHelpers
+import Notifications
 import SystemPackage
 
 /// A run of one command as the operation. The command has this process's standard input and output, and its standard

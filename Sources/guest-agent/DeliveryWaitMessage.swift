@@ -2,6 +2,7 @@
 
 import GuestAgent
 import NIOConcurrencyHelpers
+import Notifications
 
 /// A message that says what a delivery waits for, printed once the wait has lasted for ``delay``.
 ///

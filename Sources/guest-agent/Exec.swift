@@ -6,6 +6,7 @@ import Foundation
 import GuestAgent
 import GuestSpool
 import Logging
+import Notifications
 import ServiceLifecycle
 import Settings
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestAgent
+import Notifications
 import SecureFiles
 
 /// A file of JSON lines that either is complete and on the disk, or does not exist.

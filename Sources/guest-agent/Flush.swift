@@ -4,6 +4,7 @@ import ArgumentParser
 import CommandExecution
 import Foundation
 import GuestAgent
+import GuestSpool
 import Logging
 import NIOConcurrencyHelpers
 import SecureFiles

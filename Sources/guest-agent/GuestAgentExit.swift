@@ -2,6 +2,8 @@
 
 import ArgumentParser
 import GuestAgent
+import GuestSpool
+import Notifications
 import SecureFiles
 import Settings
 import StandardIO

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestAgent
+import GuestSpool
+import Notifications
 import Settings
 
 /// The settings of `guest-agent`, and the configurations made from them.

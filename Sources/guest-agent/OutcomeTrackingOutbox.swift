@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestAgent
+import GuestSpool
 import NIOConcurrencyHelpers
+import Notifications
 
 /// An outbox that forwards everything to a spool, and records the fate of the one operation that this process adds to
 /// the spool.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestAgent
+import GuestSpool
 
 /// The errors of spools that cannot be read or changed, collected so that a command goes on with the other spools.
 struct SpoolErrorCollector {

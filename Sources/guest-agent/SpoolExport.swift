@@ -2,6 +2,8 @@
 
 import ArgumentParser
 import GuestAgent
+import GuestSpool
+import Notifications
 import StandardIO
 
 /// `guest-agent spool export`: writes outcomes to a file, for people to deal with.

@@ -2,6 +2,8 @@
 
 import ArgumentParser
 import GuestAgent
+import GuestSpool
+import Notifications
 import Settings
 
 /// The options that select a command's spools.

@@ -3,6 +3,8 @@
 import ArgumentParser
 import Foundation
 import GuestAgent
+import GuestSpool
+import Notifications
 import Settings
 import StandardIO
 

@@ -24,7 +24,7 @@ import Testing
     private func notifier(
         _ url: String, _ topic: UniqueTopic, driver: DriverName = .messagingv2
     ) throws -> Notifier {
-        var messaging = MessagingDriver.Configuration(transportURL: url)
+        var messaging = MessagingConfiguration(transportURL: url)
         messaging.exchange = topic.exchange
         messaging.topic = topic.topic
         return try Notifier(names: [driver], messaging: messaging, logger: self.logger)
@@ -85,7 +85,7 @@ import Testing
     func stoppedBroker() async throws {
         try await withPrivateBroker { broker in
             let topic = UniqueTopic()
-            var messaging = MessagingDriver.Configuration(transportURL: broker.url)
+            var messaging = MessagingConfiguration(transportURL: broker.url)
             messaging.exchange = topic.exchange
             messaging.topic = topic.topic
             let driver = ObservedDriver(

@@ -4,6 +4,7 @@ import ConductorService
 import Glibc
 import NIOCore
 import NIOPosix
+import Notifications
 import Notifier
 import RelayTesting
 import TLSChannel

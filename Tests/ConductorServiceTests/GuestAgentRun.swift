@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestAgent
+import GuestSpool
 import Logging
+import Notifications
 import RelayTesting
 import ServiceLifecycle
 

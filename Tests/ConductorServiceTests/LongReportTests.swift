@@ -16,7 +16,7 @@ import Testing
 /// event loops.
 @Suite(.timeLimit(.minutes(1))) struct LongReportTests {
     /// A driver that records the threads on which it is used, and confirms everything.
-    private final class ThreadRecorder: NotificationDriver {
+    private final class ThreadRecorder: BatchingDriver {
         struct Use: Hashable {
             var method: String
             var isOnEventLoop: Bool

@@ -16,7 +16,7 @@ import Testing
     func resendToAnotherConductor() async throws {
         let broker = try TestBroker.shared()
         let topic = UniqueTopic()
-        var messaging = MessagingDriver.Configuration(transportURL: broker.url)
+        var messaging = MessagingConfiguration(transportURL: broker.url)
         messaging.exchange = topic.exchange
         messaging.topic = topic.topic
         let logger = Logger.quiet

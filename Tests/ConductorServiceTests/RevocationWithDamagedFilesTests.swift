@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CertificateIssuing
 import ConductorService
 import Foundation
 import LogTesting

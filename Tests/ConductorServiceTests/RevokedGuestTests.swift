@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CertificateIssuing
 import ConductorService
 import Foundation
 import LogTesting
+import Notifications
 import Notifier
 import RelayTesting
 import TLSChannel

@@ -54,8 +54,8 @@ import Testing
         return fields.union(started.intersection(Catalogue.dbaas.identifiers).intersection(known))
     }
 
-    private func messaging(_ broker: TestBroker, _ topic: UniqueTopic) -> MessagingDriver.Configuration {
-        var configuration = MessagingDriver.Configuration(transportURL: broker.url)
+    private func messaging(_ broker: TestBroker, _ topic: UniqueTopic) -> MessagingConfiguration {
+        var configuration = MessagingConfiguration(transportURL: broker.url)
         configuration.exchange = topic.exchange
         configuration.topic = topic.topic
         return configuration

@@ -2,6 +2,7 @@
 
 import ConductorRPC
 import GuestSpool
+import Notifications
 import RelayTesting
 import Testing
 import Timing

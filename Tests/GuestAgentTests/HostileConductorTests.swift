@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestAgent
+import GuestSpool
 import LogTesting
 import Logging
 import NIOCore

@@ -6,6 +6,7 @@ import GuestSpool
 import LogTesting
 import Logging
 import NIOCore
+import Notifications
 import Notifier
 import RelayTesting
 import Testing

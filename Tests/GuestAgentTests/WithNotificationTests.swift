@@ -5,6 +5,7 @@ import GuestAgent
 import GuestSpool
 import Logging
 import NIOConcurrencyHelpers
+import Notifications
 import RelayTesting
 import Testing
 

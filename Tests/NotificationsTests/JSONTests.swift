@@ -41,6 +41,13 @@ import Testing
         #expect(error?.reason.contains(reason) == true, "\(String(describing: error))")
     }
 
+    @Test("The elements of an object are in the order of its members")
+    func elements() {
+        let object: JSONObject = ["b": 1, "a": nil]
+        #expect(object.elements.map(\.name) == ["b", "a"])
+        #expect(object.elements.map(\.value) == [1, .null])
+    }
+
     @Test("Member names are compared by their bytes", arguments: [0, 40])
     func namesByBytes(others: Int) throws {
         // Canonically equivalent: Swift's == regards them as one name, every other reader as two.

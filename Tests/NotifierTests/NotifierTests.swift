@@ -49,6 +49,33 @@ import Testing
         #expect(notifier.drivers.map(\.name) == ["log", "noop", "test"])
     }
 
+    /// A driver as another package writes it: with what is public only.
+    private struct ForeignDriver: NotificationDriver {
+        let name = "foreign"
+        let stored = TestDriver()
+
+        func emit(
+            _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
+        ) {
+            self.stored.emit(notification, completion: completion)
+        }
+    }
+
+    @Test("A custom driver is used in addition to drivers selected by name")
+    func customDriver() async throws {
+        let foreign = ForeignDriver()
+        let notifier = try Notifier(names: [.noop], drivers: [foreign], logger: Logger(label: "test"))
+        #expect(notifier.drivers.map(\.name) == ["noop", "foreign"])
+        try await notifier.emit(self.notification)
+        let prepared = notifier.prepare(self.notification)
+        #expect(foreign.stored.notifications == [self.notification])
+        let result = await withCheckedContinuation { continuation in
+            prepared.enqueue { continuation.resume(returning: $0) }
+        }
+        try result.get()
+        #expect(foreign.stored.notifications == [self.notification, self.notification])
+    }
+
     @Test("A messaging driver requires a valid transport URL")
     func transportURL() {
         #expect(throws: DriverError.self) { try Notifier(names: [.messagingv2], logger: Logger(label: "test")) }
@@ -74,7 +101,7 @@ import Testing
                 try MessagingDriver(
                     envelope: envelope, configuration: .init(transportURL: "amqp://192.0.2.1/"), logger: logger)
             }
-            let meant = MessagingDriver.Configuration(transportURL: "rabbit://u:hunter2@192.0.2.1,localhost/?ssl=0")
+            let meant = MessagingConfiguration(transportURL: "rabbit://u:hunter2@192.0.2.1,localhost/?ssl=0")
             #expect(meant.plaintextHosts == ["192.0.2.1:5672"])
             _ = try Notifier(names: [name], messaging: meant, logger: logger)
         }
@@ -82,7 +109,7 @@ import Testing
 
     @Test("No printed form of a configuration contains a password")
     func hiddenPassword() {
-        let configuration = MessagingDriver.Configuration(transportURL: "rabbit://u:hunter2@h:5672/v")
+        let configuration = MessagingConfiguration(transportURL: "rabbit://u:hunter2@h:5672/v")
         var dumped = ""
         dump(configuration, to: &dumped)
         for text in ["\(configuration)", String(reflecting: configuration), dumped] {
@@ -100,7 +127,7 @@ import Testing
 
     @Test("An exchange or topic name that AMQP cannot carry is rejected", arguments: ["exchange", "topic"])
     func longNames(setting: String) {
-        var messaging = MessagingDriver.Configuration(transportURL: "rabbit://localhost/")
+        var messaging = MessagingConfiguration(transportURL: "rabbit://localhost/")
         let name = String(repeating: "x", count: 256)
         if setting == "topic" { messaging.topic = name } else { messaging.exchange = name }
         let error = #expect(throws: DriverError.self) {
@@ -128,7 +155,7 @@ import Testing
         let (notification, charged) = self.guestNotification()
         let broker = try TestBroker.shared()
         let topic = UniqueTopic()
-        var messaging = MessagingDriver.Configuration(transportURL: broker.url)
+        var messaging = MessagingConfiguration(transportURL: broker.url)
         (messaging.exchange, messaging.topic) = (topic.exchange, topic.topic)
         let log = LogRecorder()
         let notifier = try Notifier(

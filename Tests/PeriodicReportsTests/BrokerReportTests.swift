@@ -53,7 +53,7 @@ import Testing
         let broker = try TestBroker.shared()
         let topic = UniqueTopic()
         try await TCPProxy.with(targetPort: UInt16(broker.port)) { proxy in
-            var messaging = MessagingDriver.Configuration(transportURL: broker.url(port: proxy.port))
+            var messaging = MessagingConfiguration(transportURL: broker.url(port: proxy.port))
             messaging.exchange = topic.exchange
             messaging.topic = topic.topic
             messaging.publishTimeout = .seconds(1)

@@ -2,6 +2,7 @@
 
 import Notifications
 import PeriodicReports
+import StatusNotifications
 import Testing
 
 @Suite struct PeriodScheduleStateMachineTests {

@@ -6,6 +6,7 @@ import NIOConcurrencyHelpers
 import Notifications
 import Notifier
 import PeriodicReports
+import StatusNotifications
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct QuotaReporterTests {

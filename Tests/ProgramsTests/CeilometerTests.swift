@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import BrokerTesting
+import CatalogueDocuments
 import Foundation
 import LogTesting
 import Notifications
@@ -98,7 +99,7 @@ struct CeilometerTests {
     private func relay(_ samples: [EventSample], by driver: DriverName) async throws -> [String] {
         let broker = try TestBroker.shared()
         let names = UniqueTopic()
-        var messaging = MessagingDriver.Configuration(transportURL: broker.url)
+        var messaging = MessagingConfiguration(transportURL: broker.url)
         messaging.exchange = names.exchange
         messaging.topic = names.topic
         let notifier = try Notifier(
@@ -181,7 +182,7 @@ struct CeilometerTests {
         try #require(end.status == .exited(0), "\(end.errorText)")
         var results = try end.standardOutput.map { try #require(try JSONValue(json: Array($0.utf8)).object) }
         let targets = results.removeFirst()["targets"]?.array ?? []
-        let defaults = MessagingDriver.Configuration(transportURL: "rabbit://localhost/")
+        let defaults = MessagingConfiguration(transportURL: "rabbit://localhost/")
         #expect(targets.contains([.string(defaults.exchange), .string(defaults.topic)]))
         #expect(results.count == lines.count)
         for result in results {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import CertificateIssuing
 import ConductorRPC
 package import Foundation
 package import TLSChannel

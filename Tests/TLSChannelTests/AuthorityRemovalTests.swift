@@ -5,6 +5,7 @@ import NIOCore
 import NIOEmbedded
 import Testing
 
+@testable import CertificateIssuing
 @testable import TLSChannel
 
 /// The effect of changed trust roots on open connections, through two embedded channels.

@@ -3,6 +3,7 @@
 import CConductorOpenSSL
 import Glibc
 
+@testable import CertificateIssuing
 @testable import TLSChannel
 
 extension CertificateAuthority {

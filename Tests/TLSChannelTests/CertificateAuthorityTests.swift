@@ -3,6 +3,7 @@
 import CConductorOpenSSL
 import Testing
 
+@testable import CertificateIssuing
 @testable import TLSChannel
 
 @Suite(.timeLimit(.minutes(1)))

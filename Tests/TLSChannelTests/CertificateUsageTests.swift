@@ -3,6 +3,7 @@
 import CConductorOpenSSL
 import Testing
 
+@testable import CertificateIssuing
 @testable import TLSChannel
 
 /// Certificates of the right authority that are not issued for a guest, or a conductor.

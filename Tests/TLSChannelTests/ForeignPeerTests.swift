@@ -6,6 +6,7 @@ import NIOTLS
 import ProcessTesting
 import Testing
 
+@testable import CertificateIssuing
 @testable import TLSChannel
 
 /// Our handler on real sockets, with the `openssl` program at the other end.

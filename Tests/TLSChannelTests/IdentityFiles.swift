@@ -2,6 +2,7 @@
 
 import Foundation
 
+@testable import CertificateIssuing
 @testable import TLSChannel
 
 /// Certificates as files for the `openssl` program, in a directory of their own.

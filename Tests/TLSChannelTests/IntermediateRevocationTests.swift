@@ -3,6 +3,7 @@
 import CConductorOpenSSL
 import Testing
 
+@testable import CertificateIssuing
 @testable import TLSChannel
 
 /// A guest whose certificate is issued by an intermediate authority below the trusted one.

@@ -3,6 +3,7 @@
 import Foundation
 import ProcessTesting
 
+@testable import CertificateIssuing
 @testable import TLSChannel
 
 /// Revocation lists that the `openssl` program has made.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CConductorOpenSSL
+import CertificateIssuing
 import RandomTesting
 import Testing
 

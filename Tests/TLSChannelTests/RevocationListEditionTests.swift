@@ -2,6 +2,7 @@
 
 import Testing
 
+@testable import CertificateIssuing
 @testable import TLSChannel
 
 /// The order of two revocation lists, and the authorities that issued them.

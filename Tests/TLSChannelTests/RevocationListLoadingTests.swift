@@ -4,6 +4,7 @@ import CConductorOpenSSL
 import Glibc
 import Testing
 
+@testable import CertificateIssuing
 @testable import TLSChannel
 
 /// Lists that must not be used, and the choice between several. Each is made by the `openssl` program.

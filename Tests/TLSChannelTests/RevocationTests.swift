@@ -4,6 +4,7 @@ import Glibc
 import NIOCore
 import Testing
 
+@testable import CertificateIssuing
 @testable import TLSChannel
 
 /// The peers that are accepted when there are revocation lists. Engine against engine.

@@ -5,6 +5,7 @@ import NIOCore
 import NIOEmbedded
 import Testing
 
+@testable import CertificateIssuing
 @testable import TLSChannel
 
 /// The end of an open connection whose peer is revoked, through two embedded channels.

@@ -3,6 +3,7 @@
 import Foundation
 import Testing
 
+@testable import CertificateIssuing
 @testable import TLSChannel
 
 @Suite(.timeLimit(.minutes(1)))

@@ -4,6 +4,7 @@ import Foundation
 import Glibc
 import Testing
 
+@testable import CertificateIssuing
 @testable import TLSChannel
 
 /// The users that may read the file of a private key, and those that may change the files of certificates.

@@ -3,6 +3,7 @@
 import NIOCore
 import Testing
 
+@testable import CertificateIssuing
 @testable import TLSChannel
 
 /// The peers that are accepted or rejected, and the errors on both sides. Engine against engine.

@@ -2,6 +2,7 @@
 
 import Glibc
 
+@testable import CertificateIssuing
 @testable import TLSChannel
 
 /// Certificates made for one test: nothing on disk to expire.

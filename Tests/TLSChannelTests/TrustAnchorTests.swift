@@ -5,6 +5,7 @@ import Glibc
 import NIOEmbedded
 import Testing
 
+@testable import CertificateIssuing
 @testable import TLSChannel
 
 /// The authorities that may end a chain, and the effect of those above them.

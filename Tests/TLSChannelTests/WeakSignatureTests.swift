@@ -5,6 +5,7 @@ import Foundation
 import ProcessTesting
 import Testing
 
+@testable import CertificateIssuing
 @testable import TLSChannel
 
 /// SHA-1 and MD5, with which a certificate or a list can be forged.

@@ -6,6 +6,7 @@ package import Logging
 import NIOConcurrencyHelpers
 package import NIOCore
 import NIOPosix
+import Notifications
 import Notifier
 
 /// A log of accepted outcomes: one line for each, with the guest that it came from.

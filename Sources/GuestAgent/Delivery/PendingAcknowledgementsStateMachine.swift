@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Notifications
 import Timing
 
 /// The answered outcomes whose result is not yet recorded in the outbox. It holds no I/O and no clock.

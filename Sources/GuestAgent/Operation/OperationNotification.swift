@@ -2,7 +2,7 @@
 
 import NIOConcurrencyHelpers
 public import Notifications
-public import ServiceContextModule
+import ServiceContextModule
 
 /// The notification of the running operation. Code deep inside the operation adds fields of the end event to it.
 ///
@@ -48,7 +48,7 @@ private enum OperationNotificationKey: ServiceContextKey {
 
 extension ServiceContext {
     /// The notification of the operation that this context belongs to.
-    public internal(set) var operationNotification: OperationNotification? {
+    var operationNotification: OperationNotification? {
         get { self[OperationNotificationKey.self] }
         set { self[OperationNotificationKey.self] = newValue }
     }

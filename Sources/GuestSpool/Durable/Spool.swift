@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Logging
-public import Notifications
+package import Notifications
 
 /// The durable outbox: a SQLite file that survives the end of the agent, a crash and a power cut.
 ///
@@ -57,10 +57,10 @@ public final class Spool: Outbox {
     ///
     /// - Parameter names: the guest's names in its certificate; the first one is the guest's primary name. The spool
     ///   stays this guest's own as long as one of them is the recorded name.
-    public func setGuest(_ names: [String]) { self.writer.claim(names) }
+    package func setGuest(_ names: [String]) { self.writer.claim(names) }
 
     /// The error type of an operation whose agent ended before the operation did.
-    public static let interruptedType = "OperationInterrupted"
+    package static let interruptedType = "OperationInterrupted"
 
     /// Records the operation in the file.
     ///
@@ -68,7 +68,7 @@ public final class Spool: Outbox {
     ///
     /// - Throws: ``OutboxError`` when the spool is full or closed, the operation is already running, or the disk fails
     ///   or completes no write within the write timeout. The operation was not begun.
-    public func begin(_ operation: BegunOperation) async throws {
+    package func begin(_ operation: BegunOperation) async throws {
         try await self.writer.write(.begin(SpoolChange.Begin(operation)))
     }
 
@@ -78,14 +78,14 @@ public final class Spool: Outbox {
     ///   accepted. With any other code, the disk did not store it: the outcome stays in memory, and the next write that
     ///   succeeds includes it. A retry runs at least every 30 seconds, so the caller need not call again. If the
     ///   process ends before that, the outcome is lost, and the operation is reported as interrupted.
-    public func finish(_ report: OutcomeReport) async throws {
+    package func finish(_ report: OutcomeReport) async throws {
         let contextSize = self.store.contextSize(of: report.messageID.description)
         try await self.writer.write(.finish(SpoolChange.Finish(report, contextSize: contextSize)))
     }
 
     /// Returns waiting outcomes, oldest first. An outcome that cannot be read does not block later ones: it is set
     /// aside, unchanged, with the reason.
-    public func entries(
+    package func entries(
         _ phase: OperationPhase?, after sequence: Int64, limit: Int
     ) async throws -> [OutboxEntry] {
         try await self.writer.claimed()
@@ -114,19 +114,19 @@ public final class Spool: Outbox {
 
     /// Removes outcomes. A power cut may bring some of them back; they are then delivered again under their message
     /// ids.
-    public func remove(_ sequences: [Int64]) async throws {
+    package func remove(_ sequences: [Int64]) async throws {
         guard !sequences.isEmpty else { return }
         try await self.writer.write(.remove(sequences))
     }
 
     /// Stores an outcome with the reason why no conductor accepts it. When this method returns, the change is on the
     /// disk.
-    public func setAside(_ sequence: Int64, reason: String) async throws {
+    package func setAside(_ sequence: Int64, reason: String) async throws {
         try await self.writer.write(.setAside(sequence, reason: reason, at: .now()))
     }
 
     /// Returns the ledger since the spool was created; after damage, since the new file was created.
-    public func counts() async throws -> OutboxCounts {
+    package func counts() async throws -> OutboxCounts {
         var counts = OutboxCounts()
         // A transaction may move refusals from memory into the file while both are read. The loop does not wait for a
         // transaction that a slow disk delays.
@@ -146,10 +146,10 @@ public final class Spool: Outbox {
     /// start.
     ///
     /// - Throws: ``OutboxError`` when damage was found and the disk does not allow the repair; the file stays in use.
-    public func verify() async throws { try await self.store.verify() }
+    package func verify() async throws { try await self.store.verify() }
 
     /// Sets the closure that is called when outcomes that the disk had refused are in the spool after all, and wait.
-    public func whenOutcomesArrive(_ body: @escaping @Sendable () -> Void) { self.writer.setOnArrival(body) }
+    package func whenOutcomesArrive(_ body: @escaping @Sendable () -> Void) { self.writer.setOnArrival(body) }
 
     /// Writes all changes that were requested before, closes the file, and lets another agent open the spool. Later
     /// calls fail with ``OutboxError/Code/closed``.

@@ -4,7 +4,7 @@ import Glibc
 import SecureFiles
 
 /// The agent that uses a spool, if there is one.
-public enum SpoolHolder: Sendable, Hashable {
+package enum SpoolHolder: Sendable, Hashable {
     /// No agent uses the spool. Operations that the spool lists as running were left behind by an agent that ended.
     case noAgent
     /// The process with this id is the agent.

@@ -2,20 +2,20 @@
 
 import Foundation
 import GRDB
-public import Notifications
+package import Notifications
 
 /// Reads a spool, whether an agent uses it or not, and changes nothing: it keeps no agent from the spool, and
 /// operations that an agent left running stay as they are.
-public struct SpoolInspection: Sendable {
+package struct SpoolInspection: Sendable {
     private let directory: SpoolDirectory
 
     /// - Parameter path: the spool's directory, as it was passed to ``Spool/open(_:configuration:logger:)``.
-    public init(_ path: String) { self.directory = SpoolDirectory(path: path) }
+    package init(_ path: String) { self.directory = SpoolDirectory(path: path) }
 
     /// Returns the spool's ledger and a summary of its contents.
     ///
     /// - Throws: ``OutboxError``, with ``OutboxError/Code/noSpool`` when there is no spool in the directory.
-    public func overview() async throws -> SpoolOverview {
+    package func overview() async throws -> SpoolOverview {
         let directory = self.directory
         return try await directory.blocking {
             var overview = try SpoolReader(directory: directory).read { try SpoolOverview(directory, $0) }
@@ -36,7 +36,7 @@ public struct SpoolInspection: Sendable {
     ///   - sequence: only outcomes with a later sequence; 0 for all.
     ///   - limit: the maximum number of outcomes.
     /// - Throws: ``OutboxError``, with ``OutboxError/Code/noSpool`` when there is no spool in the directory.
-    public func outcomes(
+    package func outcomes(
         _ state: SpoolOutcome.State, after sequence: Int64 = 0, limit: Int
     ) async throws -> [SpoolOutcome] {
         try await self.select(state, "sequence > ? ORDER BY sequence LIMIT ?", [sequence, limit])
@@ -45,7 +45,7 @@ public struct SpoolInspection: Sendable {
     /// Returns the outcome with this message id, if it waits or was set aside.
     ///
     /// - Throws: ``OutboxError``, with ``OutboxError/Code/noSpool`` when there is no spool in the directory.
-    public func outcome(_ messageID: MessageID) async throws -> SpoolOutcome? {
+    package func outcome(_ messageID: MessageID) async throws -> SpoolOutcome? {
         for state in SpoolOutcome.State.allCases {
             let found = try await self.select(state, "message_id = ? LIMIT 1", [messageID.description])
             if let outcome = found.first { return outcome }

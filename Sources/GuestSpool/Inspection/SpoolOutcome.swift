@@ -2,12 +2,12 @@
 
 import Foundation
 import GRDB
-public import Notifications
+package import Notifications
 
 /// An outcome that a spool holds.
-public struct SpoolOutcome: Sendable, Hashable {
+package struct SpoolOutcome: Sendable, Hashable {
     /// The state of a spooled outcome.
-    public enum State: String, Sendable, Hashable, CaseIterable {
+    package enum State: String, Sendable, Hashable, CaseIterable {
         /// The outcome waits for a conductor.
         case waiting
         /// The outcome is set aside: it is stored with a reason, and is not sent.
@@ -15,19 +15,19 @@ public struct SpoolOutcome: Sendable, Hashable {
     }
 
     /// The outcome's state.
-    public let state: State
+    package let state: State
     /// The position of the outcome among the outcomes of this state.
-    public let sequence: Int64
+    package let sequence: Int64
     /// The message id that the outcome's notification has, or would have.
-    public let messageID: String
+    package let messageID: String
     /// How the operation ended: `end` or `error`.
-    public let phase: String
+    package let phase: String
     /// The outcome, without redacted values; nil when the stored report is damaged.
-    public let report: OutcomeReport?
+    package let report: OutcomeReport?
     /// Why the outcome was set aside: a conductor's text or the spool's own. Nil when it waits.
-    public let reason: String?
+    package let reason: String?
     /// The time at which it was set aside, in UTC. Nil when it waits.
-    public let setAsideAt: String?
+    package let setAsideAt: String?
     /// The report's JSON text.
     private let text: [UInt8]
 

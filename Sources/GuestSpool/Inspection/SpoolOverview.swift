@@ -2,36 +2,36 @@
 
 import Foundation
 import GRDB
-public import Notifications
+package import Notifications
 
 /// A spool's ledger and contents at one moment.
-public struct SpoolOverview: Sendable, Hashable {
+package struct SpoolOverview: Sendable, Hashable {
     /// The number of outcomes that were set aside for one reason.
-    public struct Reason: Sendable, Hashable {
+    package struct Reason: Sendable, Hashable {
         /// The reason: a conductor's text or the spool's own.
-        public let text: String
+        package let text: String
         /// The number of outcomes.
-        public let count: Int
+        package let count: Int
     }
 
     /// The spool's directory.
-    public let path: String
+    package let path: String
     /// The agent that uses the spool.
-    public internal(set) var holder = SpoolHolder.unknown
+    package internal(set) var holder = SpoolHolder.unknown
     /// The ledger.
-    public internal(set) var counts = OutboxCounts()
+    package internal(set) var counts = OutboxCounts()
     /// The size of the contexts and outcomes in the spool, in bytes.
-    public internal(set) var bytes = 0
+    package internal(set) var bytes = 0
     /// The time at which the operation began that has been running longest, according to the spool.
-    public internal(set) var runningSince: NotificationTimestamp?
+    package internal(set) var runningSince: NotificationTimestamp?
     /// The time of the oldest waiting outcome.
-    public internal(set) var waitingSince: NotificationTimestamp?
+    package internal(set) var waitingSince: NotificationTimestamp?
     /// Why outcomes were set aside, the most frequent reason first; at most ``reasonLimit``.
-    public internal(set) var reasons: [Reason] = []
+    package internal(set) var reasons: [Reason] = []
     /// Damaged database files that were set aside in the spool's directory, oldest first.
-    public internal(set) var damagedFiles: [DamagedSpoolFile] = []
+    package internal(set) var damagedFiles: [DamagedSpoolFile] = []
     /// Whether every operation is accounted for, and the tables agree with the ledger.
-    public internal(set) var isBalanced = true
+    package internal(set) var isBalanced = true
 
     /// Whether an agent or a flush must open the spool before its outcomes that were set aside can be retried. The same
     /// holds for exporting them, except during a claim. Possible causes: the spool is of an earlier version, or its
@@ -39,7 +39,7 @@ public struct SpoolOverview: Sendable, Hashable {
     package internal(set) var mustBeOpened = false
 
     /// The maximum number of reasons that are listed.
-    public static let reasonLimit = 100
+    package static let reasonLimit = 100
 
     /// - Parameter db: nil for a spool without tables.
     init(_ directory: SpoolDirectory, _ db: Database?) throws {
@@ -77,9 +77,9 @@ extension SpoolOverview {
 }
 
 /// A database file that was found damaged and set aside. The rows that could be read are in the spool again.
-public struct DamagedSpoolFile: Sendable, Hashable {
+package struct DamagedSpoolFile: Sendable, Hashable {
     /// The file's name in the spool's directory.
-    public let name: String
+    package let name: String
     /// The damage that was found; empty when it is no longer known.
-    public let reason: String
+    package let reason: String
 }

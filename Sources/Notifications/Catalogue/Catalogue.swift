@@ -7,23 +7,42 @@
 /// Real Trove, in contrast, imports any class that the guest names.
 public struct Catalogue: Sendable, Hashable {
     /// The service: the first part of its operations' event types, such as `dbaas`.
-    public let service: String
+    package let service: String
     /// One sentence about the service and the document that describes it.
-    public let description: String
+    package let description: String
     /// The fields that every event of an operation has.
-    public let baseFields: [FieldDefinition]
+    package let baseFields: [FieldDefinition]
     /// The names of the start fields that identify the subject of an operation. The end and error events contain them
     /// too, so that each event can be understood alone.
-    public let identifiers: [String]
+    package let identifiers: [String]
     /// The operations, in the documents' order. A guest can report only these.
-    public let operations: [OperationDefinition]
+    package let operations: [OperationDefinition]
     /// The events without an operation, in the documents' order. A control plane publishes them; a guest cannot.
-    public let events: [EventDefinition]
+    package let events: [EventDefinition]
 
-    /// Creates a catalogue of these operations and events.
+    /// Creates a catalogue of these operations and events. Every event of an operation also has the fields that are
+    /// known for every request, such as `tenant_id` and `request_id`.
+    ///
+    /// - Parameters:
+    ///   - service: the first part of the operations' event types, such as `dbaas`.
+    ///   - description: one sentence about the service and the document that describes it.
+    ///   - identifiers: the names of the start fields that identify the subject of an operation. The end and error
+    ///     events contain them too.
+    ///   - operations: the operations, which guests can report.
+    ///   - events: the events without an operation, which only the control plane publishes.
     public init(
-        service: String, description: String, baseFields: [FieldDefinition] = Catalogue.defaultBaseFields,
-        identifiers: [String] = [], operations: [OperationDefinition] = [], events: [EventDefinition] = []
+        service: String, description: String, identifiers: [String] = [], operations: [OperationDefinition] = [],
+        events: [EventDefinition] = []
+    ) {
+        self.init(
+            service: service, description: description, baseFields: Self.defaultBaseFields, identifiers: identifiers,
+            operations: operations, events: events)
+    }
+
+    /// Creates a catalogue whose operations' events have these base fields.
+    package init(
+        service: String, description: String, baseFields: [FieldDefinition], identifiers: [String] = [],
+        operations: [OperationDefinition] = [], events: [EventDefinition] = []
     ) {
         self.service = service
         self.description = description
@@ -34,7 +53,7 @@ public struct Catalogue: Sendable, Hashable {
     }
 
     /// All events: those of the operations in their order, then those without an operation.
-    public var allEvents: [EventDefinition] { self.operations.flatMap(\.events) + self.events }
+    package var allEvents: [EventDefinition] { self.operations.flatMap(\.events) + self.events }
 
     /// Returns the names by which a context may refer to an operation: the key with the service in front, and for
     /// Trove's operations also the key alone.
@@ -44,12 +63,12 @@ public struct Catalogue: Sendable, Hashable {
     }
 
     /// Returns an operation's start fields that its end and error events contain too.
-    func identifiers(of operation: OperationDefinition) -> [FieldDefinition] {
+    package func identifiers(of operation: OperationDefinition) -> [FieldDefinition] {
         operation.start?.fields.filter { self.identifiers.contains($0.name) } ?? []
     }
 
     /// The fields that are known for every request, and so are in every event of an operation.
-    public static let defaultBaseFields: [FieldDefinition] = [
+    package static let defaultBaseFields: [FieldDefinition] = [
         .required("tenant_id", "Tenant (project) on whose behalf the operation runs", role: .tenant),
         .optional("user_id", "User who requested the operation"),
         .required("client_ip", "Address of the client that called the API; null if unknown", nullable: true),

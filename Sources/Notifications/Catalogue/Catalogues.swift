@@ -3,11 +3,11 @@
 /// The catalogues in which a conductor or a notifier looks up operations and events by name.
 public struct Catalogues: Sendable {
     /// An operation and its catalogue.
-    public struct Operation: Sendable {
+    package struct Operation: Sendable {
         /// The catalogue.
-        public let catalogue: Catalogue
+        package let catalogue: Catalogue
         /// The operation.
-        public let definition: OperationDefinition
+        package let definition: OperationDefinition
         /// The phases whose events are published; the others have no event, or it is switched off.
         let published: Set<OperationPhase>
         /// The names by which a context may refer to the operation: first with its service in front, and for Trove's
@@ -21,26 +21,26 @@ public struct Catalogues: Sendable {
         let identifiers: [FieldDefinition]
 
         /// Returns whether the event of this phase is published: it exists and is not switched off.
-        public func isPublished(_ phase: OperationPhase) -> Bool { self.published.contains(phase) }
+        package func isPublished(_ phase: OperationPhase) -> Bool { self.published.contains(phase) }
     }
 
     /// An event, its catalogue and its operation.
-    public struct Event: Sendable {
+    package struct Event: Sendable {
         /// The catalogue.
-        public let catalogue: Catalogue
+        package let catalogue: Catalogue
         /// The event.
-        public let definition: EventDefinition
+        package let definition: EventDefinition
         /// The operation and phase; nil for an event without an operation.
-        public let operation: (definition: OperationDefinition, phase: OperationPhase)?
+        package let operation: (definition: OperationDefinition, phase: OperationPhase)?
         /// The event type by which the event was looked up: the documents' or the alternate one. The event is published
         /// under this type.
-        public let eventType: String
+        package let eventType: String
         /// Whether the event is published; an operator can switch events on and off.
-        public let isPublished: Bool
+        package let isPublished: Bool
     }
 
     /// The catalogues, the built-in ones first.
-    public let catalogues: [Catalogue]
+    package let catalogues: [Catalogue]
     private let operations: [ByteString: Operation]
     private let events: [ByteString: Event]
     private let longestName: Int
@@ -136,13 +136,13 @@ public struct Catalogues: Sendable {
 
     /// Returns the operation with this name: `database_create` or `dbaas.database_create`; the name of another
     /// service's operation has the service in front.
-    public func operation(_ name: String) -> Operation? {
+    package func operation(_ name: String) -> Operation? {
         guard name.utf8.count <= self.longestName else { return nil }
         return self.operations[ByteString(name)]
     }
 
     /// Returns the event of this type.
-    public func event(_ eventType: String) -> Event? {
+    package func event(_ eventType: String) -> Event? {
         guard eventType.utf8.count <= self.longestName else { return nil }
         return self.events[ByteString(eventType)]
     }
@@ -161,5 +161,5 @@ public struct CatalogueError: Error, Sendable, Hashable, CustomStringConvertible
     /// Creates an error.
     ///
     /// - Parameter description: the problem, as a clause.
-    public init(_ description: String) { self.description = description }
+    package init(_ description: String) { self.description = description }
 }

@@ -3,18 +3,18 @@
 /// One event: its type, its priority, and the fields of its payload.
 public struct EventDefinition: Sendable, Hashable {
     /// The value of `event_type`, such as `dbaas.database_create.end`.
-    public let eventType: String
+    package let eventType: String
     /// The event type that real Trove uses, where it differs from the documents' type, such as `dbaas.quota`. The event
     /// can be looked up by either type.
-    public let alternateEventType: String?
+    package let alternateEventType: String?
     /// The priority, which is also the end of the queue's name: `<topic>.info`.
-    public let priority: NotificationPriority
+    package let priority: NotificationPriority
     /// The fields of the payload, apart from an operation's base fields.
-    public let fields: [FieldDefinition]
+    package let fields: [FieldDefinition]
     /// Whether the event is published by default; an operator can switch events on and off.
-    public let isOnByDefault: Bool
+    package let isOnByDefault: Bool
     /// The meaning of the event; empty for an operation's events.
-    public let description: String
+    package let description: String
 
     /// Creates an event.
     ///
@@ -38,5 +38,5 @@ public struct EventDefinition: Sendable, Hashable {
     }
 
     /// Returns whether a field of this name is declared.
-    func declares(_ name: String) -> Bool { self.fields.contains { $0.isNamed(name) } }
+    package func declares(_ name: String) -> Bool { self.fields.contains { $0.isNamed(name) } }
 }

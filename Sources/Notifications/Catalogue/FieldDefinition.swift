@@ -30,25 +30,25 @@ public struct FieldDefinition: Sendable, Hashable {
     }
 
     /// The name on the wire.
-    public let name: String
+    package let name: String
     /// The type of the field's values.
-    public let kind: Kind
+    package let kind: Kind
     /// Whether an event without the field is rejected.
-    public let isRequired: Bool
+    package let isRequired: Bool
     /// Whether null counts as a value: a backup without a parent has `parent_id: null`.
-    public let isNullable: Bool
+    package let isNullable: Bool
     /// The name that real Trove gives the field, where it differs from the documents' name. A value is accepted under
     /// either name. It is published under the documents' name, and under the other one too if it came under that.
-    public let alternateName: String?
+    package let alternateName: String?
     /// The meaning of the field, in a few words.
-    public let description: String
+    package let description: String
     /// The name of the reporting guest that the field holds; nil for a field that holds anything else. A conductor
     /// rejects any other value from a guest, and fills in the field where the guest leaves it out. A field with a role
     /// is a text.
-    public let role: Role?
+    package let role: Role?
     /// Whether the value in an outcome may differ from the one that the control plane signed at the start. A state may
     /// change; a name or a price may not.
-    public let changes: Bool
+    package let changes: Bool
 
     /// Creates a field.
     ///
@@ -177,7 +177,7 @@ extension FieldDefinition.Kind {
     }
 
     /// The values that a field of this kind holds, as an error's text names them.
-    public var expectation: String {
+    package var expectation: String {
         switch self {
         case .text: "a string"
         case .integer: "a whole number"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The phases of an operation, each of which has an event.
-public enum OperationPhase: String, Sendable, Hashable, CaseIterable {
+package enum OperationPhase: String, Sendable, Hashable, CaseIterable {
     /// The operation was requested.
     case start
     /// The operation succeeded.
@@ -13,25 +13,25 @@ public enum OperationPhase: String, Sendable, Hashable, CaseIterable {
 /// One operation of a service, and its events.
 public struct OperationDefinition: Sendable, Hashable {
     /// The key within the service, such as `database_create`.
-    public let key: String
+    package let key: String
     /// The Python call that starts the operation; empty where the documents name none.
-    public let pythonAPI: String
+    package let pythonAPI: String
     /// The REST call that starts the operation; empty where the documents name none.
-    public let restAPI: String
+    package let restAPI: String
     /// A remark about the operation; empty when there is none.
-    public let note: String
+    package let note: String
     /// The start event; nil for an operation so short that only its outcome is reported.
-    public let start: EventDefinition?
+    package let start: EventDefinition?
     /// The event of success.
-    public let end: EventDefinition
+    package let end: EventDefinition
     /// The event of failure.
-    public let error: EventDefinition
+    package let error: EventDefinition
     /// The name of the start field for which a request can give several values, each of which is an operation of its
     /// own; nil when there is none. One call of `databases.create` can create three databases, and each has its own
     /// events.
-    public let oneForEach: String?
+    package let oneForEach: String?
     /// The class of real Trove's `trove.common.notification` for this operation; nil where Trove has none.
-    public let troveClass: String?
+    package let troveClass: String?
 
     /// Creates an operation with these events.
     public init(
@@ -50,7 +50,7 @@ public struct OperationDefinition: Sendable, Hashable {
     }
 
     /// Returns the event of this phase; nil for the start of an operation that has none.
-    public func event(_ phase: OperationPhase) -> EventDefinition? {
+    package func event(_ phase: OperationPhase) -> EventDefinition? {
         switch phase {
         case .start: self.start
         case .end: self.end
@@ -64,5 +64,5 @@ public struct OperationDefinition: Sendable, Hashable {
     }
 
     /// The events: start, end, error.
-    public var events: [EventDefinition] { OperationPhase.allCases.compactMap(self.event) }
+    package var events: [EventDefinition] { OperationPhase.allCases.compactMap(self.event) }
 }

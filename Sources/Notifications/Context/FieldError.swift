@@ -5,9 +5,9 @@ public struct FieldError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The path of the field from the outermost object, such as `context.tenant_id`.
     public let field: String
     /// The problem, as the rest of a sentence: "is missing", "must be a string, not a number".
-    public let problem: String
+    package let problem: String
     /// The errors of other fields of the same object, as far as these were checked.
-    public private(set) var others: [FieldError] = []
+    package private(set) var others: [FieldError] = []
     /// The maximum number of bytes of the listed sentences; the rest is counted.
     private static let mostListed = 3000
 
@@ -16,7 +16,7 @@ public struct FieldError: Error, Sendable, Hashable, CustomStringConvertible {
     /// - Parameters:
     ///   - field: the path of the field.
     ///   - problem: the problem, as the rest of a sentence.
-    public init(field: String, problem: String) {
+    package init(field: String, problem: String) {
         self.field = field
         self.problem = problem
     }

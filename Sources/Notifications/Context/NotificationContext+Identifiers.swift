@@ -6,7 +6,7 @@ extension NotificationContext {
     ///
     /// The limit matters because a tenant is published four times, and a letter outside ASCII takes up to seven bytes
     /// each time.
-    public static let longestIdentifier = 255
+    package static let longestIdentifier = 255
 
     /// Checks that no identifier is longer than ``longestIdentifier``.
     ///

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// An operation's outcome, as a guest sends it to the conductor and stores it until the conductor has answered.
-public struct OutcomeReport: Sendable, Hashable {
+package struct OutcomeReport: Sendable, Hashable {
     /// The context that the operation ran under.
-    public var context: NotificationContext
+    package var context: NotificationContext
     /// The operation's outcome.
-    public var outcome: OperationOutcome
+    package var outcome: OperationOutcome
     /// The outcome's identifier, which stays the same each time the outcome is sent.
-    public var messageID: MessageID
+    package var messageID: MessageID
     /// The time at which the operation ended.
-    public var timestamp: NotificationTimestamp
+    package var timestamp: NotificationTimestamp
 
     /// Creates the report of an outcome, by default with a random identifier and the current time.
-    public init(
+    package init(
         context: NotificationContext, outcome: OperationOutcome, messageID: MessageID = MessageID(),
         timestamp: NotificationTimestamp = .now()
     ) {

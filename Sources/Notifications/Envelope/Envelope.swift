@@ -3,7 +3,7 @@
 import Synchronization
 
 /// The two forms of a notification on oslo.messaging's wire.
-public enum Envelope: String, Sendable, Hashable, CaseIterable {
+package enum Envelope: String, Sendable, Hashable, CaseIterable {
     /// The `messaging` driver's: the message object itself.
     case messaging
     /// The `messagingv2` driver's: the message object as a JSON string inside `oslo.message`.

@@ -6,15 +6,18 @@
 /// Names are compared byte by byte.
 public struct JSONObject: Sendable, Hashable {
     /// One name and its value.
-    public struct Member: Sendable, Hashable {
+    package struct Member: Sendable, Hashable {
         /// The member's name.
-        public var name: String
+        package var name: String
         /// The member's value.
-        public var value: JSONValue
+        package var value: JSONValue
     }
 
     /// The members, in order, each name once.
-    public private(set) var members: [Member]
+    package private(set) var members: [Member]
+
+    /// The names and values of the members, in order.
+    public var elements: [(name: String, value: JSONValue)] { self.members.map { ($0.name, $0.value) } }
 
     /// Creates an object without members.
     public init() { self.members = [] }

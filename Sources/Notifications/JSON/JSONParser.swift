@@ -3,9 +3,9 @@
 /// An error about text that the parser rejects.
 public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The problem, as a clause, such as "a string is not closed".
-    public let reason: String
+    package let reason: String
     /// The position of the problem, in bytes from the start of the text.
-    public let offset: Int
+    package let offset: Int
 
     /// The reason and the position, in one sentence.
     public var description: String { "\(self.reason) at byte \(self.offset)" }

@@ -23,17 +23,18 @@ extension String {
 }
 
 /// A string that is compared and hashed by its bytes (see ``Swift/String/hasSameBytes(as:)`` for the reason).
-struct ByteString: Hashable {
+package struct ByteString: Hashable, Sendable {
     private let string: String
 
-    init(_ string: String) { self.string = string }
+    /// Creates a string of the same bytes.
+    package init(_ string: String) { self.string = string }
 
     /// The number of bytes.
     var byteCount: Int { self.string.utf8.count }
 
-    static func == (left: ByteString, right: ByteString) -> Bool { left.string.hasSameBytes(as: right.string) }
+    package static func == (left: ByteString, right: ByteString) -> Bool { left.string.hasSameBytes(as: right.string) }
 
-    func hash(into hasher: inout Hasher) {
+    package func hash(into hasher: inout Hasher) {
         unsafe self.string.utf8.span.withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
         // Marks the end of the string, so that it cannot merge with the next hashed value.
         hasher.combine(0xFF as UInt8)

@@ -19,7 +19,7 @@ public enum NotificationPriority: String, Sendable, Hashable, CaseIterable {
     case sample
 
     /// The form of the priority in a message's body, such as `INFO`.
-    public var wireName: String { self.rawValue.uppercased() }
+    package var wireName: String { self.rawValue.uppercased() }
 
     /// Returns the name of the queue of this priority's notifications, as oslo.messaging forms it: `<topic>.<priority>`.
     package func queue(topic: String) -> String { "\(topic).\(self.rawValue)" }

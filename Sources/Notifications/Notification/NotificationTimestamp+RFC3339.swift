@@ -8,7 +8,7 @@ extension NotificationTimestamp {
     /// microseconds are cut off. A leap second is read as the first second of the next minute, as in POSIX.
     ///
     /// - Returns: nil for any other text, and for a day or time that does not exist.
-    public init?(_ text: String) {
+    package init?(_ text: String) {
         guard let instant = InstantParser.parse(text) else { return nil }
         self = instant.timestamp
     }

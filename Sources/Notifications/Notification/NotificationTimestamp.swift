@@ -26,7 +26,7 @@ public struct NotificationTimestamp: Sendable, Hashable, CustomStringConvertible
     }
 
     /// A form of a time in the payloads of Trove's status notifications.
-    public enum Form: Sendable, Hashable, CaseIterable {
+    package enum Form: Sendable, Hashable, CaseIterable {
         /// `2015-06-28T05:54:52Z`, in whole seconds, with the fraction cut off: the times of a change.
         case seconds
         /// `2015-06-29T20:52:12.000000`, always with six digits: the times that Trove reads from its database.
@@ -36,7 +36,7 @@ public struct NotificationTimestamp: Sendable, Hashable, CustomStringConvertible
     }
 
     /// Returns the time in one of the forms of Trove's payloads.
-    public func text(_ form: Form) -> String {
+    package func text(_ form: Form) -> String {
         switch form {
         case .seconds: self.text(separator: "T", hasFraction: false) + "Z"
         case .microseconds: self.text(separator: "T", hasFraction: true)

@@ -62,21 +62,21 @@ public struct Redaction: Sendable {
 
     /// Returns the object without secrets: fields with secret names become null, at any depth, and all texts are
     /// redacted.
-    public func redact(_ object: JSONObject) -> JSONObject { self.change(of: object) ?? object }
+    package func redact(_ object: JSONObject) -> JSONObject { self.change(of: object) ?? object }
 
     /// Returns the text with `***` in place of secrets and U+FFFD in place of NULs. Quotes around secrets stay, and so
     /// does every other byte.
-    public func redact(_ text: String) -> String { self.change(of: text) ?? text }
+    package func redact(_ text: String) -> String { self.change(of: text) ?? text }
 
     /// Returns the error with its type, text and trace redacted.
-    public func redact(_ exception: ExceptionInfo) -> ExceptionInfo {
+    package func redact(_ exception: ExceptionInfo) -> ExceptionInfo {
         ExceptionInfo(
             etype: self.redact(exception.etype), value: self.redact(exception.value),
             trace: exception.trace.map { self.redact($0) })
     }
 
     /// Returns the outcome with its fields redacted, and its error, if it has one.
-    public func redact(_ outcome: OperationOutcome) -> OperationOutcome {
+    package func redact(_ outcome: OperationOutcome) -> OperationOutcome {
         switch outcome {
         case .end(let payload): .end(payload: self.redact(payload))
         case .error(let exception, let payload): .error(self.redact(exception), payload: self.redact(payload))
@@ -84,7 +84,7 @@ public struct Redaction: Sendable {
     }
 
     /// Returns the notification with its payload and context redacted, and without NULs in its publisher's id.
-    public func redact(_ notification: NotificationMessage) -> NotificationMessage {
+    package func redact(_ notification: NotificationMessage) -> NotificationMessage {
         let payload = self.change(of: notification.payload)
         let context = self.change(of: notification.context).map(Self.withIdentityOfParts)
         // An operator chose this name, and it may look like anything, so it is not redacted; but NULs are replaced.

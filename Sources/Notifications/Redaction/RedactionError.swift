@@ -3,7 +3,7 @@
 /// A field name or a pattern that a ``Redaction`` cannot use.
 public struct RedactionError: Error, Sendable, Hashable, CustomStringConvertible {
     /// A part of a redaction.
-    public enum Part: String, Sendable, Hashable {
+    package enum Part: String, Sendable, Hashable {
         /// The name of a field.
         case field
         /// A pattern for text.
@@ -11,11 +11,11 @@ public struct RedactionError: Error, Sendable, Hashable, CustomStringConvertible
     }
 
     /// The part that cannot be used.
-    public let part: Part
+    package let part: Part
     /// The field's name or the pattern, as it was given.
-    public let text: String
+    package let text: String
     /// The problem, as the rest of a sentence.
-    public let problem: String
+    package let problem: String
 
     init(_ part: Part, _ text: String, _ problem: String) {
         self.part = part

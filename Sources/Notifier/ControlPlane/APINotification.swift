@@ -82,7 +82,7 @@ public final class APINotification: Sendable {
     public var undeclaredFields: [String] { self.state.withLockedValue { $0.undeclared } }
 
     /// Whether the outcome can still be published here: it has not begun, and the context was not handed off.
-    public var isOpen: Bool { self.state.withLockedValue { $0.life.isOpen } }
+    package var isOpen: Bool { self.state.withLockedValue { $0.life.isOpen } }
 
     /// Publishes the start, and returns once every driver has confirmed it. Returns at once when the start was
     /// published before, when the operation has no start event, or when the event is switched off. A call after an

@@ -28,10 +28,10 @@ public struct APIRequest: Sendable, Hashable {
     ///   - traceparent: a W3C trace context.
     ///   - instanceID: the instance whose guest will do the work.
     public init(
-        requestID: String = APIRequest.newRequestID(), tenantID: String, userID: String? = nil, clientIP: String,
+        requestID: String? = nil, tenantID: String, userID: String? = nil, clientIP: String,
         traceparent: String? = nil, instanceID: String? = nil
     ) {
-        self.requestID = requestID
+        self.requestID = requestID ?? Self.newRequestID()
         self.tenantID = tenantID
         self.userID = userID
         self.clientIP = clientIP
@@ -40,7 +40,7 @@ public struct APIRequest: Sendable, Hashable {
     }
 
     /// Returns a new request identifier in oslo.context's form, `req-` and a random UUID.
-    public static func newRequestID() -> String { "req-\(MessageID())" }
+    package static func newRequestID() -> String { "req-\(MessageID())" }
 }
 
 extension NotificationContext {

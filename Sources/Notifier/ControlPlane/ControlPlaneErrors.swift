@@ -6,9 +6,9 @@ import Notifications
 /// The error for a name that no catalogue has.
 public struct UnknownEventError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The given name of the operation or event.
-    public let name: String
+    package let name: String
     /// Whether an operation was looked up, not an event.
-    public let isOperation: Bool
+    package let isOperation: Bool
 
     init(_ name: String, isOperation: Bool) {
         self.name = name
@@ -24,19 +24,19 @@ public struct UnknownEventError: Error, Sendable, Hashable, CustomStringConverti
 /// The error for a call that a notification's state does not allow: a mistake in the program that uses it.
 public struct NotificationMisuseError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The kind of mistake.
-    public struct Code: Sendable, Hashable {
+    package struct Code: Sendable, Hashable {
         private let value: String
 
         /// The outcome was published, or another outcome has begun: an operation has one outcome.
-        public static let outcomeDecided = Code(value: "outcome decided")
+        package static let outcomeDecided = Code(value: "outcome decided")
         /// Another call is publishing the event or handing off the context at this moment.
-        public static let inProgress = Code(value: "in progress")
+        package static let inProgress = Code(value: "in progress")
         /// The context was handed off: its receiver reports the outcome.
-        public static let handedOff = Code(value: "handed off")
+        package static let handedOff = Code(value: "handed off")
     }
 
     /// The kind of mistake.
-    public let code: Code
+    package let code: Code
     /// A sentence that names the operation.
     public let description: String
 
@@ -69,7 +69,7 @@ public struct StartError: Error, Sendable, CustomStringConvertible {
     public let cause: DriverError
 
     /// Whether the same starts can succeed later.
-    public var isRetryable: Bool { self.cause.isRetryable }
+    package var isRetryable: Bool { self.cause.isRetryable }
 
     /// One sentence.
     public var description: String {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-@_exported public import ContextSigning
+public import ContextSigning
 import DriverErrors
 public import Logging
 public import Notifications
@@ -16,7 +16,7 @@ public import Notifications
 /// This is a value that can be copied; the notifier that it uses must run.
 public struct ControlPlaneNotifier: Sendable {
     /// The operations and events that can be published.
-    public let catalogues: Catalogues
+    package let catalogues: Catalogues
     private let sender: EventSender
     private let signer: ContextSigner?
     private let logger: Logger
@@ -44,7 +44,7 @@ public struct ControlPlaneNotifier: Sendable {
     }
 
     /// The identity of the service.
-    public var origin: NotificationOrigin { self.sender.origin }
+    package var origin: NotificationOrigin { self.sender.origin }
 
     // MARK: Operations
 

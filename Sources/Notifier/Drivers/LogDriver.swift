@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Dispatch
-public import DriverErrors
-public import Foundation
-public import Logging
+package import DriverErrors
+package import Foundation
+package import Logging
 import NIOConcurrencyHelpers
-public import Notifications
+package import Notifications
 import StandardIO
 
 /// The `log` driver: writes each notification as a line of JSON, oslo's message object, to standard output.
 ///
 /// A write may block when the reader is slow, so it runs on a separate queue.
-public final class LogDriver: NotificationDriver {
+package final class LogDriver: BatchingDriver {
     private struct State {
         var lines = 0
         var bytes = 0
@@ -21,7 +21,7 @@ public final class LogDriver: NotificationDriver {
     }
 
     /// The driver's name, `log`.
-    public let name = DriverName.log.rawValue
+    package let name = DriverName.log.rawValue
     private let output: FileHandle
     private let capacity: Int
     private let capacityBytes: Int
@@ -39,7 +39,7 @@ public final class LogDriver: NotificationDriver {
     ///     longer.
     ///   - logger: logs that lines cannot be written, at most once a minute, and that they can be written again; nil
     ///     for no logging.
-    public init(
+    package init(
         output: FileHandle = .standardOutput, capacity: Int = 10_000, capacityBytes: Int = 64 << 20,
         logger: Logger? = nil
     ) {
@@ -50,14 +50,14 @@ public final class LogDriver: NotificationDriver {
     }
 
     /// Writes the line, and confirms it once the kernel has accepted it.
-    public func emit(
+    package func emit(
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
         self.emit(Self.line(of: notification), notification.sender, completion)
     }
 
     /// Encodes the line.
-    public func prepare(_ notification: NotificationMessage) -> PreparedNotification {
+    package func prepare(_ notification: NotificationMessage) -> PreparedNotification {
         let (line, sender) = (Self.line(of: notification), notification.sender)
         return PreparedNotification { self.emit(line, sender, $0) }
     }

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import DriverErrors
-public import Notifications
+package import DriverErrors
+package import Notifications
 
 /// The `noop` driver: confirms every notification and sends nothing.
-public struct NoopDriver: NotificationDriver {
+package struct NoopDriver: BatchingDriver {
     /// The driver's name, `noop`.
-    public let name = DriverName.noop.rawValue
+    package let name = DriverName.noop.rawValue
 
     /// Creates a driver that sends nothing.
-    public init() {}
+    package init() {}
 
     /// Succeeds at once.
-    public func emit(
+    package func emit(
         _ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) {
         completion(.success(()))

@@ -5,7 +5,7 @@ import NIOConcurrencyHelpers
 public import Notifications
 
 /// The `test` driver: stores notifications in memory, for tests of code that sends them.
-public final class TestDriver: NotificationDriver {
+public final class TestDriver: NotificationDriver, BatchingDriver {
     /// The driver's name, `test`.
     public let name = DriverName.test.rawValue
     private let capacity: Int

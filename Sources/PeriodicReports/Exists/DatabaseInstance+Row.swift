@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Notifications
+import StatusNotifications
 
 extension DatabaseInstance {
     /// The longest id of an instance, in bytes.

@@ -4,6 +4,7 @@ package import Logging
 import Notifications
 package import Notifier
 import ServiceLifecycle
+package import StatusNotifications
 
 /// Publishes `trove.instance.exists` for each instance, once for each audit period.
 ///

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Notifications
+package import StatusNotifications
 
 /// The progress through the audit periods, which must survive a restart.
 package struct PeriodState: Sendable, Hashable {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Logging
-package import Notifications
+import Notifications
 package import Notifier
 import ServiceLifecycle
+package import StatusNotifications
 
 /// Publishes `dbaas.quotas` for each tenant's quota of each resource, once at the start and then at each interval.
 ///

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Notifications
+import StatusNotifications
 
 extension QuotaUsage {
     /// Creates the usage that a row of the periodic report describes, with the event's own field names. `updated` is

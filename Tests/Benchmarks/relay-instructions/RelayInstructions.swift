@@ -134,7 +134,7 @@ private struct ReportLine {
 }
 
 /// Encodes the message as for a broker, and confirms it.
-private struct EncodingDriver: NotificationDriver {
+private struct EncodingDriver: BatchingDriver {
     let name = "encoding"
 
     func emit(

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CertificateIssuing
 import ConductorRPC
 import ConductorService
 import LogTesting
 import Logging
 import NIOCore
 import NIOPosix
+import Notifications
 import Notifier
 import ProcessTesting
 import RelayTesting

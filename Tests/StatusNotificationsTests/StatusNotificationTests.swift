@@ -2,6 +2,7 @@
 
 import Foundation
 import Notifications
+import StatusNotifications
 import Testing
 
 /// Status notifications, compared with the example messages of Trove's own description of them.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import Notifications
+
 /// An event of a database instance: one of Trove's status notifications (ceilometer-integration specification, 1.2.1).
 public enum InstanceEvent: Sendable, Hashable {
     /// The instance was created.

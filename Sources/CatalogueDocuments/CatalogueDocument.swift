@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Notifications
+
 /// The catalogues as text: for people, for the manual, for programs.
 package struct CatalogueDocument: Sendable {
     let catalogues: Catalogues

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import Notifications
+
 /// A control plane's description of a database instance, from which Trove's status notifications are made.
 public struct DatabaseInstance: Sendable, Hashable {
     /// The size of the underlying compute instance.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CConductorOpenSSL
+package import TLSChannel
 
 extension CertificateAuthority {
     /// Creates this authority's next revocation list, as PEM text.

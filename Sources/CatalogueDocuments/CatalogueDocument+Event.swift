@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Notifications
+
 extension CatalogueDocument {
     /// Returns one event, or each event of an operation, with a table of all its fields, for people.
     ///

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CConductorOpenSSL
+package import TLSChannel
 
 extension CertificateAuthority {
     /// The names of a renewed certificate that replace its previous ones.

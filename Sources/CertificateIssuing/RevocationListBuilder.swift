@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CConductorOpenSSL
+import TLSChannel
 
 /// A builder of one revocation list.
 final class RevocationListBuilder {

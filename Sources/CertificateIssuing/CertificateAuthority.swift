@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CConductorOpenSSL
+package import TLSChannel
 
 /// A small certificate authority: it issues its own certificate, and those of servers and clients (EC P-256, SHA-256).
 ///

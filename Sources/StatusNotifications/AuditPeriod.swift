@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import Notifications
+
 /// The period that a periodic notification reports on: from its beginning up to, but not including, its ending.
 public struct AuditPeriod: Sendable, Hashable {
     /// The first moment of the period.

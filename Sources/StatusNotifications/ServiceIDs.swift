@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Notifications
+
 /// A table of the datastore managers and their `service_id`s: Trove's `notification_service_id`.
 public struct ServiceIDs: Sendable, Hashable {
     /// The service id of a manager that is not in the table: Trove's `UNKNOWN_SERVICE_ID`.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import Notifications
+
 /// The usage of a quota: Trove's `dbaas.quotas` (ceilometer-integration specification, 1.2.1.6).
 public struct QuotaUsage: Sendable, Hashable {
     /// The two spellings of the event's type.

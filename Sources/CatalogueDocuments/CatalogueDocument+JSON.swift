@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Notifications
+
 extension CatalogueDocument {
     /// Returns everything about every event, as one JSON object in ASCII. Docs/operations.md describes its members.
     package func json() -> String {

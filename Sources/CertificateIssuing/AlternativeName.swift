@@ -2,6 +2,7 @@
 
 import CConductorOpenSSL
 import Glibc
+import TLSChannel
 
 /// A checked entry of a subject alternative name, as the octets that go into the certificate.
 struct AlternativeName: Sendable, Hashable {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CConductorOpenSSL
+import TLSChannel
 
 /// A builder of one certificate, with its key and a random serial number.
 final class CertificateBuilder {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Notifications
+
 extension CatalogueDocument {
     /// Returns the manual of the events: the part that applies to all, then each catalogue. Docs/events.md is the
     /// manual of the built-in catalogues.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import Notifications
+
 extension DatabaseInstance {
     /// Returns the payload of an event of this instance, with each time in the form that Trove uses for it there.
     ///

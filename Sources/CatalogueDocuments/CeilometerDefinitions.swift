@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Notifications
+
 extension Catalogues {
     /// Event definitions for Ceilometer, as YAML: the traits that it makes from each event's fields.
     ///
@@ -10,7 +12,7 @@ extension Catalogues {
     /// A trait has the type of its field, except where that type could lose an event which the catalogue accepts: with
     /// an `int` that is not a number, or a `datetime` that does not parse, Ceilometer drops the whole event. All other
     /// values become text: lists and objects as Python prints them, cut at 255 characters.
-    public var ceilometerEventDefinitions: String {
+    package var ceilometerEventDefinitions: String {
         var text = """
 
             # Event definitions for Ceilometer. Append them to its own in one file, as README.md describes.
