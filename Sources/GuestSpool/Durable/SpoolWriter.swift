@@ -441,8 +441,7 @@ final class SpoolWriter: Sendable {
     private func sync() {
         do {
             try self.store.write { db in
-                var results: [Result<Void, OutboxError>] = []
-                var changes: [SpoolChange] = []
+                var (results, changes): ([Result<Void, OutboxError>], [SpoolChange]) = ([], [])
                 try self.commit(&changes, { [] }, db, isSynced: true, &results)
             }
         } catch {
