@@ -21,7 +21,7 @@ package struct LineTailBuffer: Sendable {
         if self.bytes.count > 2 * self.byteLimit { self.bytes.removeFirst(self.bytes.count - self.byteLimit) }
     }
 
-    /// The last lines that are not blank, as plain text without their ends. Bytes that are not UTF-8 are replaced, and
+    /// The last lines that are not empty, as plain text without their ends. Bytes that are not UTF-8 are replaced, and
     /// control sequences for terminals are removed.
     package var lines: [String] {
         let lines = self.bytes.suffix(self.byteLimit).split(separator: UInt8(ascii: "\n"))
@@ -29,7 +29,7 @@ package struct LineTailBuffer: Sendable {
             let text = TerminalText.plain(
                 String(decoding: line.last == UInt8(ascii: "\r") ? line.dropLast() : line, as: UTF8.self))
             // Drops a line that contains only a change of colour; the split has dropped empty ones.
-            return text.isEmpty && !line.isEmpty ? nil : text
+            return text.isEmpty ? nil : text
         }
     }
 }

@@ -2,24 +2,24 @@
 
 /// The error of a driver that has not confirmed a notification.
 ///
-/// There is one such type from the broker's connection to the sender, so a failure is classified once, where it occurs:
-/// whether the same notification can succeed later (``isRetryable``), and whether it may have been sent nevertheless
-/// (``mayHaveArrived``). A conductor turns the error into the RPC error of its answer to the guest.
+/// Whether the same notification can succeed later is ``isRetryable``.
 public struct DriverError: Error, Sendable, Hashable, CustomStringConvertible {
+    // There is one such type from the broker's connection to the sender, so a failure is classified once, where it
+    // occurs. A conductor turns the error into the RPC error of its answer to the guest.
+
     /// The kind of failure.
     public struct Code: Sendable, Hashable {
-        private enum Value { case unavailable, rateLimited, tooLarge, rejected }
-        private let value: Value
+        private let value: String
 
         /// The driver cannot accept the notification now; the same notification can succeed later.
-        public static let unavailable = Code(value: .unavailable)
+        public static let unavailable = Code(value: "unavailable")
         /// The sender has reached its quota: it has as many waiting notifications as one sender may have. The same
         /// notification can succeed later.
-        public static let rateLimited = Code(value: .rateLimited)
+        public static let rateLimited = Code(value: "rate limited")
         /// The notification exceeds the size that the system behind the driver accepts.
-        public static let tooLarge = Code(value: .tooLarge)
+        public static let tooLarge = Code(value: "too large")
         /// The driver can never accept the notification.
-        public static let rejected = Code(value: .rejected)
+        public static let rejected = Code(value: "rejected")
     }
 
     /// The kind of failure.
@@ -37,7 +37,18 @@ public struct DriverError: Error, Sendable, Hashable, CustomStringConvertible {
     package let mayHaveArrived: Bool
 
     /// Creates an error of this kind.
-    public init(_ code: Code, driver: String, reason: String, limitBytes: Int? = nil) {
+    ///
+    /// - Parameters:
+    ///   - code: the kind of failure. After ``Code/unavailable``, the notification may nevertheless have been sent.
+    ///   - driver: the driver's name.
+    ///   - reason: the cause, as a clause for the operator, without secrets.
+    public init(_ code: Code, driver: String, reason: String) {
+        self.init(
+            code, driver: driver, reason: reason, limitBytes: nil, cause: nil, mayHaveArrived: code == .unavailable)
+    }
+
+    /// Creates an error of this kind with the size limit in bytes.
+    package init(_ code: Code, driver: String, reason: String, limitBytes: Int) {
         self.init(
             code, driver: driver, reason: reason, limitBytes: limitBytes, cause: nil,
             mayHaveArrived: code == .unavailable)
@@ -47,7 +58,7 @@ public struct DriverError: Error, Sendable, Hashable, CustomStringConvertible {
     ///
     /// - Parameter isSent: whether the message was handed to a connection, where the cause does not imply it.
     package init(
-        _ cause: BrokerCause, driver: String, reason: String, limitBytes: Int? = nil, isSent: Bool = true
+        cause: BrokerCause, driver: String, reason: String, limitBytes: Int? = nil, isSent: Bool = true
     ) {
         self.init(
             cause.code, driver: driver, reason: reason, limitBytes: limitBytes, cause: cause,

@@ -9,7 +9,7 @@ public struct OutboxError: Error, Sendable, Hashable, CustomStringConvertible {
         /// The outbox's own limits leave no space for another outcome.
         public static let full = Code(value: "full")
         /// The outcome is of an operation that was not begun, or was finished before.
-        public static let notBegun = Code(value: "not begun")
+        package static let notBegun = Code(value: "not begun")
         /// Another agent uses the spool.
         public static let inUse = Code(value: "in use")
         /// The spool's disk is full.
@@ -17,7 +17,7 @@ public struct OutboxError: Error, Sendable, Hashable, CustomStringConvertible {
         /// The spool's directory or file cannot be read or written by this user.
         public static let notWritable = Code(value: "not writable")
         /// An operation with the same message id is already running.
-        public static let alreadyBegun = Code(value: "already begun")
+        package static let alreadyBegun = Code(value: "already begun")
         /// A newer version of this library wrote the spool's file. The file was not changed.
         public static let tooNew = Code(value: "too new")
         /// The spool's file is a SQLite database of another program. The file was not changed.
@@ -31,7 +31,7 @@ public struct OutboxError: Error, Sendable, Hashable, CustomStringConvertible {
         /// must be opened by an agent first.
         public static let failed = Code(value: "failed")
         /// There is no spool in the directory.
-        public static let noSpool = Code(value: "no spool")
+        package static let noSpool = Code(value: "no spool")
     }
 
     /// The kind of failure.

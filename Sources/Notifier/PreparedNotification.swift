@@ -8,14 +8,14 @@ package struct PreparedNotification: Sendable {
 
     /// Creates a prepared notification.
     ///
-    /// - Parameter rest: sends the notification as ``NotificationDriver/enqueue(_:completion:)`` does.
+    /// - Parameter rest: sends the notification as ``BatchingDriver/enqueue(_:completion:)`` does.
     package init(
         _ rest: @escaping @Sendable (_ completion: @escaping @Sendable (Result<Void, DriverError>) -> Void) -> Void
     ) {
         self.rest = rest
     }
 
-    /// Sends the notification as ``NotificationDriver/enqueue(_:completion:)`` does. Call it at most once.
+    /// Sends the notification as ``BatchingDriver/enqueue(_:completion:)`` does. Call it at most once.
     package func enqueue(completion: @escaping @Sendable (Result<Void, DriverError>) -> Void) {
         self.rest(completion)
     }

@@ -8,7 +8,7 @@ import DriverErrors
 /// instead; the driver replaces the name by its own.
 extension DriverError {
     init(_ cause: BrokerCause, _ reason: String, limitBytes: Int? = nil, isSent: Bool = true) {
-        self.init(cause, driver: "rabbit", reason: reason, limitBytes: limitBytes, isSent: isSent)
+        self.init(cause: cause, driver: "rabbit", reason: reason, limitBytes: limitBytes, isSent: isSent)
     }
 
     static func tooLarge(limit: Int) -> DriverError {

@@ -64,7 +64,8 @@ struct CertificateDirectory {
         var file = try NewFile(self.path(of: first.name), permissions: first.isSecret ? 0o600 : 0o644)
         try file.write(Array(first.text.utf8))
         try file.sync()
-        // If another file fails, this one is removed again, because it is not kept yet. Nothing can fail after that.
+        // If another file fails, this one is removed again, because it is not kept yet. Once all
+        // are created, nothing can fail.
         try self.make(files.dropFirst())
         file.keepSynced()
     }

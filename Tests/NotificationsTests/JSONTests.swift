@@ -44,8 +44,9 @@ import Testing
     @Test("The elements of an object are in the order of its members")
     func elements() {
         let object: JSONObject = ["b": 1, "a": nil]
-        #expect(object.elements.map(\.name) == ["b", "a"])
-        #expect(object.elements.map(\.value) == [1, .null])
+        #expect(object.elements.map { $0.0 } == ["b", "a"])
+        #expect(object.elements.map { $0.1 } == [1, .null])
+        #expect(JSONObject(object.elements) == object)
     }
 
     @Test("Member names are compared by their bytes", arguments: [0, 40])

@@ -63,7 +63,7 @@ package struct ContextVerifier: Sendable {
     ///   - now: the conductor's time.
     /// - Returns: the signed context; nil if tokens are ignored, or if there is no token and none is required. The
     ///   caller must pass the notification that it makes of the report to ``VerifiedContext/check(_:)``, and must
-    ///   respect ``VerifiedContext/expiry`` before it publishes.
+    ///   respect ``VerifiedContext/expiryError`` before it publishes.
     /// - Throws: ``RPCError/Code/notPermitted``, for the field `params.context.token`.
     package func verify(
         _ report: OutcomeReport, operation: Catalogues.Operation, instance: String? = nil,

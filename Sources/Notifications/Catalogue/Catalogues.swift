@@ -13,7 +13,7 @@ public struct Catalogues: Sendable {
         /// The names by which a context may refer to the operation: first with its service in front, and for Trove's
         /// also the key alone.
         package let names: [String]
-        /// The operation's name with its service in front, in which all spellings are the same.
+        /// The operation's name with its service in front, the same for both spellings.
         package var canonicalName: String { self.names[0] }
         /// The fields that hold a name of the reporting guest.
         package let ownFields: [GuestIdentityField]

@@ -17,7 +17,7 @@ public struct JSONObject: Sendable, Hashable {
     package private(set) var members: [Member]
 
     /// The names and values of the members, in order.
-    public var elements: [(name: String, value: JSONValue)] { self.members.map { ($0.name, $0.value) } }
+    public var elements: [(String, JSONValue)] { self.members.map { ($0.name, $0.value) } }
 
     /// Creates an object without members.
     public init() { self.members = [] }

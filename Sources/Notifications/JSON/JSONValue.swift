@@ -43,7 +43,7 @@ public enum JSONValue: Sendable, Hashable {
     }
 
     /// Whether this is `null`.
-    public var isNull: Bool { self == .null }
+    package var isNull: Bool { self == .null }
 
     /// Returns whether arrays and objects are nested deeper than the limit.
     package func nests(deeperThan limit: Int) -> Bool {

@@ -18,7 +18,7 @@ public struct MessageID: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Reads a UUID with its hyphens, in either case. Returns nil for any other text.
-    package init?(_ text: String) {
+    public init?(_ text: String) {
         let bytes = text.utf8.span
         guard bytes.count == 36 else { return nil }
         var hasCapitals = false
