@@ -81,7 +81,7 @@ extension BrokerConnection {
             }
             guard isUsed else {
                 throw BrokerError(
-                    "ssl_cert_file \(file) or ssl_key_file \(keyFile) cannot be read, or the key does not match the certificate; check both files"
+                    "ssl_cert_file \(file) or ssl_key_file \(keyFile) cannot be read, the key has a passphrase, or it does not match the certificate; check both files"
                 )
             }
         }

@@ -6,7 +6,8 @@ import Glibc
 package final class SecretBytes: Sendable {
     private let bytes: [UInt8]
 
-    /// Takes the bytes over: overwriting them overwrites every copy that shares their memory.
+    /// Takes the bytes over: overwriting them overwrites every copy that shares their memory. Never pass a literal, whose
+    /// memory the compiler may share between all its uses.
     package init(_ bytes: consuming [UInt8]) { self.bytes = bytes }
 
     deinit {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A file that holds a secret: a private key of TLS, a key that signs contexts, the key of the broker's client
-/// certificate. This is the only reader of such files.
+/// certificate. Only the commands `conductor certificates` read keys without it: their caller may be another user than
+/// the owner.
 ///
 /// The file must comply with ``FileAccessRule/secret``. Owner and mode are those of the open file, so the file that is
 /// checked is the file that is read. Its bytes are overwritten when they are no longer used.

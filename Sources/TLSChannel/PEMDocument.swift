@@ -24,8 +24,9 @@ package final class PEMDocument: Sendable {
             case .file(let path): try Self.read(path, name: name, rule: rule)
             }
         self.name = name
-        // OpenSSL cannot create a memory BIO of no bytes; an empty line reads the same.
-        self.bytes = bytes.isEmpty ? SecretBytes([UInt8(ascii: "\n")]) : bytes
+        // OpenSSL cannot create a memory BIO of no bytes; an empty line reads the same. Not a literal: the compiler may
+        // keep one memory for all its uses, and SecretBytes overwrites what it is given.
+        self.bytes = bytes.isEmpty ? SecretBytes([UInt8](repeating: UInt8(ascii: "\n"), count: 1)) : bytes
     }
 
     /// Returns the SHA-256 digest of the text.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// An exponential backoff: each delay is longer than the one before, up to a maximum.
+/// An exponential backoff: the bound of the delays doubles with each attempt, up to a maximum.
 ///
-/// The bound of a delay starts at ``minimum`` and doubles with each attempt up to ``maximum``. With full jitter, a delay
-/// is a random part of its bound, so that many programs that lost the same peer do not return at the same moment.
+/// The bound of the first delay is ``minimum``, and no bound exceeds ``maximum``. With full jitter, a delay is a random
+/// part of its bound, so that many programs that lost the same peer do not return at the same moment.
 package struct Backoff: Sendable, Hashable {
     /// How a delay is chosen below its bound.
     package enum Jitter: Sendable, Hashable {
