@@ -41,8 +41,7 @@ package final class FileReloader<Value: Sendable>: Sendable {
         package let paths: [String]
     }
 
-    /// A step of the reloader that its owner handles. Only ``unresponsive(_:)`` and ``responsive`` may come while
-    /// another event is handled.
+    /// A step of the reloader that its owner handles. Only ``unresponsive(_:)`` may come while another event is handled.
     package enum Event: Sendable {
         /// The first check begins.
         case began
@@ -52,13 +51,15 @@ package final class FileReloader<Value: Sendable>: Sendable {
         case checked
         /// A check has taken this long, which is too long: the file system does not respond.
         case unresponsive(Duration)
-        /// The file system responds again: the check that took too long is complete.
+        /// The file system responds again: a check is complete after one that took too long was reported.
         case responsive
     }
 
     private struct State {
         var machine: ReloadStateMachine
         var hasBegun = false
+        /// Whether ``Event/unresponsive(_:)`` was the last word about the file system.
+        var isUnresponsive = false
     }
 
     private let interval: Duration
@@ -98,7 +99,6 @@ package final class FileReloader<Value: Sendable>: Sendable {
                 self.reportUnresponsive()
                 limit = .seconds(60)
             }
-            if limit != self.slowness, !Task.isCancelled { self.handle(.responsive) }
             try? await Task.sleep(for: self.interval)
         }
     }
@@ -107,14 +107,20 @@ package final class FileReloader<Value: Sendable>: Sendable {
     /// system does not respond, and the files are read as soon as they can be.
     package func reload() async {
         let check = self.requestCheck(isRequested: true)
-        let isOver = await self.queue.wait(for: check, atMost: self.slowness)
-        if !isOver, !Task.isCancelled { self.reportUnresponsive() }
+        while await !self.queue.wait(for: check, atMost: self.slowness), !Task.isCancelled {
+            // Otherwise an earlier check has ended in this time, and this one has just begun.
+            if self.isStuck { return self.reportUnresponsive() }
+        }
     }
 
     /// Whether the current check of the files has taken longer than `slowness`. Meanwhile no change takes effect.
     package var isStuck: Bool { self.queue.elapsed.map { $0 > self.slowness } ?? false }
 
-    private func reportUnresponsive() { self.handle(.unresponsive(self.queue.elapsed ?? .zero)) }
+    private func reportUnresponsive() {
+        self.handle(.unresponsive(self.queue.elapsed ?? .zero))
+        // In this order: if the check ends in between, the end of the next one is reported.
+        self.state.withLockedValue { $0.isUnresponsive = true }
+    }
 
     private func requestCheck(isRequested: Bool) -> UInt64 {
         self.queue.request(isRequested: isRequested) { self.check(isRequested: $0) }
@@ -144,5 +150,10 @@ package final class FileReloader<Value: Sendable>: Sendable {
                 .read(Reading(value: value, outcome: outcome, verdict: verdict, hasMoved: hasMoved, paths: paths)))
         }
         self.handle(.checked)
+        let isResponsiveAgain = self.state.withLockedValue { state in
+            defer { state.isUnresponsive = false }
+            return state.isUnresponsive
+        }
+        if isResponsiveAgain { self.handle(.responsive) }
     }
 }

@@ -26,10 +26,12 @@ struct FileReloaderTests {
         func write(_ text: String) throws { try Data(text.utf8).write(to: URL(filePath: self.path), options: .atomic) }
     }
 
-    /// Runs a reloader of the file until the body returns. Its value is the text of the file, `first` is in use, and
-    /// `bad` cannot be used.
+    /// Makes a reloader of the file, and runs it until the body returns. Its value is the text of the file, `first` is in
+    /// use, and `bad` cannot be used.
+    ///
+    /// - Parameter isRunning: false for a reloader that reads the files only on request.
     private func withReloader(
-        of file: TestFile, slowness: Duration = .seconds(60), gate: DispatchSemaphore? = nil,
+        of file: TestFile, slowness: Duration = .seconds(60), gate: DispatchSemaphore? = nil, isRunning: Bool = true,
         _ body: (FileReloader<String>, AsyncStream<String>) async throws -> Void
     ) async throws {
         let (events, sink) = AsyncStream.makeStream(of: String.self)
@@ -56,8 +58,8 @@ struct FileReloaderTests {
                 case .responsive: sink.yield("responsive")
                 }
             })
-        let run = Task { await reloader.run() }
-        defer { run.cancel() }
+        let run = isRunning ? Task { await reloader.run() } : nil
+        defer { run?.cancel() }
         try await body(reloader, events)
     }
 
@@ -81,7 +83,23 @@ struct FileReloaderTests {
         }
     }
 
-    @Test("A file system that stops to respond is reported, and reported again when it responds")
+    @Test("A hang that only a requested reading has noticed is reported, and so is its end")
+    func hangOnRequest() async throws {
+        let gate = DispatchSemaphore(value: 0)
+        let file = try TestFile("first")
+        try await self.withReloader(of: file, slowness: .milliseconds(50), gate: gate, isRunning: false) {
+            reloader, stream in
+            var events = stream.makeAsyncIterator()
+            await reloader.reload()
+            #expect(await events.next() == "began")
+            #expect(await events.next() == "unresponsive")
+            for _ in 0..<10_000 { gate.signal() }
+            #expect(await events.next() == "logUnchanged(wasUnusable: false) first true")
+            #expect(await events.next() == "responsive")
+        }
+    }
+
+    @Test("A file system that stops responding is reported, and reported again when it responds")
     func hangingFileSystem() async throws {
         let gate = DispatchSemaphore(value: 0)
         let file = try TestFile("first")
