@@ -16,10 +16,7 @@ import Testing
     private let revoked: IssuedCertificate
 
     init() throws {
-        self.certificates = try TestCertificates()
-        self.revoked = try TestCertificates.guest(of: self.certificates.authority)
-        try self.certificates.write("revoked", self.revoked)
-        try self.certificates.writeList()
+        (self.certificates, self.revoked) = try TestCertificates.withRevocableGuest()
     }
 
     private var now: Int64 { Int64(Date().timeIntervalSince1970) }

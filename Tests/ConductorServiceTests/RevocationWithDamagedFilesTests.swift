@@ -15,10 +15,7 @@ import Testing
     private let revoked: IssuedCertificate
 
     init() throws {
-        self.certificates = try TestCertificates()
-        self.revoked = try TestCertificates.guest(of: self.certificates.authority)
-        try self.certificates.write("revoked", self.revoked)
-        try self.certificates.writeList()
+        (self.certificates, self.revoked) = try TestCertificates.withRevocableGuest()
     }
 
     /// Writes in one step: no state in between is seen.

@@ -16,11 +16,7 @@ import Testing
     private let revoked: IssuedCertificate
 
     init() throws {
-        self.certificates = try TestCertificates()
-        // Another certificate of the same instance.
-        self.revoked = try TestCertificates.guest(of: self.certificates.authority)
-        try self.certificates.write("revoked", self.revoked)
-        try self.certificates.writeList()
+        (self.certificates, self.revoked) = try TestCertificates.withRevocableGuest()
     }
 
     /// The guarantee is five seconds at the default interval, and this test measures it.

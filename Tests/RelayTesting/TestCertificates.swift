@@ -25,6 +25,16 @@ package final class TestCertificates: Sendable {
 
     deinit { try? FileManager.default.removeItem(at: self.directory) }
 
+    /// Creates the same with a revocation list that is empty, and with a second certificate of the guest, `revoked`, for
+    /// a test that revokes it.
+    package static func withRevocableGuest() throws -> (TestCertificates, revocable: IssuedCertificate) {
+        let certificates = try TestCertificates()
+        let revocable = try self.guest(of: certificates.authority)
+        try certificates.write("revoked", revocable)
+        try certificates.writeList()
+        return (certificates, revocable)
+    }
+
     /// Returns a conductor's certificate for 127.0.0.1 and localhost.
     package static func server(
         of authority: CertificateAuthority, name: String = "conductor", validity: CertificateValidity = .days(1)

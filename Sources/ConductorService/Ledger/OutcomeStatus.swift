@@ -2,7 +2,7 @@
 
 package import ConductorRPC
 
-/// What the ledger knows about an outcome that arrived. Its state machines share these words, and each uses some of
+/// The ledger's knowledge of an outcome that has arrived. Its state machines share these cases, and each uses some of
 /// them.
 package enum OutcomeStatus: Sendable, Hashable {
     /// The outcome is new: publish it.

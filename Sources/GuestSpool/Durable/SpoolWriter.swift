@@ -29,7 +29,7 @@ final class SpoolWriter: Sendable {
         /// Outcomes that the disk refused, in the order in which they arose. All are of operations that were begun, so
         /// there are no more of them than of those.
         var kept: Deque<SpoolChange.Finish> = []
-        var retryDelay = SpoolWriter.shortestRetry
+        var retryBackoff = SpoolWriter.firstRetry
         /// Operations that were refused, and are not in the tally yet.
         var refusals = 0
         /// Whether a transaction is adding the refusals to the tally, and how many transactions have done or tried
@@ -75,10 +75,8 @@ final class SpoolWriter: Sendable {
     private static let keptLimit = 512
     /// The time after which an operation that begins is synced, if no outcome's transaction has synced it before.
     private static let syncDelay = DispatchTimeInterval.milliseconds(10)
-    /// The first and the longest delay, in seconds, before a retry of what the disk refused: exponential backoff that
-    /// doubles the delay.
-    private static let shortestRetry = 1
-    private static let longestRetry = 30
+    /// The delays before a retry of what the disk refused.
+    private static let firstRetry = Backoff(minimum: .seconds(1), maximum: .seconds(30), jitter: .none)
 
     let store: SpoolStore
     let configuration: Spool.Configuration
@@ -250,7 +248,7 @@ final class SpoolWriter: Sendable {
         return results
     }
 
-    /// Returns outcomes that the disk refused earlier, for a transaction that waits for the disk anyway. If a caller
+    /// Returns outcomes that the disk refused earlier, for a transaction with other outcomes or of its own. If a caller
     /// finishes such an operation again, the outcome is not returned: it is written once, in the transaction that the
     /// caller waits for, which may be a later one.
     private func unwrittenBefore(_ changes: [SpoolChange]) -> [SpoolChange.Finish] {
@@ -284,7 +282,8 @@ final class SpoolWriter: Sendable {
             // One change cannot be made; the others must not fail because of it.
             return changes.flatMap { change in
                 var alone = [change]
-                return self.attempt(&alone, isSynced: isSynced)
+                // What need not wait for the disk stays overdue, and the next transaction is synced.
+                return self.attempt(&alone, isSynced: change.needsSync)
             }
         } catch {
             if SpoolFailure.leavesDoubt(error) { self.doubt() }
@@ -392,7 +391,7 @@ final class SpoolWriter: Sendable {
         guard !settled.isEmpty else { return }
         self.state.withLockedValue { state in
             state.kept.removeAll { settled.contains($0.messageID) }
-            state.retryDelay = Self.shortestRetry
+            state.retryBackoff.reset()
         }
         self.store.logger.notice(
             "Wrote outcomes that were stored in memory while the spool's disk failed",
@@ -446,19 +445,20 @@ final class SpoolWriter: Sendable {
             }
         } catch {
             if SpoolFailure.leavesDoubt(error) { self.doubt() }
-            self.state.withLockedValue { $0.unsynced.syncFailed(retryAt: .now() + .seconds(Self.shortestRetry)) }
+            self.state.withLockedValue {
+                $0.unsynced.syncFailed(retryAt: .now() + Self.firstRetry.minimum.dispatchInterval)
+            }
         }
     }
 
     func retryLater() {
-        let delay = self.state.withLockedValue { state -> Int? in
+        let delay = self.state.withLockedValue { state -> DispatchTimeInterval? in
             guard !state.isRetryComing, !state.isClosed else { return nil }
             state.isRetryComing = true
-            defer { state.retryDelay = min(state.retryDelay * 2, Self.longestRetry) }
-            return state.retryDelay
+            return state.retryBackoff.next().dispatchInterval
         }
         guard let delay else { return }
-        self.store.writing.asyncAfter(deadline: .now() + .seconds(delay)) { [weak self] in
+        self.store.writing.asyncAfter(deadline: .now() + delay) { [weak self] in
             guard let self else { return }
             self.state.withLockedValue { $0.isRetryComing = false }
             if self.state.withLockedValue({ !$0.kept.isEmpty && !$0.isClosed }) { self.write([], isSynced: true) }
