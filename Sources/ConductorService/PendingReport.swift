@@ -44,8 +44,8 @@ struct PendingReport: Sendable {
         self.auditSlot?.write(.published)
         let repeats = self.finish(.confirmed)
         FaultPoint.conductorBeforeAnswer.reached()
-        self.completion(.success(.taken(self.messageID, .published)))
-        for completion in repeats { completion(.success(.taken(self.messageID, .duplicate))) }
+        self.completion(.success(.accepted(self.messageID, .published)))
+        for completion in repeats { completion(.success(.accepted(self.messageID, .duplicate))) }
     }
 
     /// Answers that the outcome is not published.

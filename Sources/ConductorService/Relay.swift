@@ -91,7 +91,7 @@ package struct Relay: RPCRequestHandler {
         return identity
     }
 
-    package func refused(_ code: RPCError.Code, from peer: RPCPeer) {
+    package func recordRejection(_ code: RPCError.Code, from peer: RPCPeer) {
         self.ledger.withLockedValue { $0.countRejection(code) }
     }
 
@@ -158,7 +158,7 @@ package struct Relay: RPCRequestHandler {
         }
         guard checked.isPublished else {
             self.ledger.withLockedValue { $0.countDisabled(undeclared: checked.undeclared) }
-            completion(.success(.taken(messageID, .disabled)))
+            completion(.success(.accepted(messageID, .disabled)))
             return
         }
         let key = OutcomeKey(messageID, from: peer.identity)
@@ -172,7 +172,7 @@ package struct Relay: RPCRequestHandler {
         case .inFlight: break
         case .confirmed:
             self.audit?.recordDuplicate(checked.record(.duplicate, from: peer), of: peer.identity)
-            completion(.success(.taken(messageID, .duplicate)))
+            completion(.success(.accepted(messageID, .duplicate)))
         case .conflicting: completion(.failure(.conflict))
         case .otherInFlight: completion(.failure(.otherOutcomeInFlight))
         case .otherConfirmed: self.reject(.otherOutcomeConfirmed, peer, completion)
@@ -274,11 +274,11 @@ extension RPCError {
         "params.message_id was already used for another outcome, which remains valid; give each outcome a unique message_id",
         field: "params.message_id")
 
-    fileprivate static let otherOutcomeConfirmed = refusedToken(
+    fileprivate static let otherOutcomeConfirmed = rejectedToken(
         "was used: another outcome, with another message_id, has ended its operation")
 
     /// The error is permanent: nothing more will be known of the other outcome, unless its own guest sends it again.
-    fileprivate static let otherOutcomeUnconfirmed = refusedToken(
+    fileprivate static let otherOutcomeUnconfirmed = rejectedToken(
         "was used: another outcome of its operation, with another message_id, was sent to the broker, which may "
             + "have it; only that one may be sent again")
 

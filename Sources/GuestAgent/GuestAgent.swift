@@ -67,11 +67,11 @@ public final class GuestAgent: Service {
         tls.setOnReplacement { [weak delivery = self.delivery] context, isInUse in
             let names = context.certificate.guestNames
             if !isInUse { outbox.setGuest(names) }
-            if guest.isOther(names, isInUse: isInUse) { delivery?.guestChanged() }
+            if guest.adopt(names, isInUse: isInUse) { delivery?.guestChanged() }
         }
         // The reference is weak, since the delivery loop holds the outbox.
         outbox.whenOutcomesArrive { [weak delivery = self.delivery] in
-            for phase in DeliveryLanesStateMachine.phases { delivery?.outcomeArrived(phase) }
+            for phase in DeliveryLanesStateMachine.phases { delivery?.signalArrival(phase) }
         }
     }
 
@@ -135,7 +135,7 @@ public final class GuestAgent: Service {
     package var obstacle: String? { self.delivery.obstacle }
 
     /// The conductor that last accepted outcomes; nil before the first one did.
-    package var lastUsefulConductor: ConductorAddress? { self.delivery.lastUsefulConductor }
+    package var lastAcceptingConductor: ConductorAddress? { self.delivery.lastAcceptingConductor }
 
     /// Returns the counters of the outbox.
     public func counts() async throws -> OutboxCounts { try await self.outbox.counts() }
@@ -234,7 +234,7 @@ public final class GuestAgent: Service {
             context: context, outcome: self.configuration.redaction.redact(outcome), messageID: messageID)
         // Truncation comes before the outbox, so that every attempt sends the same report, and after redaction, which
         // must see the whole text.
-        if !report.cut(toLineLength: self.configuration.maximumLineLength) {
+        if !report.truncate(toLineLength: self.configuration.maximumLineLength) {
             self.logger.error(
                 "Outcome exceeds the request limit and will be set aside",
                 metadata: [
@@ -245,7 +245,7 @@ public final class GuestAgent: Service {
         // This runs in a separate task: cancelling the operation must not cancel the outbox's write, or the outcome is
         // lost.
         try await Task { [report] in try await self.outbox.finish(report) }.value
-        self.delivery.outcomeArrived(report.outcome.phase)
+        self.delivery.signalArrival(report.outcome.phase)
     }
 }
 

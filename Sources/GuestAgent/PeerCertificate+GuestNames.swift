@@ -15,7 +15,7 @@ final class GuestName: Sendable {
     /// - Parameters:
     ///   - names: the guest's names in the other certificate.
     ///   - isInUse: whether the other certificate is in use from now on.
-    func isOther(_ names: [String], isInUse: Bool) -> Bool {
+    func adopt(_ names: [String], isInUse: Bool) -> Bool {
         self.current.withLockedValue { current in
             defer { if isInUse { current = names.first ?? current } }
             guard let current, !names.isEmpty else { return false }

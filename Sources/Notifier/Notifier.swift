@@ -102,7 +102,7 @@ public final class Notifier: Service {
         guard prepared.count != 1 else { return prepared[0] }
         return PreparedNotification { completion in
             guard !prepared.isEmpty else { return completion(.success(())) }
-            let completion = Self.gathering(prepared.count, completion)
+            let completion = Self.joinedCompletion(prepared.count, completion)
             for notification in prepared { notification.enqueue(completion: completion) }
         }
     }
@@ -134,20 +134,20 @@ public final class Notifier: Service {
             first.enqueue(notification, completion: completion)
             return
         }
-        let completion = Self.gathering(drivers.count, completion)
+        let completion = Self.joinedCompletion(drivers.count, completion)
         for driver in drivers { driver.enqueue(notification, completion: completion) }
     }
 
     /// Returns the redacted notification for this number of drivers. Every notification passes through this method.
     private func redacted(_ notification: NotificationMessage, for drivers: Int) -> NotificationMessage {
         var notification = self.redaction.redact(notification)
-        if drivers > 1 { notification.sender = notification.sender?.chargedOnce() }
+        if drivers > 1 { notification.sender = notification.sender?.chargedForLongest() }
         return notification
     }
 
     /// Returns a completion to pass to each of this many drivers. It calls the given one once all of them have
     /// completed.
-    private static func gathering(
+    private static func joinedCompletion(
         _ drivers: Int, _ completion: @escaping @Sendable (Result<Void, DriverError>) -> Void
     ) -> @Sendable (Result<Void, DriverError>) -> Void {
         let gathering = NIOLockedValueBox((waiting: drivers, errors: [DriverError]()))
@@ -200,7 +200,7 @@ private struct DriverConnection: Service {
 extension NotificationSender {
     /// Returns the same sender for a notification that several drivers publish: it is charged for the longest of their
     /// messages only.
-    fileprivate func chargedOnce() -> NotificationSender {
+    fileprivate func chargedForLongest() -> NotificationSender {
         let charged = NIOLockedValueBox(0)
         return NotificationSender(key: self.key, name: self.name) { bytes in
             let more = charged.withLockedValue { charged in

@@ -42,9 +42,9 @@ extension BrokerConnection {
         let tls = self.configuration.transportURL.tls
         // Set before the socket is created: by default none of these waits has a limit.
         var timeout = self.configuration.connectTimeout.timeval
-        var rpcTimeout = min(self.configuration.rpcTimeout, self.configuration.publishTimeout / 2).timeval
+        var requestTimeout = min(self.configuration.requestTimeout, self.configuration.publishTimeout / 2).timeval
         amqp_set_handshake_timeout(self.state, &timeout)
-        amqp_set_rpc_timeout(self.state, &rpcTimeout)
+        amqp_set_rpc_timeout(self.state, &requestTimeout)
         guard let socket = try tls.map(self.makeTLSSocket) ?? amqp_tcp_socket_new(self.state) else {
             throw BrokerError(
                 "there is not enough memory for a connection to RabbitMQ; free memory, or raise the process's limit")
@@ -117,8 +117,8 @@ extension BrokerConnection {
             self.state, url.virtualHost, Int32(clamping: self.configuration.heartbeatSeconds), self.host.user,
             self.host.password.revealed, "conductor-notification-relay", self.configuration.connectionName)
         guard reply.reply_type != AMQP_RESPONSE_NORMAL else { return }
-        if let refusal = Self.serverReply(reply) {
-            throw BrokerError(login: refusal, host: self.host, virtualHost: url.virtualHost)
+        if let rejection = Self.serverReply(reply) {
+            throw BrokerError(login: rejection, host: self.host, virtualHost: url.virtualHost)
         }
         throw BrokerError(login: reply.library_error, tls: url.tls)
     }

@@ -15,7 +15,7 @@ extension BrokerConnection {
     enum Declaration {
         /// Messages can be sent to the queue. `mismatches` exist already and are used unchanged.
         case ready(mismatches: [Mismatch])
-        case refused(BrokerReply)
+        case rejected(BrokerReply)
     }
 
     /// Declares the exchange (once per connection) and a queue, and binds the queue with its own name, as oslo does.
@@ -24,10 +24,10 @@ extension BrokerConnection {
         // A second attempt, in case another client deletes the exchange or the queue in between.
         for isLast in [false, true] {
             mismatches = []
-            var refusal = try self.declareExchange(&mismatches)
-            if refusal == nil { refusal = try self.declareQueue(queue, &mismatches) }
-            if let refusal {
-                guard refusal.code == BrokerReply.notFound, !isLast else { return .refused(refusal) }
+            var rejection = try self.declareExchange(&mismatches)
+            if rejection == nil { rejection = try self.declareQueue(queue, &mismatches) }
+            if let rejection {
+                guard rejection.code == BrokerReply.notFound, !isLast else { return .rejected(rejection) }
                 continue
             }
             self.request {
@@ -35,31 +35,31 @@ extension BrokerConnection {
                     amqp_queue_bind(self.state, Self.topology, name, self.exchange, name, amqp_empty_table)
                 }
             }
-            guard case .refused(let refusal) = try self.reply(on: Self.topology) else { break }
-            self.exchangeIsReady = false
-            guard refusal.code == BrokerReply.notFound, !isLast else { return .refused(refusal) }
+            guard case .rejected(let rejection) = try self.reply(on: Self.topology) else { break }
+            self.isExchangeDeclared = false
+            guard rejection.code == BrokerReply.notFound, !isLast else { return .rejected(rejection) }
         }
         return .ready(mismatches: mismatches)
     }
 
     private func declareExchange(_ mismatches: inout [Mismatch]) throws(BrokerError) -> BrokerReply? {
-        guard !self.exchangeIsReady else { return nil }
+        guard !self.isExchangeDeclared else { return nil }
         let durable: amqp_boolean_t = self.configuration.isDurable ? 1 : 0
-        let refusal = try self.declareOrFind { passive in
+        let rejection = try self.declareOrCheckExists { passive in
             amqp_exchange_declare(
                 self.state, Self.topology, self.exchange, Self.constant("topic"), passive, durable, 0, 0,
                 amqp_empty_table)
         } mismatch: { reply in
             mismatches.append(Mismatch(kind: .exchange, name: self.configuration.exchange, reply: reply))
         }
-        self.exchangeIsReady = refusal == nil
-        return refusal
+        self.isExchangeDeclared = rejection == nil
+        return rejection
     }
 
     private func declareQueue(_ queue: String, _ mismatches: inout [Mismatch]) throws(BrokerError) -> BrokerReply? {
         let durable: amqp_boolean_t = self.configuration.isDurable ? 1 : 0
         var entry = amqp_table_entry_t()
-        return try self.declareOrFind { passive in
+        return try self.declareOrCheckExists { passive in
             _ = withUnsafeMutablePointer(to: &entry) { entry in
                 let arguments =
                     self.configuration.queueType == .quorum ? conductor_amqp_quorum_arguments(entry) : amqp_empty_table
@@ -76,17 +76,17 @@ extension BrokerConnection {
     /// passively to make sure that it exists.
     ///
     /// - Returns: the broker's rejection; nil when it can be used.
-    private func declareOrFind(
+    private func declareOrCheckExists(
         _ declare: (_ passive: amqp_boolean_t) -> Void, mismatch: (BrokerReply) -> Void
     ) throws(BrokerError) -> BrokerReply? {
         self.request { declare(0) }
-        guard case .refused(let refusal) = try self.reply(on: Self.topology) else { return nil }
-        guard refusal.code == BrokerReply.preconditionFailed else { return refusal }
+        guard case .rejected(let rejection) = try self.reply(on: Self.topology) else { return nil }
+        guard rejection.code == BrokerReply.preconditionFailed else { return rejection }
         self.request { declare(1) }
-        if case .refused(let second) = try self.reply(on: Self.topology) {
+        if case .rejected(let second) = try self.reply(on: Self.topology) {
             return second
         }
-        mismatch(refusal)
+        mismatch(rejection)
         return nil
     }
 }

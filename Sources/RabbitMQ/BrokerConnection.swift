@@ -29,7 +29,7 @@ final class BrokerConnection {
     let state: amqp_connection_state_t
     let exchange: amqp_bytes_t
     /// Whether the exchange was declared on this connection and, as far as is known, still exists.
-    var exchangeIsReady = false
+    var isExchangeDeclared = false
     private let watchdog: Watchdog
     private var properties = amqp_basic_properties_t()
     private var incomingReturn: IncomingReturn?
@@ -107,7 +107,7 @@ final class BrokerConnection {
     }
 
     func reopenPublishingChannel() throws(BrokerError) {
-        self.exchangeIsReady = false
+        self.isExchangeDeclared = false
         self.incomingReturn = nil
         try self.openPublishingChannel()
     }
@@ -233,26 +233,26 @@ final class BrokerConnection {
     enum Reply {
         case ok
         /// The broker rejected the request and closed the channel, which has been reopened.
-        case refused(BrokerReply)
+        case rejected(BrokerReply)
     }
 
     /// Returns the result of the latest request, which was made on `channel`.
     func reply(on channel: amqp_channel_t) throws(BrokerError) -> Reply {
         let reply = amqp_get_rpc_reply(self.state)
         guard reply.reply_type != AMQP_RESPONSE_NORMAL else { return .ok }
-        guard let refusal = Self.serverReply(reply) else { throw BrokerError(lost: reply.library_error) }
-        guard reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD else { throw BrokerError(closed: refusal) }
+        guard let rejection = Self.serverReply(reply) else { throw BrokerError(lost: reply.library_error) }
+        guard reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD else { throw BrokerError(closed: rejection) }
         try self.confirmChannelClosed(channel)
         self.request { amqp_channel_open(self.state, channel) }
         try self.requireReply()
-        return .refused(refusal)
+        return .rejected(rejection)
     }
 
     /// Throws unless the latest request has succeeded.
     func requireReply() throws(BrokerError) {
         let reply = amqp_get_rpc_reply(self.state)
         guard reply.reply_type != AMQP_RESPONSE_NORMAL else { return }
-        if let refusal = Self.serverReply(reply) { throw BrokerError(closed: refusal) }
+        if let rejection = Self.serverReply(reply) { throw BrokerError(closed: rejection) }
         throw BrokerError(lost: reply.library_error)
     }
 

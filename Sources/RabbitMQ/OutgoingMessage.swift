@@ -27,11 +27,11 @@ package struct OutgoingMessage: Sendable, Hashable {
         package let name: String
         /// The maximum length of a name in bytes. A header frame cannot be split, and holds a name of this length
         /// whatever frame size was negotiated.
-        package static let longestName = 1024
+        package static let maximumNameLength = 1024
 
-        /// Creates a sender. A name of more than ``longestName`` bytes is a programming error and traps.
+        /// Creates a sender. A name of more than ``maximumNameLength`` bytes is a programming error and traps.
         package init(key: UInt64, name: String) {
-            precondition(name.utf8.count <= Self.longestName, "a sender's name has more bytes than a header may")
+            precondition(name.utf8.count <= Self.maximumNameLength, "a sender's name has more bytes than a header may")
             self.key = key
             self.name = name
         }

@@ -15,18 +15,18 @@ internal import ServiceLifecycle
 /// The exchange and the queues are declared as oslo.messaging declares them. If one exists with other flags, it is used
 /// unchanged, with one warning in the log.
 package final class Publisher: Service, Sendable {
-    let lane: PublisherWorker
+    let worker: PublisherWorker
     /// The worker for large messages of senders, so that no small message waits behind them on the same connection.
-    let largeLane: PublisherWorker?
+    let largeMessageWorker: PublisherWorker?
     private let largeMessageBytes: Int
 
     /// Creates a publisher. It does not connect before ``run()``.
     ///
     /// - Parameter logger: Logs one line for each change of state: connected, lost, cannot connect, blocked.
     package init(configuration: PublisherConfiguration, logger: Logger) {
-        self.lane = PublisherWorker(configuration: configuration, logger: logger)
+        self.worker = PublisherWorker(configuration: configuration, logger: logger)
         guard let bytes = configuration.largeMessageBytes else {
-            self.largeLane = nil
+            self.largeMessageWorker = nil
             self.largeMessageBytes = .max
             return
         }
@@ -34,15 +34,15 @@ package final class Publisher: Service, Sendable {
         large.isForLargeMessages = true
         large.connectionName += "-large"
         largeLogger[metadataKey: "connection"] = "large messages"
-        self.largeLane = PublisherWorker(configuration: large, logger: largeLogger)
+        self.largeMessageWorker = PublisherWorker(configuration: large, logger: largeLogger)
         self.largeMessageBytes = bytes
     }
 
     /// The publisher's current status, which is available only while each of its connections is. Reading it is cheap:
     /// one lock and one copy for each connection.
     package var status: PublisherStatus {
-        let status = self.lane.inbox.withLockedValue { $0.status }
-        guard let large = self.largeLane?.inbox.withLockedValue({ $0.status }) else { return status }
+        let status = self.worker.inbox.withLockedValue { $0.status }
+        guard let large = self.largeMessageWorker?.inbox.withLockedValue({ $0.status }) else { return status }
         return status.joined(with: large)
     }
 
@@ -68,16 +68,16 @@ package final class Publisher: Service, Sendable {
             completion(.failure(.invalidQueue))
             return false
         }
-        if let largeLane, message.body.count > self.largeMessageBytes, message.sender != nil {
-            return largeLane.enqueue(message, completion: completion)
+        if let largeMessageWorker, message.body.count > self.largeMessageBytes, message.sender != nil {
+            return largeMessageWorker.enqueue(message, completion: completion)
         }
-        return self.lane.enqueue(message, completion: completion)
+        return self.worker.enqueue(message, completion: completion)
     }
 
     /// Wakes each thread for which messages have arrived since it last took some, unless it was woken for them already.
     package func flush() {
-        self.lane.flush()
-        self.largeLane?.flush()
+        self.worker.flush()
+        self.largeMessageWorker?.flush()
     }
 
     /// Publishes a message and returns when the broker has confirmed it.
@@ -99,10 +99,10 @@ package final class Publisher: Service, Sendable {
     /// - Throws: An error if the system has no thread or descriptor left, or if `run` is called twice. Never because of
     ///   the broker.
     package func run() async throws {
-        guard let largeLane else { return try await self.lane.run() }
+        guard let largeMessageWorker else { return try await self.worker.run() }
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await self.lane.run() }
-            group.addTask { try await largeLane.run() }
+            group.addTask { try await self.worker.run() }
+            group.addTask { try await largeMessageWorker.run() }
             try await group.waitForAll()
         }
     }

@@ -31,7 +31,7 @@ package struct PublisherConfiguration: Sendable {
     package var connectTimeout = Duration.seconds(10)
     /// The time limit for one request other than a publish, such as a declaration. The limit is never more than half of
     /// ``publishTimeout``.
-    package var rpcTimeout = Duration.seconds(10)
+    package var requestTimeout = Duration.seconds(10)
     /// The time from `publish` within which each message is answered. If the broker leaves a message unconfirmed for so
     /// long, and has no alarm, it counts as dead and the publisher reconnects.
     package var publishTimeout = Self.defaultPublishTimeout

@@ -14,7 +14,7 @@ struct PublisherInbox {
     enum Stop: Int {
         /// Waits for outstanding confirms first.
         case draining
-        case atOnce
+        case immediately
     }
 
     private let capacity: Int
@@ -23,15 +23,15 @@ struct PublisherInbox {
     private var bytes = 0
     /// The number of messages that the thread has taken, but that still wait for space in the window. They count
     /// towards the capacity.
-    private var heldCount = 0
-    private var heldBytes = 0
-    private var shares: SenderQuotaStateMachine
+    private var takenCount = 0
+    private var takenBytes = 0
+    private var quotas: SenderQuotaStateMachine
     private var hasBegun = false
     private var wake: WakeUpEvent?
     /// Whether messages have arrived since the thread last took some, and the thread was not woken yet.
     private var isWakeDue = false
     /// The error for new messages; nil while messages are accepted.
-    var refusal: DriverError? = DriverError(.notConnected, "the publisher has not started yet")
+    var rejection: DriverError? = DriverError(.notConnected, "the publisher has not started yet")
     var sizeLimit: Int?
     private(set) var stop: Stop?
     var status = PublisherStatus()
@@ -39,7 +39,7 @@ struct PublisherInbox {
     init(capacity: Int, byteCapacity: Int) {
         self.capacity = capacity
         self.byteCapacity = byteCapacity
-        self.shares = SenderQuotaStateMachine(capacity: capacity, byteCapacity: byteCapacity)
+        self.quotas = SenderQuotaStateMachine(capacity: capacity, byteCapacity: byteCapacity)
     }
 
     /// Sets the event that wakes the thread.
@@ -55,7 +55,7 @@ struct PublisherInbox {
     /// Records that the publisher's thread has ended.
     mutating func end() {
         self.wake = nil
-        self.refusal = DriverError.shuttingDown.asUnsent
+        self.rejection = DriverError.shuttingDown.asUnsent
         self.status.host = nil
         self.status.blocked = false
         self.status.unconfirmed = 0
@@ -72,17 +72,17 @@ struct PublisherInbox {
     /// - Parameter timeout: Counted from now. The clock is read here, so that deadlines are in the order of the
     ///   messages.
     /// - Returns: why the message is rejected; nil when it is accepted, and then ``takeWake()`` must follow.
-    mutating func offer(
+    mutating func enqueue(
         _ message: OutgoingMessage, timeout: Duration, completion: @escaping PublishCompletion
     ) -> DriverError? {
-        if let refusal = self.refusal { return refusal }
+        if let rejection = self.rejection { return rejection }
         let size = message.body.count
         if let limit = self.sizeLimit, size > limit { return .tooLarge(limit: limit) }
-        let count = self.items.count + self.heldCount
-        let bytes = self.bytes + self.heldBytes
+        let count = self.items.count + self.takenCount
+        let bytes = self.bytes + self.takenBytes
         // An empty inbox accepts a message of any size.
         guard count < self.capacity, bytes + size <= self.byteCapacity || count == 0 else { return .inboxFull }
-        let flow = self.shares.take(
+        let flow = self.quotas.reserve(
             message.sender, bytes: size, countLeft: self.capacity - count, bytesLeft: self.byteCapacity - bytes)
         guard let flow else { return .senderQuotaExceeded }
         if self.items.isEmpty { self.isWakeDue = true }
@@ -110,21 +110,21 @@ struct PublisherInbox {
     ///   - isWanted: whether messages could be sent now, or must be answered.
     ///   - count: the number of messages that were taken earlier and still wait.
     ///   - bytes: their bytes.
-    mutating func take(if isWanted: Bool, stillHeld count: Int, bytes: Int, into batch: inout [Item]) {
-        self.heldCount = count
-        self.heldBytes = bytes
+    mutating func take(if isWanted: Bool, stillWaiting count: Int, bytes: Int, into batch: inout [Item]) {
+        self.takenCount = count
+        self.takenBytes = bytes
         if isWanted {
             swap(&self.items, &batch)
             self.isWakeDue = false
-            self.heldCount += batch.count
-            self.heldBytes += self.bytes
+            self.takenCount += batch.count
+            self.takenBytes += self.bytes
             self.bytes = 0
         }
-        self.status.inbox = self.items.count + self.heldCount
+        self.status.inbox = self.items.count + self.takenCount
     }
 
     /// Releases the senders' quotas for messages that are no longer outstanding.
     mutating func release(_ released: [PublisherStateMachine<PublishCompletion>.Release]) {
-        for release in released { self.shares.release(release.flow, bytes: release.bytes) }
+        for release in released { self.quotas.release(release.flow, bytes: release.bytes) }
     }
 }

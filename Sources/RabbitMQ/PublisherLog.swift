@@ -12,7 +12,7 @@ struct PublisherLog {
     /// Reasons for which the broker closed the channel that were logged since the latest connection.
     private var closures: Set<String> = []
     private var mismatches: Set<String> = []
-    private var refusedQueues: Set<String> = []
+    private var rejectedQueues: Set<String> = []
 
     init(configuration: PublisherConfiguration, logger: Logger) {
         self.configuration = configuration
@@ -38,7 +38,7 @@ struct PublisherLog {
         self.logger.info("Disconnected from RabbitMQ", metadata: ["rabbitmq.host": "\(host.address)"])
     }
 
-    mutating func cannotConnect(_ host: TransportURL.Host, _ error: BrokerError) {
+    mutating func connectFailed(_ host: TransportURL.Host, _ error: BrokerError) {
         // Limits the memory, whatever texts brokers send.
         if self.failures.count >= 100 { self.failures.removeAll() }
         let isNew = self.failures.insert("\(host.address) \(error)").inserted
@@ -109,7 +109,7 @@ struct PublisherLog {
     }
 
     mutating func declared(_ queue: String) {
-        if self.refusedQueues.remove(queue) != nil {
+        if self.rejectedQueues.remove(queue) != nil {
             self.logger.info("Declared a queue that RabbitMQ had rejected", metadata: ["queue": "\(queue)"])
         }
     }
@@ -117,8 +117,8 @@ struct PublisherLog {
     /// Logs a rejected declaration.
     ///
     /// - Returns: The error for senders to the queue.
-    mutating func declarationRefused(_ queue: String, _ reply: BrokerReply, user: String) -> DriverError {
-        let isNew = self.refusedQueues.insert(queue).inserted
+    mutating func declarationRejected(_ queue: String, _ reply: BrokerReply, user: String) -> DriverError {
+        let isNew = self.rejectedQueues.insert(queue).inserted
         let remedy =
             reply.code == BrokerReply.accessRefused
             ? "grant user \(user) the permissions configure and write on the exchange "

@@ -54,7 +54,7 @@ final class PublisherLoop {
 
     /// Runs the loop. Returns when a stop was requested and every outstanding message has been answered.
     func run() {
-        self.refuse(DriverError(.notConnected, "the publisher has not connected to RabbitMQ yet"))
+        self.rejectNewMessages(DriverError(.notConnected, "the publisher has not connected to RabbitMQ yet"))
         let hosts = self.configuration.transportURL.hosts
         // Starts at a random host, as oslo does, so that many publishers spread over the brokers of a cluster.
         var index = Int.random(in: hosts.indices, using: &self.generator)
@@ -68,8 +68,8 @@ final class PublisherLoop {
                 self.serve(connection)
                 failuresInARow = 0
             } catch {
-                self.report.cannotConnect(host, error)
-                self.refuse(
+                self.report.connectFailed(host, error)
+                self.rejectNewMessages(
                     DriverError(.notConnected, "there is no connection to RabbitMQ at \(host.address): \(error)"))
                 failuresInARow += 1
                 if failuresInARow < hosts.count { continue }
@@ -78,10 +78,10 @@ final class PublisherLoop {
             guard self.stop == nil else { break }
             self.wake.wait(timeout: self.backoff.next(using: &self.generator))
         }
-        self.refuse(.shuttingDown)
-        self.outcomes += self.machine.closed(now: .now)
+        self.rejectNewMessages(.shuttingDown)
+        self.outcomes += self.machine.publisherStopped(now: .now)
         self.takeInbox()
-        self.deliver()
+        self.callCompletions()
     }
 
     // MARK: One connection
@@ -93,34 +93,34 @@ final class PublisherLoop {
         do {
             try self.declareAtStart(connection)
             self.inbox.withLockedValue {
-                $0.refusal = nil
+                $0.rejection = nil
                 $0.sizeLimit = nil
                 $0.status.host = connection.host.address
                 $0.status.connections += 1
             }
             self.report.connected(connection.host)
-            while try self.turn(connection) {}
-            self.refuse(.shuttingDown)
+            while try self.runIteration(connection) {}
+            self.rejectNewMessages(.shuttingDown)
             // A broker that has an alarm, or has not confirmed all messages, would delay its answer to a close as well.
             let closesCleanly = self.machine.blockedReason == nil && self.machine.unconfirmedCount == 0
-            self.outcomes += self.machine.closed(now: .now)
+            self.outcomes += self.machine.publisherStopped(now: .now)
             self.takeInbox()
-            self.deliver()
+            self.callCompletions()
             if closesCleanly { connection.close() }
             self.report.closed(connection.host)
         } catch {
             let lost = DriverError(
                 .connectionLost, "the connection to RabbitMQ at \(connection.host.address) was lost: \(error)")
             // In this order: first new messages are rejected, then every message that had arrived is answered.
-            self.refuse(self.stop == nil ? lost.asNotConnected : .shuttingDown)
+            self.rejectNewMessages(self.stop == nil ? lost.asNotConnected : .shuttingDown)
             self.report.lost(connection.host, error)
-            self.outcomes += self.machine.lost(lost, now: .now)
+            self.outcomes += self.machine.connectionLost(lost, now: .now)
             self.takeInbox()
         }
         if self.machine.confirmedCount > 0 || ContinuousClock.now - began > self.configuration.backoff.maximum {
             self.backoff.reset()
         }
-        self.deliver()
+        self.callCompletions()
     }
 
     private func declareAtStart(_ connection: BrokerConnection) throws(BrokerError) {
@@ -130,21 +130,21 @@ final class PublisherLoop {
     }
 
     /// Reads, publishes, answers, sleeps. Returns false when the connection is no longer needed.
-    private func turn(_ connection: BrokerConnection) throws(BrokerError) -> Bool {
+    private func runIteration(_ connection: BrokerConnection) throws(BrokerError) -> Bool {
         // Before reading: no input that had arrived confirmed a message that is overdue at this time. With a later
         // time, the duration of our own sending, while confirms stay unread, would count as silence of the broker.
         let now = ContinuousClock.now
         try self.read(connection)
         self.takeInbox()
-        let isSleepy = try self.publishBatch(connection)
+        let isIdle = try self.publishBatch(connection)
         if let stop = self.stop {
-            self.inbox.withLockedValue { $0.refusal = DriverError.shuttingDown.asUnsent }
+            self.inbox.withLockedValue { $0.rejection = DriverError.shuttingDown.asUnsent }
             self.machine.shutdown(until: stop == .draining ? now + self.configuration.drainTimeout : now)
-            if stop == .atOnce { return false }
+            if stop == .immediately { return false }
         }
         let (action, expired) = self.machine.tick(now: now)
         self.outcomes += expired
-        self.deliver()
+        self.callCompletions()
         switch action {
         case .none: break
         case .close: return false
@@ -152,15 +152,15 @@ final class PublisherLoop {
             let seconds = self.configuration.publishTimeout.wholeMilliseconds / 1000
             throw BrokerError("the broker did not confirm a message within \(seconds) seconds")
         }
-        if isSleepy, !connection.hasBufferedInput {
-            self.wake.wait(alsoFor: connection.descriptor, timeout: self.untilNextDuty(.now, connection))
+        if isIdle, !connection.hasBufferedInput {
+            self.wake.wait(alsoFor: connection.descriptor, timeout: self.timeUntilNextDeadline(.now, connection))
         }
         return true
     }
 
     /// Returns how long the loop may sleep. The library sends heartbeats only inside its calls, so the loop makes a
     /// call at least twice per heartbeat interval.
-    private func untilNextDuty(_ now: ContinuousClock.Instant, _ connection: BrokerConnection) -> Duration {
+    private func timeUntilNextDeadline(_ now: ContinuousClock.Instant, _ connection: BrokerConnection) -> Duration {
         let seconds = connection.heartbeatSeconds
         let heartbeat: Duration = seconds > 0 ? .milliseconds(seconds * 500) : .seconds(60)
         guard let deadline = self.machine.nextDeadline else { return heartbeat }
@@ -172,26 +172,26 @@ final class PublisherLoop {
         try connection.drain { event in
             switch event {
             case .confirmed(let tag, let multiple, let positively):
-                if let settled = self.machine.acknowledged(tag: tag, multiple: multiple, positively: positively) {
-                    self.outcomes += settled
+                if let completed = self.machine.acknowledged(tag: tag, multiple: multiple, positively: positively) {
+                    self.outcomes += completed
                 } else {
                     protocolError = true
                 }
             case .returned(let queue, let body, let reason):
                 if !self.machine.returned(queue: queue, body: body, reason: reason) { protocolError = true }
                 self.report.returned(queue, reason)
-                connection.exchangeIsReady = false
+                connection.isExchangeDeclared = false
             case .blocked(let reason):
                 self.outcomes += self.machine.blocked(reason)
                 self.inbox.withLockedValue {
-                    $0.refusal = .blocked(reason)
+                    $0.rejection = .blocked(reason)
                     $0.status.blocked = true
                 }
                 self.report.blocked(connection.host, reason)
             case .unblocked:
                 self.machine.unblocked()
                 self.inbox.withLockedValue {
-                    $0.refusal = $0.stop == nil ? nil : DriverError.shuttingDown.asUnsent
+                    $0.rejection = $0.stop == nil ? nil : DriverError.shuttingDown.asUnsent
                     $0.status.blocked = false
                 }
                 self.report.unblocked(connection.host)
@@ -231,7 +231,7 @@ final class PublisherLoop {
                 try connection.publish(message)
                 FaultPoint.publisherMidBatch.reached()
                 if ContinuousClock.now - now > Self.batchTime { return false }
-            case .settle(let outcome):
+            case .complete(let outcome):
                 self.outcomes.append(outcome)
             case .declare(let queue):
                 if isMany { connection.cork(false) }
@@ -252,18 +252,18 @@ final class PublisherLoop {
             self.report.declared(queue)
             self.machine.declared(queue)
             self.declarationBackoff.reset()
-        case .refused(let reply):
+        case .rejected(let reply):
             let delay = self.declarationBackoff.next(using: &self.generator)
-            let error = self.report.declarationRefused(queue, reply, user: connection.host.user)
-            self.machine.declarationRefused(queue, error: error, until: .now + delay)
+            let error = self.report.declarationRejected(queue, reply, user: connection.host.user)
+            self.machine.declarationRejected(queue, error: error, until: .now + delay)
         }
     }
 
     // MARK: Senders
 
-    private func refuse(_ error: DriverError) {
+    private func rejectNewMessages(_ error: DriverError) {
         self.inbox.withLockedValue {
-            $0.refusal = error.asUnsent
+            $0.rejection = error.asUnsent
             $0.status.host = nil
             $0.status.blocked = false
         }
@@ -276,7 +276,8 @@ final class PublisherLoop {
         self.inbox.withLockedValue {
             $0.release(self.released)
             $0.take(
-                if: self.machine.wantsMessages, stillHeld: self.machine.waitingCount, bytes: self.machine.waitingBytes,
+                if: self.machine.wantsMessages, stillWaiting: self.machine.waitingCount,
+                bytes: self.machine.waitingBytes,
                 into: &self.taken)
             $0.status.unconfirmed = self.machine.unconfirmedCount
         }
@@ -288,7 +289,7 @@ final class PublisherLoop {
     }
 
     /// Answers senders, which may publish again from within their completions.
-    private func deliver() {
+    private func callCompletions() {
         guard !self.outcomes.isEmpty else { return }
         // A sender that publishes again when it is answered must find its quota up to date.
         self.machine.takeReleased(into: &self.released)

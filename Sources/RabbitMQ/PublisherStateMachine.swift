@@ -38,19 +38,19 @@ struct PublisherStateMachine<Completion> {
         /// Send this message. It is registered as unconfirmed already, because its confirm may come before the call
         /// returns.
         case publish(OutgoingMessage)
-        /// Declare and bind this queue, then call ``declared(_:)`` or ``declarationRefused(_:error:until:)``.
+        /// Declare and bind this queue, then call ``declared(_:)`` or ``declarationRejected(_:error:until:)``.
         case declare(queue: String)
         /// Answer the sender at once, then ask for the next action.
-        case settle(Outcome)
+        case complete(Outcome)
         /// Do nothing until another event.
         case none
     }
 
     enum TickAction {
         case none
-        /// The broker has been silent for too long: drop the connection, then call ``lost(_:now:)``.
+        /// The broker has been silent for too long: drop the connection, then call ``connectionLost(_:now:)``.
         case dropConnection
-        /// A drain has ended, with or without all confirms: close the connection, then call ``closed(now:)``.
+        /// A drain has ended, with or without all confirms: close the connection, then call ``publisherStopped(now:)``.
         case close
     }
 
@@ -61,13 +61,13 @@ struct PublisherStateMachine<Completion> {
         var deadline: Instant
         var flow: Int
         var returned: String?
-        var isSettled = false
+        var isAcknowledged = false
     }
 
     private enum QueueState {
         /// Declared before the message with this tag was sent.
         case declared(beforeTag: UInt64)
-        case refused(DriverError, until: Instant)
+        case rejected(DriverError, until: Instant)
     }
 
     private enum State {
@@ -90,7 +90,7 @@ struct PublisherStateMachine<Completion> {
     private var queues: [String: QueueState] = [:]
     private var alarm: String?
     /// A time before which no unanswered message has its deadline.
-    private var unansweredBound: Instant?
+    private var earliestDeadlineBound: Instant?
     private var released: [Release] = []
     /// The largest body that the broker of this connection accepts, once a rejection has shown it. Another broker may
     /// have another limit.
@@ -115,16 +115,16 @@ struct PublisherStateMachine<Completion> {
     }
     /// Whether to enqueue more messages now: they can be sent, or must be answered. While the window is full and the
     /// broker owes confirms, they can stay in the inbox.
-    var wantsMessages: Bool { !self.windowIsFull || self.unanswered == 0 || self.alarm != nil || !self.isOpen }
+    var wantsMessages: Bool { !self.isWindowFull || self.unanswered == 0 || self.alarm != nil || !self.isOpen }
     /// Whether `unconfirmed` has reached its limit, so that messages wait for confirms and not for the driver.
-    private var windowIsFull: Bool {
+    private var isWindowFull: Bool {
         self.unconfirmed.count >= self.window || self.unconfirmedBytes >= self.byteWindow
     }
     private var nextTag: UInt64 { self.firstTag + UInt64(self.unconfirmed.count) }
 
     /// The time at which ``tick(now:)`` has something to do, if no other event comes first.
     var nextDeadline: Instant? {
-        var deadline = self.unanswered == 0 ? nil : self.unansweredBound
+        var deadline = self.unanswered == 0 ? nil : self.earliestDeadlineBound
         if let expiry = self.waiting.nextExpiry { deadline = min(deadline ?? expiry, expiry) }
         if case .draining(let until) = self.state { deadline = min(deadline ?? until, until) }
         return deadline
@@ -143,7 +143,7 @@ struct PublisherStateMachine<Completion> {
 
     /// Records that the connection was lost. Every outstanding message is answered with `error`, or as timed out if it
     /// was sent and its deadline has passed. Errors of messages that were not sent are marked so.
-    mutating func lost(_ error: DriverError, now: Instant) -> [Outcome] {
+    mutating func connectionLost(_ error: DriverError, now: Instant) -> [Outcome] {
         switch self.state {
         case .closed, .disconnected: break
         case .open: self.state = .disconnected
@@ -154,7 +154,7 @@ struct PublisherStateMachine<Completion> {
     }
 
     /// Records that no more connections will be made.
-    mutating func closed(now: Instant) -> [Outcome] {
+    mutating func publisherStopped(now: Instant) -> [Outcome] {
         self.state = .closed
         self.alarm = nil
         return self.failAll(.shuttingDown, now: now)
@@ -188,11 +188,11 @@ struct PublisherStateMachine<Completion> {
         switch self.state {
         case .open: break
         case .disconnected:
-            return self.refuse(items, DriverError(.notConnected, "there is no connection to RabbitMQ"))
+            return self.reject(items, DriverError(.notConnected, "there is no connection to RabbitMQ"))
         case .draining, .closed:
-            return self.refuse(items, DriverError.shuttingDown.asUnsent)
+            return self.reject(items, DriverError.shuttingDown.asUnsent)
         }
-        if let alarm = self.alarm { return self.refuse(items, .blocked(alarm)) }
+        if let alarm = self.alarm { return self.reject(items, .blocked(alarm)) }
         for item in items {
             self.waiting.append(
                 item, bytes: item.message.body.count, sendBy: item.sendBy ?? item.deadline, flow: item.flow)
@@ -205,9 +205,9 @@ struct PublisherStateMachine<Completion> {
         case .open, .draining: break
         case .disconnected, .closed: return .none
         }
-        guard self.alarm == nil, !self.windowIsFull, let first = self.waiting.first() else { return .none }
+        guard self.alarm == nil, !self.isWindowFull, let first = self.waiting.first() else { return .none }
         if let limit = self.sizeLimit, first.message.body.count > limit {
-            return self.settleFirst(first, .tooLarge(limit: limit))
+            return self.completeFirst(first, .tooLarge(limit: limit))
         }
         switch self.queues[first.message.queue] {
         case .declared:
@@ -215,22 +215,23 @@ struct PublisherStateMachine<Completion> {
             self.unconfirmed.append(
                 Unconfirmed(
                     message: first.message, completion: first.completion, deadline: first.deadline, flow: first.flow))
-            self.unansweredBound =
-                self.unanswered == 0 ? first.deadline : min(self.unansweredBound ?? first.deadline, first.deadline)
+            self.earliestDeadlineBound =
+                self.unanswered == 0
+                ? first.deadline : min(self.earliestDeadlineBound ?? first.deadline, first.deadline)
             self.unanswered += 1
             self.unconfirmedBytes += first.message.body.count
             return .publish(first.message)
-        case .refused(let error, let until) where now < until:
-            return self.settleFirst(first, error)
-        case .refused, nil:
+        case .rejected(let error, let until) where now < until:
+            return self.completeFirst(first, error)
+        case .rejected, nil:
             return .declare(queue: first.message.queue)
         }
     }
 
-    private mutating func settleFirst(_ item: Item, _ error: DriverError) -> Next {
+    private mutating func completeFirst(_ item: Item, _ error: DriverError) -> Next {
         self.waiting.popFirst(isSent: false)
         self.release(item)
-        return .settle(Outcome(item.completion, error))
+        return .complete(Outcome(item.completion, error))
     }
 
     mutating func declared(_ queue: String) {
@@ -239,8 +240,8 @@ struct PublisherStateMachine<Completion> {
 
     /// Records a rejected declaration. Messages to the queue are answered with `error` until `until`; then the
     /// declaration is retried.
-    mutating func declarationRefused(_ queue: String, error: DriverError, until: Instant) {
-        self.queues[queue] = .refused(error, until: until)
+    mutating func declarationRejected(_ queue: String, error: DriverError, until: Instant) {
+        self.queues[queue] = .rejected(error, until: until)
     }
 
     // MARK: Answers of the broker
@@ -258,20 +259,20 @@ struct PublisherStateMachine<Completion> {
             while self.firstTag <= upTo, let slot = self.unconfirmed.popFirst() {
                 self.firstTag += 1
                 // A message that was confirmed out of order was completed then.
-                if !slot.isSettled { self.complete(slot) }
-                self.settle(slot, positively: positively, into: &outcomes)
+                if !slot.isAcknowledged { self.complete(slot) }
+                self.acknowledge(slot, positively: positively, into: &outcomes)
             }
         } else if upTo >= self.firstTag {
             let index = Int(upTo - self.firstTag)
             // A second confirm of the same message changes nothing.
-            guard !self.unconfirmed[index].isSettled else { return outcomes }
-            self.settle(self.unconfirmed[index], positively: positively, into: &outcomes)
+            guard !self.unconfirmed[index].isAcknowledged else { return outcomes }
+            self.acknowledge(self.unconfirmed[index], positively: positively, into: &outcomes)
             self.unconfirmed[index].completion = nil
-            self.unconfirmed[index].isSettled = true
+            self.unconfirmed[index].isAcknowledged = true
             // Frees the body: the slot may stay for a long time behind one that is not confirmed.
             self.complete(self.unconfirmed[index])
             self.unconfirmed[index].message.body = []
-            while self.unconfirmed.first?.isSettled == true {
+            while self.unconfirmed.first?.isAcknowledged == true {
                 self.unconfirmed.removeFirst()
                 self.firstTag += 1
             }
@@ -283,7 +284,7 @@ struct PublisherStateMachine<Completion> {
     /// message.
     mutating func returned(queue: String, body: [UInt8], reason: String) -> Bool {
         let index = self.unconfirmed.firstIndex {
-            $0.returned == nil && !$0.isSettled && $0.message.queue == queue && $0.message.body == body
+            $0.returned == nil && !$0.isAcknowledged && $0.message.queue == queue && $0.message.body == body
         }
         guard let index else { return false }
         self.unconfirmed[index].returned = reason
@@ -334,23 +335,25 @@ struct PublisherStateMachine<Completion> {
                 self.unanswered -= 1
                 outcomes.append(Outcome(completion, .timedOut(duringAlarm: alarm)))
             }
-            if let bound = self.unansweredBound, bound <= now { self.unansweredBound = self.earliestUnanswered }
+            if let bound = self.earliestDeadlineBound, bound <= now {
+                self.earliestDeadlineBound = self.earliestUnanswered
+            }
             return (.none, outcomes)
         }
-        if self.isOverdue(now: now) { return (.dropConnection, []) }
-        if self.windowIsFull, self.unanswered == 0, let expiry = self.waiting.nextExpiry, expiry <= now {
+        if self.updateOverdue(now: now) { return (.dropConnection, []) }
+        if self.isWindowFull, self.unanswered == 0, let expiry = self.waiting.nextExpiry, expiry <= now {
             // All slots timed out during an alarm, and the broker has confirmed none since the alarm ended.
             return (.dropConnection, [])
         }
-        return (.none, self.refuse(self.waiting.expire(now: now), .notSentInTime))
+        return (.none, self.reject(self.waiting.expire(now: now), .notSentInTime))
     }
 
     /// Returns whether a confirm is overdue. Senders are served in turn, so the first message sent is not always the
     /// first one due: all are checked, but not before one can be overdue.
-    private mutating func isOverdue(now: Instant) -> Bool {
-        guard self.unanswered > 0, let bound = self.unansweredBound, bound <= now else { return false }
-        self.unansweredBound = self.earliestUnanswered
-        return self.unansweredBound.map { $0 <= now } ?? false
+    private mutating func updateOverdue(now: Instant) -> Bool {
+        guard self.unanswered > 0, let bound = self.earliestDeadlineBound, bound <= now else { return false }
+        self.earliestDeadlineBound = self.earliestUnanswered
+        return self.earliestDeadlineBound.map { $0 <= now } ?? false
     }
 
     private var earliestUnanswered: Instant? {
@@ -381,14 +384,14 @@ struct PublisherStateMachine<Completion> {
         self.release(slot.flow, bytes)
     }
 
-    private mutating func refuse(_ items: [Item], _ error: DriverError) -> [Outcome] {
+    private mutating func reject(_ items: [Item], _ error: DriverError) -> [Outcome] {
         items.map { item in
             self.release(item)
             return Outcome(item.completion, error)
         }
     }
 
-    private mutating func settle(_ slot: Unconfirmed, positively: Bool, into outcomes: inout [Outcome]) {
+    private mutating func acknowledge(_ slot: Unconfirmed, positively: Bool, into outcomes: inout [Outcome]) {
         guard let completion = slot.completion else { return }
         self.unanswered -= 1
         if !positively {
@@ -404,7 +407,7 @@ struct PublisherStateMachine<Completion> {
     }
 
     private mutating func failWaiting(_ error: DriverError) -> [Outcome] {
-        self.refuse(self.waiting.removeAll(), error)
+        self.reject(self.waiting.removeAll(), error)
     }
 
     private mutating func failAll(_ error: DriverError, now: Instant) -> [Outcome] {
@@ -419,10 +422,10 @@ struct PublisherStateMachine<Completion> {
     }
 
     private mutating func resetChannel() {
-        for slot in self.unconfirmed where !slot.isSettled { self.complete(slot) }
+        for slot in self.unconfirmed where !slot.isAcknowledged { self.complete(slot) }
         self.unconfirmed.removeAll(keepingCapacity: true)
         self.unanswered = 0
-        self.unansweredBound = nil
+        self.earliestDeadlineBound = nil
         self.unconfirmedBytes = 0
         self.firstTag = 1
         self.queues.removeAll(keepingCapacity: true)

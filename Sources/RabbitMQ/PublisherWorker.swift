@@ -21,11 +21,11 @@ struct PublisherWorker: Sendable {
     ///
     /// - Returns: whether the message was accepted; if not, `completion` was called.
     func enqueue(_ message: OutgoingMessage, completion: @escaping PublishCompletion) -> Bool {
-        let refusal = self.inbox.withLockedValue {
-            $0.offer(message, timeout: self.configuration.publishTimeout, completion: completion)
+        let rejection = self.inbox.withLockedValue {
+            $0.enqueue(message, timeout: self.configuration.publishTimeout, completion: completion)
         }
-        guard let refusal else { return true }
-        completion(.failure(refusal))
+        guard let rejection else { return true }
+        completion(.failure(rejection))
         return false
     }
 
@@ -61,7 +61,7 @@ struct PublisherWorker: Sendable {
                 watchdog.hurry(configuration.drainTimeout)
             }
         } onCancel: {
-            self.stop(.atOnce)
+            self.stop(.immediately)
             watchdog.hurry(.milliseconds(100))
         }
     }

@@ -10,7 +10,7 @@ struct SenderQuotaStateMachine {
     /// The number of parts of the whole, of which a sender may use one.
     static let parts = 8
 
-    private struct Share {
+    private struct Quota {
         var key: UInt64
         var count = 0
         var bytes = 0
@@ -20,7 +20,7 @@ struct SenderQuotaStateMachine {
     private let byteCapacity: Int
     private var flows: [UInt64: Int] = [:]
     /// The use of each quota, by flow number. The first one is for messages without a sender.
-    private var shares = [Share(key: 0)]
+    private var quotas = [Quota(key: 0)]
     private var free: [Int] = []
 
     /// - Parameters:
@@ -41,25 +41,25 @@ struct SenderQuotaStateMachine {
     ///   - bytesLeft: the number of bytes that there is space for.
     /// - Returns: the number of the sender's flow; nil when the sender's quota is exceeded. A message of a sender
     ///   that has no other one outstanding is always admitted.
-    mutating func take(_ sender: OutgoingMessage.Sender?, bytes: Int, countLeft: Int, bytesLeft: Int) -> Int? {
+    mutating func reserve(_ sender: OutgoingMessage.Sender?, bytes: Int, countLeft: Int, bytesLeft: Int) -> Int? {
         guard let sender else { return DeficitRoundRobinQueue<Never>.own }
         if let flow = self.flows[sender.key] {
-            let share = self.shares[flow]
-            guard share.count + 1 <= min(max(1, self.capacity / Self.parts), countLeft),
-                share.bytes + bytes <= min(self.byteCapacity / Self.parts, bytesLeft)
+            let quota = self.quotas[flow]
+            guard quota.count + 1 <= min(max(1, self.capacity / Self.parts), countLeft),
+                quota.bytes + bytes <= min(self.byteCapacity / Self.parts, bytesLeft)
             else { return nil }
-            self.shares[flow].count += 1
-            self.shares[flow].bytes += bytes
+            self.quotas[flow].count += 1
+            self.quotas[flow].bytes += bytes
             return flow
         }
-        let share = Share(key: sender.key, count: 1, bytes: bytes)
+        let quota = Quota(key: sender.key, count: 1, bytes: bytes)
         let flow: Int
         if let last = self.free.popLast() {
             flow = last
-            self.shares[flow] = share
+            self.quotas[flow] = quota
         } else {
-            flow = self.shares.count
-            self.shares.append(share)
+            flow = self.quotas.count
+            self.quotas.append(quota)
         }
         self.flows[sender.key] = flow
         return flow
@@ -69,10 +69,10 @@ struct SenderQuotaStateMachine {
     /// another sender.
     mutating func release(_ flow: Int, bytes: Int) {
         guard flow != DeficitRoundRobinQueue<Never>.own else { return }
-        self.shares[flow].count -= 1
-        self.shares[flow].bytes -= bytes
-        guard self.shares[flow].count == 0 else { return }
-        self.flows[self.shares[flow].key] = nil
+        self.quotas[flow].count -= 1
+        self.quotas[flow].bytes -= bytes
+        guard self.quotas[flow].count == 0 else { return }
+        self.flows[self.quotas[flow].key] = nil
         self.free.append(flow)
     }
 }

@@ -247,6 +247,6 @@ struct SpoolFlush {
         } catch is CancellationError {
             // A signal ended the wait; what waits is counted.
         }
-        return agent.lastUsefulConductor
+        return agent.lastAcceptingConductor
     }
 }

@@ -11,10 +11,10 @@ import Testing
     func fullWindow() {
         var state = ServerConnectionStateMachine(window: 2)
         #expect(state.readRequested() == true)
-        state.taken()
-        #expect(state.takesRequests)
-        state.taken()
-        #expect(!state.takesRequests)
+        state.accepted()
+        #expect(state.acceptsRequests)
+        state.accepted()
+        #expect(!state.acceptsRequests)
         #expect(state.readRequested() == false)
         #expect(state.takeHeldRead() == false)
         #expect(state.answered(1) == .resume)
@@ -26,7 +26,7 @@ import Testing
     func peerThatDoesNotRead() {
         var state = ServerConnectionStateMachine(window: 2)
         #expect(state.writabilityChanged(false) == .none)
-        #expect(!state.takesRequests)
+        #expect(!state.acceptsRequests)
         #expect(state.readRequested() == false)
         #expect(state.writabilityChanged(true) == .resume)
         #expect(state.takeHeldRead() == true)
@@ -35,10 +35,10 @@ import Testing
     @Test("A draining connection accepts no requests, and closes once all are answered")
     func draining() {
         var state = ServerConnectionStateMachine(window: 2)
-        state.taken()
-        state.taken()
+        state.accepted()
+        state.accepted()
         #expect(state.drain() == .none)
-        #expect(!state.takesRequests)
+        #expect(!state.acceptsRequests)
         #expect(state.readRequested() == false)
         #expect(state.answered(1) == .none)
         #expect(state.answered(1) == .close)
@@ -51,7 +51,7 @@ import Testing
     @Test("Answers after the connection has closed have no effect")
     func answersAfterClose() {
         var state = ServerConnectionStateMachine(window: 2)
-        state.taken()
+        state.accepted()
         state.closed()
         #expect(state.answered(1) == .none)
         #expect(state.drain() == .none)
@@ -91,7 +91,7 @@ import Testing
     func tooLongLine() {
         var state = self.machine(sending: [10, 50, 20])
         let error = RPCError(.tooLarge, "m", limitBytes: 30)
-        guard case .refuse(["call 1"]) = state.answered(.null, result: .failure(error), now: self.start) else {
+        guard case .fail(["call 1"]) = state.answered(.null, result: .failure(error), now: self.start) else {
             Issue.record("the wrong calls were refused")
             return
         }
@@ -107,7 +107,7 @@ import Testing
             return
         }
         _ = state.answered(.number(.init(0)), result: self.reply, now: self.start)
-        guard case .refuse(["call 1"]) = state.answered(.null, result: error, now: self.start) else {
+        guard case .fail(["call 1"]) = state.answered(.null, result: error, now: self.start) else {
             Issue.record("the call was not refused")
             return
         }

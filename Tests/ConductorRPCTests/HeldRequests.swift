@@ -25,7 +25,9 @@ final class HeldRequests: RPCRequestHandler {
 
     func flush() { self.flushes.withLockedValue { $0.append(self.count) } }
 
-    func refused(_ code: RPCError.Code, from peer: RPCPeer) { self.refusals.withLockedValue { $0.append(code) } }
+    func recordRejection(_ code: RPCError.Code, from peer: RPCPeer) {
+        self.refusals.withLockedValue { $0.append(code) }
+    }
 
     var count: Int { self.completions.withLockedValue { $0.count } }
 

@@ -156,7 +156,7 @@ private let context =
             RPCError($0, "m", field: "params.x", retryAfterMilliseconds: 5, limitBytes: 6)
         }
         let results: [RPCResult] =
-            [.success(.pong(version: "1")), .success(.taken(MessageID(), .duplicate))] + errors.map { .failure($0) }
+            [.success(.pong(version: "1")), .success(.accepted(MessageID(), .duplicate))] + errors.map { .failure($0) }
         for result in results {
             let response = RPCResponse(id: .string("x"), result: result)
             var writer = JSONWriter()

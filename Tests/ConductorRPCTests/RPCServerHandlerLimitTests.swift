@@ -42,7 +42,7 @@ final class ScriptedAdmission: RPCAdmission {
     private struct Share: RPCPeerRateLimiter {
         let state: NIOLockedValueBox<State>
 
-        func request(now: NIODeadline) -> TimeAmount? {
+        func chargeRequest(now: NIODeadline) -> TimeAmount? {
             self.state.withLockedValue { state in
                 state.requests += 1
                 guard !state.waits.isEmpty else { return nil }
@@ -51,15 +51,15 @@ final class ScriptedAdmission: RPCAdmission {
             }
         }
 
-        func received(bytes: Int, now: NIODeadline) { self.state.withLockedValue { $0.bytes += bytes } }
-        func published(bytes: Int, now: NIODeadline) { self.state.withLockedValue { $0.bytes += bytes } }
+        func chargeReceived(bytes: Int, now: NIODeadline) { self.state.withLockedValue { $0.bytes += bytes } }
+        func chargePublished(bytes: Int, now: NIODeadline) { self.state.withLockedValue { $0.bytes += bytes } }
 
         func pause(now: NIODeadline) -> TimeAmount? {
             self.state.withLockedValue { state in state.pauseEnd.flatMap { now < $0 ? $0 - now : nil } }
         }
 
         func hasExhaustedRejections(now: NIODeadline) -> Bool { self.pause(now: now) != nil }
-        func left(now: NIODeadline) { self.state.withLockedValue { $0.left += 1 } }
+        func connectionEnded(now: NIODeadline) { self.state.withLockedValue { $0.left += 1 } }
     }
 }
 

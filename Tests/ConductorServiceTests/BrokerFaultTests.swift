@@ -42,9 +42,9 @@ import Timing
     private func refusal(_ report: OutcomeReport, over connection: ConductorConnection) async throws -> RPCError? {
         do {
             let reply = try await connection.call(.notify(report))
-            #expect(reply == .taken(report.messageID, .published))
+            #expect(reply == .accepted(report.messageID, .published))
             return nil
-        } catch RPCCallError.refused(let error) {
+        } catch RPCCallError.rejected(let error) {
             #expect(error.code == .brokerUnavailable && error.code.isRetryable)
             #expect(error.retryAfterMilliseconds != nil && error.field == nil)
             return error

@@ -36,7 +36,7 @@ import Testing
             do {
                 _ = try await connection.call(.notify(SampleReport.end()))
                 return
-            } catch RPCCallError.refused(let error) where error.code == .brokerUnavailable {
+            } catch RPCCallError.rejected(let error) where error.code == .brokerUnavailable {
                 await Task.yield()
             }
         }
@@ -97,7 +97,7 @@ import Testing
 
                 let report = SampleReport.end()
                 let refusal = await #expect(throws: RPCCallError.self) { try await connection.call(.notify(report)) }
-                guard case .refused(let error)? = refusal else {
+                guard case .rejected(let error)? = refusal else {
                     Issue.record("\(String(describing: refusal))")
                     return
                 }
@@ -184,7 +184,7 @@ import Testing
         try await withThrowingTaskGroup(of: Bool.self) { group in
             for report in reports {
                 group.addTask {
-                    try await connection.call(.notify(report)) == .taken(report.messageID, .published)
+                    try await connection.call(.notify(report)) == .accepted(report.messageID, .published)
                 }
             }
             return try await group.reduce(0) { $0 + ($1 ? 0 : 1) }
@@ -201,7 +201,7 @@ import Testing
                 for _ in 1...2 {
                     let large = SampleReport.end(dbname: String(repeating: "x", count: 30_000))
                     let refusal = await #expect(throws: RPCCallError.self) { try await connection.call(.notify(large)) }
-                    guard case .refused(let error)? = refusal else {
+                    guard case .rejected(let error)? = refusal else {
                         Issue.record("\(String(describing: refusal))")
                         return
                     }
@@ -233,7 +233,7 @@ import Testing
                     let report = OutcomeReport(context: context, outcome: .end(payload: [:]))
                     _ = try await connection.call(.notify(report))
                     break
-                } catch RPCCallError.refused(let error) where error.code == .brokerUnavailable {
+                } catch RPCCallError.rejected(let error) where error.code == .brokerUnavailable {
                     await Task.yield()
                 }
             }
@@ -253,7 +253,7 @@ import Testing
             let report = OutcomeReport(
                 context: SampleReport.context(),
                 outcome: .error(ExceptionInfo(etype: "DiskFull", value: "no space"), payload: [:]))
-            #expect(try await connection.call(.notify(report)) == .taken(report.messageID, .published))
+            #expect(try await connection.call(.notify(report)) == .accepted(report.messageID, .published))
             let message = try #require(try await BrokerClient(broker).get(topic.error))
             #expect(message.properties.contentType == "application/json")
             #expect(message.properties.contentEncoding == "utf-8")

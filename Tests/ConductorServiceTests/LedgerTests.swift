@@ -155,7 +155,7 @@ import Testing
             notifier: Notifier(drivers: [TestDriver()]), catalogues: .builtIn, publisherID: "conductor.test",
             logger: LogRecorder().logger)
         let peer = RPCPeer(certificate: nil, remoteAddress: "", localAddress: "")
-        relay.refused(.tooLarge, from: peer)
+        relay.recordRejection(.tooLarge, from: peer)
         relay.handle(.notify(SampleReport.end()), from: peer) { _ in }
         relay.handle(.ping, from: peer) { _ in }
         let log = LogRecorder()

@@ -70,7 +70,7 @@ import Testing
         let driver = TestDriver()
         let report = SampleReport.end()
         let answer = try await self.answer(.notify(report), driver: driver)
-        #expect(answer == .success(.taken(report.messageID, .published)))
+        #expect(answer == .success(.accepted(report.messageID, .published)))
         let notification = try #require(driver.notifications.first)
         #expect(driver.notifications.count == 1)
         #expect(notification.messageID == report.messageID)
@@ -135,7 +135,7 @@ import Testing
         }
         let longest = String(repeating: "é", count: 127) + "x"
         let fits = try report(longest)
-        #expect(try await self.answer(.notify(fits)) == .success(.taken(fits.messageID, .published)))
+        #expect(try await self.answer(.notify(fits)) == .success(.accepted(fits.messageID, .published)))
         guard case .failure(let error) = try await self.answer(.notify(report(longest + "x"))) else {
             Issue.record("\(name) of 256 bytes was taken")
             return
@@ -177,7 +177,7 @@ import Testing
         report.outcome = .end(payload: ["colour": "red", "size": 3])
         report.context.payload["shape"] = "round"
         let answer = try await self.answer(.notify(report), from: relay)
-        #expect(answer == .success(.taken(report.messageID, .published)))
+        #expect(answer == .success(.accepted(report.messageID, .published)))
         let payload = try #require(driver.notifications.first?.payload)
         #expect(Set(payload.members.map(\.name)).isDisjoint(with: ["colour", "size", "shape"]))
         #expect(relay.counters.undeclaredFields == ["dbaas.database_create": 3])
@@ -202,7 +202,7 @@ import Testing
         let relay = self.relay(driver, catalogues: quiet)
         let report = SampleReport.end()
         let answer = try await self.answer(.notify(report), from: relay)
-        #expect(answer == .success(.taken(report.messageID, .disabled)))
+        #expect(answer == .success(.accepted(report.messageID, .disabled)))
         #expect(driver.notifications.isEmpty)
         #expect(relay.counters.disabled == 1)
         // An invalid report is rejected, whether or not its event is switched off.

@@ -60,9 +60,9 @@ import Testing
         while true {
             do {
                 let reply = try await connection.call(.notify(report))
-                #expect(reply == .taken(report.messageID, .published))
+                #expect(reply == .accepted(report.messageID, .published))
                 return
-            } catch RPCCallError.refused(let error) where error.code == .brokerUnavailable {
+            } catch RPCCallError.rejected(let error) where error.code == .brokerUnavailable {
                 await Task.yield()
             }
         }

@@ -37,7 +37,7 @@ import Testing
         let guest = try SignedGuest(self.driver)
         let report = OutcomeReport(
             context: try guest.signer.sign(self.context, instanceID: instance), outcome: .end(payload: [:]))
-        #expect(await guest.answer(report) == .success(.taken(report.messageID, .published)))
+        #expect(await guest.answer(report) == .success(.accepted(report.messageID, .published)))
         let notification = try #require(self.driver.notifications.first)
         #expect(notification.payload["tenant_id"] == "tenant-1" && notification.payload["instance_id"] == "inst-1")
         #expect(notification.context["roles"] == ["member"])
@@ -54,7 +54,7 @@ import Testing
         if isWrong { report.context.token = "e30.e30.e30" }
         let answer = await guest.answer(report)
         switch (policy, isWrong) {
-        case (.off, _), (.accept, false): #expect(answer == .success(.taken(report.messageID, .published)))
+        case (.off, _), (.accept, false): #expect(answer == .success(.accepted(report.messageID, .published)))
         case (.accept, true): self.expectRefusal(answer, "kid")
         case (.require, true): self.expectRefusal(answer, "kid")
         case (.require, false): self.expectRefusal(answer, "is missing")
@@ -122,7 +122,7 @@ import Testing
         report.context.serverType = "guest"
         report.context.operation = "dbaas.database_create"
         report.context.requestContext?["auth_token"] = "x"
-        #expect(await guest.answer(report) == .success(.taken(report.messageID, .published)))
+        #expect(await guest.answer(report) == .success(.accepted(report.messageID, .published)))
         #expect(self.driver.notifications.first?.payload["server_type"] == "conductor")
     }
 
@@ -198,13 +198,13 @@ import Testing
             OutcomeReport(context: try signer.sign(self.context), outcome: .end(payload: [:]))
         }
         let end = ContinuousClock.now + .seconds(4)
-        #expect(await guest.answer(reports[0]) == .success(.taken(reports[0].messageID, .published)))
-        #expect(await guest.answer(reports[0]) == .success(.taken(reports[0].messageID, .duplicate)))
+        #expect(await guest.answer(reports[0]) == .success(.accepted(reports[0].messageID, .published)))
+        #expect(await guest.answer(reports[0]) == .success(.accepted(reports[0].messageID, .duplicate)))
         try await Task.sleep(until: end)
         let late = await guest.answer(reports[1])
         #expect(late.failure?.code == .notPermitted && late.failure?.message.contains("expired") == true)
         // A guest that missed the first answer is informed that the outcome was in time.
-        #expect(await guest.answer(reports[0]) == .success(.taken(reports[0].messageID, .duplicate)))
+        #expect(await guest.answer(reports[0]) == .success(.accepted(reports[0].messageID, .duplicate)))
         #expect(self.driver.notifications.count == 1)
     }
 
@@ -246,7 +246,7 @@ import Testing
         let read = try NotificationContext(NotificationContext(json).json)
         #expect(read.token == signed.token)
         let report = OutcomeReport(context: read, outcome: .end(payload: [:]))
-        #expect(await guest.answer(report) == .success(.taken(report.messageID, .published)))
+        #expect(await guest.answer(report) == .success(.accepted(report.messageID, .published)))
         #expect(self.driver.notifications.first?.payload["username"] == "anna")
         #expect(!"\(self.driver.notifications)".contains("pl4nted"))
     }

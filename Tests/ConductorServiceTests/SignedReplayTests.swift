@@ -24,8 +24,8 @@ import Testing
         let guest = try SignedGuest(driver)
         let context = try guest.signer.sign(SampleReport.context())
         let first = self.report(context)
-        #expect(await guest.answer(first) == .success(.taken(first.messageID, .published)))
-        #expect(await guest.answer(first) == .success(.taken(first.messageID, .duplicate)))
+        #expect(await guest.answer(first) == .success(.accepted(first.messageID, .published)))
+        #expect(await guest.answer(first) == .success(.accepted(first.messageID, .duplicate)))
         // A second end, and an error after the end.
         for outcome in [first.outcome, self.failed] {
             let answer = await guest.answer(OutcomeReport(context: context, outcome: outcome))
@@ -36,7 +36,7 @@ import Testing
         #expect(await guest.answer(other).failure?.field == "params.message_id")
         // The same operation, signed again, is another one.
         let again = self.report(try guest.signer.sign(SampleReport.context()))
-        #expect(await guest.answer(again) == .success(.taken(again.messageID, .published)))
+        #expect(await guest.answer(again) == .success(.accepted(again.messageID, .published)))
         #expect(driver.notifications.map(\.messageID) == [first.messageID, again.messageID])
         let counters = guest.relay.counters
         #expect(counters.isBalanced && counters.published == 2 && counters.duplicate == 1)
@@ -50,7 +50,7 @@ import Testing
         let now = Int(NotificationTimestamp.now().microsecondsSinceEpoch / 1_000_000)
         var claims = ContextClaims(SampleReport.context(), instanceID: nil, issuedAt: now, lifetime: 60)
         let first = self.report(try guest.context(claims))
-        #expect(await guest.answer(first) == .success(.taken(first.messageID, .published)))
+        #expect(await guest.answer(first) == .success(.accepted(first.messageID, .published)))
         claims.operation = "dbaas.\(claims.operation)"
         let second = self.report(try guest.context(claims))
         #expect(await guest.answer(second).failure?.field == "params.context.token")
@@ -66,10 +66,10 @@ import Testing
         let first = self.report(try guest.signer.sign(SampleReport.context()))
         let second = self.report(try guest.signer.sign(SampleReport.context()))
         for report in [first, second] {
-            #expect(await guest.answer(report) == .success(.taken(report.messageID, .published)))
+            #expect(await guest.answer(report) == .success(.accepted(report.messageID, .published)))
         }
         for report in [first, second] {
-            #expect(await guest.answer(report) == .success(.taken(report.messageID, .duplicate)))
+            #expect(await guest.answer(report) == .success(.accepted(report.messageID, .duplicate)))
         }
         let other = OutcomeReport(context: first.context, outcome: self.failed, messageID: first.messageID)
         #expect(await guest.answer(other).failure?.field == "params.message_id")
@@ -102,7 +102,7 @@ import Testing
         send(second)
         await driver.received(2)
         driver.release()
-        #expect(answers.withLockedValue { $0.last } == .success(.taken(second.messageID, .published)))
+        #expect(answers.withLockedValue { $0.last } == .success(.accepted(second.messageID, .published)))
         #expect(await guest.answer(first).failure?.code == .notPermitted)
         #expect(guest.relay.counters.isBalanced && guest.relay.counters.inFlight == 0)
     }
@@ -141,8 +141,8 @@ import Testing
         #expect(await guest.answer(self.report(context)).failure?.code == .notPermitted)
         #expect(
             await self.send(first, guest, driver, ending: .success(()))
-                == .success(.taken(first.messageID, .published)))
-        #expect(await guest.answer(first) == .success(.taken(first.messageID, .duplicate)))
+                == .success(.accepted(first.messageID, .published)))
+        #expect(await guest.answer(first) == .success(.accepted(first.messageID, .duplicate)))
         #expect(await guest.answer(self.report(context)).failure?.code == .notPermitted)
         #expect(guest.relay.counters.isBalanced && guest.relay.counters.inFlight == 0)
     }
@@ -159,7 +159,7 @@ import Testing
         let shorter = OutcomeReport(context: context, outcome: self.failed, messageID: first.messageID)
         #expect(
             await self.send(shorter, guest, driver, ending: .success(()))
-                == .success(.taken(first.messageID, .published)))
+                == .success(.accepted(first.messageID, .published)))
     }
 
     /// Of two drivers the first accepts what is too large for the second: it is published, and no other outcome may
@@ -194,11 +194,11 @@ import Testing
             return context
         }
         let first = self.report(try context(expires: now + 100))
-        #expect(await guest.answer(first) == .success(.taken(first.messageID, .published)))
+        #expect(await guest.answer(first) == .success(.accepted(first.messageID, .published)))
         // The control plane signed the operation twice; this one has expired.
         let late = try context(expires: now - 10)
         let again = self.report(late, first.messageID)
-        #expect(await guest.answer(again) == .success(.taken(first.messageID, .duplicate)))
+        #expect(await guest.answer(again) == .success(.accepted(first.messageID, .duplicate)))
         let otherWords = OutcomeReport(context: late, outcome: self.failed, messageID: first.messageID)
         #expect(await guest.answer(otherWords).failure?.field == "params.message_id")
         #expect(await guest.answer(self.report(late)).failure?.message.contains("was used") == true)
@@ -219,9 +219,9 @@ import Testing
         let guest = try SignedGuest(driver, catalogues: quiet)
         let context = try guest.signer.sign(SampleReport.context())
         let end = self.report(context)
-        #expect(await guest.answer(end) == .success(.taken(end.messageID, .disabled)))
+        #expect(await guest.answer(end) == .success(.accepted(end.messageID, .disabled)))
         let error = OutcomeReport(context: context, outcome: self.failed)
-        #expect(await guest.answer(error) == .success(.taken(error.messageID, .published)))
+        #expect(await guest.answer(error) == .success(.accepted(error.messageID, .published)))
     }
 
     /// A control plane that signs an operation twice uses the same identifier.
@@ -247,7 +247,7 @@ import Testing
         ] {
             let report = self.report(context)
             let answer = await guest.answer(report)
-            #expect((answer == .success(.taken(report.messageID, .published))) == isTaken)
+            #expect((answer == .success(.accepted(report.messageID, .published))) == isTaken)
             if !isTaken { #expect(answer.failure?.code == .notPermitted) }
         }
     }

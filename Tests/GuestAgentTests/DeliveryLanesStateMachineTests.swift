@@ -11,9 +11,9 @@ import Timing
 
 @Suite struct DeliveryLanesStateMachineTests {
     private let now = ContinuousClock.now
-    private let published = Result<RPCReply, RPCCallError>.success(.taken(.init(), .published))
+    private let published = Result<RPCReply, RPCCallError>.success(.accepted(.init(), .published))
     private let refused = Result<RPCReply, RPCCallError>.failure(
-        .refused(RPCError(.brokerUnavailable, "m", retryAfterMilliseconds: 1000)))
+        .rejected(RPCError(.brokerUnavailable, "m", retryAfterMilliseconds: 1000)))
 
     private func lanes(window: Int = 8) -> DeliveryLanesStateMachine {
         DeliveryLanesStateMachine(
@@ -27,23 +27,23 @@ import Timing
 
     /// Answers a lane's reading with the entries, and the other lane's with none.
     private func read(_ lanes: inout DeliveryLanesStateMachine, _ phase: OperationPhase, _ entries: [OutboxEntry]) {
-        for reading in lanes.takeToRead(now: self.now, isHeldUp: false) {
-            lanes.read(reading, reading.phase == phase ? entries : [])
+        for reading in lanes.takeDueReads(now: self.now, isSuspended: false) {
+            lanes.recordRead(reading, reading.phase == phase ? entries : [])
         }
     }
 
     @Test("A lane is read only when it may have outcomes")
     func readAfterArrival() {
         var lanes = self.lanes()
-        let first = lanes.takeToRead(now: self.now, isHeldUp: false)
+        let first = lanes.takeDueReads(now: self.now, isSuspended: false)
         #expect(first.map(\.phase) == [.end, .error])
         #expect(first.map(\.limit) == [4, 4])
-        for reading in first { lanes.read(reading, []) }
+        for reading in first { lanes.recordRead(reading, []) }
         #expect(lanes.isIdle)
-        #expect(lanes.takeToRead(now: self.now, isHeldUp: false) == [])
-        lanes.arrived([.error])
-        #expect(lanes.takeToRead(now: self.now, isHeldUp: true) == [])
-        #expect(lanes.takeToRead(now: self.now, isHeldUp: false).map(\.phase) == [.error])
+        #expect(lanes.takeDueReads(now: self.now, isSuspended: false) == [])
+        lanes.recordArrivals([.error])
+        #expect(lanes.takeDueReads(now: self.now, isSuspended: true) == [])
+        #expect(lanes.takeDueReads(now: self.now, isSuspended: false).map(\.phase) == [.error])
         #expect(!lanes.isIdle)
     }
 
@@ -52,33 +52,33 @@ import Timing
         var lanes = self.lanes()
         self.read(&lanes, .end, self.entries(1...4))
         // There is no room until an outcome is answered.
-        #expect(lanes.takeToRead(now: self.now, isHeldUp: false) == [])
-        _ = lanes.takeToSend(now: self.now)
-        _ = lanes.answered(.end, 1, self.published, now: self.now)
-        #expect(lanes.takeToRead(now: self.now, isHeldUp: false) == [.init(phase: .end, cursor: 4, limit: 1)])
+        #expect(lanes.takeDueReads(now: self.now, isSuspended: false) == [])
+        _ = lanes.takeDueOutcomes(now: self.now)
+        _ = lanes.recordAnswer(.end, 1, self.published, now: self.now)
+        #expect(lanes.takeDueReads(now: self.now, isSuspended: false) == [.init(phase: .end, cursor: 4, limit: 1)])
     }
 
     @Test("The outbox is read every minute, even if no outcome is announced")
     func pollEveryMinute() {
         var lanes = self.lanes()
-        for reading in lanes.takeToRead(now: self.now, isHeldUp: false) { lanes.read(reading, []) }
+        for reading in lanes.takeDueReads(now: self.now, isSuspended: false) { lanes.recordRead(reading, []) }
         #expect(lanes.wakeUp(now: self.now) == self.now + .seconds(60))
-        #expect(lanes.takeToRead(now: self.now + .seconds(59), isHeldUp: false) == [])
-        #expect(lanes.takeToRead(now: self.now + .seconds(60), isHeldUp: false).count == 2)
+        #expect(lanes.takeDueReads(now: self.now + .seconds(59), isSuspended: false) == [])
+        #expect(lanes.takeDueReads(now: self.now + .seconds(60), isSuspended: false).count == 2)
         #expect(lanes.wakeUp(now: self.now + .seconds(60)) == self.now + .seconds(120))
         // Also while nothing may be read: otherwise the loop would spin.
-        _ = lanes.takeToRead(now: self.now + .seconds(121), isHeldUp: true)
+        _ = lanes.takeDueReads(now: self.now + .seconds(121), isSuspended: true)
         #expect(lanes.wakeUp(now: self.now + .seconds(121)) > self.now + .seconds(121))
     }
 
     @Test("A failed reading of the outbox is retried after a pause")
     func failedReading() {
         var lanes = self.lanes()
-        lanes.readingFailed(now: self.now)
-        #expect(lanes.takeToRead(now: self.now, isHeldUp: false) == [])
+        lanes.recordReadFailure(now: self.now)
+        #expect(lanes.takeDueReads(now: self.now, isSuspended: false) == [])
         let wakeUp = lanes.wakeUp(now: self.now)
         #expect(wakeUp > self.now && wakeUp <= self.now + .seconds(1))
-        #expect(lanes.takeToRead(now: wakeUp, isHeldUp: false).count == 2)
+        #expect(lanes.takeDueReads(now: wakeUp, isSuspended: false).count == 2)
         #expect(!lanes.isIdle)
     }
 
@@ -86,13 +86,13 @@ import Timing
     func rejectedLane() {
         var lanes = self.lanes()
         self.read(&lanes, .error, self.entries(1...4))
-        _ = lanes.takeToSend(now: self.now)
+        _ = lanes.takeDueOutcomes(now: self.now)
         for sequence in 1...4 as ClosedRange<Int64> {
-            #expect(lanes.answered(.error, sequence, self.refused, now: self.now) == .retry)
+            #expect(lanes.recordAnswer(.error, sequence, self.refused, now: self.now) == .retry)
         }
-        lanes.arrived([.end])
+        lanes.recordArrivals([.end])
         self.read(&lanes, .end, self.entries(5...7))
-        #expect(lanes.takeToSend(now: self.now).map(\.entry.sequence) == [5, 6, 7])
+        #expect(lanes.takeDueOutcomes(now: self.now).map(\.entry.sequence) == [5, 6, 7])
     }
 
     @Test(
@@ -102,14 +102,14 @@ import Timing
     func changeOfConductor(otherLane status: Disposition?, isChanged: Bool) {
         var lanes = self.lanes()
         self.read(&lanes, .error, self.entries(1...1))
-        lanes.arrived([.end])
+        lanes.recordArrivals([.end])
         self.read(&lanes, .end, self.entries(2...4))
         var now = self.now
         var actions: [DeliveryStateMachine.AnswerAction] = []
         for round in 2...4 as ClosedRange<Int64> {
-            _ = lanes.takeToSend(now: now)
-            actions.append(lanes.answered(.error, 1, self.refused, now: now))
-            if let status { _ = lanes.answered(.end, round, .success(.taken(.init(), status)), now: now) }
+            _ = lanes.takeDueOutcomes(now: now)
+            actions.append(lanes.recordAnswer(.error, 1, self.refused, now: now))
+            if let status { _ = lanes.recordAnswer(.end, round, .success(.accepted(.init(), status)), now: now) }
             now += .seconds(10)
         }
         #expect((actions.last == .failover) == isChanged)

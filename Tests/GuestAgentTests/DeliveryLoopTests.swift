@@ -32,7 +32,7 @@ import Testing
                     try await outbox.begin(BegunOperation(messageID: report.messageID, context: report.context))
                     try await outbox.finish(report)
                 }
-                loop.outcomeArrived(.end)
+                loop.signalArrival(.end)
                 loop.stop()
             }
             try await loop.run()

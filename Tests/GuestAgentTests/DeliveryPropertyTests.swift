@@ -39,23 +39,23 @@ private struct DeliverySimulation {
         self.lastSequence += 1
         self.outbox[phase, default: []].append(self.lastSequence)
         // Another process puts outcomes back without announcing them.
-        if Int.random(in: 0..<10, using: &self.random) > 0 { self.lanes.arrived([phase]) }
+        if Int.random(in: 0..<10, using: &self.random) > 0 { self.lanes.recordArrivals([phase]) }
     }
 
     mutating func read(fails: Bool) {
-        for reading in self.lanes.takeToRead(now: self.now, isHeldUp: false) {
+        for reading in self.lanes.takeDueReads(now: self.now, isSuspended: false) {
             guard !fails else {
-                self.lanes.readingFailed(now: self.now)
+                self.lanes.recordReadFailure(now: self.now)
                 return
             }
             let waiting = (self.outbox[reading.phase] ?? []).filter { $0 > reading.cursor }.prefix(reading.limit)
-            self.lanes.read(reading, waiting.map { OutboxEntry(sequence: $0, report: SampleReport.end()) })
+            self.lanes.recordRead(reading, waiting.map { OutboxEntry(sequence: $0, report: SampleReport.end()) })
         }
     }
 
     mutating func send() {
         var last: [OperationPhase: Int64] = [:]
-        for (phase, entry) in self.lanes.takeToSend(now: self.now) {
+        for (phase, entry) in self.lanes.takeDueOutcomes(now: self.now) {
             #expect(!self.inFlight.contains { $0.sequence == entry.sequence }, "in flight twice")
             #expect(self.settled[entry.sequence] == nil, "sent after it was settled")
             #expect(last[phase].map { $0 < entry.sequence } ?? true, "out of order")
@@ -68,14 +68,14 @@ private struct DeliverySimulation {
     mutating func answer(_ result: Result<RPCReply, RPCCallError>) {
         guard !self.inFlight.isEmpty else { return }
         let (phase, sequence) = self.inFlight.remove(at: .random(in: 0..<self.inFlight.count, using: &self.random))
-        switch self.lanes.answered(phase, sequence, result, now: self.now) {
+        switch self.lanes.recordAnswer(phase, sequence, result, now: self.now) {
         case .remove(let removed), .setAside(let removed, _):
             #expect(removed == sequence)
             self.settled[removed, default: 0] += 1
             self.outbox[phase]?.removeAll { $0 == removed }
         case .failover, .disconnect:
             self.connectionEnds()
-            self.lanes.conductorChanged()
+            self.lanes.recordConductorChange()
         case .retry: break
         case .ignore: Issue.record("an answer to what is in flight was ignored")
         }
@@ -84,24 +84,24 @@ private struct DeliverySimulation {
     mutating func connectionEnds() {
         self.stale = self.inFlight
         self.inFlight = []
-        self.lanes.connectionEnded()
+        self.lanes.recordConnectionEnd()
     }
 
     mutating func answerLate(_ result: Result<RPCReply, RPCCallError>) {
         for (phase, sequence) in self.stale where !self.inFlight.contains(where: { $0.sequence == sequence }) {
-            #expect(self.lanes.answered(phase, sequence, result, now: self.now) == .ignore)
+            #expect(self.lanes.recordAnswer(phase, sequence, result, now: self.now) == .ignore)
         }
     }
 
     mutating func anyAnswer() -> Result<RPCReply, RPCCallError> {
         let codes: [RPCError.Code] = [.brokerUnavailable, .internal, .rateLimited, .unknownEvent, .unauthenticated]
         switch Int.random(in: 0..<10, using: &self.random) {
-        case 0...1: return .success(.taken(.init(), .published))
-        case 2: return .success(.taken(.init(), .duplicate))
+        case 0...1: return .success(.accepted(.init(), .published))
+        case 2: return .success(.accepted(.init(), .duplicate))
         case 3: return .failure(.connectionLost("gone"))
         case let number:
             let retryAfter = [nil, 0, -1, 700, Int.max].randomElement(using: &self.random) ?? nil
-            return .failure(.refused(RPCError(codes[number % 5], "m", retryAfterMilliseconds: retryAfter)))
+            return .failure(.rejected(RPCError(codes[number % 5], "m", retryAfterMilliseconds: retryAfter)))
         }
     }
 
@@ -127,7 +127,7 @@ private struct DeliverySimulation {
         for _ in 0..<10_000 where self.settled.count < Int(self.lastSequence) {
             self.read(fails: false)
             self.send()
-            while !self.inFlight.isEmpty { self.answer(.success(.taken(.init(), .published))) }
+            while !self.inFlight.isEmpty { self.answer(.success(.accepted(.init(), .published))) }
             self.read(fails: false)
             if self.settled.count < Int(self.lastSequence) {
                 self.now = max(self.now, self.lanes.wakeUp(now: self.now))

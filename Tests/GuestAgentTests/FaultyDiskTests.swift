@@ -111,39 +111,39 @@ import Timing
     @Test("The reason of a pending rejection is limited to 1000 bytes")
     func rejectionReasonLimit() {
         var pending = PendingAcknowledgementsStateMachine(backoff: Backoff(minimum: .seconds(1), maximum: .seconds(8)))
-        pending.rejected(1, reason: String(repeating: "\u{0}é", count: 100_000))
-        #expect(pending.take(now: .now)?.rejections.first.map { $0.reason.utf8.count <= 1000 } == true)
+        pending.addRejection(1, reason: String(repeating: "\u{0}é", count: 100_000))
+        #expect(pending.takeBatch(now: .now)?.rejections.first.map { $0.reason.utf8.count <= 1000 } == true)
     }
 
     @Test("The number of pending acknowledgements is limited")
     func pendingAcknowledgementsLimit() {
         var pending = PendingAcknowledgementsStateMachine(backoff: Backoff(minimum: .seconds(1), maximum: .seconds(8)))
         var now = ContinuousClock.now
-        pending.delivered(Array(1...65_536))
-        #expect(!pending.hasRoom)
-        let batch = pending.take(now: now)
+        pending.addRemovals(Array(1...65_536))
+        #expect(!pending.isBelowLimit)
+        let batch = pending.takeBatch(now: now)
         #expect(batch?.removals == Array(1...1024))
-        #expect(pending.take(now: now) == nil)
+        #expect(pending.takeBatch(now: now) == nil)
         pending.recordResult(failed: batch ?? .init(), now: now)
-        #expect(pending.take(now: now) == nil)
-        #expect(!pending.hasRoom)
+        #expect(pending.takeBatch(now: now) == nil)
+        #expect(!pending.isBelowLimit)
         now += .seconds(8)
-        while let batch = pending.take(now: now) {
+        while let batch = pending.takeBatch(now: now) {
             #expect(!pending.isEmpty)
             pending.recordResult(failed: .init(), now: now)
             #expect(batch.removals.count == 1024)
         }
-        #expect(pending.isEmpty && pending.hasRoom)
+        #expect(pending.isEmpty && pending.isBelowLimit)
     }
 
     @Test("A rejection that cannot be recorded does not hold up the others")
     func failedRejection() {
         var pending = PendingAcknowledgementsStateMachine(backoff: Backoff(minimum: .seconds(1), maximum: .seconds(8)))
-        for sequence in 1...3 { pending.rejected(Int64(sequence), reason: "r") }
+        for sequence in 1...3 { pending.addRejection(Int64(sequence), reason: "r") }
         var now = ContinuousClock.now
         var told: [Int64] = []
         for _ in 1...3 {
-            guard var batch = pending.take(now: now) else { break }
+            guard var batch = pending.takeBatch(now: now) else { break }
             // As the recorder does: up to the first that fails.
             let end = batch.rejections.firstIndex { $0.sequence == 1 } ?? batch.rejections.endIndex
             told += batch.rejections[..<end].map(\.sequence)

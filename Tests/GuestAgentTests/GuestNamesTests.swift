@@ -33,11 +33,11 @@ struct GuestNamesTests {
         let messageID = MessageID()
         typealias Answer = Result<RPCReply, RPCCallError>
         for disposition in [Disposition.published, .duplicate, .disabled] {
-            #expect(Answer.success(.taken(messageID, disposition)).mistake(about: messageID) == nil)
+            #expect(Answer.success(.accepted(messageID, disposition)).mismatch(for: messageID) == nil)
         }
-        #expect(Answer.success(.taken(MessageID(), .published)).mistake(about: messageID) != nil)
-        #expect(Answer.success(.pong(version: "1")).mistake(about: messageID) != nil)
+        #expect(Answer.success(.accepted(MessageID(), .published)).mismatch(for: messageID) != nil)
+        #expect(Answer.success(.pong(version: "1")).mismatch(for: messageID) != nil)
         // A failure removes no outcome in any case.
-        #expect(Answer.failure(.connectionLost("lost")).mistake(about: messageID) == nil)
+        #expect(Answer.failure(.connectionLost("lost")).mismatch(for: messageID) == nil)
     }
 }

@@ -47,7 +47,7 @@ import Testing
         var report = self.report(whole)
         let limit = Int.random(in: 900...6000, using: &random)
         let fits = report.lineLength <= limit
-        let isShort = report.cut(toLineLength: limit)
+        let isShort = report.truncate(toLineLength: limit)
         #expect(isShort)
         #expect(report.lineLength <= limit)
         let cut = try self.exception(report)
@@ -85,11 +85,11 @@ import Testing
     func manyTraceLines() throws {
         let trace = (1...20_000).map { "\($0)" }
         var report = self.report(ExceptionInfo(etype: "Failed", value: "it failed", trace: trace))
-        let isShort = report.cut(toLineLength: 1 << 20)
+        let isShort = report.truncate(toLineLength: 1 << 20)
         #expect(isShort)
         let cut = try self.exception(report)
-        #expect(cut.trace.count == OutcomeReport.longestTrace)
-        #expect(Array(cut.trace.dropFirst()) == Array(trace.suffix(OutcomeReport.longestTrace - 1)))
+        #expect(cut.trace.count == OutcomeReport.maximumTraceLines)
+        #expect(Array(cut.trace.dropFirst()) == Array(trace.suffix(OutcomeReport.maximumTraceLines - 1)))
         #expect(cut.trace.first?.contains("bytes left out") == true)
         let request = RPCRequest(id: .number(.init(1)), call: .notify(report))
         _ = try RPCRequest(line: ByteBuffer(bytes: request.line.dropLast()))
@@ -99,7 +99,7 @@ import Testing
     func lastTraceLines() throws {
         let trace = (1...1000).map { "line \($0)" }
         var report = self.report(ExceptionInfo(etype: "Failed", value: "it failed", trace: trace))
-        let isShort = report.cut(toLineLength: 2000)
+        let isShort = report.truncate(toLineLength: 2000)
         #expect(isShort)
         let cut = try self.exception(report)
         #expect(cut.etype == "Failed" && cut.value == "it failed")
@@ -114,7 +114,7 @@ import Testing
     func traceInOnePiece() throws {
         var report = self.report(
             ExceptionInfo(etype: "Failed", value: "", trace: [(1...1000).map { "line \($0)" }.joined(separator: "\n")]))
-        let isShort = report.cut(toLineLength: 2000)
+        let isShort = report.truncate(toLineLength: 2000)
         #expect(isShort)
         let cut = try self.exception(report)
         #expect(cut.trace.count == 1)
@@ -125,7 +125,7 @@ import Testing
     func truncatedText() throws {
         var report = self.report(
             ExceptionInfo(etype: "Failed", value: "it failed" + String(repeating: "€", count: 5000)))
-        let isShort = report.cut(toLineLength: 2000)
+        let isShort = report.truncate(toLineLength: 2000)
         #expect(isShort)
         let value = try self.exception(report).value
         #expect(value.hasPrefix("it failed€€") && value.hasSuffix(" bytes left out]"))
@@ -135,7 +135,7 @@ import Testing
     func endTooLong() {
         var end = SampleReport.end(dbname: String(repeating: "x", count: 5000))
         let whole = end
-        let isShort = end.cut(toLineLength: 2000)
+        let isShort = end.truncate(toLineLength: 2000)
         #expect(!isShort)
         #expect(end == whole)
     }

@@ -143,17 +143,17 @@ import Testing
     func failureLogInterval() {
         var trouble = OutputFailureLogStateMachine()
         let start = ContinuousClock.now
-        #expect(trouble.succeeded() == nil)
-        #expect(trouble.failed(now: start) == 1)
-        for second in 1..<60 { #expect(trouble.failed(now: start + .seconds(second)) == nil) }
-        #expect(trouble.failed(now: start + .seconds(60)) == 60)
-        #expect(trouble.succeeded() == 61)
-        #expect(trouble.succeeded() == nil)
+        #expect(trouble.recordSuccess() == nil)
+        #expect(trouble.recordFailure(now: start) == 1)
+        for second in 1..<60 { #expect(trouble.recordFailure(now: start + .seconds(second)) == nil) }
+        #expect(trouble.recordFailure(now: start + .seconds(60)) == 60)
+        #expect(trouble.recordSuccess() == 61)
+        #expect(trouble.recordSuccess() == nil)
         // An output that fails and recovers in turn does not fill the log.
         for second in 61..<120 {
-            #expect(trouble.failed(now: start + .seconds(second)) == nil)
-            #expect(trouble.succeeded() == nil)
+            #expect(trouble.recordFailure(now: start + .seconds(second)) == nil)
+            #expect(trouble.recordSuccess() == nil)
         }
-        #expect(trouble.failed(now: start + .seconds(120)) == 1)
+        #expect(trouble.recordFailure(now: start + .seconds(120)) == 1)
     }
 }

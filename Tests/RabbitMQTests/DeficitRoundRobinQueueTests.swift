@@ -197,46 +197,46 @@ import Testing
     @Test("A sender may use an eighth of the messages and of the bytes, and always one message")
     func anEighth() {
         var shares = SenderQuotaStateMachine(capacity: 80, byteCapacity: 8000)
-        for _ in 0..<10 { #expect(shares.take(self.sender(1), bytes: 1, countLeft: 80, bytesLeft: 8000) == 1) }
-        #expect(shares.take(self.sender(1), bytes: 1, countLeft: 80, bytesLeft: 8000) == nil)
-        #expect(shares.take(self.sender(2), bytes: 5000, countLeft: 80, bytesLeft: 8000) == 2)
-        #expect(shares.take(self.sender(2), bytes: 1, countLeft: 80, bytesLeft: 8000) == nil)
-        #expect(shares.take(self.sender(3), bytes: 999, countLeft: 80, bytesLeft: 8000) == 3)
-        #expect(shares.take(self.sender(3), bytes: 2, countLeft: 80, bytesLeft: 8000) == nil)
+        for _ in 0..<10 { #expect(shares.reserve(self.sender(1), bytes: 1, countLeft: 80, bytesLeft: 8000) == 1) }
+        #expect(shares.reserve(self.sender(1), bytes: 1, countLeft: 80, bytesLeft: 8000) == nil)
+        #expect(shares.reserve(self.sender(2), bytes: 5000, countLeft: 80, bytesLeft: 8000) == 2)
+        #expect(shares.reserve(self.sender(2), bytes: 1, countLeft: 80, bytesLeft: 8000) == nil)
+        #expect(shares.reserve(self.sender(3), bytes: 999, countLeft: 80, bytesLeft: 8000) == 3)
+        #expect(shares.reserve(self.sender(3), bytes: 2, countLeft: 80, bytesLeft: 8000) == nil)
         shares.release(2, bytes: 5000)
         #expect(shares.count == 2)
         // The flow's number is free for another sender.
-        #expect(shares.take(self.sender(4), bytes: 1, countLeft: 80, bytesLeft: 8000) == 2)
+        #expect(shares.reserve(self.sender(4), bytes: 1, countLeft: 80, bytesLeft: 8000) == 2)
         // Without a sender there is no quota.
-        for _ in 0..<1000 { #expect(shares.take(nil, bytes: 1000, countLeft: 80, bytesLeft: 8000) == 0) }
+        for _ in 0..<1000 { #expect(shares.reserve(nil, bytes: 1000, countLeft: 80, bytesLeft: 8000) == 0) }
     }
 
     @Test("Space remains for another sender's message, however many senders reach their quotas")
     func spaceForAnother() {
         var inbox = PublisherInbox(capacity: 10_000, byteCapacity: 1 << 20)
-        inbox.refusal = nil
-        var refusals: [DriverError.BrokerCause?] = []
+        inbox.rejection = nil
+        var rejections: [DriverError.BrokerCause?] = []
         for _ in 0..<2000 {
             for key in UInt64(1)...40 {
                 let message = OutgoingMessage(
                     queue: "q", body: Array(repeating: 0, count: 2000), sender: self.sender(key))
-                if let refusal = inbox.offer(message, timeout: .seconds(1), completion: { _ in }) {
-                    refusals.append(refusal.cause)
+                if let rejection = inbox.enqueue(message, timeout: .seconds(1), completion: { _ in }) {
+                    rejections.append(rejection.cause)
                 }
             }
         }
-        #expect(!refusals.isEmpty && refusals.allSatisfy { $0 == .senderQuotaExceeded })
+        #expect(!rejections.isEmpty && rejections.allSatisfy { $0 == .senderQuotaExceeded })
         let another = OutgoingMessage(queue: "q", body: Array(repeating: 0, count: 2000), sender: self.sender(99))
-        #expect(inbox.offer(another, timeout: .seconds(1), completion: { _ in }) == nil)
+        #expect(inbox.enqueue(another, timeout: .seconds(1), completion: { _ in }) == nil)
     }
 
     @Test("A sender's quota is released once, when the broker confirms its messages")
     func quotaReleased() {
         var inbox = PublisherInbox(capacity: 80, byteCapacity: 80_000)
-        inbox.refusal = nil
+        inbox.rejection = nil
         let message = OutgoingMessage(queue: "q", body: Array(repeating: 0, count: 1000), sender: self.sender(1))
         func offer() -> DriverError.BrokerCause? {
-            inbox.offer(message, timeout: .seconds(1), completion: { _ in })?.cause
+            inbox.enqueue(message, timeout: .seconds(1), completion: { _ in })?.cause
         }
         var machine = PublisherStateMachine<PublishCompletion>(window: 100)
         machine.connected()
@@ -244,7 +244,7 @@ import Testing
         for _ in 0..<10 { #expect(offer() == nil) }
         #expect(offer() == .senderQuotaExceeded)
         var taken: [PublisherInbox.Item] = []
-        inbox.take(if: true, stillHeld: 0, bytes: 0, into: &taken)
+        inbox.take(if: true, stillWaiting: 0, bytes: 0, into: &taken)
         #expect(machine.enqueue(taken).isEmpty)
         // Sent but not confirmed: still outstanding.
         for _ in 0..<10 { _ = machine.next(now: .now) }

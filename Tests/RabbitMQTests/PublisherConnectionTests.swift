@@ -191,8 +191,8 @@ struct PublisherConnectionTests {
             try await publisher.publish(message)
         }
         let thief = BrokerClient(self.broker, user: user)
-        let refusal = await #expect(throws: (any Error).self) { try await thief.get(self.names.info) }
-        #expect(refusal.map { "\($0)".contains("403") } == true)
+        let rejection = await #expect(throws: (any Error).self) { try await thief.get(self.names.info) }
+        #expect(rejection.map { "\($0)".contains("403") } == true)
         try await self.broker.control("delete_user", user.name)
         #expect(try await self.client.count(self.names.info) == 1)
         try await self.cleanUp()

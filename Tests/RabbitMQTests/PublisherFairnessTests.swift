@@ -67,13 +67,13 @@ import Testing
                 // Both connections are opened at the same time.
                 await log.first("Connected to RabbitMQ")
                 await log.first("Opened a second connection to RabbitMQ for large messages")
-                let largeLane = try #require(publisher.largeLane)
+                let largeMessageWorker = try #require(publisher.largeMessageWorker)
                 #expect(publisher.status.isAvailable && publisher.status.connections == 2)
                 let messages: [(Int, UInt64?, Int)] = [(1, 1, 2000), (2, 1, 1000), (3, nil, 2000)]
                 for (number, sender, size) in messages {
                     try await publisher.publish(self.message(number, sender: sender, size: size))
                 }
-                largeLane.inbox.withLockedValue { $0.sizeLimit = 1500 }
+                largeMessageWorker.inbox.withLockedValue { $0.sizeLimit = 1500 }
                 let error = try await publisher.failure(self.message(4, sender: 1, size: 2000))
                 #expect(error.cause == .tooLarge)
                 try await publisher.publish(self.message(5, sender: nil, size: 2000))

@@ -52,7 +52,9 @@ struct PublisherIntegrationTests {
 
     @Test("A guest's message has the guest's name in a header, and other messages have no header")
     func guestHeader() async throws {
-        let names = ["inst-1", "tenant-1/inst-1", String(repeating: "n", count: OutgoingMessage.Sender.longestName)]
+        let names = [
+            "inst-1", "tenant-1/inst-1", String(repeating: "n", count: OutgoingMessage.Sender.maximumNameLength),
+        ]
         let senders =
             names.map { OutgoingMessage.Sender?.some(.init(key: 1, name: $0)) } + [nil, .init(key: 2, name: "")]
         // Bodies of one frame and of several.

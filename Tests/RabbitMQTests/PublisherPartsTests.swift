@@ -31,40 +31,40 @@ struct PublisherPartsTests {
         var configuration = try PublisherConfiguration(transportURL: TransportURL("rabbit://localhost/"), exchange: "e")
         configuration.largeMessageBytes = 1000
         let publisher = Publisher(configuration: configuration, logger: Logger(label: "test"))
-        let largeLane = try #require(publisher.largeLane)
+        let largeMessageWorker = try #require(publisher.largeMessageWorker)
         func change(_ lane: PublisherWorker, _ body: (inout PublisherStatus) -> Void) {
             lane.inbox.withLockedValue { body(&$0.status) }
         }
-        change(publisher.lane) { ($0.host, $0.connections, $0.inbox, $0.unconfirmed) = ("broker:5672", 1, 2, 3) }
+        change(publisher.worker) { ($0.host, $0.connections, $0.inbox, $0.unconfirmed) = ("broker:5672", 1, 2, 3) }
         #expect(!publisher.status.isAvailable && publisher.status.host == nil)
-        change(largeLane) { ($0.host, $0.connections, $0.inbox, $0.unconfirmed) = ("broker:5672", 2, 10, 20) }
+        change(largeMessageWorker) { ($0.host, $0.connections, $0.inbox, $0.unconfirmed) = ("broker:5672", 2, 10, 20) }
         #expect(publisher.status.isAvailable && publisher.status.host == "broker:5672")
         #expect(publisher.status.connections == 3 && publisher.status.inbox == 12 && publisher.status.unconfirmed == 23)
-        change(largeLane) { $0.blocked = true }
+        change(largeMessageWorker) { $0.blocked = true }
         #expect(publisher.status.blocked && !publisher.status.isAvailable)
     }
 
     @Test("An inbox is bounded in messages and in bytes, and always accepts one message")
     func inbox() throws {
         var inbox = PublisherInbox(capacity: 3, byteCapacity: 100)
-        inbox.refusal = nil
+        inbox.rejection = nil
         func offer(_ size: Int) -> DriverError.BrokerCause? {
             let message = OutgoingMessage(queue: "q", body: Array(repeating: 0, count: size))
-            return inbox.offer(message, timeout: .seconds(1)) { _ in }?.cause
+            return inbox.enqueue(message, timeout: .seconds(1)) { _ in }?.cause
         }
         #expect(offer(500) == nil)
         #expect(offer(1) == .inboxFull)
         var taken: [PublisherInbox.Item] = []
-        inbox.take(if: true, stillHeld: 0, bytes: 0, into: &taken)
+        inbox.take(if: true, stillWaiting: 0, bytes: 0, into: &taken)
         #expect(taken.count == 1)
         // Taken but not sent: still counted.
         #expect(offer(1) == .inboxFull)
         taken = []
-        inbox.take(if: true, stillHeld: 0, bytes: 0, into: &taken)
+        inbox.take(if: true, stillWaiting: 0, bytes: 0, into: &taken)
         #expect(taken.isEmpty)
         for _ in 0..<3 { #expect(offer(1) == nil) }
         #expect(offer(1) == .inboxFull)
-        inbox.take(if: false, stillHeld: 2, bytes: 2, into: &taken)
+        inbox.take(if: false, stillWaiting: 2, bytes: 2, into: &taken)
         #expect(taken.isEmpty)
         #expect(inbox.status.inbox == 5)
         inbox.sizeLimit = 10
@@ -79,11 +79,11 @@ struct PublisherPartsTests {
         let wake = try WakeUpEvent()
         #expect(inbox.begin(wake) == true)
         #expect(inbox.begin(wake) == false)
-        inbox.refusal = nil
+        inbox.rejection = nil
         func offer() {
-            let refusal = inbox.offer(
+            let rejection = inbox.enqueue(
                 OutgoingMessage(queue: "q", body: []), timeout: .seconds(1), completion: { _ in })
-            #expect(refusal == nil)
+            #expect(rejection == nil)
         }
         #expect(inbox.takeWake() == nil)
         for _ in 0..<2 { offer() }
@@ -92,12 +92,12 @@ struct PublisherPartsTests {
         offer()
         #expect(inbox.takeWake() == nil)
         var taken: [PublisherInbox.Item] = []
-        inbox.take(if: true, stillHeld: 0, bytes: 0, into: &taken)
+        inbox.take(if: true, stillWaiting: 0, bytes: 0, into: &taken)
         #expect(taken.count == 3)
         taken = []
         offer()
         // The thread has found this message without a wake-up.
-        inbox.take(if: true, stillHeld: 0, bytes: 0, into: &taken)
+        inbox.take(if: true, stillWaiting: 0, bytes: 0, into: &taken)
         #expect(taken.count == 1)
         #expect(inbox.takeWake() == nil)
     }

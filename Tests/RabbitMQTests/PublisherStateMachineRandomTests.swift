@@ -58,7 +58,7 @@ struct PublisherStateMachineRandomTests {
                     let message = OutgoingMessage(
                         queue: "q\(self.nextID % 3)", body: Array("\(self.nextID)".utf8),
                         sender: key == 0 ? nil : .init(key: key, name: ""))
-                    let flow = self.shares.take(
+                    let flow = self.shares.reserve(
                         message.sender, bytes: message.body.count, countLeft: .max, bytesLeft: .max)
                     let within = Int.random(in: 1...2000, using: &self.generator)
                     return PublisherStateMachine<Int>.Item(
@@ -76,10 +76,10 @@ struct PublisherStateMachineRandomTests {
                     if Bool.random(using: &self.generator) {
                         self.machine.declared(queue)
                     } else {
-                        self.machine.declarationRefused(
+                        self.machine.declarationRejected(
                             queue, error: DriverError(.declarationRejected, ""), until: self.now + .milliseconds(50))
                     }
-                case .settle(let outcome): self.count([outcome])
+                case .complete(let outcome): self.count([outcome])
                 case .none: break
                 }
             case 65..<85:
@@ -117,7 +117,7 @@ struct PublisherStateMachineRandomTests {
         }
 
         private mutating func lose() {
-            self.count(self.machine.lost(DriverError(.connectionLost, ""), now: self.now))
+            self.count(self.machine.connectionLost(DriverError(.connectionLost, ""), now: self.now))
             self.newChannel()
         }
 
@@ -150,7 +150,7 @@ struct PublisherStateMachineRandomTests {
             simulation.machine.shutdown(until: simulation.now + .seconds(1))
             for _ in 0..<50 { simulation.step() }
         }
-        simulation.count(simulation.machine.closed(now: simulation.now))
+        simulation.count(simulation.machine.publisherStopped(now: simulation.now))
         simulation.release()
         // No sender has an outstanding message, so every quota was released once.
         #expect(simulation.shares.count == 0)

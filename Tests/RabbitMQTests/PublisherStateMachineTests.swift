@@ -87,7 +87,7 @@ struct PublisherStateMachineTests {
         #expect(send() == 1)
         _ = try self.confirm(&machine, tag: 4, multiple: true, positively: true)
         #expect(send() == 2)
-        _ = machine.lost(.timedOut, now: self.start)
+        _ = machine.connectionLost(.timedOut, now: self.start)
         machine.connected()
         machine.declared("q")
         _ = machine.enqueue([self.item(7, size: 100), self.item(8)])
@@ -203,7 +203,7 @@ struct PublisherStateMachineTests {
         _ = machine.enqueue([self.item(3), self.item(4, within: .seconds(90))])
         let error = DriverError(.connectionLost, "gone")
         #expect(
-            self.codes(machine.lost(error, now: self.start))
+            self.codes(machine.connectionLost(error, now: self.start))
                 == [1: .connectionLost, 2: .connectionLost, 3: .connectionLost, 4: .connectionLost])
         #expect(machine.waitingBytes == 0)
         #expect(!machine.isOpen)
@@ -240,12 +240,12 @@ struct PublisherStateMachineTests {
         #expect(self.codes(outcomes) == [1: .channelClosed, 2: .tooLarge, 3: .channelClosed])
         #expect(outcomes.first { $0.completion == 2 }?.result.error?.limitBytes == 100)
         _ = machine.enqueue([self.item(4, size: 101)])
-        guard case .settle(let outcome) = machine.next(now: self.start) else {
+        guard case .complete(let outcome) = machine.next(now: self.start) else {
             Issue.record("sent although too large")
             return
         }
         #expect(outcome.result.error?.cause == .tooLarge)
-        _ = machine.lost(DriverError(.connectionLost, ""), now: self.start)
+        _ = machine.connectionLost(DriverError(.connectionLost, ""), now: self.start)
         machine.connected()
         #expect(machine.sizeLimit == nil)
     }
@@ -293,16 +293,17 @@ struct PublisherStateMachineTests {
     func endInFlight() {
         var machine = self.sending(3, window: 2)
         #expect(
-            self.mayHaveArrived(machine.lost(DriverError(.connectionLost, "gone"), now: self.start))
+            self.mayHaveArrived(machine.connectionLost(DriverError(.connectionLost, "gone"), now: self.start))
                 == [1: true, 2: true, 3: false])
         var late = self.sending(3, window: 2)
         #expect(
-            self.mayHaveArrived(late.lost(DriverError(.connectionLost, "gone"), now: self.start + .seconds(31)))
+            self.mayHaveArrived(
+                late.connectionLost(DriverError(.connectionLost, "gone"), now: self.start + .seconds(31)))
                 == [1: true, 2: true, 3: false])
         var other = self.sending(3, window: 2)
         other.shutdown(until: self.start + .seconds(1))
         #expect(self.mayHaveArrived(other.enqueue([self.item(4)])) == [4: false])
-        #expect(self.mayHaveArrived(other.closed(now: self.start)) == [1: true, 2: true, 3: false])
+        #expect(self.mayHaveArrived(other.publisherStopped(now: self.start)) == [1: true, 2: true, 3: false])
     }
 
     @Test("A returned message has not arrived, and a nacked message may have arrived")
@@ -329,7 +330,7 @@ struct PublisherStateMachineTests {
             return
         }
         let error = DriverError(.connectionLost, "")
-        #expect(self.codes(machine.lost(error, now: self.start + .seconds(60))) == [3: .connectionLost])
+        #expect(self.codes(machine.connectionLost(error, now: self.start + .seconds(60))) == [3: .connectionLost])
     }
 
     @Test("A broker that does not confirm in time is disconnected, and the expired message times out")
@@ -347,11 +348,14 @@ struct PublisherStateMachineTests {
             return
         }
         let error = DriverError(.connectionLost, "silent")
-        #expect(self.codes(machine.lost(error, now: self.start + .seconds(30))) == [1: .timedOut, 2: .connectionLost])
+        #expect(
+            self.codes(machine.connectionLost(error, now: self.start + .seconds(30))) == [
+                1: .timedOut, 2: .connectionLost,
+            ])
     }
 
     @Test("A refused declaration fails only its own queue's messages until it is retried")
-    func declarationRefused() {
+    func declarationRejected() {
         var machine = Machine(window: 10)
         machine.connected()
         machine.declared("other")
@@ -360,10 +364,10 @@ struct PublisherStateMachineTests {
             Issue.record("not declared")
             return
         }
-        machine.declarationRefused(
+        machine.declarationRejected(
             "q", error: DriverError(.declarationRejected, "403"), until: self.start + .seconds(1))
         for id in [1, 2] {
-            guard case .settle(let outcome) = machine.next(now: self.start) else {
+            guard case .complete(let outcome) = machine.next(now: self.start) else {
                 Issue.record("not answered")
                 return
             }
@@ -396,7 +400,7 @@ struct PublisherStateMachineTests {
             Issue.record("does not close")
             return
         }
-        #expect(machine.closed(now: self.start).isEmpty)
+        #expect(machine.publisherStopped(now: self.start).isEmpty)
     }
 
     @Test("A drain ends at its time limit, or with the connection")
@@ -408,11 +412,12 @@ struct PublisherStateMachineTests {
             Issue.record("does not close")
             return
         }
-        #expect(self.codes(machine.closed(now: self.start)) == [1: .shuttingDown, 2: .shuttingDown])
+        #expect(self.codes(machine.publisherStopped(now: self.start)) == [1: .shuttingDown, 2: .shuttingDown])
 
         var other = self.sending(1)
         other.shutdown(until: self.start + .seconds(10))
-        #expect(self.codes(other.lost(DriverError(.connectionLost, ""), now: self.start)) == [1: .connectionLost])
+        #expect(
+            self.codes(other.connectionLost(DriverError(.connectionLost, ""), now: self.start)) == [1: .connectionLost])
         other.connected()
         #expect(!other.isOpen)
         #expect(self.codes(other.enqueue([self.item(2)])) == [2: .shuttingDown])

@@ -19,7 +19,7 @@ struct ClientConnectionStateMachine<Completion> {
         /// Complete this one request.
         case complete(Completion)
         /// Fail these requests for good. The conductor could not read the id, but its error can only concern them.
-        case refuse([Completion])
+        case fail([Completion])
         /// Do nothing: no request waits for the answer.
         case ignore
     }
@@ -65,12 +65,12 @@ struct ClientConnectionStateMachine<Completion> {
             guard let limit = error.limitBytes else { return .ignore }
             let tooLong = self.pending.filter { $0.value.lineLength > limit }
             for id in tooLong.keys { self.pending[id] = nil }
-            return .refuse(tooLong.values.map(\.completion))
+            return .fail(tooLong.values.map(\.completion))
         case (.null, .failure(let error)) where !error.code.isRetryable && self.pending.count == 1:
             // The error can only concern the one request in flight. Without an answer, that request would be retried
             // without limit.
             defer { self.pending = [:] }
-            return .refuse(self.pending.values.map(\.completion))
+            return .fail(self.pending.values.map(\.completion))
         default: return .ignore
         }
     }

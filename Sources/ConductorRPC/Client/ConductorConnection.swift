@@ -118,19 +118,19 @@ package final class ConductorConnection: Sendable {
         guard !JSONValue.object(json).nests(deeperThan: RPCProtocol.maximumDepth) else {
             // The conductor would not read as far as the id, so its answer could not be tied to this call.
             let message = "The request nests deeper than \(RPCProtocol.maximumDepth)."
-            completion(.failure(.refused(RPCError(.invalidRequest, message))))
+            completion(.failure(.rejected(RPCError(.invalidRequest, message))))
             return
         }
         guard JSONValue.object(json).valueCount <= RPCProtocol.maximumValues else {
             let message = "The request has more than \(RPCProtocol.maximumValues) values."
-            completion(.failure(.refused(RPCError(.invalidRequest, message))))
+            completion(.failure(.rejected(RPCError(.invalidRequest, message))))
             return
         }
         let line = RPCRequest.line(of: json)
         let limit = self.configuration.maximumLineLength
         guard line.count - 1 <= limit else {
             let message = "The request is a line of \(line.count - 1) bytes; at most \(limit) are accepted."
-            completion(.failure(.refused(RPCError(.tooLarge, message, limitBytes: limit))))
+            completion(.failure(.rejected(RPCError(.tooLarge, message, limitBytes: limit))))
             return
         }
         let (isTaken, isFirst) = self.outbox.append(.init(id: id, line: line, completion: completion))

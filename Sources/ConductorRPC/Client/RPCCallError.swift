@@ -3,14 +3,14 @@
 /// An error for a call that got no reply.
 package enum RPCCallError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The conductor answered with an error.
-    case refused(RPCError)
+    case rejected(RPCError)
     /// The connection ended before the answer. The conductor may or may not have published the outcome.
     case connectionLost(String)
 
     /// Whether the same call can succeed later, on this connection or another.
     package var isRetryable: Bool {
         switch self {
-        case .refused(let error): error.code.isRetryable
+        case .rejected(let error): error.code.isRetryable
         case .connectionLost: true
         }
     }
@@ -18,7 +18,7 @@ package enum RPCCallError: Error, Sendable, Hashable, CustomStringConvertible {
     /// A description of the error.
     package var description: String {
         switch self {
-        case .refused(let error): error.description
+        case .rejected(let error): error.description
         case .connectionLost(let reason): "the connection was lost: \(reason)"
         }
     }

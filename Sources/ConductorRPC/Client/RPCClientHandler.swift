@@ -119,9 +119,9 @@ final class RPCClientHandler: ChannelInboundHandler {
 
     private func take(_ response: RPCResponse, now: NIODeadline) {
         switch self.state.answered(response.id, result: response.result, now: now) {
-        case .complete(let completion): completion(response.result.mapError { .refused($0) })
-        case .refuse(let completions):
-            for completion in completions { completion(response.result.mapError { .refused($0) }) }
+        case .complete(let completion): completion(response.result.mapError { .rejected($0) })
+        case .fail(let completions):
+            for completion in completions { completion(response.result.mapError { .rejected($0) }) }
         case .ignore:
             // An error about the whole connection, which the conductor sends before it closes the connection.
             if case (.null, .failure(let error)) = (response.id, response.result) {

@@ -18,7 +18,7 @@ package enum RPCReply: Sendable, Hashable {
     /// The answer to `ping`: the conductor's version.
     case pong(version: String)
     /// The answer to `notify_end` and `notify_exc_info`.
-    case taken(MessageID, Disposition)
+    case accepted(MessageID, Disposition)
 }
 
 /// A conductor's answer: a reply or an error.
@@ -47,7 +47,7 @@ package struct RPCResponse: Sendable, Hashable {
             case .success(.pong(let version)):
                 $0.writeName("result")
                 $0.writeObject { $0.writeMember("version", version) }
-            case .success(.taken(let messageID, let disposition)):
+            case .success(.accepted(let messageID, let disposition)):
                 // Written member by member, without building an object: this is the answer to nearly every request.
                 $0.writeName("result")
                 $0.writeObject {
@@ -93,6 +93,6 @@ package struct RPCResponse: Sendable, Hashable {
         guard let disposition = Disposition(rawValue: try result.string("disposition")) else {
             throw result.error("disposition", "must be published, duplicate or disabled")
         }
-        self.result = .success(.taken(messageID, disposition))
+        self.result = .success(.accepted(messageID, disposition))
     }
 }

@@ -23,13 +23,13 @@ package protocol RPCPeerRateLimiter: Sendable {
     ///
     /// - Returns: nil when the request is to be carried out; otherwise the time after which the same request is worth
     ///   sending again.
-    func request(now: NIODeadline) -> TimeAmount?
+    func chargeRequest(now: NIODeadline) -> TimeAmount?
 
     /// Counts plaintext that was read, whatever its contents.
-    func received(bytes: Int, now: NIODeadline)
+    func chargeReceived(bytes: Int, now: NIODeadline)
 
     /// Counts a message of this length, which was made of a request, for the broker. Called on any thread.
-    func published(bytes: Int, now: NIODeadline)
+    func chargePublished(bytes: Int, now: NIODeadline)
 
     /// Returns the time for which no more of the peer's input is to be read or processed; nil to continue.
     func pause(now: NIODeadline) -> TimeAmount?
@@ -39,12 +39,12 @@ package protocol RPCPeerRateLimiter: Sendable {
     func hasExhaustedRejections(now: NIODeadline) -> Bool
 
     /// Records that the connection has ended.
-    func left(now: NIODeadline)
+    func connectionEnded(now: NIODeadline)
 }
 
 extension RPCError {
     /// The error for a peer that sends more empty lines, or records without a line, than its rate limit allows.
-    static func nothingAtAll(retryAfter: TimeAmount) -> RPCError {
+    static func tooMuchEmptyInput(retryAfter: TimeAmount) -> RPCError {
         RPCError(
             .rateLimited,
             """

@@ -42,9 +42,9 @@ package struct RPCPeer: Sendable {
     }
 
     /// Counts the messages that the peer's reports become against this rate limiter.
-    mutating func has(_ share: any RPCPeerRateLimiter) {
+    mutating func use(_ rateLimiter: any RPCPeerRateLimiter) {
         self.sender = NotificationSender(key: self.sender.key, name: self.sender.name) {
-            share.published(bytes: $0, now: .now())
+            rateLimiter.chargePublished(bytes: $0, now: .now())
         }
     }
 }
@@ -93,7 +93,7 @@ package protocol RPCRequestHandler: Sendable {
     /// - Parameters:
     ///   - code: the reason for the rejection.
     ///   - peer: the sender of the line.
-    func refused(_ code: RPCError.Code, from peer: RPCPeer)
+    func recordRejection(_ code: RPCError.Code, from peer: RPCPeer)
 }
 
 extension RPCRequestHandler {

@@ -65,7 +65,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     private var splitter: LineSplitter
     var state: ServerConnectionStateMachine
     private(set) var peer = RPCPeer(certificate: nil, remoteAddress: "unknown", localAddress: "unknown")
-    private var share: (any RPCPeerRateLimiter)?
+    private var rateLimiter: (any RPCPeerRateLimiter)?
     private var outbox: AnswerOutbox?
     private var drainDeadline: Scheduled<Void>?
     private var holdEnd: Scheduled<Void>?
@@ -73,7 +73,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     var deadlines: ConnectionDeadlineStateMachine?
     var nextLook: (task: Scheduled<Void>, time: NIODeadline)?
     /// Guards against a resume inside a resume, when an answer arrives while lines are being processed.
-    private var isTakingRequests = false
+    private var isProcessingRequests = false
 
     /// - Parameters:
     ///   - configuration: limits.
@@ -141,8 +141,8 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         (self.drainDeadline, self.holdEnd, self.nextLook) = (nil, nil, nil)
         self.tls = nil
         self.dropInput(context: context)
-        self.share?.left(now: context.eventLoop.now)
-        self.share = nil
+        self.rateLimiter?.connectionEnded(now: context.eventLoop.now)
+        self.rateLimiter = nil
     }
 
     /// Drops the input that was read and will not be processed.
@@ -193,9 +193,9 @@ package final class RPCServerHandler: ChannelDuplexHandler {
             }
         }
         switch admission {
-        case .success(let share)?:
-            self.share = share
-            self.peer.has(share)
+        case .success(let rateLimiter)?:
+            self.rateLimiter = rateLimiter
+            self.peer.use(rateLimiter)
         case .failure(let error)?:
             self.leave(error, context: context)
             return
@@ -251,10 +251,10 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         let bytes = Self.unwrapInboundIn(data)
         let now = context.eventLoop.now
         self.deadlines?.recordActivity(now: now)
-        self.share?.received(bytes: bytes.readableBytes, now: now)
+        self.rateLimiter?.chargeReceived(bytes: bytes.readableBytes, now: now)
         let endedLines = self.splitter.endedLines
         self.splitter.append(bytes)
-        self.takeRequests(context: context)
+        self.processRequests(context: context)
         let tokens = self.records.read(
             upTo: self.tls?.recordsRead ?? 0, bytes: bytes.readableBytes, lines: self.splitter.endedLines - endedLines)
         for _ in 0..<tokens where self.state.keepsInput { self.charge(now: now, context: context) }
@@ -264,11 +264,13 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     /// neither, the connection is closed: the peer waits for no answer, and with a low rate limit the rest of its
     /// input would be processed for a long time.
     private func charge(now: NIODeadline, context: ChannelHandlerContext) {
-        guard let share = self.share, let wait = share.request(now: now), share.hasExhaustedRejections(now: now) else {
+        guard let rateLimiter = self.rateLimiter, let wait = rateLimiter.chargeRequest(now: now),
+            rateLimiter.hasExhaustedRejections(now: now)
+        else {
             return
         }
         self.dropInput(context: context)
-        self.leave(.nothingAtAll(retryAfter: wait), context: context)
+        self.leave(.tooMuchEmptyInput(retryAfter: wait), context: context)
     }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -276,11 +278,11 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         context.fireChannelWritabilityChanged()
     }
 
-    private func takeRequests(context: ChannelHandlerContext, isTurn: Bool = false) {
-        guard !self.isTakingRequests, let outbox = self.outbox else { return }
-        self.isTakingRequests = true
+    private func processRequests(context: ChannelHandlerContext, isTurn: Bool = false) {
+        guard !self.isProcessingRequests, let outbox = self.outbox else { return }
+        self.isProcessingRequests = true
         defer {
-            self.isTakingRequests = false
+            self.isProcessingRequests = false
             self.reportInput(context: context)
         }
         let endedLines = self.splitter.endedLines
@@ -290,11 +292,11 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         // the turn.
         let isTurn =
             isTurn || bufferedBytes <= Self.bytesAtOnce
-            || self.state.takesRequests && self.turns.takeNow(on: context.eventLoop)
+            || self.state.acceptsRequests && self.turns.takeNow(on: context.eventLoop)
         var waits = false
-        while self.state.takesRequests {
+        while self.state.acceptsRequests {
             let now = context.eventLoop.now
-            if let pause = self.share?.pause(now: now) {
+            if let pause = self.rateLimiter?.pause(now: now) {
                 self.holdShare(for: pause, context: context)
                 break
             }
@@ -318,11 +320,11 @@ package final class RPCServerHandler: ChannelDuplexHandler {
                     self.charge(now: now, context: context)
                 }
             case .tooLong:
-                self.state.taken()
+                self.state.accepted()
                 // It is charged as a request, but is answered `too_large` even if the rate limit is exceeded.
-                _ = self.share?.request(now: now)
+                _ = self.rateLimiter?.chargeRequest(now: now)
                 let limit = self.configuration.maximumLineLength
-                self.requestHandler.refused(.tooLarge, from: self.peer)
+                self.requestHandler.recordRejection(.tooLarge, from: self.peer)
                 let error = RPCError(
                     .tooLarge, "The line is longer than \(limit) bytes; it was skipped.", limitBytes: limit)
                 outbox.append(.init(id: .null, result: .failure(error)))
@@ -334,7 +336,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         if waits, self.splitter.endedLines == endedLines { return }
         // Input that is left unread may consist of whole lines, so no line counts as begun.
         self.looked(
-            isInLine: self.state.takesRequests && self.splitter.isInLine,
+            isInLine: self.state.acceptsRequests && self.splitter.isInLine,
             hasEnded: self.splitter.endedLines != endedLines, context: context)
     }
 
@@ -342,10 +344,10 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         _ line: ByteBuffer, _ outbox: AnswerOutbox, now: NIODeadline, context: ChannelHandlerContext
     ) {
         let bytes = line.readableBytes
-        self.state.taken(bytes: bytes)
+        self.state.accepted(bytes: bytes)
         let job = RequestJob(
             handler: self.requestHandler, peer: self.peer, outbox: outbox, logger: self.logger,
-            wait: self.share?.request(now: now))
+            wait: self.rateLimiter?.chargeRequest(now: now))
         guard let background = self.background, bytes > Self.bytesAtOnce else {
             self.requestFlush.schedule(self.requestHandler, on: context.eventLoop)
             job.carryOut(line)
@@ -372,9 +374,9 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     }
 
     private func holdShare(for time: TimeAmount, context: ChannelHandlerContext) {
-        self.state.hold(.share)
+        self.state.hold(.rateLimiter)
         self.holdEnd = context.eventLoop.assumeIsolated().scheduleTask(in: time) {
-            self.perform(self.state.release(.share), context: context)
+            self.perform(self.state.release(.rateLimiter), context: context)
         }
     }
 
@@ -413,7 +415,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         switch action {
         case .none: break
         case .resume:
-            self.takeRequests(context: context, isTurn: isTurn)
+            self.processRequests(context: context, isTurn: isTurn)
             if self.state.takeHeldRead() { context.read() }
         case .close: context.close(promise: nil)
         }

@@ -21,7 +21,7 @@ struct RequestJob: Sendable {
     struct PreparedRequest: Sendable {
         fileprivate enum Content: Sendable {
             case call(PreparedCall, id: RPCID?)
-            case refusal(RPCRequestError)
+            case rejection(RPCRequestError)
         }
 
         fileprivate let content: Content
@@ -39,7 +39,7 @@ struct RequestJob: Sendable {
             let request = try self.read(line)
             self.handler.handle(request.call, from: self.peer, completion: self.answer(request.id, bytes))
         } catch {
-            self.refuse(error, bytes)
+            self.reject(error, bytes)
         }
     }
 
@@ -51,7 +51,7 @@ struct RequestJob: Sendable {
             let call = self.handler.prepare(request.call, from: self.peer)
             return PreparedRequest(content: .call(call, id: request.id), bytes: bytes)
         } catch {
-            return PreparedRequest(content: .refusal(error), bytes: bytes)
+            return PreparedRequest(content: .rejection(error), bytes: bytes)
         }
     }
 
@@ -62,7 +62,7 @@ struct RequestJob: Sendable {
         self.outbox.eventLoop.assertInEventLoop()
         switch request.content {
         case .call(let call, let id): call.carryOut(completion: self.answer(id, request.bytes))
-        case .refusal(let error): self.refuse(error, request.bytes)
+        case .rejection(let error): self.reject(error, request.bytes)
         }
     }
 
@@ -81,11 +81,11 @@ struct RequestJob: Sendable {
         { [outbox] result in outbox.append(.init(id: id, result: result, requestBytes: bytes)) }
     }
 
-    private func refuse(_ error: RPCRequestError, _ bytes: Int) {
+    private func reject(_ error: RPCRequestError, _ bytes: Int) {
         self.logger.debug(
             "Rejected request",
             metadata: ["peer": "\(self.peer.remoteAddress)", "error": "\(error.error)"])
-        self.handler.refused(error.error.code, from: self.peer)
+        self.handler.recordRejection(error.error.code, from: self.peer)
         self.outbox.append(.init(id: error.id, result: .failure(error.error), requestBytes: bytes))
     }
 }

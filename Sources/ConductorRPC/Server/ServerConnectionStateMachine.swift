@@ -18,7 +18,7 @@ struct ServerConnectionStateMachine {
         /// It has had its turn: other connections of its event loop come first.
         static let turn = Hold(rawValue: 1)
         /// Its peer has reached its rate limit.
-        static let share = Hold(rawValue: 2)
+        static let rateLimiter = Hold(rawValue: 2)
         /// A long line is being read, and its request prepared, in the background.
         static let longLine = Hold(rawValue: 4)
     }
@@ -56,7 +56,7 @@ struct ServerConnectionStateMachine {
 
     /// Whether a request may be accepted now. A peer that does not read its answers is not read either: its answers
     /// would accumulate here.
-    var takesRequests: Bool {
+    var acceptsRequests: Bool {
         guard case .open = self.state else { return false }
         return self.inFlight < self.window && self.inFlightBytes < self.windowBytes && self.isWritable
             && self.holds.isEmpty
@@ -67,7 +67,7 @@ struct ServerConnectionStateMachine {
     var isBusy: Bool { self.inFlight > 0 || !self.holds.isEmpty }
 
     /// Records that a request of this length was accepted.
-    mutating func taken(bytes: Int = 0) {
+    mutating func accepted(bytes: Int = 0) {
         self.inFlight += 1
         self.inFlightBytes += bytes
     }
@@ -77,7 +77,7 @@ struct ServerConnectionStateMachine {
         self.inFlight -= count
         self.inFlightBytes -= bytes
         switch self.state {
-        case .open: return self.takesRequests ? .resume : .none
+        case .open: return self.acceptsRequests ? .resume : .none
         case .draining: return self.inFlight == 0 ? self.close() : .none
         case .closed: return .none
         }
@@ -86,7 +86,7 @@ struct ServerConnectionStateMachine {
     /// Records whether the peer reads its answers.
     mutating func writabilityChanged(_ isWritable: Bool) -> Action {
         self.isWritable = isWritable
-        return self.takesRequests ? .resume : .none
+        return self.acceptsRequests ? .resume : .none
     }
 
     /// Pauses the connection: no request is accepted or read until ``release(_:)``.
@@ -95,20 +95,20 @@ struct ServerConnectionStateMachine {
     /// Removes this reason for a pause.
     mutating func release(_ hold: Hold) -> Action {
         self.holds.remove(hold)
-        return self.takesRequests ? .resume : .none
+        return self.acceptsRequests ? .resume : .none
     }
 
     /// Records that a read is requested.
     ///
     /// - Returns: whether to forward it; otherwise it is held back until the next ``Action/resume``.
     mutating func readRequested() -> Bool {
-        self.heldRead = !self.takesRequests
+        self.heldRead = !self.acceptsRequests
         return !self.heldRead
     }
 
     /// - Returns: whether a read was held back and is to be forwarded now.
     mutating func takeHeldRead() -> Bool {
-        guard self.heldRead, self.takesRequests else { return false }
+        guard self.heldRead, self.acceptsRequests else { return false }
         self.heldRead = false
         return true
     }

@@ -26,7 +26,7 @@ package final class AuditLog: Sendable {
     private let log: @Sendable ([AuditRecord]) -> Void
     private let execute: @Sendable (@escaping @Sendable () -> Void) -> Void
     private let backlog: NIOLockedValueBox<AuditBacklogStateMachine>
-    private let refusals: RateLimitedWarning
+    private let fullBacklogWarning: RateLimitedWarning
     private let now: @Sendable () -> NIODeadline
     private let duplicates = NIOLockedValueBox(GuestLogLimitStateMachine())
 
@@ -49,7 +49,7 @@ package final class AuditLog: Sendable {
         let queue = DispatchQueue(label: "conductor.audit")
         self.execute = execute ?? { work in queue.async { work() } }
         self.backlog = NIOLockedValueBox(AuditBacklogStateMachine(capacity: capacity))
-        self.refusals = RateLimitedWarning(
+        self.fullBacklogWarning = RateLimitedWarning(
             "Rejected outcomes: the audit backlog is full (outcomes in flight, and lines not written yet)",
             logger: warnings)
     }
@@ -66,7 +66,7 @@ package final class AuditLog: Sendable {
     /// - Returns: nil if none is free.
     func reserve(for makeRecord: @autoclosure () -> AuditRecord) -> Reservation? {
         guard self.backlog.withLockedValue({ $0.reserve() }) else {
-            self.refusals.happened(on: MultiThreadedEventLoopGroup.singleton.any())
+            self.fullBacklogWarning.happened(on: MultiThreadedEventLoopGroup.singleton.any())
             return nil
         }
         return Reservation(audit: self, record: makeRecord())

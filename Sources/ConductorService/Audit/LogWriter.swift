@@ -57,7 +57,7 @@ package final class LogWriter: Sendable {
     /// Returns a stream to this writer.
     package func stream(_ overflow: Overflow) -> Stream { Stream(writer: self, overflow: overflow) }
 
-    private enum Taken {
+    private enum EnqueueResult {
         case appended(isFirst: Bool)
         case dropped
         case waits(DispatchSemaphore)
@@ -65,7 +65,7 @@ package final class LogWriter: Sendable {
 
     private func write(_ line: String, _ overflow: Overflow) {
         while true {
-            let taken = self.state.withLockedValue { state -> Taken in
+            let result = self.state.withLockedValue { state -> EnqueueResult in
                 guard state.pending.isEmpty || state.pending.count + line.utf8.count <= self.capacity else {
                     if overflow == .drop {
                         state.dropped += 1
@@ -79,7 +79,7 @@ package final class LogWriter: Sendable {
                 defer { state.isWriting = true }
                 return .appended(isFirst: !state.isWriting)
             }
-            switch taken {
+            switch result {
             case .appended(let isFirst):
                 if isFirst { self.queue.async { self.writePending() } }
                 return

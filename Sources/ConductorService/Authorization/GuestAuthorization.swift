@@ -103,7 +103,7 @@ package struct GuestAuthorization: Sendable {
             let said =
                 try Self.check(field, own, report.outcome.payload, "params.payload")
                 + Self.check(field, own, report.context.payload, "params.context.payload")
-            guard field.isTold(in: report.outcome.phase) else { continue }
+            guard field.isPublished(in: report.outcome.phase) else { continue }
             if said.isEmpty { unsaid[field.name] = .string(own) }
             // Some readers write a number in another form, such as 1e2 as 100.0, and that would be another name.
             for member in said where member.value.string == nil { unsaid[member.name] = .string(own) }

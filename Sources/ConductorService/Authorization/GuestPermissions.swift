@@ -46,7 +46,7 @@ package struct GuestPermissions: Sendable {
         }
         guard let operation = NamePattern(sides[1]),
             catalogues.catalogues.contains(where: { catalogue in
-                catalogue.operations.contains { operation.fits(catalogue.names(of: $0)) }
+                catalogue.operations.contains { operation.matchesAny(of: catalogue.names(of: $0)) }
             })
         else {
             throw GuestPermissionsError(
@@ -63,32 +63,32 @@ package struct GuestPermissions: Sendable {
         return self.rules.contains { rule in
             let isTenants = rule.tenant.map { pattern in guest.tenantID.map(pattern.matches) ?? false } ?? true
             return isTenants && rule.instance.matches(guest.instanceID)
-                && rule.operation.fits(operation.names)
+                && rule.operation.matchesAny(of: operation.names)
         }
     }
 }
 
 /// A name, or a prefix of names with a `*` after it.
 private struct NamePattern: Sendable {
-    private let beginning: String
-    private let takesAnyRest: Bool
+    private let prefix: String
+    private let isPrefix: Bool
 
     /// - Returns: nil for a text that no name can match, such as an empty one.
     init?(_ text: Substring) {
-        self.takesAnyRest = text.last == "*"
-        self.beginning = String(self.takesAnyRest ? text.dropLast() : text)
-        guard !text.isEmpty, self.beginning.utf8.allSatisfy(\.isDottedNameByte) else { return nil }
+        self.isPrefix = text.last == "*"
+        self.prefix = String(self.isPrefix ? text.dropLast() : text)
+        guard !text.isEmpty, self.prefix.utf8.allSatisfy(\.isDottedNameByte) else { return nil }
     }
 
     func matches(_ name: String) -> Bool {
-        self.takesAnyRest ? name.utf8.starts(with: self.beginning.utf8) : name.hasSameBytes(as: self.beginning)
+        self.isPrefix ? name.utf8.starts(with: self.prefix.utf8) : name.hasSameBytes(as: self.prefix)
     }
 
     /// Whether the pattern matches an operation with these names. A pattern without a dot is not compared with names
     /// that have one, because `d*` is meant for `database_create`, and not for all names that begin with `dbaas`.
-    func fits(_ names: [String]) -> Bool {
-        if self.beginning.isEmpty { return true }
-        let hasService = self.beginning.utf8.contains(UInt8(ascii: "."))
+    func matchesAny(of names: [String]) -> Bool {
+        if self.prefix.isEmpty { return true }
+        let hasService = self.prefix.utf8.contains(UInt8(ascii: "."))
         return names.contains { $0.utf8.contains(UInt8(ascii: ".")) == hasService && self.matches($0) }
     }
 }

@@ -8,8 +8,8 @@ import NIOCore
 /// The rate limit for new connections of each address, for all event loops of a server.
 final class AddressRateLimiter: Sendable {
     private struct State {
-        var budgets: AddressRateLimitStateMachine
-        var refused = 0
+        var stateMachine: AddressRateLimitStateMachine
+        var rejected = 0
     }
 
     private let rates: AddressRateLimitStateMachine.Rates
@@ -21,7 +21,7 @@ final class AddressRateLimiter: Sendable {
     ///   - logger: logs rejected connections, one line a minute.
     init(_ rates: AddressRateLimitStateMachine.Rates, logger: Logger) {
         self.rates = rates
-        self.state = NIOLockedValueBox(State(budgets: AddressRateLimitStateMachine(rates)))
+        self.state = NIOLockedValueBox(State(stateMachine: AddressRateLimitStateMachine(rates)))
         self.notice = RateLimitedWarning(
             """
             Closed connections before their handshake: their address connects more often than \
@@ -30,7 +30,7 @@ final class AddressRateLimiter: Sendable {
     }
 
     /// The number of rejected connections.
-    var refused: Int { self.state.withLockedValue { $0.refused } }
+    var rejected: Int { self.state.withLockedValue { $0.rejected } }
 
     /// Counts a new connection against the rate limit. Called on the connection's event loop.
     ///
@@ -40,8 +40,8 @@ final class AddressRateLimiter: Sendable {
     /// - Returns: whether the connection is admitted.
     func admits(_ network: NetworkAddress, _ address: SocketAddress, on eventLoop: any EventLoop) -> Bool {
         let isAdmitted = self.state.withLockedValue { state in
-            let isAdmitted = state.budgets.take(network, now: eventLoop.now)
-            if !isAdmitted { state.refused += 1 }
+            let isAdmitted = state.stateMachine.take(network, now: eventLoop.now)
+            if !isAdmitted { state.rejected += 1 }
             return isAdmitted
         }
         guard !isAdmitted else { return true }

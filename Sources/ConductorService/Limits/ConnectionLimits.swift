@@ -37,7 +37,7 @@ package struct ConnectionLimits: Sendable {
     package init() {}
 
     /// The maximum number of connections of one tenant's guests, or of one address's guests.
-    package var connectionsPerHolder: Int { max(1, self.connections * self.tenantPercent / 100) }
+    package var connectionsPerOwner: Int { max(1, self.connections * self.tenantPercent / 100) }
 
     /// The rate limits of a tenant's guests together.
     package var tenantRates: GuestRateLimitStateMachine.Rates { self.rates.scaled(by: self.tenantGuestsAtFullRate) }
@@ -100,7 +100,7 @@ package struct ConnectionCounters: Sendable, Hashable {
     /// Connections whose handshake is in progress.
     package let handshakes: Int
     /// Connections that were rejected because their guest, tenant or address had too many.
-    package let refused: Int
+    package let rejected: Int
     /// Connections that were closed before their handshake because their address connected too often.
     package let rateLimited: Int
     /// Connections that were closed so that others were served.
@@ -116,8 +116,8 @@ package struct ConnectionCounters: Sendable, Hashable {
         self.connections = counts.open
         self.pending = counts.silent + counts.waiting
         self.handshakes = counts.handshakes
-        self.rateLimited = addresses.refused
-        self.refused = admission.refused
+        self.rateLimited = addresses.rejected
+        self.rejected = admission.rejected
         self.displaced = gate.dropped + admission.displaced + input.closed
         self.bufferedInput = input.total
     }
@@ -133,7 +133,7 @@ package struct ConnectionCounters: Sendable, Hashable {
             metadata: [
                 "connections": "\(self.connections)", "connections_pending": "\(self.pending)",
                 "handshakes": "\(self.handshakes)",
-                "connections_refused": "\(self.refused)",
+                "connections_refused": "\(self.rejected)",
                 "connections_rate_limited": "\(self.rateLimited)",
                 "connections_displaced": "\(self.displaced)",
                 "buffered_input": "\(self.bufferedInput)",

@@ -12,18 +12,18 @@ package final class GuestAdmission: RPCAdmission {
     static let retryAfterMilliseconds = 10_000
 
     private struct State {
-        var register: GuestRegisterStateMachine<GuestShare>
+        var guestConnections: GuestConnectionsStateMachine<GuestRateLimiters>
         /// The tenants that have a guest in the register.
-        var tenants: [String: TenantShare] = [:]
-        var connections: [GuestRegisterStateMachine<GuestShare>.Number: GuestConnection] = [:]
-        var refused = 0
+        var tenants: [String: TenantRateLimiter] = [:]
+        var connections: [GuestConnectionsStateMachine<GuestRateLimiters>.ConnectionID: ConnectionRateLimiter] = [:]
+        var rejected = 0
         var displaced = 0
     }
 
     private let limits: ConnectionLimits
     private let state: NIOLockedValueBox<State>
     private let tooManyOfGuest: RateLimitedWarning
-    private let tooManyOfHolder: RateLimitedWarning
+    private let tooManyOfOwner: RateLimitedWarning
     private let full: RateLimitedWarning
 
     /// - Parameters:
@@ -38,14 +38,14 @@ package final class GuestAdmission: RPCAdmission {
             Double(rates.bytesBurst) / Double(max(rates.bytesPerSecond, 1)))
         self.state = NIOLockedValueBox(
             State(
-                register: GuestRegisterStateMachine(
+                guestConnections: GuestConnectionsStateMachine(
                     .init(
                         connections: limits.connections, connectionsPerGuest: limits.connectionsPerGuest,
-                        connectionsPerHolder: limits.connectionsPerHolder),
-                    memory: TimeAmount(.seconds(min(max(seconds, 1), 3600))))))
+                        connectionsPerOwner: limits.connectionsPerOwner),
+                    retention: TimeAmount(.seconds(min(max(seconds, 1), 3600))))))
         self.tooManyOfGuest = RateLimitedWarning(
             "Rejected connections: a guest has reached limits.connections_per_guest", logger: logger)
-        self.tooManyOfHolder = RateLimitedWarning(
+        self.tooManyOfOwner = RateLimitedWarning(
             """
             Rejected connections: a tenant's guests, or an address's where certificates name no tenant, have reached \
             limits.tenant_percent of limits.connections
@@ -58,11 +58,11 @@ package final class GuestAdmission: RPCAdmission {
     }
 
     /// The number of rejected connections.
-    package var refused: Int { self.state.withLockedValue { $0.refused } }
+    package var rejected: Int { self.state.withLockedValue { $0.rejected } }
     /// The number of connections that were closed so that others were served.
     package var displaced: Int { self.state.withLockedValue { $0.displaced } }
     /// The number of guests that are connected, or remembered because they have just disconnected.
-    package var guests: Int { self.state.withLockedValue { $0.register.count } }
+    package var guests: Int { self.state.withLockedValue { $0.guestConnections.count } }
     /// The number of tenants of these guests.
     package var tenants: Int { self.state.withLockedValue { $0.tenants.count } }
 
@@ -70,27 +70,27 @@ package final class GuestAdmission: RPCAdmission {
         _ peer: RPCPeer, on eventLoop: any EventLoop, close: @escaping @Sendable (RPCError) -> Void
     ) -> Result<any RPCPeerRateLimiter, RPCError> {
         let now = eventLoop.now
-        let holder = ConnectionQuotaOwner(peer)
-        var displaced: GuestConnection?
-        let admission = self.state.withLockedValue { state -> Result<GuestConnection, Refusal> in
+        let owner = ConnectionQuotaOwner(peer)
+        var displaced: ConnectionRateLimiter?
+        let admission = self.state.withLockedValue { state -> Result<ConnectionRateLimiter, Rejection> in
             var forgotten: [String] = []
-            var tenant = holder.tenantID.flatMap { state.tenants[$0] }
-            let admission = state.register.join(
-                peer.identity, for: holder, now: now,
+            var tenant = owner.tenantID.flatMap { state.tenants[$0] }
+            let admission = state.guestConnections.admit(
+                peer.identity, for: owner, now: now,
                 lastActivity: { [connections = state.connections] in connections[$0]?.lastActivity ?? now },
-                isForgettable: { Self.forgetIfFull($0, now: now, &forgotten) },
-                share: {
-                    if tenant == nil || forgotten.contains(holder.tenantID ?? "") {
-                        tenant = holder.tenantID.map { TenantShare($0, self.limits.tenantRates, now: now) }
+                forgetIfFull: { Self.forgetIfFull($0, now: now, &forgotten) },
+                makeRateLimiter: {
+                    if tenant == nil || forgotten.contains(owner.tenantID ?? "") {
+                        tenant = owner.tenantID.map { TenantRateLimiter($0, self.limits.tenantRates, now: now) }
                     }
                     tenant?.addGuest()
-                    return GuestShare(guest: GuestRateLimiter(self.limits.rates, now: now), tenant: tenant)
+                    return GuestRateLimiters(guest: GuestRateLimiter(self.limits.rates, now: now), tenant: tenant)
                 })
             for name in forgotten { state.tenants[name] = nil }
             if let tenant, tenant.hasGuests { state.tenants[tenant.name] = tenant }
             switch admission {
-            case .admitted(let number, let share, let closing):
-                let connection = GuestConnection(number, share, self, close: close, now: now)
+            case .admitted(let number, let limiters, let closing):
+                let connection = ConnectionRateLimiter(number, limiters, self, close: close, now: now)
                 state.connections[number] = connection
                 if let closing {
                     displaced = state.connections.removeValue(forKey: closing)
@@ -98,11 +98,11 @@ package final class GuestAdmission: RPCAdmission {
                 }
                 return .success(connection)
             case .guestHasTooMany:
-                state.refused += 1
+                state.rejected += 1
                 return .failure(.guest)
-            case .holderHasTooMany:
-                state.refused += 1
-                return .failure(.holder)
+            case .ownerHasTooMany:
+                state.rejected += 1
+                return .failure(.owner)
             }
         }
         if let displaced {
@@ -111,17 +111,17 @@ package final class GuestAdmission: RPCAdmission {
         }
         switch admission {
         case .success(let connection): return .success(connection)
-        case .failure(let refusal): return .failure(self.refuse(refusal, peer, eventLoop))
+        case .failure(let rejection): return .failure(self.reject(rejection, peer, eventLoop))
         }
     }
 
-    private enum Refusal: Error {
+    private enum Rejection: Error {
         case guest
-        case holder
+        case owner
     }
 
-    private func refuse(_ refusal: Refusal, _ peer: RPCPeer, _ eventLoop: any EventLoop) -> RPCError {
-        switch refusal {
+    private func reject(_ rejection: Rejection, _ peer: RPCPeer, _ eventLoop: any EventLoop) -> RPCError {
+        switch rejection {
         case .guest:
             self.tooManyOfGuest.happened(
                 on: eventLoop,
@@ -129,19 +129,19 @@ package final class GuestAdmission: RPCAdmission {
                     "peer": "\(peer.remoteAddress)",
                     "limits.connections_per_guest": "\(self.limits.connectionsPerGuest)",
                 ])
-            return Self.refusal("this guest has \(self.limits.connectionsPerGuest)")
-        case .holder:
-            self.tooManyOfHolder.happened(
+            return Self.rejection("this guest has \(self.limits.connectionsPerGuest)")
+        case .owner:
+            self.tooManyOfOwner.happened(
                 on: eventLoop,
                 metadata: [
                     "peer": "\(peer.remoteAddress)", "limits.tenant_percent": "\(self.limits.tenantPercent)",
-                    "connections": "\(self.limits.connectionsPerHolder)",
+                    "connections": "\(self.limits.connectionsPerOwner)",
                 ])
-            return Self.refusal("the guests of this tenant, or address, have \(self.limits.connectionsPerHolder)")
+            return Self.rejection("the guests of this tenant, or address, have \(self.limits.connectionsPerOwner)")
         }
     }
 
-    private static func refusal(_ reason: String) -> RPCError {
+    private static func rejection(_ reason: String) -> RPCError {
         RPCError(
             .rateLimited, "Too many connections: \(reason) already. This one is closed.",
             retryAfterMilliseconds: Self.retryAfterMilliseconds)
@@ -156,19 +156,21 @@ package final class GuestAdmission: RPCAdmission {
 
     /// Returns whether the guest is forgotten. If so, removes it from its tenant, and adds a tenant without other known
     /// guests to `forgotten`.
-    private static func forgetIfFull(_ share: GuestShare, now: NIODeadline, _ forgotten: inout [String]) -> Bool {
-        guard share.guest.isAsGoodAsNew(now: now) else { return false }
-        guard let tenant = share.tenant else { return true }
+    private static func forgetIfFull(_ limiters: GuestRateLimiters, now: NIODeadline, _ forgotten: inout [String])
+        -> Bool
+    {
+        guard limiters.guest.isFull(now: now) else { return false }
+        guard let tenant = limiters.tenant else { return true }
         guard tenant.removeGuest(now: now) else { return false }
         if !tenant.hasGuests { forgotten.append(tenant.name) }
         return true
     }
 
-    fileprivate func left(_ number: GuestRegisterStateMachine<GuestShare>.Number, now: NIODeadline) {
+    fileprivate func remove(_ number: GuestConnectionsStateMachine<GuestRateLimiters>.ConnectionID, now: NIODeadline) {
         self.state.withLockedValue { state in
             var forgotten: [String] = []
             state.connections[number] = nil
-            state.register.leave(number, now: now) { Self.forgetIfFull($0, now: now, &forgotten) }
+            state.guestConnections.remove(number, now: now) { Self.forgetIfFull($0, now: now, &forgotten) }
             for name in forgotten { state.tenants[name] = nil }
         }
     }
@@ -176,41 +178,43 @@ package final class GuestAdmission: RPCAdmission {
 
 /// The rate limiter of a guest, or of a tenant's guests together, for connections on any event loop.
 private final class GuestRateLimiter: Sendable {
-    private let budget: NIOLockedValueBox<GuestRateLimitStateMachine>
+    private let stateMachine: NIOLockedValueBox<GuestRateLimitStateMachine>
 
     init(_ rates: GuestRateLimitStateMachine.Rates, now: NIODeadline) {
-        self.budget = NIOLockedValueBox(GuestRateLimitStateMachine(rates, now: now))
+        self.stateMachine = NIOLockedValueBox(GuestRateLimitStateMachine(rates, now: now))
     }
 
-    func request(now: NIODeadline) -> TimeAmount? { self.budget.withLockedValue { $0.request(now: now) } }
-
-    func received(bytes: Int, now: NIODeadline) {
-        self.budget.withLockedValue { $0.received(bytes: bytes, now: now) }
+    func chargeRequest(now: NIODeadline) -> TimeAmount? {
+        self.stateMachine.withLockedValue { $0.chargeRequest(now: now) }
     }
 
-    func published(bytes: Int, now: NIODeadline) {
-        self.budget.withLockedValue { $0.published(bytes: bytes, now: now) }
+    func chargeReceived(bytes: Int, now: NIODeadline) {
+        self.stateMachine.withLockedValue { $0.chargeReceived(bytes: bytes, now: now) }
     }
 
-    func pause(now: NIODeadline) -> TimeAmount? { self.budget.withLockedValue { $0.pause(now: now) } }
+    func chargePublished(bytes: Int, now: NIODeadline) {
+        self.stateMachine.withLockedValue { $0.chargePublished(bytes: bytes, now: now) }
+    }
+
+    func pause(now: NIODeadline) -> TimeAmount? { self.stateMachine.withLockedValue { $0.pause(now: now) } }
 
     func hasExhaustedRejections(now: NIODeadline) -> Bool {
-        self.budget.withLockedValue { $0.hasExhaustedRejections(now: now) }
+        self.stateMachine.withLockedValue { $0.hasExhaustedRejections(now: now) }
     }
 
-    func isAsGoodAsNew(now: NIODeadline) -> Bool { self.budget.withLockedValue { $0.isAsGoodAsNew(now: now) } }
+    func isFull(now: NIODeadline) -> Bool { self.stateMachine.withLockedValue { $0.isFull(now: now) } }
 }
 
 /// The rate limits of a tenant's guests together. They are kept as long as the register knows any of the guests, and
 /// are not forgotten while in debt.
-private final class TenantShare: Sendable {
+private final class TenantRateLimiter: Sendable {
     let name: String
-    let budget: GuestRateLimiter
+    let limiter: GuestRateLimiter
     private let guests = NIOLockedValueBox(0)
 
     init(_ name: String, _ rates: GuestRateLimitStateMachine.Rates, now: NIODeadline) {
         self.name = name
-        self.budget = GuestRateLimiter(rates, now: now)
+        self.limiter = GuestRateLimiter(rates, now: now)
     }
 
     var hasGuests: Bool { self.guests.withLockedValue { $0 > 0 } }
@@ -222,7 +226,7 @@ private final class TenantShare: Sendable {
     /// - Returns: false if the last guest stays because the tenant is in debt.
     func removeGuest(now: NIODeadline) -> Bool {
         self.guests.withLockedValue { guests in
-            guard guests > 1 || self.budget.isAsGoodAsNew(now: now) else { return false }
+            guard guests > 1 || self.limiter.isFull(now: now) else { return false }
             guests -= 1
             return true
         }
@@ -230,30 +234,31 @@ private final class TenantShare: Sendable {
 }
 
 /// The rate limiter of one guest, and that of its tenant.
-private struct GuestShare: Sendable {
+private struct GuestRateLimiters: Sendable {
     let guest: GuestRateLimiter
-    let tenant: TenantShare?
+    let tenant: TenantRateLimiter?
 }
 
 /// The rate limiter of one connection: its guest's, which all connections of the guest use, and its tenant's.
-private final class GuestConnection: RPCPeerRateLimiter {
+private final class ConnectionRateLimiter: RPCPeerRateLimiter {
     private struct State {
         var lastActivity: NIODeadline
         /// Nil once the connection has ended, because the closure retains everything that the connection had.
         var close: (@Sendable (RPCError) -> Void)?
     }
 
-    private let number: GuestRegisterStateMachine<GuestShare>.Number
-    private let share: GuestShare
+    private let number: GuestConnectionsStateMachine<GuestRateLimiters>.ConnectionID
+    private let limiters: GuestRateLimiters
     private let admission: GuestAdmission
     private let state: NIOLockedValueBox<State>
 
     init(
-        _ number: GuestRegisterStateMachine<GuestShare>.Number, _ share: GuestShare, _ admission: GuestAdmission,
+        _ number: GuestConnectionsStateMachine<GuestRateLimiters>.ConnectionID, _ limiters: GuestRateLimiters,
+        _ admission: GuestAdmission,
         close: @escaping @Sendable (RPCError) -> Void, now: NIODeadline
     ) {
         self.number = number
-        self.share = share
+        self.limiters = limiters
         self.admission = admission
         self.state = NIOLockedValueBox(State(lastActivity: now, close: close))
     }
@@ -265,31 +270,31 @@ private final class GuestConnection: RPCPeerRateLimiter {
     func close(_ error: RPCError) { self.state.withLockedValue { $0.close }?(error) }
 
     /// Counts a request. A request above the guest's own rate does not count against its tenant's rate.
-    func request(now: NIODeadline) -> TimeAmount? {
-        self.share.guest.request(now: now) ?? self.share.tenant?.budget.request(now: now)
+    func chargeRequest(now: NIODeadline) -> TimeAmount? {
+        self.limiters.guest.chargeRequest(now: now) ?? self.limiters.tenant?.limiter.chargeRequest(now: now)
     }
 
-    func received(bytes: Int, now: NIODeadline) {
+    func chargeReceived(bytes: Int, now: NIODeadline) {
         self.state.withLockedValue { $0.lastActivity = now }
-        self.share.guest.received(bytes: bytes, now: now)
-        self.share.tenant?.budget.received(bytes: bytes, now: now)
+        self.limiters.guest.chargeReceived(bytes: bytes, now: now)
+        self.limiters.tenant?.limiter.chargeReceived(bytes: bytes, now: now)
     }
 
-    func published(bytes: Int, now: NIODeadline) {
-        self.share.guest.published(bytes: bytes, now: now)
-        self.share.tenant?.budget.published(bytes: bytes, now: now)
+    func chargePublished(bytes: Int, now: NIODeadline) {
+        self.limiters.guest.chargePublished(bytes: bytes, now: now)
+        self.limiters.tenant?.limiter.chargePublished(bytes: bytes, now: now)
     }
 
     func pause(now: NIODeadline) -> TimeAmount? {
-        let guest = self.share.guest.pause(now: now)
-        guard let tenant = self.share.tenant?.budget.pause(now: now) else { return guest }
+        let guest = self.limiters.guest.pause(now: now)
+        guard let tenant = self.limiters.tenant?.limiter.pause(now: now) else { return guest }
         return max(tenant, guest ?? .zero)
     }
 
-    func hasExhaustedRejections(now: NIODeadline) -> Bool { self.share.guest.hasExhaustedRejections(now: now) }
+    func hasExhaustedRejections(now: NIODeadline) -> Bool { self.limiters.guest.hasExhaustedRejections(now: now) }
 
-    func left(now: NIODeadline) {
+    func connectionEnded(now: NIODeadline) {
         self.state.withLockedValue { $0.close = nil }
-        self.admission.left(self.number, now: now)
+        self.admission.remove(self.number, now: now)
     }
 }

@@ -40,10 +40,10 @@ package struct GuestRateLimitStateMachine: Sendable {
 
     /// The number of rejections that must be available before a paused guest continues, so that it is not resumed for
     /// each.
-    private static let refusalsAtOnce = 32.0
+    private static let minimumRejectionsToResume = 32.0
 
     private var requests: TokenBucket
-    private var refusals: TokenBucket
+    private var rejections: TokenBucket
     private var bytes: TokenBucket
     /// The time at which the last rejected request may be sent again.
     private var promised: NIODeadline
@@ -53,7 +53,7 @@ package struct GuestRateLimitStateMachine: Sendable {
         self.requests = TokenBucket(
             rate: Double(rates.requestsPerSecond), burst: Double(rates.requestsBurst), now: now)
         // Even with a low rate of requests, a guest must learn at once that its window exceeds the rate.
-        self.refusals = TokenBucket(
+        self.rejections = TokenBucket(
             rate: Double(max(rates.requestsPerSecond, 100)), burst: Double(max(rates.requestsBurst, 1000)), now: now)
         self.bytes = TokenBucket(rate: Double(rates.bytesPerSecond), burst: Double(rates.bytesBurst), now: now)
         self.promised = now
@@ -64,9 +64,9 @@ package struct GuestRateLimitStateMachine: Sendable {
     /// - Returns: nil if the request is to be carried out; else the time that its sender is to wait. Requests that are
     ///   rejected one after the other get times one after the other, so that all of them are accepted if they are sent
     ///   again at the last of these times. No time is longer than the request bucket needs to fill up.
-    package mutating func request(now: NIODeadline) -> TimeAmount? {
+    package mutating func chargeRequest(now: NIODeadline) -> TimeAmount? {
         if self.requests.take(now: now) { return nil }
-        self.refusals.spend(1, now: now)
+        self.rejections.spend(1, now: now)
         let next = now + self.requests.wait(for: 1, now: now)
         let latest = now + self.requests.wait(for: self.requests.burst, now: now)
         let afterTheLast = self.promised + .nanoseconds(Int64(min(1e9 / self.requests.rate, 1e18)))
@@ -75,27 +75,27 @@ package struct GuestRateLimitStateMachine: Sendable {
     }
 
     /// Counts bytes that were read.
-    package mutating func received(bytes: Int, now: NIODeadline) { self.bytes.spend(bytes, now: now) }
+    package mutating func chargeReceived(bytes: Int, now: NIODeadline) { self.bytes.spend(bytes, now: now) }
 
     /// Counts the bytes of a message that was made for the broker.
-    package mutating func published(bytes: Int, now: NIODeadline) { self.bytes.spend(bytes, now: now) }
+    package mutating func chargePublished(bytes: Int, now: NIODeadline) { self.bytes.spend(bytes, now: now) }
 
     /// Returns the time for which no more of the guest's input is to be read or accepted; nil to continue.
     package func pause(now: NIODeadline) -> TimeAmount? {
         let forBytes = self.bytes.wait(for: 1, now: now)
-        let forRefusals =
+        let forRejections =
             self.hasExhaustedRejections(now: now)
-            ? self.refusals.wait(for: Self.refusalsAtOnce, now: now) : .zero
-        let pause = max(forBytes, forRefusals)
+            ? self.rejections.wait(for: Self.minimumRejectionsToResume, now: now) : .zero
+        let pause = max(forBytes, forRejections)
         return pause > .zero ? pause : nil
     }
 
     /// Whether the guest's rejections are used up.
-    package func hasExhaustedRejections(now: NIODeadline) -> Bool { self.refusals.wait(for: 1, now: now) > .zero }
+    package func hasExhaustedRejections(now: NIODeadline) -> Bool { self.rejections.wait(for: 1, now: now) > .zero }
 
     /// Whether the buckets are as full as new ones, so that the guest can be forgotten.
-    package func isAsGoodAsNew(now: NIODeadline) -> Bool {
-        self.requests.isFull(now: now) && self.refusals.isFull(now: now) && self.bytes.isFull(now: now)
+    package func isFull(now: NIODeadline) -> Bool {
+        self.requests.isFull(now: now) && self.rejections.isFull(now: now) && self.bytes.isFull(now: now)
             && self.promised <= now
     }
 }

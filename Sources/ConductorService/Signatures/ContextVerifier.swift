@@ -72,7 +72,7 @@ package struct ContextVerifier: Sendable {
         guard self.configuration.policy != .off else { return nil }
         guard let token = report.context.token else {
             guard self.configuration.policy == .accept else {
-                throw .refusedToken("is missing: this conductor accepts only contexts signed by the control plane")
+                throw .rejectedToken("is missing: this conductor accepts only contexts signed by the control plane")
             }
             return nil
         }
@@ -93,7 +93,7 @@ package struct ContextVerifier: Sendable {
                     usableUntil: self.end(of: claims)),
                 isExpired: now >= Double(self.end(of: claims)))
         } catch {
-            throw .refusedToken(error.problem)
+            throw .rejectedToken(error.problem)
         }
     }
 
@@ -141,7 +141,7 @@ package struct ContextVerifier: Sendable {
 
 extension RPCError {
     /// Returns the permanent error for a rejected token, or for a report that its token does not cover.
-    static func refusedToken(_ problem: String) -> RPCError {
+    static func rejectedToken(_ problem: String) -> RPCError {
         RPCError(.notPermitted, "params.context.token \(problem)", field: "params.context.token")
     }
 }

@@ -28,7 +28,7 @@ package struct VerifiedContext: Sendable {
         self.phase = phase
         self.instance = instance
         self.signed = signed
-        self.expiryError = isExpired ? .refusedToken("has expired (exp)") : nil
+        self.expiryError = isExpired ? .rejectedToken("has expired (exp)") : nil
     }
 
     /// Checks the notification that was made of the report. The fields that a guest adds at the end must not name
@@ -41,7 +41,7 @@ package struct VerifiedContext: Sendable {
             // No member is a base field: those come from the context and the conductor, and no payload can set them.
             if let field = self.operation.ownFields.first(where: { $0.isNamed(member.name) }) {
                 try self.checkOwn(field, member)
-            } else if !self.isOfTheError(member.name) {
+            } else if !self.isExceptionField(member.name) {
                 try self.check(member)
             }
         }
@@ -52,11 +52,11 @@ package struct VerifiedContext: Sendable {
     private func checkOwn(_ field: GuestIdentityField, _ member: JSONObject.Member) throws(RPCError) {
         guard !member.value.isNull else { return }
         guard field.role == .tenant || self.instance != nil else {
-            throw .refusedToken(
+            throw .rejectedToken(
                 "names no instance (instance_id), so the outcome must not name one in \(member.name.excerpt)")
         }
         let own = field.role.name(of: self.instance ?? "", in: self.context)
-        guard Self.areSame(member.value, .string(own)) else { throw self.refusal(member.name) }
+        guard Self.areSame(member.value, .string(own)) else { throw self.rejection(member.name) }
     }
 
     /// Checks any other field. A signed value must not change. A value that was not signed is the guest's to report,
@@ -77,16 +77,16 @@ package struct VerifiedContext: Sendable {
         }.filter { !$0.isNull }
         guard signed.allSatisfy({ Self.areSame(member.value, $0) }),
             !signed.isEmpty || !isIdentifier || ofThisEvent != nil || member.value.isNull
-        else { throw self.refusal(member.name) }
+        else { throw self.rejection(member.name) }
     }
 
     /// Whether the member is the text of an error's exception, whatever these names mean elsewhere.
-    private func isOfTheError(_ name: String) -> Bool {
+    private func isExceptionField(_ name: String) -> Bool {
         self.phase == .error && ["message", "exception"].contains(where: name.hasSameBytes)
     }
 
-    private func refusal(_ name: String) -> RPCError {
-        .refusedToken("was signed for another \(name.excerpt) than the outcome names")
+    private func rejection(_ name: String) -> RPCError {
+        .rejectedToken("was signed for another \(name.excerpt) than the outcome names")
     }
 
     private static func areSame(_ left: JSONValue, _ right: JSONValue) -> Bool {

@@ -25,7 +25,7 @@ final class ConnectionDelivery {
     private let isLost = NIOLockedValueBox(false)
     private var isReadFailing = false
     /// Whether anything was delivered over this connection.
-    private(set) var isUseful = false
+    private(set) var hasDelivered = false
 
     /// - Parameter guestChanges: how many times the certificate had changed to another guest's before this connection
     ///   was made.
@@ -48,7 +48,7 @@ final class ConnectionDelivery {
             try Task.checkCancellation()
             let end = self.processAnswers(&lanes)
             switch end {
-            case .refused?, .mistaken?: if let end { return end }
+            case .rejected?, .mismatchedAnswer?: if let end { return end }
             default: break
             }
             if self.isLost.withLockedValue({ $0 }) { return .lost }
@@ -56,9 +56,9 @@ final class ConnectionDelivery {
             try await self.read(&lanes)
             // The entries just read may belong to the other guest.
             if self.loop.guestChanges != self.guestChanges { return .guestChanged }
-            let outcomes = lanes.takeToSend(now: .now)
+            let outcomes = lanes.takeDueOutcomes(now: .now)
             for outcome in outcomes { self.send(outcome.entry, outcome.phase) }
-            if Sabotage.deleteBeforeAnswer.isOn { self.loop.recorder.delivered(outcomes.map(\.entry.sequence)) }
+            if Sabotage.deleteBeforeAnswer.isOn { self.loop.recorder.scheduleRemoval(outcomes.map(\.entry.sequence)) }
             // An outcome that arrived during the read may be missing from its result.
             if self.loop.isStopping, !self.loop.hasArrivals, lanes.isIdle, self.loop.recorder.isEmpty {
                 return .drained
@@ -79,19 +79,19 @@ final class ConnectionDelivery {
         var delivered: [Int64] = []
         var end: DeliveryLoop.ConnectionEnd?
         for answer in answers {
-            if let mistake = answer.result.mistake(about: answer.messageID) {
-                end = end ?? .mistaken(mistake)
-                _ = lanes.answered(answer.phase, answer.sequence, .failure(.connectionLost(mistake)), now: .now)
+            if let mismatch = answer.result.mismatch(for: answer.messageID) {
+                end = end ?? .mismatchedAnswer(mismatch)
+                _ = lanes.recordAnswer(answer.phase, answer.sequence, .failure(.connectionLost(mismatch)), now: .now)
                 continue
             }
-            switch lanes.answered(answer.phase, answer.sequence, answer.result, now: .now) {
+            switch lanes.recordAnswer(answer.phase, answer.sequence, answer.result, now: .now) {
             case .remove(let sequence):
                 self.loop.obstacle = nil
                 delivered.append(sequence)
             case .setAside(let sequence, let reason):
                 self.loop.logger.error(
                     "Set aside an outcome that was permanently rejected", metadata: ["reason": "\(reason)"])
-                self.loop.recorder.rejected(sequence, reason: reason)
+                self.loop.recorder.scheduleSetAside(sequence, reason: reason)
             case .retry:
                 self.loop.logger.debug(
                     "Failed to deliver an outcome; retrying", metadata: ["error": "\(answer.result.failureDescription)"]
@@ -101,23 +101,23 @@ final class ConnectionDelivery {
                 self.loop.logger.warning(
                     "Conductor failed to publish; retrying",
                     metadata: ["error": "\(answer.result.failureDescription)", "phase": "\(answer.phase)"])
-                if self.loop.hasOtherConductors { end = end ?? .changeConductor }
-            case .disconnect(let reason, let asked): end = .refused(reason, asked: asked)
+                if self.loop.hasOtherConductors { end = end ?? .failover }
+            case .disconnect(let reason, let requestedPause): end = .rejected(reason, requestedPause: requestedPause)
             case .ignore: break
             }
         }
-        if !delivered.isEmpty { self.isUseful = true }
-        self.loop.recorder.delivered(delivered)
+        if !delivered.isEmpty { self.hasDelivered = true }
+        self.loop.recorder.scheduleRemoval(delivered)
         return end
     }
 
     private func read(_ lanes: inout DeliveryLanesStateMachine) async throws {
-        lanes.arrived(self.loop.takeArrivals())
-        for reading in lanes.takeToRead(now: .now, isHeldUp: !self.loop.recorder.hasRoom) {
+        lanes.recordArrivals(self.loop.takeArrivals())
+        for reading in lanes.takeDueReads(now: .now, isSuspended: !self.loop.recorder.isBelowLimit) {
             do {
                 let entries = try await self.loop.outbox.entries(
                     reading.phase, after: reading.cursor, limit: reading.limit)
-                lanes.read(reading, entries)
+                lanes.recordRead(reading, entries)
                 self.isReadFailing = false
             } catch {
                 try Task.checkCancellation()
@@ -126,7 +126,7 @@ final class ConnectionDelivery {
                     "Failed to read the outbox; retrying",
                     metadata: ["error": "\(error)"])
                 self.isReadFailing = true
-                lanes.readingFailed(now: .now)
+                lanes.recordReadFailure(now: .now)
                 return
             }
         }
@@ -149,11 +149,11 @@ final class ConnectionDelivery {
 extension Result where Success == RPCReply, Failure == RPCCallError {
     /// Returns why this result is not a valid answer for the outcome; nil when it is valid. A success must name the
     /// outcome's message id, and only such a success removes the outcome.
-    func mistake(about messageID: MessageID) -> String? {
+    func mismatch(for messageID: MessageID) -> String? {
         switch self {
         case .failure: nil
-        case .success(.taken(messageID, _)): nil
-        case .success(.taken(let other, _)): "the answer names outcome \(other), but outcome \(messageID) was sent"
+        case .success(.accepted(messageID, _)): nil
+        case .success(.accepted(let other, _)): "the answer names outcome \(other), but outcome \(messageID) was sent"
         case .success(.pong): "the answer to an outcome is the answer to a ping"
         }
     }

@@ -31,7 +31,7 @@ struct DeliveryLanesStateMachine {
     private var readBackoff: Backoff
     private var readPauseEnd: ContinuousClock.Instant?
     private let pollInterval: Duration
-    private var lookedAt: ContinuousClock.Instant
+    private var lastPoll: ContinuousClock.Instant
 
     /// - Parameters:
     ///   - window: the maximum number of outcomes in memory; each lane has half of it, and at least one.
@@ -44,7 +44,7 @@ struct DeliveryLanesStateMachine {
         }
         self.readBackoff = backoff
         self.pollInterval = pollInterval
-        self.lookedAt = now
+        self.lastPoll = now
     }
 
     /// Whether every outcome of the outbox was read and answered.
@@ -59,11 +59,11 @@ struct DeliveryLanesStateMachine {
     /// Returns the time at which something may become due, if nothing happens before.
     func wakeUp(now: ContinuousClock.Instant) -> ContinuousClock.Instant {
         let times = self.lanes.compactMap { $0.machine.wakeUp(now: now) } + [self.readPauseEnd].compactMap(\.self)
-        return times.reduce(self.lookedAt + self.pollInterval) { min($0, $1) }
+        return times.reduce(self.lastPoll + self.pollInterval) { min($0, $1) }
     }
 
     /// Records that the outbox may have new outcomes for these phases.
-    mutating func arrived(_ phases: Set<OperationPhase>) {
+    mutating func recordArrivals(_ phases: Set<OperationPhase>) {
         for index in self.lanes.indices where phases.contains(self.lanes[index].phase) {
             self.lanes[index].mayHaveMore = true
         }
@@ -73,48 +73,48 @@ struct DeliveryLanesStateMachine {
     ///
     /// - Parameters:
     ///   - now: the current time.
-    ///   - isHeldUp: whether reading from the outbox is suspended at the moment.
-    mutating func takeToRead(now: ContinuousClock.Instant, isHeldUp: Bool) -> [Reading] {
-        if now >= self.lookedAt + self.pollInterval {
+    ///   - isSuspended: whether reading from the outbox is suspended at the moment.
+    mutating func takeDueReads(now: ContinuousClock.Instant, isSuspended: Bool) -> [Reading] {
+        if now >= self.lastPoll + self.pollInterval {
             // Another process may have put an outcome back into the outbox.
-            self.lookedAt = now
-            self.arrived(Set(Self.phases))
+            self.lastPoll = now
+            self.recordArrivals(Set(Self.phases))
         }
         if let readPauseEnd, readPauseEnd > now { return [] }
         self.readPauseEnd = nil
-        guard !isHeldUp else { return [] }
-        return self.lanes.filter { $0.mayHaveMore && $0.machine.room > 0 }.map {
-            Reading(phase: $0.phase, cursor: $0.machine.cursor, limit: $0.machine.room)
+        guard !isSuspended else { return [] }
+        return self.lanes.filter { $0.mayHaveMore && $0.machine.remainingCapacity > 0 }.map {
+            Reading(phase: $0.phase, cursor: $0.machine.cursor, limit: $0.machine.remainingCapacity)
         }
     }
 
     /// Records the entries that a read returned.
-    mutating func read(_ reading: Reading, _ entries: [OutboxEntry]) {
+    mutating func recordRead(_ reading: Reading, _ entries: [OutboxEntry]) {
         guard let index = self.index(reading.phase) else { return }
         self.readBackoff.reset()
         self.lanes[index].mayHaveMore = entries.count >= reading.limit
-        self.lanes[index].machine.read(entries)
+        self.lanes[index].machine.recordRead(entries)
     }
 
     /// Records that the outbox could not be read. It is read again after the backoff delay; outcomes in memory are sent
     /// meanwhile.
-    mutating func readingFailed(now: ContinuousClock.Instant) { self.readPauseEnd = now + self.readBackoff.next() }
+    mutating func recordReadFailure(now: ContinuousClock.Instant) { self.readPauseEnd = now + self.readBackoff.next() }
 
     /// Returns the outcomes to send now, the oldest of each lane first.
-    mutating func takeToSend(now: ContinuousClock.Instant) -> [(phase: OperationPhase, entry: OutboxEntry)] {
+    mutating func takeDueOutcomes(now: ContinuousClock.Instant) -> [(phase: OperationPhase, entry: OutboxEntry)] {
         self.lanes.indices.flatMap { index in
             let phase = self.lanes[index].phase
-            return self.lanes[index].machine.takeToSend(now: now).map { (phase, $0) }
+            return self.lanes[index].machine.takeDueOutcomes(now: now).map { (phase, $0) }
         }
     }
 
     /// Records the answer to a call, or the loss of its connection.
-    mutating func answered(
+    mutating func recordAnswer(
         _ phase: OperationPhase, _ sequence: Int64, _ result: Result<RPCReply, RPCCallError>,
         now: ContinuousClock.Instant
     ) -> DeliveryStateMachine.AnswerAction {
         guard let index = self.index(phase) else { return .ignore }
-        let action = self.lanes[index].machine.answered(sequence, result, now: now)
+        let action = self.lanes[index].machine.recordAnswer(sequence, result, now: now)
         // Only a publish shows that the conductor reaches its broker.
         if case .success(let reply) = result, reply.provesBrokerHealth, action != .ignore {
             for other in self.lanes.indices where other != index { self.lanes[other].machine.recordOtherLanePublish() }
@@ -123,13 +123,13 @@ struct DeliveryLanesStateMachine {
     }
 
     /// Records that the connection ended; outcomes that were in flight are sent again.
-    mutating func connectionEnded() {
-        for index in self.lanes.indices { self.lanes[index].machine.connectionEnded() }
+    mutating func recordConnectionEnd() {
+        for index in self.lanes.indices { self.lanes[index].machine.recordConnectionEnd() }
     }
 
     /// Ends all pauses that the last conductor caused, since the next conductor did not request them.
-    mutating func conductorChanged() {
-        for index in self.lanes.indices { self.lanes[index].machine.conductorChanged() }
+    mutating func recordConductorChange() {
+        for index in self.lanes.indices { self.lanes[index].machine.recordConductorChange() }
     }
 
     private func index(_ phase: OperationPhase) -> Int? { self.lanes.firstIndex { $0.phase == phase } }

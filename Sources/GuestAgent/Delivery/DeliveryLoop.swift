@@ -16,13 +16,13 @@ final class DeliveryLoop: Sendable {
         /// Every finished outcome was delivered, and the agent stops.
         case drained
         case lost
-        case changeConductor
+        case failover
         /// The certificate names another guest from now on.
         case guestChanged
         /// The conductor rejects this guest, for this reason, and requests a pause of this length.
-        case refused(String, asked: Duration)
+        case rejected(String, requestedPause: Duration)
         /// The conductor's answer does not match the request, for this reason. None of its answers can be trusted.
-        case mistaken(String)
+        case mismatchedAnswer(String)
     }
 
     private let configuration: GuestAgent.Configuration
@@ -35,7 +35,7 @@ final class DeliveryLoop: Sendable {
     private let stops = NIOLockedValueBox(false)
     private let changes = NIOLockedValueBox(0)
     private let currentObstacle = NIOLockedValueBox<String?>(nil)
-    private let usefulConductor = NIOLockedValueBox<ConductorAddress?>(nil)
+    private let acceptingConductor = NIOLockedValueBox<ConductorAddress?>(nil)
 
     init(configuration: GuestAgent.Configuration, tls: LiveTLSContext, outbox: any Outbox, logger: Logger) {
         self.configuration = configuration
@@ -49,7 +49,7 @@ final class DeliveryLoop: Sendable {
     }
 
     /// Signals that the outbox has a new outcome of this phase.
-    func outcomeArrived(_ phase: OperationPhase) {
+    func signalArrival(_ phase: OperationPhase) {
         _ = self.arrivals.withLockedValue { $0.insert(phase) }
         self.wakeUp.signal()
     }
@@ -73,7 +73,7 @@ final class DeliveryLoop: Sendable {
     }
 
     /// The conductor that last accepted outcomes; nil before the first one did.
-    var lastUsefulConductor: ConductorAddress? { self.usefulConductor.withLockedValue { $0 } }
+    var lastAcceptingConductor: ConductorAddress? { self.acceptingConductor.withLockedValue { $0 } }
 
     /// How many times the certificate has changed to another guest's.
     var guestChanges: Int { self.changes.withLockedValue { $0 } }
@@ -116,7 +116,7 @@ final class DeliveryLoop: Sendable {
     private func deliver() async throws {
         var lanes = self.emptyLanes()
         var guestChanges = self.guestChanges
-        var turns = FailoverStateMachine(
+        var failover = FailoverStateMachine(
             count: self.configuration.conductors.count, backoff: self.configuration.backoff)
         var connectionsWithoutDelivery = 0
         var lastRejection: String?
@@ -128,45 +128,45 @@ final class DeliveryLoop: Sendable {
             if wasStopping, await self.isDrained(lanes) { return }
             // The connection is opened, and kept open, before there is anything to send: the first outcome need not
             // wait for it.
-            let address = self.configuration.conductors[turns.current]
+            let address = self.configuration.conductors[failover.current]
             let next: ContinuousClock.Instant?
             if case let changes = self.guestChanges, changes != guestChanges {
                 (lanes, guestChanges) = (self.emptyLanes(), changes)
             }
             do {
                 guard let connection = try await self.connectUnlessDrained(to: address, lanes) else { return }
-                turns.connected()
+                failover.recordConnected()
                 self.obstacle = nil
                 self.logger.info("Connected to a conductor", metadata: ["conductor": "\(address)"])
-                let (end, wasUseful) = try await self.use(connection, to: address, &lanes, guestChanges)
-                var isUseful = wasUseful
-                if isUseful { lastRejection = nil }
-                var (wantsChange, asked) = (true, connection.requestedPause)
+                let (end, delivered) = try await self.use(connection, to: address, &lanes, guestChanges)
+                var hasDelivered = delivered
+                if hasDelivered { lastRejection = nil }
+                var (wantsChange, requestedPause) = (true, connection.requestedPause)
                 switch end {
                 case .drained: return
                 case .lost:
                     self.obstacle = "the connection to \(address) ended (\(connection.closeReason))"
-                    connectionsWithoutDelivery = isUseful ? 0 : connectionsWithoutDelivery + 1
+                    connectionsWithoutDelivery = hasDelivered ? 0 : connectionsWithoutDelivery + 1
                     // Warn at the first of several in a row, since its reason shows whether the conductor rejected this
                     // guest's certificate.
                     self.logger.log(
                         level: connectionsWithoutDelivery == 1 ? .warning : .info, "Connection ended",
                         metadata: ["conductor": "\(address)", "reason": "\(connection.closeReason)"])
                     wantsChange = false
-                case .changeConductor: lanes.conductorChanged()
+                case .failover: lanes.recordConductorChange()
                 case .guestChanged:
                     self.logger.notice(
                         "Closed the connection: the new certificate names another guest; reconnecting",
                         metadata: ["conductor": "\(address)"])
                     // Reconnect to the same conductor after the shortest delay.
-                    (isUseful, wantsChange) = (true, false)
-                case .mistaken(let reason):
+                    (hasDelivered, wantsChange) = (true, false)
+                case .mismatchedAnswer(let reason):
                     self.logger.error(
                         "Closed the connection: the answer does not match the outcome; retrying",
                         metadata: ["conductor": "\(address)", "reason": "\(reason)"])
-                    lanes.conductorChanged()
-                case .refused(let reason, let refusalAsked):
-                    asked = refusalAsked
+                    lanes.recordConductorChange()
+                case .rejected(let reason, let pause):
+                    requestedPause = pause
                     self.obstacle = "\(address) rejects this guest's certificate (\(reason))"
                     self.logger.log(
                         level: lastRejection == reason ? .info : .error,
@@ -177,18 +177,19 @@ final class DeliveryLoop: Sendable {
                                 "change the certificate in tls.certificate, or the conductor's identity settings",
                         ])
                     lastRejection = reason
-                    lanes.conductorChanged()
+                    lanes.recordConductorChange()
                 }
-                next = turns.ended(isUseful: isUseful, wantsChange: wantsChange, asked: asked, now: .now)
+                next = failover.recordConnectionEnd(
+                    hasDelivered: hasDelivered, wantsChange: wantsChange, requestedPause: requestedPause, now: .now)
             } catch let error as CancellationError {
                 throw error
             } catch {
                 self.obstacle = "\(address) cannot be connected to (\(error))"
                 self.logger.log(
-                    level: turns.failures == 0 ? .warning : .debug,
+                    level: failover.failures == 0 ? .warning : .debug,
                     "Failed to connect to a conductor; trying the next one",
                     metadata: ["conductor": "\(address)", "error": "\(error)", "setting": "conductors"])
-                next = turns.failed(now: .now)
+                next = failover.recordConnectFailure(now: .now)
             }
             if let next { await self.pause(until: next, lanes, wasStopping: wasStopping) }
         }
@@ -234,16 +235,16 @@ final class DeliveryLoop: Sendable {
     private func use(
         _ connection: ConductorConnection, to address: ConductorAddress, _ lanes: inout DeliveryLanesStateMachine,
         _ guestChanges: Int
-    ) async throws -> (ConnectionEnd, isUseful: Bool) {
+    ) async throws -> (ConnectionEnd, hasDelivered: Bool) {
         let delivery = ConnectionDelivery(connection: connection, guestChanges: guestChanges, loop: self)
-        defer { if delivery.isUseful { self.usefulConductor.withLockedValue { $0 = address } } }
+        defer { if delivery.hasDelivered { self.acceptingConductor.withLockedValue { $0 = address } } }
         do {
             let end = try await delivery.run(&lanes)
             await connection.close()
             // Answers that arrived by now count; later ones are ignored.
             delivery.processAnswers(&lanes)
-            lanes.connectionEnded()
-            return (end, delivery.isUseful)
+            lanes.recordConnectionEnd()
+            return (end, delivery.hasDelivered)
         } catch {
             // The task was cancelled, as when the drain timeout is reached: do not wait for the conductor's
             // close_notify.

@@ -23,7 +23,7 @@ struct DeliveryStateMachine {
         case failover
         /// The outcome is sent again over another connection. This conductor rejects this guest on this connection, for
         /// this reason, and requests a pause of this length.
-        case disconnect(reason: String, asked: Duration)
+        case disconnect(reason: String, requestedPause: Duration)
         /// No outcome waits for this answer.
         case ignore
     }
@@ -43,7 +43,7 @@ struct DeliveryStateMachine {
     }
 
     /// The number of rejected rounds in a row after which another conductor is tried.
-    private static let refusalsBeforeChange = 3
+    private static let rejectedRoundsBeforeFailover = 3
     /// The longest pause that a conductor can impose on a guest.
     static let maximumRequestedPause = Duration.seconds(300)
 
@@ -53,13 +53,13 @@ struct DeliveryStateMachine {
     private var inFlight: [Int64: Sent] = [:]
     /// The outcomes to send, in the order in which they arose.
     private var waiting: [Waiting] = []
-    private var refusals = 0
+    private var rejectedRounds = 0
     private var published = 0
     /// The number of the current round of sending. A pause ends a round, so that the rejections of outcomes sent in one
     /// round cause one pause.
     private var round = 0
     /// Whether a rate limit caused the pause. A success ends other pauses early, but not this one.
-    private var isPauseRateLimit = false
+    private var isPauseFromRateLimit = false
     /// The time before which nothing is sent.
     private(set) var pauseEnd: ContinuousClock.Instant?
     /// The sequence number of the last entry that was read from the outbox.
@@ -75,7 +75,7 @@ struct DeliveryStateMachine {
     var isIdle: Bool { self.inFlight.isEmpty && self.waiting.isEmpty }
 
     /// How many more outcomes may be read from the outbox: the window bounds the number in memory.
-    var room: Int { max(0, self.window - self.inFlight.count - self.waiting.count) }
+    var remainingCapacity: Int { max(0, self.window - self.inFlight.count - self.waiting.count) }
 
     /// Returns when there may be something to send, if no answer arrives before; nil when nothing waits.
     func wakeUp(now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
@@ -84,13 +84,13 @@ struct DeliveryStateMachine {
     }
 
     /// Adds outcomes that were read from the outbox.
-    mutating func read(_ entries: [OutboxEntry]) {
+    mutating func recordRead(_ entries: [OutboxEntry]) {
         self.waiting += entries.map { Waiting(entry: $0) }
         if let last = entries.last { self.cursor = max(self.cursor, last.sequence) }
     }
 
     /// Returns the outcomes to send now, oldest first.
-    mutating func takeToSend(now: ContinuousClock.Instant) -> [OutboxEntry] {
+    mutating func takeDueOutcomes(now: ContinuousClock.Instant) -> [OutboxEntry] {
         if let pauseEnd, pauseEnd > now { return [] }
         self.endPause()
         guard !self.waiting.isEmpty else { return [] }
@@ -110,7 +110,7 @@ struct DeliveryStateMachine {
     }
 
     /// Records the answer to a call, or the loss of its connection.
-    mutating func answered(
+    mutating func recordAnswer(
         _ sequence: Int64, _ result: Result<RPCReply, RPCCallError>, now: ContinuousClock.Instant
     ) -> AnswerAction {
         guard let sent = self.inFlight.removeValue(forKey: sequence) else { return .ignore }
@@ -118,84 +118,86 @@ struct DeliveryStateMachine {
         case .success(let reply):
             if reply.provesBrokerHealth { self.recordPublish() }
             return .remove(sequence)
-        case .failure(.refused(let error)) where !error.code.isRetryable:
+        case .failure(.rejected(let error)) where !error.code.isRetryable:
             return .setAside(sequence, reason: error.description)
-        case .failure(.refused(let error)): return self.refused(sent, error, now)
+        case .failure(.rejected(let error)): return self.recordRejection(sent, error, now)
         case .failure(.connectionLost):
-            self.wait(sent.outcome)
+            self.enqueue(sent.outcome)
             return .retry
         }
     }
 
     /// Records that an outcome of the other lane was published: the conductor works.
-    mutating func recordOtherLanePublish() { self.refusals = 0 }
+    mutating func recordOtherLanePublish() { self.rejectedRounds = 0 }
 
     /// Records that the connection ended; outcomes that were in flight are sent again.
-    mutating func connectionEnded() {
-        for sent in self.inFlight.values { self.wait(sent.outcome) }
+    mutating func recordConnectionEnd() {
+        for sent in self.inFlight.values { self.enqueue(sent.outcome) }
         self.inFlight = [:]
     }
 
     /// Ends all pauses that the last conductor caused, since the next conductor did not request them.
-    mutating func conductorChanged() {
+    mutating func recordConductorChange() {
         self.endPause()
         for index in self.waiting.indices { self.waiting[index].due = nil }
     }
 
     private mutating func recordPublish() {
         self.published += 1
-        self.refusals = 0
+        self.rejectedRounds = 0
         self.backoff.reset()
-        if !self.isPauseRateLimit { self.endPause() }
+        if !self.isPauseFromRateLimit { self.endPause() }
     }
 
     private mutating func endPause() {
         self.pauseEnd = nil
-        self.isPauseRateLimit = false
+        self.isPauseFromRateLimit = false
     }
 
-    private mutating func refused(_ sent: Sent, _ error: RPCError, _ now: ContinuousClock.Instant) -> AnswerAction {
+    private mutating func recordRejection(_ sent: Sent, _ error: RPCError, _ now: ContinuousClock.Instant)
+        -> AnswerAction
+    {
         var outcome = sent.outcome
-        let asked = min(.milliseconds(max(0, error.retryAfterMilliseconds ?? 0)), Self.maximumRequestedPause)
+        let requestedPause = min(.milliseconds(max(0, error.retryAfterMilliseconds ?? 0)), Self.maximumRequestedPause)
         if error.code == .rateLimited {
-            self.wait(outcome)
-            self.pauseEnd = max(self.pauseEnd ?? now, now + max(asked, self.backoff.minimum))
-            self.isPauseRateLimit = true
+            self.enqueue(outcome)
+            self.pauseEnd = max(self.pauseEnd ?? now, now + max(requestedPause, self.backoff.minimum))
+            self.isPauseFromRateLimit = true
             self.round += 1
             return .retry
         }
         if error.code == .unauthenticated {
             // The guest's identity is fixed for the connection: the certificate or the conductor's settings must
             // change.
-            self.wait(outcome)
+            self.enqueue(outcome)
             guard sent.round == self.round else { return .retry }
             self.round += 1
-            return .disconnect(reason: error.description, asked: asked)
+            return .disconnect(reason: error.description, requestedPause: requestedPause)
         }
         let isItsOwn = error.code == .internal
         let wasItsOwn = isItsOwn && outcome.backoff != nil
         if isItsOwn || sent.publishedBefore != self.published {
             var backoff = outcome.backoff ?? self.initialBackoff
-            outcome.due = now + max(asked, backoff.next())
+            outcome.due = now + max(requestedPause, backoff.next())
             outcome.backoff = backoff
         }
-        self.wait(outcome)
+        self.enqueue(outcome)
         // Rejections of one burst count as one: the first has begun a pause.
         guard sent.publishedBefore == self.published, sent.round == self.round else { return .retry }
         self.round += 1
-        self.refusals += 1
+        self.rejectedRounds += 1
         // An outcome that fails again on its own shows nothing new about the conductor.
         if !wasItsOwn {
-            let pause = max(self.backoff.next(), isItsOwn ? .zero : asked)
+            let pause = max(self.backoff.next(), isItsOwn ? .zero : requestedPause)
             self.pauseEnd = max(self.pauseEnd ?? now, now + pause)
         }
-        guard self.refusals >= Self.refusalsBeforeChange else { return .retry }
-        self.refusals = 0
+        guard self.rejectedRounds >= Self.rejectedRoundsBeforeFailover else { return .retry }
+        self.rejectedRounds = 0
         return .failover
     }
 
     /// Inserts the outcome so that outcomes are sent again in the order in which they arose.
-    private mutating func wait(_ outcome: Waiting) {
+    private mutating func enqueue(_ outcome: Waiting) {
         let index =
             self.waiting.lastIndex { $0.entry.sequence < outcome.entry.sequence }.map { $0 + 1 }
             ?? self.waiting.startIndex
@@ -206,7 +208,7 @@ struct DeliveryStateMachine {
 extension RPCReply {
     /// Whether this answer proves that the broker works. The broker is not involved when the event is switched off.
     var provesBrokerHealth: Bool {
-        if case .taken(_, .published) = self { return true }
+        if case .accepted(_, .published) = self { return true }
         return false
     }
 }

@@ -10,7 +10,7 @@ import Timing
 struct FailoverStateMachine {
     private let count: Int
     private var backoff: Backoff
-    private var turn = 0
+    private var position = 0
     /// The number of attempts to connect that failed in a row.
     private(set) var failures = 0
     /// The earliest time to try each conductor again; nil for those that requested no pause.
@@ -26,52 +26,52 @@ struct FailoverStateMachine {
     }
 
     /// The index of the current conductor.
-    var current: Int { self.turn % self.count }
+    var current: Int { self.position % self.count }
 
     /// Records that the current conductor could not be connected to.
     ///
     /// - Returns: when to connect to the conductor that is current afterwards; nil for at once.
-    mutating func failed(now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
+    mutating func recordConnectFailure(now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
         self.failures += 1
-        self.turn += 1
-        return self.next(now, afterPause: self.failures % self.count == 0)
+        self.position += 1
+        return self.nextAttempt(now, afterBackoff: self.failures % self.count == 0)
     }
 
     /// Records that the current conductor was connected to.
-    mutating func connected() { self.failures = 0 }
+    mutating func recordConnected() { self.failures = 0 }
 
     /// Records that the connection to the current conductor ended.
     ///
     /// - Parameters:
-    ///   - isUseful: whether anything was delivered over the connection.
+    ///   - hasDelivered: whether anything was delivered over the connection.
     ///   - wantsChange: whether to try another conductor next.
-    ///   - asked: the pause that the conductor requested; it is limited to five minutes.
+    ///   - requestedPause: the pause that the conductor requested; it is limited to five minutes.
     ///   - now: the current time.
     /// - Returns: when to connect to the conductor that is current afterwards; nil for at once.
-    mutating func ended(
-        isUseful: Bool, wantsChange: Bool, asked: Duration = .zero, now: ContinuousClock.Instant
+    mutating func recordConnectionEnd(
+        hasDelivered: Bool, wantsChange: Bool, requestedPause: Duration = .zero, now: ContinuousClock.Instant
     ) -> ContinuousClock.Instant? {
-        let asked = min(asked, DeliveryStateMachine.maximumRequestedPause)
-        self.notBefore[self.current] = asked > .zero ? now + asked : nil
+        let requestedPause = min(requestedPause, DeliveryStateMachine.maximumRequestedPause)
+        self.notBefore[self.current] = requestedPause > .zero ? now + requestedPause : nil
         // A conductor that accepts connections but delivers nothing counts as down.
-        if wantsChange || !isUseful { self.turn += 1 }
-        if isUseful { self.backoff.reset() }
-        return self.next(now, afterPause: true)
+        if wantsChange || !hasDelivered { self.position += 1 }
+        if hasDelivered { self.backoff.reset() }
+        return self.nextAttempt(now, afterBackoff: true)
     }
 
-    private mutating func next(
-        _ now: ContinuousClock.Instant, afterPause: Bool
+    private mutating func nextAttempt(
+        _ now: ContinuousClock.Instant, afterBackoff: Bool
     ) -> ContinuousClock.Instant? {
-        let start = afterPause ? now + self.backoff.next() : now
+        let start = afterBackoff ? now + self.backoff.next() : now
         // Select the first conductor in turn that may be tried at the start time, otherwise the one that may be tried
         // soonest.
         var best: (step: Int, time: ContinuousClock.Instant)?
         for step in 0..<self.count {
-            let time = max(start, self.notBefore[(self.turn + step) % self.count] ?? start)
+            let time = max(start, self.notBefore[(self.position + step) % self.count] ?? start)
             if time < best?.time ?? time + .seconds(1) { best = (step, time) }
         }
         guard let best else { return start }
-        self.turn += best.step
+        self.position += best.step
         return best.time > now ? best.time : nil
     }
 }

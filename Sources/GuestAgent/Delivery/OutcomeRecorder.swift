@@ -32,18 +32,18 @@ final class OutcomeRecorder: Sendable {
     var isEmpty: Bool { self.pending.withLockedValue { $0.isEmpty } }
 
     /// Whether more outcomes may be read and delivered.
-    var hasRoom: Bool { self.pending.withLockedValue { $0.hasRoom } }
+    var isBelowLimit: Bool { self.pending.withLockedValue { $0.isBelowLimit } }
 
     /// Schedules the removal of outcomes that a conductor answered for.
-    func delivered(_ sequences: [Int64]) {
+    func scheduleRemoval(_ sequences: [Int64]) {
         guard !sequences.isEmpty else { return }
-        self.pending.withLockedValue { $0.delivered(sequences) }
+        self.pending.withLockedValue { $0.addRemovals(sequences) }
         self.wakeUp.signal()
     }
 
     /// Schedules that the outbox sets aside an outcome that no conductor will accept.
-    func rejected(_ sequence: Int64, reason: String) {
-        self.pending.withLockedValue { $0.rejected(sequence, reason: reason) }
+    func scheduleSetAside(_ sequence: Int64, reason: String) {
+        self.pending.withLockedValue { $0.addRejection(sequence, reason: reason) }
         self.wakeUp.signal()
     }
 
@@ -60,7 +60,7 @@ final class OutcomeRecorder: Sendable {
 
     /// - Returns: whether there was a batch to record.
     private func recordBatch() async -> Bool {
-        guard let batch = self.pending.withLockedValue({ $0.take(now: .now) }) else { return false }
+        guard let batch = self.pending.withLockedValue({ $0.takeBatch(now: .now) }) else { return false }
         var failed = PendingAcknowledgementsStateMachine.Batch()
         if !batch.removals.isEmpty {
             FaultPoint.agentBeforeRecord.reached()

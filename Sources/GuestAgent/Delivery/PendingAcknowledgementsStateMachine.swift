@@ -30,17 +30,17 @@ struct PendingAcknowledgementsStateMachine {
     private static let reasonLimit = 1000
 
     private var pending = Batch()
-    private var underWay: Batch?
+    private var inFlight: Batch?
     private var backoff: Backoff
     private var pauseEnd: ContinuousClock.Instant?
 
     init(backoff: Backoff) { self.backoff = backoff }
 
     /// Whether every result is recorded in the outbox.
-    var isEmpty: Bool { self.pending.isEmpty && self.underWay == nil }
+    var isEmpty: Bool { self.pending.isEmpty && self.inFlight == nil }
 
     /// Whether more outcomes may be delivered.
-    var hasRoom: Bool {
+    var isBelowLimit: Bool {
         self.pending.removals.count < Self.removalLimit && self.pending.rejections.count < Self.rejectionLimit
     }
 
@@ -48,10 +48,10 @@ struct PendingAcknowledgementsStateMachine {
     var wakeUp: ContinuousClock.Instant? { self.pending.isEmpty ? nil : self.pauseEnd }
 
     /// Adds outcomes that a conductor answered for.
-    mutating func delivered(_ sequences: [Int64]) { self.pending.removals += sequences }
+    mutating func addRemovals(_ sequences: [Int64]) { self.pending.removals += sequences }
 
     /// Adds an outcome that no conductor will accept.
-    mutating func rejected(_ sequence: Int64, reason: String) {
+    mutating func addRejection(_ sequence: Int64, reason: String) {
         self.pending.rejections.append(
             Rejection(sequence: sequence, reason: TextTruncation.beginning(of: reason, encodedLength: Self.reasonLimit))
         )
@@ -59,21 +59,21 @@ struct PendingAcknowledgementsStateMachine {
 
     /// Returns the next batch to record; nil when there is none, a batch is in flight, or the pause after a failure
     /// lasts.
-    mutating func take(now: ContinuousClock.Instant) -> Batch? {
-        guard self.underWay == nil, !self.pending.isEmpty else { return nil }
+    mutating func takeBatch(now: ContinuousClock.Instant) -> Batch? {
+        guard self.inFlight == nil, !self.pending.isEmpty else { return nil }
         if let pauseEnd, pauseEnd > now { return nil }
         let batch = Batch(
             removals: Array(self.pending.removals.prefix(Self.batchLimit)),
             rejections: Array(self.pending.rejections.prefix(Self.batchLimit)))
         self.pending.removals.removeFirst(batch.removals.count)
         self.pending.rejections.removeFirst(batch.rejections.count)
-        self.underWay = batch
+        self.inFlight = batch
         return batch
     }
 
     /// Records the result of the batch that was in flight; `failed` is the part that could not be recorded.
     mutating func recordResult(failed: Batch, now: ContinuousClock.Instant) {
-        self.underWay = nil
+        self.inFlight = nil
         if failed.isEmpty {
             self.backoff.reset()
             self.pauseEnd = nil

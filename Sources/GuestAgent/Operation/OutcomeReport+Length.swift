@@ -14,13 +14,13 @@ extension OutcomeReport {
     /// text gets what the type leaves, and the trace gets the rest. The beginnings of type and text are kept, and the
     /// trace's end.
     ///
-    /// A trace of more than ``longestTrace`` lines is truncated in any case. Otherwise an end stays unchanged, and so
+    /// A trace of more than ``maximumTraceLines`` lines is truncated in any case. Otherwise an end stays unchanged, and so
     /// does an error whose context or fields alone exceed the limit: they contain nothing that can be dropped.
     ///
     /// - Parameter limit: the longest line that a conductor accepts, in bytes.
     /// - Returns: whether the outcome now fits.
-    mutating func cut(toLineLength limit: Int) -> Bool {
-        self.cutTrace(toLines: Self.longestTrace)
+    mutating func truncate(toLineLength limit: Int) -> Bool {
+        self.cutTrace(toLines: Self.maximumTraceLines)
         guard self.upperBound > limit, case let length = self.lineLength, length > limit else { return true }
         guard case .error(var exception, let payload) = self.outcome else { return false }
         let whole = exception
@@ -41,7 +41,7 @@ extension OutcomeReport {
     }
 
     /// The maximum number of trace lines: half of the values that a request may have.
-    static let longestTrace = RPCProtocol.maximumValues / 2
+    static let maximumTraceLines = RPCProtocol.maximumValues / 2
 
     private mutating func cutTrace(toLines count: Int) {
         guard case .error(var exception, let payload) = self.outcome, exception.trace.count > count else { return }

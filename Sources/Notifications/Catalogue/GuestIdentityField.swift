@@ -12,7 +12,7 @@ package struct GuestIdentityField: Sendable, Hashable {
     private let phases: Set<OperationPhase>
 
     /// Returns whether the event of this phase contains the field, as one of its own fields or as an identifier.
-    package func isTold(in phase: OperationPhase) -> Bool { self.phases.contains(phase) }
+    package func isPublished(in phase: OperationPhase) -> Bool { self.phases.contains(phase) }
 
     /// Returns whether the field has this name.
     package func isNamed(_ name: String) -> Bool {

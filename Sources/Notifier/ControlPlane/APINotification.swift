@@ -13,7 +13,7 @@ public import Notifications
 /// Every event keeps its message id, however many times it is sent. ``ControlPlaneNotifier`` creates these objects.
 public final class APINotification: Sendable {
     private struct State {
-        var life: NotificationStateMachine
+        var stateMachine: NotificationStateMachine
         var fields = JSONObject()
         var undeclared: [String]
     }
@@ -73,7 +73,7 @@ public final class APINotification: Sendable {
             self.startMessage = operation.isPublished(.start) ? start?.message : nil
         }
         self.state = NIOLockedValueBox(
-            State(life: NotificationStateMachine(isStarted: isStarted), undeclared: undeclared))
+            State(stateMachine: NotificationStateMachine(isStarted: isStarted), undeclared: undeclared))
         sender.logUndeclared(undeclared, of: context.operation)
     }
 
@@ -82,7 +82,7 @@ public final class APINotification: Sendable {
     public var undeclaredFields: [String] { self.state.withLockedValue { $0.undeclared } }
 
     /// Whether the outcome can still be published here: it has not begun, and the context was not handed off.
-    package var isOpen: Bool { self.state.withLockedValue { $0.life.isOpen } }
+    package var isOpen: Bool { self.state.withLockedValue { $0.stateMachine.isOpen } }
 
     /// Publishes the start, and returns once every driver has confirmed it. Returns at once when the start was
     /// published before, when the operation has no start event, or when the event is switched off. A call after an
@@ -92,14 +92,14 @@ public final class APINotification: Sendable {
     ///
     /// - Throws: `DriverError`; ``NotificationMisuseError`` while another call is publishing the start.
     public func start() async throws {
-        guard try self.change({ try $0.life.beginStart() }) else { return }
+        guard try self.change({ try $0.stateMachine.beginStart() }) else { return }
         do {
             if let startMessage { try await self.sender.send(startMessage) }
         } catch {
-            self.state.withLockedValue { $0.life.startEnded(isPublished: false) }
+            self.state.withLockedValue { $0.stateMachine.startEnded(isPublished: false) }
             throw error
         }
-        self.state.withLockedValue { $0.life.startEnded(isPublished: true) }
+        self.state.withLockedValue { $0.stateMachine.startEnded(isPublished: true) }
     }
 
     // MARK: The outcome
@@ -151,7 +151,9 @@ public final class APINotification: Sendable {
     /// Publishes what remains when the operation's code has returned: nothing when the code published the outcome or
     /// handed off the context, the same outcome again when publishing it failed, otherwise an end.
     func endUnlessDecided() async throws {
-        let (isOpen, unpublished) = self.state.withLockedValue { ($0.life.isOpen, $0.life.unpublishedPhase) }
+        let (isOpen, unpublished) = self.state.withLockedValue {
+            ($0.stateMachine.isOpen, $0.stateMachine.unpublishedPhase)
+        }
         switch unpublished {
         case nil: if isOpen { try await self.end() }
         case .error?: try await self.error(ExceptionInfo(etype: "", value: ""))
@@ -163,7 +165,7 @@ public final class APINotification: Sendable {
         let message = try self.change { state in
             let outcome = outcome(state.fields)
             var undeclared: [String] = []
-            let message = try state.life.begin(outcome.phase) {
+            let message = try state.stateMachine.begin(outcome.phase) {
                 let checked = try self.operation.notification(
                     of: outcome, context: self.context, origin: self.sender.origin, messageID: self.outcomeMessageID,
                     timestamp: .now())
@@ -182,7 +184,7 @@ public final class APINotification: Sendable {
         } catch {
             failure = error
         }
-        self.state.withLockedValue { $0.life.outcomeEnded(failure) }
+        self.state.withLockedValue { $0.stateMachine.outcomeEnded(failure) }
         if let failure { throw failure }
     }
 
@@ -193,8 +195,8 @@ public final class APINotification: Sendable {
     /// - Throws: ``NotificationMisuseError`` when the outcome was begun here, or the context was handed off already.
     public func handOff() throws -> NotificationContext {
         try self.change { state in
-            try state.life.beginHandoff()
-            state.life.recordHandoffEnd(isHandedOn: true)
+            try state.stateMachine.beginHandoff()
+            state.stateMachine.recordHandoffEnd(isHandedOff: true)
         }
         return self.context
     }
@@ -213,13 +215,13 @@ public final class APINotification: Sendable {
     public func handOff<Success>(
         isolation: isolated (any Actor)? = #isolation, to call: (NotificationContext) async throws -> Success
     ) async throws -> Success {
-        try self.change { try $0.life.beginHandoff() }
+        try self.change { try $0.stateMachine.beginHandoff() }
         do {
             let success = try await call(self.context)
-            self.state.withLockedValue { $0.life.recordHandoffEnd(isHandedOn: true) }
+            self.state.withLockedValue { $0.stateMachine.recordHandoffEnd(isHandedOff: true) }
             return success
         } catch {
-            self.state.withLockedValue { $0.life.recordHandoffEnd(isHandedOn: false) }
+            self.state.withLockedValue { $0.stateMachine.recordHandoffEnd(isHandedOff: false) }
             throw error
         }
     }

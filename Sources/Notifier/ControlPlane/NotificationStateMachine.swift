@@ -99,5 +99,5 @@ struct NotificationStateMachine {
         }
     }
 
-    mutating func recordHandoffEnd(isHandedOn: Bool) { self.outcome = isHandedOn ? .handedOff : .open }
+    mutating func recordHandoffEnd(isHandedOff: Bool) { self.outcome = isHandedOff ? .handedOff : .open }
 }

@@ -17,7 +17,7 @@ package final class LogDriver: BatchingDriver {
         var bytes = 0
         /// Whether a write failed and may have left a partial line.
         var hasPartialLine = false
-        var trouble = OutputFailureLogStateMachine()
+        var failureLog = OutputFailureLogStateMachine()
     }
 
     /// The driver's name, `log`.
@@ -108,7 +108,7 @@ package final class LogDriver: BatchingDriver {
         }
         let failed = self.state.withLockedValue { state in
             state.hasPartialLine = false
-            return state.trouble.succeeded()
+            return state.failureLog.recordSuccess()
         }
         if let failed {
             self.logger?.notice(
@@ -119,7 +119,7 @@ package final class LogDriver: BatchingDriver {
 
     /// Records and logs that a line could not be written: only the operator can repair standard output.
     private func failed(_ reason: String) -> DriverError {
-        let times = self.state.withLockedValue { $0.trouble.failed(now: .now) }
+        let times = self.state.withLockedValue { $0.failureLog.recordFailure(now: .now) }
         if let times {
             self.logger?.error(
                 "Failed to write notifications to standard output; senders are asked to retry",

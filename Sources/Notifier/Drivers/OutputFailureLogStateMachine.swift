@@ -14,7 +14,7 @@ struct OutputFailureLogStateMachine {
     /// Records that a write failed.
     ///
     /// - Returns: the number of failed writes to log; nil to log nothing now.
-    mutating func failed(now: ContinuousClock.Instant) -> Int? {
+    mutating func recordFailure(now: ContinuousClock.Instant) -> Int? {
         self.failures += 1
         // The interval also holds for an output that fails and recovers again and again.
         return self.log.happened(now: now, quietUntil: now + Self.interval)
@@ -24,7 +24,7 @@ struct OutputFailureLogStateMachine {
     ///
     /// - Returns: the number of writes that failed since the last success; nil to log nothing, when no write failed or
     ///   no failure was logged.
-    mutating func succeeded() -> Int? {
+    mutating func recordSuccess() -> Int? {
         guard self.failures > 0 else { return nil }
         let isLogged = self.failures > self.log.unlogged
         let failures = self.failures

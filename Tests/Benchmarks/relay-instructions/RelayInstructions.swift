@@ -54,7 +54,7 @@ enum RelayInstructions {
                 let request = try RPCRequest(line: text)
                 let answer = Answer()
                 relay.handle(request.call, from: peer) { answer.result = $0 }
-                guard let result = answer.result, case .success(.taken(_, .published)) = result, let id = request.id
+                guard let result = answer.result, case .success(.accepted(_, .published)) = result, let id = request.id
                 else {
                     throw CountingError(description: "a report was answered \(answer.result as Any)")
                 }

@@ -93,8 +93,8 @@ import Testing
         let audit = self.audit()
         let relay = self.relay(TestDriver(), audit: audit)
         let report = SampleReport.end()
-        #expect(await self.answer(relay, report) == .success(.taken(report.messageID, .published)))
-        #expect(await self.answer(relay, report) == .success(.taken(report.messageID, .duplicate)))
+        #expect(await self.answer(relay, report) == .success(.accepted(report.messageID, .published)))
+        #expect(await self.answer(relay, report) == .success(.accepted(report.messageID, .duplicate)))
         #expect(
             await self.lines(audit) == [self.line(report, .published), self.line(report, .duplicate, duplicates: 1)])
     }
@@ -107,7 +107,7 @@ import Testing
         let report = SampleReport.end()
         _ = await self.answer(relay, report)
         for _ in 1...100 {
-            #expect(await self.answer(relay, report) == .success(.taken(report.messageID, .duplicate)))
+            #expect(await self.answer(relay, report) == .success(.accepted(report.messageID, .duplicate)))
         }
         var expected = [self.line(report, .published), self.line(report, .duplicate, duplicates: 1)]
         #expect(await self.lines(audit) == expected)
@@ -131,10 +131,10 @@ import Testing
             await driver.received(number + 1)
             // The other outcome has the only place.
             for _ in 0..<(3 * number) {
-                #expect(await self.answer(relay, report) == .success(.taken(report.messageID, .duplicate)))
+                #expect(await self.answer(relay, report) == .success(.accepted(report.messageID, .duplicate)))
             }
             driver.release()
-            #expect(await answer == .success(.taken(outcome.messageID, .published)))
+            #expect(await answer == .success(.accepted(outcome.messageID, .published)))
             _ = await self.lines(audit)
         }
         _ = await self.answer(relay, report)
@@ -160,9 +160,9 @@ import Testing
         #expect(relay.counters.inFlight == 21)
         driver.release()
         let answers = results.withLockedValue { $0 }
-        #expect(answers.count { $0 == .success(.taken(report.messageID, .duplicate)) } == 19)
-        #expect(answers.count { $0 == .success(.taken(report.messageID, .published)) } == 1)
-        #expect(answers.count { $0 == .success(.taken(other.messageID, .published)) } == 1)
+        #expect(answers.count { $0 == .success(.accepted(report.messageID, .duplicate)) } == 19)
+        #expect(answers.count { $0 == .success(.accepted(report.messageID, .published)) } == 1)
+        #expect(answers.count { $0 == .success(.accepted(other.messageID, .published)) } == 1)
         #expect(self.log.count("Rejected outcomes") == 0)
         // Both published outcomes have a line; whether a duplicate has one depends on whether there is a place.
         let published = await self.lines(audit).filter { $0.disposition == .published }
@@ -180,12 +180,12 @@ import Testing
         for _ in 1...3 { #expect(await self.answer(relay, second).failure?.code == .brokerUnavailable) }
         #expect(relay.counters.inFlight == 1 && relay.counters.isBalanced)
         driver.release()
-        #expect(await held == .success(.taken(first.messageID, .published)))
+        #expect(await held == .success(.accepted(first.messageID, .published)))
         _ = await self.lines(audit)
         async let again = self.answer(relay, second)
         await driver.received(2)
         driver.release()
-        #expect(await again == .success(.taken(second.messageID, .published)))
+        #expect(await again == .success(.accepted(second.messageID, .published)))
     }
 
     @Test("There are more places than outcomes can be in flight to the broker")
@@ -239,7 +239,7 @@ import Testing
         other.messageID = report.messageID
         for _ in 1...3 { #expect(await self.answer(relay, other).failure?.code == .invalidParameters) }
         let last = SampleReport.end()
-        #expect(await self.answer(relay, last) == .success(.taken(last.messageID, .published)))
+        #expect(await self.answer(relay, last) == .success(.accepted(last.messageID, .published)))
         #expect(await self.lines(audit).map(\.messageID) == [report, last].map(\.messageID))
     }
 
@@ -256,7 +256,7 @@ import Testing
         let published = (1...3).map { _ in SampleReport.end() }
         // No line can be written, and no answer waits for one.
         for report in published {
-            #expect(await self.answer(relay, report) == .success(.taken(report.messageID, .published)))
+            #expect(await self.answer(relay, report) == .success(.accepted(report.messageID, .published)))
         }
         let refused = SampleReport.end()
         let failure = await self.answer(relay, refused).failure
@@ -267,7 +267,7 @@ import Testing
         #expect(self.log.count("Rejected outcomes: the audit backlog is full") == 1)
         isOpen.signal()
         await audit.drain(within: .seconds(60))
-        #expect(await self.answer(relay, refused) == .success(.taken(refused.messageID, .published)))
+        #expect(await self.answer(relay, refused) == .success(.accepted(refused.messageID, .published)))
         #expect(await self.lines(audit).map(\.messageID) == (published + [refused]).map(\.messageID))
     }
 
@@ -275,7 +275,7 @@ import Testing
     func auditSwitchedOff() async {
         let relay = self.relay(TestDriver(), audit: nil)
         let report = SampleReport.end()
-        #expect(await self.answer(relay, report) == .success(.taken(report.messageID, .published)))
+        #expect(await self.answer(relay, report) == .success(.accepted(report.messageID, .published)))
         #expect(self.records.withLockedValue { $0 }.isEmpty)
     }
 
@@ -290,7 +290,7 @@ import Testing
             audit: audit, logger: self.log.logger)
         let context = try ContextSigner(key: key).sign(SampleReport.context())
         let report = OutcomeReport(context: context, outcome: .end(payload: [:]))
-        #expect(await self.answer(relay, report) == .success(.taken(report.messageID, .published)))
+        #expect(await self.answer(relay, report) == .success(.accepted(report.messageID, .published)))
         #expect(await self.lines(audit).map(\.isSigned) == [true])
     }
 }

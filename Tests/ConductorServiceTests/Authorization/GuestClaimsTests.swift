@@ -76,11 +76,11 @@ import Testing
         where payload[name] != nil {
             #expect(payload[name] == .string(own), comment)
         }
-        for field in operation.ownFields where field.isTold(in: phase) && field.role == .instance {
+        for field in operation.ownFields where field.isPublished(in: phase) && field.role == .instance {
             #expect(payload[field.name] == .string(GuestReport.instance), comment)
         }
         // All fields that name the tenant have the same value.
-        for field in operation.ownFields where field.isTold(in: phase) && field.role == .tenant {
+        for field in operation.ownFields where field.isPublished(in: phase) && field.role == .tenant {
             #expect(payload[field.name] == object["_context_project_id"], comment)
         }
         guard namesTenant else { return }
@@ -245,7 +245,7 @@ import Testing
                     }
                     for field in operation.ownFields {
                         let own = field.role == .instance ? GuestReport.instance : GuestReport.tenant
-                        let told: JSONValue? = field.isTold(in: phase) ? .some(.string(own)) : .none
+                        let told: JSONValue? = field.isPublished(in: phase) ? .some(.string(own)) : .none
                         #expect(message.payload[field.name] == told, "\(name) \(phase) \(field.name)")
                     }
                 }
@@ -254,7 +254,7 @@ import Testing
         // Each of Trove's error events publishes it, as does each event that has an instance_id in Trove's documents.
         for operation in Catalogue.dbaas.operations {
             let field = try #require(GuestReport.catalogues.operation(operation.key)?.ownFields.first)
-            #expect(field.name == "instance_id" && field.role == .instance && field.isTold(in: .error))
+            #expect(field.name == "instance_id" && field.role == .instance && field.isPublished(in: .error))
         }
     }
 

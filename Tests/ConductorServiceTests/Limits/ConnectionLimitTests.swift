@@ -83,7 +83,7 @@ import Testing
                 }
             }
             try await self.wait(conductor) { $0.connections == 0 }
-            #expect(conductor.connections.refused == 0)
+            #expect(conductor.connections.rejected == 0)
             // Its place was reused once, and is freed once.
             try await RawGuest.with(conductor, certificate: "a") { guest in try await self.ping(&guest) }
         }
@@ -118,7 +118,7 @@ import Testing
             // A tenant has at most half of all connections.
             #expect(open.count == 20 && closed == 12)
             try await RawGuest.with(conductor, certificate: "good") { good in try await self.ping(&good) }
-            #expect(conductor.connections.refused == 12)
+            #expect(conductor.connections.rejected == 12)
             for connection in open { await connection.close() }
         }
     }
@@ -192,7 +192,7 @@ import Testing
                 for channel in tried { try? await channel.close() }
                 try await self.wait(conductor) { $0.connections == 1 }
             }
-            #expect(conductor.connections.refused == 0)
+            #expect(conductor.connections.rejected == 0)
             try await self.wait(conductor) { $0.connections == 0 }
             // After a second it may connect again.
             while true {
@@ -246,7 +246,7 @@ import Testing
                     try await self.ping(&second)
                 }
             }
-            #expect(conductor.connections.refused == 10)
+            #expect(conductor.connections.rejected == 10)
             // It is not a request, so the ledger does not count it.
             #expect(conductor.counters.received == 0 && conductor.counters.isBalanced)
         }

@@ -34,19 +34,19 @@ import Testing
         let now = self.eventLoop.now
         // Four compromised guests, each within its own rate.
         let bad = try (0..<4).map { try self.join(admission, "bad-\($0)", of: "t-bad") }
-        let taken = bad.map { share in (0..<10).count { _ in share.request(now: now) == nil } }
+        let taken = bad.map { share in (0..<10).count { _ in share.chargeRequest(now: now) == nil } }
         #expect(taken.reduce(0, +) == 20)
         // A guest of another tenant, and one without a tenant, are not affected.
         for tenant in ["t-good", nil] {
             let share = try self.join(admission, "good", of: tenant)
-            #expect((0..<10).allSatisfy { _ in share.request(now: now) == nil })
+            #expect((0..<10).allSatisfy { _ in share.chargeRequest(now: now) == nil })
         }
         // Requests beyond a guest's own rate do not count against its tenant's.
         let later = now + .seconds(1)
-        let greedy = (0..<1000).count { _ in bad[0].request(now: later) == nil }
+        let greedy = (0..<1000).count { _ in bad[0].chargeRequest(now: later) == nil }
         #expect(greedy == 10)
-        #expect((0..<10).allSatisfy { _ in bad[1].request(now: later) == nil })
-        #expect(bad[2].request(now: later) != nil)
+        #expect((0..<10).allSatisfy { _ in bad[1].chargeRequest(now: later) == nil })
+        #expect(bad[2].chargeRequest(now: later) != nil)
     }
 
     @Test("The guests of a tenant are paused together when it exceeds its rate of bytes")
@@ -58,10 +58,10 @@ import Testing
         }
         let now = self.eventLoop.now
         let shares = try (0..<3).map { try self.join(admission, "bad-\($0)", of: "t-bad") }
-        shares[0].received(bytes: 900, now: now)
-        shares[1].received(bytes: 900, now: now)
+        shares[0].chargeReceived(bytes: 900, now: now)
+        shares[1].chargeReceived(bytes: 900, now: now)
         #expect(shares.allSatisfy { $0.pause(now: now) == nil })
-        shares[0].received(bytes: 300, now: now)
+        shares[0].chargeReceived(bytes: 300, now: now)
         #expect(shares[2].pause(now: now) != nil)
         #expect(shares[0].pause(now: now) != nil)
     }
@@ -78,10 +78,10 @@ import Testing
         }
         let now = self.eventLoop.now
         let shares = try (0..<2).map { try self.join(admission, "inst-\($0)", of: "t-1") }
-        shares[0].received(bytes: 5000, now: now)
+        shares[0].chargeReceived(bytes: 5000, now: now)
         #expect(shares.allSatisfy { $0.pause(now: now) != nil && !$0.hasExhaustedRejections(now: now) })
         // Ten requests within the guest's rate, then a thousand rejections.
-        for _ in 0..<1010 { _ = shares[0].request(now: now) }
+        for _ in 0..<1010 { _ = shares[0].chargeRequest(now: now) }
         #expect(shares[0].hasExhaustedRejections(now: now) && !shares[1].hasExhaustedRejections(now: now))
     }
 
@@ -97,18 +97,18 @@ import Testing
         func pass(_ seconds: Int64) { self.eventLoop.advanceTime(by: .seconds(seconds)) }
         let guests = try (0..<100).map { try self.join(admission, "inst-\($0)", of: "t-\($0 % 10)") }
         #expect(admission.guests == 100 && admission.tenants == 10)
-        for guest in guests { guest.left(now: self.eventLoop.now) }
+        for guest in guests { guest.connectionEnded(now: self.eventLoop.now) }
         pass(60)
         // The next admission removes the forgotten guests.
         let last = try self.join(admission, "inst-0", of: "t-0")
         #expect(admission.guests == 1 && admission.tenants == 1)
-        last.received(bytes: 100 << 10, now: self.eventLoop.now)
-        last.left(now: self.eventLoop.now)
+        last.chargeReceived(bytes: 100 << 10, now: self.eventLoop.now)
+        last.connectionEnded(now: self.eventLoop.now)
         pass(60)
         let other = try self.join(admission, "other", of: nil)
         #expect(admission.guests == 2 && admission.tenants == 1)
         pass(100)
-        other.left(now: self.eventLoop.now)
+        other.connectionEnded(now: self.eventLoop.now)
         #expect(admission.tenants == 0)
     }
 }

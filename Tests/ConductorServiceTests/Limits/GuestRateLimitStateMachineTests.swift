@@ -17,7 +17,7 @@ import Testing
 
     /// Returns the time that each of several simultaneous requests has to wait; nil for those that are served.
     private func ask(_ budget: inout GuestRateLimitStateMachine, _ count: Int, _ now: NIODeadline) -> [TimeAmount?] {
-        (0..<count).map { _ in budget.request(now: now) }
+        (0..<count).map { _ in budget.chargeRequest(now: now) }
     }
 
     @Test("Requests that are rejected together are answered with successive times to retry after")
@@ -57,14 +57,14 @@ import Testing
         #expect(budget.pause(now: self.start) == nil)
         var refused = 0
         while budget.pause(now: self.start) == nil, refused < 100_000 {
-            if budget.request(now: self.start) != nil { refused += 1 }
+            if budget.chargeRequest(now: self.start) != nil { refused += 1 }
         }
         // Rejections are limited too.
         #expect(refused == 1000)
         let pause = try #require(budget.pause(now: self.start))
         #expect(budget.pause(now: self.start + pause) == nil)
         // When its input is read again, a request is admitted again.
-        #expect(budget.request(now: self.start + pause) == nil)
+        #expect(budget.chargeRequest(now: self.start + pause) == nil)
     }
 
     @Test("A guest beyond its rate of bytes is paused")
@@ -73,10 +73,10 @@ import Testing
         rates.bytesPerSecond = 1000
         rates.bytesBurst = 5000
         var budget = GuestRateLimitStateMachine(rates, now: self.start)
-        budget.received(bytes: 4999, now: self.start)
+        budget.chargeReceived(bytes: 4999, now: self.start)
         #expect(budget.pause(now: self.start) == nil)
         // One read can have more bytes than the bucket has tokens.
-        budget.received(bytes: 2001, now: self.start)
+        budget.chargeReceived(bytes: 2001, now: self.start)
         let pause = try #require(budget.pause(now: self.start))
         #expect(pause >= .milliseconds(2001) && pause < .milliseconds(2002))
         #expect(budget.pause(now: self.start + pause) == nil)
@@ -85,14 +85,14 @@ import Testing
     @Test("A rate limit is as good as new once all its tokens are refilled")
     func refilledLimit() {
         var budget = GuestRateLimitStateMachine(GuestRateLimitStateMachine.Rates(), now: self.start)
-        #expect(budget.isAsGoodAsNew(now: self.start))
-        for _ in 1...10 { _ = budget.request(now: self.start) }
-        budget.received(bytes: 128 << 10, now: self.start)
-        #expect(!budget.isAsGoodAsNew(now: self.start))
-        #expect(budget.isAsGoodAsNew(now: self.start + .seconds(1)))
-        budget.published(bytes: 512 << 10, now: self.start + .seconds(1))
-        #expect(!budget.isAsGoodAsNew(now: self.start + .seconds(2)))
-        #expect(budget.isAsGoodAsNew(now: self.start + .seconds(3)))
+        #expect(budget.isFull(now: self.start))
+        for _ in 1...10 { _ = budget.chargeRequest(now: self.start) }
+        budget.chargeReceived(bytes: 128 << 10, now: self.start)
+        #expect(!budget.isFull(now: self.start))
+        #expect(budget.isFull(now: self.start + .seconds(1)))
+        budget.chargePublished(bytes: 512 << 10, now: self.start + .seconds(1))
+        #expect(!budget.isFull(now: self.start + .seconds(2)))
+        #expect(budget.isFull(now: self.start + .seconds(3)))
     }
 
     /// One guest cannot delay the others: a message that is published counts like the bytes that are read, and a guest
@@ -102,9 +102,9 @@ import Testing
         var rates = GuestRateLimitStateMachine.Rates()
         (rates.bytesPerSecond, rates.bytesBurst) = (1000, 5000)
         var budget = GuestRateLimitStateMachine(rates, now: self.start)
-        budget.received(bytes: 1000, now: self.start)
+        budget.chargeReceived(bytes: 1000, now: self.start)
         #expect(budget.pause(now: self.start) == nil)
-        budget.published(bytes: 11_000, now: self.start)
+        budget.chargePublished(bytes: 11_000, now: self.start)
         #expect(budget.pause(now: self.start) == .nanoseconds(7_001_000_000))
         #expect(budget.pause(now: self.start + .milliseconds(7001)) == nil)
     }
@@ -120,8 +120,8 @@ import Testing
             let answers = self.ask(&budget, 128, now)
             delivered += answers.count { $0 == nil }
             // Typical sizes of lines and messages.
-            budget.received(bytes: 128 * 700, now: now)
-            budget.published(bytes: answers.count { $0 == nil } * 1310, now: now)
+            budget.chargeReceived(bytes: 128 * 700, now: now)
+            budget.chargePublished(bytes: answers.count { $0 == nil } * 1310, now: now)
             let wait = answers.compactMap(\.self).max()
             // The agent's shortest pause.
             now = now + (wait.map { max($0, .milliseconds(200)) } ?? .milliseconds(10))

@@ -37,7 +37,7 @@ import Testing
         arguments: [60, 3600, 14 * 3600, Self.day - 5, -1e9] as [Double])
     func plausibleTime(secondsFromNow: Double) async {
         let report = self.report(secondsFromNow)
-        #expect(await self.answer(report) == .success(.taken(report.messageID, .published)))
+        #expect(await self.answer(report) == .success(.accepted(report.messageID, .published)))
         #expect(self.driver.notifications.first?.timestamp == report.timestamp)
     }
 
@@ -65,7 +65,7 @@ import Testing
         )
         limits.clockSkew = 315_360_000
         let late = self.report(86_400 * 365)
-        #expect(await self.answer(late, limits: limits) == .success(.taken(late.messageID, .published)))
+        #expect(await self.answer(late, limits: limits) == .success(.accepted(late.messageID, .published)))
     }
 
     @Test("An outcome more than a day before its context was signed is rejected")
@@ -78,7 +78,7 @@ import Testing
             report.context = try guest.signer.sign(report.context)
             let answer = await guest.answer(report)
             if isTaken {
-                #expect(answer == .success(.taken(report.messageID, .published)), "\(seconds)")
+                #expect(answer == .success(.accepted(report.messageID, .published)), "\(seconds)")
             } else {
                 #expect(answer.failure?.code == .invalidParameters && answer.failure?.field == "params.timestamp")
                 #expect(
@@ -103,7 +103,7 @@ import Testing
         // The setting may have this value.
         #expect(limits.clockLag < 3_155_760_000)
         let guest = try SignedGuest(self.driver, limits: limits)
-        #expect(await guest.answer(report) == .success(.taken(report.messageID, .published)))
+        #expect(await guest.answer(report) == .success(.accepted(report.messageID, .published)))
         #expect(self.driver.notifications.map(\.timestamp) == [report.timestamp])
         // A future time is still rejected.
         var late = self.report(Self.day + 60)

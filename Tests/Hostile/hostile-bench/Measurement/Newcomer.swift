@@ -59,7 +59,7 @@ final class Newcomer: Sendable {
                 let connection = try await ConductorConnection.connect(
                     host: "127.0.0.1", port: self.port, tls: self.tls, group: MultiThreadedEventLoopGroup.singleton)
                 do {
-                    guard case .taken = try await connection.call(.notify(Self.report)) else {
+                    guard case .accepted = try await connection.call(.notify(Self.report)) else {
                         throw BenchError("it was answered something else")
                     }
                     visits.times.append(ContinuousClock.now - start)

@@ -58,7 +58,7 @@ final class SteadyGuest: Sendable {
             let start = ContinuousClock.now
             connection.call(.notify(self.report)) { result in
                 switch result {
-                case .success(.taken(_, .published)): window?.answered(after: ContinuousClock.now - start)
+                case .success(.accepted(_, .published)): window?.answered(after: ContinuousClock.now - start)
                 case .success(let reply): window?.failed("\(reply)")
                 case .failure(let error):
                     window?.failed("\(error)")
