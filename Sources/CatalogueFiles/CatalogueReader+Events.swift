@@ -9,7 +9,7 @@ extension CatalogueReader {
     /// Reads an entry of `operations`.
     mutating func operation(_ entry: FileEntry) -> OperationDefinition? {
         guard CatalogueName.isDottedName(entry.key), CatalogueName.isDottedName("\(self.service).\(entry.key)") else {
-            self.refuse(entry.line, "\(entry.place) \(Self.nameRule("operation"))")
+            self.reject(entry.line, "\(entry.place) \(Self.nameRule("operation"))")
             return nil
         }
         let parts = self.entries(
@@ -23,7 +23,7 @@ extension CatalogueReader {
         let error = self.event(parts["error"], .error, of: entry)
         let lists = (start?.fields ?? []).filter { $0.kind == .texts }.map(\.name)
         if let name = texts["one_for_each"], !lists.contains(name) {
-            self.refuse(
+            self.reject(
                 parts["one_for_each"]?.line ?? entry.line,
                 "\(entry.place).one_for_each must name a field of the operation's start whose type is texts"
                     + self.hint(for: name, among: lists))
@@ -41,7 +41,7 @@ extension CatalogueReader {
             parts.eventType, default: "\(self.service).\(operation.key).\(phase.rawValue)", of: entry ?? operation)
         // If an event named a base field, a guest could choose its value.
         for (name, line) in parts.fields where Self.baseFields.contains(where: { $0.name == name.field }) {
-            self.refuse(
+            self.reject(
                 line,
                 "\(operation.place).\(phase.rawValue) names \(name.field), which operations get from base_fields only; remove it"
             )
@@ -54,7 +54,7 @@ extension CatalogueReader {
                     continue
                 }
                 guard declared.kind != field.kind, declared.kind != .any else { continue }
-                self.refuse(
+                self.reject(
                     entry?.line ?? operation.line,
                     "\(operation.place).error names \(field.name), whose type must be \(field.kind.rawValue) there")
             }
@@ -67,7 +67,7 @@ extension CatalogueReader {
     /// Reads an entry of `events`.
     mutating func standaloneEvent(_ entry: FileEntry) -> EventDefinition? {
         guard CatalogueName.isDottedName(entry.key) else {
-            self.refuse(entry.line, "\(entry.place) \(Self.nameRule("event"))")
+            self.reject(entry.line, "\(entry.place) \(Self.nameRule("event"))")
             return nil
         }
         let parts = self.eventParts(entry, keys: ["event_type", "enabled", "fields", "priority", "description"])
@@ -113,7 +113,7 @@ extension CatalogueReader {
         var parts = EventParts()
         guard let entry else { return parts }
         if entry.isEmpty {
-            self.refuse(entry.line, "\(entry.place) has no value; write its fields as a list, or [] for none")
+            self.reject(entry.line, "\(entry.place) has no value; write its fields as a list, or [] for none")
             return parts
         }
         guard entry.node.mapping != nil else {
@@ -136,9 +136,9 @@ extension CatalogueReader {
             let (name, line) = (NamedField(item.text), item.line)
             let shown = YAMLDocument.shownKey(name.field)
             if !named.insert(name.field).inserted {
-                self.refuse(line, "\(entry.place) names \(shown) twice; name it once")
+                self.reject(line, "\(entry.place) names \(shown) twice; name it once")
             } else if self.fields[name.field] == nil {
-                self.refuse(
+                self.reject(
                     line,
                     "\(entry.place) names \(shown), which is not declared under fields"
                         + self.hint(for: name.field, among: self.fields.keys.sorted()))
@@ -154,11 +154,11 @@ extension CatalogueReader {
         let eventType = name ?? eventType
         let place = entry ?? event
         if !CatalogueName.isDottedName(eventType) {
-            self.refuse(place.line, "\(place.place): the event type \(Self.nameRule("event"))")
+            self.reject(place.line, "\(place.place): the event type \(Self.nameRule("event"))")
         } else if !eventType.hasPrefix("\(self.service).") {
-            self.refuse(place.line, "\(place.place) must begin with \(self.service).")
+            self.reject(place.line, "\(place.place) must begin with \(self.service).")
         } else if !self.eventTypes.insert(eventType).inserted {
-            self.refuse(
+            self.reject(
                 place.line, "\(place.place): the event type \(eventType) occurs twice in this file; rename one of them")
         }
         return eventType

@@ -68,7 +68,7 @@ struct CatalogueReader {
         }
         guard let name = self.take(entry, FileEntry.text) else { return nil }
         guard CatalogueName.isName(name) else {
-            self.refuse(entry.line, "service is not a valid name; use letters, digits, _ and -")
+            self.reject(entry.line, "service is not a valid name; use letters, digits, _ and -")
             return nil
         }
         return name
@@ -82,14 +82,14 @@ struct CatalogueReader {
             let shown = YAMLDocument.shownKey(name)
             guard let field = Self.baseFields.first(where: { $0.name == name }) else {
                 let names = Self.baseFields.map(\.name)
-                self.refuse(
+                self.reject(
                     line,
                     "base_fields has \(shown), which is not one of \(names.joined(separator: ", "))"
                         + self.hint(for: name, among: names))
                 continue
             }
             guard !fields.contains(field) else {
-                self.refuse(line, "base_fields names \(shown) twice; name it once")
+                self.reject(line, "base_fields names \(shown) twice; name it once")
                 continue
             }
             fields.append(field)
@@ -106,14 +106,14 @@ struct CatalogueReader {
             let (name, line) = (item.text, item.line)
             let shown = YAMLDocument.shownKey(name)
             if !named.insert(name).inserted {
-                self.refuse(line, "identifiers names \(shown) twice; name it once")
+                self.reject(line, "identifiers names \(shown) twice; name it once")
             } else if self.fields[name]?.changes == true {
-                self.refuse(
+                self.reject(
                     line, "identifiers has \(shown), a field that changes; an identifier must not change; remove it")
             } else if startFields.contains(name) {
                 identifiers.append(name)
             } else {
-                self.refuse(
+                self.reject(
                     line,
                     "identifiers has \(shown), which is not a field of any operation's start"
                         + self.hint(for: name, among: startFields.sorted()))
@@ -125,7 +125,7 @@ struct CatalogueReader {
     private mutating func readFields(_ entry: FileEntry) {
         for entry in self.entries(of: entry) {
             if Self.baseFields.contains(where: { $0.name == entry.key }) {
-                self.refuse(
+                self.reject(
                     entry.line, "\(entry.place) is one of the base fields, which need no declaration; remove it")
             } else {
                 // A field with a wrong declaration is still declared, so that events that name it cause no further
@@ -137,7 +137,7 @@ struct CatalogueReader {
 
     private mutating func field(_ entry: FileEntry) -> FieldDefinition? {
         guard CatalogueName.isName(entry.key) else {
-            self.refuse(entry.line, "\(entry.place) is not a valid field name; use letters, digits, _ and -")
+            self.reject(entry.line, "\(entry.place) is not a valid field name; use letters, digits, _ and -")
             return nil
         }
         // A plain text is the description of a field of type text.
@@ -149,20 +149,20 @@ struct CatalogueReader {
         let isNullable = self.take(parts["nullable"], FileEntry.boolean)
         let role = self.choice(parts["role"], FieldDefinition.Role.self)
         if role != nil, (kind ?? .text) != .text || ["message", "exception"].contains(entry.key) {
-            self.refuse(
+            self.reject(
                 parts["role"]?.line ?? entry.line,
                 "\(entry.place) has a role, which only a field of type text can have, but not message and exception; remove it"
             )
         }
         let changes = self.take(parts["changes"], FileEntry.boolean) ?? false
         if changes, role != nil {
-            self.refuse(
+            self.reject(
                 parts["changes"]?.line ?? entry.line,
                 "\(entry.place) has both changes and a role; a field with a role holds a name, which must not change; remove one of them"
             )
         }
         guard let description = parts["description"] else {
-            self.refuse(entry.line, "\(entry.place) has no description; describe the field")
+            self.reject(entry.line, "\(entry.place) has no description; describe the field")
             return nil
         }
         guard let text = self.take(description, FileEntry.text) else { return nil }
@@ -177,25 +177,25 @@ struct CatalogueReader {
         do {
             try section.checkNode()
         } catch {
-            self.refuse(error.line, error.message)
+            self.reject(error.line, error.message)
             return []
         }
         guard let mapping = section.node.mapping else {
-            self.refuse(section.line, section.mismatch("a section").message)
+            self.reject(section.line, section.mismatch("a section").message)
             return []
         }
         var entries: [FileEntry] = []
         for (key, node) in mapping {
             let line = key.mark?.line ?? section.line
             guard let name = key.scalar?.string, !name.isEmpty else {
-                self.refuse(
+                self.reject(
                     line,
                     "\(section.place.isEmpty ? "the top level" : section.place) has a key that is not a name; use a plain text as the key"
                 )
                 continue
             }
             if let part = key.unsupportedPart ?? (name == "<<" ? "merge keys (<<)" : nil) {
-                self.refuse(line, FileEntry.unsupported(part))
+                self.reject(line, FileEntry.unsupported(part))
                 continue
             }
             let place = (section.place.isEmpty ? "" : "\(section.place).") + YAMLDocument.shownKey(name)
@@ -211,7 +211,7 @@ struct CatalogueReader {
             if keys.contains(entry.key) {
                 known[entry.key] = entry
             } else {
-                self.refuse(
+                self.reject(
                     entry.line,
                     "\(entry.place) is unknown; remove or correct it"
                         + self.hint(for: entry.key, among: keys))
@@ -235,7 +235,7 @@ struct CatalogueReader {
         do throws(FileProblem) {
             return try read(entry)()
         } catch {
-            self.refuse(error.line, error.message)
+            self.reject(error.line, error.message)
             return nil
         }
     }
@@ -247,14 +247,14 @@ struct CatalogueReader {
         guard let entry, let name = self.take(entry, FileEntry.text) else { return nil }
         if let value = Value(rawValue: name) { return value }
         let names = Value.allCases.map(\.rawValue)
-        self.refuse(
+        self.reject(
             entry.line,
             "\(entry.place) must be one of \(names.joined(separator: ", "))" + self.hint(for: name, among: names))
         return nil
     }
 
     /// Records a problem at a line. The message is a clause.
-    mutating func refuse(_ line: Int, _ message: String) {
+    mutating func reject(_ line: Int, _ message: String) {
         self.problems.append("\(self.path):\(line): \(message).")
     }
 }

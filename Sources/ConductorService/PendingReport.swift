@@ -68,7 +68,7 @@ struct PendingReport: Sendable {
             let repeats = ledger.finish(self.key, result, operation: self.operation, now: now)
             return (repeats, ledger.counters.forgottenOperations > forgotten)
         }
-        if hasForgotten { self.forgottenOperations.happened(on: MultiThreadedEventLoopGroup.singleton.any()) }
+        if hasForgotten { self.forgottenOperations.record(on: MultiThreadedEventLoopGroup.singleton.any()) }
         return repeats
     }
 }

@@ -84,7 +84,7 @@ package struct Relay: RPCRequestHandler {
         if !self.authorization.requiresTenant, self.verifier?.configuration.policy != .require,
             let guest = GuestIdentity(identity), guest.tenantID == nil
         {
-            self.missingTenant.happened(
+            self.missingTenant.record(
                 on: MultiThreadedEventLoopGroup.singleton.any(),
                 metadata: ["guest": "\(guest)", "setting": "identity.require_tenant"])
         }

@@ -44,7 +44,7 @@ extension DriverError {
         }
 
         /// Whether a message that was sent can fail for this cause and still reach its queue.
-        var mayFollowSending: Bool {
+        var canOccurAfterSending: Bool {
             switch self {
             case .connectionLost, .channelClosed, .timedOut, .shuttingDown, .nacked: true
             case .notConnected, .blocked, .inboxFull, .senderQuotaExceeded, .declarationRejected, .returned, .tooLarge,

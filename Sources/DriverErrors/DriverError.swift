@@ -62,7 +62,7 @@ public struct DriverError: Error, Sendable, Hashable, CustomStringConvertible {
     ) {
         self.init(
             cause.code, driver: driver, reason: reason, limitBytes: limitBytes, cause: cause,
-            mayHaveArrived: isSent && cause.mayFollowSending)
+            mayHaveArrived: isSent && cause.canOccurAfterSending)
     }
 
     /// Creates a copy of an error, with this value of ``mayHaveArrived``.

@@ -6,7 +6,7 @@
 /// means the same there. They reject surprising forms: octal and sexagesimal numbers, `nan`, hexadecimal fractions.
 struct SettingParser {
     /// The reason why a text is not a value of the kind. Each case carries a message that begins with "must be …".
-    enum Refusal: Error, Equatable {
+    enum Rejection: Error, Equatable {
         /// The text cannot be understood.
         case malformed(String)
         /// The text is understood but not allowed.
@@ -40,7 +40,7 @@ struct SettingParser {
     }
 
     /// Returns the value of one text; a list is split at its commas.
-    func value(of text: String) throws(Refusal) -> Setting.Value {
+    func value(of text: String) throws(Rejection) -> Setting.Value {
         guard !text.isEmpty else { throw .malformed("must be \(expectation), but is empty") }
         switch kind {
         case .string:
@@ -68,13 +68,13 @@ struct SettingParser {
     }
 
     /// Returns the value of a list's items.
-    func value(ofItems items: [String]) throws(Refusal) -> Setting.Value {
+    func value(ofItems items: [String]) throws(Rejection) -> Setting.Value {
         guard !items.contains("") else { throw .malformed("must be \(expectation), but has an empty item") }
         return try checked(.strings(items))
     }
 
     /// Returns the value if the kind allows it.
-    func checked(_ value: Setting.Value) throws(Refusal) -> Setting.Value {
+    func checked(_ value: Setting.Value) throws(Rejection) -> Setting.Value {
         switch (kind, value) {
         case (.string, .string(let text)) where !text.isEmpty, (.choice, .string(let text)) where !text.isEmpty:
             if case .choice(let choices) = kind { try checkChoice(text, choices) }
@@ -93,10 +93,10 @@ struct SettingParser {
         return value
     }
 
-    private var malformed: Refusal { .malformed("must be \(expectation)") }
-    private var outOfRange: Refusal { .outOfRange("must be \(expectation), but is outside of it") }
+    private var malformed: Rejection { .malformed("must be \(expectation)") }
+    private var outOfRange: Rejection { .outOfRange("must be \(expectation), but is outside of it") }
 
-    private func checkChoice(_ text: String, _ choices: [String]) throws(Refusal) {
+    private func checkChoice(_ text: String, _ choices: [String]) throws(Rejection) {
         guard !choices.contains(text) else { return }
         throw .malformed("must be \(expectation)" + SpellingSuggestion.hint(for: text.lowercased(), among: choices))
     }

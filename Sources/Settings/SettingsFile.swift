@@ -24,8 +24,8 @@ struct SettingsFile {
         self.schema = schema
         path = document.path
         guard let root = document.root else { return }
-        if let refusal = Node.mapping(root).unsupportedPart {
-            refuse(.unsupportedYAML, root.mark?.line ?? 1, refusal)
+        if let unsupported = Node.mapping(root).unsupportedPart {
+            reject(.unsupportedYAML, root.mark?.line ?? 1, unsupported)
         }
         check(root, in: [])
     }
@@ -35,61 +35,61 @@ struct SettingsFile {
         for (key, value) in mapping {
             let line = key.mark?.line ?? value.mark?.line ?? 1
             guard let segment = key.scalar?.string, !segment.isEmpty else {
-                refuse(.wrongShape, line, "\(Self.place(section)) has a key that is not a name; give a setting's name")
+                reject(.wrongShape, line, "\(Self.place(section)) has a key that is not a name; give a setting's name")
                 continue
             }
-            if let refusal = key.unsupportedPart ?? (segment == "<<" ? "merge keys (<<)" : nil) {
-                refuse(.unsupportedYAML, line, refusal)
+            if let unsupported = key.unsupportedPart ?? (segment == "<<" ? "merge keys (<<)" : nil) {
+                reject(.unsupportedYAML, line, unsupported)
                 continue
             }
             let path = section + [segment]
             let name = path.joined(separator: ".")
             if segment.contains(".") {
-                refuseDotted(name, line)
+                rejectDotted(name, line)
             } else if let setting = schema.setting(named: name) {
                 checkValue(value, of: setting, line)
             } else if schema.isSection(name) {
                 checkSection(value, path, line)
             } else {
                 let hint = SpellingSuggestion.hint(for: name, among: schema.knownNames)
-                refuse(.unknownName, line, "\(YAMLDocument.shownKey(name)) is no setting; remove or correct it\(hint)")
+                reject(.unknownName, line, "\(YAMLDocument.shownKey(name)) is no setting; remove or correct it\(hint)")
             }
         }
     }
 
-    private mutating func refuseDotted(_ name: String, _ line: Int) {
+    private mutating func rejectDotted(_ name: String, _ line: Int) {
         guard let setting = schema.setting(named: name) else {
             let hint = SpellingSuggestion.hint(for: name, among: schema.knownNames)
-            refuse(.unknownName, line, "\(YAMLDocument.shownKey(name)) is no setting; remove or correct it\(hint)")
+            reject(.unknownName, line, "\(YAMLDocument.shownKey(name)) is no setting; remove or correct it\(hint)")
             return
         }
         let braces = String(repeating: " }", count: setting.path.count - 1)
         let nested = setting.path.joined(separator: ": { ") + ": …" + braces
-        refuse(.wrongShape, line, "\(name) is written with dots; write it nested, as in \(nested)", setting: name)
+        reject(.wrongShape, line, "\(name) is written with dots; write it nested, as in \(nested)", setting: name)
     }
 
     private mutating func checkSection(_ value: Node, _ path: [String], _ line: Int) {
-        if let refusal = value.unsupportedPart {
-            refuse(.unsupportedYAML, line, refusal)
+        if let unsupported = value.unsupportedPart {
+            reject(.unsupportedYAML, line, unsupported)
         } else if let mapping = value.mapping {
             check(mapping, in: path)
         } else if value.scalar?.isNothing != true {
             // A section whose settings are all commented out has no value, and is valid.
             let name = path.joined(separator: ".")
-            refuse(.wrongShape, line, "\(name) is a section; put its settings under it, indented")
+            reject(.wrongShape, line, "\(name) is a section; put its settings under it, indented")
         }
     }
 
     private mutating func checkValue(_ node: Node, of setting: Setting, _ line: Int) {
         let text = SettingParser(kind: setting.kind)
         let name = setting.name
-        if let refusal = node.unsupportedPart {
-            return refuse(.unsupportedYAML, line, refusal, setting: name)
+        if let unsupported = node.unsupportedPart {
+            return reject(.unsupportedYAML, line, unsupported, setting: name)
         }
-        do throws(SettingParser.Refusal) {
+        do throws(SettingParser.Rejection) {
             switch node {
             case .scalar(let scalar) where scalar.isNothing:
-                refuse(.wrongShape, line, "\(name) has no value; give it one or remove the line", setting: name)
+                reject(.wrongShape, line, "\(name) has no value; give it one or remove the line", setting: name)
             case .scalar(let scalar) where !text.isList:
                 entries[name] = Entry(value: try text.value(of: scalar.string), line: line)
             case .sequence(let sequence) where text.isList:
@@ -97,13 +97,13 @@ struct SettingsFile {
                 entries[name] = Entry(value: try text.value(ofItems: items), line: line)
             case .scalar, .sequence, .mapping, .alias:
                 let hint = text.isList ? ", written as [a, b] or as lines that start with \"- \"" : ""
-                refuse(
+                reject(
                     .wrongShape, line, "\(name) must be \(text.expectation)\(hint), not \(node.shape)",
                     setting: name)
             }
         } catch {
             let (code, message) = error.problem
-            refuse(code, line, "\(name) \(message)", setting: name)
+            reject(code, line, "\(name) \(message)", setting: name)
         }
     }
 
@@ -111,12 +111,12 @@ struct SettingsFile {
         var items: [String] = []
         for node in sequence {
             let line = node.mark?.line ?? sequence.mark?.line ?? 1
-            if let refusal = node.unsupportedPart {
-                refuse(.unsupportedYAML, line, refusal, setting: name)
+            if let unsupported = node.unsupportedPart {
+                reject(.unsupportedYAML, line, unsupported, setting: name)
                 return nil
             }
             guard let scalar = node.scalar, !scalar.isNothing else {
-                refuse(.wrongShape, line, "\(name) has an item that is not a text; correct or remove it", setting: name)
+                reject(.wrongShape, line, "\(name) has an item that is not a text; correct or remove it", setting: name)
                 return nil
             }
             items.append(scalar.string)
@@ -124,7 +124,7 @@ struct SettingsFile {
         return items
     }
 
-    private mutating func refuse(
+    private mutating func reject(
         _ code: SettingsError.Code, _ line: Int, _ message: String, setting: String? = nil
     ) {
         let message =
@@ -137,7 +137,7 @@ struct SettingsFile {
     }
 }
 
-extension SettingParser.Refusal {
+extension SettingParser.Rejection {
     /// The refusal as a problem's code and the words that follow the name.
     var problem: (code: SettingsError.Code, message: String) {
         switch self {

@@ -127,7 +127,7 @@ struct SettingsLoader {
     }
 
     private mutating func value(of text: String, for setting: Setting, from place: String) -> Setting.Value? {
-        do throws(SettingParser.Refusal) {
+        do throws(SettingParser.Rejection) {
             return try SettingParser(kind: setting.kind).value(of: text)
         } catch {
             let (code, message) = error.problem

@@ -67,7 +67,7 @@ package struct YAMLDocument {
         } catch let error as SettingsError {
             throw error
         } catch {
-            throw Self.refusal(of: error, path, purpose)
+            throw Self.settingsError(for: error, path, purpose)
         }
     }
 
@@ -149,7 +149,7 @@ package struct YAMLDocument {
         }
     }
 
-    private static func refusal(of error: any Error, _ path: String, _ purpose: Purpose) -> SettingsError {
+    private static func settingsError(for error: any Error, _ path: String, _ purpose: Purpose) -> SettingsError {
         // Only these parts of a YamlError are shown: its description quotes the file, including secrets.
         switch error as? YamlError {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),

@@ -127,15 +127,15 @@ package final class TLSContext: Sendable {
                     + " this side's own certificate must come first, and the key must be the one it was issued for")
         }
         guard SSL_CTX_use_certificate(context, chain[0]) == 1 else {
-            throw self.refused(chainName)
+            throw self.rejectionError(chainName)
         }
         try self.checkIdentity(chain, chainName, role)
         for intermediate in chain.dropFirst() {
             guard conductor_ssl_ctx_add_chain_certificate(context, intermediate) == 1 else {
-                throw self.refused(chainName)
+                throw self.rejectionError(chainName)
             }
         }
-        guard SSL_CTX_use_PrivateKey(context, key) == 1 else { throw self.refused(keyName) }
+        guard SSL_CTX_use_PrivateKey(context, key) == 1 else { throw self.rejectionError(keyName) }
         for (index, one) in chain.enumerated() {
             if let expiry = TLSExpiry(index == 0 ? .certificate : .intermediate, x509: one, source: material.chain.name)
             {
@@ -176,14 +176,14 @@ package final class TLSContext: Sendable {
     ) throws(TLSError) {
         let store = SSL_CTX_get_cert_store(context)
         for root in anchors.certificates {
-            guard X509_STORE_add_cert(store, root) == 1 else { throw self.refused(name) }
+            guard X509_STORE_add_cert(store, root) == 1 else { throw self.rejectionError(name) }
             // A client with several certificates chooses which one to send by these names.
             if configuration.role == .server { SSL_CTX_add_client_CA(context, root) }
             if let expiry = TLSExpiry(.authority, x509: root, source: name) { expiries.append(expiry) }
         }
     }
 
-    private static func refused(_ name: String) -> TLSError {
+    private static func rejectionError(_ name: String) -> TLSError {
         TLSError(
             .invalidConfiguration,
             "OpenSSL rejects \(name), most likely because its key or its signature is too weak; create a new one"

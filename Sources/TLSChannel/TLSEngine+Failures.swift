@@ -13,7 +13,7 @@ extension TLSEngine {
         else { return accepted }
         let certificate = X509_STORE_CTX_get_current_cert(store)
         let subject = certificate.flatMap { PeerCertificate.commonName(of: X509_get_subject_name($0)) }
-        Unmanaged<TLSEngine>.fromOpaque(engine).takeUnretainedValue().refusedCertificate =
+        Unmanaged<TLSEngine>.fromOpaque(engine).takeUnretainedValue().rejectedCertificate =
             (X509_STORE_CTX_get_error_depth(store), subject)
         return accepted
     }
@@ -36,7 +36,7 @@ extension TLSEngine {
 
     func handshakeFailure(_ stack: OpenSSLErrorStack) -> TLSError {
         if !self.looksLikeTLS { return self.notTLS }
-        if let alert = stack.peerAlert { return self.refusedByPeer(alert, stack) }
+        if let alert = stack.peerAlert { return self.alertError(alert, stack) }
         if stack.contains(sslReason: SSL_R_CERTIFICATE_VERIFY_FAILED) { return self.verificationFailure(stack) }
         if stack.contains(sslReason: SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
             return TLSError(
@@ -71,7 +71,7 @@ extension TLSEngine {
     }
 
     func connectionFailure(_ stack: OpenSSLErrorStack) -> TLSError {
-        if let alert = stack.peerAlert { return self.refusedByPeer(alert, stack) }
+        if let alert = stack.peerAlert { return self.alertError(alert, stack) }
         return TLSError(
             .connectionFailed, "the TLS connection broke: \(stack.texts.last ?? "no reason given")",
             openSSLErrors: stack.texts)
@@ -83,9 +83,9 @@ extension TLSEngine {
             self.objection ?? X509_verify_cert_error_string(Int(result)).map { String(cString: $0) }
             ?? "error \(result)"
         var which = "the peer's certificate"
-        if let refused = self.refusedCertificate {
-            if refused.depth > 0 { which = "the issuer number \(refused.depth) of the peer's certificate" }
-            if let subject = refused.subject { which += " (CN=\(Self.printable(subject)))" }
+        if let rejected = self.rejectedCertificate {
+            if rejected.depth > 0 { which = "the issuer number \(rejected.depth) of the peer's certificate" }
+            if let subject = rejected.subject { which += " (CN=\(Self.printable(subject)))" }
         }
         let advice: String
         switch result {
@@ -137,7 +137,7 @@ extension TLSEngine {
         self.context.configuration.revocationLists?.description ?? "not configured"
     }
 
-    private func refusedByPeer(_ alert: Int32, _ stack: OpenSSLErrorStack) -> TLSError {
+    private func alertError(_ alert: Int32, _ stack: OpenSSLErrorStack) -> TLSError {
         let name = SSL_alert_desc_string_long(alert).map { String(cString: $0) } ?? "unknown"
         let advice: String
         switch alert {

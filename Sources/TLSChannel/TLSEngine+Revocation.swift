@@ -28,7 +28,7 @@ extension TLSEngine {
         let role: TLSRole = self.context.configuration.role == .server ? .client : .server
         guard let objection = CertificateUsage(x509: certificate).objection(as: role) else { return true }
         self.objection = objection
-        self.refusedCertificate = (0, PeerCertificate.commonName(of: X509_get_subject_name(certificate)))
+        self.rejectedCertificate = (0, PeerCertificate.commonName(of: X509_get_subject_name(certificate)))
         X509_STORE_CTX_set_error(store, X509_V_ERR_INVALID_PURPOSE)
         return false
     }
@@ -47,13 +47,13 @@ extension TLSEngine {
             X509_STORE_CTX_set_error(store, X509_V_ERR_OUT_OF_MEM)
             return false
         }
-        guard let refusal = lists.refusal(of: chain, now: Int64(time(nil))) else {
+        guard let rejection = lists.rejection(of: chain, now: Int64(time(nil))) else {
             self.isRevocationChecked = true
             return true
         }
-        let subject = X509_get_subject_name(refusal.certificate)
-        self.refusedCertificate = (Int32(refusal.depth), PeerCertificate.commonName(of: subject))
-        X509_STORE_CTX_set_error(store, refusal.reason)
+        let subject = X509_get_subject_name(rejection.certificate)
+        self.rejectedCertificate = (Int32(rejection.depth), PeerCertificate.commonName(of: subject))
+        X509_STORE_CTX_set_error(store, rejection.reason)
         return false
     }
 }

@@ -43,7 +43,7 @@ package final class TLSEngine {
     /// The first five bytes from the peer. They distinguish a peer without TLS from one that speaks it badly.
     private(set) var firstBytes: [UInt8] = []
     /// The depth and subject of the certificate at which verification failed.
-    var refusedCertificate: (depth: Int32, subject: String?)?
+    var rejectedCertificate: (depth: Int32, subject: String?)?
     /// The reason why the peer's own certificate is rejected although its chain was verified.
     var objection: String?
 

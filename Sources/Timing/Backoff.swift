@@ -12,7 +12,7 @@ package struct Backoff: Sendable, Hashable {
         /// The delay is random, from zero up to the bound.
         case full
         /// The delay is random up to the bound, and at least half of ``Backoff/minimum``.
-        case fullAboveHalfMinimum
+        case fullWithFloor
     }
 
     /// The bound of the first delay.
@@ -23,7 +23,7 @@ package struct Backoff: Sendable, Hashable {
     private var bound: Duration
 
     /// Creates a backoff before its first attempt.
-    package init(minimum: Duration, maximum: Duration, jitter: Jitter = .fullAboveHalfMinimum) {
+    package init(minimum: Duration, maximum: Duration, jitter: Jitter = .fullWithFloor) {
         self.minimum = minimum
         self.maximum = maximum
         self.jitter = jitter
@@ -46,7 +46,7 @@ package struct Backoff: Sendable, Hashable {
         return switch self.jitter {
         case .none: bound
         case .full: bound * Double.random(in: 0...1, using: &generator)
-        case .fullAboveHalfMinimum: max(self.minimum / 2, bound * Double.random(in: 0...1, using: &generator))
+        case .fullWithFloor: max(self.minimum / 2, bound * Double.random(in: 0...1, using: &generator))
         }
     }
 }

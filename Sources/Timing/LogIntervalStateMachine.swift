@@ -15,7 +15,7 @@ package struct LogIntervalStateMachine<Time: Comparable & Sendable>: Sendable {
     package func mayLog(now: Time) -> Bool { self.quietUntil.map { now >= $0 } ?? true }
 
     /// Records that it happened.
-    package mutating func happened() { self.unlogged += 1 }
+    package mutating func record() { self.unlogged += 1 }
 
     /// Records that it happened, and begins an interval if a line may be logged.
     ///
@@ -23,8 +23,8 @@ package struct LogIntervalStateMachine<Time: Comparable & Sendable>: Sendable {
     ///   - now: the time.
     ///   - end: the end of the interval that a line at this time begins.
     /// - Returns: the number of times to log, this one included; nil if it is only counted.
-    package mutating func happened(now: Time, quietUntil end: Time) -> Int? {
-        self.happened()
+    package mutating func record(now: Time, quietUntil end: Time) -> Int? {
+        self.record()
         return self.mayLog(now: now) ? self.beginInterval(until: end) : nil
     }
 

@@ -27,15 +27,15 @@ struct SpoolList: AsyncParsableCommand {
     func run() async throws {
         try await GuestAgentExit.mapErrors {
             let states = self.selection.state.map { [$0] } ?? SpoolOutcome.State.allCases
-            var refused = SpoolErrorCollector()
+            var errors = SpoolErrorCollector()
             for path in try await self.options.places().paths {
-                try await refused.catching {
+                try await errors.catching {
                     try await SpoolInspection(path).forEach(states) { outcome in
                         try StandardStreams.print(self.line(outcome, path) + "\n")
                     }
                 }
             }
-            try refused.report()
+            try errors.report()
         }
     }
 
@@ -68,9 +68,9 @@ struct SpoolShow: AsyncParsableCommand {
     func run() async throws {
         try await GuestAgentExit.mapErrors {
             let places = try await self.options.places()
-            var refused = SpoolErrorCollector()
+            var errors = SpoolErrorCollector()
             for path in places.paths {
-                let found = try await refused.catching { try await SpoolInspection(path).outcome(self.messageID) }
+                let found = try await errors.catching { try await SpoolInspection(path).outcome(self.messageID) }
                 guard let outcome = found ?? nil else { continue }
                 var object = outcome.json
                 object["spool"] = .string(path)
@@ -78,7 +78,7 @@ struct SpoolShow: AsyncParsableCommand {
                 return
             }
             // A spool that cannot be read may hold it.
-            try refused.report()
+            try errors.report()
             throw UnknownMessagesError([self.messageID], where: "waits or was set aside in \(places.directory)")
         }
     }
@@ -117,11 +117,11 @@ struct SpoolRetry: AsyncParsableCommand {
             let places = try await self.options.places(forChanging: true)
             var missing = Set(self.messageIDs)
             var found: [(path: String, sequences: [Int64])] = []
-            var refused = SpoolErrorCollector()
+            var errors = SpoolErrorCollector()
             for path in places.paths {
                 var sequences: [Int64] = []
                 var left = missing
-                let isRead: Void? = try await refused.catching {
+                let isRead: Void? = try await errors.catching {
                     try await SpoolInspection(path).forEach([.setAside]) { outcome in
                         guard self.all || MessageID(outcome.messageID).map({ left.remove($0) != nil }) == true
                         else { return }
@@ -134,24 +134,24 @@ struct SpoolRetry: AsyncParsableCommand {
             }
             guard missing.isEmpty else {
                 // A spool that cannot be read may hold them.
-                try refused.report()
+                try errors.report()
                 let order = self.messageIDs.filter(missing.contains)
                 throw UnknownMessagesError(order, where: "was set aside in \(places.directory)")
             }
-            if !self.all { refused = SpoolErrorCollector() }
+            if !self.all { errors = SpoolErrorCollector() }
             var changed = SetAsideOutcomes.Changed()
             var rest = 0
             for (path, sequences) in found {
-                guard let result = try await refused.catching({ try await self.retry(sequences, in: path) })
+                guard let result = try await errors.catching({ try await self.retry(sequences, in: path) })
                 else { continue }
                 changed.count += result.count
                 changed.copied += result.copied
                 rest += sequences.count - result.count - result.copied
             }
-            if places.paths.isEmpty || refused.count < places.paths.count {
+            if places.paths.isEmpty || errors.count < places.paths.count {
                 try StandardStreams.print(Self.summary(changed, ofOthers: rest))
             }
-            try refused.report()
+            try errors.report()
         }
     }
 

@@ -57,16 +57,16 @@ struct SpoolExport: AsyncParsableCommand {
             }
             try file.keep()
             var text = "\(SpoolOutputFormat.count(count, "outcome")) written to \(self.file)"
-            var refused = SpoolErrorCollector()
+            var errors = SpoolErrorCollector()
             if self.remove {
                 var removed = 0
                 for (path, sequences) in written {
-                    removed += try await refused.catching { try await SetAsideOutcomes(path).export(sequences) } ?? 0
+                    removed += try await errors.catching { try await SetAsideOutcomes(path).export(sequences) } ?? 0
                 }
                 text += ", \(removed) removed from the spool"
             }
             try StandardStreams.print(text + ".\n")
-            try refused.report()
+            try errors.report()
         }
     }
 }

@@ -6,7 +6,7 @@ import NIOConcurrencyHelpers
 /// A request handler that keeps every completion until the test calls it.
 final class HeldRequests: RPCRequestHandler {
     let completions = NIOLockedValueBox<[@Sendable (RPCResult) -> Void]>([])
-    let refusals = NIOLockedValueBox<[RPCError.Code]>([])
+    let rejections = NIOLockedValueBox<[RPCError.Code]>([])
 
     func handle(_ call: RPCCall, from peer: RPCPeer, completion: @escaping @Sendable (RPCResult) -> Void) {
         self.completions.withLockedValue { $0.append(completion) }
@@ -26,7 +26,7 @@ final class HeldRequests: RPCRequestHandler {
     func flush() { self.flushes.withLockedValue { $0.append(self.count) } }
 
     func recordRejection(_ code: RPCError.Code, from peer: RPCPeer) {
-        self.refusals.withLockedValue { $0.append(code) }
+        self.rejections.withLockedValue { $0.append(code) }
     }
 
     var count: Int { self.completions.withLockedValue { $0.count } }

@@ -89,9 +89,9 @@ import Testing
         let channel = try self.channel()
         try channel.writeInbound(ByteBuffer(string: String(repeating: " ", count: 20_000) + "x\n"))
         self.work.release()
-        #expect(self.requests.refusals.withLockedValue { $0 } == [])
+        #expect(self.requests.rejections.withLockedValue { $0 } == [])
         channel.embeddedEventLoop.run()
-        #expect(self.requests.refusals.withLockedValue { $0 } == [.parse])
+        #expect(self.requests.rejections.withLockedValue { $0 } == [.parse])
         _ = try channel.finish()
     }
 
@@ -104,7 +104,7 @@ import Testing
         let answers = try self.answers(channel)
         #expect(answers.count == 1 && answers[0].contains(#""id":7"#) && answers[0].contains("rate_limited"))
         #expect(self.prepared == 0 && self.requests.count == 0)
-        #expect(self.requests.refusals.withLockedValue { $0 } == [.rateLimited])
+        #expect(self.requests.rejections.withLockedValue { $0 } == [.rateLimited])
         _ = try channel.finish()
     }
 

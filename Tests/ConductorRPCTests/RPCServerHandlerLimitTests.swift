@@ -242,7 +242,7 @@ final class ScriptedAdmission: RPCAdmission {
         // The time is longer than the wait, so that rounding rejects no request twice.
         #expect(lines.first?.contains(#""retry_after_ms":1502"#) == true)
         #expect(lines.last?.contains(#""retry_after_ms":22"#) == true)
-        #expect(self.requests.refusals.withLockedValue { $0 } == [.rateLimited, .rateLimited])
+        #expect(self.requests.rejections.withLockedValue { $0 } == [.rateLimited, .rateLimited])
         _ = try channel.finish()
     }
 

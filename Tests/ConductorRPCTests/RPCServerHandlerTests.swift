@@ -178,7 +178,7 @@ import Testing
         for line in ["no json", #"{"jsonrpc":"2.0","method":"pong"}"#, String(repeating: "x", count: 201)] {
             try channel.writeInbound(ByteBuffer(string: line + "\n"))
         }
-        #expect(self.requests.refusals.withLockedValue { $0 } == [.parse, .unknownMethod, .tooLarge])
+        #expect(self.requests.rejections.withLockedValue { $0 } == [.parse, .unknownMethod, .tooLarge])
         #expect(self.requests.count == 0)
         // The second had no id, so it has no answer, but it is counted too.
         #expect(try self.answers(channel).count == 2)

@@ -20,18 +20,18 @@ import Testing
 private final class RecoveringDriver: NotificationDriver {
     let name = "recovering"
     let taken = TestDriver()
-    private let refusals: NIOLockedValueBox<Int>
+    private let rejections: NIOLockedValueBox<Int>
     let refusedIDs = NIOLockedValueBox<Set<MessageID>>([])
 
-    init(refusals: Int) { self.refusals = NIOLockedValueBox(refusals) }
+    init(rejections: Int) { self.rejections = NIOLockedValueBox(rejections) }
 
     func emit(_ notification: NotificationMessage, completion: @escaping @Sendable (Result<Void, DriverError>) -> Void)
     {
-        let refuses = self.refusals.withLockedValue { refusals in
-            refusals -= 1
-            return refusals >= 0
+        let rejects = self.rejections.withLockedValue { rejections in
+            rejections -= 1
+            return rejections >= 0
         }
-        guard refuses else {
+        guard rejects else {
             self.taken.emit(notification, completion: completion)
             return
         }
@@ -106,7 +106,7 @@ private final class RecoveringDriver: NotificationDriver {
 
     @Test("An agent changes to another conductor when the first one has no broker")
     func conductorWithoutBroker() async throws {
-        let (dead, alive) = (RecoveringDriver(refusals: .max), TestDriver())
+        let (dead, alive) = (RecoveringDriver(rejections: .max), TestDriver())
         let certificates = try TestCertificates()
         try await withConductor(Notifier(drivers: [dead]), certificates: certificates) { first in
             try await withConductor(Notifier(drivers: [alive]), certificates: certificates) { second in
@@ -122,7 +122,7 @@ private final class RecoveringDriver: NotificationDriver {
 
     @Test("A retry keeps the message id")
     func retriedMessageID() async throws {
-        let driver = RecoveringDriver(refusals: 2)
+        let driver = RecoveringDriver(rejections: 2)
         try await withConductor(Notifier(drivers: [driver])) { conductor in
             let agent = try GuestAgent(
                 configuration: .test(ports: [conductor.port], certificates: conductor.certificates),

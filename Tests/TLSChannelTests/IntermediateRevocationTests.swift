@@ -122,7 +122,7 @@ struct IntermediateRevocationTests {
         #expect(lists.lists.map(\.verifications).sorted() == [0, 1])
         for _ in 0..<3 {
             #expect(lists.contains(chain))
-            #expect(lists.refusal(of: chain, now: 0)?.depth == 0)
+            #expect(lists.rejection(of: chain, now: 0)?.depth == 0)
         }
         #expect(lists.lists.map(\.verifications) == [1, 1])
     }

@@ -19,7 +19,7 @@ import Timing
         "Delays are random, up to a bound that doubles until it reaches the maximum",
         arguments: [(0, 1), (1, 2), (2, 4), (3, 8), (4, 8), (100, 8)])
     func fullJitter(attempts: Int, bound: Int) throws {
-        for (jitter, shortest) in [(Backoff.Jitter.full, 0), (.fullAboveHalfMinimum, 500)] {
+        for (jitter, shortest) in [(Backoff.Jitter.full, 0), (.fullWithFloor, 500)] {
             let delays = self.delays(after: attempts, jitter)
             let (low, high) = (try #require(delays.min()), try #require(delays.max()))
             #expect(low >= .milliseconds(shortest))

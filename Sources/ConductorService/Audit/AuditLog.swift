@@ -66,7 +66,7 @@ package final class AuditLog: Sendable {
     /// - Returns: nil if none is free.
     func reserve(for makeRecord: @autoclosure () -> AuditRecord) -> Reservation? {
         guard self.backlog.withLockedValue({ $0.reserve() }) else {
-            self.fullBacklogWarning.happened(on: MultiThreadedEventLoopGroup.singleton.any())
+            self.fullBacklogWarning.record(on: MultiThreadedEventLoopGroup.singleton.any())
             return nil
         }
         return Reservation(audit: self, record: makeRecord())
@@ -77,7 +77,7 @@ package final class AuditLog: Sendable {
     func recordDuplicate(_ makeRecord: @autoclosure () -> AuditRecord, of guest: PeerIdentity) {
         // A slot is taken only for a line that is due. A line without a slot is left to the next duplicate.
         let line = self.duplicates.withLockedValue { duplicates in
-            duplicates.happened(guest, now: self.now()) { self.backlog.withLockedValue { $0.reserve() } }
+            duplicates.record(guest, now: self.now()) { self.backlog.withLockedValue { $0.reserve() } }
         }
         guard let line else { return }
         var record = makeRecord()

@@ -20,7 +20,7 @@ struct RejectionLog: Sendable {
     /// line a minute for each guest, so that no guest fills the log.
     func log(_ error: RPCError, _ peer: RPCPeer, now: NIODeadline = .now()) {
         guard error.code == .notPermitted || error.code == .unauthenticated else { return }
-        let line = self.notices.withLockedValue { $0.happened(peer.identity, now: now) }
+        let line = self.notices.withLockedValue { $0.record(peer.identity, now: now) }
         let level: Logger.Level = line == nil ? .debug : .warning
         guard level >= self.logger.logLevel else { return }
         var metadata: Logger.Metadata = [

@@ -61,7 +61,7 @@ package struct RelayCounters: Sendable, Hashable {
     }
 
     /// Counts a request that is received now and rejected at once.
-    mutating func countRejected(_ code: RPCError.Code) {
+    mutating func countRejection(_ code: RPCError.Code) {
         self.received += 1
         self.rejected[code.reason, default: 0] += 1
     }

@@ -32,7 +32,7 @@ package struct RelayLedgerStateMachine<Waiter> {
     package mutating func countPing() { self.counters.countPing() }
 
     /// Counts a request that is rejected at once.
-    package mutating func countRejection(_ code: RPCError.Code) { self.counters.countRejected(code) }
+    package mutating func countRejection(_ code: RPCError.Code) { self.counters.countRejection(code) }
 
     /// Counts an outcome whose event is switched off. The outcome is not remembered: sent again after the event is
     /// switched on, it is published.
@@ -60,18 +60,18 @@ package struct RelayLedgerStateMachine<Waiter> {
         undeclared: UndeclaredFields? = nil, waiter: @autoclosure () -> Waiter
     ) -> OutcomeStatus {
         self.count(undeclared)
-        let status = self.status(key, content, operation, isExpired, waiter())
+        let status = self.decide(key, content, operation, isExpired, waiter())
         switch status {
         case .new, .unconfirmed, .inFlight: self.counters.countAccepted()
         case .confirmed: self.counters.countAnswered(.duplicate)
-        case .conflicting: self.counters.countRejected(.invalidParameters)
-        case .otherConfirmed, .otherUnconfirmed, .expired: self.counters.countRejected(.notPermitted)
-        case .otherInFlight: self.counters.countRejected(.brokerUnavailable)
+        case .conflicting: self.counters.countRejection(.invalidParameters)
+        case .otherConfirmed, .otherUnconfirmed, .expired: self.counters.countRejection(.notPermitted)
+        case .otherInFlight: self.counters.countRejection(.brokerUnavailable)
         }
         return status
     }
 
-    private mutating func status(
+    private mutating func decide(
         _ key: OutcomeKey, _ content: UInt64, _ operation: SignedOperation?, _ isExpired: Bool,
         _ waiter: @autoclosure () -> Waiter
     ) -> OutcomeStatus {

@@ -45,7 +45,7 @@ final class AddressRateLimiter: Sendable {
             return isAdmitted
         }
         guard !isAdmitted else { return true }
-        self.notice.happened(
+        self.notice.record(
             on: eventLoop,
             metadata: [
                 "peer": "\(address.hostAndPort ?? "unknown")",

@@ -66,13 +66,13 @@ extension ConnectionGate {
         self.init(machine) { reason, eventLoop in
             switch reason {
             case .pending:
-                pending.happened(
+                pending.record(
                     on: eventLoop, metadata: ["limits.pending_connections": "\(limits.pendingConnections)"])
-            case .handshakes: busy.happened(on: eventLoop, metadata: ["limits.handshakes": "\(limits.handshakes)"])
+            case .handshakes: busy.record(on: eventLoop, metadata: ["limits.handshakes": "\(limits.handshakes)"])
             case .failure: break
             }
         } onFailure: { eventLoop in
-            failed.happened(on: eventLoop, metadata: ["limits.connections": "\(limits.connections)"])
+            failed.record(on: eventLoop, metadata: ["limits.connections": "\(limits.connections)"])
         }
     }
 }
@@ -86,7 +86,7 @@ extension BufferedInputLimiter {
             limits.buffered_input
             """, logger: logger)
         self.init(limit: limits.bufferedInput) { eventLoop in
-            notice.happened(on: eventLoop, metadata: ["limits.buffered_input": "\(limits.bufferedInput)"])
+            notice.record(on: eventLoop, metadata: ["limits.buffered_input": "\(limits.bufferedInput)"])
         }
     }
 }

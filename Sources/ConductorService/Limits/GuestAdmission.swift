@@ -107,7 +107,7 @@ package final class GuestAdmission: RPCAdmission {
         }
         if let displaced {
             displaced.close(Self.fullError)
-            self.full.happened(on: eventLoop, metadata: ["limits.connections": "\(self.limits.connections)"])
+            self.full.record(on: eventLoop, metadata: ["limits.connections": "\(self.limits.connections)"])
         }
         switch admission {
         case .success(let connection): return .success(connection)
@@ -123,7 +123,7 @@ package final class GuestAdmission: RPCAdmission {
     private func reject(_ rejection: Rejection, _ peer: RPCPeer, _ eventLoop: any EventLoop) -> RPCError {
         switch rejection {
         case .guest:
-            self.tooManyOfGuest.happened(
+            self.tooManyOfGuest.record(
                 on: eventLoop,
                 metadata: [
                     "peer": "\(peer.remoteAddress)",
@@ -131,7 +131,7 @@ package final class GuestAdmission: RPCAdmission {
                 ])
             return Self.rejection("this guest has \(self.limits.connectionsPerGuest)")
         case .owner:
-            self.tooManyOfOwner.happened(
+            self.tooManyOfOwner.record(
                 on: eventLoop,
                 metadata: [
                     "peer": "\(peer.remoteAddress)", "limits.tenant_percent": "\(self.limits.tenantPercent)",

@@ -28,9 +28,9 @@ struct GuestLogLimitStateMachine: Sendable {
     /// - Parameter hasPlace: whether the log has a slot for a line; called when one is due. An event without a slot is
     ///   counted.
     /// - Returns: the numbers for the line; nil if this event is not logged but counted.
-    mutating func happened(_ guest: PeerIdentity, now: NIODeadline, hasPlace: () -> Bool = { true }) -> Line? {
+    mutating func record(_ guest: PeerIdentity, now: NIODeadline, hasPlace: () -> Bool = { true }) -> Line? {
         if let known = self.guests[guest], !known.mayLog(now: now) {
-            self.guests[guest]?.happened()
+            self.guests[guest]?.record()
             return nil
         }
         if self.guests[guest] == nil, self.guests.count >= Self.limit {
@@ -43,7 +43,7 @@ struct GuestLogLimitStateMachine: Sendable {
         var log = self.guests[guest] ?? LogIntervalStateMachine()
         defer { self.guests[guest] = log }
         guard hasPlace() else {
-            log.happened()
+            log.record()
             return nil
         }
         defer { self.unloggedOfOthers = 0 }

@@ -24,8 +24,8 @@ package final class RateLimitedWarning: Sendable {
     /// Records that it happened. Called on the event loop.
     ///
     /// - Parameter metadata: added to the line, if the line is logged at once.
-    package func happened(on eventLoop: any EventLoop, metadata: @autoclosure () -> Logger.Metadata = [:]) {
-        switch self.state.withLockedValue({ $0.happened(now: eventLoop.now) }) {
+    package func record(on eventLoop: any EventLoop, metadata: @autoclosure () -> Logger.Metadata = [:]) {
+        switch self.state.withLockedValue({ $0.record(now: eventLoop.now) }) {
         case .write: self.logger.warning(self.message, metadata: metadata().merging(["times": "1"]) { $1 })
         case .callLater(let time):
             eventLoop.scheduleTask(deadline: time) {

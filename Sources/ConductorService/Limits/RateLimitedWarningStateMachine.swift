@@ -23,13 +23,13 @@ package struct RateLimitedWarningStateMachine: Sendable {
     package init(interval: TimeAmount) { self.interval = interval }
 
     /// Records that it happened.
-    package mutating func happened(now: NIODeadline) -> Action {
+    package mutating func record(now: NIODeadline) -> Action {
         // The call that an earlier event requested will log this event too, also if the call is late.
         guard self.log.unlogged == 0 else {
-            self.log.happened()
+            self.log.record()
             return .none
         }
-        guard self.log.happened(now: now, quietUntil: now + self.interval) == nil else { return .write }
+        guard self.log.record(now: now, quietUntil: now + self.interval) == nil else { return .write }
         return self.log.quietUntil.map { .callLater($0) } ?? .none
     }
 

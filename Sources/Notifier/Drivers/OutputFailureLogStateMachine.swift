@@ -17,7 +17,7 @@ struct OutputFailureLogStateMachine {
     mutating func recordFailure(now: ContinuousClock.Instant) -> Int? {
         self.failures += 1
         // The interval also holds for an output that fails and recovers again and again.
-        return self.log.happened(now: now, quietUntil: now + Self.interval)
+        return self.log.record(now: now, quietUntil: now + Self.interval)
     }
 
     /// Records that a write succeeded.

@@ -20,7 +20,7 @@ struct CertificateReading: Sendable {
     ///   - now: the current time, in seconds since 1970.
     init(replacing present: TLSContext, now: Int64) {
         let files = TLSFiles(present.configuration)
-        var refusal: TLSContext.Objection?
+        var rejection: TLSContext.Objection?
         for kept in TLSFiles.RetainedParts.allCases {
             do {
                 let material = try TLSMaterial(files, keeping: kept, of: present.material)
@@ -30,17 +30,17 @@ struct CertificateReading: Sendable {
                     try fresh.checkReplacement(of: present, now: now)
                     context = fresh
                 }
-                self.outcome = refusal.map(Self.unusable) ?? (context == nil ? .same : .new)
+                self.outcome = rejection.map(Self.unusable) ?? (context == nil ? .same : .new)
                 self.context = context
                 self.kept = kept
                 return
             } catch let objection as TLSContext.Objection {
-                refusal = refusal ?? objection
+                rejection = rejection ?? objection
             } catch {
-                refusal = refusal ?? TLSContext.Objection(reason: (error as? TLSError)?.message ?? "\(error)")
+                rejection = rejection ?? TLSContext.Objection(reason: (error as? TLSError)?.message ?? "\(error)")
             }
         }
-        self.outcome = refusal.map(Self.unusable) ?? .same
+        self.outcome = rejection.map(Self.unusable) ?? .same
         self.context = nil
         self.kept = nil
     }

@@ -53,7 +53,7 @@ struct CertificateReloadHandler: Sendable {
                     ? "The certificate files are usable again; they hold what is in use"
                     : "Reread the certificate files; they hold what is in use already")
         case (.reject(let reason), _):
-            self.live.refused(reason)
+            self.live.recordRejection(reason)
             let effect =
                 switch context == nil || !reading.hasMoved ? kept : nil {
                 case .nothing?, .identity?:

@@ -15,7 +15,7 @@ package final class LiveTLSContext: Sendable {
         /// The number of times that another context has replaced the current one.
         package var replacements = 0
         /// The number of sets of files that were rejected.
-        package var refusals = 0
+        package var rejections = 0
         /// The reason why the current files cannot be used; nil when they are in use.
         package var problem: String?
         /// The number of connections that were closed because their peer was revoked or its authority was removed.
@@ -153,9 +153,9 @@ package final class LiveTLSContext: Sendable {
         return lists?.contains(other) == true ? .revoked : .moves(other)
     }
 
-    func refused(_ reason: String) {
+    func recordRejection(_ reason: String) {
         self.state.withLockedValue { state in
-            state.status.refusals += 1
+            state.status.rejections += 1
             state.status.problem = reason
         }
     }

@@ -44,7 +44,7 @@ final class RevocationList: @unchecked Sendable {
             try Self.checkSignatureDigest(of: list, name)
             self.serialNumbers = try Self.serialNumbers(of: list, name)
             guard let next = X509_CRL_get0_nextUpdate(list) else {
-                throw Self.refused(
+                throw Self.rejectionError(
                     name,
                     "it has no nextUpdate, so it would never expire; use a list that has one (RFC 5280 requires it)")
             }
@@ -52,7 +52,7 @@ final class RevocationList: @unchecked Sendable {
                 let nextUpdate = PeerCertificate.seconds(next),
                 let edition = RevocationListEdition(list, published: published),
                 edition.number != nil || X509_CRL_get_ext_by_NID(list, NID_crl_number, -1) < 0
-            else { throw Self.refused(name, "its issuer, its dates or its number cannot be read") }
+            else { throw Self.rejectionError(name, "its issuer, its dates or its number cannot be read") }
             self.edition = edition
             self.nextUpdate = nextUpdate
             self.expiry = TLSExpiry(crl: list, edition, nextUpdate: nextUpdate, source: source)
@@ -126,10 +126,10 @@ final class RevocationList: @unchecked Sendable {
     /// not supported.
     private static func checkScope(of list: OpaquePointer, _ name: String) throws(TLSError) {
         if X509_CRL_get_ext_by_NID(list, NID_delta_crl, -1) >= 0 {
-            throw self.refused(name, "it is a delta list, which names only changes; use the complete list")
+            throw self.rejectionError(name, "it is a delta list, which names only changes; use the complete list")
         }
         if X509_CRL_get_ext_by_NID(list, NID_issuing_distribution_point, -1) >= 0 {
-            throw self.refused(
+            throw self.rejectionError(
                 name,
                 "it has an issuing distribution point, so it might not name everything that its authority has revoked;"
                     + " use the complete list")
@@ -139,7 +139,7 @@ final class RevocationList: @unchecked Sendable {
         while place >= 0 {
             let kind = OBJ_obj2nid(X509_EXTENSION_get_object(X509_CRL_get_ext(list, place)))
             guard [NID_authority_key_identifier, NID_crl_number].contains(kind) else {
-                throw self.refused(name, "it has a critical extension that is not supported")
+                throw self.rejectionError(name, "it has a critical extension that is not supported")
             }
             place = X509_CRL_get_ext_by_critical(list, 1, place)
         }
@@ -155,7 +155,7 @@ final class RevocationList: @unchecked Sendable {
         let bits = EVP_get_digestbyname(OBJ_nid2sn(digest)).map { EVP_MD_get_size($0) * 4 } ?? 0
         guard bits >= 112 else {
             let word = digest > 0 ? OBJ_nid2sn(digest).map { String(cString: $0) } ?? "?" : "an unknown one"
-            throw self.refused(
+            throw self.rejectionError(
                 name, "the digest of its signature is \(word), which is too weak; sign it with SHA-256")
         }
     }
@@ -173,10 +173,10 @@ final class RevocationList: @unchecked Sendable {
             else { throw TLSError.internalFailure("take \(name)") }
             if X509_REVOKED_get_ext_count(entry) > 0 {
                 guard X509_REVOKED_get_ext_by_NID(entry, NID_certificate_issuer, -1) < 0 else {
-                    throw self.refused(name, "it names certificates of other authorities (an indirect list)")
+                    throw self.rejectionError(name, "it names certificates of other authorities (an indirect list)")
                 }
                 guard X509_REVOKED_get_ext_by_critical(entry, 1, -1) < 0 else {
-                    throw self.refused(name, "an entry has a critical extension that is not supported")
+                    throw self.rejectionError(name, "an entry has a critical extension that is not supported")
                 }
                 if self.isRemoval(entry) { continue }
             }
@@ -210,7 +210,7 @@ final class RevocationList: @unchecked Sendable {
         }
     }
 
-    private static func refused(_ name: String, _ reason: String) -> TLSError {
+    private static func rejectionError(_ name: String, _ reason: String) -> TLSError {
         TLSError(.revocationListRefused, "\(name) cannot be used: \(reason)")
     }
 }

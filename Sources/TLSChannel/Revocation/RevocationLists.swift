@@ -121,7 +121,7 @@ package final class RevocationLists: Sendable {
     /// Returns the reason to reject a peer with this chain; nil to accept it. An unknown status is a reason.
     ///
     /// - Returns: the certificate and its depth, the peer's own being 0, and the reason (X509_V_ERR_…).
-    func refusal(
+    func rejection(
         of chain: VerifiedChain, now: Int64
     ) -> (depth: Int, certificate: OpaquePointer, reason: Int32)? {
         let length = chain.certificates.count

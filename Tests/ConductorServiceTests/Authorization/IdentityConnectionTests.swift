@@ -151,10 +151,10 @@ import Testing
             }
         }
         #expect(driver.notifications.isEmpty)
-        let refusals = log.entries.filter { $0.message == "Rejected a guest" }
-        #expect(refusals.map(\.level) == [.warning, .debug, .debug, .debug])
-        #expect(refusals.first?.metadata["problem"]?.contains(reason) == true)
-        #expect(refusals.first?.metadata["guest"] == nil)
+        let rejections = log.entries.filter { $0.message == "Rejected a guest" }
+        #expect(rejections.map(\.level) == [.warning, .debug, .debug, .debug])
+        #expect(rejections.first?.metadata["problem"]?.contains(reason) == true)
+        #expect(rejections.first?.metadata["guest"] == nil)
     }
 
     @Test("The common name names the instance if the operator configures it as the source")
@@ -206,9 +206,9 @@ import Testing
         }
         #expect(driver.notifications.map(\.eventType) == ["dbaas.user_delete.end", "dbaas.user_delete.end"])
         // One warning for the guest, however often it connects. It names the guest.
-        let refusals = log.entries.filter { $0.message == "Rejected a guest" }
-        #expect(refusals.count == 6 && refusals.filter { $0.level > .debug }.count == 1)
-        #expect(refusals.allSatisfy { $0.metadata["guest"] == "inst-1" && $0.metadata["reason"] == "not_permitted" })
+        let rejections = log.entries.filter { $0.message == "Rejected a guest" }
+        #expect(rejections.count == 6 && rejections.filter { $0.level > .debug }.count == 1)
+        #expect(rejections.allSatisfy { $0.metadata["guest"] == "inst-1" && $0.metadata["reason"] == "not_permitted" })
     }
 
     /// A flavor's id may be a number, and so may an instance's.

@@ -16,13 +16,13 @@ import Testing
     func oncePerMinute() {
         var notices = GuestLogLimitStateMachine()
         let start = NIODeadline.uptimeNanoseconds(1)
-        var logged: [Int?] = [notices.happened(self.guest(1), now: start)?.before]
+        var logged: [Int?] = [notices.record(self.guest(1), now: start)?.before]
         for second in [1, 2, 59] as [Int64] {
-            logged.append(notices.happened(self.guest(1), now: start + .seconds(second))?.before)
+            logged.append(notices.record(self.guest(1), now: start + .seconds(second))?.before)
         }
-        logged.append(notices.happened(self.guest(2), now: start + .seconds(59))?.before)
-        logged.append(notices.happened(self.guest(1), now: start + .seconds(60))?.before)
-        logged.append(notices.happened(self.guest(1), now: start + .seconds(120))?.before)
+        logged.append(notices.record(self.guest(2), now: start + .seconds(59))?.before)
+        logged.append(notices.record(self.guest(1), now: start + .seconds(60))?.before)
+        logged.append(notices.record(self.guest(1), now: start + .seconds(120))?.before)
         #expect(logged == [0, nil, nil, nil, 0, 3, 0])
     }
 
@@ -35,7 +35,7 @@ import Testing
         for (second, hasPlace) in [(0, false), (0, false), (0, true), (1, true), (60, false), (61, true)]
             as [(Int64, Bool)]
         {
-            let before = notices.happened(self.guest(1), now: start + .seconds(second)) {
+            let before = notices.record(self.guest(1), now: start + .seconds(second)) {
                 asked += 1
                 return hasPlace
             }
@@ -52,15 +52,15 @@ import Testing
         let start = NIODeadline.uptimeNanoseconds(1)
         var logged = 0
         for number in 0..<(3 * GuestLogLimitStateMachine.limit)
-        where notices.happened(self.guest(number), now: start) != nil {
+        where notices.record(self.guest(number), now: start) != nil {
             logged += 1
         }
         #expect(logged == GuestLogLimitStateMachine.limit)
         // The minute of the logged guests is over. The next line counts the events of the guests that were not logged.
         #expect(
-            notices.happened(self.guest(-1), now: start + .seconds(60))
+            notices.record(self.guest(-1), now: start + .seconds(60))
                 == .init(before: 0, beforeOfOthers: 2 * GuestLogLimitStateMachine.limit))
-        #expect(notices.happened(self.guest(-2), now: start + .seconds(60)) == .init())
+        #expect(notices.record(self.guest(-2), now: start + .seconds(60)) == .init())
     }
 
     @Test("The events of a guest are logged when another guest replaces it")
@@ -68,27 +68,27 @@ import Testing
         var notices = GuestLogLimitStateMachine()
         let start = NIODeadline.uptimeNanoseconds(1)
         for number in 0..<GuestLogLimitStateMachine.limit {
-            for _ in 0..<3 { _ = notices.happened(self.guest(number), now: start) }
+            for _ in 0..<3 { _ = notices.record(self.guest(number), now: start) }
         }
         let later = start + .seconds(60)
         // The line that is due has no place: the next line has the number.
-        #expect(notices.happened(self.guest(-1), now: later) { false } == nil)
+        #expect(notices.record(self.guest(-1), now: later) { false } == nil)
         #expect(
-            notices.happened(self.guest(-2), now: later)
+            notices.record(self.guest(-2), now: later)
                 == .init(before: 0, beforeOfOthers: 2 * GuestLogLimitStateMachine.limit))
-        #expect(notices.happened(self.guest(-1), now: later) == .init(before: 1, beforeOfOthers: 0))
+        #expect(notices.record(self.guest(-1), now: later) == .init(before: 1, beforeOfOthers: 0))
     }
 
     @Test("The line of a rejection counts the rejections of forgotten guests")
     func rejectionsOfForgottenGuests() {
         let log = LogRecorder()
-        let refusals = RejectionLog(GuestAuthorization(), logger: log.logger)
+        let rejections = RejectionLog(GuestAuthorization(), logger: log.logger)
         let start = NIODeadline.uptimeNanoseconds(1)
         func refuse(_ number: Int, now: NIODeadline) {
             let peer = RPCPeer(
                 certificate: nil, identity: self.guest(number), remoteAddress: "192.0.2.9:5",
                 localAddress: "192.0.2.1:8790")
-            refusals.log(RPCError(.notPermitted, "no"), peer, now: now)
+            rejections.log(RPCError(.notPermitted, "no"), peer, now: now)
         }
         for number in 0..<GuestLogLimitStateMachine.limit { refuse(number, now: start) }
         for _ in 0..<5 { refuse(7, now: start) }

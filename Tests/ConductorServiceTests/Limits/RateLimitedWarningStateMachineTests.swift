@@ -11,20 +11,20 @@ import Testing
     @Test("The first event is logged at once, and later ones once an interval")
     func firstAndLaterEvents() {
         var notice = RateLimitedWarningStateMachine(interval: .seconds(60))
-        func happened(_ seconds: Int64) -> RateLimitedWarningStateMachine.Action {
-            notice.happened(now: self.start + .seconds(seconds))
+        func record(_ seconds: Int64) -> RateLimitedWarningStateMachine.Action {
+            notice.record(now: self.start + .seconds(seconds))
         }
         func due(_ seconds: Int64) -> Int { notice.due(now: self.start + .seconds(seconds)) }
-        #expect(happened(0) == .write)
-        #expect(happened(1) == .callLater(self.start + .seconds(60)))
-        for second in 2...59 { #expect(happened(Int64(second)) == .none) }
+        #expect(record(0) == .write)
+        #expect(record(1) == .callLater(self.start + .seconds(60)))
+        for second in 2...59 { #expect(record(Int64(second)) == .none) }
         // The call may be a little late.
-        #expect(happened(60) == .none)
+        #expect(record(60) == .none)
         #expect(due(61) == 60)
-        #expect(happened(62) == .callLater(self.start + .seconds(121)))
+        #expect(record(62) == .callLater(self.start + .seconds(121)))
         #expect(due(121) == 1)
         // After a quiet interval, an event is the first again.
-        #expect(happened(182) == .write)
+        #expect(record(182) == .write)
     }
 
     @Test("Every event is logged exactly once, in at most one line an interval", arguments: 0..<50 as Range<UInt64>)
@@ -42,7 +42,7 @@ import Testing
                 lines += 1
             }
             happened += 1
-            switch notice.happened(now: now) {
+            switch notice.record(now: now) {
             case .write:
                 written += 1
                 lines += 1
