@@ -26,9 +26,9 @@ import Testing
     @Test("Writes that need no sync are taken first, in a batch of their own")
     func unsyncedWritesFirst() {
         var pending = self.pending([self.finish(), self.begin(), self.finish(), self.begin()])
-        #expect(pending.takeBatch().map(\.change.needsSync) == [false, false])
-        #expect(pending.takeBatch().map(\.change.needsSync) == [true, true])
-        #expect(pending.takeBatch().isEmpty && pending.isEmpty)
+        #expect(pending.startBatch().map(\.change.needsSync) == [false, false])
+        #expect(pending.startBatch().map(\.change.needsSync) == [true, true])
+        #expect(pending.startBatch().isEmpty && pending.isEmpty)
     }
 
     @Test("Outcomes are taken after a few batches, however many operations begin")
@@ -38,24 +38,24 @@ import Testing
         repeat {
             pending.append(SpoolWrite(self.begin(), nil, deadline: .distantFuture))
             turns += 1
-        } while turns < 100 && pending.takeBatch().first?.change.needsSync == false
+        } while turns < 100 && pending.startBatch().first?.change.needsSync == false
         #expect(turns == 5)
         // The operations that began meanwhile are taken next.
-        #expect(pending.takeBatch().map(\.change.needsSync) == [false])
+        #expect(pending.startBatch().map(\.change.needsSync) == [false])
     }
 
     @Test("Outcomes are taken before beginnings when a sync is overdue, and beginnings when there are none")
     func outcomesFirstWhenSyncIsOverdue() {
         var pending = self.pending([self.begin(), self.finish()])
-        #expect(pending.takeBatch(isSyncOverdue: true).map(\.change.needsSync) == [true])
-        #expect(pending.takeBatch(isSyncOverdue: true).map(\.change.needsSync) == [false])
+        #expect(pending.startBatch(isSyncOverdue: true).map(\.change.needsSync) == [true])
+        #expect(pending.startBatch(isSyncOverdue: true).map(\.change.needsSync) == [false])
     }
 
     @Test("A batch is limited to 512 writes, and the oldest writes are taken first")
     func batchSizeLimit() {
         let changes = (0..<700).map { _ in self.finish() }
         var pending = self.pending(changes)
-        let batches = [pending.takeBatch(), pending.takeBatch(), pending.takeBatch()]
+        let batches = [pending.startBatch(), pending.startBatch(), pending.startBatch()]
         #expect(batches.map(\.count) == [512, 188, 0])
         let ids = batches.joined().compactMap { write -> String? in
             if case .finish(let finish) = write.change { finish.messageID } else { nil }
@@ -66,17 +66,17 @@ import Testing
     @Test("A transaction accepts later writes of its kind, up to the size limit")
     func takeMoreWrites() {
         var pending = self.pending([self.begin()])
-        #expect(pending.takeBatch().count == 1)
-        #expect(pending.takeMore().isEmpty)
+        #expect(pending.startBatch().count == 1)
+        #expect(pending.extendBatch().isEmpty)
         for change in [self.finish(), self.begin(), self.finish(), self.begin()] {
             pending.append(SpoolWrite(change, nil, deadline: .distantFuture))
         }
-        #expect(pending.takeMore().map(\.change.needsSync) == [false, false])
-        #expect(pending.takeMore().isEmpty)
-        #expect(pending.takeBatch().map(\.change.needsSync) == [true, true])
+        #expect(pending.extendBatch().map(\.change.needsSync) == [false, false])
+        #expect(pending.extendBatch().isEmpty)
+        #expect(pending.startBatch().map(\.change.needsSync) == [true, true])
         for _ in 0..<600 { pending.append(SpoolWrite(self.finish(), nil, deadline: .distantFuture)) }
-        #expect([pending.takeMore().count, pending.takeMore().count] == [510, 0])
-        #expect(pending.takeBatch().count == 90 && pending.isEmpty)
+        #expect([pending.extendBatch().count, pending.extendBatch().count] == [510, 0])
+        #expect(pending.startBatch().count == 90 && pending.isEmpty)
     }
 
     @Test("Held beginnings block no other write, and keep their order when they are released")
@@ -93,28 +93,28 @@ import Testing
         for change in [begins[1], self.finish(), .remove([2])] {
             pending.append(SpoolWrite(change, nil, deadline: .init(uptimeNanoseconds: 5)))
         }
-        #expect(pending.takeBatch().count == 2 && pending.takeMore().isEmpty)
-        #expect(pending.takeBatch().map(\.change.needsSync) == [true])
-        #expect(pending.takeBatch().isEmpty && pending.count == 2 && !pending.isEmpty)
+        #expect(pending.startBatch().count == 2 && pending.extendBatch().isEmpty)
+        #expect(pending.startBatch().map(\.change.needsSync) == [true])
+        #expect(pending.startBatch().isEmpty && pending.count == 2 && !pending.isEmpty)
         pending.append(SpoolWrite(begins[2], nil, deadline: .distantFuture))
-        #expect(pending.takeOverdueHeld(.init(uptimeNanoseconds: 5)).count == 1)
-        #expect(pending.takeOverdue(.init(uptimeNanoseconds: 5)).isEmpty)
+        #expect(pending.removeOverdueHeld(.init(uptimeNanoseconds: 5)).count == 1)
+        #expect(pending.removeOverdue(.init(uptimeNanoseconds: 5)).isEmpty)
         pending.releaseBeginnings()
         pending.append(SpoolWrite(begins[3], nil, deadline: .distantFuture))
         #expect(
-            ids(pending.takeBatch())
+            ids(pending.startBatch())
                 == [begins[0], begins[2], begins[3]].flatMap { ids([SpoolWrite($0, nil, deadline: .now())]) })
         pending.holdBeginnings()
         pending.append(SpoolWrite(begins[1], nil, deadline: .distantFuture))
-        #expect(pending.takeHeld().count == 1 && pending.isEmpty && pending.isHolding)
+        #expect(pending.removeHeld().count == 1 && pending.isEmpty && pending.isHolding)
     }
 
     @Test("Overdue writes are taken out, and the other writes stay pending")
     func overdueWrites() {
         var pending = self.pending([self.finish(), self.begin()], deadline: .init(uptimeNanoseconds: 5))
         pending.append(SpoolWrite(self.begin(), nil, deadline: .init(uptimeNanoseconds: 7)))
-        #expect(pending.takeOverdue(.init(uptimeNanoseconds: 4)).isEmpty)
-        #expect(pending.takeOverdue(.init(uptimeNanoseconds: 5)).count == 2)
-        #expect(pending.count == 1 && pending.takeBatch().count == 1)
+        #expect(pending.removeOverdue(.init(uptimeNanoseconds: 4)).isEmpty)
+        #expect(pending.removeOverdue(.init(uptimeNanoseconds: 5)).count == 2)
+        #expect(pending.count == 1 && pending.startBatch().count == 1)
     }
 }

@@ -273,7 +273,7 @@ struct SpoolClaimTests {
             try await self.leave(fixture, 1200)
             let spool = try await fixture.open()
             let origin = try spool.store.writing.sync { try spool.store.write { try SpoolOrigin($0) } }
-            spool.writer.state.withLockedValue { $0.origin = origin }
+            spool.writer.machine.withLockedValue { $0.unrecordedOrigin = origin }
             try await self.standstill(spool, afterTurns: 2) {
                 spool.setGuest(["instance-2"])
             } _: {

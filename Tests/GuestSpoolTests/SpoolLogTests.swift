@@ -20,7 +20,9 @@ import Testing
                 longest = max(longest, SpoolDirectory.size("\(fixture.file)-wal") ?? 0)
             }
             // A step, the pages of one transaction, and the writes that came during the checkpoint.
-            #expect((SpoolFile.logStep...SpoolFile.logStep + (1 << 20)).contains(longest), "\(longest)")
+            #expect(
+                (SpoolFile.checkpointThreshold...SpoolFile.checkpointThreshold + (1 << 20)).contains(longest),
+                "\(longest)")
             #expect(SpoolDirectory.size(fixture.file) ?? 0 > 20 << 20)
             try await spool.close()
         }
@@ -63,7 +65,7 @@ import Testing
     func markedWAL() async throws {
         try await SpoolFixture.with { fixture in
             let first = try await fixture.open()
-            first.writer.doubt()
+            first.writer.markLogSuspect()
             let directory = SpoolDirectory(path: fixture.directory)
             let text = try String(contentsOfFile: directory.lockFile, encoding: .utf8)
             #expect(text == "\(getpid())\ndoubt\n")
@@ -86,7 +88,7 @@ import Testing
     func markRemovedAfterClose() async throws {
         try await SpoolFixture.with { fixture in
             let first = try await fixture.open()
-            first.writer.doubt()
+            first.writer.markLogSuspect()
             try await first.close()
             #expect(SpoolDirectory.size("\(fixture.file)-wal") ?? 0 == 0)
             let second = try await fixture.open()

@@ -258,7 +258,7 @@ import Testing
                         }
                     }
                 }
-                spool.writer.doubt()
+                spool.writer.markLogSuspect()
             }
             let second = try await fixture.run(spool)
             // The WAL was empty when the first transaction began.

@@ -37,6 +37,8 @@ struct PendingWritesStateMachine {
 
     var count: Int { self.unsynced.count + self.synced.count + self.held.count }
     var isEmpty: Bool { self.count == 0 }
+    /// Whether there are changes for a transaction: those that are held back do not count.
+    var hasNext: Bool { !self.unsynced.isEmpty || !self.synced.isEmpty }
 
     /// The message ids of the operations whose outcomes are in the queue.
     var finishing: Set<String> {
@@ -72,13 +74,13 @@ struct PendingWritesStateMachine {
     }
 
     /// Removes and returns the operations that were held back; later ones are still held back.
-    mutating func takeHeld() -> Deque<SpoolWrite> {
+    mutating func removeHeld() -> Deque<SpoolWrite> {
         defer { self.held = [] }
         return self.held
     }
 
     /// Removes and returns those of the operations that were held back whose callers stop waiting.
-    mutating func takeOverdueHeld(_ now: DispatchTime) -> Deque<SpoolWrite> {
+    mutating func removeOverdueHeld(_ now: DispatchTime) -> Deque<SpoolWrite> {
         let overdue = self.held.filter { $0.deadline <= now }
         if !overdue.isEmpty { self.held.removeAll { $0.deadline <= now } }
         return overdue
@@ -88,16 +90,16 @@ struct PendingWritesStateMachine {
     ///
     /// - Parameter isSyncOverdue: whether the transaction must wait for the disk in any case; then outcomes go first,
     ///   which wait for the disk too.
-    mutating func takeBatch(isSyncOverdue: Bool = false) -> [SpoolWrite] {
+    mutating func startBatch(isSyncOverdue: Bool = false) -> [SpoolWrite] {
         let isTurnOver = (isSyncOverdue || self.unsyncedInARow >= Self.unsyncedLimit) && !self.synced.isEmpty
         let needsSync = self.unsynced.isEmpty || isTurnOver
         self.unsyncedInARow = needsSync ? 0 : self.unsyncedInARow + 1
         self.transaction = (needsSync, 0, 0)
-        return self.takeMore()
+        return self.extendBatch()
     }
 
     /// Returns further changes for the transaction that was started last; none when it is full or no more have arrived.
-    mutating func takeMore() -> [SpoolWrite] {
+    mutating func extendBatch() -> [SpoolWrite] {
         if self.transaction.needsSync { return Self.take(&self.synced, &self.transaction) }
         return Self.take(&self.unsynced, &self.transaction)
     }
@@ -110,14 +112,14 @@ struct PendingWritesStateMachine {
             let write = writes.popFirst()
         {
             transaction.count += 1
-            transaction.bytes += write.change.size
+            transaction.bytes += write.change.byteCount
             batch.append(write)
         }
         return batch
     }
 
     /// Removes and returns the changes whose callers stop waiting, except those that are held back.
-    mutating func takeOverdue(_ now: DispatchTime) -> [SpoolWrite] {
+    mutating func removeOverdue(_ now: DispatchTime) -> [SpoolWrite] {
         let overdue = [self.unsynced, self.synced].flatMap { $0.filter { $0.deadline <= now } }
         guard !overdue.isEmpty else { return [] }
         self.unsynced.removeAll { $0.deadline <= now }

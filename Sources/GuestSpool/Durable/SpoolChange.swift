@@ -78,7 +78,7 @@ enum SpoolChange: Sendable {
     }
 
     /// The size that the change adds to a transaction, in bytes.
-    var size: Int {
+    var byteCount: Int {
         switch self {
         case .begin(let begin): begin.context.count
         case .finish(let finish): finish.report.count

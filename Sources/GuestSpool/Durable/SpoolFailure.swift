@@ -9,25 +9,25 @@ enum SpoolFailure {
     /// The file's content is damaged: it is set aside, and a new file is created.
     case damage
     /// This change cannot be made, whatever the state of the disk; other changes can.
-    case ofTheChange
+    case invalidChange
     /// The disk refuses or fails, or another process blocks the file: the failure may be temporary.
-    case ofTheDisk
+    case unavailable
 
     init(_ error: any Error) {
         guard let error = error as? DatabaseError else {
-            self = .ofTheDisk
+            self = .unavailable
             return
         }
         switch error.resultCode {
         case .SQLITE_CORRUPT, .SQLITE_NOTADB: self = .damage
-        case .SQLITE_CONSTRAINT, .SQLITE_MISMATCH, .SQLITE_TOOBIG, .SQLITE_RANGE: self = .ofTheChange
-        default: self = .ofTheDisk
+        case .SQLITE_CONSTRAINT, .SQLITE_MISMATCH, .SQLITE_TOOBIG, .SQLITE_RANGE: self = .invalidChange
+        default: self = .unavailable
         }
     }
 
     /// Whether a write or an `fsync` failed: the system may then drop the data that it could not write, and report
     /// success later.
-    static func leavesDoubt(_ error: any Error) -> Bool { (error as? DatabaseError)?.resultCode == .SQLITE_IOERR }
+    static func isFailedWrite(_ error: any Error) -> Bool { (error as? DatabaseError)?.resultCode == .SQLITE_IOERR }
 
     /// Returns the error for an embedding service.
     static func error(_ error: any Error, _ directory: SpoolDirectory) -> OutboxError {

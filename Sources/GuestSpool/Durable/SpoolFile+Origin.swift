@@ -29,10 +29,10 @@ extension SpoolFile {
         let recorded = try self.database.read { try SpoolOrigin($0) }
         let reason = recorded?.copyReason(on: machine, fileMade: made)
         var takeover = Takeover(reason: reason)
-        if let doubt = self.inheritedDoubt {
+        if let doubt = self.inheritedLogError {
             // A failing disk may not store these changes, and they could be lost with the log. After a power cut an
             // operation would then be reported again, as interrupted at another time.
-            if SpoolFailure.leavesDoubt(doubt), try self.database.read({ try Self.hasRunning($0) }) { throw doubt }
+            if SpoolFailure.isFailedWrite(doubt), try self.database.read({ try Self.hasRunning($0) }) { throw doubt }
             takeover.isLogSuspect = true
         }
         // This runs before the origin is recorded: if the process ends in between, a copy is still recognized as one.
@@ -55,7 +55,7 @@ extension SpoolFile {
             // A full disk must not prevent delivery, which frees space on it. No operation begins before the origin is
             // recorded.
             takeover.unrecordedOrigin = origin
-            if SpoolFailure.leavesDoubt(error) {
+            if SpoolFailure.isFailedWrite(error) {
                 takeover.isLogSuspect = true
                 LogFailureMark.set(true, self.directory)
             }

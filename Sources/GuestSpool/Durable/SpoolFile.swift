@@ -10,7 +10,7 @@ final class SpoolFile: Sendable {
     let directory: SpoolDirectory
     let database: DatabasePool
     /// Why the disk may not have all of the log that another agent left; nil when it has.
-    let inheritedDoubt: (any Error)?
+    let inheritedLogError: (any Error)?
     /// The number of rows that are read when the file is opened: at each end of the waiting outcomes, and of the other
     /// tables. The time to open a spool must not grow with the number of its rows.
     private static let sample = 8
@@ -27,19 +27,19 @@ final class SpoolFile: Sendable {
         } catch {
             throw directory.error(error)
         }
-        try Self.look(directory, opened)
+        try Self.check(directory, opened)
         let hasLog = try opened.size(of: "\(SpoolDirectory.file)-wal") ?? 0 > 0
         let database = try DatabasePool(path: directory.file, configuration: Self.settings())
         self.database = database
         if hasLog {
-            self.inheritedDoubt = try Self.checkpointInheritedLog(database, directory)
+            self.inheritedLogError = try Self.checkpointInheritedLog(database, directory)
         } else {
             // SQLite removes a log only when the database has all of it.
             LogFailureMark.set(false, directory)
-            self.inheritedDoubt = nil
+            self.inheritedLogError = nil
         }
         // If the disk does not store the log, it may not store what follows in the log either.
-        if let doubt = self.inheritedDoubt, SpoolFailure.leavesDoubt(doubt),
+        if let doubt = self.inheritedLogError, SpoolFailure.isFailedWrite(doubt),
             try !database.read({ try SpoolSchema.migrator.hasCompletedMigrations($0) })
         {
             throw doubt
@@ -90,7 +90,7 @@ final class SpoolFile: Sendable {
     }
 
     /// Checks the existing file without changing it, because it may belong to another program.
-    private static func look(_ directory: SpoolDirectory, _ opened: CheckedDirectory) throws {
+    private static func check(_ directory: SpoolDirectory, _ opened: CheckedDirectory) throws {
         try Self.checkLog(opened)
         guard try opened.size(of: SpoolDirectory.file) ?? 0 > 0 else { return }
         var settings = GRDB.Configuration()

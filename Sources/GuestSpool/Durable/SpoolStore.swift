@@ -60,7 +60,7 @@ final class SpoolStore: Sendable {
             Self.log(takeover, directory, logger)
         } catch {
             try? opened?.close()
-            if SpoolFailure.leavesDoubt(error) { LogFailureMark.set(true, directory) }
+            if SpoolFailure.isFailedWrite(error) { LogFailureMark.set(true, directory) }
             throw SpoolFailure.error(error, directory)
         }
     }
@@ -221,10 +221,10 @@ final class SpoolStore: Sendable {
     }
 
     /// Records that the operation was begun. This method runs on the writing queue.
-    func began(_ begin: SpoolChange.Begin) { self.state.withLockedValue { $0.running[begin.messageID] = begin } }
+    func recordBegun(_ begin: SpoolChange.Begin) { self.state.withLockedValue { $0.running[begin.messageID] = begin } }
 
     /// Records that the operation's outcome is in the file. This method runs on the writing queue.
-    func finished(_ messageID: String) { self.state.withLockedValue { $0.running[messageID] = nil } }
+    func recordFinished(_ messageID: String) { self.state.withLockedValue { $0.running[messageID] = nil } }
 
     /// Whether this agent has begun the operation and not finished it.
     func isRunning(_ messageID: String) -> Bool { self.state.withLockedValue { $0.running[messageID] != nil } }

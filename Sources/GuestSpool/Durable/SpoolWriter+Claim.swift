@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DequeModule
-import Dispatch
 import GRDB
 import Logging
 import NIOConcurrencyHelpers
@@ -42,112 +41,46 @@ extension SpoolWriter {
     /// begins before that is done.
     func claim(_ names: [String]) {
         guard !names.isEmpty else { return }
-        let isFirst = self.state.withLockedValue { state in
-            state.claimCount += 1
-            state.claim = SpoolClaim(names: names, number: state.claimCount)
-            state.claimedNames = names
-            state.pending.holdBeginnings()
-            defer { state.isClaiming = true }
-            return !state.isClaiming
-        }
-        if isFirst { self.advanceClaimLater() }
+        self.schedule(self.machine.withLockedValue { $0.claim(names) })
     }
 
     /// Returns when the claim is done: no outcome of another guest is returned before that.
     ///
     /// - Throws: ``OutboxError`` when the disk fails; the next call retries.
     func claimed() async throws {
-        guard self.state.withLockedValue({ $0.claim != nil }) else { return }
-        try await withCheckedThrowingContinuation { continuation in
-            let (isDone, isFirst) = self.state.withLockedValue { state in
-                guard state.claim != nil else { return (true, false) }
-                state.claimWaiters.append(continuation)
-                defer { state.isClaiming = true }
-                return (false, !state.isClaiming)
+        guard self.machine.withLockedValue({ $0.claims.current != nil }) else { return }
+        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+            let wait = self.machine.withLockedValue { machine in
+                machine.waitForClaim { error in
+                    if let error { continuation.resume(throwing: error) } else { continuation.resume() }
+                }
             }
-            if isDone { continuation.resume() }
-            if isFirst { self.advanceClaimLater() }
+            switch wait {
+            case .done: continuation.resume()
+            case .failed(let error): continuation.resume(throwing: error)
+            case .waiting(let wakeup): self.schedule(wakeup)
+            }
         }
     }
-
-    /// Schedules the next transaction of the claim. Only the caller that has set `isClaiming` may call this method.
-    func advanceClaimLater() { self.store.writing.async { self.advanceClaim() } }
 
     /// Makes one transaction of the claim. This method and all that follow run on the writing queue.
-    private func advanceClaim() {
-        do {
-            if try self.claimMore() { self.advanceClaimLater() } else { self.endClaim(nil) }
-        } catch {
-            self.endClaim(SpoolFailure.error(error, self.store.directory))
-        }
-    }
-
-    /// Completes the claim without further turns, because the spool is being closed.
-    func finishClaim() {
-        guard self.state.withLockedValue({ $0.claim != nil }) else { return }
-        do {
-            while try self.claimMore() {}
-            self.endClaim(nil)
-        } catch {
-            self.endClaim(SpoolFailure.error(error, self.store.directory))
-        }
-    }
-
-    /// Ends the claim and answers its waiters.
-    ///
-    /// - Parameter error: why the claim failed; nil when it is done.
-    private func endClaim(_ error: OutboxError?) {
-        var (waiters, refused): ([CheckedContinuation<Void, any Error>], Deque<SpoolWrite>) = ([], [])
-        let (isReplaced, isFirst) = self.state.withLockedValue { state in
-            // A new claim arrived just as this one ended.
-            if error == nil, state.claim != nil { return (true, false) }
-            state.isClaiming = false
-            swap(&waiters, &state.claimWaiters)
-            guard error == nil else {
-                refused = state.pending.takeHeld()
-                for write in refused { state.leaveBeginning(write) }
-                return (false, false)
-            }
-            state.pending.releaseBeginnings()
-            let isFirst = !state.isWriting && !state.pending.isEmpty
-            if isFirst { state.isWriting = true }
-            return (false, isFirst)
-        }
-        if isReplaced { return self.advanceClaimLater() }
-        for waiter in waiters {
-            if let error { waiter.resume(throwing: error) } else { waiter.resume() }
-        }
-        if let error { for write in refused { write.answer(.failure(error)) } }
-        if isFirst { self.store.writing.async { self.drain() } }
-    }
-
-    /// Makes one transaction of the current claim.
-    ///
-    /// - Returns: whether there is more to do.
-    private func claimMore() throws -> Bool {
-        let (claim, earlier) = self.state.withLockedValue { ($0.claim, $0.claimProgress) }
-        guard let claim else { return false }
-        var progress = SpoolClaim.Progress(number: claim.number)
-        if let earlier, earlier.number == claim.number {
-            progress = earlier
-        } else if let earlier, earlier.count > 0 {
-            self.logClaim(earlier)
-        }
+    func advance(_ claim: SpoolClaim, _ progress: SpoolClaim.Progress) {
+        let earlier = self.machine.withLockedValue { $0.claims.progress }
+        if let earlier, earlier.number != claim.number, earlier.count > 0 { self.logClaim(earlier) }
+        var progress = progress
         do {
             let isMore = try self.claimMore(claim, &progress)
             self.checkpointLog()
-            let isReplaced = self.state.withLockedValue { state in
-                state.claimProgress = isMore ? progress : nil
-                if isMore { return false }
-                state.hasClaimed = true
-                if state.claim?.number == claim.number { state.claim = nil }
-                return state.claim != nil
-            }
             if !isMore { self.logClaim(progress) }
-            return isMore || isReplaced
+            let waiters = self.machine.withLockedValue { [progress] machine in
+                machine.recordClaimProgress(progress, isDone: !isMore)
+            }
+            for waiter in waiters { waiter(nil) }
         } catch {
-            self.state.withLockedValue { $0.claimProgress = progress }
-            throw error
+            let failure = SpoolFailure.error(error, self.store.directory)
+            let (waiters, writes) = self.machine.withLockedValue { [progress] in $0.recordClaimFailure(progress) }
+            for waiter in waiters { waiter(failure) }
+            for write in writes { write.answer(.failure(failure)) }
         }
     }
 
@@ -169,13 +102,15 @@ extension SpoolWriter {
                 return try self.record(claim, &progress)
             }
             let last = try self.change { try SpoolFile.beginClaim(origin, $0) }
-            self.state.withLockedValue { $0.origin = nil }
+            self.machine.withLockedValue { $0.unrecordedOrigin = nil }
             // If this agent has used another certificate before, all waiting outcomes belong to the guest that the
             // earlier certificate named. If this agent has stored no outcome yet, all are the other guest's too: they
             // were there when the spool was opened, or were retried since. Otherwise only those that were there when
             // the spool was opened are the other guest's.
-            let (hasClaimed, hasFinished) = self.state.withLockedValue { ($0.hasClaimed, $0.hasFinished) }
-            progress.lastSequence = hasClaimed || !hasFinished ? last : self.store.takeover.lastSequence
+            let (hasClaimed, hasStoredOutcomes) = self.machine.withLockedValue {
+                ($0.claims.isRecorded, $0.hasStoredOutcomes)
+            }
+            progress.lastSequence = hasClaimed || !hasStoredOutcomes ? last : self.store.takeover.lastSequence
             (progress.other, progress.stage) = ((guest, reason), .settingAside)
         case .settingAside:
             guard let other = progress.other else { return false }
@@ -211,14 +146,14 @@ extension SpoolWriter {
         var origin = try self.recordedOrigin()
         let wasBeingClaimed = origin.isBeingClaimed
         let isRecorded = origin.guest == name && !wasBeingClaimed
-        if isRecorded, self.state.withLockedValue({ $0.origin == nil }) { return false }
+        if isRecorded, self.machine.withLockedValue({ $0.unrecordedOrigin == nil }) { return false }
         origin.guest = name
         var refusal: (any Error)?
         if !isRecorded {
             do {
                 let after = progress.released
                 let end = try self.change { try SpoolFile.record(origin, own: claim.names, after: after, $0) }
-                self.state.withLockedValue { $0.origin = nil }
+                self.machine.withLockedValue { $0.unrecordedOrigin = nil }
                 if let end { progress.released = end }
                 return end != nil
             } catch  where SpoolFailure(error) != .damage {
@@ -228,13 +163,13 @@ extension SpoolWriter {
         do {
             origin.isBeingClaimed = false
             try self.change { [origin] in try SpoolFile.record(origin, $0) }
-            self.state.withLockedValue { $0.origin = nil }
+            self.machine.withLockedValue { $0.unrecordedOrigin = nil }
         } catch  where progress.other == nil && SpoolFailure(error) != .damage {
             // A full disk must not keep this guest's outcomes from delivery; the first operation that begins records
             // the owner. If an earlier claim is unfinished, that operation also starts the next claim, which completes
             // it.
             origin.isBeingClaimed = wasBeingClaimed
-            self.state.withLockedValue { $0.origin = origin }
+            self.machine.withLockedValue { $0.unrecordedOrigin = origin }
             return false
         }
         if let refusal {
@@ -249,11 +184,11 @@ extension SpoolWriter {
     private func change<Success>(_ body: (Database) throws -> Success) throws -> Success {
         do {
             return try self.store.write { db in
-                try self.settleDoubt(db)
+                try self.checkpointSuspectLog(db)
                 return try body(db)
             }
         } catch {
-            if SpoolFailure.leavesDoubt(error) { self.doubt() }
+            if SpoolFailure.isFailedWrite(error) { self.markLogSuspect() }
             throw error
         }
     }
@@ -261,7 +196,7 @@ extension SpoolWriter {
     /// Returns the owner that is not recorded on the disk yet, if there is one. After damage, the file may be another
     /// one than at the start, so its creation time is read again.
     func unrecordedOrigin() -> SpoolOrigin? {
-        guard var origin = self.state.withLockedValue({ $0.origin }) else { return nil }
+        guard var origin = self.machine.withLockedValue({ $0.unrecordedOrigin }) else { return nil }
         origin.fileMade = (try? self.store.directory.openForWriting())?.made(SpoolDirectory.file)
         return origin
     }

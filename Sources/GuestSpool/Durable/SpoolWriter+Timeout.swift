@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import DequeModule
 import Dispatch
 import NIOConcurrencyHelpers
 import Timing
@@ -8,58 +7,16 @@ import Timing
 /// Timeouts: a disk that hangs must not make callers wait without limit.
 extension SpoolWriter {
     /// Schedules the next check after a quarter of the write timeout, on a queue that does not wait for the disk.
-    func watchLater() {
+    func scheduleDeadlineCheck() {
         let interval = (self.configuration.writeTimeout / 4).dispatchInterval
-        DispatchQueue.global().asyncAfter(deadline: .now() + interval) { [weak self] in self?.watch() }
+        DispatchQueue.global().asyncAfter(deadline: .now() + interval) { [weak self] in self?.checkDeadlines() }
     }
 
-    private func watch() {
-        let now = DispatchTime.now()
-        let (overdue, held, goesOn) = self.state.withLockedValue { state -> ([SpoolWrite], Deque<SpoolWrite>, Bool) in
-            var overdue = state.inFlight.filter { $0.deadline <= now }
-            let late = state.pending.takeOverdue(now)
-            for write in late {
-                switch write.change {
-                case .begin: state.leaveBeginning(write)
-                case .finish(let finish): state.kept.append(finish)
-                case .cancel, .remove, .setAside: break
-                }
-            }
-            overdue += late
-            let held = state.pending.takeOverdueHeld(now)
-            for write in held { state.leaveBeginning(write) }
-            state.isWatched = !state.pending.isEmpty || !state.inFlight.isEmpty
-            return (overdue, held, state.isWatched)
-        }
-        for write in overdue { write.answer(.failure(self.slowness(write.change))) }
-        for write in held { write.answer(.failure(self.longClaim)) }
-        if !overdue.isEmpty { self.retryLater() }
-        if goesOn { self.watchLater() }
-    }
-
-    private func slowness(_ change: SpoolChange) -> OutboxError {
-        let consequence: String
-        switch change {
-        case .begin: consequence = " The operation was not begun."
-        case .finish: consequence = " The outcome is stored in memory, and the write is retried until it succeeds."
-        case .cancel, .remove, .setAside: consequence = ""
-        }
-        return OutboxError(
-            .diskSlow,
-            """
-            The disk of the spool \(self.store.directory.path) has completed no write for \(self.configuration.writeTimeout); \
-            check the disk.\(consequence)
-            """)
-    }
-
-    /// The error for an operation that did not begin because it waited for a claim.
-    private var longClaim: OutboxError {
-        OutboxError(
-            .diskSlow,
-            """
-            For \(self.configuration.writeTimeout) the spool \(self.store.directory.path) has been setting aside outcomes of \
-            another guest; try again later. The operation was not begun.
-            """)
+    private func checkDeadlines() {
+        let check = self.machine.withLockedValue { $0.checkDeadlines(.now()) }
+        for (write, error) in check.failures { write.answer(.failure(error)) }
+        self.schedule(check.wakeup)
+        if check.continues { self.scheduleDeadlineCheck() }
     }
 
     /// Handles the result of a change whose caller no longer waits.

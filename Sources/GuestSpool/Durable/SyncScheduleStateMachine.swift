@@ -12,8 +12,6 @@ struct SyncScheduleStateMachine {
     private var since: DispatchTime?
     /// The earliest time of a sync of its own after the disk has refused one.
     private var retryTime: DispatchTime?
-    /// The time of the timer that fires first; nil when none is set.
-    private var timer: DispatchTime?
 
     /// Creates the state in which nothing is committed.
     init() {}
@@ -27,32 +25,25 @@ struct SyncScheduleStateMachine {
         return since + delay <= now
     }
 
+    /// Returns whether a sync of its own is to be made now.
+    func isDue(_ now: DispatchTime, delay: DispatchTimeInterval) -> Bool {
+        self.isOverdue(now, delay: delay) && self.retryTime.map { $0 <= now } ?? true
+    }
+
+    /// Returns the time at which a sync of its own is due; nil when all commits are on the disk.
+    ///
+    /// - Parameter delay: the maximum time that a commit may wait.
+    func deadline(after delay: DispatchTimeInterval) -> DispatchTime? {
+        guard let since = self.since else { return nil }
+        return max(since + delay, self.retryTime ?? since)
+    }
+
     /// Records that a transaction was committed.
-    mutating func committed(isSynced: Bool, _ now: DispatchTime) {
+    mutating func recordCommit(isSynced: Bool, _ now: DispatchTime) {
         self.since = isSynced ? nil : self.since ?? now
         self.retryTime = nil
     }
 
     /// Records that the disk refused a sync. The sync is retried at the given time, or with the next transaction.
-    mutating func syncFailed(retryAt time: DispatchTime) { self.retryTime = time }
-
-    /// Returns the time at which the caller must check for an overdue commit; nil when a timer fires by then, or no
-    /// timer is needed.
-    ///
-    /// - Parameter delay: the maximum time that a commit may wait.
-    mutating func timeToSet(after delay: DispatchTimeInterval) -> DispatchTime? {
-        guard let since = self.since else { return nil }
-        let time = max(since + delay, self.retryTime ?? since)
-        if let timer = self.timer, timer <= time { return nil }
-        self.timer = time
-        return time
-    }
-
-    /// Records that the timer of this time has fired.
-    ///
-    /// - Returns: whether a sync is to be made now.
-    mutating func timeCame(_ time: DispatchTime, _ now: DispatchTime, delay: DispatchTimeInterval) -> Bool {
-        if self.timer == time { self.timer = nil }
-        return self.isOverdue(now, delay: delay) && self.retryTime.map { $0 <= now } ?? true
-    }
+    mutating func recordFailure(retryAt time: DispatchTime) { self.retryTime = time }
 }

@@ -77,7 +77,7 @@ package struct SetAsideOutcomes: Sendable {
                     return try Self.change(change, sequences, db, directory)
                 }
             } catch {
-                if SpoolFailure.leavesDoubt(error) { LogFailureMark.set(true, directory) }
+                if SpoolFailure.isFailedWrite(error) { LogFailureMark.set(true, directory) }
                 throw SpoolReader.error(error, directory)
             }
         }

@@ -6,7 +6,7 @@ import SecureFiles
 extension SpoolFile {
     /// The number of bytes after which the write-ahead log is checkpointed. SQLite's automatic checkpoint would run
     /// every 1000 pages.
-    static let logStep = 4 << 20
+    static let checkpointThreshold = 4 << 20
 
     /// Checkpoints the part of the log that no reader still needs. This method never waits for another connection.
     ///
@@ -40,7 +40,7 @@ extension SpoolFile {
         } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
             return Self.syncReadLog(directory) ? nil : error
         } catch  where SpoolFailure(error) != .damage {
-            if SpoolFailure.leavesDoubt(error) { LogFailureMark.set(true, directory) }
+            if SpoolFailure.isFailedWrite(error) { LogFailureMark.set(true, directory) }
             return error
         }
     }

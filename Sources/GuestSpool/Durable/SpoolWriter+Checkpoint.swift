@@ -9,34 +9,29 @@ extension SpoolWriter {
     /// Checkpoints the log when it is long. Callers that wait for a write are answered before this.
     func checkpointLog() {
         let size = (try? FileStatus.of("\(self.store.directory.file)-wal"))?.size ?? 0
-        let isLong = self.state.withLockedValue { state in
-            // SQLite has restarted the log since.
-            if size < state.checkpointedLogSize { state.checkpointedLogSize = 0 }
-            return size >= state.checkpointedLogSize + SpoolFile.logStep
-        }
-        guard isLong else { return }
+        guard self.machine.withLockedValue({ $0.needsCheckpoint(logSize: size) }) else { return }
         do {
             try self.store.write(SpoolFile.checkpointLog)
-            self.state.withLockedValue { $0.checkpointedLogSize = size }
+            self.machine.withLockedValue { $0.checkpointedLogSize = size }
         } catch {
             // The next write retries.
-            if SpoolFailure.leavesDoubt(error) { self.doubt() }
+            if SpoolFailure.isFailedWrite(error) { self.markLogSuspect() }
         }
     }
 
     /// Records that the log may be incomplete on the disk. After a failed fsync the system may drop the data that it
     /// could not write, and report success the next time.
-    func doubt() {
-        self.state.withLockedValue { $0.isLogSuspect = true }
+    func markLogSuspect() {
+        self.machine.withLockedValue { $0.isLogSuspect = true }
         LogFailureMark.set(true, self.store.directory)
     }
 
     /// Checkpoints and truncates the log before anything is committed, if the log may be incomplete on the disk. The
     /// system still has the log's content, and writes it into the database file.
-    func settleDoubt(_ db: Database) throws {
-        guard self.state.withLockedValue({ $0.isLogSuspect }) else { return }
+    func checkpointSuspectLog(_ db: Database) throws {
+        guard self.machine.withLockedValue({ $0.isLogSuspect }) else { return }
         try db.checkpoint(.truncate)
-        self.state.withLockedValue { $0.isLogSuspect = false }
+        self.machine.withLockedValue { $0.isLogSuspect = false }
         LogFailureMark.set(false, self.store.directory)
     }
 }
