@@ -36,7 +36,7 @@ package final class FileReloader<Value: Sendable>: Sendable {
         /// The action to take.
         package let verdict: ReloadStateMachine.Verdict
         /// Whether a file was changed during the reading, so that the files may not belong together.
-        package let hasMoved: Bool
+        package let changedDuringReading: Bool
         /// The paths that were checked.
         package let paths: [String]
     }
@@ -142,12 +142,16 @@ package final class FileReloader<Value: Sendable>: Sendable {
         }
         if readsNow {
             let (outcome, value) = files.read()
-            let hasMoved = FileStamps(files.paths()) != stamps
+            let changedDuringReading = FileStamps(files.paths()) != stamps
             let verdict = self.state.withLockedValue {
-                $0.machine.recordReading(outcome, hasMoved: hasMoved, isRequested: isRequested, now: .now)
+                $0.machine.recordReading(
+                    outcome, changedDuringReading: changedDuringReading, isRequested: isRequested, now: .now)
             }
             self.handle(
-                .read(Reading(value: value, outcome: outcome, verdict: verdict, hasMoved: hasMoved, paths: paths)))
+                .read(
+                    Reading(
+                        value: value, outcome: outcome, verdict: verdict, changedDuringReading: changedDuringReading,
+                        paths: paths)))
         }
         self.handle(.checked)
         let isResponsiveAgain = self.state.withLockedValue { state in

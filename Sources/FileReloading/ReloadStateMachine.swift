@@ -67,14 +67,15 @@ package struct ReloadStateMachine: Sendable {
     ///
     /// - Parameters:
     ///   - outcome: the result of the reading.
-    ///   - hasMoved: whether a file was changed during the reading, so that the files may not belong together.
+    ///   - changedDuringReading: whether a file was changed while the files were read, so that they may not belong
+    ///     together.
     ///   - isRequested: whether a caller requested the reading.
     ///   - now: the current time.
     package mutating func recordReading(
-        _ outcome: Outcome, hasMoved: Bool, isRequested: Bool, now: ContinuousClock.Instant
+        _ outcome: Outcome, changedDuringReading: Bool, isRequested: Bool, now: ContinuousClock.Instant
     ) -> Verdict {
         var outcome = outcome
-        if hasMoved, case .new = outcome { outcome = .unusable("the files changed while they were read") }
+        if changedDuringReading, case .new = outcome { outcome = .unusable("the files changed while they were read") }
         let wasUnusable = self.loggedReason != nil
         self.nextRetry = nil
         switch outcome {

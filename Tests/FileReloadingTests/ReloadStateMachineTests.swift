@@ -13,7 +13,7 @@ import Testing
     private func machine() -> ReloadStateMachine {
         var machine = ReloadStateMachine(gracePeriod: .seconds(3))
         _ = machine.recordCheck(self.one, isRequested: false, isFresh: false, now: self.start)
-        _ = machine.recordReading(.same, hasMoved: false, isRequested: false, now: self.start)
+        _ = machine.recordReading(.same, changedDuringReading: false, isRequested: false, now: self.start)
         return machine
     }
 
@@ -37,12 +37,14 @@ import Testing
             let now = self.start + .seconds(second)
             let reads = machine.recordCheck(self.other, isRequested: false, isFresh: false, now: now)
             #expect(reads)
-            verdicts.append(machine.recordReading(.unusable("mismatch"), hasMoved: false, isRequested: false, now: now))
+            verdicts.append(
+                machine.recordReading(.unusable("mismatch"), changedDuringReading: false, isRequested: false, now: now))
         }
         verdicts.append(
             machine.recordReading(
-                .unusable("other"), hasMoved: false, isRequested: false, now: self.start + .seconds(5)))
-        verdicts.append(machine.recordReading(.new, hasMoved: false, isRequested: false, now: self.start + .seconds(6)))
+                .unusable("other"), changedDuringReading: false, isRequested: false, now: self.start + .seconds(5)))
+        verdicts.append(
+            machine.recordReading(.new, changedDuringReading: false, isRequested: false, now: self.start + .seconds(6)))
         #expect(
             verdicts == [
                 .nothing, .nothing, .nothing, .reject("mismatch"), .nothing, .reject("other"), .use(wasUnusable: true),
@@ -55,7 +57,7 @@ import Testing
         return (0..<seconds).filter { second in
             let now = self.start + .seconds(second)
             guard machine.recordCheck(self.other, isRequested: false, isFresh: false, now: now) else { return false }
-            _ = machine.recordReading(outcome, hasMoved: false, isRequested: false, now: now)
+            _ = machine.recordReading(outcome, changedDuringReading: false, isRequested: false, now: now)
             return true
         }
     }
@@ -74,7 +76,7 @@ import Testing
         for second in 0..<200 {
             let now = self.start + .seconds(second)
             if machine.recordCheck(self.other, isRequested: false, isFresh: false, now: now) {
-                _ = machine.recordReading(.unusable("a"), hasMoved: false, isRequested: false, now: now)
+                _ = machine.recordReading(.unusable("a"), changedDuringReading: false, isRequested: false, now: now)
             }
         }
         let changed = machine.recordCheck(self.one, isRequested: false, isFresh: false, now: self.start + .seconds(200))
@@ -93,7 +95,8 @@ import Testing
         var machine = self.machine()
         var verdicts: [ReloadStateMachine.Verdict] = []
         for outcome in [ReloadStateMachine.Outcome.unusable("a"), .unusable("a"), .same, .same, .new] {
-            verdicts.append(machine.recordReading(outcome, hasMoved: false, isRequested: true, now: self.start))
+            verdicts.append(
+                machine.recordReading(outcome, changedDuringReading: false, isRequested: true, now: self.start))
         }
         #expect(
             verdicts == [
@@ -105,17 +108,18 @@ import Testing
     @Test("Files that change while they are read are not used, and are read again")
     func changeDuringReading() {
         var machine = self.machine()
-        let first = machine.recordReading(.new, hasMoved: true, isRequested: false, now: self.start)
+        let first = machine.recordReading(.new, changedDuringReading: true, isRequested: false, now: self.start)
         let readsAgain = machine.recordCheck(self.one, isRequested: false, isFresh: false, now: self.start)
-        let second = machine.recordReading(.new, hasMoved: false, isRequested: false, now: self.start + .seconds(1))
+        let second = machine.recordReading(
+            .new, changedDuringReading: false, isRequested: false, now: self.start + .seconds(1))
         #expect(first == .nothing && readsAgain && second == .use(wasUnusable: false))
     }
 
     @Test("Unusable files that are restored to those in use are logged as unchanged")
     func filesRestored() {
         var machine = self.machine()
-        _ = machine.recordReading(.unusable("a"), hasMoved: false, isRequested: true, now: self.start)
-        let verdict = machine.recordReading(.same, hasMoved: false, isRequested: false, now: self.start)
+        _ = machine.recordReading(.unusable("a"), changedDuringReading: false, isRequested: true, now: self.start)
+        let verdict = machine.recordReading(.same, changedDuringReading: false, isRequested: false, now: self.start)
         let next = machine.recordCheck(self.one, isRequested: false, isFresh: false, now: self.start)
         #expect(verdict == .logUnchanged(wasUnusable: true) && !next)
     }

@@ -30,7 +30,7 @@ struct SpoolFixture: Sendable {
 
     var file: String { "\(self.directory)/spool.sqlite" }
     /// The reports of damaged files; empty when there is no spool.
-    var damages: [DamagedFileReport] { (try? DamagedFileReport.all(in: self.directory)) ?? [] }
+    var damages: [DamagedSpoolFile] { (try? DamagedSpoolFile.all(in: self.directory)) ?? [] }
 
     func open(_ configuration: Spool.Configuration = Spool.Configuration()) async throws -> Spool {
         try await Spool.open(self.directory, configuration: configuration, logger: self.log.logger)

@@ -49,9 +49,9 @@ struct SpoolHolderTests {
             let opened = try directory.openForWriting()
             for _ in 0..<20 {
                 let isOver = NIOLockedValueBox(false)
-                let looks = DispatchGroup()
+                let inspections = DispatchGroup()
                 for _ in 0..<2 {
-                    DispatchQueue.global().async(group: looks) {
+                    DispatchQueue.global().async(group: inspections) {
                         repeat {
                             do { _ = try self.holder(fixture) } catch { Issue.record("\(error)") }
                         } while !isOver.withLockedValue({ $0 })
@@ -62,11 +62,11 @@ struct SpoolHolderTests {
                 let lock = try SpoolLock(directory, in: opened) {
                     refusals += 1
                     isOver.withLockedValue { $0 = true }
-                    looks.wait()
+                    inspections.wait()
                 }
                 #expect(refusals <= 1)
                 isOver.withLockedValue { $0 = true }
-                looks.wait()
+                inspections.wait()
                 lock.release()
             }
         }
@@ -78,8 +78,8 @@ struct SpoolHolderTests {
             try await fixture.open().close()
             let directory = SpoolDirectory(path: fixture.directory)
             let opened = try directory.openForWriting()
-            let look = try OpenFile("\(fixture.directory)/agent.lock", O_RDONLY, action: "read")
-            let descriptor = look.descriptor
+            let lockFile = try OpenFile("\(fixture.directory)/agent.lock", O_RDONLY, action: "read")
+            let descriptor = lockFile.descriptor
             try #require(flock(descriptor, LOCK_SH | LOCK_NB) == 0)
             var pauses = 0
             // The agent fails to get the lock twice, and retries.
@@ -93,7 +93,7 @@ struct SpoolHolderTests {
             }
             #expect(error?.code == .inUse)
             lock.release()
-            _ = consume look
+            _ = consume lockFile
         }
     }
 }

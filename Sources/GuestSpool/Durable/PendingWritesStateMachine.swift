@@ -91,8 +91,8 @@ struct PendingWritesStateMachine {
     /// - Parameter isSyncOverdue: whether the transaction must wait for the disk in any case; then outcomes go first,
     ///   which wait for the disk too.
     mutating func startBatch(isSyncOverdue: Bool = false) -> [SpoolWrite] {
-        let isTurnOver = (isSyncOverdue || self.unsyncedInARow >= Self.unsyncedLimit) && !self.synced.isEmpty
-        let needsSync = self.unsynced.isEmpty || isTurnOver
+        let isOutcomesTurn = (isSyncOverdue || self.unsyncedInARow >= Self.unsyncedLimit) && !self.synced.isEmpty
+        let needsSync = self.unsynced.isEmpty || isOutcomesTurn
         self.unsyncedInARow = needsSync ? 0 : self.unsyncedInARow + 1
         self.transaction = (needsSync, 0, 0)
         return self.extendBatch()

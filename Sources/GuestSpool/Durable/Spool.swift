@@ -28,7 +28,7 @@ public final class Spool: Outbox {
     public static func open(
         _ path: String, configuration: Configuration = Configuration(), logger: Logger
     ) async throws -> Spool {
-        try await Self.open(path, configuration: configuration, machine: .present(), logger: logger)
+        try await Self.open(path, configuration: configuration, machine: .current(), logger: logger)
     }
 
     /// Opens the spool as on the given machine.

@@ -29,10 +29,12 @@ extension SpoolFile {
         let recorded = try self.database.read { try SpoolOrigin($0) }
         let reason = recorded?.copyReason(on: machine, fileMade: made)
         var takeover = Takeover(reason: reason)
-        if let doubt = self.inheritedLogError {
+        if let logError = self.inheritedLogError {
             // A failing disk may not store these changes, and they could be lost with the log. After a power cut an
             // operation would then be reported again, as interrupted at another time.
-            if SpoolFailure.isFailedWrite(doubt), try self.database.read({ try Self.hasRunning($0) }) { throw doubt }
+            if SpoolFailure.isFailedWrite(logError), try self.database.read({ try Self.hasRunning($0) }) {
+                throw logError
+            }
             takeover.isLogSuspect = true
         }
         // This runs before the origin is recorded: if the process ends in between, a copy is still recognized as one.

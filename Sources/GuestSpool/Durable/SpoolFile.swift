@@ -39,10 +39,10 @@ final class SpoolFile: Sendable {
             self.inheritedLogError = nil
         }
         // If the disk does not store the log, it may not store what follows in the log either.
-        if let doubt = self.inheritedLogError, SpoolFailure.isFailedWrite(doubt),
+        if let logError = self.inheritedLogError, SpoolFailure.isFailedWrite(logError),
             try !database.read({ try SpoolSchema.migrator.hasCompletedMigrations($0) })
         {
-            throw doubt
+            throw logError
         }
         try SpoolSchema.migrator.migrate(self.database)
         try self.database.read { db in

@@ -57,7 +57,7 @@ final class SpoolLock: Sendable {
             let code = errno
             guard code == EWOULDBLOCK else { throw FileError(code, directory.lockFile, "locked") }
             // An agent holds the lock exclusively. An inspection shares it, and releases it immediately.
-            guard Self.obstacle(file) == nil else { return false }
+            guard Self.lockError(file) == nil else { return false }
             pause()
         }
         return false
@@ -67,7 +67,7 @@ final class SpoolLock: Sendable {
     ///
     /// - Returns: `EWOULDBLOCK` when an agent holds it, nil when no agent does, or the error when that cannot be
     ///   determined.
-    static func obstacle(_ file: borrowing OpenFile) -> Int32? {
+    static func lockError(_ file: borrowing OpenFile) -> Int32? {
         guard flock(file.descriptor, LOCK_SH | LOCK_NB) == 0 else { return errno }
         _ = flock(file.descriptor, LOCK_UN)
         return nil

@@ -14,7 +14,7 @@ struct GuestMachine: Sendable, Hashable {
     var productUUID: ProductUUID?
 
     /// Returns this machine's attributes.
-    static func present() -> GuestMachine {
+    static func current() -> GuestMachine {
         GuestMachine(
             machineID: Self.line("/etc/machine-id") ?? Self.line("/var/lib/dbus/machine-id"),
             bootID: Self.line("/proc/sys/kernel/random/boot_id"),

@@ -50,7 +50,7 @@ struct SpoolRecovery {
     /// - Returns: the numbers of rows that were recovered, and the number of unreadable rows.
     /// - Throws: the error of the new file's disk.
     mutating func run(running: [SpoolChange.Begin]?) throws -> (
-        recovered: DamagedFileReport.RecoveredRows, unreadable: Int
+        recovered: DamagedSpoolFile.RecoveredRows, unreadable: Int
     ) {
         if let running {
             try self.target.write { db in
@@ -60,22 +60,22 @@ struct SpoolRecovery {
             try self.recoverRunning("ASC", ">")
             try self.recoverRunning("DESC", "<")
         }
-        try self.recover("waiting", "sequence, message_id, phase, report") { salvage, row, db in
+        try self.recover("waiting", "sequence, message_id, phase, report") { recovery, row, db in
             guard let sequence = SpoolRow.integer(row[0]), let bytes = SpoolRow.bytes(row[3]),
                 let report = try? SpoolRow.report(row[3], messageID: row[1])
             else { return false }
             try db.execute(
                 sql: "INSERT INTO waiting (sequence, message_id, phase, report) VALUES (?, ?, ?, ?)",
                 arguments: [sequence, report.messageID.description, report.outcome.phase.rawValue, bytes])
-            salvage.tally.counts.waiting += 1
-            salvage.tally.bytes += bytes.count
+            recovery.tally.counts.waiting += 1
+            recovery.tally.bytes += bytes.count
             return true
         }
         let guest = self.hasColumn("guest", of: "set_aside") ? "guest" : "NULL"
         let isCopied = self.hasColumn("is_copied", of: "set_aside") ? "is_copied" : "0"
         try self.recover(
             "set_aside", "sequence, message_id, phase, report, reason, set_aside_at, \(guest), \(isCopied)"
-        ) { salvage, row, db in
+        ) { recovery, row, db in
             // An outcome may have been set aside because it cannot be decoded.
             guard let sequence = SpoolRow.integer(row[0]), let id = SpoolRow.text(row[1]),
                 let phase = SpoolRow.text(row[2]), let bytes = SpoolRow.bytes(row[3]),
@@ -90,15 +90,15 @@ struct SpoolRecovery {
                     sequence, id, phase, bytes, reason, timestamp, SpoolRow.text(row[6]),
                     SpoolRow.integer(row[7]) != 0 || reason.hasPrefix(SpoolSchema.copiedReason),
                 ])
-            salvage.tally.counts.setAside += 1
-            salvage.tally.bytes += bytes.count
+            recovery.tally.counts.setAside += 1
+            recovery.tally.bytes += bytes.count
             return true
         }
         try self.removeDuplicates()
         try self.finish()
         let counts = self.tally.counts
         return (
-            DamagedFileReport.RecoveredRows(
+            DamagedSpoolFile.RecoveredRows(
                 running: counts.running, waiting: counts.waiting, setAside: counts.setAside),
             self.unreadable
         )

@@ -13,7 +13,7 @@ struct SpoolRepair {
     /// The maximum number of damaged files: a disk that fails again and again must not fill up with them.
     private static let kept = 10
     /// The maximum size of a marker in bytes. It has two lines, a file name and a reason.
-    private static let longestMarker = 4096
+    private static let maximumMarkerSize = 4096
     private let directory: SpoolDirectory
     private let opened: CheckedDirectory
 
@@ -51,9 +51,9 @@ struct SpoolRepair {
     ///   - sequence: outcomes that arise later get a higher sequence.
     /// - Returns: the damaged file that was set aside; nil if there was no marker.
     /// - Throws: the disk's error; the next attempt continues where this one ended.
-    func finish(running: [SpoolChange.Begin]?, after sequence: Int64) throws -> DamagedFileReport? {
+    func finish(running: [SpoolChange.Begin]?, after sequence: Int64) throws -> DamagedSpoolFile? {
         let marker = try self.mapErrors { () throws(FileError) in
-            try self.opened.contents(of: SpoolDirectory.marker, limit: Self.longestMarker)
+            try self.opened.contents(of: SpoolDirectory.marker, limit: Self.maximumMarkerSize)
         }
         guard let marker else { return nil }
         let lines = String(decoding: marker, as: UTF8.self).split(separator: "\n")
@@ -68,7 +68,7 @@ struct SpoolRepair {
             }
             try self.opened.sync()
         }
-        var damage: DamagedFileReport?
+        var damage: DamagedSpoolFile?
         // Another process that looked for the database in between may have created an empty one.
         if try self.mapErrors({ () throws(FileError) in try self.opened.size(of: SpoolDirectory.file) ?? 0 }) == 0 {
             damage = try self.recover(
@@ -81,7 +81,7 @@ struct SpoolRepair {
         let names = try self.names()
         self.removeOldest(among: names)
         let path = "\(self.directory.path)/\(name)"
-        return try damage ?? DamagedFileReport.all(in: self.directory, self.opened).first { $0.path == path }
+        return try damage ?? DamagedSpoolFile.all(in: self.directory, self.opened).first { $0.path == path }
     }
 
     private func names() throws(OutboxError) -> [String] {
@@ -90,21 +90,21 @@ struct SpoolRepair {
 
     private func recover(
         from name: String, reason: String, _ running: [SpoolChange.Begin]?, _ sequence: Int64
-    ) throws -> DamagedFileReport {
+    ) throws -> DamagedSpoolFile {
         let path = "\(self.directory.path)/\(name)"
         self.removeNewFile()
         do {
-            let isThere = try self.mapErrors { () throws(FileError) in
+            let exists = try self.mapErrors { () throws(FileError) in
                 for suffix in SpoolDirectory.companions + [""] { try self.opened.checkOpensByPath(name + suffix) }
                 return try self.opened.status(of: name) != nil
             }
             try self.write("", to: SpoolDirectory.newFile)
-            var salvage = try SpoolRecovery(
-                from: isThere ? path : nil, to: "\(self.directory.path)/\(SpoolDirectory.newFile)", after: sequence)
-            try salvage.copyOrigin(
+            var recovery = try SpoolRecovery(
+                from: exists ? path : nil, to: "\(self.directory.path)/\(SpoolDirectory.newFile)", after: sequence)
+            try recovery.copyOrigin(
                 made: self.opened.made(name), new: self.opened.made(SpoolDirectory.newFile))
-            let result = try salvage.run(running: running)
-            let damage = DamagedFileReport(
+            let result = try recovery.run(running: running)
+            let damage = DamagedSpoolFile(
                 path: path, reason: reason, recovered: result.recovered, unreadable: result.unreadable)
             let text = String(decoding: JSONWriter.encode(.object(damage.json)), as: UTF8.self)
             try self.write(text + "\n", to: "\(name).json")

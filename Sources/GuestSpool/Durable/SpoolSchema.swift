@@ -86,11 +86,13 @@ enum SpoolSchema {
         let applicationID = try Int32.fetchOne(db, sql: "PRAGMA application_id") ?? 0
         if objects.allSatisfy({ $0 == "grdb_migrations" || $0.hasPrefix("sqlite_") }) {
             // A kill before the first migration was committed leaves only these tables.
-            guard applicationID == 0 || applicationID == Self.applicationID else { throw Self.foreign(directory) }
+            guard applicationID == 0 || applicationID == Self.applicationID else {
+                throw Self.notASpoolError(directory)
+            }
             return
         }
         let missing = Self.tables.filter { !objects.contains($0) }
-        guard applicationID == Self.applicationID || missing.isEmpty else { throw Self.foreign(directory) }
+        guard applicationID == Self.applicationID || missing.isEmpty else { throw Self.notASpoolError(directory) }
         if objects.contains("grdb_migrations"), try Self.migrator.hasBeenSuperseded(db) {
             throw OutboxError(
                 .tooNew,
@@ -103,7 +105,7 @@ enum SpoolSchema {
         guard missing.isEmpty else { throw SpoolFailure.damage("the table \(missing[0]) is missing") }
     }
 
-    private static func foreign(_ directory: SpoolDirectory) -> OutboxError {
+    private static func notASpoolError(_ directory: SpoolDirectory) -> OutboxError {
         OutboxError(
             .notASpool,
             "\(directory.file) is a database, but not a spool; it was not changed. Give the agent a separate directory."

@@ -32,7 +32,7 @@ final class SpoolStore: Sendable {
     /// Opens the spool's file; a damaged one is set aside, and a new one is created from its readable rows.
     ///
     /// - Throws: ``OutboxError``.
-    init(_ directory: SpoolDirectory, machine: GuestMachine = .present(), logger: Logger) throws {
+    init(_ directory: SpoolDirectory, machine: GuestMachine = .current(), logger: Logger) throws {
         self.directory = directory
         self.logger = logger
         self.lock = try SpoolLock(directory, in: directory.openForWriting())
@@ -47,10 +47,10 @@ final class SpoolStore: Sendable {
             } catch  where SpoolFailure(error) == .damage {
                 try SpoolRepair(directory).begin(reason: Self.text(error))
                 // The file is renamed before it is closed, as in repair(_:_:running:).
-                let moved = Result { try Self.finishRepair(directory, running: nil, after: 0, logger) }
+                let repair = Result { try Self.finishRepair(directory, running: nil, after: 0, logger) }
                 try? file.close()
                 opened = nil
-                try moved.get()
+                try repair.get()
                 file = try SpoolFile(directory)
                 opened = file
                 takeover = try file.takeOver(machine)
@@ -128,9 +128,9 @@ final class SpoolStore: Sendable {
             self.state.withLockedValue { $0.file = nil }
             // The file is renamed before it is closed, so that SQLite leaves it as it was found.
             let last = self.state.withLockedValue { $0.lastSequence }
-            let moved = Result { try Self.finishRepair(self.directory, running: running, after: last, self.logger) }
+            let repair = Result { try Self.finishRepair(self.directory, running: running, after: last, self.logger) }
             try? file.close()
-            try moved.get()
+            try repair.get()
             let opened = try SpoolFile(self.directory)
             self.state.withLockedValue { $0.file = opened }
             return opened
@@ -182,13 +182,13 @@ final class SpoolStore: Sendable {
                 case .failure(let error) where SpoolFailure(error) != .damage:
                     continuation.resume(throwing: SpoolFailure.error(error, self.directory))
                 case .success(nil), .failure:
-                    self.readAgain(result.map { _ in }, file, body, continuation)
+                    self.retryRead(result.map { _ in }, file, body, continuation)
                 }
             }
         }
     }
 
-    private func readAgain<Success: Sendable>(
+    private func retryRead<Success: Sendable>(
         _ failure: Result<Void, any Error>, _ file: SpoolFile?,
         _ body: @escaping @Sendable (Database) throws -> Success,
         _ continuation: CheckedContinuation<Success, any Error>

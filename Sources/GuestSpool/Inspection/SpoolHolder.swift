@@ -27,7 +27,7 @@ package enum SpoolHolder: Sendable, Hashable {
                 self.init(LockFile(status, process: process), among: list)
                 if case .process = self { return }
             }
-            switch SpoolLock.obstacle(file) {
+            switch SpoolLock.lockError(file) {
             case nil: self = .noAgent
             // The process id in the file is the agent's id in its own container.
             case EWOULDBLOCK?: self = process.map { .process($0) } ?? .unknown
@@ -42,12 +42,12 @@ package enum SpoolHolder: Sendable, Hashable {
     /// piece.
     private static func locks() -> String? {
         guard let file = try? OpenFile("/proc/locks", O_RDONLY, action: "read"),
-            let list = try? file.read(limit: Self.longestList, expected: 64 << 10)
+            let list = try? file.read(limit: Self.maximumListSize, expected: 64 << 10)
         else { return nil }
         return String(decoding: list, as: UTF8.self)
     }
 
-    private static let longestList = 64 << 20
+    private static let maximumListSize = 64 << 20
 
     /// - Parameter list: the text of `/proc/locks`.
     init(_ file: LockFile, among list: String) {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
 import GRDB
 package import Notifications
 
@@ -22,9 +21,7 @@ package struct SpoolInspection: Sendable {
             let opened = try directory.openForReading()
             overview.holder = SpoolHolder(directory, in: opened)
             if try directory.isBeingRepaired(opened) { overview.mustBeOpened = true }
-            overview.damagedFiles = try DamagedFileReport.all(in: directory, opened).map {
-                DamagedSpoolFile(name: URL(fileURLWithPath: $0.path).lastPathComponent, reason: $0.reason)
-            }
+            overview.damagedFiles = try DamagedSpoolFile.all(in: directory, opened)
             return overview
         }
     }

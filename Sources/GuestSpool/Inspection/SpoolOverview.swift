@@ -75,11 +75,3 @@ extension SpoolOverview {
         return try SpoolOrigin(db)?.isBeingClaimed == true
     }
 }
-
-/// A database file that was found damaged and set aside. The rows that could be read are in the spool again.
-package struct DamagedSpoolFile: Sendable, Hashable {
-    /// The file's name in the spool's directory.
-    package let name: String
-    /// The damage that was found; empty when it is no longer known.
-    package let reason: String
-}

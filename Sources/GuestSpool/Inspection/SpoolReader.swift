@@ -29,7 +29,7 @@ struct SpoolReader {
     func read<Success>(_ body: (Database?) throws -> Success) throws -> Success {
         let opened = try self.directory.openForReading()
         do {
-            return try self.readUndisturbed(opened, body)
+            return try self.readWithoutLog(opened, body)
                 ?? self.read(URL(fileURLWithPath: self.directory.file).path, body)
         } catch let error as DatabaseError {
             throw Self.error(error, self.directory)
@@ -42,7 +42,7 @@ struct SpoolReader {
     /// file without creating a log.
     ///
     /// - Returns: nil when another process may have written in the meantime.
-    private func readUndisturbed<Success>(
+    private func readWithoutLog<Success>(
         _ opened: CheckedDirectory, _ body: (Database?) throws -> Success
     ) throws -> Success? {
         let log = SpoolDirectory.file + "-wal"

@@ -42,7 +42,9 @@ struct CertificateReloadHandler: Sendable {
     private func use(_ reading: FileReloader<CertificateReading>.Reading) {
         let (context, kept) = (reading.value.context, reading.value.kept)
         // Connections of revoked peers close at once, even while the new key cannot be used yet.
-        if case .unusable = reading.outcome, let context, !reading.hasMoved { self.use(context, isWhole: false) }
+        if case .unusable = reading.outcome, let context, !reading.changedDuringReading {
+            self.use(context, isWhole: false)
+        }
         switch (reading.verdict, context) {
         case (.nothing, _), (.use, nil): break
         case (.use, let context?): self.use(context, isWhole: true)
@@ -55,7 +57,7 @@ struct CertificateReloadHandler: Sendable {
         case (.reject(let reason), _):
             self.live.recordRejection(reason)
             let effect =
-                switch context == nil || !reading.hasMoved ? kept : nil {
+                switch context == nil || !reading.changedDuringReading ? kept : nil {
                 case .nothing?, .identity?:
                     "the previous certificate and key stay in use, authorities and revocation lists are up to date"
                 case .identityAndRoots?:

@@ -9,7 +9,7 @@ import Testing
 
 @testable import GuestSpool
 
-@Suite struct DamagedFileReportTests {
+@Suite struct DamagedSpoolFileTests {
     enum Damage: CaseIterable {
         case notADatabase, firstPage, truncated, log, missingTally, absurdTally, garbledColumn, missingTable, header
 
@@ -62,7 +62,7 @@ import Testing
             var counts = try await second.counts()
             #expect(counts.isBalanced)
             if damage.sparesRows {
-                #expect(found.recovered == DamagedFileReport.RecoveredRows(running: 1, waiting: 2, setAside: 1))
+                #expect(found.recovered == DamagedSpoolFile.RecoveredRows(running: 1, waiting: 2, setAside: 1))
                 #expect(
                     try await fixture.messageIDs(second) == [reports[0].messageID, reports[2].messageID, running])
                 #expect(
@@ -134,7 +134,7 @@ import Testing
             try handle.close()
             try await spool.verify()
             let damage = try #require(fixture.damages.first)
-            #expect(damage.recovered == DamagedFileReport.RecoveredRows(running: 1, waiting: 0, setAside: 0))
+            #expect(damage.recovered == DamagedSpoolFile.RecoveredRows(running: 1, waiting: 0, setAside: 0))
             try await spool.finish(fixture.report(id: running))
             let entries = try await spool.entries(after: 5, limit: 10)
             #expect(entries.map(\.report.messageID) == [running])

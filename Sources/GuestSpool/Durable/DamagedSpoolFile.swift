@@ -4,16 +4,20 @@ import Foundation
 import Notifications
 import SecureFiles
 
-/// A damaged file that was set aside, as `guest-agent status` lists it. A JSON file next to it describes the damage.
-package struct DamagedFileReport: Sendable, Hashable {
+/// A database file that was found damaged and set aside, as `guest-agent status` lists it. The rows that could be read
+/// are in the spool again. A JSON file next to it describes the damage.
+package struct DamagedSpoolFile: Sendable, Hashable {
     /// The file's path. Its `-wal` and `-shm` files, if it had any, and the `.json` file are next to it.
     package let path: String
-    /// The damage that was found.
+    /// The damage that was found; empty when it is no longer known.
     package let reason: String
     /// The number of rows that were recovered: they could be read, and are in the spool again.
     package let recovered: RecoveredRows
     /// The number of rows that were found and could not be read. Rows in an unreadable page are not counted.
     package let unreadable: Int
+
+    /// The file's name in the spool's directory.
+    package var name: String { URL(fileURLWithPath: self.path).lastPathComponent }
 
     /// Numbers of rows by table.
     package struct RecoveredRows: Sendable, Hashable {
@@ -26,17 +30,17 @@ package struct DamagedFileReport: Sendable, Hashable {
     }
 
     /// The maximum size of a damaged file's JSON in bytes; it has a few lines.
-    private static let longestJSON = 1 << 16
+    private static let maximumJSONSize = 1 << 16
 
     /// Returns the damaged files in a spool's directory, oldest first. A file whose JSON is missing has no reason.
     ///
     /// - Throws: ``OutboxError`` when the directory cannot be read.
-    package static func all(in directory: String) throws -> [DamagedFileReport] {
+    package static func all(in directory: String) throws -> [DamagedSpoolFile] {
         let directory = SpoolDirectory(path: directory)
         return try Self.all(in: directory, directory.openForReading())
     }
 
-    static func all(in directory: SpoolDirectory, _ opened: CheckedDirectory) throws(OutboxError) -> [DamagedFileReport]
+    static func all(in directory: SpoolDirectory, _ opened: CheckedDirectory) throws(OutboxError) -> [DamagedSpoolFile]
     {
         let names: [String]
         do throws(FileError) {
@@ -46,12 +50,12 @@ package struct DamagedFileReport: Sendable, Hashable {
         }
         return SpoolDirectory.damagedNames(among: names).map { name in
             // A damaged file is listed even when its JSON cannot be read.
-            let bytes = try? opened.contents(of: "\(name).json", limit: Self.longestJSON)
+            let bytes = try? opened.contents(of: "\(name).json", limit: Self.maximumJSONSize)
             let object = bytes.flatMap { bytes -> JSONObject? in
                 guard case .object(let object)? = try? JSONValue(json: bytes) else { return nil }
                 return object
             }
-            return DamagedFileReport(path: "\(directory.path)/\(name)", object)
+            return DamagedSpoolFile(path: "\(directory.path)/\(name)", object)
         }
     }
 
