@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Like the spool: SpoolFile.logStep.
+// Like the spool: SpoolFile.checkpointThreshold.
 enum { LOG_STEP = 4 << 20, ID_LENGTH = 36 };
 
 struct plain_sqlite {
