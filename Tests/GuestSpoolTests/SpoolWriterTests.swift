@@ -205,6 +205,61 @@ import Testing
         }
     }
 
+    @Test("Of an overdue batch, each operation is retried alone and unsynced if one of them cannot begin")
+    func retryOfOverdueBatch() async throws {
+        try await SpoolFixture.with { fixture in
+            let spool = try await fixture.open()
+            let writer = spool.writer
+            let statements = NIOLockedValueBox<[String]>([])
+            let operations = (0..<3).map { _ in BegunOperation(messageID: MessageID(), context: fixture.context) }
+            spool.store.writing.sync {
+                try? spool.store.write { db in
+                    try db.execute(
+                        sql: """
+                            CREATE TEMP TRIGGER refuse BEFORE INSERT ON main.running
+                            WHEN NEW.message_id = '\(operations[1].messageID)'
+                            BEGIN SELECT RAISE(ABORT, 'refused'); END
+                            """)
+                }
+            }
+            var isOverdue = false
+            while !isOverdue {
+                _ = try await fixture.begin(spool)
+                isOverdue = spool.store.writing.sync {
+                    // As long as this queue is blocked, no sync is made.
+                    while writer.machine.withLockedValue({ $0.sync.deadline(after: .seconds(0)) != nil }) {
+                        let isDue = writer.machine.withLockedValue { machine in
+                            machine.sync.isDue(.now(), delay: SpoolWriterStateMachine.syncDelay)
+                        }
+                        guard isDue else { continue }
+                        try? spool.store.write { db in
+                            db.trace { event in
+                                let text = event.description
+                                if text.hasPrefix("PRAGMA synchronous") || text.hasPrefix("COMMIT") {
+                                    statements.withLockedValue { $0.append(text) }
+                                }
+                            }
+                        }
+                        for operation in operations {
+                            writer.enqueue(SpoolWrite(.begin(.init(operation)), nil, deadline: .distantFuture))
+                        }
+                        return true
+                    }
+                    return false
+                }
+            }
+            try await spool.close()
+            let seen = statements.withLockedValue { $0 }
+            let (synced, unsynced) = ("PRAGMA synchronous = FULL", "PRAGMA synchronous = NORMAL")
+            #expect(
+                seen.prefix(6) == [
+                    synced, unsynced, "COMMIT TRANSACTION", unsynced, unsynced, "COMMIT TRANSACTION",
+                ])
+            // The sync that is still overdue follows.
+            #expect(seen.dropFirst(6).first == synced)
+        }
+    }
+
     @Test("A transaction that is to be synced adds to the WAL")
     func syncWritesToWAL() async throws {
         try await SpoolFixture.with { fixture in
