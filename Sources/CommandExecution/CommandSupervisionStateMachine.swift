@@ -27,7 +27,7 @@ package struct CommandSupervisionStateMachine: Sendable {
     /// The time after the command's end during which a signal does nothing. Its sender assumed that the command was
     /// still running: it was a key that ended the command, or a service manager that stops both processes. The signal
     /// may arrive after its effect on the command.
-    static let lateness = Duration.seconds(1)
+    static let lateSignalTolerance = Duration.seconds(1)
 
     private var state = State.preparing(pending: [])
 
@@ -82,7 +82,7 @@ package struct CommandSupervisionStateMachine: Sendable {
             if !pending.contains(signal) { self.state = .starting(pending: pending + [signal]) }
             return .none
         case .running: return isFromTerminal ? .none : .passOn
-        case .ended(let time): return time.duration(to: now) < Self.lateness ? .none : .stopWaiting
+        case .ended(let time): return time.duration(to: now) < Self.lateSignalTolerance ? .none : .stopWaiting
         case .withoutCommand: return .stopWaiting
         }
     }

@@ -38,7 +38,7 @@ package final class CommandSupervisor: Sendable {
     package func operationBegins() { self.state.withLockedValue { $0.machine.operationBegins() } }
 
     /// Records that no command will run: from now on a signal ends the wait for a conductor.
-    package func forgo() {
+    package func recordNoCommand() {
         let (action, stopWaiting) = self.state.withLockedValue { ($0.machine.notStarted(), $0.stopWaiting) }
         if action == .stopWaiting { stopWaiting() }
     }
@@ -105,7 +105,7 @@ package final class CommandSupervisor: Sendable {
             arguments[0], &arguments, request.variable.name, value, request.standardError.rawValue, &process)
         try? request.standardError.close()
         guard number == 0 else {
-            self.forgo()
+            self.recordNoCommand()
             request.continuation.resume(returning: .failure(Errno(rawValue: number)))
             return nil
         }

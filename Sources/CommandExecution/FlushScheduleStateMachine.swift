@@ -35,7 +35,7 @@ package struct FlushScheduleStateMachine: Sendable {
     /// The index of the conductor at which the next turn begins.
     private var conductor = 0
     /// Whether that conductor has accepted outcomes.
-    private var isProven = false
+    private var hasDelivered = false
 
     /// - Parameters:
     ///   - count: how many spools there are to deliver.
@@ -57,19 +57,19 @@ package struct FlushScheduleStateMachine: Sendable {
         let time = max(.zero, (self.end - now) / turns)
         let connectTimeout = min(self.connectTimeout, max(Self.shortestConnectTimeout, time / self.conductors))
         let turn = Turn(time: time, connectTimeout: connectTimeout, conductor: self.conductor)
-        if !self.isProven { self.advance() }
+        if !self.hasDelivered { self.advance() }
         return turn
     }
 
     /// Records that a conductor accepted outcomes.
     ///
     /// - Parameter conductor: the conductor's index in the settings.
-    package mutating func delivered(to conductor: Int) { (self.conductor, self.isProven) = (conductor, true) }
+    package mutating func delivered(to conductor: Int) { (self.conductor, self.hasDelivered) = (conductor, true) }
 
     /// Records that no conductor accepted any of the outcomes that wait in the turn's spool.
     package mutating func failed(_ turn: Turn) {
-        guard self.isProven, turn.conductor == self.conductor else { return }
-        self.isProven = false
+        guard self.hasDelivered, turn.conductor == self.conductor else { return }
+        self.hasDelivered = false
         self.advance()
     }
 

@@ -52,7 +52,7 @@ package struct SecurityPosture: Sendable, Hashable {
         if !self.hasGuestRevocationList { warnings.append(.noGuestRevocationList) }
         // A signature names the tenant as well as a certificate does.
         if !self.requiresTenant, self.signatures != .require { warnings.append(.tenantNotRequired) }
-        if self.identity == .spiffe(.trial) { warnings.append(.throwAwayTrustDomain) }
+        if self.identity == .spiffe(.trial) { warnings.append(.trialTrustDomain) }
         if !self.plaintextBrokers.isEmpty { warnings.append(.plaintextBroker(self.plaintextBrokers)) }
         if let exposedSecret { warnings.append(.exposed(exposedSecret)) }
         return warnings
@@ -88,7 +88,7 @@ package struct SecurityWarning: Sendable, Hashable, CustomStringConvertible {
         risk: "a guest with such a certificate can name any tenant",
         remedy: "issue spiffe://TRUST-DOMAIN/tenant/TENANT/instance/ID, and set it to true")
 
-    fileprivate static let throwAwayTrustDomain = SecurityWarning(
+    fileprivate static let trialTrustDomain = SecurityWarning(
         phrase: "The trust domain is the default one of trial certificates", setting: "identity.trust_domain",
         risk: "\(TrustDomain.trial) is in every trial certificate",
         remedy: "set it to your own name, and issue certificates with it")

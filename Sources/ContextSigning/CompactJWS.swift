@@ -46,8 +46,8 @@ package struct CompactJWS: Sendable {
         // Extensions that a verifier must understand (RFC 7515, 4.1.11); none is supported here.
         guard self.header["crit"] == nil else { throw TokenError("needs extensions (crit), and none is known here") }
         guard let algorithm = self.header["alg"]?.string, algorithm.hasSameBytes(as: key.algorithm.rawValue) else {
-            let said = self.header["alg"]?.string.map(\.excerpt) ?? "nothing"
-            throw TokenError("says \(said) for its algorithm, and its key \(key.kid) is for \(key.algorithm.rawValue)")
+            let named = self.header["alg"]?.string.map(\.excerpt) ?? "nothing"
+            throw TokenError("says \(named) for its algorithm, and its key \(key.kid) is for \(key.algorithm.rawValue)")
         }
         if let type = self.header["typ"], type.string.map({ $0.utf8.elementsEqual("JWT".utf8) }) != true {
             throw TokenError("is of another type (typ) than JWT")

@@ -28,24 +28,24 @@ package final class ConnectionScheduler: Sendable {
     /// - Returns: whether the caller has the turn; if not, it should ``wait(on:_:)``.
     package func takeNow(on eventLoop: any EventLoop) -> Bool {
         let isNow = self.queues.withLockedValue { $0[ObjectIdentifier(eventLoop), default: .init()].takeNow() }
-        if isNow { self.arrange(eventLoop) }
+        if isNow { self.scheduleTurn(eventLoop) }
         return isNow
     }
 
     /// Adds a turn to the event loop's queue, and calls it there when it comes up.
     package func wait(on eventLoop: any EventLoop, _ turn: @escaping Turn) {
         let isFirst = self.queues.withLockedValue { $0[ObjectIdentifier(eventLoop), default: .init()].wait(turn) }
-        if isFirst { self.arrange(eventLoop) }
+        if isFirst { self.scheduleTurn(eventLoop) }
     }
 
-    private func arrange(_ eventLoop: any EventLoop) {
+    private func scheduleTurn(_ eventLoop: any EventLoop) {
         // After the answers of this turn: the pause begins when they are written.
         eventLoop.execute {
-            eventLoop.scheduleTask(in: Self.pause) { self.give(eventLoop) }
+            eventLoop.scheduleTask(in: Self.pause) { self.runTurn(eventLoop) }
         }
     }
 
-    private func give(_ eventLoop: any EventLoop) {
+    private func runTurn(_ eventLoop: any EventLoop) {
         while true {
             let turn = self.queues.withLockedValue { queues -> Turn? in
                 let turn = queues[ObjectIdentifier(eventLoop)]?.next()
@@ -54,7 +54,7 @@ package final class ConnectionScheduler: Sendable {
             }
             guard let turn else { return }
             // A connection that has ended meanwhile does not delay the others.
-            guard !turn() else { return self.arrange(eventLoop) }
+            guard !turn() else { return self.scheduleTurn(eventLoop) }
         }
     }
 }

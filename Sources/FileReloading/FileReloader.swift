@@ -63,7 +63,7 @@ package final class FileReloader<Value: Sendable>: Sendable {
     }
 
     private let interval: Duration
-    private let slowness: Duration
+    private let hangThreshold: Duration
     private let queue: CoalescingWorkQueue
     private let files: @Sendable () -> Files
     private let handle: @Sendable (Event) -> Void
@@ -74,16 +74,16 @@ package final class FileReloader<Value: Sendable>: Sendable {
     /// - Parameters:
     ///   - interval: the time between two checks of the files.
     ///   - gracePeriod: how long the files may be unusable, or not belong together, before they are rejected.
-    ///   - slowness: how long a check of the files may take before their file system counts as unresponsive.
+    ///   - hangThreshold: how long a check of the files may take before their file system counts as unresponsive.
     ///   - threads: the threads that read the files; a pool that never stops.
     ///   - files: returns the files for a check that begins. It must not block.
     ///   - handle: handles the events. It must not block.
     package init(
-        interval: Duration, gracePeriod: Duration, slowness: Duration, threads: NIOThreadPool,
+        interval: Duration, gracePeriod: Duration, hangThreshold: Duration, threads: NIOThreadPool,
         files: @escaping @Sendable () -> Files, handle: @escaping @Sendable (Event) -> Void
     ) {
         self.interval = interval
-        self.slowness = slowness
+        self.hangThreshold = hangThreshold
         self.queue = CoalescingWorkQueue(threads: threads)
         self.files = files
         self.handle = handle
@@ -94,7 +94,7 @@ package final class FileReloader<Value: Sendable>: Sendable {
     package func run() async {
         while !Task.isCancelled {
             let check = self.requestCheck(isRequested: false)
-            var limit = self.slowness
+            var limit = self.hangThreshold
             while await !self.queue.wait(for: check, atMost: limit), !Task.isCancelled {
                 self.reportUnresponsive()
                 limit = .seconds(60)
@@ -107,14 +107,14 @@ package final class FileReloader<Value: Sendable>: Sendable {
     /// system does not respond, and the files are read as soon as they can be.
     package func reload() async {
         let check = self.requestCheck(isRequested: true)
-        while await !self.queue.wait(for: check, atMost: self.slowness), !Task.isCancelled {
+        while await !self.queue.wait(for: check, atMost: self.hangThreshold), !Task.isCancelled {
             // Otherwise an earlier check has ended in this time, and this one has just begun.
             if self.isStuck { return self.reportUnresponsive() }
         }
     }
 
-    /// Whether the current check of the files has taken longer than `slowness`. Meanwhile no change takes effect.
-    package var isStuck: Bool { self.queue.elapsed.map { $0 > self.slowness } ?? false }
+    /// Whether the current check of the files has taken longer than `hangThreshold`. Meanwhile no change takes effect.
+    package var isStuck: Bool { self.queue.elapsed.map { $0 > self.hangThreshold } ?? false }
 
     private func reportUnresponsive() {
         self.handle(.unresponsive(self.queue.elapsed ?? .zero))
@@ -137,10 +137,10 @@ package final class FileReloader<Value: Sendable>: Sendable {
         let paths = files.paths()
         let stamps = FileStamps(paths)
         let isFresh = stamps.areFresh(at: Int64(time(nil)))
-        let readsNow = self.state.withLockedValue {
+        let startsReading = self.state.withLockedValue {
             $0.machine.recordCheck(stamps, isRequested: isRequested, isFresh: isFresh, now: .now)
         }
-        if readsNow {
+        if startsReading {
             let (outcome, value) = files.read()
             let changedDuringReading = FileStamps(files.paths()) != stamps
             let verdict = self.state.withLockedValue {

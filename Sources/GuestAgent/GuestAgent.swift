@@ -131,8 +131,8 @@ public final class GuestAgent: Service {
     /// running agent detects changes without this call, and logs warnings before expiry.
     public func reloadCertificates() async { await self.certificates.reload() }
 
-    /// The reason why nothing is delivered at the moment, as a clause; nil when no obstacle is known.
-    package var obstacle: String? { self.delivery.obstacle }
+    /// The reason why nothing is delivered at the moment, as a clause; nil when no problem is known.
+    package var deliveryProblem: String? { self.delivery.deliveryProblem }
 
     /// The conductor that last accepted outcomes; nil before the first one did.
     package var lastAcceptingConductor: ConductorAddress? { self.delivery.lastAcceptingConductor }

@@ -60,9 +60,11 @@ package struct SpoolSlots: Sendable {
     }
 
     /// Opens the first slot that no agent uses, and creates it if it is new. Outcomes that wait there are delivered
-    /// together with those that this agent adds.
+    /// together with those that this agent adds. A slot that cannot be opened is not skipped: the outcomes in it would
+    /// wait unnoticed.
     ///
-    /// - Throws: ``OutboxError``, with ``OutboxError/Code/inUse`` when all ``limit`` slots are in use.
+    /// - Throws: ``OutboxError`` of the first slot that cannot be opened, with
+    ///   ``OutboxError/Code/inUse`` when all ``limit`` slots are in use.
     package func openFirstFree(
         configuration: Spool.Configuration = Spool.Configuration(), logger: Logger
     ) async throws -> (spool: Spool, path: String) {

@@ -30,7 +30,7 @@ package final class ReportCounters: Sendable {
     package var counts: Counts { self.state.withLockedValue { $0 } }
 
     /// Counts a round that has begun.
-    func beganRound() { self.state.withLockedValue { $0.rounds += 1 } }
+    func countRound() { self.state.withLockedValue { $0.rounds += 1 } }
 
     /// Counts a round that has failed.
     func failedRound() { self.state.withLockedValue { $0.failedRounds += 1 } }

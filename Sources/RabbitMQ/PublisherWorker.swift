@@ -58,11 +58,11 @@ struct PublisherWorker: Sendable {
             } onGracefulShutdown: {
                 self.stop(.draining)
                 // The publisher's thread may hang in a call and not notice the request to stop.
-                watchdog.hurry(configuration.drainTimeout)
+                watchdog.shorten(configuration.drainTimeout)
             }
         } onCancel: {
             self.stop(.immediately)
-            watchdog.hurry(.milliseconds(100))
+            watchdog.shorten(.milliseconds(100))
         }
     }
 

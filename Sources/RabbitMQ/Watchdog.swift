@@ -44,7 +44,7 @@ final class Watchdog: Sendable {
     }
 
     /// Lowers the time limit of every call, including the current one, because a shutdown waits for the call to end.
-    func hurry(_ limit: Duration) {
+    func shorten(_ limit: Duration) {
         self.state.withLockedValue { $0.limit = min($0.limit, limit) }
         self.wake.signal()
     }

@@ -179,7 +179,7 @@ package final class CheckedDirectory: Sendable {
     ///
     /// - Returns: nil when the time is unknown: there is no such file, the file system does not record it, or the
     ///   system call fails for any other reason, such as an old kernel or a filter of system calls.
-    package func birth(of name: String) -> FileStatus.Moment? {
+    package func creationTime(of name: String) -> FileStatus.Moment? {
         var seconds: Int64 = 0
         var nanoseconds: UInt32 = 0
         guard unsafe linux_files_birth(self.descriptor, name, &seconds, &nanoseconds) == 0 else { return nil }

@@ -27,8 +27,8 @@ enum DirectoryTraversal {
         var names = Self.names(path.hasPrefix("/") ? path : try Self.workingDirectory(path) + "/" + path)
         while let name = names.popLast() {
             let status = try directory.status()
-            if let flaw = Self.flaw(status, place.isEmpty ? "/" : place) {
-                throw FileError(.exposed, path, "cannot be used safely: \(flaw)")
+            if let problem = Self.problem(status, place.isEmpty ? "/" : place) {
+                throw FileError(.exposed, path, "cannot be used safely: \(problem)")
             }
             if try Self.isLink(name, in: directory, status, path) {
                 links += 1
@@ -104,7 +104,7 @@ enum DirectoryTraversal {
     private static func isOurs(_ owner: uid_t) -> Bool { owner == 0 || owner == geteuid() }
 
     /// Returns the problem of a directory on the way, and what to do; nil when it is safe.
-    private static func flaw(_ status: FileStatus, _ place: String) -> String? {
+    private static func problem(_ status: FileStatus, _ place: String) -> String? {
         guard Self.isOurs(status.owner) || status.owner == UserNamespace.root else {
             return
                 "the directory \(place) on the path belongs to the user \(status.owner), who may write in it and could "
@@ -156,13 +156,13 @@ enum DirectoryTraversal {
         }
         guard let writers = Self.writers(status) else { return }
         let mode = "has mode 0\(String(status.mode & 0o7777, radix: 8)), which lets \(writers) write in it"
-        let inIt = "name a directory in it for this user only (`mkdir -m 700`)"
+        let subdirectoryAdvice = "name a directory in it for this user only (`mkdir -m 700`)"
         let remedy =
             switch (isOwn, status.mode & S_ISVTX != 0) {
-            case (true, true): "run `chmod go-w \(FileAccessRule.quoted(path))`, or \(inIt)"
+            case (true, true): "run `chmod go-w \(FileAccessRule.quoted(path))`, or \(subdirectoryAdvice)"
             case (true, false):
                 "run `chmod go-w \(FileAccessRule.quoted(path))` on a file system that supports modes, or name a directory that nothing else uses"
-            case (false, true): "\(inIt)"
+            case (false, true): "\(subdirectoryAdvice)"
             case (false, false):
                 "and belongs to root; \(Self.volumeRemedy), or run `chown \(geteuid()) \(FileAccessRule.quoted(path))` as root"
             }
@@ -197,10 +197,10 @@ enum DirectoryTraversal {
                 throw FileError(errno, "\(path)/\(name)", "inspected")
             }
             let found = FileStatus(entry)
-            if let flaw = Self.flaw(of: name, found, isOwn) {
+            if let problem = Self.problem(of: name, found, isOwn) {
                 throw FileError(
                     .exposed, path,
-                    "has mode 0\(String(status.mode & 0o7777, radix: 8)), and \(name) in it \(flaw); remove that, or name a "
+                    "has mode 0\(String(status.mode & 0o7777, radix: 8)), and \(name) in it \(problem); remove that, or name a "
                         + "directory for this user only")
             }
             if found.isRegularFile { files.append(name) }
@@ -214,7 +214,7 @@ enum DirectoryTraversal {
 
     /// Returns why a directory in which others may write is not closed with this entry in it; nil when it may be
     /// closed.
-    private static func flaw(
+    private static func problem(
         of name: String, _ status: FileStatus, _ isOwn: (String, FileStatus) -> Bool
     ) -> String? {
         guard Self.isOurs(status.owner) else { return "belongs to the user \(status.owner)" }

@@ -197,15 +197,15 @@ extension Setting.Value: CustomStringConvertible {
     /// The value as it is written in the file. A secret is not replaced: show it through its setting only.
     package var description: String {
         switch self {
-        case .string(let text): Self.quotedIfOdd(text)
+        case .string(let text): Self.quotedIfNeeded(text)
         case .integer(let number): String(number)
         case .boolean(let answer): String(answer)
-        case .strings(let texts): "[" + texts.map(Self.quotedIfOdd).joined(separator: ", ") + "]"
+        case .strings(let texts): "[" + texts.map(Self.quotedIfNeeded).joined(separator: ", ") + "]"
         case .seconds(let number): Int(exactly: number).map(String.init) ?? String(number)
         }
     }
 
-    private static func quotedIfOdd(_ text: String) -> String {
+    private static func quotedIfNeeded(_ text: String) -> String {
         let plain = text.unicodeScalars.allSatisfy { scalar in
             scalar.properties.isAlphabetic || "0123456789-_./:@*+=?&%~".unicodeScalars.contains(scalar)
         }

@@ -138,11 +138,11 @@ struct SettingsLoader {
 
     private func missing(_ setting: Setting) -> SettingsError.Problem {
         let variable = "the environment variable \(schema.environmentVariable(for: setting))"
-        let ways =
+        let sources =
             setting.isSecret
             ? "in the file or by \(variable)" : "in the file, by \(variable) or by the flag \(setting.usage)"
         return .init(
-            .missingValue, setting: setting.name, "\(setting.name) is required and has no value; set it \(ways).")
+            .missingValue, setting: setting.name, "\(setting.name) is required and has no value; set it \(sources).")
     }
 
     private func secretOnCommandLine(_ setting: Setting) -> SettingsError.Problem {

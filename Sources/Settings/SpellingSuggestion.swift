@@ -19,8 +19,8 @@ package struct SpellingSuggestion {
                 best = (name, distance)
             }
         }
-        let sameEnding = known.first { $0.hasSuffix("." + mistyped) }
-        guard let name = best?.name ?? sameEnding else { return nil }
+        let suffixMatch = known.first { $0.hasSuffix("." + mistyped) }
+        guard let name = best?.name ?? suffixMatch else { return nil }
         self.name = name
     }
 

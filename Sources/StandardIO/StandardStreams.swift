@@ -46,7 +46,7 @@ package enum StandardStreams {
     /// Prints a message on standard error, with the program's name before each line.
     ///
     /// Ignores a failed write: no event may be lost because of a warning.
-    package static func say(_ message: String, program: some StringProtocol) {
+    package static func printMessage(_ message: String, program: some StringProtocol) {
         let lines = message.split(separator: "\n", omittingEmptySubsequences: false)
         let text = lines.map { "\(program): \($0)\n" }.joined()
         try? DescriptorWriter.write(Array(text.utf8), to: STDERR_FILENO)
@@ -57,7 +57,7 @@ package enum StandardStreams {
         // All streams; standard error has no buffer.
         guard status == EXIT_SUCCESS, fflush(nil) != 0 else { return }
         let failure = OutputError(DescriptorWriter.Failure(errno: errno))
-        self.say(failure.description, program: CommandLine.programName)
+        self.printMessage(failure.description, program: CommandLine.programName)
         _exit(EXIT_FAILURE)
     }
 

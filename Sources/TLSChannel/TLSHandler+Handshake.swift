@@ -18,14 +18,14 @@ extension TLSHandler {
         guard self.state == .idle else { return }
         self.state = .handshaking
         self.scheduleDeadline(context: context, in: self.handshakeTimeout)
-        self.stepped(self.engine.handshake(), context: context)
+        self.handleStep(self.engine.handshake(), context: context)
         if self.state == .handshaking { context.read() }
     }
 
     /// Performs the next step with the bytes that the engine was fed; in the background if the handler has one.
     func takeStep(context: ChannelHandlerContext) {
         guard let background = self.background else {
-            self.stepped(self.engine.handshake(), context: context)
+            self.handleStep(self.engine.handshake(), context: context)
             return
         }
         // No other code uses the engine until the completion has run; `self.step` guards it.
@@ -73,11 +73,11 @@ extension TLSHandler {
                 return
             }
         }
-        self.stepped(outcome, context: context)
+        self.handleStep(outcome, context: context)
         if self.state == .handshaking, input.readableBytes > 0 { self.takeStep(context: context) }
         guard self.step == nil else { return }
         self.completeDelivery(context: context)
-        if self.heldEnd {
+        if self.isEndDeferred {
             self.inputEnded(context: context)
         } else if self.heldRead {
             self.heldRead = false
@@ -88,7 +88,7 @@ extension TLSHandler {
     }
 
     /// Handles the result of a step.
-    private func stepped(_ outcome: TLSEngine.Outcome, context: ChannelHandlerContext) {
+    private func handleStep(_ outcome: TLSEngine.Outcome, context: ChannelHandlerContext) {
         switch outcome {
         case .incomplete:
             self.writeCiphertext(context: context, promise: nil)

@@ -80,7 +80,7 @@ package final class TLSHandler: ChannelDuplexHandler {
     /// Whether a read was requested during the step.
     var heldRead = false
     /// Whether the peer's input has ended during the step.
-    var heldEnd = false
+    var isEndDeferred = false
     let handshakeTimeout: TimeAmount
     let shutdownTimeout: TimeAmount
     /// The state of the connection. It is set before any call that may call back into this handler.
@@ -190,7 +190,7 @@ package final class TLSHandler: ChannelDuplexHandler {
         }
         if self.step != nil, self.hasSentHandshakeData {
             // The peer may have sent everything that it had to send, so the step completes first.
-            self.heldEnd = true
+            self.isEndDeferred = true
         } else {
             self.inputEnded(context: context)
         }

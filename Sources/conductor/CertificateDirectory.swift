@@ -165,7 +165,7 @@ struct CertificateDirectory {
     func warnOfAuthority(_ authority: CertificateAuthority, issued certificate: String) throws {
         let (own, issued) = try (PeerCertificate(pem: authority.certificatePEM), PeerCertificate(pem: certificate))
         guard own.notAfter < issued.notAfter else { return }
-        ConductorExit.say(
+        ConductorExit.printMessage(
             "warning: \(self.path(of: "ca.pem")) expires before the new certificate, and all that it has issued is invalid from then on; renew it with"
                 + " `conductor certificates renew ca`.")
     }

@@ -48,7 +48,7 @@ struct CheckConfig: AsyncParsableCommand {
             let posture = try SecurityPosture(
                 settings, authorization: authorization, exposedSecret: self.options.exposedPassword(settings))
             warnings += posture.warnings.map(\.description)
-            for warning in warnings { ConductorExit.say("warning: \(warning)") }
+            for warning in warnings { ConductorExit.printMessage("warning: \(warning)") }
             guard !self.strict || warnings.isEmpty else { throw ConductorExit.configuration }
         }
     }

@@ -56,7 +56,7 @@ enum ConductorExit {
     /// Prints a message on standard error, with the program's name before each line.
     ///
     /// If the message cannot be written, the work goes on: a warning must not lose an event.
-    static func say(_ message: String) { StandardStreams.say(message, program: "conductor") }
+    static func printMessage(_ message: String) { StandardStreams.printMessage(message, program: "conductor") }
 
     private static func exit(for error: any Error) -> any Error {
         let message: String
@@ -82,7 +82,7 @@ enum ConductorExit {
         case let error as StandardStreams.OutputError: (message, code) = (error.description, .failure)
         default: return error
         }
-        Self.say(message)
+        Self.printMessage(message)
         return code
     }
 }

@@ -128,7 +128,9 @@ struct Notify: AsyncParsableCommand {
 
     private static func warn(of events: [EventRequest.Checked]) {
         guard let event = events.first else { return }
-        if !event.isPublished { ConductorExit.say("\(event.message.eventType) is switched off: nothing is sent.") }
+        if !event.isPublished {
+            ConductorExit.printMessage("\(event.message.eventType) is switched off: nothing is sent.")
+        }
         ConductorExit.warn(undeclared: event.undeclaredFields, of: event.message.eventType)
     }
 
@@ -164,6 +166,6 @@ extension ConductorExit {
         guard !names.isEmpty else { return }
         let shown = names.prefix(8).map(\.excerpt).joined(separator: ", ")
         let more = names.count > 8 ? " and \(names.count - 8) more" : ""
-        Self.say("\(event) does not declare \(shown)\(more): left out.")
+        Self.printMessage("\(event) does not declare \(shown)\(more): left out.")
     }
 }

@@ -97,7 +97,7 @@ struct PrintContext: AsyncParsableCommand {
             // The option, or else the payload, binds the token to an instance.
             let isBound = notifications.allSatisfy { $0.context.payload["instance_id"]?.string?.isEmpty == false }
             if self.sign, self.instance == nil, !isBound {
-                ConductorExit.say(
+                ConductorExit.printMessage(
                     "warning: the token names no instance, so any guest that has it can end the operation; give --instance, "
                         + "or instance_id in the payload.")
             }

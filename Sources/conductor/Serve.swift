@@ -50,7 +50,7 @@ struct Serve: AsyncParsableCommand {
             let files = ReloadedFiles(certificates: certificates, signingKeys: signingKeys)
             let systemd = SystemdService(
                 environment: ProcessInfo.processInfo.environment, processID: getpid(),
-                isWell: { files.isResponsive }, logger: logger)
+                isHealthy: { files.isResponsive }, logger: logger)
             let reloads = FileReloadService(files, systemd: systemd)
             var messaging = try MessagingConfiguration(settings)
             // Longer messages of guests get a connection of their own, so that they do not delay others. Most messages

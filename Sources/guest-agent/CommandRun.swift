@@ -40,7 +40,7 @@ final class CommandRun: Sendable {
     func operationBegins() { self.supervisor.operationBegins() }
 
     /// Records that the command will not run: from now on a signal calls the body of ``whenToStopWaiting(_:)``.
-    func forgo() { self.supervisor.forgo() }
+    func recordNoCommand() { self.supervisor.recordNoCommand() }
 
     /// Ends what was created for a command that was not run, so that none of it outlives this process.
     func discard() async {
@@ -66,7 +66,7 @@ final class CommandRun: Sendable {
         do {
             fields = try EndFieldsFile()
         } catch {
-            GuestAgentExit.say(
+            GuestAgentExit.printMessage(
                 """
                 The command can set no end fields: no file for them can be created in TMPDIR, or in /tmp without it (\(error)).
                 """)
@@ -100,7 +100,7 @@ final class CommandRun: Sendable {
             }
             for member in object.members { notification.set(member.name, to: member.value) }
         } catch {
-            GuestAgentExit.say(
+            GuestAgentExit.printMessage(
                 "The file that \(Self.fieldsVariable) names \(error); it is ignored: write one JSON object to it.")
         }
     }

@@ -29,12 +29,12 @@ final class DeliveryWaitMessage: Sendable {
             }
             guard isFirst else { return }
             let rest = SpoolOutputFormat.count(Int((timeout - Self.delay).components.seconds), "second")
-            let obstacle =
-                agent.obstacle.map { SpoolOutputFormat.oneLine($0) }
+            let deliveryProblem =
+                agent.deliveryProblem.map { SpoolOutputFormat.oneLine($0) }
                 ?? "a conductor is connected and has not answered yet"
-            GuestAgentExit.say(
+            GuestAgentExit.printMessage(
                 """
-                Waiting for a conductor to accept what \(place) holds, for at most \(rest) more: \(obstacle). A signal ends the \
+                Waiting for a conductor to accept what \(place) holds, for at most \(rest) more: \(deliveryProblem). A signal ends the \
                 wait; the outcomes stay there.
                 """)
         }

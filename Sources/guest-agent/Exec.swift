@@ -51,7 +51,7 @@ struct Exec: ParsableCommand {
         do {
             run = try CommandRun(arguments)
         } catch {
-            GuestAgentExit.say("\(ResourceRequirements.message(error)) The command was not run.")
+            GuestAgentExit.printMessage("\(ResourceRequirements.message(error)) The command was not run.")
             throw GuestAgentExit.temporary
         }
         Task {
@@ -71,7 +71,7 @@ struct Exec: ParsableCommand {
     private func execute(_ run: CommandRun) async throws -> Int32 {
         let (settings, context, logger) = try await self.prepare()
         if let context { return try await self.execute(run, settings, context, logger) }
-        GuestAgentExit.say("\(self.context) requests no notification; the command's end is not reported.")
+        GuestAgentExit.printMessage("\(self.context) requests no notification; the command's end is not reported.")
         run.operationBegins()
         return try await self.status { try await run.run() }
     }
@@ -104,8 +104,8 @@ struct Exec: ParsableCommand {
         do {
             status = try await self.status { try await agent.withNotification(context) { try await run.run() } }
         } catch  where watch.messageID == nil {
-            run.forgo()
-            GuestAgentExit.say("\(error) The command was not run.")
+            run.recordNoCommand()
+            GuestAgentExit.printMessage("\(error) The command was not run.")
             // A full spool is delivered now, so that the next command can run.
             if error.code != .full { delivery.cancel() }
             status = Self.exitCode(error).rawValue
@@ -121,12 +121,12 @@ struct Exec: ParsableCommand {
         } catch is CancellationError {
             // A signal ended the wait; what still waits is printed below.
         } catch {
-            GuestAgentExit.say("Delivery ended early: \(error)")
+            GuestAgentExit.printMessage("Delivery ended early: \(error)")
         }
         let waiting = try? await spool.counts().waiting
         try? await spool.close()
         let claimed = await self.reasonOfClaim(watch, path)
-        self.printFate(of: watch, waiting: waiting ?? 0, claimed: claimed, path)
+        self.printDeliveryState(of: watch, waiting: waiting ?? 0, claimed: claimed, path)
         return status
     }
 
@@ -140,13 +140,13 @@ struct Exec: ParsableCommand {
             return 0
         } catch let failure as CommandFailure {
             // A command that ran has printed its own messages.
-            if !failure.hasRun { GuestAgentExit.say(failure.description) }
+            if !failure.hasRun { GuestAgentExit.printMessage(failure.description) }
             return failure.exitStatus
         } catch let error as OutboxError {
             throw error
         } catch {
             // withNotification throws nothing else.
-            GuestAgentExit.say("\(error)")
+            GuestAgentExit.printMessage("\(error)")
             return 1
         }
     }
@@ -154,38 +154,38 @@ struct Exec: ParsableCommand {
     /// Returns why the outcome was set aside without a conductor's answer; nil when it was not. The spool sets it aside
     /// when the certificate names another guest from then on.
     private func reasonOfClaim(_ watch: OutcomeTrackingOutbox, _ path: String) async -> String? {
-        guard watch.fate == .waiting, let messageID = watch.messageID,
+        guard watch.deliveryState == .waiting, let messageID = watch.messageID,
             let outcome = try? await SpoolInspection(path).outcome(messageID), outcome.state == .setAside
         else { return nil }
         return outcome.reason ?? ""
     }
 
     /// Prints what became of an outcome that was not delivered; after a delivery, how many earlier outcomes wait.
-    private func printFate(of watch: OutcomeTrackingOutbox, waiting: Int, claimed: String?, _ path: String) {
+    private func printDeliveryState(of watch: OutcomeTrackingOutbox, waiting: Int, claimed: String?, _ path: String) {
         let name = "message \(watch.messageID?.description ?? "")"
         let flush = self.settings.command("flush")
         let remedy = "`\(flush)` or the next exec delivers"
-        switch watch.fate {
+        switch watch.deliveryState {
         case .running: break
         case .delivered where waiting == 0: break
         case .delivered:
-            GuestAgentExit.say(
+            GuestAgentExit.printMessage(
                 "\(SpoolOutputFormat.count(waiting, "earlier outcome")) in \(path) not delivered yet; \(remedy) more.")
         case .waiting where claimed != nil:
-            GuestAgentExit.say(
+            GuestAgentExit.printMessage(
                 """
                 The outcome was NOT delivered, and no flush delivers it: it is set aside in \(path), \(name): \
                 \(SpoolOutputFormat.oneLine(claimed ?? ""))
                 """)
         case .waiting:
-            GuestAgentExit.say(
+            GuestAgentExit.printMessage(
                 "The outcome was NOT delivered: no conductor accepted it in time. It is stored in \(path), \(name); \(remedy) it."
             )
         case .setAside(let reason):
-            GuestAgentExit.say(
+            GuestAgentExit.printMessage(
                 "The outcome was REFUSED and set aside in \(path), \(name): \(SpoolOutputFormat.oneLine(reason))")
         case .notKept(let reason):
-            GuestAgentExit.say(
+            GuestAgentExit.printMessage(
                 """
                 The outcome could NOT be stored in \(path), \(name): \(reason) Its operation counts as running there, and \
                 the next exec or `\(flush)` reports it as interrupted, not as it ended.
@@ -213,7 +213,7 @@ struct Exec: ParsableCommand {
             return try await SpoolSlots(try settings.string("spool.directory"))
                 .openFirstFree(configuration: .init(settings), logger: logger)
         } catch let error as OutboxError {
-            GuestAgentExit.say("spool.directory: \(error) The command was not run.")
+            GuestAgentExit.printMessage("spool.directory: \(error) The command was not run.")
             throw Self.exitCode(error)
         } catch {
             throw Self.unusable(error)
@@ -222,7 +222,7 @@ struct Exec: ParsableCommand {
 
     private static func unusable(_ error: any Error) -> any Error {
         if error is ValidationError { return error }
-        GuestAgentExit.say("\(error)")
+        GuestAgentExit.printMessage("\(error)")
         return GuestAgentExit.configuration
     }
 

@@ -54,7 +54,7 @@ struct Flush: AsyncParsableCommand {
             let interruption = Task { for await _ in signals { work.cancel() } }
             defer { interruption.cancel() }
             let result = await work.value
-            for sentence in result.sentences { GuestAgentExit.say(sentence) }
+            for sentence in result.sentences { GuestAgentExit.printMessage(sentence) }
             try StandardStreams.print(result.summary)
             if !result.isDone { throw GuestAgentExit.temporary }
         }
@@ -128,16 +128,16 @@ struct SpoolFlush {
     /// - Parameter paths: the spools' directories.
     func flush(_ paths: [String]) async -> Result {
         let end = ContinuousClock.now + self.timeout
-        let looks = await FlushScheduleStateMachine.each(paths) { await self.look($0) }
-        let left = looks.filter { $0.result == nil }
+        let inspections = await FlushScheduleStateMachine.each(paths) { await self.inspect($0) }
+        let left = inspections.filter { $0.result == nil }
         let turns = NIOLockedValueBox(
             FlushScheduleStateMachine(
                 count: left.count, end: end, conductors: self.conductors.count, connectTimeout: self.connectTimeout))
-        let results = await FlushScheduleStateMachine.each(left) { look in
+        let results = await FlushScheduleStateMachine.each(left) { inspection in
             // A signal ended the wait before this spool's turn.
-            guard !Task.isCancelled else { return look.untried }
+            guard !Task.isCancelled else { return inspection.notAttempted }
             let turn = turns.withLockedValue { $0.next(now: .now) }
-            let (result, conductor) = await self.flush(look.path, turn)
+            let (result, conductor) = await self.flush(inspection.path, turn)
             turns.withLockedValue { turns in
                 if let place = conductor.flatMap({ self.conductors.firstIndex(of: $0) }) {
                     turns.delivered(to: place)
@@ -148,7 +148,7 @@ struct SpoolFlush {
             return result
         }
         var sum = Result()
-        for result in looks.compactMap(\.result) + results {
+        for result in inspections.compactMap(\.result) + results {
             sum.delivered += result.delivered
             sum.setAside += result.setAside
             sum.waiting += result.waiting
@@ -161,15 +161,15 @@ struct SpoolFlush {
     }
 
     /// A spool as it was found before it is opened, and its result if it is not opened.
-    private struct Look {
+    private struct Inspection {
         let path: String
         /// The spool's counts; nil for a spool that cannot be inspected.
         var counts: OutboxCounts?
         var result: Result?
 
-        /// The result of a spool that a signal left untried. Its waiting outcomes are counted in the summary. A
+        /// The result of a spool that a signal ended the wait for. Its waiting outcomes are counted in the summary. A
         /// sentence is added if the spool may hold anything else.
-        var untried: Result {
+        var notAttempted: Result {
             var result = Result(waiting: self.counts?.waiting ?? 0, isDone: false)
             if self.counts.map({ $0.running > 0 || $0.waiting == 0 }) ?? true {
                 result.sentences.append("\(self.path) was not tried: a signal ended the wait. Run the flush again.")
@@ -178,19 +178,19 @@ struct SpoolFlush {
         }
     }
 
-    private func look(_ path: String) async -> Look {
-        var look = Look(path: path)
+    private func inspect(_ path: String) async -> Inspection {
+        var inspection = Inspection(path: path)
         // A spool that cannot be inspected is opened nevertheless: the agent may repair it when it opens it.
-        guard let found = try? await SpoolInspection(path).overview() else { return look }
-        look.counts = found.counts
+        guard let found = try? await SpoolInspection(path).overview() else { return inspection }
+        inspection.counts = found.counts
         if case .process(let process) = found.holder {
             var result = Result()
             result.sentences.append(Self.isHeld(path, "process \(process) delivers", found))
-            look.result = result
+            inspection.result = result
         } else if found.counts.waiting == 0, found.counts.running == 0, !found.mustBeOpened {
-            look.result = Result()
+            inspection.result = Result()
         }
-        return look
+        return inspection
     }
 
     /// - Returns: the spool's result, and the conductor that accepted outcomes of it last.

@@ -28,7 +28,7 @@ enum GuestAgentExit {
 
     /// Prints a message on standard error, with the program's name before each line. If it cannot be written, the work
     /// goes on.
-    static func say(_ message: String) { StandardStreams.say(message, program: "guest-agent") }
+    static func printMessage(_ message: String) { StandardStreams.printMessage(message, program: "guest-agent") }
 
     /// Runs the body, and turns an error that a user can fix into a sentence on standard error and an exit code.
     static func mapErrors(_ body: () async throws -> Void) async throws {
@@ -55,7 +55,7 @@ enum GuestAgentExit {
         case is StandardStreams.OutputError: code = .failure
         default: return error
         }
-        Self.say("\(error)")
+        Self.printMessage("\(error)")
         return code
     }
 }

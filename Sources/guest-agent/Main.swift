@@ -25,7 +25,7 @@ enum Main {
                 do {
                     try ResourceRequirements.reserve()
                 } catch {
-                    GuestAgentExit.say(ResourceRequirements.message(error))
+                    GuestAgentExit.printMessage(ResourceRequirements.message(error))
                     throw GuestAgentExit.noResources
                 }
                 Self.start(command)

@@ -5,11 +5,11 @@ import GuestSpool
 import NIOConcurrencyHelpers
 import Notifications
 
-/// An outbox that forwards everything to a spool, and records the fate of the one operation that this process adds to
+/// An outbox that forwards everything to a spool, and records what becomes of the one operation that this process adds to
 /// the spool.
 final class OutcomeTrackingOutbox: Outbox {
-    /// The fate of the operation.
-    enum Fate: Equatable {
+    /// The delivery state of the operation's outcome.
+    enum DeliveryState: Equatable {
         /// Its outcome is not in the spool (yet).
         case running
         /// Its outcome could not be written to the spool.
@@ -24,7 +24,7 @@ final class OutcomeTrackingOutbox: Outbox {
     private struct State {
         var messageID: MessageID?
         var sequence: Int64?
-        var fate = Fate.running
+        var deliveryState = DeliveryState.running
     }
 
     private let spool: any Outbox
@@ -35,8 +35,8 @@ final class OutcomeTrackingOutbox: Outbox {
 
     /// The operation's message id; nil until the operation has begun.
     var messageID: MessageID? { self.state.withLockedValue { $0.messageID } }
-    /// The operation's fate.
-    var fate: Fate { self.state.withLockedValue { $0.fate } }
+    /// The delivery state of the operation's outcome.
+    var deliveryState: DeliveryState { self.state.withLockedValue { $0.deliveryState } }
 
     func setGuest(_ names: [String]) { self.spool.setGuest(names) }
 
@@ -49,9 +49,9 @@ final class OutcomeTrackingOutbox: Outbox {
         do {
             try await self.spool.finish(report)
             // The outcome may have been delivered before this call returned.
-            self.state.withLockedValue { if $0.fate == .running { $0.fate = .waiting } }
+            self.state.withLockedValue { if $0.deliveryState == .running { $0.deliveryState = .waiting } }
         } catch {
-            self.state.withLockedValue { $0.fate = .notKept(reason: "\(error)") }
+            self.state.withLockedValue { $0.deliveryState = .notKept(reason: "\(error)") }
             throw error
         }
     }
@@ -70,14 +70,14 @@ final class OutcomeTrackingOutbox: Outbox {
     func remove(_ sequences: [Int64]) async throws {
         try await self.spool.remove(sequences)
         self.state.withLockedValue { state in
-            if let own = state.sequence, sequences.contains(own) { state.fate = .delivered }
+            if let own = state.sequence, sequences.contains(own) { state.deliveryState = .delivered }
         }
     }
 
     func setAside(_ sequence: Int64, reason: String) async throws {
         try await self.spool.setAside(sequence, reason: reason)
         self.state.withLockedValue { state in
-            if state.sequence == sequence { state.fate = .setAside(reason: reason) }
+            if state.sequence == sequence { state.deliveryState = .setAside(reason: reason) }
         }
     }
 

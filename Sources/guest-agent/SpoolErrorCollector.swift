@@ -32,7 +32,7 @@ struct SpoolErrorCollector {
         guard let worst = self.errors.lastIndex(where: { $0.code == .failed }) ?? self.errors.indices.last else {
             return
         }
-        for (index, error) in self.errors.enumerated() where index != worst { GuestAgentExit.say("\(error)") }
+        for (index, error) in self.errors.enumerated() where index != worst { GuestAgentExit.printMessage("\(error)") }
         throw self.errors[worst]
     }
 }

@@ -45,7 +45,7 @@ struct Status: AsyncParsableCommand {
                     where [.failed, .notWritable].contains(error.code) && places.paths.count > 1
                 {
                     // A spool that is damaged, or that this user may not read, must not hide the others.
-                    if let failure { GuestAgentExit.say("\(failure)") }
+                    if let failure { GuestAgentExit.printMessage("\(failure)") }
                     failure = error
                 }
             }

@@ -113,10 +113,10 @@ import Testing
         }
         // An honest handshake takes less than this.
         #expect(self.greet(&gate, 5, from: 3, now: self.start + .milliseconds(10)) == [])
-        #expect(gate.nextLook == self.start + .milliseconds(1001))
-        #expect(gate.look(now: self.start + .milliseconds(1000)) == [])
-        #expect(gate.look(now: self.start + .milliseconds(1002)) == [.close(2, .handshakes), .begin(5)])
-        #expect(gate.nextLook == nil)
+        #expect(gate.nextCheck == self.start + .milliseconds(1001))
+        #expect(gate.checkDeadlines(now: self.start + .milliseconds(1000)) == [])
+        #expect(gate.checkDeadlines(now: self.start + .milliseconds(1002)) == [.close(2, .handshakes), .begin(5)])
+        #expect(gate.nextCheck == nil)
         // Now two addresses have one each and one has two, whose oldest is 3.
         #expect(self.greet(&gate, 6, from: 4, now: self.start + .seconds(3)) == [.close(3, .handshakes), .begin(6)])
         // The end of a closed handshake does not free its place a second time.
@@ -133,9 +133,9 @@ import Testing
         let later = self.start + .milliseconds(900)
         for id in 2...3 { #expect(self.greet(&gate, id, from: 2, now: later) == [.begin(id)]) }
         #expect(self.greet(&gate, 4, from: 3, now: later) == [])
-        #expect(gate.nextLook == self.start + .seconds(1))
-        #expect(gate.look(now: self.start + .seconds(1)) == [.close(1, .handshakes), .begin(4)])
-        #expect(gate.nextLook == nil)
+        #expect(gate.nextCheck == self.start + .seconds(1))
+        #expect(gate.checkDeadlines(now: self.start + .seconds(1)) == [.close(1, .handshakes), .begin(4)])
+        #expect(gate.nextCheck == nil)
     }
 
     /// An address loses its turn with its last waiting connection.
@@ -145,8 +145,8 @@ import Testing
         #expect(self.greet(&gate, 1, from: 1, now: self.start) == [.begin(1)])
         #expect(self.greet(&gate, 2, from: 2, now: self.start) == [])
         #expect(gate.closed(2, now: self.start) == [])
-        #expect(gate.nextLook == nil && gate.addressCount == 1)
-        #expect(gate.look(now: self.start + .seconds(5)) == [])
+        #expect(gate.nextCheck == nil && gate.addressCount == 1)
+        #expect(gate.checkDeadlines(now: self.start + .seconds(5)) == [])
         // Nor when another address is behind it in the queue.
         #expect(self.greet(&gate, 3, from: 2, now: self.start) == [])
         #expect(self.greet(&gate, 4, from: 3, now: self.start) == [])
@@ -202,7 +202,7 @@ import Testing
                 case 2:
                     model.remove(other)
                     model.apply(gate.closed(other, now: now), now: now)
-                case 3: model.apply(gate.look(now: now), now: now)
+                case 3: model.apply(gate.checkDeadlines(now: now), now: now)
                 default:
                     if let index = model.silent.firstIndex(where: { $0.id == other }) {
                         model.waiting.append(model.silent.remove(at: index))
@@ -210,7 +210,7 @@ import Testing
                     model.apply(gate.helloCompleted(other, now: now), now: now)
                 }
                 let busy = gate.counts.handshakes >= handshakes
-                if busy, let next = gate.nextLook {
+                if busy, let next = gate.nextCheck {
                     #expect(next == model.handshakes.map(\.since).min().map { $0 + .seconds(1) })
                 }
             }
@@ -347,7 +347,7 @@ import Testing
                     handshaking[other] = nil
                     open.remove(other)
                     apply(gate.closed(other, now: now))
-                case 5: apply(gate.look(now: now))
+                case 5: apply(gate.checkDeadlines(now: now))
                 default:
                     if silent.remove(other) != nil { waiting[other] = addresses[other] }
                     apply(gate.helloCompleted(other, now: now))
@@ -365,8 +365,8 @@ import Testing
             }
             #expect(gate.addressCount <= 5)
             // A check that is due does something, so that it is not repeated without end.
-            if let next = gate.nextLook, next <= now {
-                let actions = gate.look(now: now)
+            if let next = gate.nextCheck, next <= now {
+                let actions = gate.checkDeadlines(now: now)
                 #expect(!actions.isEmpty)
                 apply(actions)
             }
@@ -377,7 +377,7 @@ import Testing
             handshaking[id] = nil
             apply(gate.closed(id, now: now))
         }
-        #expect(gate.counts == .init() && gate.addressCount == 0 && gate.isAccepting && gate.nextLook == nil)
+        #expect(gate.counts == .init() && gate.addressCount == 0 && gate.isAccepting && gate.nextCheck == nil)
     }
 }
 

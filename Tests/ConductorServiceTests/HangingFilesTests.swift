@@ -56,7 +56,8 @@ import Testing
         let live = LiveTLSContext(try self.certificates.server(list: "ca.crl"))
         let log = LogRecorder()
         let reloader = CertificateReloader(
-            live: live, interval: .milliseconds(20), gracePeriod: .zero, slowness: .milliseconds(100), threads: pool,
+            live: live, interval: .milliseconds(20), gracePeriod: .zero, hangThreshold: .milliseconds(100),
+            threads: pool,
             logger: log.logger)
         pool.submit { _ in gate.wait() }
         let run = Task { await reloader.run() }

@@ -35,7 +35,7 @@ struct SigningKeyReloaderTests {
             let files = SigningKeyFiles(named: [], directory: nil)
             self.reloader = SigningKeyReloader(
                 live: self.live, files: files, interval: .milliseconds(20), gracePeriod: .zero,
-                slowness: hangs ? .milliseconds(100) : .seconds(60), logger: self.log.logger, list: { files },
+                hangThreshold: hangs ? .milliseconds(100) : .seconds(60), logger: self.log.logger, list: { files },
                 read: { [keys, gate] _ in
                     if hangs { gate.wait() }
                     guard let keys = keys.withLockedValue({ $0 }) else { throw CocoaError(.fileReadCorruptFile) }
@@ -103,7 +103,7 @@ struct SigningKeyReloaderTests {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let service = SystemdService(
             environment: ["NOTIFY_SOCKET": listener.name, "WATCHDOG_USEC": "20000"], processID: 1, group: group,
-            isWell: { files.isResponsive }, logger: log.logger)
+            isHealthy: { files.isResponsive }, logger: log.logger)
         // Nothing is checked yet.
         #expect(files.isResponsive)
         let check = Task { await files.run() }

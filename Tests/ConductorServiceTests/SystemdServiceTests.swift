@@ -54,14 +54,14 @@ import Testing
         let listener = try NotifySocketListener("@conductor-test-\(UUID().uuidString.prefix(8))")
         defer { listener.stop() }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let isWell = NIOLockedValueBox(true)
+        let isHealthy = NIOLockedValueBox(true)
         let service = SystemdService(
             environment: ["NOTIFY_SOCKET": listener.name, "WATCHDOG_USEC": "20000"], processID: 1, group: group,
-            isWell: { isWell.withLockedValue { $0 } }, logger: LogRecorder().logger)
+            isHealthy: { isHealthy.withLockedValue { $0 } }, logger: LogRecorder().logger)
         let run = Task { try await service.run() }
         var messages = listener.messages.makeAsyncIterator()
         #expect(await messages.next() == "WATCHDOG=1")
-        isWell.withLockedValue { $0 = false }
+        isHealthy.withLockedValue { $0 = false }
         let socket = try #require(NotifySocket(listener.name))
         #expect(socket.send("BEGIN") == 0)
         // Time for ten notifications and more.
@@ -72,7 +72,7 @@ import Testing
         while let message = await messages.next(), message != "END" { words += 1 }
         // The one that was in flight.
         #expect(words <= 1)
-        isWell.withLockedValue { $0 = true }
+        isHealthy.withLockedValue { $0 = true }
         #expect(await messages.next() == "WATCHDOG=1")
         run.cancel()
         _ = await run.result

@@ -31,12 +31,13 @@ struct FileReloaderTests {
     ///
     /// - Parameter isRunning: false for a reloader that reads the files only on request.
     private func withReloader(
-        of file: TestFile, slowness: Duration = .seconds(60), gate: DispatchSemaphore? = nil, isRunning: Bool = true,
+        of file: TestFile, hangThreshold: Duration = .seconds(60), gate: DispatchSemaphore? = nil,
+        isRunning: Bool = true,
         _ body: (FileReloader<String>, AsyncStream<String>) async throws -> Void
     ) async throws {
         let (events, sink) = AsyncStream.makeStream(of: String.self)
         let reloader = FileReloader<String>(
-            interval: .milliseconds(10), gracePeriod: .seconds(60), slowness: slowness, threads: .singleton,
+            interval: .milliseconds(10), gracePeriod: .seconds(60), hangThreshold: hangThreshold, threads: .singleton,
             files: {
                 .init(paths: { [file.path] }) {
                     gate?.wait()
@@ -87,7 +88,7 @@ struct FileReloaderTests {
     func hangOnRequest() async throws {
         let gate = DispatchSemaphore(value: 0)
         let file = try TestFile("first")
-        try await self.withReloader(of: file, slowness: .milliseconds(50), gate: gate, isRunning: false) {
+        try await self.withReloader(of: file, hangThreshold: .milliseconds(50), gate: gate, isRunning: false) {
             reloader, stream in
             var events = stream.makeAsyncIterator()
             await reloader.reload()
@@ -103,7 +104,7 @@ struct FileReloaderTests {
     func hangingFileSystem() async throws {
         let gate = DispatchSemaphore(value: 0)
         let file = try TestFile("first")
-        try await self.withReloader(of: file, slowness: .milliseconds(50), gate: gate) { reloader, stream in
+        try await self.withReloader(of: file, hangThreshold: .milliseconds(50), gate: gate) { reloader, stream in
             var events = stream.makeAsyncIterator()
             #expect(await events.next() == "began")
             #expect(await events.next() == "unresponsive")

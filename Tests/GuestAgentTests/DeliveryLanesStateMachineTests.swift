@@ -62,13 +62,13 @@ import Timing
     func pollEveryMinute() {
         var lanes = self.lanes()
         for reading in lanes.takeDueReads(now: self.now, isSuspended: false) { lanes.recordRead(reading, []) }
-        #expect(lanes.wakeUp(now: self.now) == self.now + .seconds(60))
+        #expect(lanes.nextDeadline(now: self.now) == self.now + .seconds(60))
         #expect(lanes.takeDueReads(now: self.now + .seconds(59), isSuspended: false) == [])
         #expect(lanes.takeDueReads(now: self.now + .seconds(60), isSuspended: false).count == 2)
-        #expect(lanes.wakeUp(now: self.now + .seconds(60)) == self.now + .seconds(120))
+        #expect(lanes.nextDeadline(now: self.now + .seconds(60)) == self.now + .seconds(120))
         // Also while nothing may be read: otherwise the loop would spin.
         _ = lanes.takeDueReads(now: self.now + .seconds(121), isSuspended: true)
-        #expect(lanes.wakeUp(now: self.now + .seconds(121)) > self.now + .seconds(121))
+        #expect(lanes.nextDeadline(now: self.now + .seconds(121)) > self.now + .seconds(121))
     }
 
     @Test("A failed reading of the outbox is retried after a pause")
@@ -76,7 +76,7 @@ import Timing
         var lanes = self.lanes()
         lanes.recordReadFailure(now: self.now)
         #expect(lanes.takeDueReads(now: self.now, isSuspended: false) == [])
-        let wakeUp = lanes.wakeUp(now: self.now)
+        let wakeUp = lanes.nextDeadline(now: self.now)
         #expect(wakeUp > self.now && wakeUp <= self.now + .seconds(1))
         #expect(lanes.takeDueReads(now: wakeUp, isSuspended: false).count == 2)
         #expect(!lanes.isIdle)

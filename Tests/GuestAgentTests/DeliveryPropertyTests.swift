@@ -130,7 +130,7 @@ private struct DeliverySimulation {
             while !self.inFlight.isEmpty { self.answer(.success(.accepted(.init(), .published))) }
             self.read(fails: false)
             if self.settled.count < Int(self.lastSequence) {
-                self.now = max(self.now, self.lanes.wakeUp(now: self.now))
+                self.now = max(self.now, self.lanes.nextDeadline(now: self.now))
             }
         }
     }

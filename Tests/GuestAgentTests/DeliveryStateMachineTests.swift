@@ -98,7 +98,7 @@ import Timing
         }
         let end = try #require(machine.pauseEnd)
         #expect(end >= self.now + .seconds(5))
-        #expect(machine.wakeUp(now: self.now) == end)
+        #expect(machine.nextDeadline(now: self.now) == end)
         #expect(machine.takeDueOutcomes(now: end - .milliseconds(1)) == [])
         #expect(machine.takeDueOutcomes(now: end).map(\.sequence) == [1, 2, 3])
     }
@@ -147,7 +147,7 @@ import Timing
         #expect(machine.pauseEnd == nil)
         machine.recordRead([OutboxEntry(sequence: 4, report: SampleReport.end())])
         #expect(machine.takeDueOutcomes(now: self.now).map(\.sequence) == [4])
-        #expect(try #require(machine.wakeUp(now: self.now)) >= self.now + .seconds(5))
+        #expect(try #require(machine.nextDeadline(now: self.now)) >= self.now + .seconds(5))
         #expect(machine.takeDueOutcomes(now: self.now + .seconds(9)).map(\.sequence) == [2])
     }
 
@@ -170,7 +170,7 @@ import Timing
         _ = machine.takeDueOutcomes(now: now)
         _ = machine.recordAnswer(1, self.refused(.internal, retryAfter: 60_000), now: now)
         for sequence in 2...20 as ClosedRange<Int64> {
-            now = try #require(machine.wakeUp(now: now))
+            now = try #require(machine.nextDeadline(now: now))
             #expect(machine.takeDueOutcomes(now: now).map(\.sequence) == [1])
             _ = machine.recordAnswer(1, self.refused(.internal, retryAfter: 60_000), now: now)
             machine.recordRead([OutboxEntry(sequence: sequence, report: SampleReport.end())])

@@ -34,10 +34,10 @@ import Testing
         #expect(schedule.due(at: Self.after(minutes: 9)).isEmpty)
         #expect(Self.minutes(schedule.due(at: Self.after(minutes: 10))) == [[0, 10]])
         #expect(Self.minutes(schedule.due(at: Self.after(minutes: 35))) == [[0, 10], [10, 20], [20, 30]])
-        #expect(schedule.nextLook(after: Self.after(minutes: 0)) == Self.after(minutes: 10))
+        #expect(schedule.nextCheck(after: Self.after(minutes: 0)) == Self.after(minutes: 10))
         // After a failed round at minute 10, the next round is that of the next interval.
-        #expect(schedule.nextLook(after: Self.after(minutes: 10)) == Self.after(minutes: 20))
-        #expect(schedule.nextLook(after: Self.after(minutes: 35)) == Self.after(minutes: 40))
+        #expect(schedule.nextCheck(after: Self.after(minutes: 10)) == Self.after(minutes: 20))
+        #expect(schedule.nextCheck(after: Self.after(minutes: 35)) == Self.after(minutes: 40))
     }
 
     @Test("A long backlog becomes 24 periods, of which the first spans the rest")
@@ -57,7 +57,7 @@ import Testing
     func announcedPeriod() {
         let schedule = self.schedule(announcedUntil: 25)
         #expect(schedule.due(at: Self.after(minutes: 24)).isEmpty)
-        #expect(schedule.nextLook(after: Self.after(minutes: 24)) == Self.after(minutes: 25))
+        #expect(schedule.nextCheck(after: Self.after(minutes: 24)) == Self.after(minutes: 25))
         #expect(Self.minutes(schedule.due(at: Self.after(minutes: 45))) == [[0, 25], [25, 35], [35, 45]])
         let more = schedule.due(at: Self.after(minutes: 1000))
         #expect(more.count == 24 && Self.minutes(more)[0] == [0, 25] && Self.minutes(more)[1][0] == 25)
@@ -72,6 +72,6 @@ import Testing
         schedule.publish(period)
         #expect(schedule.due(at: Self.start).isEmpty)
         #expect(schedule.due(at: time("1970-01-01 00:00:00")).isEmpty)
-        #expect(schedule.nextLook(after: Self.start) == Self.after(minutes: 20))
+        #expect(schedule.nextCheck(after: Self.start) == Self.after(minutes: 20))
     }
 }

@@ -12,12 +12,12 @@ struct CopiedSpoolTests {
     /// Waits until a new file gets another creation time than a spool's file: the clock of a file system ticks rarely.
     private func waitForClockTick(after path: String, _ relay: RelayFixture) throws {
         let slot = try CheckedDirectory(path, for: .reading)
-        let made = try #require(slot.birth(of: "spool.sqlite"), "this file system does not say when a file was made")
+        let made = try #require(slot.creationTime(of: "spool.sqlite"), "the file system has no creation times")
         let directory = try CheckedDirectory(relay.path("."), for: .reading)
         repeat {
             try? FileManager.default.removeItem(atPath: relay.path("tick"))
             _ = try relay.write("", to: "tick")
-        } while directory.birth(of: "tick") == made
+        } while directory.creationTime(of: "tick") == made
     }
 
     @Test("An outcome in a spool copied to another guest is published once, by the original guest")

@@ -148,16 +148,16 @@ struct CheckedDirectoryTests {
     }
 
     @Test("A file's creation time is nil when the system does not report it")
-    func birth() throws {
+    func creationTime() throws {
         try TestDirectory.with { directory in
             try directory.make("directory")
             let opened = try CheckedDirectory(directory.path("."), for: .reading)
-            #expect(opened.birth(of: "directory") != nil)
-            #expect(opened.birth(of: "missing") == nil)
+            #expect(opened.creationTime(of: "directory") != nil)
+            #expect(opened.creationTime(of: "missing") == nil)
             // ENAMETOOLONG, ENOTDIR
-            #expect(opened.birth(of: String(repeating: "x", count: 300)) == nil)
+            #expect(opened.creationTime(of: String(repeating: "x", count: 300)) == nil)
             try Data().write(to: URL(filePath: directory.path("file")))
-            #expect(opened.birth(of: "file/name") == nil)
+            #expect(opened.creationTime(of: "file/name") == nil)
         }
     }
 

@@ -56,10 +56,10 @@ import Testing
     @Test("An authority is identified by its name and its key")
     func sameAuthority() {
         let one = self.edition(number: nil)
-        #expect(one.isOfTheSame(self.edition(number: [3])))
-        #expect(!one.isOfTheSame(self.edition(key: [2], number: nil)))
-        #expect(!one.isOfTheSame(self.edition(issuer: [2], number: nil)))
-        #expect(one.isOfTheSame(self.edition(key: nil, number: nil)))
+        #expect(one.isSameList(self.edition(number: [3])))
+        #expect(!one.isSameList(self.edition(key: [2], number: nil)))
+        #expect(!one.isSameList(self.edition(issuer: [2], number: nil)))
+        #expect(one.isSameList(self.edition(key: nil, number: nil)))
     }
 
     @Test("A list states its authority and its number")
@@ -78,8 +78,8 @@ import Testing
         // The number of a foreign list may have up to 20 bytes.
         let long = try await OpenSSLList.make(authority: authority, number: "00FFFFFFFFFFFFFFFFFFFF")
         #expect(try edition(authority, after: long).number == [1] + [UInt8](repeating: 0, count: 10))
-        #expect(first.isOfTheSame(second) && first.isOlder(than: second))
+        #expect(first.isSameList(second) && first.isOlder(than: second))
         let others = try edition(namesake)
-        #expect(first.issuer == others.issuer && !first.isOfTheSame(others))
+        #expect(first.issuer == others.issuer && !first.isSameList(others))
     }
 }

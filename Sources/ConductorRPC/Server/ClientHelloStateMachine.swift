@@ -35,7 +35,7 @@ package struct ClientHelloStateMachine: Sendable {
             if self.recordLeft == 0 {
                 self.head.append(byte)
                 rest.removeFirst()
-                self.lookAtHead()
+                self.parseRecordHead()
                 continue
             }
             let count = min(self.recordLeft, rest.count)
@@ -43,13 +43,13 @@ package struct ClientHelloStateMachine: Sendable {
             rest = rest.dropFirst(count)
             self.recordLeft -= count
             self.messageBytes += count
-            self.lookAtMessage()
+            self.parseMessage()
         }
         // Bounds a long series of records that hold next to nothing of a message.
         if self.total > 2 * Self.longestHello { self.isComplete = true }
     }
 
-    private mutating func lookAtHead() {
+    private mutating func parseRecordHead() {
         // Content type 22 (handshake), and the major version of TLS or SSL 3.
         if self.head[0] != 22 || self.head.count > 1 && self.head[1] != 3 { self.isComplete = true }
         guard self.head.count == Self.headLength else { return }
@@ -58,7 +58,7 @@ package struct ClientHelloStateMachine: Sendable {
         if self.recordLeft == 0 { self.isComplete = true }
     }
 
-    private mutating func lookAtMessage() {
+    private mutating func parseMessage() {
         if let kind = self.messageHead.first, kind != 1 { self.isComplete = true }
         guard self.messageHead.count == 4 else { return }
         let length = self.messageHead[1...].reduce(0) { $0 << 8 | Int($1) }

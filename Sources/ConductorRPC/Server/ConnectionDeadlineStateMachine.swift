@@ -36,7 +36,7 @@ struct ConnectionDeadlineStateMachine {
     ///   - isInLine: whether a line has begun and not ended. It is false while the rest of a line is left unread: that
     ///     time does not count.
     ///   - hasEnded: whether another line has ended since the last call: then the unfinished line is a new one.
-    mutating func looked(isInLine: Bool, hasEnded: Bool, now: NIODeadline) {
+    mutating func recordScan(isInLine: Bool, hasEnded: Bool, now: NIODeadline) {
         if hasEnded || !isInLine { self.lineBegan = nil }
         if isInLine, self.lineBegan == nil { self.lineBegan = now }
     }

@@ -27,7 +27,7 @@ package final class ConnectionGate: Sendable {
         var commands: [ObjectIdentifier: @Sendable (Command) -> Void] = [:]
         /// Makes the listener check again whether to accept. Any thread may call it.
         var wakeListener: (@Sendable () -> Void)?
-        var nextLook: NIODeadline?
+        var nextCheck: NIODeadline?
         var dropped = 0
     }
 
@@ -103,7 +103,7 @@ package final class ConnectionGate: Sendable {
         var wake: (@Sendable () -> Void)?
         var commands: [(@Sendable (Command) -> Void, Command)] = []
         var drops: [Machine.Reason] = []
-        var look: NIODeadline?
+        var check: NIODeadline?
         self.state.withLockedValue { state in
             let wasAccepting = state.machine.isAccepting
             for action in body(&state) {
@@ -117,20 +117,20 @@ package final class ConnectionGate: Sendable {
             }
             state.dropped += drops.count
             if !wasAccepting, state.machine.isAccepting { wake = state.wakeListener }
-            if let next = state.machine.nextLook, state.nextLook.map({ next < $0 }) ?? true {
-                state.nextLook = next
-                look = next
+            if let next = state.machine.nextCheck, state.nextCheck.map({ next < $0 }) ?? true {
+                state.nextCheck = next
+                check = next
             }
         }
         for (command, what) in commands { command(what) }
         for reason in drops { self.onDrop(reason, eventLoop) }
         wake?()
-        if let look {
-            eventLoop.scheduleTask(deadline: look) { [weak self] in
+        if let check {
+            eventLoop.scheduleTask(deadline: check) { [weak self] in
                 self?.change(on: eventLoop) { state in
                     // By now another check may be scheduled before or after this one.
-                    if state.nextLook == look { state.nextLook = nil }
-                    return state.machine.look(now: eventLoop.now)
+                    if state.nextCheck == check { state.nextCheck = nil }
+                    return state.machine.checkDeadlines(now: eventLoop.now)
                 }
             }
         }

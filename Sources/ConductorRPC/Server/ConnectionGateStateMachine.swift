@@ -191,7 +191,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         address.waiting.append(Place(id: id, number: entry.number))
         address.waitingCount += 1
         self.put(address, entry.address)
-        return self.look(now: now)
+        return self.checkDeadlines(now: now)
     }
 
     /// Records that a connection's handshake is complete. A handshake that fails closes its connection.
@@ -200,7 +200,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         self.leave(id, entry)
         self.entries[id]?.state = .served
         self.counts.served += 1
-        return self.look(now: now)
+        return self.checkDeadlines(now: now)
     }
 
     /// Records that a connection is closed, and its descriptor free.
@@ -210,7 +210,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         self.leave(id, entry)
         self.entries[id] = nil
         self.counts.open -= 1
-        return self.look(now: now)
+        return self.checkDeadlines(now: now)
     }
 
     /// Records that a new connection could not be accepted.
@@ -224,7 +224,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
 
     /// Gives free places to waiting connections, and takes places from handshakes that have lasted too long while
     /// others wait.
-    package mutating func look(now: NIODeadline) -> [Action] {
+    package mutating func checkDeadlines(now: NIODeadline) -> [Action] {
         var actions: [Action] = []
         while let address = self.nextTurn() {
             if self.counts.handshakes >= self.limits.handshakes {
@@ -239,7 +239,7 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
     }
 
     /// The time when ``look(now:)`` can do more than now, if nothing else happens before.
-    package var nextLook: NIODeadline? {
+    package var nextCheck: NIODeadline? {
         guard !self.turns.isEmpty, self.counts.handshakes >= self.limits.handshakes else { return nil }
         let oldest = self.overdueHandshakes.highest?.rank.since ?? self.recentHandshakes.highest?.rank.since
         return oldest.map { $0 + self.limits.handshakeGrace }
@@ -342,11 +342,11 @@ package struct ConnectionGateStateMachine<ID: Hashable> {
         if let oldestID, let entry = self.entries[oldestID], now - entry.since >= self.limits.silenceGrace {
             return oldestID
         }
-        guard let fullest = self.waitingRanks.highest, fullest.rank > (oldestID == nil ? 0 : 1),
-            var address = self.addresses.removeValue(forKey: fullest.address)
+        guard let longest = self.waitingRanks.highest, longest.rank > (oldestID == nil ? 0 : 1),
+            var address = self.addresses.removeValue(forKey: longest.address)
         else { return oldestID }
         Self.trim(&address.waiting, .waiting, address.waitingCount, self.entries)
-        self.addresses[fullest.address] = address
+        self.addresses[longest.address] = address
         return address.waiting.last?.id
     }
 

@@ -44,7 +44,7 @@ package final class PendingConnectionHandler: ChannelDuplexHandler, RemovableCha
     private var bytes = ByteBuffer()
     private var deadline: Scheduled<Void>?
     private var heldRead = false
-    private var heldEnd = false
+    private var isEndDeferred = false
 
     /// - Parameters:
     ///   - gate: the server's gate.
@@ -111,7 +111,7 @@ package final class PendingConnectionHandler: ChannelDuplexHandler, RemovableCha
             // The server stops. The handlers that would react to the event are not in the pipeline yet.
             context.close(promise: nil)
         } else if case .some(.inputClosed) = event as? ChannelEvent {
-            if self.state == .waiting { self.heldEnd = true } else { context.close(promise: nil) }
+            if self.state == .waiting { self.isEndDeferred = true } else { context.close(promise: nil) }
             return
         }
         context.fireUserInboundEventTriggered(event)
@@ -153,7 +153,7 @@ package final class PendingConnectionHandler: ChannelDuplexHandler, RemovableCha
         context.fireChannelActive()
         context.fireChannelRead(Self.wrapInboundOut(bytes))
         context.fireChannelReadComplete()
-        if self.heldEnd { context.fireUserInboundEventTriggered(ChannelEvent.inputClosed) }
+        if self.isEndDeferred { context.fireUserInboundEventTriggered(ChannelEvent.inputClosed) }
         if self.heldRead { context.read() }
         context.pipeline.syncOperations.removeHandler(self, promise: nil)
     }

@@ -35,7 +35,7 @@ package struct RPCPeer: Sendable {
     }
 
     /// Records the certificate that the peer has proved to own.
-    mutating func proved(_ certificate: PeerCertificate, to requestHandler: any RPCRequestHandler) {
+    mutating func setCertificate(_ certificate: PeerCertificate, to requestHandler: any RPCRequestHandler) {
         self.certificate = certificate
         self.identity = requestHandler.identity(of: certificate)
         self.sender = NotificationSender(key: self.identity.bits, name: self.identity.displayName)

@@ -9,32 +9,32 @@ extension RPCServerHandler {
     func startDeadlines(context: ChannelHandlerContext) {
         self.deadlines = ConnectionDeadlineStateMachine(
             idle: self.configuration.idleTimeout, line: self.configuration.lineTimeout, now: context.eventLoop.now)
-        self.lookLater(context: context)
+        self.scheduleCheck(context: context)
     }
 
     /// Passes the result of a scan on to ``ConnectionDeadlineStateMachine``, and schedules the next check.
-    func looked(isInLine: Bool, hasEnded: Bool, context: ChannelHandlerContext) {
-        self.deadlines?.looked(isInLine: isInLine, hasEnded: hasEnded, now: context.eventLoop.now)
-        self.lookLater(context: context)
+    func recordScan(isInLine: Bool, hasEnded: Bool, context: ChannelHandlerContext) {
+        self.deadlines?.recordScan(isInLine: isInLine, hasEnded: hasEnded, now: context.eventLoop.now)
+        self.scheduleCheck(context: context)
     }
 
-    private func lookLater(context: ChannelHandlerContext) {
+    private func scheduleCheck(context: ChannelHandlerContext) {
         guard let next = self.deadlines?.next(now: context.eventLoop.now) else { return }
         // A check that comes too early does no harm; a timer for each read that ends within a line would.
-        if let nextLook, nextLook.time <= next { return }
-        self.nextLook?.task.cancel()
+        if let nextCheck, nextCheck.time <= next { return }
+        self.nextCheck?.task.cancel()
         let task = context.eventLoop.assumeIsolated().scheduleTask(deadline: next) {
-            self.nextLook = nil
-            self.look(context: context)
+            self.nextCheck = nil
+            self.checkDeadlines(context: context)
         }
-        self.nextLook = (task, next)
+        self.nextCheck = (task, next)
     }
 
-    private func look(context: ChannelHandlerContext) {
+    private func checkDeadlines(context: ChannelHandlerContext) {
         // A connection that drains or closes has its own deadline.
         guard self.state.keepsInput else { return }
         switch self.deadlines?.passed(now: context.eventLoop.now, isBusy: self.state.isBusy) {
-        case nil: self.lookLater(context: context)
+        case nil: self.scheduleCheck(context: context)
         case .idle?:
             self.logger.debug(
                 "Closed idle connection: limits.idle_timeout exceeded",

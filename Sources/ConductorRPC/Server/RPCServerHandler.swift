@@ -71,7 +71,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
     private var holdEnd: Scheduled<Void>?
     /// The deadlines; nil before the peer has proved its identity.
     var deadlines: ConnectionDeadlineStateMachine?
-    var nextLook: (task: Scheduled<Void>, time: NIODeadline)?
+    var nextCheck: (task: Scheduled<Void>, time: NIODeadline)?
     /// Guards against a resume inside a resume, when an answer arrives while lines are being processed.
     private var isProcessingRequests = false
 
@@ -137,8 +137,8 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         self.longLine?.abandon()
         self.longLine = nil
         self.longLineBytes = 0
-        for task in [self.drainDeadline, self.holdEnd, self.nextLook?.task] { task?.cancel() }
-        (self.drainDeadline, self.holdEnd, self.nextLook) = (nil, nil, nil)
+        for task in [self.drainDeadline, self.holdEnd, self.nextCheck?.task] { task?.cancel() }
+        (self.drainDeadline, self.holdEnd, self.nextCheck) = (nil, nil, nil)
         self.tls = nil
         self.dropInput(context: context)
         self.rateLimiter?.connectionEnded(now: context.eventLoop.now)
@@ -174,7 +174,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         switch event {
         case TLSUserEvent.handshakeCompleted:
             let tls = try? context.pipeline.syncOperations.handler(type: TLSHandler.self)
-            if let certificate = tls?.peerCertificate { self.peer.proved(certificate, to: self.requestHandler) }
+            if let certificate = tls?.peerCertificate { self.peer.setCertificate(certificate, to: self.requestHandler) }
             self.tls = tls
             self.admit(context: context)
         case is ChannelShouldQuiesceEvent: self.drain(context: context)
@@ -335,7 +335,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         // a turn.
         if waits, self.splitter.endedLines == endedLines { return }
         // Input that is left unread may consist of whole lines, so no line counts as begun.
-        self.looked(
+        self.recordScan(
             isInLine: self.state.acceptsRequests && self.splitter.isInLine,
             hasEnded: self.splitter.endedLines != endedLines, context: context)
     }

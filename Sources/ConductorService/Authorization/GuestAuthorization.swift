@@ -97,18 +97,18 @@ package struct GuestAuthorization: Sendable {
                 field: "params.context.operation")
         }
         if let tenantID = guest.tenantID { try Self.checkTenant(tenantID, report.context) }
-        var unsaid = JSONObject()
+        var omitted = JSONObject()
         for field in operation.ownFields {
             let own = field.role.name(of: guest.instanceID, in: report.context)
-            let said =
+            let stated =
                 try Self.check(field, own, report.outcome.payload, "params.payload")
                 + Self.check(field, own, report.context.payload, "params.context.payload")
             guard field.isPublished(in: report.outcome.phase) else { continue }
-            if said.isEmpty { unsaid[field.name] = .string(own) }
+            if stated.isEmpty { omitted[field.name] = .string(own) }
             // Some readers write a number in another form, such as 1e2 as 100.0, and that would be another name.
-            for member in said where member.value.string == nil { unsaid[member.name] = .string(own) }
+            for member in stated where member.value.string == nil { omitted[member.name] = .string(own) }
         }
-        return unsaid.isEmpty ? report : report.saying(unsaid)
+        return omitted.isEmpty ? report : report.adding(omitted)
     }
 
     /// Checks the values of one field.
@@ -119,19 +119,19 @@ package struct GuestAuthorization: Sendable {
     ) throws(RPCError) -> [JSONObject.Member] {
         var found: [JSONObject.Member] = []
         for member in field.found(in: object) {
-            let said: String
+            let stated: String
             switch member.value {
             case .null: continue
-            case .string(let text): said = text
+            case .string(let text): stated = text
             // An id may come as a number, as flavor ids do.
-            case .number(let number): said = number.literal
+            case .number(let number): stated = number.literal
             default:
                 throw RPCError(
                     FieldError(
                         field: FieldError.join(path, member.name), problem: "must be a string, not \(member.value.kind)"
                     ))
             }
-            guard said.hasSameBytes(as: own) else {
+            guard stated.hasSameBytes(as: own) else {
                 throw RPCError(
                     .notPermitted, "\(path).\(member.name) is another \(field.role) than the guest's own.",
                     field: FieldError.join(path, member.name))
@@ -160,10 +160,10 @@ package struct GuestAuthorization: Sendable {
 
 extension OutcomeReport {
     /// Returns the report with these members in its outcome's payload.
-    fileprivate func saying(_ unsaid: JSONObject) -> OutcomeReport {
+    fileprivate func adding(_ omitted: JSONObject) -> OutcomeReport {
         var payload = self.outcome.payload
         // Set, not appended: the member may be there as null.
-        for member in unsaid.members { payload[member.name] = member.value }
+        for member in omitted.members { payload[member.name] = member.value }
         var report = self
         switch self.outcome {
         case .end: report.outcome = .end(payload: payload)

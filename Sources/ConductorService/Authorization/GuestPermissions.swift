@@ -33,18 +33,18 @@ package struct GuestPermissions: Sendable {
     }
 
     private static func rule(_ text: String, _ catalogues: Catalogues) throws(GuestPermissionsError) -> Rule {
-        let sides = text.split(separator: "=", omittingEmptySubsequences: false)
-        guard sides.count == 2 else {
+        let parts = text.split(separator: "=", omittingEmptySubsequences: false)
+        guard parts.count == 2 else {
             throw GuestPermissionsError(text, "is not GUESTS=OPERATIONS, such as \"web-*=database_*\"")
         }
-        let names = sides[0].split(separator: "/", omittingEmptySubsequences: false)
+        let names = parts[0].split(separator: "/", omittingEmptySubsequences: false)
         let patterns = names.compactMap { NamePattern($0) }
         guard names.count <= 2, patterns.count == names.count, let instance = patterns.last else {
             throw GuestPermissionsError(
                 text,
                 "names no guests before the =: write an instance's id, TENANT/ID, or prefixes of them that end in *")
         }
-        guard let operation = NamePattern(sides[1]),
+        guard let operation = NamePattern(parts[1]),
             catalogues.catalogues.contains(where: { catalogue in
                 catalogue.operations.contains { operation.matchesAny(of: catalogue.names(of: $0)) }
             })

@@ -20,7 +20,7 @@ package struct MemoryReleaseStateMachine: Sendable {
     /// Records the number of connections.
     ///
     /// - Returns: whether to release memory now.
-    package mutating func observed(connections: Int, now: NIODeadline) -> Bool {
+    package mutating func record(connections: Int, now: NIODeadline) -> Bool {
         self.peak = max(self.peak, connections)
         guard self.peak - connections >= Self.leastEnded, connections <= self.peak / 2, now >= self.next ?? now else {
             return false

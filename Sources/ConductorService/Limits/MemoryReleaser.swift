@@ -26,7 +26,7 @@ final class MemoryReleaser: Sendable {
     func start(on eventLoop: any EventLoop, connections: @escaping @Sendable () -> Int) -> RepeatedTask {
         eventLoop.scheduleRepeatedTask(initialDelay: Self.interval, delay: Self.interval) { _ in
             let count = connections()
-            guard self.machine.withLockedValue({ $0.observed(connections: count, now: eventLoop.now) }) else { return }
+            guard self.machine.withLockedValue({ $0.record(connections: count, now: eventLoop.now) }) else { return }
             // Not on an event loop, because this walks through all free memory. Nor on a thread of low priority: this
             // locks what it walks through for every thread that allocates, and event loops would wait for a thread that
             // is preempted.

@@ -20,14 +20,14 @@ package final class SigningKeyReloader: Sendable {
     ///   - files: the files that `live` was read from.
     ///   - interval: the time between two checks of the files.
     ///   - gracePeriod: the time for which the files may be unusable before this is logged.
-    ///   - slowness: the time that a check of the files may take before it is logged as slow: their disk may hang.
+    ///   - hangThreshold: the time that a check of the files may take before it is logged as slow: their disk may hang.
     ///   - threads: the pool on which files are read; it must never stop.
     ///   - logger: logs the names of added and removed keys, and rejected files.
     ///   - list: returns the files that the configuration names now; called by ``reload()`` only.
     ///   - read: reads the files, and may block. Its errors must contain no part of a key.
     package init(
         live: LiveSigningKeys, files: SigningKeyFiles, interval: Duration, gracePeriod: Duration = .seconds(3),
-        slowness: Duration = .seconds(5), threads: NIOThreadPool = .singleton, logger: Logger,
+        hangThreshold: Duration = .seconds(5), threads: NIOThreadPool = .singleton, logger: Logger,
         list: @escaping @Sendable () async throws -> SigningKeyFiles,
         read: @escaping @Sendable (SigningKeyFiles) throws -> SigningKeySet
     ) {
@@ -37,7 +37,7 @@ package final class SigningKeyReloader: Sendable {
         self.list = list
         self.files = box
         self.reloader = FileReloader(
-            interval: interval, gracePeriod: gracePeriod, slowness: slowness, threads: threads,
+            interval: interval, gracePeriod: gracePeriod, hangThreshold: hangThreshold, threads: threads,
             files: {
                 let files = box.withLockedValue { $0 }
                 return .init(paths: { files.paths }) {
@@ -69,7 +69,7 @@ package final class SigningKeyReloader: Sendable {
         await self.reloader.reload()
     }
 
-    /// Whether the current check of the files has taken longer than `slowness`. Meanwhile no key is removed.
+    /// Whether the current check of the files has taken longer than `hangThreshold`. Meanwhile no key is removed.
     package var isStuck: Bool { self.reloader.isStuck }
 }
 

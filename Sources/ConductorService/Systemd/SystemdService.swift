@@ -24,7 +24,7 @@ package final class SystemdService: Service {
 
     private let socket: NotifySocket?
     private let watchdog: Duration?
-    private let isWell: @Sendable () -> Bool
+    private let isHealthy: @Sendable () -> Bool
     private let group: any EventLoopGroup
     private let logger: Logger
     private let state = NIOLockedValueBox(State())
@@ -35,13 +35,13 @@ package final class SystemdService: Service {
     ///     used.
     ///   - processID: this process's id. A watchdog that is meant for another process is ignored.
     ///   - group: the event loops that must respond; nil for the conductor's.
-    ///   - isWell: returns whether the rest of the conductor works.
+    ///   - isHealthy: returns whether the rest of the conductor works.
     ///   - logger: logs failures to notify systemd.
     package init(
         environment: [String: String], processID: Int32, group: (any EventLoopGroup)? = nil,
-        isWell: @escaping @Sendable () -> Bool = { true }, logger: Logger
+        isHealthy: @escaping @Sendable () -> Bool = { true }, logger: Logger
     ) {
-        self.isWell = isWell
+        self.isHealthy = isHealthy
         self.socket = environment["NOTIFY_SOCKET"].flatMap { NotifySocket($0) }
         self.group = group ?? MultiThreadedEventLoopGroup.singleton
         self.logger = logger
@@ -66,7 +66,7 @@ package final class SystemdService: Service {
             if let watchdog, self.socket != nil { tasks.addTask { await self.beat(every: watchdog / 3) } }
             tasks.addTask { await self.sendAgain() }
             try? await gracefulShutdown()
-            self.say("STOPPING=1\nSTATUS=Answering accepted requests")
+            self.notify("STOPPING=1\nSTATUS=Answering accepted requests")
             tasks.cancelAll()
         }
     }
@@ -74,20 +74,20 @@ package final class SystemdService: Service {
     /// Notifies systemd that the conductor listens.
     package func ready() {
         self.state.withLockedValue { $0.isReady = true }
-        self.say("READY=1\nSTATUS=Listening for guests")
+        self.notify("READY=1\nSTATUS=Listening for guests")
     }
 
     /// Notifies systemd that the conductor reads its certificates again; ``reloaded()`` must follow.
     package func reloading() {
         guard self.state.withLockedValue({ $0.isReady }) else { return }
         // Both clocks are CLOCK_MONOTONIC.
-        self.say("RELOADING=1\nMONOTONIC_USEC=\(NIODeadline.now().uptimeNanoseconds / 1000)")
+        self.notify("RELOADING=1\nMONOTONIC_USEC=\(NIODeadline.now().uptimeNanoseconds / 1000)")
     }
 
     /// Notifies systemd that the conductor has read its certificates.
     package func reloaded() {
         guard self.state.withLockedValue({ $0.isReady }) else { return }
-        self.say("READY=1\nSTATUS=Listening for guests")
+        self.notify("READY=1\nSTATUS=Listening for guests")
     }
 
     private func beat(every interval: Duration) async {
@@ -97,7 +97,7 @@ package final class SystemdService: Service {
                 _ = try? await eventLoop.submit {}.get()
             }
             // The next message makes up for a lost one.
-            if self.isWell(), let failure = self.socket?.send("WATCHDOG=1"), failure != 0 {
+            if self.isHealthy(), let failure = self.socket?.send("WATCHDOG=1"), failure != 0 {
                 self.logFailure(failure, "WATCHDOG=1")
             }
             try? await Task.sleep(for: interval)
@@ -106,7 +106,7 @@ package final class SystemdService: Service {
 
     /// Sends the message now, or as soon as systemd's socket has space for it. Systemd waits for these messages, and
     /// ends the conductor if they do not come.
-    private func say(_ text: String) {
+    private func notify(_ text: String) {
         guard self.socket != nil else { return }
         self.state.withLockedValue { state in
             state.unsent.append(text)

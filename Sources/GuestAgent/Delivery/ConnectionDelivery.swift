@@ -40,9 +40,9 @@ final class ConnectionDelivery {
     ///
     /// - Throws: only `CancellationError`.
     func run(_ lanes: inout DeliveryLanesStateMachine) async throws -> DeliveryLoop.ConnectionEnd {
-        self.connection.closeFuture.whenComplete { [isLost, wakeUp = self.loop.wakeUp] _ in
+        self.connection.closeFuture.whenComplete { [isLost, wakeSignal = self.loop.wakeSignal] _ in
             isLost.withLockedValue { $0 = true }
-            wakeUp.signal()
+            wakeSignal.signal()
         }
         while true {
             try Task.checkCancellation()
@@ -63,7 +63,7 @@ final class ConnectionDelivery {
             if self.loop.isStopping, !self.loop.hasArrivals, lanes.isIdle, self.loop.recorder.isEmpty {
                 return .drained
             }
-            await self.loop.wakeUp.wait(until: lanes.wakeUp(now: .now))
+            await self.loop.wakeSignal.wait(until: lanes.nextDeadline(now: .now))
         }
     }
 
@@ -86,7 +86,7 @@ final class ConnectionDelivery {
             }
             switch lanes.recordAnswer(answer.phase, answer.sequence, answer.result, now: .now) {
             case .remove(let sequence):
-                self.loop.obstacle = nil
+                self.loop.deliveryProblem = nil
                 delivered.append(sequence)
             case .setAside(let sequence, let reason):
                 self.loop.logger.error(
@@ -97,7 +97,8 @@ final class ConnectionDelivery {
                     "Failed to deliver an outcome; retrying", metadata: ["error": "\(answer.result.failureDescription)"]
                 )
             case .failover:
-                self.loop.obstacle = "a conductor cannot publish at the moment (\(answer.result.failureDescription))"
+                self.loop.deliveryProblem =
+                    "a conductor cannot publish at the moment (\(answer.result.failureDescription))"
                 self.loop.logger.warning(
                     "Conductor failed to publish; retrying",
                     metadata: ["error": "\(answer.result.failureDescription)", "phase": "\(answer.phase)"])
@@ -134,14 +135,14 @@ final class ConnectionDelivery {
 
     private func send(_ entry: OutboxEntry, _ phase: OperationPhase) {
         defer { FaultPoint.agentAfterSend.reached() }
-        self.connection.call(.notify(entry.report)) { [answers, wakeUp = self.loop.wakeUp] result in
+        self.connection.call(.notify(entry.report)) { [answers, wakeSignal = self.loop.wakeSignal] result in
             let isFirst = answers.withLockedValue { answers in
                 answers.append(
                     Answer(
                         phase: phase, sequence: entry.sequence, messageID: entry.report.messageID, result: result))
                 return answers.count == 1
             }
-            if isFirst { wakeUp.signal() }
+            if isFirst { wakeSignal.signal() }
         }
     }
 }

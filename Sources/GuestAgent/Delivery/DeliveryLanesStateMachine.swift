@@ -57,8 +57,8 @@ struct DeliveryLanesStateMachine {
     }
 
     /// Returns the time at which something may become due, if nothing happens before.
-    func wakeUp(now: ContinuousClock.Instant) -> ContinuousClock.Instant {
-        let times = self.lanes.compactMap { $0.machine.wakeUp(now: now) } + [self.readPauseEnd].compactMap(\.self)
+    func nextDeadline(now: ContinuousClock.Instant) -> ContinuousClock.Instant {
+        let times = self.lanes.compactMap { $0.machine.nextDeadline(now: now) } + [self.readPauseEnd].compactMap(\.self)
         return times.reduce(self.lastPoll + self.pollInterval) { min($0, $1) }
     }
 

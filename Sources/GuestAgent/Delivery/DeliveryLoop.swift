@@ -30,11 +30,11 @@ final class DeliveryLoop: Sendable {
     let outbox: any Outbox
     let logger: Logger
     let recorder: OutcomeRecorder
-    let wakeUp: WakeSignal
+    let wakeSignal: WakeSignal
     private let arrivals = NIOLockedValueBox(Set(DeliveryLanesStateMachine.phases))
     private let stops = NIOLockedValueBox(false)
     private let changes = NIOLockedValueBox(0)
-    private let currentObstacle = NIOLockedValueBox<String?>(nil)
+    private let problem = NIOLockedValueBox<String?>(nil)
     private let acceptingConductor = NIOLockedValueBox<ConductorAddress?>(nil)
 
     init(configuration: GuestAgent.Configuration, tls: LiveTLSContext, outbox: any Outbox, logger: Logger) {
@@ -42,16 +42,16 @@ final class DeliveryLoop: Sendable {
         self.tls = tls
         self.outbox = outbox
         self.logger = logger
-        let wakeUp = WakeSignal()
-        self.wakeUp = wakeUp
+        let wakeSignal = WakeSignal()
+        self.wakeSignal = wakeSignal
         self.recorder = OutcomeRecorder(
-            outbox: outbox, backoff: configuration.backoff, logger: logger, onProgress: { wakeUp.signal() })
+            outbox: outbox, backoff: configuration.backoff, logger: logger, onProgress: { wakeSignal.signal() })
     }
 
     /// Signals that the outbox has a new outcome of this phase.
     func signalArrival(_ phase: OperationPhase) {
         _ = self.arrivals.withLockedValue { $0.insert(phase) }
-        self.wakeUp.signal()
+        self.wakeSignal.signal()
     }
 
     /// Makes the loop end once the outbox is empty.
@@ -60,16 +60,16 @@ final class DeliveryLoop: Sendable {
         // `isStopping` can be observed.
         self.arrivals.withLockedValue { $0 = Set(DeliveryLanesStateMachine.phases) }
         self.stops.withLockedValue { $0 = true }
-        self.wakeUp.signal()
+        self.wakeSignal.signal()
     }
 
     /// Whether there is another conductor to try.
     var hasOtherConductors: Bool { self.configuration.conductors.count > 1 }
 
-    /// The reason why nothing is delivered at the moment, and if known where; nil when no obstacle is known.
-    var obstacle: String? {
-        get { self.currentObstacle.withLockedValue { $0 } }
-        set { self.currentObstacle.withLockedValue { $0 = newValue } }
+    /// The reason why nothing is delivered at the moment, and if known where; nil when no problem is known.
+    var deliveryProblem: String? {
+        get { self.problem.withLockedValue { $0 } }
+        set { self.problem.withLockedValue { $0 = newValue } }
     }
 
     /// The conductor that last accepted outcomes; nil before the first one did.
@@ -83,7 +83,7 @@ final class DeliveryLoop: Sendable {
     func guestChanged() {
         self.changes.withLockedValue { $0 += 1 }
         self.arrivals.withLockedValue { $0 = Set(DeliveryLanesStateMachine.phases) }
-        self.wakeUp.signal()
+        self.wakeSignal.signal()
     }
 
     /// Whether ``stop()`` was called.
@@ -107,14 +107,14 @@ final class DeliveryLoop: Sendable {
         try await self.deliver()
     }
 
-    private func emptyLanes() -> DeliveryLanesStateMachine {
+    private func makeLanes() -> DeliveryLanesStateMachine {
         DeliveryLanesStateMachine(
             window: self.configuration.window, backoff: self.configuration.backoff,
             pollInterval: self.configuration.pollInterval, now: .now)
     }
 
     private func deliver() async throws {
-        var lanes = self.emptyLanes()
+        var lanes = self.makeLanes()
         var guestChanges = self.guestChanges
         var failover = FailoverStateMachine(
             count: self.configuration.conductors.count, backoff: self.configuration.backoff)
@@ -131,12 +131,12 @@ final class DeliveryLoop: Sendable {
             let address = self.configuration.conductors[failover.current]
             let next: ContinuousClock.Instant?
             if case let changes = self.guestChanges, changes != guestChanges {
-                (lanes, guestChanges) = (self.emptyLanes(), changes)
+                (lanes, guestChanges) = (self.makeLanes(), changes)
             }
             do {
                 guard let connection = try await self.connectUnlessDrained(to: address, lanes) else { return }
                 failover.recordConnected()
-                self.obstacle = nil
+                self.deliveryProblem = nil
                 self.logger.info("Connected to a conductor", metadata: ["conductor": "\(address)"])
                 let (end, delivered) = try await self.use(connection, to: address, &lanes, guestChanges)
                 var hasDelivered = delivered
@@ -145,7 +145,7 @@ final class DeliveryLoop: Sendable {
                 switch end {
                 case .drained: return
                 case .lost:
-                    self.obstacle = "the connection to \(address) ended (\(connection.closeReason))"
+                    self.deliveryProblem = "the connection to \(address) ended (\(connection.closeReason))"
                     connectionsWithoutDelivery = hasDelivered ? 0 : connectionsWithoutDelivery + 1
                     // Warn at the first of several in a row, since its reason shows whether the conductor rejected this
                     // guest's certificate.
@@ -167,7 +167,7 @@ final class DeliveryLoop: Sendable {
                     lanes.recordConductorChange()
                 case .rejected(let reason, let pause):
                     requestedPause = pause
-                    self.obstacle = "\(address) rejects this guest's certificate (\(reason))"
+                    self.deliveryProblem = "\(address) rejects this guest's certificate (\(reason))"
                     self.logger.log(
                         level: lastRejection == reason ? .info : .error,
                         "Conductor rejected this guest's certificate; outcomes wait",
@@ -184,7 +184,7 @@ final class DeliveryLoop: Sendable {
             } catch let error as CancellationError {
                 throw error
             } catch {
-                self.obstacle = "\(address) cannot be connected to (\(error))"
+                self.deliveryProblem = "\(address) cannot be connected to (\(error))"
                 self.logger.log(
                     level: failover.failures == 0 ? .warning : .debug,
                     "Failed to connect to a conductor; trying the next one",
@@ -204,7 +204,7 @@ final class DeliveryLoop: Sendable {
             group.addTask {
                 while !Task.isCancelled {
                     if self.isStopping, await self.isDrained(lanes) { return nil }
-                    await self.wakeUp.wait()
+                    await self.wakeSignal.wait()
                 }
                 throw CancellationError()
             }
@@ -271,7 +271,7 @@ final class DeliveryLoop: Sendable {
     ) async {
         while !Task.isCancelled, .now < end, wasStopping == self.isStopping {
             if wasStopping, await self.isDrained(lanes) { return }
-            await self.wakeUp.wait(until: end)
+            await self.wakeSignal.wait(until: end)
         }
     }
 }

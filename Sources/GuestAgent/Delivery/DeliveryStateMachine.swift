@@ -78,7 +78,7 @@ struct DeliveryStateMachine {
     var remainingCapacity: Int { max(0, self.window - self.inFlight.count - self.waiting.count) }
 
     /// Returns when there may be something to send, if no answer arrives before; nil when nothing waits.
-    func wakeUp(now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
+    func nextDeadline(now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
         let first = self.waiting.lazy.map { $0.due ?? now }.min()
         return first.map { max($0, self.pauseEnd ?? $0) }
     }

@@ -13,7 +13,7 @@ final class OutcomeRecorder: Sendable {
     private let logger: Logger
     private let pending: NIOLockedValueBox<PendingAcknowledgementsStateMachine>
     private let hasFailed = NIOLockedValueBox(false)
-    private let wakeUp = WakeSignal()
+    private let wakeSignal = WakeSignal()
     private let onProgress: @Sendable () -> Void
 
     /// - Parameters:
@@ -38,20 +38,20 @@ final class OutcomeRecorder: Sendable {
     func scheduleRemoval(_ sequences: [Int64]) {
         guard !sequences.isEmpty else { return }
         self.pending.withLockedValue { $0.addRemovals(sequences) }
-        self.wakeUp.signal()
+        self.wakeSignal.signal()
     }
 
     /// Schedules that the outbox sets aside an outcome that no conductor will accept.
     func scheduleSetAside(_ sequence: Int64, reason: String) {
         self.pending.withLockedValue { $0.addRejection(sequence, reason: reason) }
-        self.wakeUp.signal()
+        self.wakeSignal.signal()
     }
 
     /// Updates the outbox until the task is cancelled; then records at most one more batch.
     func run() async {
         while !Task.isCancelled {
             if await self.recordBatch() { continue }
-            await self.wakeUp.wait(until: self.pending.withLockedValue { $0.wakeUp })
+            await self.wakeSignal.wait(until: self.pending.withLockedValue { $0.nextDeadline })
         }
         // This runs in a separate task, since an outbox may react to the cancellation. The next agent sends outcomes
         // whose answers were not recorded again, with the same message id.

@@ -45,7 +45,7 @@ struct PendingAcknowledgementsStateMachine {
     }
 
     /// The time to retry after a failure; nil when nothing is pending or the last batch did not fail.
-    var wakeUp: ContinuousClock.Instant? { self.pending.isEmpty ? nil : self.pauseEnd }
+    var nextDeadline: ContinuousClock.Instant? { self.pending.isEmpty ? nil : self.pauseEnd }
 
     /// Adds outcomes that a conductor answered for.
     mutating func addRemovals(_ sequences: [Int64]) { self.pending.removals += sequences }

@@ -144,6 +144,6 @@ extension SpoolOrigin {
 extension CheckedDirectory {
     /// Returns the creation time of a file in the format of ``SpoolOrigin``.
     func made(_ name: String) -> String? {
-        self.birth(of: name).map { "\($0.seconds).\($0.nanoseconds)" }
+        self.creationTime(of: name).map { "\($0.seconds).\($0.nanoseconds)" }
     }
 }

@@ -39,9 +39,9 @@ package struct GuestIdentityField: Sendable, Hashable {
         return names.compactMap { name in
             let fields = operation.events.flatMap(\.fields).filter { $0.name == name }
             guard let role = fields.compactMap(\.role).first else { return nil }
-            let ridesAlong = identifiers.contains(name) && operation.start?.declares(name) == true
+            let isBaseIdentifier = identifiers.contains(name) && operation.start?.declares(name) == true
             let phases = OperationPhase.allCases.filter { phase in
-                ridesAlong || operation.event(phase)?.declares(name) == true
+                isBaseIdentifier || operation.event(phase)?.declares(name) == true
             }
             return GuestIdentityField(
                 name: name, otherNames: Array(Set(fields.compactMap(\.alternateName))).sorted(), role: role,

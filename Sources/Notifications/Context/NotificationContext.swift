@@ -94,17 +94,17 @@ public struct NotificationContext: Sendable, Hashable {
     /// Returns the errors of all members of a context.
     private static func errors(in fields: JSONFields) -> [FieldError] {
         var errors: [FieldError] = []
-        func look(_ read: () throws(FieldError) -> Void) {
+        func check(_ read: () throws(FieldError) -> Void) {
             do throws(FieldError) { try read() } catch { errors.append(error) }
         }
         for name in ["operation", "request_id", "tenant_id"] {
-            look { () throws(FieldError) in _ = try fields.string(name) }
+            check { () throws(FieldError) in _ = try fields.string(name) }
         }
-        look { () throws(FieldError) in _ = try fields.nullableString("client_ip") }
+        check { () throws(FieldError) in _ = try fields.nullableString("client_ip") }
         for name in ["user_id", "server_ip", "server_type", "traceparent", "token"] {
-            look { () throws(FieldError) in _ = try fields.optionalString(name) }
+            check { () throws(FieldError) in _ = try fields.optionalString(name) }
         }
-        look { () throws(FieldError) in _ = try fields.optionalObject("payload") }
+        check { () throws(FieldError) in _ = try fields.optionalObject("payload") }
         return errors
     }
 

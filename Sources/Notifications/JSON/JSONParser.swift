@@ -209,12 +209,12 @@ package struct JSONParser {
     private mutating func string(_ bytes: Span<UInt8>) throws(JSONError) -> String {
         self.index += 1
         let start = self.index
-        self.index = bytes.endOfPlainText(from: start, isASCIIOnly: true)
+        self.index = bytes.endOfUnescapedRun(from: start, isASCIIOnly: true)
         if self.index < bytes.count, bytes[self.index] == UInt8(ascii: "\"") {
             self.index += 1
             return self.plainText(bytes, start, self.index - 1)
         }
-        self.index = bytes.endOfPlainText(from: self.index, isASCIIOnly: false)
+        self.index = bytes.endOfUnescapedRun(from: self.index, isASCIIOnly: false)
         guard self.index < bytes.count else { throw self.error("a string is not closed") }
         switch bytes[self.index] {
         case UInt8(ascii: "\""):
@@ -254,7 +254,7 @@ package struct JSONParser {
             case 0..<0x20: throw self.error("a string contains an unescaped control character")
             default:
                 let plain = self.index
-                self.index = bytes.endOfPlainText(from: plain, isASCIIOnly: false)
+                self.index = bytes.endOfUnescapedRun(from: plain, isASCIIOnly: false)
                 self.copy(bytes, plain, &unescaped)
             }
         }
@@ -290,15 +290,15 @@ package struct JSONParser {
         guard self.index + 1 < bytes.count, bytes[self.index] == UInt8(ascii: "\\"),
             bytes[self.index + 1] == UInt8(ascii: "u")
         else { return "\u{FFFD}" }
-        let afterLead = self.index
+        let afterHighSurrogate = self.index
         self.index += 2
-        let trail = try self.fourHexDigits(bytes)
-        guard UTF16.isTrailSurrogate(trail) else {
-            // The second escape is not a trail surrogate: read it again on its own.
-            self.index = afterLead
+        let lowSurrogate = try self.fourHexDigits(bytes)
+        guard UTF16.isTrailSurrogate(lowSurrogate) else {
+            // The second escape is not a low surrogate: read it again on its own.
+            self.index = afterHighSurrogate
             return "\u{FFFD}"
         }
-        return UTF16.decode(UTF16.EncodedScalar([unit, trail]))
+        return UTF16.decode(UTF16.EncodedScalar([unit, lowSurrogate]))
     }
 
     private mutating func fourHexDigits(_ bytes: Span<UInt8>) throws(JSONError) -> UInt16 {
@@ -325,7 +325,7 @@ extension JSONValue {
     /// - Throws: ``JSONError`` for any other text.
     public init(json text: [UInt8]) throws(JSONError) {
         let text = text.span
-        let hasMark = text.count >= 3 && text[0] == 0xEF && text[1] == 0xBB && text[2] == 0xBF
-        self = try JSONParser.parse(hasMark ? text.extracting(3...) : text)
+        let hasByteOrderMark = text.count >= 3 && text[0] == 0xEF && text[1] == 0xBB && text[2] == 0xBF
+        self = try JSONParser.parse(hasByteOrderMark ? text.extracting(3...) : text)
     }
 }

@@ -96,7 +96,7 @@ package struct JSONWriter {
 
     private mutating func write(_ string: String, prefix: StaticString) {
         let text = string.utf8.span
-        let plain = text.endOfPlainText(from: 0, isASCIIOnly: true)
+        let plain = text.endOfUnescapedRun(from: 0, isASCIIOnly: true)
         let isWithinString = self.isWithinString
         // Appends in one step, since nearly all strings need no escape.
         self.bytes.append(addingCapacity: plain + prefix.utf8CodeUnitCount + 4) { output in
@@ -121,7 +121,7 @@ package struct JSONWriter {
         var index = start
         while index < text.count {
             index += self.escape(text, at: index)
-            let end = text.endOfPlainText(from: index, isASCIIOnly: true)
+            let end = text.endOfUnescapedRun(from: index, isASCIIOnly: true)
             self.bytes.append(addingCapacity: end - index) { $0.append(text.extracting(index..<end)) }
             index = end
         }

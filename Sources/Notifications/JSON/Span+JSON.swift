@@ -10,7 +10,7 @@ extension Span<UInt8> {
     ///
     /// - Parameter isASCIIOnly: whether all bytes other than printable ASCII must be escaped too.
     @inline(__always)
-    func endOfPlainText(from start: Int, isASCIIOnly: Bool) -> Int {
+    func endOfUnescapedRun(from start: Int, isASCIIOnly: Bool) -> Int {
         var index = start
         while index + 8 <= self.count {
             let special = self.eightBytes(at: index).specialBytes(isASCIIOnly: isASCIIOnly)

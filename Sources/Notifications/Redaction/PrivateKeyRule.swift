@@ -16,7 +16,7 @@ enum PrivateKeyRule {
             index = label
             let limit = min(text.count, label + self.longestLabel)
             guard let start = self.end(of: self.dashes, in: text, from: label, to: limit),
-                start - label >= self.kind.count, self.stands(self.kind, in: text, at: start - self.kind.count)
+                start - label >= self.kind.count, self.matches(self.kind, in: text, at: start - self.kind.count)
             else { continue }
             let end = self.end(of: self.end, in: text, from: start, to: text.count).map { $0 - self.end.count }
             index = end ?? text.count
@@ -28,13 +28,13 @@ enum PrivateKeyRule {
     private static func end(of word: [UInt8], in text: Span<UInt8>, from start: Int, to limit: Int) -> Int? {
         var index = start
         while index + word.count <= limit {
-            if text[index] == word[0], self.stands(word, in: text, at: index) { return index + word.count }
+            if text[index] == word[0], self.matches(word, in: text, at: index) { return index + word.count }
             index += 1
         }
         return nil
     }
 
-    private static func stands(_ word: [UInt8], in text: Span<UInt8>, at start: Int) -> Bool {
+    private static func matches(_ word: [UInt8], in text: Span<UInt8>, at start: Int) -> Bool {
         word.indices.allSatisfy { text[start + $0] == word[$0] }
     }
 }

@@ -20,7 +20,7 @@ public struct Redaction: Sendable {
     private let includesStandardRules: Bool
     /// A table of all byte values: whether the byte hints at a place of a secret, or is a NUL. A text without any such
     /// byte is clean. Most texts are ids and names, and the table recognizes them faster than any rule.
-    private let telling: [Bool]
+    private let triggerBytes: [Bool]
 
     /// The default redaction: the standard field names and patterns, URLs and private keys.
     public static let standard = Redaction(
@@ -33,9 +33,9 @@ public struct Redaction: Sendable {
         self.patterns = patterns
         self.includesStandardRules = includesStandardRules
         // One of the first two follows a name, the third follows a URL's password, and a key's label contains spaces.
-        var telling = includesStandardRules ? ["=", ":", "@", " "].map { UInt8(ascii: $0) } : []
-        telling += patterns.flatMap(\.telling) + [0]
-        self.telling = (0...UInt8.max).map { telling.contains($0.lowered) }
+        var triggerBytes = includesStandardRules ? ["=", ":", "@", " "].map { UInt8(ascii: $0) } : []
+        triggerBytes += patterns.flatMap(\.triggerBytes) + [0]
+        self.triggerBytes = (0...UInt8.max).map { triggerBytes.contains($0.lowered) }
     }
 
     /// Creates the standard redaction with additional field names and patterns.
@@ -198,8 +198,8 @@ extension Redaction {
     }
 
     private func mayHoldSecret(_ text: Span<UInt8>) -> Bool {
-        let telling = self.telling.span
-        for index in text.indices where telling[Int(text[index])] { return true }
+        let triggerBytes = self.triggerBytes.span
+        for index in text.indices where triggerBytes[Int(text[index])] { return true }
         return false
     }
 }

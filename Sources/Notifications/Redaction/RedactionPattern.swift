@@ -25,7 +25,7 @@ struct RedactionPattern: Sendable {
     let needs: ByteSet
     /// Bytes of which every text with a match has at least one, and few other texts do: no letters, digits, hyphens or
     /// underscores if possible.
-    let telling: [UInt8]
+    let triggerBytes: [UInt8]
     /// The first byte of a match; nil when it is white space.
     private let first: UInt8?
     private let before: [Step]
@@ -78,12 +78,12 @@ struct RedactionPattern: Sendable {
         var bytes: [UInt8] = []
         for case .byte(let byte) in before + after { bytes.append(byte) }
         if let mark = bytes.first(where: { !$0.isNameByte }) {
-            self.telling = [mark]
+            self.triggerBytes = [mark]
         } else if bytes.count < before.count + after.count {
             // White space, or a word, which white space ends.
-            self.telling = (0...UInt8.max).filter(\.isSpace)
+            self.triggerBytes = (0...UInt8.max).filter(\.isSpace)
         } else {
-            self.telling = [bytes[0]]
+            self.triggerBytes = [bytes[0]]
         }
     }
 

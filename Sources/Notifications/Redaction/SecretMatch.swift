@@ -45,8 +45,8 @@ struct SecretMatch {
         while index < limit, "bfru".utf8.contains(text[index].lowered) { index += 1 }
         for first in [start, index] {
             var quote = first
-            let furthest = min(text.count, first + self.maximumBackslashes)
-            while quote < furthest, text[quote] == UInt8(ascii: "\\") { quote += 1 }
+            let limit = min(text.count, first + self.maximumBackslashes)
+            while quote < limit, text[quote] == UInt8(ascii: "\\") { quote += 1 }
             if quote < text.count, text[quote].isQuote { return (quote, quote - first) }
         }
         return nil

@@ -77,7 +77,7 @@ package final class ExistsReporter: Service {
             let periods = schedule.due(at: self.clock.now())
             if !periods.isEmpty { await self.round(periods, &schedule) }
             do {
-                try await self.clock.sleep(until: schedule.nextLook(after: self.clock.now()))
+                try await self.clock.sleep(until: schedule.nextCheck(after: self.clock.now()))
             } catch {
                 return
             }
@@ -85,7 +85,7 @@ package final class ExistsReporter: Service {
     }
 
     private func round(_ periods: [AuditPeriod], _ schedule: inout PeriodScheduleStateMachine) async {
-        self.counters.beganRound()
+        self.counters.countRound()
         do {
             let instances = try await DatabaseInstance.instances(of: self.source.rows())
             try await self.check(instances, periods[0])

@@ -60,7 +60,7 @@ package struct PeriodScheduleStateMachine: Sendable, Hashable {
     }
 
     /// Returns when to check again for periods that have ended.
-    package func nextLook(after now: NotificationTimestamp) -> NotificationTimestamp {
+    package func nextCheck(after now: NotificationTimestamp) -> NotificationTimestamp {
         if let announced = self.state.announcedUntil, now < announced { return announced }
         let base = self.state.announcedUntil ?? self.state.publishedUntil
         let over = max(0, now.microsecondsSinceEpoch - base.microsecondsSinceEpoch) / self.interval

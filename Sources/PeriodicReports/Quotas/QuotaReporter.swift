@@ -81,7 +81,7 @@ package final class QuotaReporter: Service {
     }
 
     private func round(at now: NotificationTimestamp) async {
-        self.counters.beganRound()
+        self.counters.countRound()
         do {
             let usages = try await Self.usages(of: self.source.rows())
             for (index, usage) in usages.enumerated() {

@@ -22,7 +22,7 @@ final class CommandOutput: Sendable {
         /// The process ended in time, but a pipe did not reach its end.
         case held
         /// The task was cancelled.
-        case unwanted
+        case cancelled
     }
 
     /// The reason why the reading ended, and the bytes that were read.
@@ -112,7 +112,7 @@ final class CommandOutput: Sendable {
             var descriptors = waiting.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
             guard unsafe poll(&descriptors, 4, left.pollTimeout) > 0 else { continue }
             if descriptors[3].revents != 0 {
-                result.verdict = .unwanted
+                result.verdict = .cancelled
                 break
             }
             if descriptors[2].revents != 0 { waiting[2] = -1 }

@@ -65,7 +65,7 @@ package struct CommandRowSource: RowSource {
             throw self.error(
                 "the command ended, but after \(self.limits.timeout) a process that it started still held its output open"
             )
-        case (.unwanted, _): throw CancellationError()
+        case (.cancelled, _): throw CancellationError()
         }
         do {
             return try await RowLineParser(maximumLineBytes: self.limits.lineBytes, maximumRows: self.limits.rows)

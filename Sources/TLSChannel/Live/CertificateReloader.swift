@@ -17,11 +17,12 @@ package final class CertificateReloader: Sendable {
     ///   - live: the context to keep up to date; the files are those of its current configuration.
     ///   - interval: the time between two checks of the files.
     ///   - gracePeriod: how long the files may be unusable, or not belong together, before that is logged.
-    ///   - slowness: how long a check of the files may take before that is logged: their disk may hang.
+    ///   - hangThreshold: how long a check of the files may take before that is logged: their disk may hang.
     ///   - threads: the threads that read the files; a pool that never stops.
     ///   - logger: the log for changes, rejected files, and what expires.
     package init(
-        live: LiveTLSContext, interval: Duration, gracePeriod: Duration = .seconds(3), slowness: Duration = .seconds(5),
+        live: LiveTLSContext, interval: Duration, gracePeriod: Duration = .seconds(3),
+        hangThreshold: Duration = .seconds(5),
         threads: NIOThreadPool = .singleton, logger: Logger
     ) {
         let configuration = live.current.configuration
@@ -37,7 +38,8 @@ package final class CertificateReloader: Sendable {
         }
         let handler = CertificateReloadHandler(live: live, paths: paths, logger: logger)
         self.reloader = FileReloader(
-            interval: interval, gracePeriod: gracePeriod, slowness: slowness, threads: threads, files: { files },
+            interval: interval, gracePeriod: gracePeriod, hangThreshold: hangThreshold, threads: threads,
+            files: { files },
             handle: { handler.handle($0) })
     }
 
@@ -48,6 +50,6 @@ package final class CertificateReloader: Sendable {
     /// it logs that instead, and the files are read as soon as they can be.
     package func reload() async { await self.reloader.reload() }
 
-    /// Whether the current check of the files has taken longer than `slowness`. Meanwhile no revocation takes effect.
+    /// Whether the current check of the files has taken longer than `hangThreshold`. Meanwhile no revocation takes effect.
     package var isStuck: Bool { self.reloader.isStuck }
 }

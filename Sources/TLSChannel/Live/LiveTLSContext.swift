@@ -57,7 +57,7 @@ package final class LiveTLSContext: Sendable {
 
     /// The state, under a new context, of a chain that was verified under another one.
     private enum Finding {
-        case stays
+        case valid
         case moves(VerifiedChain)
         case revoked
         case untrusted
@@ -122,11 +122,11 @@ package final class LiveTLSContext: Sendable {
             return (previous, state.connections)
         }
         var cut = ClosedConnections()
-        let isTrustOther = context.ssl.anchors.digest != previous.ssl.anchors.digest
-        guard context.revocationLists != nil || isTrustOther else { return cut }
+        let hasTrustChanged = context.ssl.anchors.digest != previous.ssl.anchors.digest
+        guard context.revocationLists != nil || hasTrustChanged else { return cut }
         for (number, connection) in connections {
-            switch Self.find(connection.chain, under: context, isTrustOther: isTrustOther) {
-            case .stays: break
+            switch Self.find(connection.chain, under: context, hasTrustChanged: hasTrustChanged) {
+            case .valid: break
             case .moves(let chain):
                 self.state.withLockedValue { $0.connections[number]?.chain = chain }
                 connection.notify(.moved(notAfter: chain.notAfter))
@@ -142,12 +142,12 @@ package final class LiveTLSContext: Sendable {
         return cut
     }
 
-    private static func find(_ chain: VerifiedChain, under context: TLSContext, isTrustOther: Bool) -> Finding {
+    private static func find(_ chain: VerifiedChain, under context: TLSContext, hasTrustChanged: Bool) -> Finding {
         let lists = context.revocationLists
         if lists?.contains(chain) == true { return .revoked }
         // A chain remains valid while the authority that it ends with is trusted.
-        guard isTrustOther, let anchor = chain.certificates.last, !context.ssl.anchors.contains(anchor) else {
-            return .stays
+        guard hasTrustChanged, let anchor = chain.certificates.last, !context.ssl.anchors.contains(anchor) else {
+            return .valid
         }
         guard let other = chain.verified(under: context.ssl) else { return .untrusted }
         return lists?.contains(other) == true ? .revoked : .moves(other)
@@ -178,10 +178,10 @@ package final class LiveTLSContext: Sendable {
             state.connections[state.nextNumber] = Connection(chain: chain, notify: notify)
             return (state.nextNumber, state.context)
         }
-        let isTrustOther = present.ssl.anchors.digest != context.anchors.digest
+        let hasTrustChanged = present.ssl.anchors.digest != context.anchors.digest
         let change: Change
-        switch Self.find(chain, under: present, isTrustOther: isTrustOther) {
-        case .stays: return .open(number, notAfter: chain.notAfter)
+        switch Self.find(chain, under: present, hasTrustChanged: hasTrustChanged) {
+        case .valid: return .open(number, notAfter: chain.notAfter)
         case .moves(let other):
             self.state.withLockedValue { $0.connections[number]?.chain = other }
             return .open(number, notAfter: other.notAfter)

@@ -34,7 +34,7 @@ extension TLSContext {
     private func checkLists(replacing present: [TLSExpiry], now: Int64) throws(Objection) {
         for list in self.expiries where list.kind == .revocationList {
             guard let edition = list.list else { continue }
-            let predecessors = present.filter { $0.list?.isOfTheSame(edition) == true }
+            let predecessors = present.filter { $0.list?.isSameList(edition) == true }
             if let other = predecessors.first(where: { $0.list.map(edition.isComparable(with:)) == false }) {
                 throw Objection(
                     reason:

@@ -7,13 +7,13 @@ import NIOConcurrencyHelpers
 /// no OpenSSL object.
 // @unchecked: the issuer's name is only read, and the other object of OpenSSL is behind the lock.
 final class RevocationList: @unchecked Sendable {
-    private struct Seal {
+    private struct Verification {
         /// The list as loaded; nil once its signer is known.
         var list: OpaquePointer?
         /// The public key that has signed the list; nil until it is known.
         var signer: [UInt8]?
         /// Public keys that have not signed the list, from certificates with the issuer's name.
-        var strangers: Set<[UInt8]> = []
+        var otherKeys: Set<[UInt8]> = []
         var verifications = 0
     }
 
@@ -26,9 +26,9 @@ final class RevocationList: @unchecked Sendable {
     /// The serial numbers of the revoked certificates.
     let serialNumbers: SerialNumbers
 
-    private static let maximumStrangers = 16
+    private static let maximumOtherKeys = 16
     private let issuer: OpaquePointer
-    private let seal: NIOLockedValueBox<Seal>
+    private let verification: NIOLockedValueBox<Verification>
 
     /// Takes ownership of the list, even when it throws. Throws `.revocationListRefused` for a list that may be
     /// incomplete, that requires a feature that is not supported, or that has a weak digest, no nextUpdate or
@@ -64,12 +64,12 @@ final class RevocationList: @unchecked Sendable {
             X509_CRL_free(list)
             throw error
         }
-        self.seal = NIOLockedValueBox(Seal(list: list))
+        self.verification = NIOLockedValueBox(Verification(list: list))
     }
 
     deinit {
         X509_NAME_free(self.issuer)
-        self.seal.withLockedValue { X509_CRL_free($0.list) }
+        self.verification.withLockedValue { X509_CRL_free($0.list) }
     }
 
     /// Whether the list's issuer has the name of this authority. The key is not compared.
@@ -80,18 +80,18 @@ final class RevocationList: @unchecked Sendable {
     /// Whether this authority's key has signed the list. The result of the verification is cached for each key.
     func isSigned(by authority: OpaquePointer) -> Bool {
         guard let key = Self.publicKey(of: authority) else { return false }
-        return self.seal.withLockedValue { seal in
-            if let signer = seal.signer { return signer == key }
-            guard let list = seal.list, !seal.strangers.contains(key) else { return false }
-            seal.verifications += 1
+        return self.verification.withLockedValue { verification in
+            if let signer = verification.signer { return signer == key }
+            guard let list = verification.list, !verification.otherKeys.contains(key) else { return false }
+            verification.verifications += 1
             let isSigned = X509_CRL_verify(list, X509_get0_pubkey(authority)) == 1
             OpenSSLErrorStack.clear()
             if isSigned {
                 X509_CRL_free(list)
-                (seal.list, seal.signer, seal.strangers) = (nil, key, [])
+                (verification.list, verification.signer, verification.otherKeys) = (nil, key, [])
             } else {
-                if seal.strangers.count == Self.maximumStrangers { seal.strangers.removeAll() }
-                seal.strangers.insert(key)
+                if verification.otherKeys.count == Self.maximumOtherKeys { verification.otherKeys.removeAll() }
+                verification.otherKeys.insert(key)
             }
             return isSigned
         }
@@ -99,15 +99,15 @@ final class RevocationList: @unchecked Sendable {
 
     /// The number of signature verifications, for tests: verification is the one operation that takes longer for a
     /// longer list.
-    var verifications: Int { self.seal.withLockedValue { $0.verifications } }
+    var verifications: Int { self.verification.withLockedValue { $0.verifications } }
 
     /// Whether the key that has signed the list is known.
-    var isKnown: Bool { self.seal.withLockedValue { $0.signer != nil } }
+    var isKnown: Bool { self.verification.withLockedValue { $0.signer != nil } }
 
     /// Whether both lists are of one authority: the same name and key, as far as the signing keys are known.
     func isOfTheSameAuthority(as other: RevocationList) -> Bool {
-        let signers = [self, other].map { list in list.seal.withLockedValue { $0.signer } }
-        guard let own = signers[0], let others = signers[1] else { return self.edition.isOfTheSame(other.edition) }
+        let signers = [self, other].map { list in list.verification.withLockedValue { $0.signer } }
+        guard let own = signers[0], let others = signers[1] else { return self.edition.isSameList(other.edition) }
         return own == others && X509_NAME_cmp(self.issuer, other.issuer) == 0
     }
 

@@ -36,7 +36,7 @@ struct RevocationListEdition: Sendable, Hashable {
     }
 
     /// Whether both lists are of one authority and one key of it. A list without a key identifier matches any key.
-    func isOfTheSame(_ other: RevocationListEdition) -> Bool {
+    func isSameList(_ other: RevocationListEdition) -> Bool {
         guard self.issuer == other.issuer else { return false }
         guard let own = self.keyID, let others = other.keyID else { return true }
         return own == others

@@ -39,8 +39,8 @@ package final class RevocationLists: Sendable {
         let roots = self.anchors.certificates
         let lists = try Self.read(document)
         for (list, name) in lists {
-            let namesakes = roots.filter { list.isNamed(after: $0) }
-            guard namesakes.isEmpty || namesakes.contains(where: { list.isSigned(by: $0) }) else {
+            let namedRoots = roots.filter { list.isNamed(after: $0) }
+            guard namedRoots.isEmpty || namedRoots.contains(where: { list.isSigned(by: $0) }) else {
                 throw TLSError(
                     .revocationListRefused,
                     "\(name) is not signed by the authority of that name in \(authorities.name)")
@@ -114,7 +114,7 @@ package final class RevocationLists: Sendable {
     /// The check is cheap enough for every open connection.
     package func contains(_ chain: VerifiedChain) -> Bool {
         self.links(of: chain).contains { certificate, issuer in
-            if case .revoked = self.look(certificate, issuer, now: 0) { true } else { false }
+            if case .revoked = self.lookUp(certificate, issuer, now: 0) { true } else { false }
         }
     }
 
@@ -126,7 +126,7 @@ package final class RevocationLists: Sendable {
     ) -> (depth: Int, certificate: OpaquePointer, reason: Int32)? {
         let length = chain.certificates.count
         for (depth, link) in self.links(of: chain).enumerated() {
-            switch self.look(link.certificate, link.issuer, now: now) {
+            switch self.lookUp(link.certificate, link.issuer, now: now) {
             case .good: continue
             case .revoked: return (depth, link.certificate, X509_V_ERR_CERT_REVOKED)
             case .unknown(let reason):
@@ -145,7 +145,7 @@ package final class RevocationLists: Sendable {
         chain.links + (chain.certificates.last.map(self.anchors.links(above:)) ?? [])
     }
 
-    private func look(_ certificate: OpaquePointer, _ issuer: OpaquePointer, now: Int64) -> Finding {
+    private func lookUp(_ certificate: OpaquePointer, _ issuer: OpaquePointer, now: Int64) -> Finding {
         let named = self.lists.filter { $0.isNamed(after: issuer) }
         guard !named.isEmpty else { return .unknown(X509_V_ERR_UNABLE_TO_GET_CRL) }
         guard Self.maySignLists(issuer) else { return .unknown(X509_V_ERR_KEYUSAGE_NO_CRL_SIGN) }
