@@ -136,7 +136,7 @@ let tests: KeyValuePairs<String, Uses> = [
     "CommandExecutionTests": ["CommandExecution", .nioConcurrencyHelpers, .systemPackage],
     "EventLoopSchedulingTests": network + ["EventLoopScheduling", .nioEmbedded],
     "NotificationsTests": ["Notifications", "RandomTesting"],
-    "StatusNotificationsTests": ["Notifications", "StatusNotifications"],
+    "StatusNotificationsTests": services + ["Notifications", "Notifier", "RelayTesting", "StatusNotifications"],
     "CatalogueDocumentsTests": ["CatalogueDocuments", "Notifications"],
     "CatalogueFilesTests": ["CatalogueFiles", "Notifications"],
     "ContextSigningTests": ["ContextSigning", "Notifications", "ProcessTesting"],
