@@ -69,7 +69,7 @@ extension DatabaseInstance {
     ///   - messageID: the notification's identifier.
     ///   - timestamp: the time of the event.
     ///   - context: the members published as `_context_…`.
-    /// - Throws: ``FieldError`` naming the required fields for which this instance has no value.
+    /// - Throws: `FieldError` naming the required fields for which this instance has no value.
     public func notification(
         of event: InstanceEvent, serviceIDs: ServiceIDs = .trove, publisherID: String,
         messageID: MessageID = MessageID(), timestamp: NotificationTimestamp = .now(),

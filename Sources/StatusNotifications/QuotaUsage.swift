@@ -59,7 +59,7 @@ public struct QuotaUsage: Sendable, Hashable {
     ///   - messageID: the notification's identifier.
     ///   - timestamp: the time of these values.
     ///   - context: the members published as `_context_…`.
-    /// - Throws: ``FieldError`` naming the fields whose values the event does not allow.
+    /// - Throws: `FieldError` naming the fields whose values the event does not allow.
     public func notification(
         as eventType: EventType = .quotas, publisherID: String, messageID: MessageID = MessageID(),
         timestamp: NotificationTimestamp = .now(), context: JSONObject = JSONObject()
