@@ -70,12 +70,12 @@ let modules: KeyValuePairs<String, Uses> = [
     "TLSChannel": network + [
         "CConductorOpenSSL", "EventLoopScheduling", "FileReloading", "HostNames", "SecureFiles", .nioTLS,
     ],
-    "CertificateIssuing": ["CConductorOpenSSL", "TLSChannel"],
+    "CertificateIssuing": ["CConductorOpenSSL", "HostNames", "TLSChannel"],
     "ContextSigning": ["CConductorOpenSSL", "Notifications", "SecureFiles"],
     "RabbitMQ": services + [
         "CConductorRabbitMQ", "DriverErrors", "FaultPoints", "HostNames", "SecureFiles", "Timing", .dequeModule,
     ],
-    "Settings": [.product(name: "Configuration", package: "swift-configuration"), .yams],
+    "Settings": ["HostNames", .product(name: "Configuration", package: "swift-configuration"), .yams],
     "CatalogueFiles": ["Notifications", "Settings", .yams],
     "ConductorRPC": network + ["EventLoopScheduling", "HostNames", "Notifications", "TLSChannel", .nioExtras, .nioTLS],
     "Notifier": services + [

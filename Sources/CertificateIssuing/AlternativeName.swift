@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CConductorOpenSSL
-import Glibc
+import HostNames
 import TLSChannel
 
 /// A checked entry of a subject alternative name, as the octets that go into the certificate.
@@ -22,11 +22,8 @@ struct AlternativeName: Sendable, Hashable {
     }
 
     static func ip(_ address: String) throws(TLSError) -> AlternativeName {
-        var octets = [UInt8](repeating: 0, count: 16)
-        if inet_pton(AF_INET, address, &octets) == 1 {
-            return AlternativeName(type: GEN_IPADD, octets: Array(octets[..<4]))
-        }
-        guard inet_pton(AF_INET6, address, &octets) == 1 else { throw self.refused("IP address", address) }
+        let host = HostName(address)
+        guard let octets = host.ipv4Octets ?? host.ipv6Octets else { throw self.refused("IP address", address) }
         return AlternativeName(type: GEN_IPADD, octets: octets)
     }
 

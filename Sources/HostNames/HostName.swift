@@ -10,24 +10,30 @@ package struct HostName {
     package init(_ text: String) { self.text = text }
 
     /// Whether the text is an IPv4 address with all four parts.
-    package var isIPv4: Bool { Self.bytes(of: self.text, family: AF_INET) != nil }
+    package var isIPv4: Bool { self.ipv4Octets != nil }
+
+    /// The four octets of an IPv4 address; nil for other text.
+    package var ipv4Octets: [UInt8]? { Self.octets(of: self.text, family: AF_INET).map { Array($0.prefix(4)) } }
+
+    /// The sixteen octets of an IPv6 address without a zone; nil for other text.
+    package var ipv6Octets: [UInt8]? { Self.octets(of: self.text, family: AF_INET6) }
 
     /// Whether the text is an IPv6 address, with or without a zone: `fe80::1%eth0`.
     package var isIPv6: Bool {
         let parts = self.text.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
-        return Self.bytes(of: String(parts[0]), family: AF_INET6) != nil
+        return HostName(String(parts[0])).ipv6Octets != nil
             && parts.dropFirst().allSatisfy { !$0.isEmpty }
     }
 
     /// Whether the text always means this machine: `localhost`, 127.0.0.0/8 or ::1.
     package var isLoopback: Bool {
         if self.text.lowercased() == "localhost" { return true }
-        if let bytes = Self.bytes(of: self.text, family: AF_INET) { return bytes[0] == 127 }
-        return Self.bytes(of: self.text, family: AF_INET6) == [UInt8](repeating: 0, count: 15) + [1]
+        if let octets = self.ipv4Octets { return octets[0] == 127 }
+        return self.ipv6Octets == [UInt8](repeating: 0, count: 15) + [1]
     }
 
-    private static func bytes(of text: String, family: Int32) -> [UInt8]? {
-        var bytes = [UInt8](repeating: 0, count: 16)
-        return unsafe inet_pton(family, text, &bytes) == 1 ? bytes : nil
+    private static func octets(of text: String, family: Int32) -> [UInt8]? {
+        var octets = [UInt8](repeating: 0, count: 16)
+        return unsafe inet_pton(family, text, &octets) == 1 ? octets : nil
     }
 }

@@ -97,7 +97,7 @@ extension BrokerConnection {
     private static func readKey(_ path: String, option: String) throws(BrokerError) -> SecretFile {
         do throws(FileError) {
             // The file may hold a chain of certificates too.
-            return try SecretFile(path, limit: 1 << 24)
+            return try SecretFile(path, limit: FileContents.maximumPEMBytes)
         } catch {
             throw BrokerError("\(option) \(path) \(error.clause)")
         }

@@ -4,6 +4,9 @@ import Glibc
 
 /// The contents of a file that was read once, and its status at that time. ``SecretFile`` reads a file with a secret.
 package struct FileContents: Sendable {
+    /// The maximum length of a file with PEM text: certificates, keys, revocation lists.
+    package static let maximumPEMBytes = 16 << 20
+
     /// The path of the file.
     package let path: String
     /// The status of the open file, which is the one that was read.

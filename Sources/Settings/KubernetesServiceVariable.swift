@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Glibc
+import HostNames
 
 /// The environment variables that Kubernetes sets for each service in a container's namespace (`enableServiceLinks`).
 ///
@@ -34,8 +34,8 @@ enum KubernetesServiceVariable {
             return false
         }
         let hasHost =
-            match.output.2.map { Self.isAddress(String($0), in: AF_INET6) }
-            ?? match.output.3.map { Self.isAddress(String($0), in: AF_INET) }
+            match.output.2.map { HostName(String($0)).ipv6Octets != nil }
+            ?? match.output.3.map { HostName(String($0)).isIPv4 }
         return hasHost == true && Self.isPort(String(match.output.4))
             && (transport.map { $0 == match.output.1 } ?? true) && (port.map { $0 == match.output.4 } ?? true)
     }
@@ -46,11 +46,6 @@ enum KubernetesServiceVariable {
     }
 
     private static func isAddress(_ text: String) -> Bool {
-        Self.isAddress(text, in: AF_INET) || Self.isAddress(text, in: AF_INET6)
-    }
-
-    private static func isAddress(_ text: String, in family: Int32) -> Bool {
-        var bytes = [UInt8](repeating: 0, count: 16)
-        return unsafe inet_pton(family, text, &bytes) == 1
+        HostName(text).isIPv4 || HostName(text).ipv6Octets != nil
     }
 }

@@ -5,8 +5,6 @@ package import SecureFiles
 
 /// The PEM text of a configuration field, with a name for errors.
 package final class PEMDocument: Sendable {
-    private static let maximumBytes = 16 << 20
-
     /// The field and the source of its text: "certificate chain (file /etc/…)".
     let name: String
     /// The text, which may be a private key, and is then overwritten with the last reference to it.
@@ -117,8 +115,8 @@ package final class PEMDocument: Sendable {
 
     private static func read(_ path: String, name: String, rule: FileAccessRule?) throws(TLSError) -> SecretBytes {
         do throws(FileError) {
-            if rule == .secret { return try SecretFile(path, limit: self.maximumBytes).bytes }
-            return SecretBytes(try FileContents(path, limit: self.maximumBytes, rule: rule).bytes)
+            if rule == .secret { return try SecretFile(path, limit: FileContents.maximumPEMBytes).bytes }
+            return SecretBytes(try FileContents(path, limit: FileContents.maximumPEMBytes, rule: rule).bytes)
         } catch {
             switch error.kind {
             case .missing: throw TLSError(.fileNotFound, "\(name) \(error.clause)")

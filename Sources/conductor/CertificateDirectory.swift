@@ -29,7 +29,6 @@ struct CertificateDirectory {
     /// The number of days for which a certificate is valid by default.
     static let defaultDays = 365
 
-    private static let longestFile = 16 << 20
     private let path: String
 
     init(_ path: String) {
@@ -135,7 +134,7 @@ struct CertificateDirectory {
     /// Reads a file. Returns nil when no file has this name.
     func readIfPresent(_ name: String) throws -> String? {
         do throws(FileError) {
-            let contents = try FileContents(self.path(of: name), limit: Self.longestFile)
+            let contents = try FileContents(self.path(of: name), limit: FileContents.maximumPEMBytes)
             return String(decoding: contents.bytes, as: UTF8.self)
         } catch {
             guard error.kind == .missing else { throw Self.failure(error) }

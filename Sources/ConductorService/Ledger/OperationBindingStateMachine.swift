@@ -23,9 +23,6 @@ package struct OperationBindingStateMachine: Sendable {
     ///   forgotten first.
     package init(limit: Int) { self.bound = BoundedFIFOCache(limit: limit) }
 
-    /// The number of remembered operations.
-    package var rememberedCount: Int { self.bound.count }
-
     /// Returns what is known about this outcome of an operation: any ``OutcomeStatus`` except
     /// ``OutcomeStatus/expired``.
     ///
