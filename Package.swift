@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import PackageDescription
 
-// Warnings are errors in every module.
 let settings: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
     .enableUpcomingFeature("ExistentialAny"),
@@ -119,8 +118,7 @@ let helpers: KeyValuePairs<String, Uses> = [
     // The fault bench (Tests/Faults/run).
     "Faults/FaultWorkload": ["Notifications"],
     "Faults/FaultClock": [],
-    // A disk that can fail, fill up and freeze.
-    "Faults/FaultVolume": ["ProcessTesting", .subprocess, .systemPackage],
+    "Faults/FaultVolume": ["ProcessTesting", .subprocess, .systemPackage],  // A disk that can fail, fill up, freeze.
     // The parsers of untrusted bytes, for the fuzzer (Tests/Fuzzing/run) and the test of its corpus.
     "Fuzzing/FuzzEntries": base + [
         "CatalogueFiles", "CertificateIssuing", "CommandExecution", "ConductorRPC", "ConductorService",
@@ -175,7 +173,9 @@ let tests: KeyValuePairs<String, Uses> = [
         "BrokerTesting", "CatalogueDocuments", "conductor", "guest-agent", "LogTesting", "Notifications", "Notifier",
         "ProcessTesting", "SecureFiles", .grdb, .subprocess, .systemPackage,
     ],
-    "FaultVolumeTests": base + ["FaultVolume", "GuestSpool", "LogTesting", "Notifications", "ProcessTesting", .grdb],
+    "FaultVolumeTests": base + [
+        "FaultVolume", "GuestSpool", "LogTesting", "Notifications", "ProcessTesting", "RandomTesting", .grdb,
+    ],
     "FuzzCorpusTests": ["FuzzEntries"],
 ]
 /// Programs of the benches. A script beside each runs it, and says what it measures.

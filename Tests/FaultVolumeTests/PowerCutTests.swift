@@ -3,6 +3,7 @@
 import FaultVolume
 import Foundation
 import NIOConcurrencyHelpers
+import RandomTesting
 import Testing
 
 /// Tests that an outcome is on the disk when `finish` returns, with a disk that loses its power at that moment.
@@ -35,9 +36,10 @@ import Testing
         var end = End()
         var all: Set<String> = []
         try await withVolume { volume in
-            for _ in 0..<rounds {
+            for round in 0..<rounds {
+                var random = Seeded(UInt64(round))
                 let store = try await type.open(volume.path)
-                all.formUnion(await self.takeUntilCut(store, try await volume.armPowerCut()))
+                all.formUnion(await self.takeUntilCut(store, try await volume.armPowerCut(), &random))
                 await store.close()
                 try await volume.remount()
                 let reopened = try await type.open(volume.path)
@@ -51,10 +53,12 @@ import Testing
 
     /// - Returns: the outcomes that were recorded before the cut. Later reports of the store do not count: the machine
     ///   would be off.
-    private func takeUntilCut(_ store: some OutcomeStore, _ power: ArmedPowerCut) async -> Set<String> {
+    private func takeUntilCut(
+        _ store: some OutcomeStore, _ power: ArmedPowerCut, _ random: inout Seeded
+    ) async -> Set<String> {
         let taken = NIOLockedValueBox<Set<String>>([])
-        let tasks = Int.random(in: 1...40)
-        let limit = Int.random(in: 1...(3 * tasks))
+        let tasks = Int.random(in: 1...40, using: &random)
+        let limit = Int.random(in: 1...(3 * tasks), using: &random)
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<tasks {
                 group.addTask {

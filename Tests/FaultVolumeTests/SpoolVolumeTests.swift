@@ -3,6 +3,7 @@
 import Foundation
 import Glibc
 import ProcessTesting
+import RandomTesting
 import Testing
 
 @testable import FaultVolume
@@ -40,9 +41,10 @@ import Testing
             """
         try await withVolume { volume in
             for round in 0..<10 {
+                var random = Seeded(UInt64(round))
                 let path = "\(volume.path)/numbers-\(round)"
                 let process = try TestProcess("/usr/bin/python3", ["-c", program, path])
-                let first = await process.outputUntil("\(Int.random(in: 1...40)) said")
+                let first = await process.outputUntil("\(Int.random(in: 1...40, using: &random)) said")
                 let pid = try #require(first.split(separator: " ").first.flatMap { Int32($0) })
                 try await volume.powerCut(of: [pid])
                 let said = await process.outputUntilExit().split(separator: "\n").filter { $0.hasSuffix("said") }
