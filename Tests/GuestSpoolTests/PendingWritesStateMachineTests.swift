@@ -44,6 +44,19 @@ import Testing
         #expect(pending.startBatch().map(\.change.needsSync) == [false])
     }
 
+    @Test("Unsynced transactions with a pause between them do not count against later ones")
+    func pauseResetsCount() {
+        var pending = PendingWritesStateMachine()
+        for _ in 0..<4 {
+            pending.append(SpoolWrite(self.begin(), nil, deadline: .distantFuture))
+            #expect(pending.startBatch().count == 1)
+            pending.endBatch()
+        }
+        pending.append(SpoolWrite(self.finish(), nil, deadline: .distantFuture))
+        pending.append(SpoolWrite(self.begin(), nil, deadline: .distantFuture))
+        #expect(pending.startBatch().map(\.change.needsSync) == [false])
+    }
+
     @Test("Outcomes are taken before beginnings when a sync is overdue, and beginnings when there are none")
     func outcomesFirstWhenSyncIsOverdue() {
         var pending = self.pending([self.begin(), self.finish()])

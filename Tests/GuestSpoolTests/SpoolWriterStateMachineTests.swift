@@ -96,11 +96,11 @@ extension SpoolWriterStateMachine {
         let outcome = try machine.transaction(self.time(105))
         #expect(outcome.isSynced)
         #expect(machine.end(outcome, self.time(106)).wakeup == nil)
-        #expect(machine.timerFired(self.time(110)) == true)
+        #expect(machine.recordTimer(self.time(110)) == true)
         #expect(machine.startTurn(self.time(110)) == nil && machine.endTurn() == nil)
         try machine.add(self.begin())
         #expect(try machine.makeTransaction(self.time(200)).wakeup == .at(self.time(210)))
-        #expect(machine.timerFired(self.time(210)) == true)
+        #expect(machine.recordTimer(self.time(210)) == true)
         let sync = try machine.transaction(self.time(210))
         #expect(sync.isSyncOnly && sync.isSynced)
         #expect(machine.end(sync, self.time(211)).wakeup == nil)
@@ -126,7 +126,7 @@ extension SpoolWriterStateMachine {
         var machine = self.machine()
         try machine.add(self.begin())
         try machine.makeTransaction(self.time(100))
-        #expect(machine.timerFired(self.time(110)) == true)
+        #expect(machine.recordTimer(self.time(110)) == true)
         let sync = try machine.transaction(self.time(110))
         #expect(machine.end(sync, refused: true, self.time(111)).wakeup == .at(self.time(1111)))
         #expect(try machine.add(self.begin()) == .now)
@@ -142,13 +142,13 @@ extension SpoolWriterStateMachine {
         var machine = self.machine()
         try machine.add(self.begin())
         try machine.makeTransaction(self.time(100))
-        #expect(machine.timerFired(self.time(110)) == true)
+        #expect(machine.recordTimer(self.time(110)) == true)
         let sync = try machine.transaction(self.time(110))
         try machine.add(self.finish())
         #expect(sync.isSyncOnly && machine.extendTransaction().count == 0)
         #expect(machine.end(sync, self.time(111)).wakeup == .now)
         #expect(try machine.makeTransaction(refused: true, self.time(200)).wakeup == .at(self.time(1200)))
-        #expect(machine.timerFired(self.time(1200)) == true)
+        #expect(machine.recordTimer(self.time(1200)) == true)
         let retry = try machine.transaction(self.time(1200))
         try machine.add(self.finish())
         #expect(retry.unwritten.count == 1 && machine.extendTransaction().count == 0)
@@ -163,12 +163,12 @@ extension SpoolWriterStateMachine {
         for start in stride(from: UInt64(100), to: 900, by: 100) {
             try machine.add(self.begin())
             #expect(try machine.makeTransaction(self.time(start)).wakeup == .at(self.time(start + 10)))
-            #expect(machine.timerFired(self.time(start + 10)) == true)
+            #expect(machine.recordTimer(self.time(start + 10)) == true)
             let sync = try machine.transaction(self.time(start + 10))
             #expect(sync.isSyncOnly)
             #expect(machine.end(sync, self.time(start + 11)).wakeup == nil)
         }
-        #expect(machine.timerFired(self.time(1050)) == true)
+        #expect(machine.recordTimer(self.time(1050)) == true)
         #expect(try machine.makeTransaction(self.time(1050)).recovered == 1)
     }
 
@@ -183,13 +183,13 @@ extension SpoolWriterStateMachine {
         for seconds in [1, 2, 4, 8, 16, 30, 30] {
             now = now + .seconds(seconds)
             #expect(ended.wakeup == .at(now))
-            #expect(machine.timerFired(now) == true)
+            #expect(machine.recordTimer(now) == true)
             let retry = try machine.transaction(now)
             #expect(retry.unwritten.count == 1 && retry.writes.isEmpty && retry.isSynced)
             ended = machine.end(retry, refused: true, now)
         }
         now = now + .seconds(30)
-        #expect(machine.timerFired(now) == true)
+        #expect(machine.recordTimer(now) == true)
         let last = try machine.makeTransaction(now)
         #expect(last.recovered == 1 && last.wakeup == nil && machine.unwritten.isEmpty)
         #expect(machine.retryBackoff == SpoolWriterStateMachine.initialBackoff)
@@ -323,6 +323,24 @@ extension SpoolWriterStateMachine {
         #expect(error.code == .closed)
     }
 
+    @Test("A claim of a spool that is being closed is made first, and of a closed spool it never ends")
+    func claimWhileClosing() throws {
+        var machine = self.machine()
+        #expect(machine.close() == true)
+        #expect(machine.claim(["guest-1"]) == nil)
+        // No outcome of another guest is read meanwhile.
+        guard case .failed = machine.waitForClaim({ _ in }) else { throw SpoolWriterStateMachine.refusal }
+        guard case .claim(_, let progress)? = machine.startTurn(self.time(1)) else {
+            throw SpoolWriterStateMachine.refusal
+        }
+        #expect(machine.recordClaimProgress(progress, isDone: true).isEmpty)
+        #expect(machine.endTurn() == nil)
+        guard case .done = machine.waitForClaim({ _ in }) else { throw SpoolWriterStateMachine.refusal }
+        #expect(machine.startTurn(self.time(2)) == nil && machine.endTurn() == nil && machine.phase == .closed)
+        _ = machine.claim(["guest-2"])
+        guard case .failed = machine.waitForClaim({ _ in }) else { throw SpoolWriterStateMachine.refusal }
+    }
+
     @Test("A claim that replaces another starts again, and its end releases the operations")
     func claimIsReplaced() throws {
         var machine = self.machine()
@@ -369,12 +387,12 @@ extension SpoolWriterStateMachine {
     @Test("The log is checkpointed each time it has grown by 4 MiB, also after SQLite has restarted it")
     func checkpoints() {
         var machine = self.machine()
-        #expect(machine.needsCheckpoint(logSize: (4 << 20) - 1) == false)
-        #expect(machine.needsCheckpoint(logSize: 4 << 20) == true)
+        #expect(machine.recordLogSize((4 << 20) - 1) == false)
+        #expect(machine.recordLogSize(4 << 20) == true)
         machine.checkpointedLogSize = 4 << 20
-        #expect(machine.needsCheckpoint(logSize: (8 << 20) - 1) == false)
-        #expect(machine.needsCheckpoint(logSize: 8 << 20) == true)
-        #expect(machine.needsCheckpoint(logSize: 1 << 20) == false)
-        #expect(machine.needsCheckpoint(logSize: 4 << 20) == true)
+        #expect(machine.recordLogSize((8 << 20) - 1) == false)
+        #expect(machine.recordLogSize(8 << 20) == true)
+        #expect(machine.recordLogSize(1 << 20) == false)
+        #expect(machine.recordLogSize(4 << 20) == true)
     }
 }

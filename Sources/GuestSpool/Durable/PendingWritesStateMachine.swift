@@ -98,6 +98,11 @@ struct PendingWritesStateMachine {
         return self.extendBatch()
     }
 
+    /// Records that a transaction has ended. When nothing waits, the count of unsynced transactions begins again.
+    mutating func endBatch() {
+        if !self.hasNext { self.unsyncedInARow = 0 }
+    }
+
     /// Returns further changes for the transaction that was started last; none when it is full or no more have arrived.
     mutating func extendBatch() -> [SpoolWrite] {
         if self.transaction.needsSync { return Self.take(&self.synced, &self.transaction) }

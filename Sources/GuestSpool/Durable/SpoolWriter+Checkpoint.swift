@@ -9,7 +9,7 @@ extension SpoolWriter {
     /// Checkpoints the log when it is long. Callers that wait for a write are answered before this.
     func checkpointLog() {
         let size = (try? FileStatus.of("\(self.store.directory.file)-wal"))?.size ?? 0
-        guard self.machine.withLockedValue({ $0.needsCheckpoint(logSize: size) }) else { return }
+        guard self.machine.withLockedValue({ $0.recordLogSize(size) }) else { return }
         do {
             try self.store.write(SpoolFile.checkpointLog)
             self.machine.withLockedValue { $0.checkpointedLogSize = size }

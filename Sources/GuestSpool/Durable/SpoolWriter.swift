@@ -76,7 +76,7 @@ final class SpoolWriter: Sendable {
         case .now: self.store.writing.async { self.runTurn() }
         case .at(let time):
             self.store.writing.asyncAfter(deadline: time) { [weak self] in
-                guard let self, self.machine.withLockedValue({ $0.timerFired(time) }) else { return }
+                guard let self, self.machine.withLockedValue({ $0.recordTimer(time) }) else { return }
                 self.runTurn()
             }
         case nil: break
@@ -134,8 +134,8 @@ final class SpoolWriter: Sendable {
         for (index, change) in changes.enumerated() {
             switch (change, results[index]) {
             case (.begin(let begin), .success): self.store.recordBegun(begin)
-            case (.finish(let finish), .success),
-                (.finish(let finish), .failure)
+            case (.finish(let finish), .success): self.store.recordFinished(finish.messageID)
+            case (.finish(let finish), .failure)
             where index < retries && SpoolWriterStateMachine.isStored(results[index]):
                 self.store.recordFinished(finish.messageID)
             case (.cancel(let messageID), .success): self.store.recordFinished(messageID)

@@ -7,6 +7,7 @@ extension SpoolWriterStateMachine {
     /// Resumes a caller that waits for the end of a claim; the error is nil when the claim is done.
     typealias ClaimWaiter = @Sendable (OutboxError?) -> Void
 
+    /// The claim that is not done, and what is known of earlier ones.
     struct Claims {
         /// The claim that is not recorded in the file yet.
         fileprivate(set) var current: SpoolClaim?
@@ -24,15 +25,16 @@ extension SpoolWriterStateMachine {
         fileprivate(set) var isRecorded = false
     }
 
-    /// Starts a claim, or replaces the current one. No operation begins before it is done.
+    /// Starts a claim, or replaces the current one. No operation begins before it is done. A spool that is being closed
+    /// makes the claim first; one that is closed never ends it, so that no caller reads outcomes of another guest.
     mutating func claim(_ names: [String]) -> Wakeup? {
-        guard !names.isEmpty, self.phase == .open else { return nil }
+        guard !names.isEmpty else { return nil }
         self.claims.count += 1
         self.claims.current = SpoolClaim(names: names, number: self.claims.count)
         self.claims.names = names
         self.claims.isRequested = true
         self.pending.holdBeginnings()
-        return self.nextWakeup()
+        return self.scheduleTurn()
     }
 
     /// The result of a request to wait for the end of the claim.
@@ -51,7 +53,7 @@ extension SpoolWriterStateMachine {
         guard self.phase == .open else { return .failed(self.closedError) }
         self.claims.waiters.append(waiter)
         self.claims.isRequested = true
-        return .waiting(self.nextWakeup())
+        return .waiting(self.scheduleTurn())
     }
 
     /// Returns the claim's next turn if it is requested.

@@ -23,21 +23,29 @@ extension SpoolWriterStateMachine {
         for write in late {
             if case .finish(let finish) = write.change { self.unwritten.append(finish) }
         }
-        for write in self.inFlight.filter({ $0.deadline <= now }) + late {
-            check.failures.append((write, self.diskSlowError(write.change)))
+        let timedOut = self.inFlight.filter { $0.deadline <= now } + late
+        if !timedOut.isEmpty {
+            // Each text is made once: there may be many callers.
+            let errors = TimeoutErrors(self)
+            for write in timedOut { check.failures.append((write, errors[write.change])) }
+            self.scheduleRetry(now)
         }
-        if !check.failures.isEmpty { self.scheduleRetry(now) }
         let held = self.pending.removeOverdueHeld(now)
         self.removeBeginnings(held)
-        for write in held { check.failures.append((write, self.claimTimeoutError)) }
+        if !held.isEmpty {
+            let error = self.claimTimeoutError
+            for write in held { check.failures.append((write, error)) }
+        }
         self.checksDeadlines = !self.pending.isEmpty || !self.inFlight.isEmpty
         check.continues = self.checksDeadlines
-        check.wakeup = self.nextWakeup()
+        check.wakeup = self.scheduleTurn()
         return check
     }
 
+    /// The error for a caller that comes after the spool was closed.
     var closedError: OutboxError { OutboxError(.closed, "The spool \(self.path) was closed.") }
 
+    /// The error for an operation that cannot wait to begin, because too many do.
     var tooManyBeginningsError: OutboxError {
         let cause =
             self.pending.isHolding
@@ -50,14 +58,31 @@ extension SpoolWriterStateMachine {
             """)
     }
 
-    private func diskSlowError(_ change: SpoolChange) -> OutboxError {
-        let consequence: String
-        switch change {
-        case .begin: consequence = " The operation was not begun."
-        case .finish: consequence = " The outcome is stored in memory, and the write is retried until it succeeds."
-        case .cancel, .remove, .setAside: consequence = ""
+    /// The errors of changes that the disk has not completed in time.
+    private struct TimeoutErrors {
+        private let begin: OutboxError
+        private let finish: OutboxError
+        private let other: OutboxError
+
+        init(_ machine: SpoolWriterStateMachine) {
+            self.begin = machine.diskSlowError(" The operation was not begun.")
+            self.finish = machine.diskSlowError(" " + SpoolWriterStateMachine.storedInMemory)
+            self.other = machine.diskSlowError("")
         }
-        return OutboxError(
+
+        subscript(change: SpoolChange) -> OutboxError {
+            switch change {
+            case .begin: self.begin
+            case .finish: self.finish
+            case .cancel, .remove, .setAside: self.other
+            }
+        }
+    }
+
+    private static let storedInMemory = "The outcome is stored in memory, and the write is retried until it succeeds."
+
+    private func diskSlowError(_ consequence: String) -> OutboxError {
+        OutboxError(
             .diskSlow,
             """
             The disk of the spool \(self.path) has completed no write for \(self.configuration.writeTimeout); \
@@ -75,10 +100,8 @@ extension SpoolWriterStateMachine {
             """)
     }
 
-    /// Returns the error for an outcome that the disk refused and that is kept in memory.
-    static func keptError(_ error: OutboxError) -> OutboxError {
-        OutboxError(
-            error.code,
-            "\(error.description) The outcome is stored in memory, and the write is retried until it succeeds.")
+    /// Returns the error for an outcome that the disk refused and that is stored in memory.
+    static func storedInMemoryError(_ error: OutboxError) -> OutboxError {
+        OutboxError(error.code, "\(error.description) \(self.storedInMemory)")
     }
 }

@@ -30,7 +30,7 @@ extension SpoolWriterStateMachine {
         self.refusals -= refusals
         self.refusalTransfers.isInProgress = false
         if origin != nil { self.unrecordedOrigin = nil }
-        if isSynced, storesOutcomes { self.hasStoredOutcomes = true }
+        if storesOutcomes { self.hasStoredOutcomes = true }
         self.sync.recordCommit(isSynced: isSynced, now)
         return origin?.isBeingClaimed == true ? self.claims.names : []
     }
@@ -45,11 +45,11 @@ extension SpoolWriterStateMachine {
         if isSyncOnly { self.sync.recordFailure(retryAt: now + Self.initialBackoff.minimum.dispatchInterval) }
     }
 
-    /// Records the results of a transaction's changes. An outcome that the disk refused is kept in memory, so that the
+    /// Records the results of a transaction's changes. An outcome that the disk refused is stored in memory, so that the
     /// outcome is reported, and not an interruption.
     ///
     /// - Parameters:
-    ///   - results: one for each change. In the result of a refused outcome, the error then says that it is kept.
+    ///   - results: one for each change. In the result of a refused outcome, the error then says that it is stored in memory.
     ///   - isRunning: returns whether this agent has begun the operation and not finished it.
     /// - Returns: the number of outcomes that had been refused earlier and are on the disk now.
     mutating func recordResults(
@@ -65,7 +65,7 @@ extension SpoolWriterStateMachine {
             where error.code != .notBegun && isRunning(finish.messageID):
                 self.removeUnwritten(finish)
                 self.unwritten.append(finish)
-                results[index] = .failure(Self.keptError(error))
+                results[index] = .failure(Self.storedInMemoryError(error))
             case (.remove, .success): self.isVacuumRequested = true
             default: break
             }
@@ -99,10 +99,10 @@ extension SpoolWriterStateMachine {
         self.unwritten.removeAll { $0.messageID.hasSameBytes(as: finish.messageID) }
     }
 
-    /// Whether the log has grown so much since its last checkpoint that it must be checkpointed.
+    /// Records the length of the log in bytes.
     ///
-    /// - Parameter size: the log's length in bytes.
-    mutating func needsCheckpoint(logSize size: Int) -> Bool {
+    /// - Returns: whether it has grown so much since its last checkpoint that it must be checkpointed.
+    mutating func recordLogSize(_ size: Int) -> Bool {
         // SQLite has restarted the log since.
         if size < self.checkpointedLogSize { self.checkpointedLogSize = 0 }
         return size >= self.checkpointedLogSize + SpoolFile.checkpointThreshold

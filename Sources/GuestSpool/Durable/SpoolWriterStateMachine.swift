@@ -46,6 +46,7 @@ struct SpoolWriterStateMachine {
         var startsDeadlineChecks: Bool
     }
 
+    /// Whether the spool accepts changes.
     enum Phase: Equatable {
         case open
         /// The spool is being closed: what is left is written in this order, and no timer is set.
@@ -55,12 +56,14 @@ struct SpoolWriterStateMachine {
 
     /// The progress of a close.
     struct Closing: Equatable {
+        /// Whether the claim has failed; it is not tried again then.
         var hasClaimFailed = false
         /// The number of refused outcomes before the last retry; nil when none was made.
         var unwrittenBefore: Int?
         var hasSynced = false
     }
 
+    /// Whether a turn is being made, or will be.
     enum TurnState { case idle, scheduled, running }
 
     /// The maximum number of outcomes, refused by the disk earlier, in one transaction.
@@ -143,7 +146,7 @@ struct SpoolWriterStateMachine {
         }
         self.pending.append(write)
         defer { self.checksDeadlines = true }
-        return .success(Accepted(wakeup: self.nextWakeup(), startsDeadlineChecks: !self.checksDeadlines))
+        return .success(Accepted(wakeup: self.scheduleTurn(), startsDeadlineChecks: !self.checksDeadlines))
     }
 
     /// Records that the operations no longer wait to begin.
@@ -185,21 +188,23 @@ extension SpoolWriterStateMachine {
     /// Ends a turn, whether it had work or not, and returns when the next one starts.
     mutating func endTurn() -> Wakeup? {
         self.turn = .idle
-        return self.nextWakeup()
+        self.pending.endBatch()
+        return self.scheduleTurn()
     }
 
     /// Records that the timer of this time has fired.
     ///
     /// - Returns: whether a turn must start now.
-    mutating func timerFired(_ time: DispatchTime) -> Bool {
+    mutating func recordTimer(_ time: DispatchTime) -> Bool {
         if let index = self.timers.lastIndex(of: time) { self.timers.remove(at: index) }
         guard self.turn == .idle, self.phase == .open else { return false }
         self.turn = .scheduled
         return true
     }
 
-    /// Returns when the writer must start a turn; nil when that is arranged already, or nothing is to be done.
-    mutating func nextWakeup() -> Wakeup? {
+    /// Schedules the next turn, and returns when the writer must start it; nil when one is scheduled already, or nothing
+    /// is to be done.
+    mutating func scheduleTurn() -> Wakeup? {
         guard self.turn == .idle, self.phase == .open else { return nil }
         if self.pending.hasNext || self.claims.isRequested || self.isVacuumRequested {
             self.turn = .scheduled
