@@ -297,7 +297,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         while self.state.acceptsRequests {
             let now = context.eventLoop.now
             if let pause = self.rateLimiter?.pause(now: now) {
-                self.holdShare(for: pause, context: context)
+                self.pauseForRateLimit(for: pause, context: context)
                 break
             }
             let taken = self.splitter.endedLines - endedLines
@@ -373,7 +373,7 @@ package final class RPCServerHandler: ChannelDuplexHandler {
         }
     }
 
-    private func holdShare(for time: TimeAmount, context: ChannelHandlerContext) {
+    private func pauseForRateLimit(for time: TimeAmount, context: ChannelHandlerContext) {
         self.state.hold(.rateLimiter)
         self.holdEnd = context.eventLoop.assumeIsolated().scheduleTask(in: time) {
             self.perform(self.state.release(.rateLimiter), context: context)
