@@ -17,13 +17,13 @@ struct AlternativeName: Sendable, Hashable {
             return (1...63).contains(label.count) && label.first != UInt8(ascii: "-")
                 && label.last != UInt8(ascii: "-") && label.allSatisfy(Self.isNameByte)
         }
-        guard isSound, name.utf8.count <= 253 else { throw self.refused("DNS name", name) }
+        guard isSound, name.utf8.count <= 253 else { throw self.invalid("DNS name", name) }
         return AlternativeName(type: GEN_DNS, octets: Array(name.utf8))
     }
 
     static func ip(_ address: String) throws(TLSError) -> AlternativeName {
         let host = HostName(address)
-        guard let octets = host.ipv4Octets ?? host.ipv6Octets else { throw self.refused("IP address", address) }
+        guard let octets = host.ipv4Octets ?? host.ipv6Octets else { throw self.invalid("IP address", address) }
         return AlternativeName(type: GEN_IPADD, octets: octets)
     }
 
@@ -34,7 +34,7 @@ struct AlternativeName: Sendable, Hashable {
             bytes.count <= 2048 && scheme.count + 1 < bytes.count && scheme.first.map(Self.isLetter) == true
             && scheme.allSatisfy { Self.isNameByte($0) || $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: ".") }
             && bytes.allSatisfy { (0x21...0x7e).contains($0) }
-        guard isSound else { throw self.refused("URI", uri) }
+        guard isSound else { throw self.invalid("URI", uri) }
         return AlternativeName(type: GEN_URI, octets: bytes)
     }
 
@@ -47,7 +47,7 @@ struct AlternativeName: Sendable, Hashable {
             || byte == UInt8(ascii: "_")
     }
 
-    private static func refused(_ what: String, _ value: String) -> TLSError {
+    private static func invalid(_ what: String, _ value: String) -> TLSError {
         let shown = value.unicodeScalars.prefix(80).map { $0.escaped(asASCII: true) }.joined()
         return TLSError(.certificateNotIssued, "\"\(shown)\" is not a \(what) that a certificate can hold")
     }

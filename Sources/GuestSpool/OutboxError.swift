@@ -44,4 +44,7 @@ public struct OutboxError: Error, Sendable, Hashable, CustomStringConvertible {
         self.code = code
         self.description = description
     }
+
+    /// Returns the error for a caller that comes after the spool in this directory was closed.
+    static func closed(_ path: String) -> OutboxError { OutboxError(.closed, "The spool \(path) was closed.") }
 }

@@ -121,7 +121,7 @@ final class SpoolStore: Sendable {
     ) throws -> SpoolFile {
         try self.reading.sync {
             let (current, isClosed) = self.state.withLockedValue { ($0.file, $0.isClosed) }
-            if isClosed { throw Self.closed(self.directory) }
+            if isClosed { throw OutboxError.closed(self.directory.path) }
             if let current, current !== file { return current }
             // As long as the marker cannot be written, the file stays in use.
             try SpoolRepair(self.directory).begin(reason: Self.text(error))
@@ -140,15 +140,11 @@ final class SpoolStore: Sendable {
     /// The operations that this agent runs.
     private var running: [SpoolChange.Begin] { self.state.withLockedValue { Array($0.running.values) } }
 
-    static func closed(_ directory: SpoolDirectory) -> OutboxError {
-        OutboxError(.closed, "The spool \(directory.path) was closed.")
-    }
-
     /// Returns the open file. If the last attempt to create it failed, this method retries. It runs on the writing
     /// queue.
     private func currentFile() throws -> SpoolFile {
         let (file, isClosed) = self.state.withLockedValue { ($0.file, $0.isClosed) }
-        if isClosed { throw Self.closed(self.directory) }
+        if isClosed { throw OutboxError.closed(self.directory.path) }
         if let file { return file }
         let opened = try self.open(running: self.running)
         self.state.withLockedValue { $0.file = opened }

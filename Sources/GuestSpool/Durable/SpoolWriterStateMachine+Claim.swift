@@ -50,7 +50,7 @@ extension SpoolWriterStateMachine {
     /// Adds a caller that waits for the end of the claim. A claim that failed is retried.
     mutating func waitForClaim(_ waiter: @escaping ClaimWaiter) -> ClaimWait {
         guard self.claims.current != nil else { return .done }
-        guard self.phase == .open else { return .failed(self.closedError) }
+        guard self.phase == .open else { return .failed(.closed(self.path)) }
         self.claims.waiters.append(waiter)
         self.claims.isRequested = true
         return .waiting(self.scheduleTurn())

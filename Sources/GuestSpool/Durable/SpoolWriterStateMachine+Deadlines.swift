@@ -42,9 +42,6 @@ extension SpoolWriterStateMachine {
         return check
     }
 
-    /// The error for a caller that comes after the spool was closed.
-    var closedError: OutboxError { OutboxError(.closed, "The spool \(self.path) was closed.") }
-
     /// The error for an operation that cannot wait to begin, because too many do.
     var tooManyBeginningsError: OutboxError {
         let cause =

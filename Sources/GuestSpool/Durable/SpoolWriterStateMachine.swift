@@ -130,7 +130,7 @@ struct SpoolWriterStateMachine {
     /// Adds a change to the queue, or rejects it. Operations that wait to begin are limited to what an empty spool
     /// could store. All other changes are of operations that were begun.
     mutating func enqueue(_ write: SpoolWrite) -> Result<Accepted, OutboxError> {
-        if self.phase != .open { return .failure(self.closedError) }
+        if self.phase != .open { return .failure(.closed(self.path)) }
         if write.change.isBegin {
             let size = write.change.byteCount
             guard self.beginning.count < self.configuration.maximumCount,
